@@ -24,6 +24,9 @@
 
 #define SF_ALIGN8 __attribute__((aligned(8)))
 
+/* Most latent channels (codes of one position lie on the stack). */
+#define SF_ENCODER_CHANNELS_MAX 256
+
 /* Called by a graph for every latent vector (all channels of one position), in raster order. */
 typedef sf_status_t (*sf_latent_fn)(void *context, const int8_t *values);
 
@@ -33,34 +36,35 @@ typedef struct sf_graph {
     uint16_t row_bytes;        /* width x channels, int8 */
     uint16_t latent_positions; /* latent height x width */
     uint16_t latent_channels;
-    uint32_t state_bytes;      /* RAM the caller lends, 8-byte aligned */
+    uint32_t state_bytes; /* RAM the caller lends, 8-byte aligned */
     sf_status_t (*reset)(void *state);
     /* Take row number `row` (0, 1, ...). May call emit any number of times. */
-    sf_status_t (*push_row)(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit, void *context);
+    sf_status_t (*push_row)(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit,
+                            void *context);
 } sf_graph_t;
 
 /* A whole device model: graph, tail and payload layout. Immutable, lives in flash. */
 typedef struct sf_model {
-    uint32_t runtime_api;      /* SF_RUNTIME_API of the generator */
-    uint32_t bundle_hash;      /* first 32 bits of the bundle's SHA-256 */
+    uint32_t runtime_api; /* SF_RUNTIME_API of the generator */
+    uint32_t bundle_hash; /* first 32 bits of the bundle's SHA-256 */
     const sf_graph_t *graph;
     const sf_tail_t *tail;
-    uint16_t payload_bytes;    /* ceil(latent_positions * latent_channels * bits_per_symbol / 8) */
-    uint8_t bits_per_symbol;   /* 1..8 */
-    char engine[16];           /* for instance "aot/cmsis-nn", zero-padded */
+    uint16_t payload_bytes;  /* ceil(latent_positions * latent_channels * bits_per_symbol / 8) */
+    uint8_t bits_per_symbol; /* 1..8 */
+    char engine[16];         /* for instance "aot/cmsis-nn", zero-padded */
 } sf_model_t;
 
 typedef struct sf_encoder {
     const sf_model_t *model;
     void *state;
     uint8_t *payload;
-    uint32_t accumulator;      /* bits not yet a whole byte, right-aligned */
+    uint32_t accumulator; /* bits not yet a whole byte, right-aligned */
     uint16_t accumulated_bits;
-    uint16_t payload_ready;    /* whole bytes packed */
-    uint16_t payload_taken;    /* bytes handed out by poll */
+    uint16_t payload_ready; /* whole bytes packed */
+    uint16_t payload_taken; /* bytes handed out by poll */
     uint16_t next_row;
     uint16_t positions_done;
-    uint8_t running;           /* between begin and the last row */
+    uint8_t running; /* between begin and the last row */
 } sf_encoder_t;
 
 /* Bind a model to the caller's memory. state must be 8-byte aligned. */
@@ -74,6 +78,7 @@ SF_MUST_CHECK sf_status_t sf_encoder_begin(sf_encoder_t *encoder);
 SF_MUST_CHECK sf_status_t sf_encoder_push_row(sf_encoder_t *encoder, const int8_t *row, size_t row_bytes);
 
 /* Copy payload bytes that are ready and were not polled before. *count <= capacity. */
-SF_MUST_CHECK sf_status_t sf_encoder_poll(sf_encoder_t *encoder, uint8_t *out, size_t capacity, size_t *count);
+SF_MUST_CHECK sf_status_t sf_encoder_poll(sf_encoder_t *encoder, uint8_t *out, size_t capacity,
+                                          size_t *count);
 
 #endif

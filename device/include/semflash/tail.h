@@ -25,12 +25,12 @@ typedef enum sf_tail_kind { SF_TAIL_GDN = 1, SF_TAIL_TABLE = 2 } sf_tail_kind_t;
 typedef struct sf_tail {
     sf_tail_kind_t kind;
     uint16_t channels;
-    uint8_t levels;            /* number of centres, 2..16 (GDN) or 2..256 (table) */
+    uint16_t levels; /* number of centres, 2..16 (GDN) or 2..256 (table) */
     int8_t zero_point;
-    const int64_t *beta;       /* [channels], Q16 in units of q^2, > 0 */
-    const int32_t *gamma;      /* [channels * channels], Q16, input channel major, >= 0 */
-    const int32_t *threshold;  /* [channels * (levels - 1)], Q24, ascending per channel */
-    const uint8_t *table;      /* [channels * 256] */
+    const int64_t *beta;      /* [channels], Q16 in units of q^2, > 0 */
+    const int32_t *gamma;     /* [channels * channels], Q16, input channel major, >= 0 */
+    const int32_t *threshold; /* [channels * (levels - 1)], Q24, ascending per channel */
+    const uint8_t *table;     /* [channels * 256] */
 } sf_tail_t;
 
 /* codes[channels] of one latent vector latent[channels]. */

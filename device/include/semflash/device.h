@@ -1,0 +1,123 @@
+/* The device side of the link, independent of any board: bytes in, frames out, images encoded in between.
+ *
+ * The caller owns all memory and gives a port of four functions; sf_device_receive() may be called with any
+ * split of the byte stream. Protocol: docs/wire-format.md.
+ *
+ *     sf_device_init(&device, &config);
+ *     for (;;) { n = bytes received so far; sf_device_receive(&device, bytes, n); }
+ *
+ * Memory and time are bounded by the sizes in sf_device_config_t whatever the bytes are.
+ */
+#ifndef SEMFLASH_DEVICE_H
+#define SEMFLASH_DEVICE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "semflash/encoder.h"
+#include "semflash/frame.h"
+#include "semflash/source.h"
+#include "semflash/status.h"
+
+#define SF_HELLO_BYTES      72u
+#define SF_BOARD_NAME_BYTES 24u
+
+typedef enum sf_counter_kind {
+    SF_COUNTER_NONE = 0,
+    SF_COUNTER_INSTRUCTIONS = 1, /* emulator */
+    SF_COUNTER_CYCLES = 2        /* CPU cycles */
+} sf_counter_kind_t;
+
+typedef enum sf_reset_cause {
+    SF_RESET_UNKNOWN = 0,
+    SF_RESET_POWER_ON = 1,
+    SF_RESET_PIN = 2,
+    SF_RESET_SOFTWARE = 3,
+    SF_RESET_WATCHDOG = 4
+} sf_reset_cause_t;
+
+typedef enum sf_refusal {
+    SF_REFUSED_DAMAGED = 1,
+    SF_REFUSED_ORDER = 2,
+    SF_REFUSED_RANGE = 3,
+    SF_REFUSED_BUNDLE = 4,
+    SF_REFUSED_ENCODER = 5
+} sf_refusal_t;
+
+/* What a board gives. All functions are called from sf_device_receive/_capture only. */
+typedef struct sf_port {
+    void *context;
+    sf_write_fn write;                      /* take all n bytes (may block) */
+    uint32_t (*ticks)(void *context);       /* free-running counter, modulo 2^32 */
+    uint32_t (*stack_bytes)(void *context); /* deepest stack use so far, 0: unknown */
+    uint32_t (*overruns)(void *context);    /* bytes lost by the receiver since reset */
+} sf_port_t;
+
+/* What HELLO says about the board. */
+typedef struct sf_board_info {
+    sf_counter_kind_t counter_kind;
+    uint32_t counter_scale; /* instructions (cycles) = ticks x scale / 65,536 */
+    uint32_t clock_hz;
+    uint32_t build_id;
+    sf_reset_cause_t reset_cause;
+    char name[SF_BOARD_NAME_BYTES]; /* zero-padded */
+} sf_board_info_t;
+
+/* Counts of LINK_STATS, in its order. Every frame received adds to exactly one of the first seven. */
+typedef struct sf_link_stats {
+    uint32_t ok;
+    uint32_t broken_cobs;
+    uint32_t bad_header_crc;
+    uint32_t unknown_version_or_type;
+    uint32_t bad_length;
+    uint32_t bad_payload_crc;
+    uint32_t foreign_bundle;
+} sf_link_stats_t;
+
+/* State of the image whose rows come in. */
+typedef enum sf_image_state {
+    SF_IMAGE_NONE = 0, /* nothing begun */
+    SF_IMAGE_ROWS = 1, /* rows come in */
+    SF_IMAGE_LOST = 2  /* refused: further rows of this request are dropped until row 0 */
+} sf_image_state_t;
+
+typedef struct sf_device {
+    sf_port_t port;
+    sf_board_info_t board;
+    sf_encoder_t *encoder;
+    sf_frame_decoder_t decoder;
+    sf_cobs_encoder_t cobs;
+    sf_link_stats_t stats;
+    uint32_t request;  /* image being received */
+    uint32_t ticks;    /* spent on it */
+    uint32_t credit;   /* ROWS frames consumed since HELLO */
+    uint16_t sequence; /* of the next frame sent */
+    uint16_t next_row;
+    uint16_t rows_payload; /* largest payload of a ROWS frame */
+    uint16_t window;
+    uint8_t image; /* sf_image_state_t */
+} sf_device_t;
+
+typedef struct sf_device_config {
+    sf_port_t port;
+    sf_board_info_t board;
+    sf_encoder_t *encoder;   /* initialised */
+    uint8_t *receive_buffer; /* SF_FRAME_BYTES(rows_payload) bytes; 4-byte aligned so that rows are */
+    size_t receive_bytes;
+    uint16_t rows_payload; /* 4 + k x row bytes, k >= 1, at most 2,048 */
+    uint16_t window;       /* ROWS frames the port's receive queue holds, at least 1 */
+} sf_device_config_t;
+
+SF_MUST_CHECK sf_status_t sf_device_init(sf_device_t *device, const sf_device_config_t *config);
+
+/* Feed received bytes. Only SF_ERR_IO (the port's write failed) and SF_ERR_ARGUMENT are errors; broken frames
+ * are counted and refused as the protocol says. */
+SF_MUST_CHECK sf_status_t sf_device_receive(sf_device_t *device, const uint8_t *bytes, size_t n);
+
+/* Encode one image from the board's own source and send it as CODES and IMAGE_STATS of `request`; a half
+ * received image is forgotten. row: buffer for one row. An error of the source or the encoder is returned and
+ * sent as REFUSED reason 5. */
+SF_MUST_CHECK sf_status_t sf_device_capture(sf_device_t *device, const sf_source_t *source, uint32_t request,
+                                            int8_t *row, size_t row_bytes);
+
+#endif

@@ -1,0 +1,74 @@
+/* Frames of the link, protocol version 1. The specification is docs/wire-format.md; its host twin is
+ * host/semflash/bridge/frame.py, and tests/vectors/frames.json holds cases for both.
+ *
+ * COBS( version type sequence bundle request length header-CRC16 | payload | payload-CRC32 ) 0x00
+ *
+ * Decoding costs bounded time per byte, stores nothing outside the caller's buffer and trusts no length.
+ */
+#ifndef SEMFLASH_FRAME_H
+#define SEMFLASH_FRAME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "semflash/cobs.h"
+#include "semflash/status.h"
+
+#define SF_PROTOCOL_VERSION  1u
+#define SF_FRAME_HEADER      16u
+#define SF_FRAME_TRAILER     4u
+#define SF_FRAME_PAYLOAD_MAX 2048u
+
+/* Buffer for the largest decoded frame with n payload bytes, and its longest form on the wire. */
+#define SF_FRAME_BYTES(n) (SF_FRAME_HEADER + (n) + SF_FRAME_TRAILER)
+#define SF_WIRE_BYTES(n)  SF_COBS_MAX(SF_FRAME_BYTES(n))
+
+typedef enum sf_frame_type {
+    SF_FRAME_HELLO_REQUEST = 0x01,
+    SF_FRAME_ROWS = 0x02,
+    SF_FRAME_STATS_REQUEST = 0x03,
+    SF_FRAME_HELLO = 0x81,
+    SF_FRAME_CODES = 0x82,
+    SF_FRAME_IMAGE_STATS = 0x83,
+    SF_FRAME_CREDIT = 0x84,
+    SF_FRAME_REFUSED = 0x85,
+    SF_FRAME_LINK_STATS = 0x86
+} sf_frame_type_t;
+
+typedef struct sf_frame {
+    uint8_t type;    /* sf_frame_type_t */
+    uint8_t damaged; /* 1: the payload CRC is wrong (only CODES is of use then) */
+    uint16_t sequence;
+    uint32_t bundle; /* first 32 bits of the bundle hash */
+    uint32_t request;
+    uint16_t length;        /* payload bytes, 0..2048 */
+    const uint8_t *payload; /* length bytes */
+} sf_frame_t;
+
+typedef struct sf_frame_decoder {
+    sf_cobs_decoder_t cobs;
+    uint8_t complete; /* the buffer holds a finished frame: start over with the next byte */
+} sf_frame_decoder_t;
+
+/* buffer: SF_FRAME_BYTES(largest payload to accept) bytes, at least SF_FRAME_BYTES(0). */
+SF_MUST_CHECK sf_status_t sf_frame_decoder_init(sf_frame_decoder_t *decoder, uint8_t *buffer,
+                                                size_t capacity);
+
+/* Feed one byte. SF_MORE: no frame yet. SF_OK: *frame is whole, its payload lies in the buffer until the next
+ * call. SF_ERR_COBS, _HEADER, _VERSION, _LENGTH: a frame was dropped; checked in this order:
+ * COBS form, 20 bytes at least (else LENGTH), header CRC, version and type, length. The decoder goes on with
+ * the next frame. */
+SF_MUST_CHECK sf_status_t sf_frame_decoder_push(sf_frame_decoder_t *decoder, uint8_t byte, sf_frame_t *frame);
+
+/* Encode frame (damaged is ignored) and write it in pieces of at most 255 bytes. SF_ERR_ARGUMENT: payload too
+ * long. scratch is working memory. */
+SF_MUST_CHECK sf_status_t sf_frame_write(const sf_frame_t *frame, sf_cobs_encoder_t *scratch,
+                                         sf_write_fn write, void *context);
+
+/* Little-endian integers at any address. */
+uint16_t sf_load_u16(const uint8_t *bytes);
+uint32_t sf_load_u32(const uint8_t *bytes);
+void sf_store_u16(uint8_t *bytes, uint16_t value);
+void sf_store_u32(uint8_t *bytes, uint32_t value);
+
+#endif

@@ -1,0 +1,274 @@
+#include "semflash/device.h"
+
+#include <string.h>
+
+#define ROWS_HEADER 4u /* u16 first row, u16 number of rows */
+
+sf_status_t sf_device_init(sf_device_t *device, const sf_device_config_t *config) {
+    if (device == NULL || config == NULL || config->encoder == NULL || config->encoder->model == NULL) {
+        return SF_ERR_ARGUMENT;
+    }
+    const sf_model_t *model = config->encoder->model;
+    const sf_port_t *port = &config->port;
+    if (port->write == NULL || port->ticks == NULL || port->stack_bytes == NULL || port->overruns == NULL ||
+        config->window == 0u || config->rows_payload > SF_FRAME_PAYLOAD_MAX ||
+        config->rows_payload < ROWS_HEADER + (uint32_t)model->graph->row_bytes ||
+        model->payload_bytes > SF_FRAME_PAYLOAD_MAX) {
+        return SF_ERR_ARGUMENT;
+    }
+    if (config->receive_bytes < SF_FRAME_BYTES((size_t)config->rows_payload)) {
+        return SF_ERR_MEMORY;
+    }
+    memset(device, 0, sizeof *device);
+    device->port = config->port;
+    device->board = config->board;
+    device->encoder = config->encoder;
+    device->rows_payload = config->rows_payload;
+    device->window = config->window;
+    return sf_frame_decoder_init(&device->decoder, config->receive_buffer, config->receive_bytes);
+}
+
+static sf_status_t send(sf_device_t *device, sf_frame_type_t type, uint32_t request, const uint8_t *payload,
+                        uint16_t length) {
+    sf_frame_t frame = {0};
+    frame.type = (uint8_t)type;
+    frame.sequence = device->sequence++;
+    frame.bundle = device->encoder->model->bundle_hash;
+    frame.request = request;
+    frame.length = length;
+    frame.payload = payload;
+    return sf_frame_write(&frame, &device->cobs, device->port.write, device->port.context);
+}
+
+static sf_status_t send_hello(sf_device_t *device) {
+    const sf_model_t *model = device->encoder->model;
+    const sf_board_info_t *board = &device->board;
+    uint8_t hello[SF_HELLO_BYTES] = {0};
+    hello[0] = SF_PROTOCOL_VERSION;
+    hello[1] = (uint8_t)board->counter_kind;
+    sf_store_u16(hello + 2, device->window);
+    sf_store_u16(hello + 4, device->rows_payload);
+    sf_store_u16(hello + 6, model->graph->rows);
+    sf_store_u16(hello + 8, model->graph->row_bytes);
+    sf_store_u16(hello + 10, model->payload_bytes);
+    sf_store_u32(hello + 12, model->bundle_hash);
+    sf_store_u32(hello + 16, board->build_id);
+    sf_store_u32(hello + 20, board->clock_hz);
+    sf_store_u32(hello + 24, board->counter_scale);
+    sf_store_u32(hello + 28, (uint32_t)board->reset_cause);
+    memcpy(hello + 32, board->name, SF_BOARD_NAME_BYTES);
+    memcpy(hello + 56, model->engine, sizeof model->engine);
+    return send(device, SF_FRAME_HELLO, 0, hello, sizeof hello);
+}
+
+static sf_status_t send_link_stats(sf_device_t *device) {
+    const sf_link_stats_t *stats = &device->stats;
+    const uint32_t values[8] = {
+        stats->ok,
+        stats->broken_cobs,
+        stats->bad_header_crc,
+        stats->unknown_version_or_type,
+        stats->bad_length,
+        stats->bad_payload_crc,
+        stats->foreign_bundle,
+        device->port.overruns(device->port.context),
+    };
+    uint8_t payload[sizeof values];
+    for (size_t i = 0; i < 8u; i++) {
+        sf_store_u32(payload + 4u * i, values[i]);
+    }
+    return send(device, SF_FRAME_LINK_STATS, 0, payload, sizeof payload);
+}
+
+static sf_status_t send_credit(sf_device_t *device) {
+    uint8_t payload[4];
+    device->credit++;
+    sf_store_u32(payload, device->credit);
+    return send(device, SF_FRAME_CREDIT, 0, payload, sizeof payload);
+}
+
+/* The image of `request` is lost; said once per image. */
+static sf_status_t refuse(sf_device_t *device, uint32_t request, sf_refusal_t reason) {
+    if (device->image == SF_IMAGE_LOST && device->request == request) {
+        return SF_OK;
+    }
+    device->image = SF_IMAGE_LOST;
+    device->request = request;
+    const uint8_t payload = (uint8_t)reason;
+    return send(device, SF_FRAME_REFUSED, request, &payload, 1);
+}
+
+/* CODES, then IMAGE_STATS of the image just encoded. */
+static sf_status_t send_image(sf_device_t *device) {
+    const sf_encoder_t *encoder = device->encoder;
+    uint8_t stats[8];
+    sf_store_u32(stats, device->ticks);
+    sf_store_u32(stats + 4, device->port.stack_bytes(device->port.context));
+    const sf_status_t status =
+        send(device, SF_FRAME_CODES, device->request, encoder->payload, encoder->model->payload_bytes);
+    return status == SF_OK ? send(device, SF_FRAME_IMAGE_STATS, device->request, stats, sizeof stats)
+                           : status;
+}
+
+static sf_status_t begin_image(sf_device_t *device, uint32_t request) {
+    device->image = SF_IMAGE_ROWS;
+    device->request = request;
+    device->next_row = 0;
+    device->ticks = 0;
+    const uint32_t start = device->port.ticks(device->port.context);
+    const sf_status_t status = sf_encoder_begin(device->encoder);
+    device->ticks = device->port.ticks(device->port.context) - start;
+    return status;
+}
+
+/* Encode rows of the current image; adds the time it takes. SF_OK: image complete, SF_MORE: rows missing. */
+static sf_status_t encode_rows(sf_device_t *device, const int8_t *rows, uint16_t n) {
+    const uint16_t row_bytes = device->encoder->model->graph->row_bytes;
+    const uint32_t start = device->port.ticks(device->port.context);
+    sf_status_t status = SF_MORE;
+    for (uint16_t i = 0; i < n && status == SF_MORE; i++) {
+        status = sf_encoder_push_row(device->encoder, rows + (size_t)i * row_bytes, row_bytes);
+    }
+    device->ticks += device->port.ticks(device->port.context) - start;
+    device->next_row = (uint16_t)(device->next_row + n);
+    return status;
+}
+
+/* Rows of an undamaged frame of our bundle. */
+static sf_status_t take_rows(sf_device_t *device, const sf_frame_t *frame) {
+    const sf_graph_t *graph = device->encoder->model->graph;
+    const uint16_t first = frame->length >= ROWS_HEADER ? sf_load_u16(frame->payload) : 0u;
+    const uint16_t n = frame->length >= ROWS_HEADER ? sf_load_u16(frame->payload + 2) : 0u;
+    if (n == 0u || (uint32_t)first + n > graph->rows ||
+        frame->length != ROWS_HEADER + (uint32_t)n * graph->row_bytes) {
+        return refuse(device, frame->request, SF_REFUSED_RANGE);
+    }
+    sf_status_t status = SF_OK;
+    if (first == 0u) {
+        status = begin_image(device, frame->request);
+    } else if (device->image != SF_IMAGE_ROWS || frame->request != device->request ||
+               first != device->next_row) {
+        return refuse(device, frame->request, SF_REFUSED_ORDER);
+    }
+    if (status == SF_OK) {
+        status = encode_rows(device, (const int8_t *)(frame->payload + ROWS_HEADER), n);
+    }
+    if (status == SF_MORE) {
+        return SF_OK;
+    }
+    if (status != SF_OK) {
+        return refuse(device, frame->request, SF_REFUSED_ENCODER);
+    }
+    device->image = SF_IMAGE_NONE;
+    return send_image(device);
+}
+
+static sf_status_t on_rows(sf_device_t *device, const sf_frame_t *frame) {
+    /* The frame has left the receive queue, so its place is free before the encoder runs. */
+    const sf_status_t status = send_credit(device);
+    if (status != SF_OK) {
+        return status;
+    }
+    if (frame->bundle != device->encoder->model->bundle_hash) {
+        device->stats.foreign_bundle++;
+        return refuse(device, frame->request, SF_REFUSED_BUNDLE);
+    }
+    if (frame->damaged != 0u) {
+        device->stats.bad_payload_crc++;
+        return refuse(device, frame->request, SF_REFUSED_DAMAGED);
+    }
+    device->stats.ok++;
+    return take_rows(device, frame);
+}
+
+static sf_status_t on_frame(sf_device_t *device, const sf_frame_t *frame) {
+    if (frame->type == SF_FRAME_ROWS) {
+        return on_rows(device, frame);
+    }
+    if (frame->type != SF_FRAME_HELLO_REQUEST && frame->type != SF_FRAME_STATS_REQUEST) {
+        device->stats.unknown_version_or_type++; /* a frame only devices send */
+        return SF_OK;
+    }
+    if (frame->damaged != 0u) {
+        device->stats.bad_payload_crc++;
+        return SF_OK;
+    }
+    if (frame->length != 0u) {
+        device->stats.bad_length++;
+        return SF_OK;
+    }
+    device->stats.ok++;
+    if (frame->type == SF_FRAME_STATS_REQUEST) {
+        return send_link_stats(device);
+    }
+    device->image = SF_IMAGE_NONE;
+    device->credit = 0;
+    return send_hello(device);
+}
+
+static void count_dropped(sf_link_stats_t *stats, sf_status_t status) {
+    switch (status) {
+    case SF_ERR_COBS:
+        stats->broken_cobs++;
+        break;
+    case SF_ERR_HEADER:
+        stats->bad_header_crc++;
+        break;
+    case SF_ERR_VERSION:
+        stats->unknown_version_or_type++;
+        break;
+    default:
+        stats->bad_length++;
+        break;
+    }
+}
+
+sf_status_t sf_device_receive(sf_device_t *device, const uint8_t *bytes, size_t n) {
+    if (device == NULL || device->encoder == NULL || (bytes == NULL && n > 0u)) {
+        return SF_ERR_ARGUMENT;
+    }
+    for (size_t i = 0; i < n; i++) {
+        sf_frame_t frame = {0};
+        sf_status_t status = sf_frame_decoder_push(&device->decoder, bytes[i], &frame);
+        if (status == SF_MORE) {
+            continue;
+        }
+        if (status != SF_OK) {
+            count_dropped(&device->stats, status);
+            continue;
+        }
+        status = on_frame(device, &frame);
+        if (status != SF_OK) {
+            return status;
+        }
+    }
+    return SF_OK;
+}
+
+sf_status_t sf_device_capture(sf_device_t *device, const sf_source_t *source, uint32_t request, int8_t *row,
+                              size_t row_bytes) {
+    if (device == NULL || device->encoder == NULL || source == NULL || source->next_row == NULL ||
+        row == NULL) {
+        return SF_ERR_ARGUMENT;
+    }
+    const sf_graph_t *graph = device->encoder->model->graph;
+    if (row_bytes < graph->row_bytes) {
+        return SF_ERR_MEMORY;
+    }
+    sf_status_t status = begin_image(device, request);
+    if (status == SF_OK) {
+        status = SF_MORE;
+    }
+    for (uint16_t i = 0; i < graph->rows && status == SF_MORE; i++) {
+        status = source->next_row(source->context, i, row, graph->row_bytes);
+        if (status == SF_OK) {
+            status = encode_rows(device, row, 1);
+        }
+    }
+    if (status != SF_OK) {
+        const sf_status_t sent = refuse(device, request, SF_REFUSED_ENCODER);
+        return sent == SF_OK ? status : sent;
+    }
+    device->image = SF_IMAGE_NONE;
+    return send_image(device);
+}
