@@ -1,0 +1,80 @@
+# make help | setup | demo | test | lint | zoo | lock | bench | stop | clean
+#
+# Everything is installed into .venv from lock files with exact versions and hashes; Debian packages are installed only
+# when one is missing. Stamps in .cache/make make a second run quick. PYTHON=python3.12 picks another interpreter.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMPS := .cache/make
+DEMO_BUNDLE ?= fashion-mnist-48
+DEMO_BOARD ?= qemu-stm32f405
+DEMO_COUNT ?= 200
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test packages demo test lint zoo lock bench stop clean
+.DELETE_ON_ERROR:
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | while IFS= read -r line; do \
+	    printf '  make %-12s %s\n' "$${line%%:*}" "$${line##*## }"; done
+
+packages:  ## install the Debian packages that are missing (toolchain, emulator, data)
+	@bash requirements/debian_packages.sh
+
+# The venv is made again when it belongs to an interpreter that is gone.
+$(STAMPS)/venv:
+	@mkdir -p $(STAMPS)
+	@bash requirements/debian_packages.sh
+	@echo "== virtual environment in $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "semflash needs Python 3.11 or later; this is $$($(PYTHON) --version). Set PYTHON=..." >&2; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(STAMPS)/base: $(STAMPS)/venv requirements/base.lock pyproject.toml
+	@echo "== Python packages of requirements/base.lock"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/base.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "== PlatformIO without its registry"
+	@$(PY) -m semflash.firmware.bootstrap
+	@touch $@
+
+$(STAMPS)/test: $(STAMPS)/base requirements/test.lock
+	@echo "== Python packages of requirements/test.lock (TensorFlow among them)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.lock
+	@touch $@
+
+setup: packages $(STAMPS)/base  ## install what building, flashing and monitoring need
+	@echo "== ready: $(VENV)/bin/semflash --help"
+
+setup-test: packages $(STAMPS)/test  ## the same plus TensorFlow and the test tools
+
+demo: setup  ## encode 200 images on the emulated board, with and without bit errors
+	@bash requirements/demo.sh $(VENV)/bin/semflash $(DEMO_BUNDLE) $(DEMO_BOARD) $(DEMO_COUNT)
+
+test: setup-test lint  ## lint, type checks and all tests that need no hardware
+	@echo "== pytest"
+	@$(PY) -m pytest -m "not slow and not hardware"
+
+lint: setup-test  ## ruff and mypy
+	@echo "== ruff, mypy"
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+bench: setup  ## measure the demo bundle on the emulated board
+	@$(VENV)/bin/semflash bench $(DEMO_BUNDLE) --board $(DEMO_BOARD)
+
+zoo: setup-test  ## train the zoo's bundles again (hours)
+	@$(PY) -m semflash.training.zoo
+
+lock:  ## renew the lock files from pyproject.toml
+	@$(PYTHON) -m venv .cache/lock-venv
+	@.cache/lock-venv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+	@bash requirements/make_locks.sh .cache/lock-venv/bin/uv
+
+stop:  ## stop every emulated board
+	@test ! -x $(VENV)/bin/semflash || $(VENV)/bin/semflash boards --stop
+
+clean: stop  ## remove the virtual environment, build folders and caches
+	rm -rf $(VENV) build dist .cache .pytest_cache .mypy_cache .ruff_cache
