@@ -1,12 +1,12 @@
 # make help | setup | demo | test | lint | zoo | lock | bench | stop | clean
 #
 # Everything is installed into .venv from lock files with exact versions and hashes; Debian packages are installed only
-# when one is missing. Stamps in .cache/make make a second run quick. PYTHON=python3.12 picks another interpreter.
+# when one is missing. Stamps inside .venv make a second run quick. PYTHON=python3.12 picks another interpreter.
 
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-STAMPS := .cache/make
+STAMPS := $(VENV)/.stamps
 DEMO_BUNDLE ?= fashion-mnist-48
 DEMO_BOARD ?= qemu-stm32f405
 DEMO_COUNT ?= 200
@@ -24,11 +24,11 @@ packages:  ## install the Debian packages that are missing (toolchain, emulator,
 
 # The venv is made again when it belongs to an interpreter that is gone.
 $(STAMPS)/venv:
-	@mkdir -p $(STAMPS)
 	@bash requirements/debian_packages.sh
 	@echo "== virtual environment in $(VENV)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "semflash needs Python 3.11 or later; this is $$($(PYTHON) --version). Set PYTHON=..." >&2; exit 1; }
-	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@mkdir -p $(STAMPS)
 	@touch $@
 
 $(STAMPS)/base: $(STAMPS)/venv requirements/base.lock pyproject.toml

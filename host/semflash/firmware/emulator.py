@@ -1,0 +1,217 @@
+"""The emulated board: QEMU as a process that stays up, with a pseudo terminal as its serial port.
+
+A pty behaves like a serial port: monitors attach, detach and attach again while the board runs on. The emulator counts
+instructions (`-icount shift=0`: one instruction is one virtual nanosecond), so device counters repeat exactly.
+
+    python -m semflash.firmware.emulator start --build-dir build/NAME-qemu-stm32f405
+
+is what PlatformIO's upload calls.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from semflash.errors import DeviceError, SemflashError, ToolMissingError, UsageError
+from semflash.firmware import emulator_state
+from semflash.firmware.boards import Board, load_board
+from semflash.firmware.emulator_state import EmulatorState
+
+START_TIMEOUT_S = 15.0
+STOP_TIMEOUT_S = 5.0
+_PTY_LINE = re.compile(r"char device redirected to (/dev/\S+)")
+
+
+def command(board: Board, image: Path) -> list[str]:
+    """The emulator's command line for `board` with firmware `image` (ELF).
+
+    Raises:
+        UsageError: the board is not an emulated one.
+        ToolMissingError: the emulator is not installed.
+    """
+    if board.emulator is None or board.serial is None:
+        raise UsageError("this board is not emulated", value=board.name, remedy="semflash boards lists the kinds")
+    program = shutil.which(board.emulator.command)
+    if program is None:
+        raise ToolMissingError(
+            "the emulator is not installed",
+            value=board.emulator.command,
+            remedy=f"apt-get install {board.emulator.command}",
+        )
+    serials: list[str] = []
+    for usart in range(1, board.serial.usart + 1):  # USART1 is QEMU's serial 0
+        serials += ["-serial", "pty" if usart == board.serial.usart else "null"]
+    fixed = ["-display", "none", "-monitor", "none", "-icount", "shift=0"]
+    return [program, "-M", board.emulator.machine, *fixed, *serials, "-kernel", str(image)]
+
+
+def start(board: Board, image: Path, *, bundle_hash: str = "", build_id: str = "") -> EmulatorState:
+    """Start `board` with `image`, in place of what ran there, and return when its serial port exists.
+
+    Raises:
+        DeviceError: the image is missing, or the emulator ended at once.
+    """
+    image = image.resolve()
+    if not image.is_file():
+        raise DeviceError("there is no firmware image", value=image, remedy="semflash build first")
+    arguments = command(board, image)
+    with emulator_state.lock(board.name):
+        _stop_locked(board.name)
+        log = emulator_state.log_path(board.name)
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd="/",
+            )
+        try:
+            port = _wait_for_port(process, log)
+            began = emulator_state.birth(process.pid)
+            if began is None:
+                raise _ended(log)
+            state = EmulatorState(
+                board=board.name,
+                pid=process.pid,
+                birth=began,
+                port=port,
+                image=str(image),
+                image_sha256=hashlib.sha256(image.read_bytes()).hexdigest(),
+                bundle_hash=bundle_hash,
+                build_id=build_id,
+                started_unix=time.time(),
+            )
+            emulator_state.save(state)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+    return state
+
+
+def stop(name: str) -> bool:
+    """Stop the emulated board `name`. True where one ran."""
+    with emulator_state.lock(name):
+        return _stop_locked(name)
+
+
+def stop_all() -> list[str]:
+    """Stop every emulated board of this user; the names of those that ran."""
+    return [state.board for state in emulator_state.running() if stop(state.board)]
+
+
+def status(name: str) -> EmulatorState | None:
+    """The running board `name`, or None."""
+    return emulator_state.read(name)
+
+
+def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> str:
+    """The pseudo terminal that QEMU tells of in its first line."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        match = _PTY_LINE.search(log.read_text(encoding="utf-8", errors="replace"))
+        if match:
+            return match.group(1)
+        if process.poll() is not None:
+            raise _ended(log)
+        time.sleep(0.02)
+    raise DeviceError(
+        "the emulator opened no serial port", value=f"{START_TIMEOUT_S:.0f} s", remedy=f"see {log}"
+    )
+
+
+def _ended(log: Path) -> DeviceError:
+    """The error for an emulator that ended while it was starting."""
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return DeviceError(
+        "the emulator ended at once",
+        value=lines[-1] if lines else "it printed nothing",
+        remedy=f"see {log}; semflash doctor checks the emulator",
+    )
+
+
+def _stop_locked(name: str) -> bool:
+    """End the recorded process of `name` and nothing else; the caller holds the board's lock."""
+    state = emulator_state.read(name)
+    if state is None:
+        return False
+    try:
+        handle = os.pidfd_open(state.pid)
+    except ProcessLookupError:
+        emulator_state.forget(name)
+        return False
+    try:
+        # The handle names one process for ever: if its birth matches now, the signal reaches no other.
+        if emulator_state.birth(state.pid) == state.birth:
+            _end(handle, state)
+    finally:
+        os.close(handle)
+    emulator_state.forget(name)
+    return True
+
+
+def _end(handle: int, state: EmulatorState) -> None:
+    """SIGTERM, then SIGKILL."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            signal.pidfd_send_signal(handle, number)
+        except ProcessLookupError:
+            return
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if emulator_state.birth(state.pid) != state.birth:
+                _reap(state.pid)
+                return
+            time.sleep(0.01)
+    raise DeviceError(
+        "the emulator does not end", value=f"process {state.pid}", remedy="end it by hand, then try again"
+    )
+
+
+def _reap(pid: int) -> None:
+    """Collect the process if it was a child of this one (an upload's is not)."""
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        return
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point for PlatformIO's upload_command. Exit codes as in semflash.errors."""
+    parser = argparse.ArgumentParser(prog="python -m semflash.firmware.emulator", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    starter = verbs.add_parser("start", help="start a board with the firmware of a build folder")
+    starter.add_argument("--build-dir", type=Path, required=True)
+    stopper = verbs.add_parser("stop", help="stop a board")
+    stopper.add_argument("board")
+    chosen = parser.parse_args(arguments)
+    try:
+        if chosen.verb == "stop":
+            print(f"{chosen.board}: {'stopped' if stop(chosen.board) else 'was not running'}")
+            return 0
+        from semflash.firmware.build_result import BuildResult
+
+        built = BuildResult.load(chosen.build_dir)
+        state = start(
+            load_board(built.board), built.image_path, bundle_hash=built.bundle_hash, build_id=built.build_id
+        )
+        print(f"{state.board}: running, process {state.pid}, serial port {state.port}")
+        return 0
+    except SemflashError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
