@@ -1,0 +1,175 @@
+"""How the numbers of a contract must fit together; run on every write and every load.
+
+Each function raises BundleError with what, value and remedy, and returns nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+from semflash.bundle.schema import (
+    CODEC_FILE,
+    ENCODER_MAX_BYTES,
+    HISTORY_MAX_BYTES,
+    Contract,
+    DeviceGraph,
+    GdnTail,
+    Record,
+    TableTail,
+)
+from semflash.errors import BundleError
+
+INT64_MAX = (1 << 63) - 1
+INPUT_SCALE = 1.0 / 255.0
+INPUT_ZERO_POINT = -128
+RECIPE_MAX_DEPTH = 8
+_EXPORT_AGAIN = "export the bundle again"
+
+
+def _refuse(what: str, value: object, remedy: str = _EXPORT_AGAIN) -> BundleError:
+    return BundleError(what, value=value, remedy=remedy)
+
+
+def check_contract(contract: Contract) -> None:
+    """Every consistency rule of the contract that needs no other file."""
+    _check_input(contract)
+    graphs = contract.device_graphs
+    if len(graphs) != 1:
+        raise _refuse(
+            "this version runs exactly one device graph", len(graphs), "update semflash, or export one graph"
+        )
+    check_tail(contract.device_tail)
+    _check_tail_fits_graph(contract.device_tail, graphs[0])
+    _check_payload(contract, graphs[0])
+    _check_centres(contract)
+    if contract.channel.ber_min > contract.channel.ber_max:
+        raise _refuse(
+            "channel.ber_min is above ber_max", (contract.channel.ber_min, contract.channel.ber_max)
+        )
+    if len(set(contract.class_names)) != len(contract.class_names):
+        raise _refuse(
+            "class names repeat", [n for n in contract.class_names if contract.class_names.count(n) > 1][:3]
+        )
+    _check_file_names(contract)
+
+
+def _check_input(contract: Contract) -> None:
+    image = contract.input
+    if image.scale != INPUT_SCALE or image.zero_point != INPUT_ZERO_POINT:
+        raise _refuse(
+            "input quantisation must be scale 1/255 and zero point -128 (q = pixel - 128)",
+            (image.scale, image.zero_point),
+        )
+    if image.width * image.channels > 65_535:
+        raise _refuse(
+            "an image row has more than 65,535 values", image.width * image.channels, "use smaller images"
+        )
+
+
+def _check_tail_fits_graph(tail: GdnTail | TableTail, graph: DeviceGraph) -> None:
+    if tail.channels != graph.channels:
+        raise _refuse("device tail and device graph differ in channels", (tail.channels, graph.channels))
+    if tail.zero_point != graph.zero_point:
+        raise _refuse(
+            "device tail and device graph differ in zero point", (tail.zero_point, graph.zero_point)
+        )
+    if graph.height * graph.width > 65_535:
+        raise _refuse("more than 65,535 latent positions", graph.height * graph.width)
+
+
+def _check_payload(contract: Contract, graph: DeviceGraph) -> None:
+    payload = contract.payload
+    symbols = graph.height * graph.width * graph.channels
+    if payload.symbols != symbols:
+        raise _refuse(
+            "payload.symbols is not height x width x channels of the latent", (payload.symbols, symbols)
+        )
+    size = -(-symbols * payload.bits_per_symbol // 8)
+    if payload.payload_bytes != size:
+        raise _refuse("payload_bytes does not follow from symbols and bits", (payload.payload_bytes, size))
+    levels = contract.device_tail.levels
+    if levels > 1 << payload.bits_per_symbol or payload.bits_per_symbol != max(1, (levels - 1).bit_length()):
+        raise _refuse("bits_per_symbol does not fit the number of levels", (payload.bits_per_symbol, levels))
+
+
+def _check_centres(contract: Contract) -> None:
+    centres = contract.centres
+    if len(centres) != contract.device_tail.levels:
+        raise _refuse(
+            "number of centres and levels of the tail differ", (len(centres), contract.device_tail.levels)
+        )
+    if not all(math.isfinite(c) for c in centres):
+        raise _refuse("a centre is not finite", centres)
+    if any(a >= b for a, b in pairwise(centres)):
+        raise _refuse("centres are not ascending", centres)
+
+
+def _check_file_names(contract: Contract) -> None:
+    names = [g.model.file for g in contract.device_graphs]
+    names += [contract.decoder.file, contract.task_tail.file]
+    if len(set(names)) != len(names) or CODEC_FILE in names:
+        raise _refuse("files of the bundle share a name", names)
+    for graph in contract.device_graphs:
+        if graph.model.size_bytes > ENCODER_MAX_BYTES:
+            raise _refuse("device graph larger than 64 MiB", graph.model.size_bytes, "use a smaller encoder")
+
+
+def check_tail(tail: GdnTail | TableTail) -> None:
+    """Array sizes, order, and the proof that the device's int64 arithmetic cannot overflow."""
+    if isinstance(tail, TableTail):
+        if len(tail.table) != tail.channels * 256:
+            raise _refuse("tail table needs 256 entries per channel", (len(tail.table), tail.channels))
+        if max(tail.table) >= tail.levels:
+            raise _refuse("tail table holds a code that has no centre", (max(tail.table), tail.levels))
+        return
+    expected = (tail.channels, tail.channels**2, tail.channels * (tail.levels - 1))
+    found = (len(tail.beta), len(tail.gamma), len(tail.threshold))
+    if found != expected:
+        raise _refuse("beta, gamma, threshold of the tail have the wrong lengths", f"{found}, not {expected}")
+    prove_int64(tail)
+
+
+def prove_int64(tail: GdnTail) -> None:
+    """Bound every intermediate value of the device tail by int64, exactly, over all latents.
+
+    |q| <= m with m the larger distance of -128 and 127 from the zero point, so q^2 2^40 < 2^57 always fits.
+    den <= beta + m^2 sum_i gamma[i], and |threshold * den| is at most the largest |threshold| times that.
+    """
+    steps = tail.levels - 1
+    largest_q = max(127 - tail.zero_point, tail.zero_point + 128)
+    for channel in range(tail.channels):
+        thresholds = tail.threshold[channel * steps : (channel + 1) * steps]
+        if any(a > b for a, b in pairwise(thresholds)):
+            raise _refuse(f"thresholds of channel {channel} descend", thresholds)
+        den = tail.beta[channel] + largest_q**2 * sum(tail.gamma[channel :: tail.channels])
+        product = den * max(abs(t) for t in thresholds)
+        if max(den, product) > INT64_MAX:
+            raise _refuse(
+                f"device tail of channel {channel} can leave int64",
+                f"2^{max(den, product).bit_length()}",
+                "train with bounded GDN parameters (beta / latent scale^2 too large)",
+            )
+
+
+def check_record(record: Record) -> None:
+    """Limits of the freely formed part of the record."""
+    if record.history is not None and record.history.size_bytes > HISTORY_MAX_BYTES:
+        raise _refuse("training history larger than 64 MiB", record.history.size_bytes)
+    _check_depth(record.recipe, RECIPE_MAX_DEPTH)
+
+
+def _check_depth(value: Any, left: int) -> None:
+    if left == 0:
+        raise _refuse(f"record.recipe is nested deeper than {RECIPE_MAX_DEPTH} levels", "recipe")
+    if isinstance(value, dict):
+        for item in value.values():
+            _check_depth(item, left - 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check_depth(item, left - 1)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise _refuse("record.recipe holds a number that is not finite", value)
+    elif value is not None and not isinstance(value, str | int | float | bool):
+        raise _refuse("record.recipe holds a value that is not JSON", type(value).__name__)

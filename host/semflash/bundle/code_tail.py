@@ -1,0 +1,181 @@
+"""Independent reference of the device tail (``device/src/tail.c``): latent int8 -> codes.
+
+Written from the formulas, not from the C code; both agree on every code. With q = latent - zero_point:
+
+    den_c  = beta_c + sum_i gamma[i, c] q_i^2                                   (Q16)
+    code_c = number of thresholds T_ct with  sign(q_c) q_c^2 2^40 > T_ct den_c  (Q24 x Q16)
+
+which is  y = x / sqrt(beta + gamma x^2),  PReLU,  nearest centre, because PReLU with alpha > 0 and the signed
+square are monotone: a midpoint m between centres becomes u = m (m >= 0) or m / alpha (m < 0) before PReLU,
+and sign(y) y^2 > sign(u) u^2. On a midpoint the lower code wins.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semflash.bundle.checks import check_tail
+from semflash.bundle.schema import GdnTail, TableTail
+from semflash.errors import BundleError, ExportError
+
+GAMMA_BITS = 16
+THRESHOLD_BITS = 24
+_INT32_MAX = (1 << 31) - 1
+_POSITIONS_PER_CHUNK = 65_536
+
+
+def codes(latent: NDArray[np.int8], tail: GdnTail | TableTail) -> NDArray[np.uint8]:
+    """Codes of int8 latents.
+
+    Args:
+        latent: int8 (N, h, w, C) or any shape that ends with C.
+        tail: integer tail of the bundle.
+
+    Returns:
+        uint8, same shape, 0 .. levels-1.
+
+    Raises:
+        BundleError: wrong type or number of channels.
+    """
+    if latent.dtype != np.int8 or latent.ndim < 1 or latent.shape[-1] != tail.channels:
+        raise BundleError(
+            f"latents must be int8 with {tail.channels} channels last", value=f"{latent.dtype} {latent.shape}"
+        )
+    flat = latent.reshape(-1, tail.channels)
+    result = np.empty(flat.shape, np.uint8)
+    for start in range(0, len(flat), _POSITIONS_PER_CHUNK):
+        part = slice(start, start + _POSITIONS_PER_CHUNK)
+        result[part] = (
+            _gdn_codes(flat[part], tail) if isinstance(tail, GdnTail) else _table_codes(flat[part], tail)
+        )
+    return result.reshape(latent.shape)
+
+
+def _gdn_codes(latent: NDArray[np.int8], tail: GdnTail) -> NDArray[np.uint8]:
+    q = latent.astype(np.int64) - tail.zero_point
+    gamma = np.array(tail.gamma, np.int64).reshape(tail.channels, tail.channels)
+    threshold = np.array(tail.threshold, np.int64).reshape(tail.channels, tail.levels - 1)
+    den = np.array(tail.beta, np.int64) + (q * q) @ gamma
+    signed_square = (np.sign(q) * q * q) << (GAMMA_BITS + THRESHOLD_BITS)
+    result = np.zeros(q.shape, np.uint8)
+    for step in range(tail.levels - 1):
+        result += signed_square > threshold[:, step] * den
+    return result
+
+
+def _table_codes(latent: NDArray[np.int8], tail: TableTail) -> NDArray[np.uint8]:
+    table = np.array(tail.table, np.uint8).reshape(tail.channels, 256)
+    return table[np.arange(tail.channels), latent.astype(np.int64) + 128]
+
+
+def float_codes(
+    x: NDArray[np.floating],
+    beta: NDArray[np.floating],
+    gamma: NDArray[np.floating],
+    alpha: NDArray[np.floating],
+    centres: NDArray[np.floating],
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """The same in float64, straight from the definition: GDN, PReLU, nearest centre.
+
+    Args:
+        x: real latents (..., C).
+        beta: (C,) > 0. gamma: (C, C) >= 0, den_c = beta_c + sum_i x_i^2 gamma[i, c]. alpha: (C,) > 0.
+        centres: (L,) ascending.
+
+    Returns:
+        codes uint8 (..., C) and the values before quantisation, float64 (..., C).
+    """
+    x64 = np.asarray(x, np.float64)
+    y = x64 / np.sqrt(np.asarray(beta, np.float64) + (x64 * x64) @ np.asarray(gamma, np.float64))
+    y = np.where(y > 0, y, y * np.asarray(alpha, np.float64))
+    distance = np.abs(y[..., None] - np.asarray(centres, np.float64))
+    return distance.argmin(-1).astype(np.uint8), y
+
+
+def quantise_tail(
+    beta: NDArray[np.floating],
+    gamma: NDArray[np.floating],
+    alpha: NDArray[np.floating],
+    centres: NDArray[np.floating],
+    scale: float,
+    zero_point: int,
+) -> GdnTail:
+    """Turn trained GDN, PReLU and centres into the device's integers.
+
+    Args:
+        beta: (C,) > 0. gamma: (C, C) >= 0, input channel first. alpha: (C,) or (1,), > 0.
+        centres: (L,) ascending, 2..16 of them.
+        scale: real value of one step of the int8 latent. zero_point: of the int8 latent.
+
+    Raises:
+        ExportError: parameters out of range. BundleError: the integers could overflow on the device.
+    """
+    beta64, gamma64 = np.asarray(beta, np.float64), np.asarray(gamma, np.float64)
+    channels = beta64.size
+    alpha64 = np.broadcast_to(np.asarray(alpha, np.float64).ravel(), (channels,))
+    centres64 = np.asarray(centres, np.float64)
+    _check_parameters(beta64, gamma64, alpha64, centres64)
+    middle = (centres64[1:] + centres64[:-1]) / 2
+    u = np.where(middle >= 0, middle, middle / alpha64[:, None])  # (C, L-1)
+    beta_q = np.maximum(np.rint(beta64 / scale**2 * (1 << GAMMA_BITS)), 1)
+    gamma_q = np.rint(gamma64 * (1 << GAMMA_BITS))
+    if gamma_q.max(initial=0) > _INT32_MAX:
+        raise ExportError(
+            "GDN gamma above 32,768", value=gamma64.max(), remedy="train with bounded GDN parameters"
+        )
+    threshold = np.rint(np.sign(u) * u * u * (1 << THRESHOLD_BITS))
+    tail = GdnTail(
+        channels=channels,
+        levels=centres64.size,
+        zero_point=int(zero_point),
+        beta=[int(v) for v in beta_q],
+        gamma=[int(v) for v in gamma_q.ravel()],
+        threshold=[int(v) for v in _clip_unreachable(threshold, beta_q, gamma_q, int(zero_point)).ravel()],
+    )
+    check_tail(tail)
+    return tail
+
+
+def _check_parameters(
+    beta: NDArray[np.float64],
+    gamma: NDArray[np.float64],
+    alpha: NDArray[np.float64],
+    centres: NDArray[np.float64],
+) -> None:
+    retrain = "retrain, or look for a diverged run"
+    if beta.ndim != 1 or gamma.shape != (beta.size, beta.size) or centres.ndim != 1:
+        raise ExportError(
+            "GDN needs beta (C,), gamma (C, C) and centres (L,)", value=(beta.shape, gamma.shape)
+        )
+    if not all(np.isfinite(v).all() for v in (beta, gamma, alpha, centres)):
+        raise ExportError("GDN, PReLU or centres hold NaN or infinity", remedy=retrain)
+    if beta.min() <= 0 or gamma.min() < 0 or alpha.min() <= 0:
+        raise ExportError(
+            "GDN needs beta > 0, gamma >= 0; PReLU needs alpha > 0",
+            value=(float(beta.min()), float(gamma.min()), float(alpha.min())),
+            remedy="train with floors under beta and alpha",
+        )
+    if not 2 <= centres.size <= 16 or (np.diff(centres) <= 0).any():
+        raise ExportError("centres must be 2 to 16 ascending numbers", value=centres.tolist(), remedy=retrain)
+
+
+def _clip_unreachable(
+    threshold: NDArray[np.float64], beta: NDArray[np.float64], gamma: NDArray[np.float64], zero_point: int
+) -> NDArray[np.float64]:
+    """Bring thresholds that no latent can cross into int32 and keep the products in int64.
+
+    y_c^2 is largest when all other channels are 0: at most m^2 / (beta + gamma_cc m^2), m the largest |q|. A
+    threshold above 2 y^2 + 1 step can be lowered to it without changing any code.
+    """
+    largest = float(max(127 - zero_point, zero_point + 128) ** 2)
+    reach = largest / (beta / 2**GAMMA_BITS + np.diag(gamma) / 2**GAMMA_BITS * largest)
+    bound = np.ceil(2 * reach * 2**THRESHOLD_BITS)[:, None] + 1
+    clipped = np.clip(threshold, -bound, bound)
+    if np.abs(clipped).max() > _INT32_MAX:
+        raise ExportError(
+            "a threshold of the device tail does not fit 32 bits",
+            value=float(np.abs(clipped).max() / 2**THRESHOLD_BITS),
+            remedy="train with centres within +-10 and a floor under PReLU's alpha",
+        )
+    return clipped

@@ -1,0 +1,35 @@
+"""Canonical JSON and the digests of a bundle.
+
+Canonical JSON: keys sorted by code point, no spaces, ASCII with ``\\u`` escapes, floats in the shortest form
+that reads back the same (Python's ``repr``), no NaN or infinity.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import msgspec
+
+from semflash.bundle.schema import Contract, FileRef, Record
+
+
+def canonical_json(value: Contract | Record) -> bytes:
+    """Canonical JSON of a part of codec.json. ValueError: a NaN or an infinity."""
+    plain = msgspec.to_builtins(value)
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def sha256_hex(data: bytes) -> str:
+    """SHA-256 as 64 lower-case hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def bundle_hash(contract: Contract) -> str:
+    """The bundle hash: SHA-256 of the canonical contract. Its first 8 digits travel in every frame."""
+    return sha256_hex(canonical_json(contract))
+
+
+def file_ref(name: str, data: bytes) -> FileRef:
+    """Describe a file of the bundle."""
+    return FileRef(file=name, sha256=sha256_hex(data), size_bytes=len(data))

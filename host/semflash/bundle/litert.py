@@ -1,0 +1,46 @@
+"""The one place that loads a LiteRT interpreter (ai-edge-litert, or its predecessor tflite-runtime)."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from semflash.errors import ModelError, ToolMissingError
+
+_RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
+
+
+def _runtime() -> Any:
+    for name in _RUNTIMES:
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError:
+            continue
+    raise ToolMissingError(
+        "no LiteRT runtime is installed",
+        remedy="pip install ai-edge-litert (or tflite-runtime on older systems)",
+    )
+
+
+def load_interpreter(model: bytes, what: str, *, reference: bool = False, threads: int = 1) -> Any:
+    """An interpreter of ``model``; tensors are not allocated yet.
+
+    Args:
+        model: content of a .tflite file.
+        what: its name in error messages.
+        reference: BUILTIN_REF kernels, which agree with TFLite-Micro bit for bit; else the fast ones.
+        threads: CPU threads.
+
+    Raises:
+        ModelError: the runtime refuses the file. ToolMissingError: no runtime installed.
+    """
+    runtime = _runtime()
+    resolver = runtime.OpResolverType.BUILTIN_REF if reference else runtime.OpResolverType.AUTO
+    try:
+        return runtime.Interpreter(
+            model_content=model, experimental_op_resolver_type=resolver, num_threads=threads
+        )
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"{what} is not a model LiteRT can load", value=error, remedy="export it again"
+        ) from error

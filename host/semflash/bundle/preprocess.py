@@ -1,0 +1,57 @@
+"""Images as the device sees them: q = pixel - 128."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semflash.bundle.schema import Contract
+from semflash.errors import DatasetError
+
+
+def to_int8(images: NDArray[np.generic], contract: Contract) -> NDArray[np.int8]:
+    """Quantise images for the device graph.
+
+    Args:
+        images: uint8 (N, H, W, C), or float (N, H, W, C) in [0, 1] (rounded to the nearest of 256 steps).
+        contract: of the bundle; gives H, W, C.
+
+    Returns:
+        int8 (N, H, W, C).
+
+    Raises:
+        DatasetError: wrong size, type or range, NaN or infinite pixels.
+    """
+    image = contract.input
+    expected = (image.height, image.width, image.channels)
+    if images.ndim != 4 or images.shape[1:] != expected:
+        raise DatasetError(
+            f"images must be (N, {', '.join(map(str, expected))})",
+            value=tuple(images.shape),
+            remedy=f"resize them to {image.height} x {image.width} with {image.channels} channel(s)",
+        )
+    if np.issubdtype(images.dtype, np.floating):
+        pixels = _float_to_uint8(images)
+    elif images.dtype == np.uint8:
+        pixels = images.view(np.uint8)
+    else:
+        raise DatasetError("pixels must be uint8, or float in [0, 1]", value=images.dtype)
+    return np.bitwise_xor(pixels, np.uint8(0x80)).view(np.int8)
+
+
+def _float_to_uint8(images: NDArray[np.generic]) -> NDArray[np.uint8]:
+    values = np.asarray(images, np.float64)
+    if not np.isfinite(values).all():
+        bad = np.argwhere(~np.isfinite(values))[0]
+        raise DatasetError(
+            "an image holds a NaN or infinite pixel",
+            value=f"image {bad[0]}, row {bad[1]}",
+            remedy="repair the data",
+        )
+    if values.size and (values.min() < 0 or values.max() > 1):
+        raise DatasetError(
+            "float pixels must be in [0, 1]",
+            value=(values.min(), values.max()),
+            remedy="pass uint8 pixels 0..255",
+        )
+    return np.rint(values * 255).astype(np.uint8)
