@@ -1,0 +1,5 @@
+"""``python -m semflash.cli``."""
+
+from semflash.cli.main import main
+
+raise SystemExit(main())

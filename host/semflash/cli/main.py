@@ -1,0 +1,193 @@
+"""The command line's frame: finds the verb, reads the settings, turns errors into text and exit codes.
+
+Each verb is a module ``semflash.cli.<verb>`` with HELP (one line), EPILOG (examples),
+``add_arguments(parser)`` and ``run(args, settings) -> exit code``. Only the chosen one is imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
+
+from semflash import __version__
+from semflash.errors import SemflashError, ToolMissingError, UsageError
+from semflash.settings import load_settings
+
+#: Verbs in the order of work. The lines are those of the modules' HELP (a test compares them), written here
+#: so that `semflash --help` imports none of them.
+VERBS: dict[str, str] = {
+    "train": "train a task network and a codec",
+    "export": "turn a trained codec into a bundle, with proof",
+    "evaluate": "measure a bundle's accuracy at given bit error rates",
+    "build": "build the firmware of a bundle for a board",
+    "flash": "put built firmware on a board",
+    "monitor": "run images through a board and show labels, losses and accuracy",
+    "run": "build, flash and monitor in one go",
+    "bench": "measure instructions, RAM and flash of a bundle on a board",
+    "boards": "list the boards, or stop an emulated one",
+    "doctor": "check what is installed and say how to mend what is missing",
+}
+
+EXIT_INTERRUPTED = 130
+_EPILOG = """examples:
+  semflash doctor
+  semflash run fashion-mnist-48 --board qemu-stm32f405 --count 200
+  semflash monitor fashion-mnist-48 --ber 0.01
+
+exit codes: 0 ok, 1 build or user error, 2 usage, 3 device or link, 130 interrupted
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are UsageError, printed in one place."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, remedy=f"{self.prog} --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line (without the program's name) and return its exit code."""
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    verbose, as_json = _wants(argv, "-v", "--verbose"), _wants(argv, "--json")
+    try:
+        return _dispatch(argv)
+    except SemflashError as error:
+        _report(error.kind, error, error.exit_code, as_json=as_json, verbose=verbose)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output went away; point stdout at nothing so that closing it stays quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        bug = SemflashError(
+            f"internal error: {type(error).__name__}: {error}",
+            remedy="run again with -v and report the traceback",
+        )
+        bug.__cause__ = error
+        _report("internal", bug, 1, as_json=as_json, verbose=verbose)
+        return 1
+
+
+def _dispatch(argv: list[str]) -> int:
+    top = _top_parser()
+    chosen = top.parse_args(argv)
+    if chosen.verb is None:
+        top.print_help()
+        return 0
+    if chosen.verb not in VERBS:
+        near = difflib.get_close_matches(chosen.verb, VERBS, n=1, cutoff=0.5)
+        remedy = f"did you mean 'semflash {near[0]}'?" if near else f"verbs are {', '.join(VERBS)}"
+        raise UsageError("unknown verb", value=chosen.verb[:80], remedy=remedy)
+    module = load_verb(chosen.verb)
+    args = verb_parser(chosen.verb, module).parse_args(
+        chosen.rest, namespace=argparse.Namespace(config=chosen.config)
+    )
+    settings = load_settings(args.config)
+    try:
+        code = module.run(args, settings)
+    except ModuleNotFoundError as error:
+        raise _missing(chosen.verb, error) from error
+    sys.stdout.flush()
+    return int(code)
+
+
+def load_verb(name: str) -> ModuleType:
+    """Import the module of one verb."""
+    try:
+        return importlib.import_module(f"semflash.cli.{name}")
+    except ModuleNotFoundError as error:
+        raise _missing(name, error) from error
+
+
+def verb_parser(name: str, module: ModuleType) -> Parser:
+    """The parser of one verb; ``-v`` and ``--config`` may stand before or after the verb."""
+    parser = Parser(
+        prog=f"semflash {name}",
+        description=module.HELP,
+        epilog=module.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        conflict_handler="resolve",
+        allow_abbrev=False,
+    )
+    _common(parser, default=argparse.SUPPRESS)
+    module.add_arguments(parser)
+    return parser
+
+
+def _top_parser() -> Parser:
+    width = max(map(len, VERBS))
+    lines = "\n".join(f"  {name:{width}}  {text}" for name, text in VERBS.items())
+    parser = Parser(
+        prog="semflash",
+        usage="semflash [-v] [--config FILE] VERB ...",
+        description=f"Semantic codecs from a data set to labels on a microcontroller.\n\nverbs:\n{lines}",
+        epilog=f"semflash VERB --help explains a verb.\n\n{_EPILOG}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"semflash {__version__}")
+    _common(parser, default=None)
+    parser.add_argument("verb", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser, *, default: str | None) -> None:
+    parser.add_argument("-v", "--verbose", action="store_true", help="show the traceback of an error")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        default=default,
+        help="settings file (default: semflash.toml found upward)",
+    )
+
+
+def _wants(argv: list[str], *flags: str) -> bool:
+    """Whether one of `flags` is given; needed before parsing, so that parse errors look as asked for."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    return any(flag in argv[:end] for flag in flags)
+
+
+def _missing(verb: str, error: ModuleNotFoundError) -> SemflashError:
+    """A package that is not installed, as an error with the command that installs it."""
+    package = (error.name or "").split(".")[0]
+    if package in ("", "semflash", "semflash_codegen"):
+        return SemflashError(
+            f"this installation of semflash is incomplete: {error}", remedy="install semflash again"
+        )
+    extra = {"matplotlib": "plot", "tensorflow": "train", "keras": "train", "tflite_micro": "train"}.get(
+        package
+    )
+    remedy = f"pip install 'semflash[{extra}]'" if extra else "install semflash again with its dependencies"
+    return ToolMissingError(
+        f"'semflash {verb}' needs a Python package that is missing", value=package, remedy=remedy
+    )
+
+
+def _report(kind: str, error: SemflashError, code: int, *, as_json: bool, verbose: bool) -> None:
+    """Print an error on stderr: for people, or as one JSON object."""
+    if verbose:
+        traceback.print_exception(error, file=sys.stderr)
+    if as_json:
+        value = None if error.value is None else str(error.value)
+        body = {"kind": kind, "what": error.what, "value": value, "remedy": error.remedy, "exit_code": code}
+        print(json.dumps({"error": body}), file=sys.stderr)
+    elif not verbose:
+        print(f"semflash: {error}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
