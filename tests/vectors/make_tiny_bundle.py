@@ -2,8 +2,8 @@
 
     python tests/vectors/make_tiny_bundle.py [OUT]
 
-Plain Keras and the TFLite converter, none of semflash's training code, so that bundle, codegen, device and edge
-can be tested without it. Needs semflash[train] and Fashion-MNIST (Debian: dataset-fashion-mnist). The weights
+Plain Keras and the TFLite converter, none of semflash's training code, so that bundle, codegen, device and
+edge can be tested without it. Needs semflash[train] and Fashion-MNIST (Debian: dataset-fashion-mnist). The weights
 depend on the TensorFlow build; the committed bundle is the fixture, this script only says where it came from.
 """
 
@@ -40,7 +40,7 @@ from semflash.bundle.schema import (
 )
 
 DATA = Path("/usr/share/datasets/fashion-mnist")
-CLASSES = "t-shirt trouser pullover dress coat sandal shirt sneaker bag boot".split()
+CLASSES = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"]
 LEVELS = 8
 
 
