@@ -1,0 +1,48 @@
+#include "counter.h"
+
+#include "registers.h"
+
+#define SYSTICK_BITS  24
+#define SYSTICK_MASK  0xFFFFFFu
+#define SYSTICK_START 7u /* on, interrupt at zero, CPU clock */
+
+/* QEMU's SysTick stays 0 for a while after it is started. */
+#define START_BOUND 20000000u
+#define READ_BOUND  64u
+
+void sf_counter_init(sf_counter_t *counter) {
+    counter->wraps = 0;
+    SCB_DEMCR |= SCB_DEMCR_TRCENA;
+    DWT_CYCCNT = 0;
+    DWT_CTRL |= 1u;
+    const uint32_t first = DWT_CYCCNT;
+    for (uint32_t i = 0; i < 100u; i++) {
+        __asm volatile("nop");
+    }
+    counter->use_systick = DWT_CYCCNT == first;
+    counter->emulated = counter->use_systick && DBGMCU_IDCODE == 0u;
+    if (counter->use_systick) {
+        SYST_RVR = SYSTICK_MASK;
+        SYST_CVR = 0;
+        SYST_CSR = SYSTICK_START;
+        for (uint32_t i = 0; i < START_BOUND && SYST_CVR == 0u; i++) {
+        }
+    }
+}
+
+uint32_t sf_counter_read(const sf_counter_t *counter) {
+    if (!counter->use_systick) {
+        return DWT_CYCCNT;
+    }
+    uint32_t wraps = 0;
+    uint32_t value = 0;
+    /* Counts down; zero is where the interrupt counts a wrap, so look again there. */
+    for (uint32_t i = 0; i < READ_BOUND; i++) {
+        wraps = counter->wraps;
+        value = SYST_CVR;
+        if (value != 0u && wraps == counter->wraps) {
+            break;
+        }
+    }
+    return (wraps << SYSTICK_BITS) + (SYSTICK_MASK + 1u - value);
+}

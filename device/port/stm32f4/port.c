@@ -1,0 +1,203 @@
+/* The port for the STM32F405 family: one serial port, one counter. Runs unchanged on a part and in QEMU 7.2's
+ * netduinoplus2, and finds out at run time which of the two it is.
+ *
+ * Compile-time settings, from the board description:
+ *   SF_PORT_USART 1 (PA9/PA10) or 2 (PA2/PA3)      SF_PORT_CLOCK_HZ wanted CPU clock     SF_PORT_BAUD
+ *   SF_PORT_HSE_HZ crystal or clock input (0: HSI)   SF_PORT_HSE_BYPASS 1: a clock, not a crystal
+ *   SF_BOARD_NAME "text"   SF_BUILD_ID number
+ */
+#include "semflash/board.h"
+
+#include <string.h>
+
+#include "clock.h"
+#include "counter.h"
+#include "registers.h"
+#include "startup.h"
+
+#ifndef SF_PORT_USART
+#define SF_PORT_USART 1
+#endif
+#ifndef SF_PORT_CLOCK_HZ
+#define SF_PORT_CLOCK_HZ 168000000u
+#endif
+#ifndef SF_PORT_BAUD
+#define SF_PORT_BAUD 115200u
+#endif
+#ifndef SF_PORT_HSE_HZ
+#define SF_PORT_HSE_HZ 0u
+#endif
+#ifndef SF_PORT_HSE_BYPASS
+#define SF_PORT_HSE_BYPASS 0
+#endif
+#ifndef SF_BOARD_NAME
+#define SF_BOARD_NAME "stm32f4"
+#endif
+#ifndef SF_BUILD_ID
+#define SF_BUILD_ID 0u
+#endif
+
+#if SF_PORT_USART == 1
+#define USART     USART1_BASE
+#define USART_IRQ USART1_IRQ
+#elif SF_PORT_USART == 2
+#define USART     USART2_BASE
+#define USART_IRQ USART2_IRQ
+#else
+#error "SF_PORT_USART must be 1 or 2"
+#endif
+
+_Static_assert(sizeof SF_BOARD_NAME <= SF_BOARD_NAME_BYTES + 1u,
+               "SF_BOARD_NAME is longer than 24 characters");
+
+#define COUNTER_ONE 65536u /* counter scale of a counter that counts what it reports */
+/* QEMU with -icount shift=0: 1 ns per instruction, SysTick at 168 MHz: ticks / 0.168 instructions. */
+#define EMULATOR_CLOCK_HZ 168000000u
+#define EMULATOR_SCALE    390095u /* 65,536 / 0.168 */
+#define TX_BOUND          4000000u
+#define RX_PRIORITY       0x40u /* below SysTick (0), which counts the wraps */
+
+/* The state of the one board there is; shared with the interrupt handlers. */
+static struct {
+    sf_counter_t counter;
+    uint8_t *queue;
+    uint32_t capacity;
+    volatile uint32_t head;     /* next free place, written by the interrupt */
+    volatile uint32_t tail;     /* next byte to read, written by sf_board_read */
+    volatile uint32_t overruns; /* bytes lost */
+    volatile uint32_t handler_ticks;
+} board;
+
+void sf_usart_handler(void) {
+    const uint32_t start = sf_counter_read(&board.counter);
+    const uint32_t status = USART_SR(USART);
+    if ((status & (USART_SR_RXNE | USART_SR_ORE)) != 0u) {
+        const uint8_t byte = (uint8_t)USART_DR(USART);
+        uint32_t next = board.head + 1u;
+        next = next == board.capacity ? 0u : next;
+        if ((status & USART_SR_ORE) != 0u || next == board.tail) {
+            board.overruns++;
+        }
+        if ((status & USART_SR_RXNE) != 0u && next != board.tail) {
+            board.queue[board.head] = byte;
+            board.head = next;
+        }
+    }
+    board.handler_ticks += sf_counter_read(&board.counter) - start;
+}
+
+void sf_systick_handler(void) {
+    board.counter.wraps++;
+}
+
+static sf_status_t port_write(void *context, const uint8_t *bytes, size_t n) {
+    (void)context;
+    for (size_t i = 0; i < n; i++) {
+        if (!sf_wait_for(&USART_SR(USART), USART_SR_TXE, USART_SR_TXE, TX_BOUND)) {
+            return SF_ERR_IO;
+        }
+        USART_DR(USART) = bytes[i];
+    }
+    return SF_OK;
+}
+
+/* Without the time spent in the receive interrupt: the encoder's own ticks. */
+static uint32_t port_ticks(void *context) {
+    (void)context;
+    for (;;) {
+        const uint32_t before = board.handler_ticks;
+        const uint32_t now = sf_counter_read(&board.counter);
+        if (before == board.handler_ticks) {
+            return now - before;
+        }
+    }
+}
+
+static uint32_t port_stack_bytes(void *context) {
+    (void)context;
+    return sf_stack_high_water();
+}
+
+static uint32_t port_overruns(void *context) {
+    (void)context;
+    return board.overruns;
+}
+
+static sf_reset_cause_t reset_cause(void) {
+    const uint32_t flags = RCC_CSR;
+    RCC_CSR |= RCC_CSR_RMVF;
+    if ((flags & (RCC_CSR_IWDGRSTF | RCC_CSR_WWDGRSTF)) != 0u) {
+        return SF_RESET_WATCHDOG;
+    }
+    if ((flags & RCC_CSR_SFTRSTF) != 0u) {
+        return SF_RESET_SOFTWARE;
+    }
+    if ((flags & RCC_CSR_PORRSTF) != 0u) {
+        return SF_RESET_POWER_ON;
+    }
+    return (flags & RCC_CSR_PINRSTF) != 0u ? SF_RESET_PIN : SF_RESET_UNKNOWN;
+}
+
+/* Pins to alternate function 7, then 8N1 with the receive interrupt. */
+static void start_usart(const sf_clock_t *clock) {
+    RCC_AHB1ENR |= RCC_AHB1ENR_GPIOA;
+#if SF_PORT_USART == 1
+    RCC_APB2ENR |= RCC_APB2ENR_USART1;
+    GPIOA_AFRH = (GPIOA_AFRH & ~0x00000FF0u) | 0x00000770u;
+    GPIOA_MODER = (GPIOA_MODER & ~(15u << 18)) | (10u << 18);
+    const uint32_t bus_hz = clock->apb2_hz;
+#else
+    RCC_APB1ENR |= RCC_APB1ENR_USART2;
+    GPIOA_AFRL = (GPIOA_AFRL & ~0x0000FF00u) | 0x00007700u;
+    GPIOA_MODER = (GPIOA_MODER & ~(15u << 4)) | (10u << 4);
+    const uint32_t bus_hz = clock->apb1_hz;
+#endif
+    /* Sixteenfold oversampling: BRR is the clock divider in 1/16, which is bus / baud. */
+    USART_BRR(USART) = (bus_hz + SF_PORT_BAUD / 2u) / SF_PORT_BAUD;
+    USART_CR1(USART) = USART_CR1_UE | USART_CR1_TE | USART_CR1_RE | USART_CR1_RXNEIE;
+    NVIC_IPR_BYTE(USART_IRQ) = RX_PRIORITY;
+    NVIC_ISER(USART_IRQ / 32u) = 1u << (USART_IRQ % 32u);
+}
+
+void sf_board_init(uint8_t *queue, size_t queue_bytes, sf_port_t *port, sf_board_info_t *info) {
+    board.queue = queue;
+    board.capacity = (uint32_t)queue_bytes;
+    const sf_clock_t clock = sf_clock_init(SF_PORT_CLOCK_HZ, SF_PORT_HSE_HZ, SF_PORT_HSE_BYPASS);
+    sf_counter_init(&board.counter);
+    port->context = NULL;
+    port->write = port_write;
+    port->ticks = port_ticks;
+    port->stack_bytes = port_stack_bytes;
+    port->overruns = port_overruns;
+    memset(info, 0, sizeof *info);
+    info->counter_kind = board.counter.emulated ? SF_COUNTER_INSTRUCTIONS : SF_COUNTER_CYCLES;
+    info->counter_scale = board.counter.emulated ? EMULATOR_SCALE : COUNTER_ONE;
+    info->clock_hz = board.counter.emulated ? EMULATOR_CLOCK_HZ : clock.cpu_hz;
+    info->build_id = SF_BUILD_ID;
+    info->reset_cause = reset_cause();
+    memcpy(info->name, SF_BOARD_NAME, sizeof SF_BOARD_NAME - 1u);
+    start_usart(&clock);
+    __asm volatile("cpsie i" ::: "memory");
+}
+
+size_t sf_board_read(uint8_t *bytes, size_t capacity) {
+    /* Look and sleep with interrupts masked: a pending one still wakes the core, so none is slept through. */
+    for (;;) {
+        __asm volatile("cpsid i" ::: "memory");
+        if (board.head != board.tail) {
+            break;
+        }
+        __asm volatile("dsb\n wfi\n cpsie i\n isb" ::: "memory");
+    }
+    __asm volatile("cpsie i" ::: "memory");
+    size_t n = 0;
+    uint32_t tail = board.tail;
+    const uint32_t head = board.head;
+    while (n < capacity && tail != head) {
+        bytes[n] = board.queue[tail];
+        n++;
+        tail = tail + 1u == board.capacity ? 0u : tail + 1u;
+    }
+    board.tail = tail;
+    return n;
+}

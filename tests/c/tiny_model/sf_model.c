@@ -1,0 +1,81 @@
+#include "sf_model.h"
+
+#define BLOCK  7
+#define BLOCKS 4
+
+typedef struct tiny_state {
+    int8_t largest[BLOCKS];
+    int8_t smallest[BLOCKS];
+    uint8_t unused[8];
+} tiny_state_t;
+
+_Static_assert(sizeof(tiny_state_t) == SF_MODEL_STATE_BYTES, "state size");
+
+static void clear(tiny_state_t *state) {
+    for (int b = 0; b < BLOCKS; b++) {
+        state->largest[b] = -128;
+        state->smallest[b] = 127;
+    }
+}
+
+static sf_status_t reset(void *state) {
+    clear((tiny_state_t *)state);
+    return SF_OK;
+}
+
+static sf_status_t push_row(void *memory, uint16_t row, const int8_t *values, sf_latent_fn emit, void *context) {
+    tiny_state_t *state = (tiny_state_t *)memory;
+    for (int i = 0; i < SF_MODEL_ROW_BYTES; i++) {
+        const int b = i / BLOCK;
+        state->largest[b] = values[i] > state->largest[b] ? values[i] : state->largest[b];
+        state->smallest[b] = values[i] < state->smallest[b] ? values[i] : state->smallest[b];
+    }
+    if (row % BLOCK != BLOCK - 1) {
+        return SF_OK;
+    }
+    for (int b = 0; b < BLOCKS; b++) {
+        const int8_t latent[SF_MODEL_LATENT_CHANNELS] = {state->largest[b], state->smallest[b],
+                                                         values[b * BLOCK + BLOCK - 1]};
+        const sf_status_t status = emit(context, latent);
+        if (status != SF_OK) {
+            return status;
+        }
+    }
+    clear(state);
+    return SF_OK;
+}
+
+static const int64_t beta[3] = {3238926, 2665227, 18441289};
+static const int32_t gamma[9] = {7281, 1122, 1, 265, 574, 0, 0, 165, 1251};
+static const int32_t threshold[21] = {
+    -45277581, -12191619, -2366920, 4984, 3509581, 15959533, 60773094, /* channel 0 */
+    -79407017, -21381448, -4151062, 4984, 3509581, 15959533, 60773094, /* channel 1 */
+    -27757087, -7473983,  -1451022, 4984, 3509581, 15959533, 60773094, /* channel 2 */
+};
+static const sf_tail_t tail = {
+    .kind = SF_TAIL_GDN,
+    .channels = SF_MODEL_LATENT_CHANNELS,
+    .levels = 8,
+    .zero_point = -2,
+    .beta = beta,
+    .gamma = gamma,
+    .threshold = threshold,
+};
+static const sf_graph_t graph = {
+    .rows = SF_MODEL_ROWS,
+    .row_bytes = SF_MODEL_ROW_BYTES,
+    .latent_positions = SF_MODEL_LATENT_POSITIONS,
+    .latent_channels = SF_MODEL_LATENT_CHANNELS,
+    .state_bytes = SF_MODEL_STATE_BYTES,
+    .reset = reset,
+    .push_row = push_row,
+};
+const sf_model_t sf_model = {
+    .runtime_api = SF_RUNTIME_API,
+    .bundle_hash = SF_MODEL_BUNDLE_HASH,
+    .graph = &graph,
+    .tail = &tail,
+    .payload_bytes = SF_MODEL_PAYLOAD_BYTES,
+    .bits_per_symbol = SF_MODEL_BITS_PER_SYMBOL,
+    .engine = "test/handmade",
+};

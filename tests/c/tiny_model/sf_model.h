@@ -1,0 +1,22 @@
+/* A handwritten device model for the runtime's tests, with the constants that generated headers have.
+ *
+ * 28 x 28 x 1 pixels; each 7 x 7 block gives one latent position of 3 channels: largest, smallest and last pixel.
+ * GDN tail with 8 levels, 3 bits: 4 x 4 x 3 codes = 18 bytes.
+ */
+#ifndef SF_MODEL_H
+#define SF_MODEL_H
+
+#include "semflash/encoder.h"
+
+#define SF_MODEL_ROWS             28
+#define SF_MODEL_ROW_BYTES        28
+#define SF_MODEL_LATENT_POSITIONS 16
+#define SF_MODEL_LATENT_CHANNELS  3
+#define SF_MODEL_STATE_BYTES      16
+#define SF_MODEL_PAYLOAD_BYTES    18
+#define SF_MODEL_BITS_PER_SYMBOL  3
+#define SF_MODEL_BUNDLE_HASH      0x5EED1234u
+
+extern const sf_model_t sf_model;
+
+#endif
