@@ -47,7 +47,14 @@ class Emulator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A board as boards/<name>.toml describes it. Sizes are bytes, `clock_hz` is 0 where there is none."""
+    """A board as boards/<name>.toml describes it.
+
+    Attributes:
+        clock_hz: wanted CPU clock; 0 where there is none.
+        hse_hz: external clock or crystal the clock tree starts from; 0: the internal one.
+        hse_bypass: the external one is a clock signal, not a crystal.
+        ram: the first region takes data, bss and stack.
+    """
 
     name: str
     title: str
@@ -56,6 +63,8 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cpu: str
     clock_hz: int
     probe: Literal["none", "stlink"]
+    hse_hz: int = 0
+    hse_bypass: bool = False
     platformio_env: str | None = None
     flash: Flash | None = None
     ram: tuple[RamRegion, ...] = ()

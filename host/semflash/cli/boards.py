@@ -1,0 +1,85 @@
+"""semflash boards: what boards there are, which are attached, and how to stop an emulated one."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from semflash.firmware.inventory import BoardStatus
+    from semflash.settings import Settings
+
+HELP = "list boards with flash, RAM, clock and port; stop emulated ones"
+EPILOG = """examples:
+  semflash boards
+  semflash boards --json
+  semflash boards --stop                   # stop every emulated board
+  semflash boards --stop qemu-stm32f405"""
+
+_ALL = "*"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's own flags."""
+    parser.add_argument("--json", action="store_true", help="print the list as JSON")
+    parser.add_argument(
+        "--stop", nargs="?", const=_ALL, metavar="NAME", help="stop an emulated board (without NAME: all of them)"
+    )
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Print the table, or stop boards."""
+    if args.stop is not None:
+        return _stop(args.stop, as_json=args.json)
+
+    from semflash.firmware.inventory import inventory
+
+    boards = inventory()
+    if args.json:
+        import msgspec
+
+        print(msgspec.json.encode({"boards": boards}).decode())
+    else:
+        _print(boards)
+    return 0
+
+
+def _stop(name: str, *, as_json: bool) -> int:
+    """Stop one board or all; stopping what does not run is no error."""
+    from semflash.firmware import emulator
+    from semflash.firmware.boards import load_board
+
+    if name == _ALL:
+        stopped = emulator.stop_all()
+    else:
+        board = load_board(name).name
+        stopped = [board] if emulator.stop(board) else []
+    if as_json:
+        import msgspec
+
+        print(msgspec.json.encode({"stopped": stopped}).decode())
+    else:
+        print(f"stopped: {', '.join(stopped)}" if stopped else "no emulated board was running")
+    return 0
+
+
+def _print(boards: list[BoardStatus]) -> None:
+    """The table for people."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("board", "kind", "clock", "flash", "RAM", "attached", "port", ""):
+        table.add_column(heading, justify="right" if heading in ("clock", "flash", "RAM") else "left")
+    for board in boards:
+        table.add_row(
+            board.name,
+            board.kind,
+            f"{board.clock_hz / 1e6:.0f} MHz" if board.clock_hz else "-",
+            f"{board.flash_bytes // 1024} KiB" if board.flash_bytes else "-",
+            f"{board.ram_bytes // 1024} KiB" if board.ram_bytes else "-",
+            "yes" if board.attached else "no",
+            ", ".join(board.ports) or "-",
+            board.detail or board.title,
+        )
+    Console().print(table)

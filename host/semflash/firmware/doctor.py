@@ -1,0 +1,185 @@
+"""Checks of this machine: what building, flashing and monitoring need, and how to mend what is missing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from semflash.errors import SemflashError
+from semflash.firmware import platformio, resources
+
+State = Literal["ok", "missing", "optional"]
+_ARM = "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
+_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One finding. `state` optional: missing, but only some verbs need it. `mend` says how to get it."""
+
+    name: str
+    state: State
+    found: str
+    mend: str = ""
+
+
+def diagnose() -> list[Check]:
+    """Run all checks, in the order in which a user would mend them."""
+    checks: tuple[Callable[[], Check], ...] = (
+        _python,
+        _resources,
+        _arm_compiler,
+        _newlib,
+        _host_compiler,
+        _emulator,
+        _platformio,
+        _cmsis_nn,
+        _litert,
+        _cffi,
+        _fashion_mnist,
+        _serial_access,
+        _tensorflow,
+    )
+    return [check() for check in checks]
+
+
+def healthy(checks: list[Check]) -> bool:
+    """True where nothing that every user needs is missing."""
+    return all(check.state != "missing" for check in checks)
+
+
+def _python() -> Check:
+    version = platform.python_version()
+    if sys.version_info < (3, 11):
+        return Check("Python", "missing", version, "install Python 3.11 or later")
+    return Check("Python", "ok", version)
+
+
+def _resources() -> Check:
+    try:
+        resources.root()
+    except SemflashError as error:
+        return Check("device sources", "missing", error.what, error.remedy)
+    return Check("device sources", "ok", "found")
+
+
+def _first_line(command: list[str]) -> str | None:
+    """First line that a program prints, None where it cannot be run."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, stdin=subprocess.DEVNULL, timeout=20, check=False, text=True
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    lines = (done.stdout or done.stderr).splitlines()
+    return lines[0].strip() if lines and done.returncode == 0 else None
+
+
+def _program(name: str, command: list[str], mend: str) -> Check:
+    """A program that must be on PATH and answer."""
+    if shutil.which(command[0]) is None:
+        return Check(name, "missing", f"{command[0]} is not on PATH", mend)
+    line = _first_line(command)
+    if line is None:
+        return Check(name, "missing", f"{command[0]} does not run", mend)
+    return Check(name, "ok", line)
+
+
+def _arm_compiler() -> Check:
+    return _program("ARM compiler", ["arm-none-eabi-gcc", "--version"], _ARM)
+
+
+def _newlib() -> Check:
+    specs = _first_line(["arm-none-eabi-gcc", "-print-file-name=nano.specs"])
+    if specs is None or not Path(specs).is_file():
+        return Check("newlib-nano", "missing", "no nano.specs", _ARM)
+    return Check("newlib-nano", "ok", "nano.specs found")
+
+
+def _host_compiler() -> Check:
+    return _program("C compiler", [os.environ.get("CC", "cc"), "--version"], "apt-get install gcc libc6-dev")
+
+
+def _emulator() -> Check:
+    check = _program("emulator", ["qemu-system-arm", "--version"], "apt-get install qemu-system-arm")
+    if check.state != "ok":
+        return check
+    done = subprocess.run(
+        ["qemu-system-arm", "-M", "help"], capture_output=True, text=True, timeout=20, check=False
+    )
+    if "netduinoplus2" not in done.stdout:
+        return Check("emulator", "missing", f"{check.found}: no machine netduinoplus2", "install QEMU 6 or later")
+    return check
+
+
+def _platformio() -> Check:
+    try:
+        folder = platformio.bootstrap()
+    except SemflashError as error:
+        return Check("PlatformIO", "missing", error.what, error.remedy)
+    version = importlib.metadata.version("platformio")
+    return Check("PlatformIO", "ok", f"{version}, works without its registry ({folder.name} from PyPI scons)")
+
+
+def _cmsis_nn() -> Check:
+    from semflash_codegen import cmsis_nn
+    from semflash_codegen.errors import CodegenError
+
+    try:
+        return Check("CMSIS-NN", "ok", cmsis_nn.locate(None).origin)
+    except CodegenError as error:
+        return Check("CMSIS-NN", "missing", str(error).splitlines()[0], "pip install bakenn==1.0.0")
+
+
+def _module(name: str, modules: tuple[str, ...], state: State, mend: str) -> Check:
+    """A Python package, looked for and not imported."""
+    for module in modules:
+        if importlib.util.find_spec(module) is not None:
+            try:
+                version = importlib.metadata.version(module.replace("_", "-"))
+            except importlib.metadata.PackageNotFoundError:
+                version = "version unknown"
+            return Check(name, "ok", f"{module} {version}")
+    return Check(name, state, f"{modules[0]} is not installed", mend)
+
+
+def _litert() -> Check:
+    return _module("LiteRT", ("ai_edge_litert", "tflite_runtime"), "missing", "pip install ai-edge-litert")
+
+
+def _cffi() -> Check:
+    return _module("cffi (board native)", ("cffi",), "missing", "pip install cffi")
+
+
+def _tensorflow() -> Check:
+    return _module(
+        "TensorFlow (train, export)", ("tensorflow",), "optional", 'pip install "semflash[train]"'
+    )
+
+
+def _fashion_mnist() -> Check:
+    mend = "apt-get install dataset-fashion-mnist, or name a folder with --data-dir"
+    if any(_FASHION_MNIST.glob("t10k-images-idx3-ubyte*")):
+        return Check("Fashion-MNIST", "ok", str(_FASHION_MNIST))
+    return Check("Fashion-MNIST", "optional", "not installed", mend)
+
+
+def _serial_access() -> Check:
+    """May this user open the serial port of a plugged-in board?"""
+    from serial.tools import list_ports
+
+    ports = [port.device for port in list_ports.comports() if port.vid is not None]
+    refused = [port for port in ports if not os.access(port, os.R_OK | os.W_OK)]
+    if refused:
+        mend = 'usermod -aG dialout "$USER" as root, then log in again (docs/boards.md has the udev rule)'
+        return Check("serial ports", "missing", f"no permission for {', '.join(refused)}", mend)
+    return Check("serial ports", "ok", ", ".join(ports) or "no USB serial port is plugged in; none is needed")

@@ -1,0 +1,64 @@
+"""Which boards there are, and which of them are here now."""
+
+from __future__ import annotations
+
+import msgspec
+
+from semflash.firmware import emulator
+from semflash.firmware.boards import Board, list_boards
+from semflash.firmware.flash import candidates
+
+
+class BoardStatus(msgspec.Struct, frozen=True):
+    """One board and whether it is attached.
+
+    Attributes:
+        attached: plugged in, running in the emulator, or native.
+        ports: serial ports to talk to it, empty where there is none.
+        detail: what runs there, for people.
+    """
+
+    name: str
+    title: str
+    kind: str
+    mcu: str
+    clock_hz: int
+    flash_bytes: int | None
+    ram_bytes: int | None
+    attached: bool
+    ports: tuple[str, ...]
+    detail: str
+
+
+def inventory() -> list[BoardStatus]:
+    """All boards with their state."""
+    return [_status(board) for board in list_boards()]
+
+
+def _status(board: Board) -> BoardStatus:
+    attached, ports, detail = True, (), ""
+    if board.kind == "emulated":
+        state = emulator.status(board.name)
+        attached = state is not None
+        if state is not None:
+            ports = (state.port,)
+            detail = f"bundle {state.bundle_hash[:8]}, build {state.build_id}, process {state.pid}"
+    elif board.kind == "hardware":
+        found = candidates(board)
+        attached = bool(found)
+        ports = tuple(candidate.port for candidate in found)
+        detail = ", ".join(f"probe {candidate.serial_number}" for candidate in found)
+    else:
+        detail = "in-process"
+    return BoardStatus(
+        board.name,
+        board.title,
+        board.kind,
+        board.mcu,
+        board.clock_hz,
+        board.flash_bytes,
+        board.ram_bytes,
+        attached,
+        ports,
+        detail,
+    )

@@ -1,0 +1,157 @@
+"""Gathers what a build folder holds: runtime, port, kernels, generated model, CMSIS-NN, build settings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from semflash.errors import BuildError
+from semflash.firmware.boards import Board
+from semflash.firmware.build_result import FILE_NAME
+from semflash.firmware.project import write_if_changed
+
+#: Folders of a build folder that semflash owns: files there that a build does not name are removed.
+_OWNED = ("device", "model", "cmsis", "boards")
+_MARKER = ".semflash-build"
+
+
+@dataclass(frozen=True)
+class CmsisFiles:
+    """Where CMSIS-NN's files lie: `nn` holds Include and Source, `core` the CMSIS-Core headers."""
+
+    nn: Path
+    core: Path
+    needed: tuple[str, ...]  # sources relative to `nn`, for instance Source/ConvolutionFunctions/arm_convolve_s8.c
+
+
+Files = dict[str, bytes]
+
+
+def gather(root: Path, board: Board, model: Mapping[str, str], cmsis: CmsisFiles | None) -> Files:
+    """All files of the build folder but semflash.ini, by relative path.
+
+    Args:
+        root: folder of device/, boards/ and platformio.ini.
+        model: generated files by name.
+        cmsis: CMSIS-NN, or None where no layer uses it.
+    """
+    files: Files = {}
+    for pattern in _patterns(board):
+        found = [path for path in sorted(root.glob(pattern)) if path.is_file()]
+        files |= {path.relative_to(root).as_posix(): path.read_bytes() for path in found}
+    files |= {f"model/{name}": text.encode("utf-8") for name, text in model.items()}
+    if cmsis is not None:
+        files |= _cmsis(cmsis)
+    if board.kind != "native":
+        files["platformio.ini"] = (root / "platformio.ini").read_bytes()
+    return dict(sorted(files.items()))
+
+
+def _patterns(board: Board) -> tuple[str, ...]:
+    """What to take from the repository for a board."""
+    runtime = (
+        "device/include/**/*.h",
+        "device/src/*.[ch]",
+        "device/kernels/*.c",
+        "device/kernels/include/**/*.h",
+    )
+    if board.kind == "native":
+        return (*runtime, "device/port/native/*.[ch]")
+    port = ("device/app/*.[ch]", "device/port/stm32f4/*", "boards/scripts/*.py")
+    platform = ("boards/platform/**/*.json", "boards/platform/**/*.py") if board.kind == "emulated" else ()
+    return (*runtime, *port, *platform)
+
+
+def _cmsis(cmsis: CmsisFiles) -> Files:
+    """Headers, and the sources that the plan needs."""
+    files: Files = {}
+    for header in sorted(cmsis.core.rglob("*.h")):
+        files[f"cmsis/core/{header.relative_to(cmsis.core).as_posix()}"] = header.read_bytes()
+    for header in sorted((cmsis.nn / "Include").rglob("*.h")):
+        files[f"cmsis/nn/{header.relative_to(cmsis.nn).as_posix()}"] = header.read_bytes()
+    for name in cmsis.needed:
+        path = cmsis.nn / name
+        if not path.is_file():
+            raise BuildError(
+                "CMSIS-NN lacks a source file that the model needs",
+                value=path,
+                remedy="leave --cmsis-nn-dir out to use the packaged CMSIS-NN, or use --kernels reference",
+            )
+        files[f"cmsis/nn/{name}"] = path.read_bytes()
+    return files
+
+
+def build_id(files: Mapping[str, bytes], settings: str) -> str:
+    """The first 32 bits, hex, of the SHA-256 over all names, contents and settings."""
+    digest = hashlib.sha256(settings.encode("utf-8"))
+    for name, content in sorted(files.items()):
+        digest.update(f"\0{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:8]
+
+
+def defines(board: Board) -> dict[str, str]:
+    """C macros that the board's description fixes, as the port expects them. SF_BUILD_ID is added by the build."""
+    values = {"SF_BOARD_NAME": f'"{board.name}"'}
+    if board.serial is not None:
+        values |= {
+            "SF_PORT_USART": str(board.serial.usart),
+            "SF_PORT_CLOCK_HZ": f"{board.clock_hz}",
+            "SF_PORT_BAUD": f"{board.serial.baud}",
+            "SF_PORT_HSE_HZ": f"{board.hse_hz}",
+            "SF_PORT_HSE_BYPASS": f"{int(board.hse_bypass)}",
+        }
+    return values
+
+
+def link_flags(board: Board) -> list[str]:
+    """Linker flags that give device/port/stm32f4/stm32f4.ld the board's memories."""
+    if board.flash is None or not board.ram:
+        return []
+    memories = {
+        "sf_flash_origin": board.flash.origin,
+        "sf_flash_length": board.flash.size_bytes,
+        "sf_ram_origin": board.ram[0].origin,
+        "sf_ram_length": board.ram[0].size_bytes,
+    }
+    return [f"-Wl,--defsym={name}={value:#x}" for name, value in memories.items()]
+
+
+def settings_ini(values: Mapping[str, str], link: Iterable[str]) -> str:
+    """semflash.ini: the settings of this build, read by platformio.ini."""
+    lines = [f"    -D{name}=" + value.replace('"', '\\"') for name, value in values.items()]
+    return "\n".join(
+        [
+            "; Written by semflash build. Do not edit: it is written again.",
+            "[semflash]",
+            "defines =",
+            *lines,
+            "link =",
+            *(f"    {flag}" for flag in link),
+            "",
+        ]
+    )
+
+
+def place(files: Mapping[str, bytes], folder: Path) -> None:
+    """Bring the build folder to exactly `files`; what is unchanged keeps its time stamp.
+
+    Raises:
+        BuildError: the folder holds something that no build made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    marker = folder / _MARKER
+    if not marker.exists() and any(folder.iterdir()):
+        raise BuildError(
+            "the build folder holds files that no build made", value=folder, remedy="name an empty folder"
+        )
+    write_if_changed(marker, "This folder is written by semflash build.\n")
+    for name, content in files.items():
+        write_if_changed(folder / name, content)
+    for owned in _OWNED:
+        for path in sorted((folder / owned).rglob("*"), reverse=True):
+            if path.is_file() and path.relative_to(folder).as_posix() not in files:
+                path.unlink()
+    (folder / FILE_NAME).unlink(missing_ok=True)  # written again when the build has succeeded
