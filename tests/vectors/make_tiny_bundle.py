@@ -3,8 +3,8 @@
     python tests/vectors/make_tiny_bundle.py [OUT]
 
 Plain Keras and the TFLite converter, none of semflash's training code, so that bundle, codegen, device and
-edge can be tested without it. Needs semflash[train] and Fashion-MNIST (Debian: dataset-fashion-mnist). The weights
-depend on the TensorFlow build; the committed bundle is the fixture, this script only says where it came from.
+edge can be tested without it. Needs semflash[train] and Fashion-MNIST (Debian: dataset-fashion-mnist). The
+weights depend on the TensorFlow build; the committed bundle is the fixture, this script says where it came from.
 """
 
 from __future__ import annotations

@@ -1,0 +1,128 @@
+"""Edge side of the codec: payload bits -> centres -> decoder(latent, quality) -> task tail -> logits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from semflash.bundle.litert import load_interpreter
+from semflash.bundle.models import check_decoder, single
+from semflash.bundle.packing import unpack
+from semflash.bundle.reader import Bundle
+from semflash.errors import BundleError, UsageError
+
+#: Payloads decoded in one invocation; bounds the memory of the interpreters.
+BATCH = 256
+
+
+class EdgeDecoder:
+    """Decodes payloads of one bundle with LiteRT (float32 on the CPU, no TensorFlow).
+
+    Not thread-safe: one decoder per thread.
+
+    Args:
+        bundle: a checked bundle.
+        threads: CPU threads of the interpreters.
+
+    Raises:
+        BundleError: decoder or task tail do not fit the contract.
+        ModelError: LiteRT cannot load them. ToolMissingError: LiteRT is not installed.
+    """
+
+    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
+        self._bundle = bundle
+        self._centres = np.asarray(bundle.contract.centres, np.float32)
+        self._decoder = load_interpreter(bundle.decoder_tflite, bundle.contract.decoder.file, threads=threads)
+        self._tail = load_interpreter(bundle.tail_tflite, bundle.contract.task_tail.file, threads=threads)
+        self._latent_index, self._quality_index = check_decoder(self._decoder, bundle.contract)
+        self._batch = 0
+        self._resize(1)
+        self._check_logits()
+
+    def features(self, payloads: NDArray[np.uint8], ber: ArrayLike) -> NDArray[np.float32]:
+        """Reconstructed features of the task network's split point.
+
+        Args and errors: as :meth:`logits`.
+
+        Returns:
+            float32 (N, ...), the decoder's output.
+        """
+        return self._run(payloads, ber, tail=False)
+
+    def logits(self, payloads: NDArray[np.uint8], ber: ArrayLike) -> NDArray[np.float32]:
+        """Class scores of received payloads.
+
+        Args:
+            payloads: uint8 (N, P), damaged bits and all.
+            ber: estimate of the bit error rate, 0..0.5; one number or (N,).
+
+        Returns:
+            float32 (N, classes).
+
+        Raises:
+            BundleError: payloads of the wrong size. UsageError: a BER out of range.
+        """
+        return self._run(payloads, ber, tail=True)
+
+    def _run(self, payloads: NDArray[np.uint8], ber: ArrayLike, *, tail: bool) -> NDArray[np.float32]:
+        latents = self._latents(payloads)
+        quality = np.broadcast_to(np.asarray(ber, np.float32).ravel(), (len(latents),))
+        if not ((quality >= 0) & (quality <= 0.5)).all():
+            raise UsageError("a bit error rate must be between 0 and 0.5", value=ber)
+        parts = []
+        for start in range(0, len(latents), BATCH):
+            part = slice(start, min(start + BATCH, len(latents)))
+            parts.append(self._invoke(latents[part], quality[part, None], tail=tail))
+        return np.concatenate(parts) if parts else np.empty((0, self._classes), np.float32)
+
+    def _latents(self, payloads: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Centre values (N, h, w, c). A code without a centre (levels not a power of two) takes the last one."""
+        if payloads.dtype != np.uint8 or payloads.ndim != 2:
+            raise BundleError("payloads must be uint8 (N, bytes)", value=f"{payloads.dtype} {payloads.shape}")
+        payload = self._bundle.contract.payload
+        codes = unpack(payloads, payload.bits_per_symbol, payload.symbols)
+        values = self._centres[np.minimum(codes, len(self._centres) - 1)]
+        return values.reshape(-1, *self._bundle.latent_shape)
+
+    def _invoke(self, latents: NDArray[Any], quality: NDArray[Any], *, tail: bool) -> NDArray[np.float32]:
+        self._resize(len(latents))
+        self._decoder.set_tensor(self._latent_index, np.ascontiguousarray(latents))
+        self._decoder.set_tensor(self._quality_index, np.ascontiguousarray(quality))
+        self._decoder.invoke()
+        features = self._decoder.get_tensor(self._features_index)
+        if not tail:
+            return features
+        self._tail.set_tensor(self._tail_input, features)
+        self._tail.invoke()
+        return self._tail.get_tensor(self._logits_index)
+
+    def _resize(self, batch: int) -> None:
+        if batch == self._batch:
+            return
+        decoder, tail, name = self._decoder, self._tail, self._bundle.contract.task_tail.file
+        try:
+            decoder.resize_tensor_input(self._latent_index, [batch, *self._bundle.latent_shape], strict=True)
+            decoder.resize_tensor_input(self._quality_index, [batch, 1], strict=True)
+            decoder.allocate_tensors()
+            output = single(decoder.get_output_details(), self._bundle.contract.decoder.file)
+            source = single(tail.get_input_details(), name)
+            tail.resize_tensor_input(source["index"], output["shape"], strict=True)
+            tail.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise BundleError(
+                "decoder and task tail do not fit each other or a batch",
+                value=error,
+                remedy="export the bundle again",
+            ) from error
+        self._features_index = int(output["index"])
+        self._tail_input = int(source["index"])
+        self._logits_index = int(single(tail.get_output_details(), name)["index"])
+        self._batch = batch
+
+    def _check_logits(self) -> None:
+        shape = tuple(int(v) for v in self._tail.get_output_details()[0]["shape"])
+        self._classes = len(self._bundle.contract.class_names)
+        if shape != (1, self._classes):
+            raise BundleError("task tail and class names disagree", value=f"{shape}, {self._classes} names")
