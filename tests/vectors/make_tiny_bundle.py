@@ -4,7 +4,7 @@
 
 Plain Keras and the TFLite converter, none of semflash's training code, so that bundle, codegen, device and
 edge can be tested without it. Needs semflash[train] and Fashion-MNIST (Debian: dataset-fashion-mnist). The
-weights depend on the TensorFlow build; the committed bundle is the fixture, this script says where it came from.
+weights depend on the TensorFlow build; the committed bundle is the fixture, this script only says whence.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ class EdgeDecoder:
         return np.concatenate(parts) if parts else np.empty((0, self._classes), np.float32)
 
     def _latents(self, payloads: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Centre values (N, h, w, c). A code without a centre (levels not a power of two) takes the last one."""
+        """Centre values (N, h, w, c); a code beyond the last centre (levels not 2^bits) takes the last one."""
         if payloads.dtype != np.uint8 or payloads.ndim != 2:
             raise BundleError("payloads must be uint8 (N, bytes)", value=f"{payloads.dtype} {payloads.shape}")
         payload = self._bundle.contract.payload
@@ -108,7 +108,8 @@ class EdgeDecoder:
             decoder.allocate_tensors()
             output = single(decoder.get_output_details(), self._bundle.contract.decoder.file)
             source = single(tail.get_input_details(), name)
-            tail.resize_tensor_input(source["index"], output["shape"], strict=True)
+            features = [batch, *(int(v) for v in output["shape"][1:])]  # the first dimension lags behind
+            tail.resize_tensor_input(source["index"], features, strict=True)
             tail.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise BundleError(

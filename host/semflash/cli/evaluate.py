@@ -1,0 +1,100 @@
+"""``semflash evaluate``: accuracy of a bundle per bit error rate."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from semflash.errors import UsageError
+from semflash.settings import Settings, first
+
+if TYPE_CHECKING:
+    from semflash.edge.evaluate import Evaluation
+
+HELP = "measure a bundle's accuracy at given bit error rates"
+EPILOG = """examples:
+  semflash evaluate fashion-mnist-48
+  semflash evaluate runs/mine.semcodec --ber 0,0.01,0.05 --limit 1000 --json
+  semflash evaluate fashion-mnist-48 --plot accuracy.png --record
+
+Bit errors are injected into the payloads (seeded); no board takes part. --record writes the result into the
+bundle's record, which does not change the bundle hash.
+"""
+
+
+def _bers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"not a list of numbers: {text!r}") from None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", nargs="?", help="bundle directory, or a name of the zoo")
+    parser.add_argument("--dataset", help="name of a data set, or an image folder")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
+    parser.add_argument("--split", choices=("train", "val", "test"), default="test")
+    parser.add_argument("--ber", type=_bers, metavar="B[,B...]", help="bit error rates to inject, 0..0.5")
+    parser.add_argument("--assume-ber", type=float, metavar="B", help="tell the decoder this BER instead")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N images")
+    parser.add_argument("--seed", type=int, help="of the injected errors")
+    parser.add_argument("--record", action="store_true", help="write the result into the bundle's record")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="accuracy against BER as .png or .svg")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    from semflash.bundle import read_bundle
+    from semflash.edge.evaluate import evaluate, plot, record_measurement
+    from semflash.training.datasets import load_dataset
+
+    name = first(args.bundle, settings.build.bundle)
+    if name is None:
+        raise UsageError(
+            "which bundle?", remedy="semflash evaluate BUNDLE, or bundle in [build] of semflash.toml"
+        )
+    if args.limit is not None and args.limit < 1:
+        raise UsageError("--limit must be at least 1", value=args.limit)
+    table = settings.evaluate
+    bundle = read_bundle(name)
+    data_dir = first(args.data_dir, table.data_dir)
+    dataset = load_dataset(first(args.dataset, table.dataset), data_dir=data_dir and Path(data_dir))
+    result = evaluate(
+        bundle,
+        dataset,
+        first(args.ber, table.bers) or (),
+        seed=first(args.seed, table.seed) or 0,
+        limit=first(args.limit, table.count),
+        split=args.split,
+        assume_ber=args.assume_ber,
+    )
+    if args.record:
+        if args.assume_ber is not None:
+            raise UsageError("--record takes no wrong estimate", remedy="leave out --assume-ber")
+        record_measurement(bundle, result)
+    if args.plot is not None:
+        plot([result], args.plot)
+    print(json.dumps(result.as_json())) if args.json else _print_table(result)
+    return 0
+
+
+def _print_table(result: Evaluation) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    measured = result.measurement
+    title = (
+        f"{result.bundle}: {measured.images:,} images of {measured.dataset} ({measured.split}), "
+        f"{result.payload_bytes} bytes each, bit errors injected (seed {measured.seed})"
+    )
+    table = Table(title=title, title_justify="left")
+    table.add_column("BER", justify="right")
+    table.add_column("accuracy", justify="right")
+    table.add_column("95 % interval", justify="right")
+    if result.task_accuracy is not None:
+        table.add_row("uncompressed", f"{result.task_accuracy:.2%}", "")
+    for point in measured.points:
+        table.add_row(f"{point.ber:.4g}", f"{point.accuracy:.2%}", f"{point.low:.2%} .. {point.high:.2%}")
+    Console().print(table)

@@ -1,0 +1,199 @@
+"""Accuracy of a bundle against bit error rate: int8 encoder, simulated channel, LiteRT decoder.
+
+Bits are flipped on packed payloads (injected, seeded); the decoder is told the injected BER unless another
+estimate is given.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from semflash.bundle.bit_errors import flip_bits
+from semflash.bundle.reader import Bundle
+from semflash.bundle.schema import AccuracyPoint, Measurement
+from semflash.bundle.writer import update_record
+from semflash.edge.decoder import EdgeDecoder
+from semflash.edge.golden import GoldenEncoder
+from semflash.errors import DatasetError, UsageError
+
+#: The bit error rates the project reports.
+REPORTED_BERS = (0.0, 1e-4, 2.5e-3, 1e-2, 2.5e-2, 5e-2)
+_Z_95 = 1.959963984540054  # two-sided 95 % of the normal distribution
+
+
+class Split(Protocol):
+    """Images uint8 (N, H, W, C) and labels int32 (N,)."""
+
+    @property
+    def images(self) -> NDArray[np.uint8]: ...
+    @property
+    def labels(self) -> NDArray[np.int32]: ...
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Outcome of :func:`evaluate`.
+
+    Attributes:
+        bundle: name. hash_hex: bundle hash. payload_bytes: per image.
+        measurement: data set, number of images, seed and accuracy per BER.
+        task_accuracy: of the uncompressed task network, from the bundle's record; None: not recorded.
+        predictions: BER -> predicted classes int64 (N,).
+    """
+
+    bundle: str
+    hash_hex: str
+    payload_bytes: int
+    measurement: Measurement
+    task_accuracy: float | None
+    predictions: dict[float, NDArray[np.int64]]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for ``--json``."""
+        return {
+            "bundle": self.bundle,
+            "hash": self.hash_hex,
+            "payload_bytes": self.payload_bytes,
+            "task_accuracy": self.task_accuracy,
+            **msgspec.to_builtins(self.measurement),
+        }
+
+
+def wilson_interval(right: int, total: int) -> tuple[float, float]:
+    """95 % interval of a share, after Wilson (1927).
+
+    >>> low, high = wilson_interval(90, 100)
+    >>> round(low, 4), round(high, 4)
+    (0.8256, 0.9448)
+    """
+    share, z2 = right / total, _Z_95**2
+    centre = share + z2 / (2 * total)
+    spread = _Z_95 * math.sqrt(share * (1 - share) / total + z2 / (4 * total * total))
+    scale = 1 + z2 / total
+    low, high = (centre - spread) / scale, (centre + spread) / scale
+    return (0.0 if right == 0 else max(0.0, low)), (1.0 if right == total else min(1.0, high))
+
+
+def channel_rng(seed: int, ber: float) -> np.random.Generator:
+    """Generator of the injected errors: depends on seed and BER only, not on the list of BERs."""
+    return np.random.default_rng([seed, round(ber * 2**40)])
+
+
+def evaluate(
+    bundle: Bundle,
+    dataset: Any,
+    bers: Sequence[float] = REPORTED_BERS,
+    *,
+    seed: int = 0,
+    limit: int | None = None,
+    split: str = "test",
+    assume_ber: float | None = None,
+) -> Evaluation:
+    """Measure accuracy per BER.
+
+    Args:
+        bundle: what to measure.
+        dataset: with the splits .train, .val, .test and a name.
+        bers: bit error rates to inject, each 0..0.5.
+        seed: of the injected errors.
+        limit: only the first images of the split; None: all.
+        split: which split.
+        assume_ber: what the decoder is told instead of the injected BER (a wrong estimate).
+
+    Raises:
+        DatasetError: no images, wrong size, labels that the bundle has no class for.
+        UsageError: a BER out of range. BundleError, ModelError: the bundle does not run.
+    """
+    images, labels = _images(getattr(dataset, split), len(bundle.contract.class_names), limit)
+    if not bers:
+        raise UsageError("no bit error rate to evaluate at", remedy="--ber 0,0.01")
+    clean = GoldenEncoder(bundle).payloads(images)
+    decoder = EdgeDecoder(bundle)
+    points, predictions = [], {}
+    for ber in bers:
+        received = flip_bits(clean, ber, channel_rng(seed, ber))
+        logits = decoder.logits(received, ber if assume_ber is None else assume_ber)
+        predictions[ber] = logits.argmax(1)
+        right = int((predictions[ber] == labels).sum())
+        points.append(AccuracyPoint(ber, right / len(labels), *wilson_interval(right, len(labels))))
+    name = str(getattr(dataset, "name", "unnamed"))
+    measurement = Measurement(name, split, len(labels), seed, points)
+    return Evaluation(
+        bundle.name,
+        bundle.hash_hex,
+        bundle.payload_bytes,
+        measurement,
+        bundle.record.task_accuracy,
+        predictions,
+    )
+
+
+def _images(split: Split, classes: int, limit: int | None) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    images, labels = split.images[:limit], split.labels[:limit]
+    if len(images) == 0 or len(images) != len(labels):
+        raise DatasetError("the split has no images, or not one label each", value=(len(images), len(labels)))
+    if int(labels.min()) < 0 or int(labels.max()) >= classes:
+        raise DatasetError(
+            f"the bundle knows {classes} classes",
+            value=f"label {int(labels.max())}",
+            remedy="use its data set",
+        )
+    return images, labels
+
+
+def record_measurement(bundle: Bundle, evaluation: Evaluation) -> Bundle:
+    """Write the measurement into the bundle's record; the bundle hash stays.
+
+    An earlier measurement on the same data set, split and number of images is replaced.
+
+    Raises:
+        BundleError: the bundle on disk changed meanwhile, or has no room for another measurement.
+    """
+    new = evaluation.measurement
+
+    def same(old: Measurement) -> bool:
+        return (old.dataset, old.split, old.images) == (new.dataset, new.split, new.images)
+
+    kept = [m for m in bundle.record.measurements if not same(m)]
+    return update_record(bundle, msgspec.structs.replace(bundle.record, measurements=[*kept, new]))
+
+
+def plot(evaluations: Sequence[Evaluation], path: Path) -> None:
+    """Draw accuracy against BER, one line per evaluation, as PNG or SVG (by the file's suffix).
+
+    Raises:
+        ModuleNotFoundError: matplotlib is missing (extra ``plot``). UsageError: another suffix.
+    """
+    if path.suffix not in (".png", ".svg"):
+        raise UsageError("plots are written as .png or .svg", value=path.name)
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
+    for evaluation in evaluations:
+        points = sorted(evaluation.measurement.points, key=lambda p: p.ber)
+        bers, shares = [100 * p.ber for p in points], [100 * p.accuracy for p in points]
+        bounds = [[100 * (p.accuracy - p.low) for p in points], [100 * (p.high - p.accuracy) for p in points]]
+        label = f"{evaluation.bundle}, {evaluation.payload_bytes} B per image"
+        axes.errorbar(bers, shares, yerr=bounds, marker="o", capsize=3, label=label)
+        if evaluation.task_accuracy is not None:
+            axes.axhline(100 * evaluation.task_accuracy, linestyle="--", color="grey", label="task network")
+    axes.set_xscale("symlog", linthresh=0.01)
+    axes.set_xlim(left=0)
+    axes.set(xlabel="injected bit error rate, %", ylabel="accuracy, %")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    temporary = path.with_name(f".{path.name}.tmp")
+    figure.savefig(temporary, format=path.suffix[1:], dpi=150)
+    plt.close(figure)
+    temporary.replace(path)
