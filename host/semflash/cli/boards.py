@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from semflash.firmware.inventory import BoardStatus
     from semflash.settings import Settings
 
-HELP = "list boards with flash, RAM, clock and port; stop emulated ones"
+HELP = "list the boards, or stop an emulated one"
 EPILOG = """examples:
   semflash boards
   semflash boards --json
@@ -69,8 +69,9 @@ def _print(boards: list[BoardStatus]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("board", "kind", "clock", "flash", "RAM", "attached", "port", ""):
-        table.add_column(heading, justify="right" if heading in ("clock", "flash", "RAM") else "left")
+    for heading in ("board", "kind", "clock", "flash", "RAM", "attached", "port", "now"):
+        right = heading in ("clock", "flash", "RAM")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "now")
     for board in boards:
         table.add_row(
             board.name,
@@ -80,6 +81,6 @@ def _print(boards: list[BoardStatus]) -> None:
             f"{board.ram_bytes // 1024} KiB" if board.ram_bytes else "-",
             "yes" if board.attached else "no",
             ", ".join(board.ports) or "-",
-            board.detail or board.title,
+            board.detail or "-",
         )
     Console().print(table)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from semflash.settings import Settings
 
-HELP = "check toolchain, emulator, PlatformIO, serial permissions and data; say how to mend what is missing"
+HELP = "check what is installed and say how to mend what is missing"
 EPILOG = """examples:
   semflash doctor
   semflash doctor --json | jq '.checks[] | select(.state != "ok")'

@@ -210,5 +210,5 @@ def translate(output: str, returncode: int, *, target: str | None, log: Path | N
 def _interesting(output: str) -> list[str]:
     """Lines that name an error, else the last lines."""
     lines = [line for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if re.search(r"\berror\b|undefined reference|\*\*\*", line, re.IGNORECASE)]
+    errors = [line for line in lines if re.search(r"\berror\b|undefined reference|\*\*\* \[", line, re.IGNORECASE)]
     return (errors or lines)[-_TAIL_LINES:]

@@ -54,7 +54,7 @@ def _patterns(board: Board) -> tuple[str, ...]:
     runtime = (
         "device/include/**/*.h",
         "device/src/*.[ch]",
-        "device/kernels/*.c",
+        "device/kernels/*.[ch]",
         "device/kernels/include/**/*.h",
     )
     if board.kind == "native":

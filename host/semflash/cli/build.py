@@ -1,0 +1,66 @@
+"""semflash build: firmware of a bundle for a board."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from semflash.cli import build_options
+
+if TYPE_CHECKING:
+    from semflash.firmware.build_result import BuildResult
+    from semflash.settings import Settings
+
+HELP = "build the firmware of a bundle for a board"
+EPILOG = """examples:
+  semflash build fashion-mnist-48
+  semflash build my.semcodec --board nucleo_f446re
+  semflash build my.semcodec --board native --kernels reference --json
+
+The build folder is a PlatformIO project of its own: open it, or run pio there."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's own flags."""
+    build_options.add_target(parser)
+    build_options.add_build(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Build and show what came out."""
+    result = build_options.build(args, settings)
+    if args.json:
+        import msgspec
+
+        print(msgspec.json.encode(result).decode())
+    else:
+        show(result)
+    return 0
+
+
+def show(result: BuildResult) -> None:
+    """The layers and sizes, for people."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    layers = Table(box=None, pad_edge=False)
+    for heading, justify in (("layer", "left"), ("operator", "left"), ("kernel", "left"), ("MACs", "right")):
+        layers.add_column(heading, justify="right" if justify == "right" else "left", overflow="fold")
+    layers.add_column("weights B", justify="right")
+    layers.add_column("why")
+    for layer in result.layers:
+        row = (layer.name, layer.operator, layer.kernel, f"{layer.macs:,}", f"{layer.weights_bytes:,}", layer.why)
+        layers.add_row(*row)
+    console.print(layers)
+    console.print(f"CMSIS-NN    {result.cmsis_nn}")
+    console.print(f"RAM         encoder {result.state_bytes:,} B, of which tensors {result.arena_bytes:,} B")
+    sizes = result.sizes
+    if sizes is not None:
+        console.print(f"RAM, whole  {sizes.ram_static:,} B static (encoder and link buffers), without stack")
+        console.print(
+            f"flash       {sizes.flash:,} B: code {sizes.code:,}, tables {sizes.tables:,}, other {sizes.other_flash:,}"
+        )
+    console.print(f"bundle      {result.bundle_name} {result.bundle_hash[:8]}, build {result.build_id}")
+    console.print(f"image       {result.image_path}", soft_wrap=True)

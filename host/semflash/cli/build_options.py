@@ -1,0 +1,72 @@
+"""Flags that build, flash, run and bench share, and how they meet the settings."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from semflash.errors import UsageError
+
+if TYPE_CHECKING:
+    from semflash.firmware.boards import Board
+    from semflash.firmware.build_result import BuildResult
+    from semflash.settings import Settings
+
+ENGINES = ("aot",)
+KERNELS = ("auto", "cmsis-nn", "reference")
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """BUNDLE and --board."""
+    parser.add_argument("bundle", nargs="?", metavar="BUNDLE", help="bundle folder, or a name of the zoo")
+    parser.add_argument("--board", metavar="NAME", help="board (semflash boards lists them)")
+
+
+def add_build(parser: argparse.ArgumentParser) -> None:
+    """How to build."""
+    parser.add_argument("--engine", choices=ENGINES, help="what runs the graph (default: aot)")
+    parser.add_argument("--kernels", choices=KERNELS, help="auto: CMSIS-NN where it has one (default)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="build folder (default: build/BUNDLE-BOARD)")
+    parser.add_argument("--cmsis-nn-dir", type=Path, metavar="DIR", help="your own CMSIS-NN source tree")
+
+
+def bundle_name(args: argparse.Namespace, settings: Settings) -> str:
+    """The bundle that is meant.
+
+    Raises:
+        UsageError: neither the command line nor semflash.toml names one.
+    """
+    name = args.bundle or settings.build.bundle
+    if name is None:
+        raise UsageError("no bundle is named", remedy="give BUNDLE, or [build] bundle in semflash.toml")
+    return str(name)
+
+
+def board(args: argparse.Namespace, settings: Settings) -> Board:
+    """The board that is meant."""
+    from semflash.firmware.boards import load_board
+
+    return load_board(args.board or settings.build.board)
+
+
+def build_dir(args: argparse.Namespace, settings: Settings) -> Path | None:
+    """The build folder that is named, or None for the usual one."""
+    named = args.out or settings.build.out_dir
+    return Path(named) if named is not None else None
+
+
+def build(args: argparse.Namespace, settings: Settings) -> BuildResult:
+    """Build what flags and settings say."""
+    from semflash.firmware.build import build as build_firmware
+
+    chosen = settings.build
+    cmsis = args.cmsis_nn_dir or chosen.cmsis_nn_dir
+    return build_firmware(
+        bundle_name(args, settings),
+        board(args, settings),
+        engine=args.engine or chosen.engine,
+        kernels=args.kernels or chosen.kernels,
+        out_dir=build_dir(args, settings),
+        cmsis_nn_dir=Path(cmsis) if cmsis is not None else None,
+    )

@@ -1,0 +1,157 @@
+"""bundle + board -> firmware: generated C, a self-contained build folder, the compiler, and a look at what came out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from semflash.bundle.reader import Bundle, read_bundle
+from semflash.errors import BuildError
+from semflash.firmware import elf, platformio, resources, sources
+from semflash.firmware.boards import Board
+from semflash.firmware.build_result import BuildResult, ImageSizes
+from semflash.firmware.model import Model, generate_model
+
+BUILD_ROOT = Path("build")
+STACK_BYTES = 4096  # what the linker script keeps free for the stack at least
+
+
+def build(
+    bundle_path: str | Path,
+    board: Board,
+    *,
+    engine: str = "aot",
+    kernels: str = "auto",
+    out_dir: Path | None = None,
+    cmsis_nn_dir: Path | None = None,
+) -> BuildResult:
+    """Build the firmware of a bundle for a board.
+
+    Args:
+        bundle_path: bundle directory, or the name of a bundle of the zoo.
+        engine: "aot".
+        kernels: "auto", "cmsis-nn" or "reference".
+        out_dir: build folder; build/<bundle>-<board> in the working directory when None.
+        cmsis_nn_dir: CMSIS-NN of the user's; the packaged one when None.
+
+    Raises:
+        BundleError, ModelError: the bundle cannot be read or compiled.
+        BuildError: it does not fit the board, or does not compile or link.
+        ToolMissingError: no compiler.
+    """
+    bundle = read_bundle(bundle_path)
+    model = generate_model(bundle, board, engine=engine, kernels=kernels, cmsis_nn_dir=cmsis_nn_dir)
+    check_fits(model, board)
+    folder = (out_dir or BUILD_ROOT / f"{bundle.name}-{board.name}").resolve()
+    files = sources.gather(resources.root(), board, model.files, model.cmsis)
+    settings = sources.defines(board)
+    link = [*sources.link_flags(board), f"-Wl,--defsym=sf_stack_bytes={STACK_BYTES}"]
+    build_id = sources.build_id(files, sources.settings_ini(settings, link))
+    settings["SF_BUILD_ID"] = f"0x{build_id}u"
+    if board.kind != "native":
+        files["semflash.ini"] = sources.settings_ini(settings, link).encode("utf-8")
+    sources.place(files, folder)
+    if board.kind == "native":
+        image, sizes = _compile_native(files, settings, folder), None
+    else:
+        image, sizes = _compile_firmware(board, folder)
+    found = check_convolutions(image, model)
+    result = _result(bundle, board, model, folder, image, sizes, build_id, found)
+    result.save()
+    return result
+
+
+def check_fits(model: Model, board: Board) -> None:
+    """Refuse a model that cannot fit, before anything is compiled; says by how much.
+
+    Raises:
+        BuildError: constants exceed flash, or state and stack exceed RAM.
+    """
+    wanted = (
+        ("flash", model.constant_bytes, board.flash_bytes),
+        ("RAM", model.state_bytes + STACK_BYTES, board.ram_bytes),
+    )
+    for memory, needed, available in wanted:
+        if available is not None and needed > available:
+            raise BuildError(
+                f"the model does not fit into the {memory} of {board.name}: {needed - available:,} bytes too many",
+                value=f"{needed:,} bytes needed, {available:,} there",
+                remedy="use a smaller model, or a board with more memory (semflash boards)",
+            )
+
+
+def check_convolutions(image: Path, model: Model) -> tuple[str, ...]:
+    """The CMSIS-NN functions of the plan, all of which must be in the image.
+
+    Raises:
+        BuildError: the plan asked for one that is not linked.
+    """
+    if not model.symbols:
+        return ()
+    present = elf.symbols(image)
+    missing = [symbol for symbol in model.symbols if symbol not in present]
+    if missing:
+        raise BuildError(
+            "the linked image lacks CMSIS-NN functions that its plan asks for",
+            value=", ".join(missing),
+            remedy="check --cmsis-nn-dir; --kernels reference builds without CMSIS-NN",
+        )
+    return model.symbols
+
+
+def _compile_native(files: sources.Files, settings: dict[str, str], folder: Path) -> Path:
+    """The shared library for this computer."""
+    from semflash.firmware.native import compile_native
+
+    suffix = ".dylib" if sys.platform == "darwin" else ".so"
+    includes = ("model", "device/include", "device/kernels/include", "cmsis/core", "cmsis/nn/Include")
+    return compile_native(
+        [folder / name for name in files if name.endswith(".c")],
+        [folder / name for name in includes if (folder / name).is_dir()],
+        folder / f"libsemflash_device{suffix}",
+    )
+
+
+def _compile_firmware(board: Board, folder: Path) -> tuple[Path, ImageSizes]:
+    """The ELF image, by PlatformIO."""
+    assert board.platformio_env is not None and board.flash is not None
+    log = folder / "build.log"
+    platformio.run(folder, board.platformio_env, log=log)
+    output = folder / ".pio" / "build" / board.platformio_env
+    image = next((path for path in (output / "program.elf", output / "firmware.elf") if path.is_file()), None)
+    if image is None:
+        raise BuildError("PlatformIO made no image", value=output, remedy=f"read {log}")
+    return image, elf.sizes(image, board.flash.origin, board.flash.size_bytes)
+
+
+def _result(
+    bundle: Bundle,
+    board: Board,
+    model: Model,
+    folder: Path,
+    image: Path,
+    sizes: ImageSizes | None,
+    build_id: str,
+    found: tuple[str, ...],
+) -> BuildResult:
+    """Everything worth knowing about the build."""
+    return BuildResult(
+        directory=str(folder),
+        board=board.name,
+        kind=board.kind,
+        bundle_name=bundle.name,
+        bundle_path=str(bundle.path),
+        bundle_hash=bundle.hash_hex,
+        build_id=build_id,
+        engine=model.engine,
+        kernels=model.kernels,
+        image=image.relative_to(folder).as_posix(),
+        sizes=sizes,
+        macs=model.macs,
+        state_bytes=model.state_bytes,
+        arena_bytes=model.arena_bytes,
+        constant_bytes=model.constant_bytes,
+        cmsis_nn=model.cmsis_origin,
+        convolution_symbols=found,
+        layers=model.layers,
+    )

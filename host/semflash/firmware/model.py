@@ -1,0 +1,124 @@
+"""The bundle's device graph as C: asks the code generator and keeps what the build needs of its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from semflash.bundle.reader import Bundle
+from semflash.bundle.schema import GdnTail
+from semflash.errors import BuildError, ModelError, ToolMissingError
+from semflash.firmware.boards import Board
+from semflash.firmware.build_result import LayerInfo
+from semflash.firmware.sources import CmsisFiles
+
+if TYPE_CHECKING:
+    import semflash_codegen
+
+
+@dataclass(frozen=True)
+class Model:
+    """Generated C and what is known of it before it is compiled.
+
+    Attributes:
+        files: generated files by name (sf_model.h, sf_model.c).
+        symbols: CMSIS-NN functions that must be in the linked image.
+        cmsis: CMSIS-NN's files; None where no layer uses it. cmsis_origin: where they came from, or "none".
+        macs: multiply-accumulates of one image.
+        state_bytes: RAM the encoder asks for; arena_bytes: its tensors' part. constant_bytes: weights and tables.
+    """
+
+    files: Mapping[str, str]
+    engine: str
+    kernels: str
+    symbols: tuple[str, ...]
+    cmsis: CmsisFiles | None
+    cmsis_origin: str
+    macs: int
+    state_bytes: int
+    arena_bytes: int
+    constant_bytes: int
+    layers: tuple[LayerInfo, ...]
+
+
+def generate_model(
+    bundle: Bundle, board: Board, *, engine: str, kernels: str, cmsis_nn_dir: Path | None
+) -> Model:
+    """Generate the C of `bundle` for `board`.
+
+    Raises:
+        ModelError: the code generator refuses the graph.
+        ToolMissingError: CMSIS-NN is needed and not there.
+    """
+    import semflash_codegen
+    from semflash_codegen.errors import CodegenError
+
+    if len(bundle.contract.device_graphs) != 1:
+        raise BuildError(
+            "this semflash builds bundles with one device graph",
+            value=len(bundle.contract.device_graphs),
+            remedy="update semflash",
+        )
+    request = semflash_codegen.CodegenRequest(
+        encoder=bundle.encoder_tflite,
+        tail=_tail(bundle),
+        bits_per_symbol=bundle.bits_per_symbol,
+        bundle_hash=bundle.hash_hex,
+        model_name=bundle.name,
+        engine=engine,
+        kernels=kernels,
+        flash_bytes=board.flash_bytes,
+        ram_bytes=board.ram_bytes,
+    )
+    try:
+        generated = semflash_codegen.generate(request)
+    except CodegenError as error:
+        raise ModelError(error.what, value=error.value, remedy=error.remedy) from error
+    report = generated.report
+    cmsis, origin = _locate_cmsis(report.cmsis_sources, cmsis_nn_dir)
+    return Model(
+        files=generated.files,
+        engine=engine,
+        kernels=kernels,
+        symbols=tuple(report.cmsis_symbols),
+        cmsis=cmsis,
+        cmsis_origin=origin,
+        macs=report.macs,
+        state_bytes=report.state_bytes,
+        arena_bytes=report.arena_bytes,
+        constant_bytes=report.constant_bytes,
+        layers=tuple(_layer(layer) for layer in report.layers),
+    )
+
+
+def _tail(bundle: Bundle) -> semflash_codegen.GdnTail | semflash_codegen.TableTail:
+    """The device tail in the code generator's own types."""
+    import semflash_codegen
+
+    tail = bundle.contract.device_tail
+    common: dict[str, Any] = {"channels": tail.channels, "levels": tail.levels, "zero_point": tail.zero_point}
+    if isinstance(tail, GdnTail):
+        return semflash_codegen.GdnTail(
+            **common, beta=tuple(tail.beta), gamma=tuple(tail.gamma), threshold=tuple(tail.threshold)
+        )
+    return semflash_codegen.TableTail(**common, table=tuple(tail.table))
+
+
+def _layer(layer: Any) -> LayerInfo:
+    return LayerInfo(layer.name, layer.operator, layer.kernel, layer.why, layer.macs, layer.weights_bytes)
+
+
+def _locate_cmsis(needed: tuple[str, ...], override: Path | None) -> tuple[CmsisFiles | None, str]:
+    """CMSIS-NN's files where a layer needs them, and where they came from."""
+    if not needed:
+        return None, "none"
+    from semflash_codegen import cmsis_nn
+    from semflash_codegen.errors import CodegenError
+
+    try:
+        found = cmsis_nn.locate(override)
+    except CodegenError as error:
+        raise ToolMissingError(error.what, value=error.value, remedy=error.remedy) from error
+    return CmsisFiles(found.nn, found.core, tuple(needed)), found.origin
