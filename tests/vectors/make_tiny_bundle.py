@@ -29,6 +29,7 @@ from semflash.bundle.code_tail import quantise_tail
 from semflash.bundle.digest import file_ref
 from semflash.bundle.litert import load_interpreter
 from semflash.bundle.packing import pack, payload_size, unpack
+from semflash.bundle.reference import ReferenceGraph
 from semflash.bundle.schema import (
     BerInput,
     BitChannel,
@@ -54,7 +55,7 @@ def load(split: str, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def device_model(stem: int, middle: int, latent: int) -> keras.Model:
     """Image in [0, 1] (28, 28, 1) -> latent (4, 4, latent), before GDN."""
-    image = keras.Input((28, 28, 1))
+    image = keras.Input(batch_shape=(1, 28, 28, 1))
     x = kl.Conv2D(stem, 3, padding="same", activation="relu")(image)
     x = kl.MaxPooling2D()(x)
     x = kl.Conv2D(middle, 3, strides=2, padding="same", activation="relu")(x)
@@ -71,16 +72,6 @@ def to_int8(model: keras.Model, images: np.ndarray) -> bytes:
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int8
     return converter.convert()
-
-
-def run_reference(model: bytes, images: np.ndarray) -> np.ndarray:
-    """int8 latents (N, h, w, C) of the BUILTIN_REF kernels."""
-    interpreter = load_interpreter(model, "encoder.tflite", reference=True)
-    interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], images.shape)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], (images ^ 0x80).view(np.int8))
-    interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 
 def edge_models(latent: int, width: int) -> tuple[keras.Model, keras.Model]:
@@ -115,7 +106,7 @@ def make(out: Path, name: str, stem: int, middle: int, latent: int, width: int, 
     x, y = load("train", images)
     encoder = to_int8(device_model(stem, middle, latent), x[:300])
     scale, zero = load_interpreter(encoder, "encoder", reference=True).get_output_details()[0]["quantization"]
-    values = run_reference(encoder, x)
+    values = ReferenceGraph(encoder, "encoder.tflite").run((x ^ 0x80).view(np.int8))
     real = (values.astype(np.float64) - zero) * scale
     beta, gamma = np.full(latent, 0.2 * real.var()), 0.1 + 0.5 * np.eye(latent)
     alpha = np.linspace(0.3, 0.7, latent)

@@ -78,7 +78,7 @@ class EdgeDecoder:
         return np.concatenate(parts) if parts else np.empty((0, self._classes), np.float32)
 
     def _latents(self, payloads: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Centre values (N, h, w, c); a code beyond the last centre (levels not 2^bits) takes the last one."""
+        """Centre values (N, h, w, c); a code beyond the last centre (levels < 2^bits) takes the last."""
         if payloads.dtype != np.uint8 or payloads.ndim != 2:
             raise BundleError("payloads must be uint8 (N, bytes)", value=f"{payloads.dtype} {payloads.shape}")
         payload = self._bundle.contract.payload
