@@ -1,0 +1,181 @@
+#include "native.h"
+
+#include <string.h>
+
+#include "semflash/device.h"
+#include "semflash/encoder.h"
+
+#include "sf_model.h"
+
+#ifndef SF_BOARD_NAME
+#define SF_BOARD_NAME "native"
+#endif
+#ifndef SF_BUILD_ID
+#define SF_BUILD_ID 0u
+#endif
+
+#define WINDOW       8u
+#define ROWS_PAYLOAD SF_FRAME_PAYLOAD_MAX
+/* Most that one received frame makes the device send: CREDIT, CODES, IMAGE_STATS, REFUSED. */
+#define ANSWER_BYTES                                                                                         \
+    (SF_WIRE_BYTES(4u) + SF_WIRE_BYTES(SF_MODEL_PAYLOAD_BYTES) + SF_WIRE_BYTES(8u) + SF_WIRE_BYTES(72u))
+#define OUTPUT_BYTES (16u * ANSWER_BYTES)
+
+_Static_assert(4 + SF_MODEL_ROW_BYTES <= ROWS_PAYLOAD, "one image row does not fit into a frame");
+_Static_assert(SF_MODEL_PAYLOAD_BYTES <= SF_FRAME_PAYLOAD_MAX,
+               "the codes of an image do not fit into a frame");
+_Static_assert(sizeof SF_BOARD_NAME <= SF_BOARD_NAME_BYTES + 1u,
+               "SF_BOARD_NAME is longer than 24 characters");
+
+struct sf_native {
+    uint8_t state[SF_MODEL_STATE_BYTES > 0 ? SF_MODEL_STATE_BYTES : 8] __attribute__((aligned(16)));
+    uint8_t receive_buffer[SF_FRAME_BYTES(ROWS_PAYLOAD)] SF_ALIGN8;
+    uint8_t payload[SF_MODEL_PAYLOAD_BYTES];
+    uint8_t output[OUTPUT_BYTES];
+    size_t output_bytes;
+    sf_encoder_t encoder;
+    sf_device_t device;
+};
+
+static sf_status_t write_output(void *context, const uint8_t *bytes, size_t n) {
+    sf_native_t *native = (sf_native_t *)context;
+    if (n > OUTPUT_BYTES - native->output_bytes) {
+        return SF_ERR_IO;
+    }
+    memcpy(native->output + native->output_bytes, bytes, n);
+    native->output_bytes += n;
+    return SF_OK;
+}
+
+static uint32_t nothing(void *context) {
+    (void)context;
+    return 0;
+}
+
+uint32_t sf_native_abi(void) {
+    return SF_NATIVE_ABI;
+}
+
+void sf_native_describe(sf_native_info_t *info) {
+    memset(info, 0, sizeof *info);
+    info->bundle_hash = sf_model.bundle_hash;
+    info->build_id = SF_BUILD_ID;
+    info->state_bytes = sf_model.graph->state_bytes;
+    info->rows = sf_model.graph->rows;
+    info->row_bytes = sf_model.graph->row_bytes;
+    info->latent_positions = sf_model.graph->latent_positions;
+    info->latent_channels = sf_model.graph->latent_channels;
+    info->payload_bytes = sf_model.payload_bytes;
+    info->bits_per_symbol = sf_model.bits_per_symbol;
+    memcpy(info->engine, sf_model.engine, sizeof sf_model.engine);
+}
+
+size_t sf_native_bytes(void) {
+    return sizeof(sf_native_t);
+}
+
+sf_status_t sf_native_create(void *memory, size_t bytes, sf_native_t **device) {
+    if (memory == NULL || device == NULL || ((uintptr_t)memory & 15u) != 0u) {
+        return SF_ERR_ARGUMENT;
+    }
+    if (bytes < sizeof(sf_native_t)) {
+        return SF_ERR_MEMORY;
+    }
+    sf_native_t *native = (sf_native_t *)memory;
+    memset(native, 0, sizeof *native);
+    sf_status_t status = sf_encoder_init(&native->encoder, &sf_model, native->state, sizeof native->state,
+                                         native->payload, sizeof native->payload);
+    if (status != SF_OK) {
+        return status;
+    }
+    sf_device_config_t config = {0};
+    config.port.context = native;
+    config.port.write = write_output;
+    config.port.ticks = nothing;
+    config.port.stack_bytes = nothing;
+    config.port.overruns = nothing;
+    config.board.counter_kind = SF_COUNTER_NONE;
+    config.board.build_id = SF_BUILD_ID;
+    memcpy(config.board.name, SF_BOARD_NAME, sizeof SF_BOARD_NAME - 1u);
+    config.encoder = &native->encoder;
+    config.receive_buffer = native->receive_buffer;
+    config.receive_bytes = sizeof native->receive_buffer;
+    config.rows_payload = ROWS_PAYLOAD;
+    config.window = WINDOW;
+    status = sf_device_init(&native->device, &config);
+    *device = status == SF_OK ? native : NULL;
+    return status;
+}
+
+size_t sf_native_receive(sf_native_t *device, const uint8_t *bytes, size_t n) {
+    size_t taken = 0;
+    while (taken < n && OUTPUT_BYTES - device->output_bytes >= ANSWER_BYTES) {
+        /* Up to the next delimiter: one frame at most, so one answer at most. */
+        const uint8_t *end = (const uint8_t *)memchr(bytes + taken, 0, n - taken);
+        const size_t piece = end == NULL ? n - taken : (size_t)(end - (bytes + taken)) + 1u;
+        if (sf_device_receive(&device->device, bytes + taken, piece) != SF_OK) {
+            return taken; /* cannot happen: there is room for the answer */
+        }
+        taken += piece;
+    }
+    return taken;
+}
+
+size_t sf_native_drain(sf_native_t *device, uint8_t *out, size_t capacity) {
+    const size_t n = device->output_bytes < capacity ? device->output_bytes : capacity;
+    memcpy(out, device->output, n);
+    memmove(device->output, device->output + n, device->output_bytes - n);
+    device->output_bytes -= n;
+    return n;
+}
+
+sf_status_t sf_native_encode(sf_native_t *device, const int8_t *images, size_t n, uint8_t *payloads) {
+    for (size_t i = 0; i < n; i++) {
+        sf_status_t status = sf_encoder_begin(&device->encoder);
+        if (status == SF_OK) {
+            status = SF_MORE;
+        }
+        for (size_t row = 0; row < SF_MODEL_ROWS && status == SF_MORE; row++) {
+            const size_t offset = (i * SF_MODEL_ROWS + row) * SF_MODEL_ROW_BYTES;
+            status = sf_encoder_push_row(&device->encoder, images + offset, SF_MODEL_ROW_BYTES);
+        }
+        if (status != SF_OK) {
+            return status < SF_OK ? status : SF_ERR_KERNEL;
+        }
+        memcpy(payloads + i * SF_MODEL_PAYLOAD_BYTES, device->payload, SF_MODEL_PAYLOAD_BYTES);
+    }
+    return SF_OK;
+}
+
+typedef struct latent_sink {
+    int8_t *next;
+    int8_t *end;
+} latent_sink_t;
+
+static sf_status_t take_latent(void *context, const int8_t *values) {
+    latent_sink_t *sink = (latent_sink_t *)context;
+    if (sink->next == sink->end) {
+        return SF_ERR_KERNEL;
+    }
+    memcpy(sink->next, values, sf_model.graph->latent_channels);
+    sink->next += sf_model.graph->latent_channels;
+    return SF_OK;
+}
+
+sf_status_t sf_native_latents(sf_native_t *device, const int8_t *images, size_t n, int8_t *latents) {
+    const sf_graph_t *graph = sf_model.graph;
+    const size_t size = (size_t)graph->latent_positions * graph->latent_channels;
+    for (size_t i = 0; i < n; i++) {
+        latent_sink_t sink = {latents + i * size, latents + (i + 1u) * size};
+        sf_status_t status = graph->reset(device->state);
+        for (uint16_t row = 0; row < graph->rows && status >= SF_OK; row++) {
+            const size_t offset = (i * graph->rows + row) * graph->row_bytes;
+            status = graph->push_row(device->state, row, images + offset, take_latent, &sink);
+        }
+        if (status < SF_OK || sink.next != sink.end) {
+            return status < SF_OK ? status : SF_ERR_KERNEL;
+        }
+    }
+    device->encoder.running = 0; /* the graph's state is no longer the encoder's */
+    return SF_OK;
+}

@@ -1,0 +1,326 @@
+"""Board `native`: the device C in this process, and the compiler call that makes its library.
+
+The library is the device runtime, the generated model and `device/port/native/native.c`, whose header holds
+the declarations repeated in ``_DECLARATIONS`` (cffi, ABI mode: no compiler at load time).
+
+>>> from pathlib import Path
+>>> NativeDevice(Path("missing.so"))  # doctest: +IGNORE_EXCEPTION_DETAIL
+Traceback (most recent call last):
+semflash.errors.DeviceError: the device library does not exist
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from semflash.errors import DeviceError, LinkError, UsageError
+from semflash.firmware.native_compiler import compile_native
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["NativeDevice", "NativeInfo", "NativePort", "compile_native"]
+
+_ABI = 1
+_DECLARATIONS = """
+typedef struct sf_native sf_native_t;
+typedef struct sf_native_info {
+    uint32_t bundle_hash;
+    uint32_t build_id;
+    uint32_t state_bytes;
+    uint16_t rows;
+    uint16_t row_bytes;
+    uint16_t latent_positions;
+    uint16_t latent_channels;
+    uint16_t payload_bytes;
+    uint16_t bits_per_symbol;
+    char engine[17];
+} sf_native_info_t;
+uint32_t sf_native_abi(void);
+void sf_native_describe(sf_native_info_t *info);
+size_t sf_native_bytes(void);
+int sf_native_create(void *memory, size_t bytes, sf_native_t **device);
+size_t sf_native_receive(sf_native_t *device, const uint8_t *bytes, size_t n);
+size_t sf_native_drain(sf_native_t *device, uint8_t *out, size_t capacity);
+int sf_native_encode(sf_native_t *device, const int8_t *images, size_t n, uint8_t *payloads);
+int sf_native_latents(sf_native_t *device, const int8_t *images, size_t n, int8_t *latents);
+"""
+_ALIGNMENT = 16
+# Names of device/include/semflash/status.h for messages.
+_STATUS = {
+    -1: "SF_ERR_ARGUMENT: null pointer, or a size the contract does not allow",
+    -2: "SF_ERR_ROW: a row of the wrong size",
+    -3: "SF_ERR_STATE: the call does not fit what came before",
+    -4: "SF_ERR_MEMORY: a buffer is too small",
+    -5: "SF_ERR_KERNEL: a kernel refused its arguments",
+}
+_OUTPUT_LIMIT = 16 << 20
+
+
+@dataclass(frozen=True)
+class NativeInfo:
+    """What is compiled into a device library.
+
+    Attributes:
+        bundle_hash: first 32 bits of the bundle's hash.
+        build_id: 32 bits that name the build.
+        rows, row_bytes: image rows, and int8 values per row (width x channels).
+        latent_positions, latent_channels: shape of the encoder's output.
+        payload_bytes: packed codes per image.
+        bits_per_symbol: 1..8.
+        state_bytes: RAM of the graph.
+        engine: for instance ``aot/cmsis-nn``.
+    """
+
+    bundle_hash: int
+    build_id: int
+    rows: int
+    row_bytes: int
+    latent_positions: int
+    latent_channels: int
+    payload_bytes: int
+    bits_per_symbol: int
+    state_bytes: int
+    engine: str
+
+
+class _Library:
+    """A loaded device library with one device in its own memory."""
+
+    def __init__(self, path: Path) -> None:
+        from cffi import FFI
+
+        if not path.is_file():
+            raise DeviceError(
+                "the device library does not exist", value=path, remedy="semflash build BUNDLE --board native"
+            )
+        self.ffi: Any = FFI()
+        self.ffi.cdef(_DECLARATIONS)
+        try:
+            self.lib: Any = self.ffi.dlopen(str(path.resolve()))
+            abi = int(self.lib.sf_native_abi())
+        except (OSError, AttributeError) as error:
+            raise DeviceError(
+                f"not a semflash device library: {error}",
+                value=path,
+                remedy="semflash build BUNDLE --board native",
+            ) from error
+        if abi != _ABI:
+            raise DeviceError(
+                f"the device library has interface {abi}, this semflash needs {_ABI}",
+                value=path,
+                remedy="build it again: semflash build BUNDLE --board native",
+            )
+        self._create()
+        raw = self.ffi.new("sf_native_info_t *")
+        self.lib.sf_native_describe(raw)
+        names = [field for field in NativeInfo.__dataclass_fields__ if field != "engine"]
+        numbers = {name: int(getattr(raw, name)) for name in names}
+        self.info = NativeInfo(**numbers, engine=self.ffi.string(raw.engine).decode("ascii", "replace"))
+
+    def _create(self) -> None:
+        size = int(self.lib.sf_native_bytes())
+        # The buffer must outlive the device: kept here.
+        self._memory = self.ffi.new("uint8_t[]", size + _ALIGNMENT)
+        offset = -int(self.ffi.cast("uintptr_t", self._memory)) % _ALIGNMENT
+        out = self.ffi.new("sf_native_t **")
+        self.check(self.lib.sf_native_create(self._memory + offset, size, out), "create the device")
+        self.device = out[0]
+
+    @staticmethod
+    def check(status: int, action: str) -> None:
+        """Raise DeviceError for a negative status."""
+        if status < 0:
+            raise DeviceError(
+                f"the device library could not {action}",
+                value=_STATUS.get(status, f"status {status}"),
+                remedy="build it again; if that does not help, the generated code is wrong: please report it",
+            )
+
+
+class NativeDevice:
+    """The encoder of a device library, called past the protocol.
+
+    Args:
+        library_path: shared library of `semflash build --board native`.
+
+    Raises:
+        DeviceError: no such file, not a device library, or of another interface version.
+    """
+
+    def __init__(self, library_path: Path | str) -> None:
+        self._library = _Library(Path(library_path))
+        self.info = self._library.info
+
+    def _images(self, images: NDArray[np.int8]) -> NDArray[np.int8]:
+        import numpy as np
+
+        array = np.asarray(images)
+        info = self.info
+        per_image = info.rows * info.row_bytes
+        fits = array.ndim in (3, 4) and array.shape[1] == info.rows and array[:1].size in (0, per_image)
+        if array.dtype != np.int8 or not fits:
+            raise UsageError(
+                "images do not fit this device",
+                value=f"{array.dtype} {array.shape}",
+                remedy=f"int8 of shape (N, {info.rows}, W, C) with W x C = {info.row_bytes}",
+            )
+        return np.ascontiguousarray(array)
+
+    def encode(self, images: NDArray[np.int8]) -> NDArray[np.uint8]:
+        """Packed codes of images.
+
+        Args:
+            images: int8 (N, H, W, C), pixel - 128.
+
+        Returns:
+            uint8 (N, payload bytes), most significant bit first.
+
+        Raises:
+            UsageError: wrong type or shape.
+            DeviceError: the generated code refused.
+        """
+        import numpy as np
+
+        array = self._images(images)
+        payloads = np.empty((len(array), self.info.payload_bytes), np.uint8)
+        ffi, lib = self._library.ffi, self._library.lib
+        status = lib.sf_native_encode(
+            self._library.device,
+            ffi.cast("const int8_t *", array.ctypes.data),
+            len(array),
+            ffi.cast("uint8_t *", payloads.ctypes.data),
+        )
+        self._library.check(status, "encode")
+        return payloads
+
+    def latents(self, images: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Output of the device graph before the tail.
+
+        Args:
+            images: int8 (N, H, W, C), pixel - 128.
+
+        Returns:
+            int8 (N, latent positions, latent channels), raster order.
+        """
+        import numpy as np
+
+        array = self._images(images)
+        latents = np.empty((len(array), self.info.latent_positions, self.info.latent_channels), np.int8)
+        ffi, lib = self._library.ffi, self._library.lib
+        status = lib.sf_native_latents(
+            self._library.device,
+            ffi.cast("const int8_t *", array.ctypes.data),
+            len(array),
+            ffi.cast("int8_t *", latents.ctypes.data),
+        )
+        self._library.check(status, "run the graph")
+        return latents
+
+
+class NativePort:
+    """A serial port whose other end is the device's protocol in this process.
+
+    Behaves as a :class:`serial.Serial` as far as the bridge uses one; one thread may read, another write.
+
+    Args:
+        library_path: shared library of `semflash build --board native`.
+        timeout: seconds that `read` waits for more; None waits for ever, 0 does not wait.
+
+    Raises:
+        DeviceError: see :class:`NativeDevice`.
+    """
+
+    def __init__(self, library_path: Path | str, timeout: float | None = None) -> None:
+        self._library = _Library(Path(library_path))
+        self.info = self._library.info
+        self.name = f"native:{Path(library_path).name}"
+        self.timeout = timeout
+        self.is_open = True
+        self._output = bytearray()
+        self._changed = threading.Condition()
+        self._chunk = self._library.ffi.new("uint8_t[]", 4096)
+
+    def _require_open(self) -> None:
+        if not self.is_open:
+            raise LinkError("the port is closed", value=self.name, remedy="open it again")
+
+    def _drain(self) -> None:
+        """Move what the device sent into the output; called with the lock held."""
+        ffi, lib = self._library.ffi, self._library.lib
+        while n := int(lib.sf_native_drain(self._library.device, self._chunk, len(self._chunk))):
+            self._output += ffi.buffer(self._chunk, n)[:]
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Send bytes to the device, which answers before this returns.
+
+        Returns:
+            Number of bytes sent (all of them).
+
+        Raises:
+            LinkError: the port is closed, or 16 MiB of answers were never read.
+        """
+        sent = bytes(data)
+        ffi, lib = self._library.ffi, self._library.lib
+        with self._changed:
+            self._require_open()
+            source = ffi.from_buffer("const uint8_t[]", sent)
+            done = 0
+            while done < len(sent):
+                if len(self._output) > _OUTPUT_LIMIT:
+                    raise LinkError(
+                        "the device's answers are not read",
+                        value=f"{len(self._output)} bytes",
+                        remedy="read from the port between writes",
+                    )
+                done += int(lib.sf_native_receive(self._library.device, source + done, len(sent) - done))
+                self._drain()
+            self._changed.notify_all()
+        return len(sent)
+
+    def read(self, size: int = 1) -> bytes:
+        """Up to `size` bytes; waits until they are there or `timeout` seconds have passed."""
+        deadline = None if self.timeout is None else time.monotonic() + self.timeout
+        with self._changed:
+            self._require_open()
+            while len(self._output) < size and self.is_open:
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    break
+                self._changed.wait(left)
+            taken = bytes(self._output[:size])
+            del self._output[:size]
+        return taken
+
+    @property
+    def in_waiting(self) -> int:
+        """Bytes that can be read now."""
+        with self._changed:
+            self._require_open()
+            return len(self._output)
+
+    def reset_input_buffer(self) -> None:
+        """Forget what was received and not read."""
+        with self._changed:
+            self._require_open()
+            self._output.clear()
+
+    def flush(self) -> None:
+        """Nothing to wait for: `write` returns when the device has taken everything."""
+
+    def close(self) -> None:
+        """Close the port; a waiting `read` returns what it has."""
+        with self._changed:
+            self.is_open = False
+            self._changed.notify_all()
+
+    def __enter__(self) -> NativePort:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
