@@ -1,11 +1,11 @@
 """Gives compiler, assembler and linker the same machine flags (PlatformIO `pre:` script).
 
-PlatformIO's build_flags do not reach the linker, and all frameworks of ststm32 default to soft float: without this
-the link fails with "uses VFP register arguments". The flags stand in platformio.ini as custom_machine_flags.
+PlatformIO's build_flags do not reach the linker, and all frameworks of ststm32 default to soft float: without
+this the link fails with "uses VFP register arguments". The flags stand in platformio.ini as custom_machine_flags.
 """
 
-Import("env")  # noqa: F821
+Import("env")
 
-flags = env.GetProjectOption("custom_machine_flags").split()  # noqa: F821
-env.Append(ASFLAGS=flags, CCFLAGS=flags, LINKFLAGS=flags)  # noqa: F821
-env.Append(LINKFLAGS=env.GetProjectOption("custom_link_flags", "").split())  # noqa: F821
+flags = env.GetProjectOption("custom_machine_flags").split()
+env.Append(ASFLAGS=flags, CCFLAGS=flags, LINKFLAGS=flags)
+env.Append(LINKFLAGS=env.GetProjectOption("custom_link_flags", "").split())

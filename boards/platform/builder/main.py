@@ -1,9 +1,7 @@
 """Build script of the local platform: tools, flags, targets.
 
-Flags that depend on the product (optimisation, FPU, linker script) are in platformio.ini, shared by all boards.
+Flags that depend on the product (optimisation, FPU, linker script) are in platformio.ini, for all boards.
 """
-
-from os.path import join
 
 from SCons.Script import AlwaysBuild, Builder, Default, DefaultEnvironment
 
@@ -26,7 +24,7 @@ env.Replace(
     SIZEPRINTCMD="$SIZETOOL -B -d $SOURCES",
     PROGSUFFIX=".elf",
 )
-cpu = ["-mcpu=%s" % board.get("build.cpu"), "-mthumb"]
+cpu = [f"-mcpu={board.get('build.cpu')}", "-mthumb"]
 env.Append(
     ASFLAGS=cpu,
     ASPPFLAGS=["-x", "assembler-with-cpp"],
@@ -42,7 +40,7 @@ env.Append(
 )
 
 elf = env.BuildProgram()
-image = env.ElfToBin(join("$BUILD_DIR", "${PROGNAME}"), elf)
+image = env.ElfToBin("$BUILD_DIR/${PROGNAME}", elf)
 env.Depends(image, "checkprogsize")
 AlwaysBuild(env.Alias("nobuild", image))
 size = env.Alias("size", elf, env.VerboseAction("$SIZEPRINTCMD", "Calculating size $SOURCE"))
@@ -53,7 +51,7 @@ if protocol == "custom":
     upload = [env.VerboseAction("$UPLOADCMD", "Uploading $SOURCE")]
 else:
     # An unknown protocol must fail: stock platforms only warn and exit with 0.
-    upload = [env.VerboseAction("echo upload_protocol %s is not supported here >&2; exit 1" % protocol, "")]
+    upload = [env.VerboseAction(f"echo upload_protocol {protocol} is not supported here >&2; exit 1", "")]
 AlwaysBuild(env.Alias("upload", elf, upload))
 
 Default([elf, image, size])

@@ -23,7 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own flags."""
     parser.add_argument("--json", action="store_true", help="print the list as JSON")
     parser.add_argument(
-        "--stop", nargs="?", const=_ALL, metavar="NAME", help="stop an emulated board (without NAME: all of them)"
+        "--stop",
+        nargs="?",
+        const=_ALL,
+        metavar="NAME",
+        help="stop an emulated board (without NAME: all of them)",
     )
 
 

@@ -51,7 +51,14 @@ def show(result: BuildResult) -> None:
     layers.add_column("weights B", justify="right")
     layers.add_column("why")
     for layer in result.layers:
-        row = (layer.name, layer.operator, layer.kernel, f"{layer.macs:,}", f"{layer.weights_bytes:,}", layer.why)
+        row = (
+            layer.name,
+            layer.operator,
+            layer.kernel,
+            f"{layer.macs:,}",
+            f"{layer.weights_bytes:,}",
+            layer.why,
+        )
         layers.add_row(*row)
     console.print(layers)
     console.print(f"CMSIS-NN    {result.cmsis_nn}")

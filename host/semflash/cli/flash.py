@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from semflash.cli import build_options
@@ -44,8 +45,17 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         return 0
     done = flash(_built(args, settings), port=args.port or settings.link.port)
     where = f", serial port {done.port}" if done.port else " (runs in-process; nothing to upload)"
-    facts = {"board": done.board, "port": done.port, "build_id": done.build_id, "bundle_hash": done.bundle_hash}
-    _print(facts, f"{done.board}: flashed, bundle {done.bundle_hash[:8]}, build {done.build_id}{where}", args.json)
+    facts = {
+        "board": done.board,
+        "port": done.port,
+        "build_id": done.build_id,
+        "bundle_hash": done.bundle_hash,
+    }
+    _print(
+        facts,
+        f"{done.board}: flashed, bundle {done.bundle_hash[:8]}, build {done.build_id}{where}",
+        args.json,
+    )
     return 0
 
 
@@ -67,7 +77,9 @@ def _built(args: argparse.Namespace, settings: Settings) -> BuildResult:
     built = BuildResult.load(named)
     if built.board != board.name and (args.board or args.out is None):
         raise BuildError(
-            "this build is for another board", value=built.board, remedy=f"semflash build ... --board {board.name}"
+            "this build is for another board",
+            value=built.board,
+            remedy=f"semflash build ... --board {board.name}",
         )
     if bundle is not None and built.bundle_hash != bundle.hash_hex:
         raise BuildError(
@@ -78,7 +90,7 @@ def _built(args: argparse.Namespace, settings: Settings) -> BuildResult:
     return built
 
 
-def _print(facts: dict[str, object], line: str, as_json: bool) -> None:
+def _print(facts: Mapping[str, object], line: str, as_json: bool) -> None:
     """One result, as JSON or as a line."""
     if as_json:
         import json

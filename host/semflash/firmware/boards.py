@@ -32,7 +32,7 @@ class RamRegion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Serial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The UART the firmware talks through; `usb_ids` are VID:PID of the probe's serial port, lower-case hex."""
+    """The UART the firmware talks through; `usb_ids`: VID:PID of the probe's serial port, lower-case hex."""
 
     usart: int
     baud: int

@@ -1,15 +1,14 @@
-"""bundle + board -> firmware: generated C, a self-contained build folder, the compiler, and a look at what came out."""
+"""bundle + board -> firmware: generated C, a self-contained build folder, the compiler, a look at the image."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from semflash.bundle.reader import Bundle, read_bundle
 from semflash.errors import BuildError
 from semflash.firmware import elf, platformio, resources, sources
 from semflash.firmware.boards import Board
-from semflash.firmware.build_result import BuildResult, ImageSizes
+from semflash.firmware.build_result import FILE_NAME, BuildResult, ImageSizes
 from semflash.firmware.model import Model, generate_model
 
 BUILD_ROOT = Path("build")
@@ -50,9 +49,10 @@ def build(
     settings["SF_BUILD_ID"] = f"0x{build_id}u"
     if board.kind != "native":
         files["semflash.ini"] = sources.settings_ini(settings, link).encode("utf-8")
+    unchanged = _is_built(folder, build_id)
     sources.place(files, folder)
     if board.kind == "native":
-        image, sizes = _compile_native(files, settings, folder), None
+        image, sizes = _compile_native(files, settings, folder, reuse=unchanged), None
     else:
         image, sizes = _compile_firmware(board, folder)
     found = check_convolutions(image, model)
@@ -74,7 +74,8 @@ def check_fits(model: Model, board: Board) -> None:
     for memory, needed, available in wanted:
         if available is not None and needed > available:
             raise BuildError(
-                f"the model does not fit into the {memory} of {board.name}: {needed - available:,} bytes too many",
+                f"the model does not fit into the {memory} of {board.name}:"
+                f" {needed - available:,} bytes too many",
                 value=f"{needed:,} bytes needed, {available:,} there",
                 remedy="use a smaller model, or a board with more memory (semflash boards)",
             )
@@ -99,16 +100,29 @@ def check_convolutions(image: Path, model: Model) -> tuple[str, ...]:
     return model.symbols
 
 
-def _compile_native(files: sources.Files, settings: dict[str, str], folder: Path) -> Path:
-    """The shared library for this computer."""
-    from semflash.firmware.native import compile_native
+def _is_built(folder: Path, build_id: str) -> bool:
+    """Whether the folder holds a finished build of the same sources and settings."""
+    if not (folder / FILE_NAME).is_file():
+        return False
+    try:
+        return BuildResult.load(folder).build_id == build_id
+    except BuildError:
+        return False  # damaged or without its image: built again
 
-    suffix = ".dylib" if sys.platform == "darwin" else ".so"
+
+def _compile_native(files: sources.Files, settings: dict[str, str], folder: Path, *, reuse: bool) -> Path:
+    """The shared library for this computer; the compiler runs only where something changed."""
+    from semflash.firmware.native_compiler import compile_native
+
+    image = folder / "libsemflash_device.so"
+    if reuse and image.is_file():
+        return image
     includes = ("model", "device/include", "device/kernels/include", "cmsis/core", "cmsis/nn/Include")
     return compile_native(
         [folder / name for name in files if name.endswith(".c")],
         [folder / name for name in includes if (folder / name).is_dir()],
-        folder / f"libsemflash_device{suffix}",
+        image,
+        defines=settings,
     )
 
 

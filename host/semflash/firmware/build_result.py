@@ -81,7 +81,7 @@ class BuildResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Path(self.directory) / self.image
 
     def save(self) -> Path:
-        """Write build.json into the build folder (the folder itself is not named in it: same input, same bytes)."""
+        """Write build.json into the build folder, which it does not name: same input, same bytes."""
         path = Path(self.directory) / FILE_NAME
         portable = msgspec.structs.replace(self, directory=".")
         write_if_changed(path, msgspec.json.format(msgspec.json.encode(portable), indent=1) + b"\n")
@@ -101,12 +101,16 @@ class BuildResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"{len(data)} bytes is too long")
             result = msgspec.json.decode(data, type=cls)
         except FileNotFoundError as error:
-            raise BuildError("nothing was built here", value=directory, remedy="semflash build BUNDLE") from error
+            raise BuildError(
+                "nothing was built here", value=directory, remedy="semflash build BUNDLE"
+            ) from error
         except (OSError, ValueError, msgspec.MsgspecError) as error:
             raise BuildError(
                 "build.json is damaged", value=f"{path}: {error}", remedy="semflash build writes it anew"
             ) from error
         result = msgspec.structs.replace(result, directory=str(Path(directory).resolve()))
         if not result.image_path.is_file():
-            raise BuildError("the built image is gone", value=result.image_path, remedy="semflash build again")
+            raise BuildError(
+                "the built image is gone", value=result.image_path, remedy="semflash build again"
+            )
         return result

@@ -58,10 +58,7 @@ def healthy(checks: list[Check]) -> bool:
 
 
 def _python() -> Check:
-    version = platform.python_version()
-    if sys.version_info < (3, 11):
-        return Check("Python", "missing", version, "install Python 3.11 or later")
-    return Check("Python", "ok", version)
+    return Check("Python", "ok", f"{platform.python_version()} in {sys.prefix}")
 
 
 def _resources() -> Check:
@@ -117,7 +114,9 @@ def _emulator() -> Check:
         ["qemu-system-arm", "-M", "help"], capture_output=True, text=True, timeout=20, check=False
     )
     if "netduinoplus2" not in done.stdout:
-        return Check("emulator", "missing", f"{check.found}: no machine netduinoplus2", "install QEMU 6 or later")
+        return Check(
+            "emulator", "missing", f"{check.found}: no machine netduinoplus2", "install QEMU 6 or later"
+        )
     return check
 
 
@@ -161,9 +160,7 @@ def _cffi() -> Check:
 
 
 def _tensorflow() -> Check:
-    return _module(
-        "TensorFlow (train, export)", ("tensorflow",), "optional", 'pip install "semflash[train]"'
-    )
+    return _module("TensorFlow (train, export)", ("tensorflow",), "optional", 'pip install "semflash[train]"')
 
 
 def _fashion_mnist() -> Check:

@@ -25,7 +25,10 @@ def sizes(image: Path, flash_origin: int, flash_bytes: int) -> ImageSizes:
         for section in elf.iter_sections():
             if not section["sh_flags"] & _ALLOC or not section["sh_size"]:
                 continue
-            size, in_flash = section["sh_size"], flash_origin <= section["sh_addr"] < flash_origin + flash_bytes
+            size, in_flash = (
+                section["sh_size"],
+                flash_origin <= section["sh_addr"] < flash_origin + flash_bytes,
+            )
             sections[section.name] = size
             if in_flash:
                 flash += size

@@ -1,7 +1,7 @@
 """The emulated board: QEMU as a process that stays up, with a pseudo terminal as its serial port.
 
-A pty behaves like a serial port: monitors attach, detach and attach again while the board runs on. The emulator counts
-instructions (`-icount shift=0`: one instruction is one virtual nanosecond), so device counters repeat exactly.
+A pty behaves like a serial port: monitors attach, detach and attach again while the board runs on. The emulator
+counts instructions (`-icount shift=0`: one instruction is one virtual nanosecond), so device counters repeat.
 
     python -m semflash.firmware.emulator start --build-dir build/NAME-qemu-stm32f405
 
@@ -28,6 +28,8 @@ from semflash.firmware.emulator_state import EmulatorState
 
 START_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 5.0
+SETTLE_S = 0.2
+_ELF_ARM = (b"\x7fELF\x01\x01", 40)  # 32 bit, little-endian; e_machine of ARM
 _PTY_LINE = re.compile(r"char device redirected to (/dev/\S+)")
 
 
@@ -39,7 +41,9 @@ def command(board: Board, image: Path) -> list[str]:
         ToolMissingError: the emulator is not installed.
     """
     if board.emulator is None or board.serial is None:
-        raise UsageError("this board is not emulated", value=board.name, remedy="semflash boards lists the kinds")
+        raise UsageError(
+            "this board is not emulated", value=board.name, remedy="semflash boards lists the kinds"
+        )
     program = shutil.which(board.emulator.command)
     if program is None:
         raise ToolMissingError(
@@ -61,8 +65,7 @@ def start(board: Board, image: Path, *, bundle_hash: str = "", build_id: str = "
         DeviceError: the image is missing, or the emulator ended at once.
     """
     image = image.resolve()
-    if not image.is_file():
-        raise DeviceError("there is no firmware image", value=image, remedy="semflash build first")
+    check_image(image)
     arguments = command(board, image)
     with emulator_state.lock(board.name):
         _stop_locked(board.name)
@@ -78,8 +81,9 @@ def start(board: Board, image: Path, *, bundle_hash: str = "", build_id: str = "
             )
         try:
             port = _wait_for_port(process, log)
+            time.sleep(SETTLE_S)  # QEMU opens the port before it loads the firmware
             began = emulator_state.birth(process.pid)
-            if began is None:
+            if process.poll() is not None or began is None:
                 raise _ended(log)
             state = EmulatorState(
                 board=board.name,
@@ -98,6 +102,21 @@ def start(board: Board, image: Path, *, bundle_hash: str = "", build_id: str = "
             process.wait()
             raise
     return state
+
+
+def check_image(image: Path) -> None:
+    """Refuse what QEMU would take for a raw binary or fail on.
+
+    Raises:
+        DeviceError: no file, or not an ELF file for ARM.
+    """
+    if not image.is_file():
+        raise DeviceError("there is no firmware image", value=image, remedy="semflash build first")
+    with image.open("rb") as file:
+        head = file.read(20)
+    magic, machine = _ELF_ARM
+    if not head.startswith(magic) or int.from_bytes(head[18:20], "little") != machine:
+        raise DeviceError("this is no firmware for ARM", value=image, remedy="semflash build again")
 
 
 def stop(name: str) -> bool:

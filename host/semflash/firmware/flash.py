@@ -98,10 +98,14 @@ def choose_port(board: Board, port: str | None, found: list[SerialCandidate] | N
         )
     if not found:
         raise DeviceError(
-            f"no {board.title} is plugged in", value=names, remedy="plug it in; semflash boards lists what is seen"
+            f"no {board.title} is plugged in",
+            value=names,
+            remedy="plug it in; semflash boards lists what is seen",
         )
     if port is not None and port != found[0].port:
-        raise DeviceError("that port is not the board's", value=port, remedy=f"leave --port out, or use {names}")
+        raise DeviceError(
+            "that port is not the board's", value=port, remedy=f"leave --port out, or use {names}"
+        )
     return found[0].port
 
 

@@ -36,7 +36,8 @@ def inventory() -> list[BoardStatus]:
 
 
 def _status(board: Board) -> BoardStatus:
-    attached, ports, detail = True, (), ""
+    attached, detail = True, ""
+    ports: tuple[str, ...] = ()
     if board.kind == "emulated":
         state = emulator.status(board.name)
         attached = state is not None

@@ -27,7 +27,8 @@ class Model:
         symbols: CMSIS-NN functions that must be in the linked image.
         cmsis: CMSIS-NN's files; None where no layer uses it. cmsis_origin: where they came from, or "none".
         macs: multiply-accumulates of one image.
-        state_bytes: RAM the encoder asks for; arena_bytes: its tensors' part. constant_bytes: weights and tables.
+        state_bytes: RAM the encoder asks for; arena_bytes: its tensors' part.
+        constant_bytes: weights and tables.
     """
 
     files: Mapping[str, str]

@@ -1,7 +1,8 @@
 """The only caller of PlatformIO: private core folder, no telemetry, no registry where it can be done without.
 
-PlatformIO wants a package `tool-scons` from its registry. The PyPI package `scons` holds the same program, so a small
-package that starts it is written into the core folder (`bootstrap`); after that the emulated board builds offline.
+PlatformIO wants a package `tool-scons` from its registry. The PyPI package `scons` holds the same program, so a
+small package that starts it is written into the core folder (`bootstrap`); after that the emulated board builds
+offline.
 """
 
 from __future__ import annotations
@@ -154,13 +155,21 @@ _UPLOAD_TABLE: tuple[tuple[str, str, str], ...] = (
         "the probe is there, but this user may not open it",
         "install the udev rule of docs/boards.md, then unplug and plug the board",
     ),
-    ("Error: open failed", "no debug probe was found", "plug the board's ST-LINK in; semflash boards lists what is seen"),
+    (
+        "Error: open failed",
+        "no debug probe was found",
+        "plug the board's ST-LINK in; semflash boards lists what is seen",
+    ),
     (
         "init mode failed (unable to connect to the target)",
         "the probe answers, but the microcontroller does not",
         "check the board's power and its ST-LINK jumpers, or hold reset while flashing",
     ),
-    ("Verify Failed", "what was read back from flash differs from the image", "flash again; try another cable"),
+    (
+        "Verify Failed",
+        "what was read back from flash differs from the image",
+        "flash again; try another cable",
+    ),
 )
 _BUILD_TABLE: tuple[tuple[str, str, str], ...] = (
     (
@@ -184,7 +193,9 @@ def translate(output: str, returncode: int, *, target: str | None, log: Path | N
         for text, what, remedy in _UPLOAD_TABLE:
             if text in output:
                 return DeviceError(what, value=text, remedy=remedy + where)
-        if re.search(r"upload protocol.*(unknown|not supported)|Unknown upload protocol", output, re.IGNORECASE):
+        if re.search(
+            r"upload protocol.*(unknown|not supported)|Unknown upload protocol", output, re.IGNORECASE
+        ):
             return DeviceError(
                 "PlatformIO does not know the upload protocol", remedy=f"correct platformio.ini{where}"
             )
@@ -204,11 +215,15 @@ def translate(output: str, returncode: int, *, target: str | None, log: Path | N
     tail = "\n".join(_interesting(output))
     if target == "upload":
         return DeviceError("PlatformIO could not upload", value=tail, remedy=f"read the lines above{where}")
-    return BuildError("PlatformIO could not build the firmware", value=tail, remedy=f"read the lines above{where}")
+    return BuildError(
+        "PlatformIO could not build the firmware", value=tail, remedy=f"read the lines above{where}"
+    )
 
 
 def _interesting(output: str) -> list[str]:
     """Lines that name an error, else the last lines."""
     lines = [line for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if re.search(r"\berror\b|undefined reference|\*\*\* \[", line, re.IGNORECASE)]
+    errors = [
+        line for line in lines if re.search(r"\berror\b|undefined reference|\*\*\* \[", line, re.IGNORECASE)
+    ]
     return (errors or lines)[-_TAIL_LINES:]

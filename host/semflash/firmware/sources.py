@@ -23,7 +23,9 @@ class CmsisFiles:
 
     nn: Path
     core: Path
-    needed: tuple[str, ...]  # sources relative to `nn`, for instance Source/ConvolutionFunctions/arm_convolve_s8.c
+    needed: tuple[
+        str, ...
+    ]  # sources relative to `nn`, for instance Source/ConvolutionFunctions/arm_convolve_s8.c
 
 
 Files = dict[str, bytes]
@@ -93,7 +95,7 @@ def build_id(files: Mapping[str, bytes], settings: str) -> str:
 
 
 def defines(board: Board) -> dict[str, str]:
-    """C macros that the board's description fixes, as the port expects them. SF_BUILD_ID is added by the build."""
+    """C macros that the board's description fixes; the build adds SF_BUILD_ID."""
     values = {"SF_BOARD_NAME": f'"{board.name}"'}
     if board.serial is not None:
         values |= {

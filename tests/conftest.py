@@ -1,0 +1,39 @@
+"""What all tests share: a private state folder, so that no test sees or leaves an emulator of the user's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """SEMFLASH_STATE_DIR for the whole run; emulators that a test left are stopped and reported."""
+    folder = tmp_path_factory.mktemp("semflash-state")
+    before = os.environ.get("SEMFLASH_STATE_DIR")
+    os.environ["SEMFLASH_STATE_DIR"] = str(folder)
+    try:
+        yield folder
+        from semflash.firmware import emulator
+
+        left = emulator.stop_all()
+        assert not left, f"a test left emulated boards running: {left}"
+    finally:
+        if before is None:
+            del os.environ["SEMFLASH_STATE_DIR"]
+        else:
+            os.environ["SEMFLASH_STATE_DIR"] = before
+
+
+@pytest.fixture
+def own_emulators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A state folder of this test's own; whatever runs in it is stopped afterwards."""
+    from semflash.firmware import emulator
+
+    folder = tmp_path / "state"
+    monkeypatch.setenv("SEMFLASH_STATE_DIR", str(folder))
+    yield folder
+    emulator.stop_all()
