@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Protocol
 
+from semflash.bridge.errors import PortVanishedError
 from semflash.errors import LinkError, UsageError
 
 READ_TIMEOUT_S = 0.05
@@ -89,8 +90,8 @@ class SerialPort:
     ) -> None:
         self.close()
 
-    def _vanished(self, error: Exception) -> LinkError:
-        return LinkError(
+    def _vanished(self, error: Exception) -> PortVanishedError:
+        return PortVanishedError(
             f"the port vanished: {error}",
             value=self.url,
             remedy="plug the board in again (emulated board: semflash flash starts it again)",

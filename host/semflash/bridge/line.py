@@ -1,0 +1,40 @@
+"""Frames over a port: the layer between bytes and the session."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from semflash.bridge.counters import LinkCounters
+from semflash.bridge.frame import Event, Frame, FrameDecoder, FrameType, encode_frame
+from semflash.bridge.port import Port
+
+_READ_BYTES = 4096
+
+
+class Line:
+    """Sends frames with running sequence numbers, hands out received ones. `counters` may be replaced."""
+
+    def __init__(self, port: Port) -> None:
+        self.counters = LinkCounters()
+        self._port = port
+        self._decoder = FrameDecoder()
+        self._events: deque[Event] = deque()
+        self._sequence = 0
+
+    def next_event(self) -> Event | None:
+        """The next event; None when a read brought no whole frame. Waits as long as the port's read does."""
+        if not self._events:
+            data = self._port.read(max(1, min(self._port.in_waiting, _READ_BYTES)))
+            self.counters.bytes_received += len(data)
+            self._events.extend(self._decoder.feed(data))
+        return self._events.popleft() if self._events else None
+
+    def send(self, kind: FrameType, payload: bytes = b"", *, request: int = 0, bundle: int = 0) -> None:
+        """Write one frame."""
+        data = encode_frame(Frame(kind, payload, self._sequence, bundle, request))
+        if kind == FrameType.HELLO_REQUEST:
+            data = b"\0" + data  # ends whatever half frame an earlier host left in the device
+        self._port.write(data)
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        self.counters.frames_sent += 1
+        self.counters.bytes_sent += len(data)
