@@ -1,7 +1,7 @@
 """Gives compiler, assembler and linker the same machine flags (PlatformIO `pre:` script).
 
 PlatformIO's build_flags do not reach the linker, and all frameworks of ststm32 default to soft float: without
-this the link fails with "uses VFP register arguments". The flags stand in platformio.ini as custom_machine_flags.
+this the link fails with "uses VFP register arguments". The flags are custom_machine_flags in platformio.ini.
 """
 
 Import("env")

@@ -1,4 +1,4 @@
-"""The PlatformIO driver: private, offline, its failures in plain words. Texts are those OpenOCD and pio print."""
+"""The PlatformIO driver: private, offline, failures in plain words (texts as OpenOCD and pio print them)."""
 
 from __future__ import annotations
 

@@ -67,7 +67,8 @@ def show(result: BuildResult) -> None:
     if sizes is not None:
         console.print(f"RAM, whole  {sizes.ram_static:,} B static (encoder and link buffers), without stack")
         console.print(
-            f"flash       {sizes.flash:,} B: code {sizes.code:,}, tables {sizes.tables:,}, other {sizes.other_flash:,}"
+            f"flash       {sizes.flash:,} B: code {sizes.code:,}, tables {sizes.tables:,},"
+            f" other {sizes.other_flash:,}"
         )
     console.print(f"bundle      {result.bundle_name} {result.bundle_hash[:8]}, build {result.build_id}")
     console.print(f"image       {result.image_path}", soft_wrap=True)

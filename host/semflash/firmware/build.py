@@ -1,4 +1,4 @@
-"""bundle + board -> firmware: generated C, a self-contained build folder, the compiler, a look at the image."""
+"""bundle + board -> firmware: generated C, a self-contained build folder, compiler, checks of the image."""
 
 from __future__ import annotations
 

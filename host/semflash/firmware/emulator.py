@@ -1,6 +1,6 @@
 """The emulated board: QEMU as a process that stays up, with a pseudo terminal as its serial port.
 
-A pty behaves like a serial port: monitors attach, detach and attach again while the board runs on. The emulator
+A pty behaves like a serial port: monitors attach, detach and attach again while the board runs on. QEMU
 counts instructions (`-icount shift=0`: one instruction is one virtual nanosecond), so device counters repeat.
 
     python -m semflash.firmware.emulator start --build-dir build/NAME-qemu-stm32f405

@@ -1,4 +1,4 @@
-"""Which emulated boards run: one state file per board, in a private folder; safe against re-used process ids."""
+"""Which emulated boards run: one state file per board; safe against re-used process ids."""
 
 from __future__ import annotations
 

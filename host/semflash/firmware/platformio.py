@@ -1,8 +1,8 @@
 """The only caller of PlatformIO: private core folder, no telemetry, no registry where it can be done without.
 
-PlatformIO wants a package `tool-scons` from its registry. The PyPI package `scons` holds the same program, so a
-small package that starts it is written into the core folder (`bootstrap`); after that the emulated board builds
-offline.
+PlatformIO wants a package `tool-scons` from its registry. The PyPI package `scons` holds the same program, so
+a small package that starts it is written into the core folder (`bootstrap`); after that the emulated board
+builds offline.
 """
 
 from __future__ import annotations
