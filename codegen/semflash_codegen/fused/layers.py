@@ -1,0 +1,102 @@
+"""What the streaming engine knows about a layer: plain numbers, no graph.
+
+Every tensor between two layers is a sequence of rows, width x channels bytes. Inside the engine a value is stored
+as *code + 128* (0..255), so that one unsigned form serves convolution and pooling; zero points here are TFLite's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Rows, columns and channels of one feature map."""
+
+    height: int
+    width: int
+    channels: int
+
+    @property
+    def row_bytes(self) -> int:
+        return self.width * self.channels
+
+
+@dataclass(frozen=True)
+class Window:
+    """Kernel size, stride and explicit padding, in rows and columns."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    top: int = 0
+    left: int = 0
+    bottom: int = 0
+    right: int = 0
+    pad_value: int = 0
+    """int8 value of the padding."""
+
+
+@dataclass(frozen=True)
+class Conv:
+    """CONV_2D or DEPTHWISE_CONV_2D.
+
+    weights: int8, (out_channels, kernel_h, kernel_w, in_channels), depthwise (kernel_h, kernel_w, out_channels).
+    bias: int64 (out_channels,). multiplier: int64 in [2^30, 2^31) or 0; shift: TFLite's exponent (> 0 is left).
+    low, high: int8 bounds of the fused activation.
+    """
+
+    name: str
+    source: Shape
+    output: Shape
+    window: Window
+    weights: NDArray[np.int8]
+    bias: NDArray[np.int64]
+    input_zero: int
+    output_zero: int
+    multiplier: NDArray[np.int64]
+    shift: NDArray[np.int64]
+    low: int = -128
+    high: int = 127
+    depthwise: bool = False
+
+    @property
+    def macs(self) -> int:
+        kernel = self.window.kernel[0] * self.window.kernel[1]
+        return self.output.height * self.output.row_bytes * kernel * (1 if self.depthwise else self.source.channels)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """MAX_POOL_2D or AVERAGE_POOL_2D. `count_padding`: the average's divisor counts padded pixels (explicit PAD)."""
+
+    name: str
+    source: Shape
+    output: Shape
+    window: Window
+    average: bool
+    low: int = -128
+    high: int = 127
+    count_padding: bool = False
+
+    macs = 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """A function of one value (RELU, RELU6, QUANTIZE on its own): int8 table of 256, indexed by code + 128."""
+
+    name: str
+    source: Shape
+    values: NDArray[np.int8]
+
+    macs = 0
+
+    @property
+    def output(self) -> Shape:
+        return self.source
+
+
+Layer = Conv | Pool | Table

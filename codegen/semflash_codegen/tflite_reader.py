@@ -1,0 +1,151 @@
+""".tflite bytes -> IR. Own reader: no TensorFlow, no interpreter, limits on everything.
+
+Source: tensorflow/lite/schema/schema.fbs, field numbers in declaration order.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+
+import numpy as np
+
+from semflash_codegen.errors import MalformedModelError, UnsupportedModelError
+from semflash_codegen.flatbuffer import Table, root
+from semflash_codegen.ir import Model, Operator, Quantisation, Tensor, short
+from semflash_codegen.schema import FILE_IDENTIFIER, SCHEMA_VERSION, TensorType, operator_name
+
+MAX_FILE_BYTES = 32 << 20
+MAX_TENSORS = 4096
+MAX_OPERATORS = 1024
+MAX_RANK = 8
+MAX_DIMENSION = 65535
+MAX_ELEMENTS = 1 << 24
+MAX_OPERANDS = 64
+
+_REMEDY = "export the model again; the file is damaged or not a TensorFlow Lite model"
+
+
+def read_model(data: bytes) -> Model:
+    """Parse a .tflite file.
+
+    Args:
+        data: the file's bytes.
+
+    Raises:
+        MalformedModelError: not a .tflite file, truncated, or contradictory.
+        UnsupportedModelError: valid, but larger than the limits above or with several subgraphs.
+    """
+    if len(data) > MAX_FILE_BYTES:
+        raise UnsupportedModelError(
+            f"the model file is larger than {MAX_FILE_BYTES} bytes", value=len(data), remedy="use a smaller encoder"
+        )
+    model = root(data, FILE_IDENTIFIER)
+    version = model.integer(0, "<I")
+    if version != SCHEMA_VERSION:
+        raise UnsupportedModelError("unknown TensorFlow Lite schema version", value=version, remedy=_REMEDY)
+    names = [_operator_name(code) for code in model.tables(1, MAX_OPERATORS)]
+    subgraphs = list(model.tables(2, 64))
+    if len(subgraphs) != 1:
+        raise UnsupportedModelError(
+            "the encoder must have exactly one subgraph", value=len(subgraphs), remedy="export without control flow"
+        )
+    buffers = list(model.tables(4, MAX_TENSORS + 1))
+    graph = subgraphs[0]
+    tensors = tuple(_tensor(i, t, buffers) for i, t in enumerate(graph.tables(0, MAX_TENSORS)))
+    operators = tuple(
+        _operator(i, o, names, len(tensors)) for i, o in enumerate(graph.tables(3, MAX_OPERATORS))
+    )
+    inputs = _indices(graph, 1, len(tensors))
+    outputs = _indices(graph, 2, len(tensors))
+    if min(inputs + outputs, default=0) < 0:
+        raise MalformedModelError("the model's inputs or outputs name no tensor", value=-1, remedy=_REMEDY)
+    return Model(tensors, operators, inputs, outputs)
+
+
+def _operator_name(code: Table) -> str:
+    builtin = max(code.integer(0, "<b"), code.integer(3, "<i"))
+    if builtin == 32:
+        return f"CUSTOM:{short(code.text(1))}"
+    return operator_name(builtin)
+
+
+def _indices(table: Table, number: int, tensor_count: int) -> tuple[int, ...]:
+    values = table.numbers(number, "<i4", MAX_OPERANDS)
+    indices = () if values is None else tuple(int(v) for v in values)
+    for i in indices:
+        if not -1 <= i < tensor_count:
+            raise MalformedModelError("the model names a tensor that does not exist", value=i, remedy=_REMEDY)
+    return indices
+
+
+def _operator(index: int, table: Table, names: list[str], tensor_count: int) -> Operator:
+    code = table.integer(0, "<I")
+    if code >= len(names):
+        raise MalformedModelError("the model names an operator that does not exist", value=code, remedy=_REMEDY)
+    inputs = _indices(table, 1, tensor_count)
+    outputs = _indices(table, 2, tensor_count)
+    if not outputs or min(outputs) < 0:
+        raise MalformedModelError(f"layer {index} {names[code]} has no output", remedy=_REMEDY)
+    return Operator(index, names[code], inputs, outputs, table.table(4))
+
+
+def _tensor(index: int, table: Table, buffers: list[Table]) -> Tensor:
+    name = short(table.text(3)) or f"tensor{index}"
+    dims = table.numbers(0, "<i4", MAX_RANK)
+    shape = () if dims is None else tuple(int(d) for d in dims)
+    elements = 1
+    for d in shape:
+        elements *= max(d, 0)
+        if not 1 <= d <= MAX_DIMENSION or elements > MAX_ELEMENTS:
+            raise UnsupportedModelError(
+                f"tensor '{name}' has a shape outside the limits (each 1..{MAX_DIMENSION}, "
+                f"{MAX_ELEMENTS} elements)", value=shape, remedy="export with a static shape",
+            )  # fmt: skip
+    code = table.integer(1, "<b")
+    if code not in TensorType.__members__.values():
+        raise UnsupportedModelError(f"tensor '{name}' has an unknown type", value=code, remedy="export as int8")
+    dtype = TensorType(code)
+    buffer = table.integer(2, "<I")
+    if buffer >= len(buffers):
+        raise MalformedModelError(f"tensor '{name}' names a buffer that does not exist", value=buffer, remedy=_REMEDY)
+    if table.table(6) is not None:
+        raise UnsupportedModelError(f"tensor '{name}' is sparse", remedy="export without sparsity")
+    data = _constant(name, buffers[buffer], dtype, elements)
+    signature = table.numbers(7, "<i4", MAX_RANK)
+    dynamic = signature is not None and any(int(s) < 0 for s in signature[1:])
+    return Tensor(index, name, shape, dtype, _quantisation(name, table.table(4)), data, dynamic)
+
+
+def _constant(name: str, buffer: Table, dtype: TensorType, elements: int) -> bytes | None:
+    """Bytes of a constant (None: an activation); their number must fit shape and type."""
+    if buffer.integer(1, "<Q") > 1:
+        raise UnsupportedModelError(
+            f"tensor '{name}' is stored outside the flatbuffer", remedy="export a model below 2 GB"
+        )
+    values = buffer.numbers(0, "u1", MAX_FILE_BYTES)
+    if values is None or len(values) == 0:
+        return None
+    item = {TensorType.INT8: 1, TensorType.INT32: 4, TensorType.INT64: 8, TensorType.FLOAT32: 4}.get(dtype)
+    if item is not None and len(values) != item * elements:
+        raise MalformedModelError(
+            f"tensor '{name}' has the wrong number of bytes for its shape", value=len(values), remedy=_REMEDY
+        )
+    return values.tobytes() if item is not None else b""
+
+
+def _quantisation(name: str, table: Table | None) -> Quantisation | None:
+    if table is None:
+        return None
+    scales = table.numbers(2, "<f4", MAX_DIMENSION)
+    zeros = table.numbers(3, "<i8", MAX_DIMENSION)
+    if scales is None or len(scales) == 0:
+        return None
+    zero_points = np.zeros(len(scales), np.int64) if zeros is None else zeros
+    if len(zero_points) != len(scales):
+        raise MalformedModelError(f"tensor '{name}' has more scales than zero points", value=len(scales), remedy=_REMEDY)
+    if table.integer(4, "<b") != 0:
+        raise UnsupportedModelError(f"tensor '{name}' has a custom quantisation", remedy="export as plain int8")
+    values = tuple(float(s) for s in scales)
+    if not all(isfinite(s) and s > 0.0 for s in values):
+        raise MalformedModelError(f"tensor '{name}' has a scale that is not positive", value=min(values), remedy=_REMEDY)
+    return Quantisation(values, tuple(int(z) for z in zero_points), table.integer(6, "<i"))

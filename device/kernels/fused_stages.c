@@ -1,0 +1,230 @@
+/* Convolution stages of the streaming engine: they slice rows into kernel calls. */
+#include "semflash/fused.h"
+
+#include "fused_math.h"
+
+/* Whether the latest row completes an output row that is still wanted. */
+static int row_complete(const sf_fused_job_t *job) {
+    const sf_fused_stage_t *stage = job->stage;
+    const uint32_t first = stage->kernel_rows;
+    return job->count->seen >= first && job->count->made < stage->out_rows &&
+           (job->count->seen - first) == (uint32_t)job->count->made * stage->stride_rows;
+}
+
+static const uint8_t *slot_start(const sf_fused_job_t *job, uint32_t slot) {
+    return job->state + job->stage->ring + slot * job->stage->pitch;
+}
+
+/* Kernel rows from the oldest to the latest, beginning with the padding on the left. */
+static void find_rows(const sf_fused_job_t *job, const uint8_t **rows) {
+    const uint32_t slots = job->stage->slots;
+    uint32_t slot = job->count->slot + slots - (job->stage->kernel_rows - 1u);
+    slot -= slot >= slots ? slots : 0u;
+    for (uint32_t i = 0; i < job->stage->kernel_rows; i++) {
+        rows[i] = slot_start(job, slot);
+        slot++;
+        slot -= slot == slots ? slots : 0u;
+    }
+}
+
+static void move_rows(sf_fused_call_t *call, uint32_t rows, int32_t bytes) {
+    for (uint32_t i = 0; i < rows; i++) {
+        call->rows[i] += bytes;
+    }
+}
+
+uint32_t sf_fused_run_conv(const sf_fused_job_t *job) {
+    if (!row_complete(job)) {
+        return 0;
+    }
+    const sf_fused_conv_t *conv = (const sf_fused_conv_t *)job->stage->layer;
+    const int32_t columns = conv->column_bytes;
+    const uint32_t last_group = 4u * (conv->groups - 1u);
+    sf_fused_call_t call = {0};
+    find_rows(job, call.rows);
+    call.weights = conv->weights;
+    call.weights_end = conv->weights + conv->weight_words;
+    call.out0 = job->out + last_group;
+    call.out1 = call.out0 + conv->out_channels;
+    call.pairs = conv->out_width / 2u;
+    call.in_delta = columns;
+    call.in_step = 2 * columns;
+    call.out_step = (int32_t)(2u * conv->out_channels + 4u * conv->groups);
+    if (call.pairs > 0u) {
+        conv->kernel(&call, conv);
+    }
+    if ((conv->out_width & 1u) != 0u) { /* the last pixel, computed as both pixels of a pair */
+        move_rows(&call, conv->kernel_rows, (int32_t)call.pairs * call.in_step);
+        call.out0 += 2u * call.pairs * conv->out_channels;
+        call.out1 = call.out0;
+        call.in_delta = 0;
+        call.pairs = 1;
+        conv->kernel(&call, conv);
+    }
+    return SF_FUSED_ROW;
+}
+
+static void start_sums(const sf_fused_conv_t *conv, int32_t *sums) {
+    const int32_t *bias = conv->bias;
+    for (uint32_t group = conv->groups; group > 0u; group--, bias += 4, sums += 8) {
+        const int32_t b0 = bias[0], b1 = bias[1], b2 = bias[2], b3 = bias[3];
+        sums[0] = b0, sums[1] = b1, sums[2] = b0, sums[3] = b1;
+        sums[4] = b2, sums[5] = b3, sums[6] = b2, sums[7] = b3;
+    }
+}
+
+/* Requantise `pairs` pairs of accumulators that lie one after the other. */
+static void finish_pairs(const sf_fused_conv_t *conv, int32_t *sums, uint8_t *out, uint32_t pairs, int odd) {
+    sf_fused_call_t call = {0};
+    call.sums = sums;
+    call.weights = conv->requant.cheap;
+    call.weights_end = conv->requant.cheap +
+                       (uint32_t)conv->groups * 4u * (2u + conv->requant.is_signed + conv->requant.small);
+    call.out0 = out + 4u * (conv->groups - 1u);
+    call.out1 = odd ? call.out0 : call.out0 + conv->out_channels;
+    call.out_step = (int32_t)(2u * conv->out_channels + 4u * conv->groups);
+    call.pairs = pairs;
+    conv->finish(&call, conv);
+}
+
+uint32_t sf_fused_run_conv_chunked(const sf_fused_job_t *job) {
+    if (!row_complete(job)) {
+        return 0;
+    }
+    const sf_fused_conv_t *conv = (const sf_fused_conv_t *)job->stage->layer;
+    int32_t *sums = (int32_t *)(void *)(job->state + job->stage->scratch);
+    const uint8_t *rows[SF_FUSED_ROWS_MAX];
+    find_rows(job, rows);
+    sf_fused_call_t call = {0};
+    call.sums = sums;
+    call.pairs = 1;
+    for (uint32_t x = 0; x < conv->out_width; x += 2u) {
+        const int odd = x + 1u == conv->out_width;
+        call.in_delta = odd ? 0 : (int32_t)conv->column_bytes;
+        call.weights = conv->weights;
+        start_sums(conv, sums);
+        for (uint32_t r = 0; r < conv->kernel_rows; r++) {
+            call.rows[0] = rows[r] + x * conv->column_bytes;
+            for (uint32_t chunk = conv->chunks; chunk > 0u; chunk--) {
+                call.weights_end = call.weights + conv->chunk_words;
+                conv->kernel(&call, conv);
+                call.weights = call.weights_end;
+                call.rows[0] += conv->run_bytes;
+            }
+        }
+        finish_pairs(conv, sums, job->out + x * conv->out_channels, 1, odd);
+    }
+    return SF_FUSED_ROW;
+}
+
+/* Requantise the persistent accumulators of a whole row. */
+static void finish_row(const sf_fused_conv_t *conv, int32_t *sums, uint8_t *out) {
+    const uint32_t pairs = conv->out_width / 2u;
+    if (pairs > 0u) {
+        finish_pairs(conv, sums, out, pairs, 0);
+    }
+    if ((conv->out_width & 1u) != 0u) {
+        finish_pairs(conv, sums + 8u * pairs * conv->groups, out + 2u * pairs * conv->out_channels, 1, 1);
+    }
+}
+
+static void start_row(const sf_fused_conv_t *conv, int32_t *sums) {
+    for (uint32_t n = (conv->out_width + 1u) / 2u; n > 0u; n--, sums += 8u * conv->groups) {
+        start_sums(conv, sums);
+    }
+}
+
+uint32_t sf_fused_run_accumulate(const sf_fused_job_t *job) {
+    const sf_fused_stage_t *stage = job->stage;
+    if (job->count->made >= stage->out_rows) {
+        return 0;
+    }
+    const sf_fused_conv_t *conv = (const sf_fused_conv_t *)stage->layer;
+    int32_t *sums = (int32_t *)(void *)(job->state + stage->scratch);
+    const uint32_t kernel_row = job->count->seen - 1u - (uint32_t)job->count->made * stage->kernel_rows;
+    if (kernel_row == 0u) {
+        start_row(conv, sums);
+    }
+    const uint32_t pairs = conv->out_width / 2u;
+    const uint8_t *row = slot_start(job, 0);
+    sf_fused_call_t call = {0};
+    call.weights = conv->weights + kernel_row * conv->chunks * conv->chunk_words;
+    for (uint32_t chunk = 0; chunk < conv->chunks; chunk++, row += conv->run_bytes) {
+        call.weights_end = call.weights + conv->chunk_words;
+        call.rows[0] = row;
+        call.sums = sums;
+        call.pairs = pairs;
+        call.in_delta = conv->column_bytes;
+        call.in_step = 2 * (int32_t)conv->column_bytes;
+        if (pairs > 0u) {
+            conv->kernel(&call, conv);
+        }
+        if ((conv->out_width & 1u) != 0u) {
+            call.rows[0] = row + pairs * 2u * conv->column_bytes;
+            call.sums = sums + 8u * pairs * conv->groups;
+            call.pairs = 1;
+            call.in_delta = 0;
+            conv->kernel(&call, conv);
+        }
+        call.weights = call.weights_end;
+    }
+    if (kernel_row + 1u < stage->kernel_rows) {
+        return 0;
+    }
+    finish_row(conv, sums, job->out);
+    return SF_FUSED_ROW;
+}
+
+/* made counts rows of the second convolution; one of them takes second_kernel_rows rows of the first. */
+uint32_t sf_fused_run_strip(const sf_fused_job_t *job) {
+    const sf_fused_stage_t *stage = job->stage;
+    const sf_fused_strip_t *strip = (const sf_fused_strip_t *)stage->layer;
+    const sf_fused_conv_t *first = strip->first;
+    const sf_fused_conv_t *second = strip->second;
+    if (job->count->seen < first->kernel_rows || job->count->made >= strip->second_rows) {
+        return 0;
+    }
+    const uint32_t ahead = job->count->seen - first->kernel_rows;
+    const uint32_t row = ahead / stage->stride_rows;
+    if (row * stage->stride_rows != ahead) {
+        return 0;
+    }
+    int32_t *sums = (int32_t *)(void *)(job->state + stage->scratch);
+    uint8_t *patch = (uint8_t *)(void *)(sums + 8u * second->groups * ((second->out_width + 1u) / 2u));
+    const uint32_t kernel_row = row - (uint32_t)job->count->made * second->kernel_rows;
+    if (kernel_row == 0u) {
+        start_row(second, sums);
+    }
+    sf_fused_call_t fill = {0};
+    find_rows(job, fill.rows);
+    fill.weights = first->weights;
+    fill.weights_end = first->weights + first->weight_words;
+    fill.pairs = strip->second_kernel_columns;
+    fill.in_step = first->column_bytes;
+    fill.in_delta = (int32_t)strip->second_kernel_columns * fill.in_step;
+    sf_fused_call_t add = {0};
+    add.sums = sums;
+    add.pairs = 1;
+    for (uint32_t x = 0; x < second->out_width; x += 2u) {
+        fill.out0 = patch;
+        if (x + 1u == second->out_width) {
+            fill.in_delta = 0;
+        }
+        first->kernel(&fill, first);
+        move_rows(&fill, first->kernel_rows, 2 * (int32_t)strip->second_kernel_columns * fill.in_step);
+        add.weights = second->weights + kernel_row * second->chunks * second->chunk_words;
+        add.rows[0] = patch;
+        for (uint32_t chunk = second->chunks; chunk > 0u; chunk--) {
+            add.weights_end = add.weights + second->chunk_words;
+            second->kernel(&add, second);
+            add.weights = add.weights_end;
+            add.rows[0] += 8u * second->steps;
+        }
+        add.sums += 8u * second->groups;
+    }
+    if (kernel_row + 1u < second->kernel_rows) {
+        return 0;
+    }
+    finish_row(second, sums, job->out);
+    return SF_FUSED_ROW;
+}
