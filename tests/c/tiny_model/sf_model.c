@@ -23,7 +23,8 @@ static sf_status_t reset(void *state) {
     return SF_OK;
 }
 
-static sf_status_t push_row(void *memory, uint16_t row, const int8_t *values, sf_latent_fn emit, void *context) {
+static sf_status_t push_row(void *memory, uint16_t row, const int8_t *values, sf_latent_fn emit,
+                            void *context) {
     tiny_state_t *state = (tiny_state_t *)memory;
     for (int i = 0; i < SF_MODEL_ROW_BYTES; i++) {
         const int b = i / BLOCK;

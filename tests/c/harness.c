@@ -1,0 +1,274 @@
+#include "harness.h"
+
+#include <string.h>
+
+#include "semflash/crc.h"
+#include "semflash/device.h"
+#include "sf_model.h"
+
+typedef struct sink {
+    uint8_t *bytes;
+    size_t room;
+    size_t n;
+} sink_t;
+
+static sf_status_t write_sink(void *context, const uint8_t *bytes, size_t n) {
+    sink_t *sink = (sink_t *)context;
+    if (n > sink->room - sink->n) {
+        return SF_ERR_IO;
+    }
+    memcpy(sink->bytes + sink->n, bytes, n);
+    sink->n += n;
+    return SF_OK;
+}
+
+uint16_t harness_crc16(const uint8_t *bytes, size_t n) {
+    return sf_crc16(bytes, n);
+}
+
+uint32_t harness_crc32(const uint8_t *bytes, size_t n) {
+    return sf_crc32(bytes, n);
+}
+
+long harness_cobs_encode(const uint8_t *bytes, size_t n, uint8_t *out, size_t room) {
+    sink_t sink = {out, room, 0};
+    sf_cobs_encoder_t encoder;
+    sf_cobs_encode_begin(&encoder, write_sink, &sink);
+    sf_status_t status = sf_cobs_encode_push(&encoder, bytes, n);
+    if (status == SF_OK) {
+        status = sf_cobs_encode_end(&encoder);
+    }
+    return status == SF_OK ? (long)sink.n : (long)status;
+}
+
+int harness_cobs_decode(const uint8_t *bytes, size_t n, uint8_t *out, size_t capacity, size_t *length) {
+    sf_cobs_decoder_t decoder;
+    sf_cobs_decode_begin(&decoder, out, capacity);
+    sf_status_t status = SF_MORE;
+    for (size_t i = 0; i < n && status == SF_MORE; i++) {
+        status = sf_cobs_decode_push(&decoder, bytes[i]);
+    }
+    *length = decoder.length;
+    return (int)status;
+}
+
+size_t harness_decode_frames(const uint8_t *bytes, size_t n, size_t payload_max, harness_event_t *events,
+                             size_t room) {
+    uint8_t buffer[SF_FRAME_BYTES(SF_FRAME_PAYLOAD_MAX)];
+    sf_frame_decoder_t decoder;
+    size_t count = 0;
+    if (sf_frame_decoder_init(&decoder, buffer, SF_FRAME_BYTES(payload_max)) != SF_OK) {
+        return 0;
+    }
+    for (size_t i = 0; i < n && count < room; i++) {
+        sf_frame_t frame = {0};
+        const sf_status_t status = sf_frame_decoder_push(&decoder, bytes[i], &frame);
+        if (status == SF_MORE) {
+            continue;
+        }
+        harness_event_t *event = &events[count];
+        count++;
+        memset(event, 0, sizeof *event);
+        event->status = status;
+        event->bundle = frame.bundle;
+        event->request = frame.request;
+        event->sequence = frame.sequence;
+        event->length = frame.length;
+        event->type = frame.type;
+        event->damaged = frame.damaged;
+        if (status == SF_OK) {
+            memcpy(event->payload, frame.payload, frame.length);
+        }
+    }
+    return count;
+}
+
+long harness_write_frame(const harness_event_t *event, uint8_t *out, size_t room) {
+    sink_t sink = {out, room, 0};
+    sf_cobs_encoder_t scratch;
+    sf_frame_t frame = {0};
+    frame.type = event->type;
+    frame.sequence = event->sequence;
+    frame.bundle = event->bundle;
+    frame.request = event->request;
+    frame.length = event->length;
+    frame.payload = event->payload;
+    const sf_status_t status = sf_frame_write(&frame, &scratch, write_sink, &sink);
+    return status == SF_OK ? (long)sink.n : (long)status;
+}
+
+static int run_tail(const sf_tail_t *tail, const int8_t *latents, size_t n, uint8_t *codes) {
+    for (size_t i = 0; i < n; i++) {
+        const sf_status_t status =
+            sf_tail_codes(tail, latents + i * tail->channels, codes + i * tail->channels);
+        if (status != SF_OK) {
+            return (int)status;
+        }
+    }
+    return SF_OK;
+}
+
+int harness_gdn(uint16_t channels, uint16_t levels, int8_t zero_point, const int64_t *beta,
+                const int32_t *gamma, const int32_t *threshold, const int8_t *latents, size_t n,
+                uint8_t *codes) {
+    const sf_tail_t tail = {.kind = SF_TAIL_GDN,
+                            .channels = channels,
+                            .levels = levels,
+                            .zero_point = zero_point,
+                            .beta = beta,
+                            .gamma = gamma,
+                            .threshold = threshold};
+    return run_tail(&tail, latents, n, codes);
+}
+
+int harness_table(uint16_t channels, const uint8_t *table, const int8_t *latents, size_t n, uint8_t *codes) {
+    const sf_tail_t tail = {.kind = SF_TAIL_TABLE, .channels = channels, .levels = 256, .table = table};
+    return run_tail(&tail, latents, n, codes);
+}
+
+/* A graph whose every row is one latent vector. */
+static sf_status_t no_reset(void *state) {
+    (void)state;
+    return SF_OK;
+}
+
+static sf_status_t pass_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit,
+                            void *context) {
+    (void)state;
+    (void)row;
+    return emit(context, values);
+}
+
+long harness_pack(uint16_t positions, uint16_t channels, uint8_t bits, const uint8_t *codes,
+                  size_t poll_bytes, uint8_t *out, size_t room) {
+    static uint8_t table[256 * 256]; /* code = latent + 128 for every channel */
+    for (size_t i = 0; i < sizeof table; i++) {
+        table[i] = (uint8_t)(i & 255u);
+    }
+    const sf_tail_t tail = {
+        .kind = SF_TAIL_TABLE, .channels = channels, .levels = (uint16_t)(1u << bits), .table = table};
+    const sf_graph_t graph = {.rows = positions,
+                              .row_bytes = channels,
+                              .latent_positions = positions,
+                              .latent_channels = channels,
+                              .reset = no_reset,
+                              .push_row = pass_row};
+    const uint16_t payload_bytes = (uint16_t)(((uint32_t)positions * channels * bits + 7u) / 8u);
+    const sf_model_t model = {.runtime_api = SF_RUNTIME_API,
+                              .graph = &graph,
+                              .tail = &tail,
+                              .payload_bytes = payload_bytes,
+                              .bits_per_symbol = bits};
+    static uint8_t payload[65536];
+    sf_encoder_t encoder;
+    sf_status_t status = sf_encoder_init(&encoder, &model, NULL, 0, payload, sizeof payload);
+    if (status == SF_OK) {
+        status = sf_encoder_begin(&encoder);
+    }
+    size_t fetched = 0;
+    for (uint16_t row = 0; row < positions && status >= SF_OK; row++) {
+        int8_t values[256];
+        for (uint16_t c = 0; c < channels; c++) {
+            values[c] = (int8_t)((int)codes[(size_t)row * channels + c] - 128);
+        }
+        status = sf_encoder_push_row(&encoder, values, channels);
+        size_t n = 1;
+        while (poll_bytes > 0u && n > 0u && status >= SF_OK) {
+            const size_t capacity = room - fetched < poll_bytes ? room - fetched : poll_bytes;
+            const sf_status_t polled = sf_encoder_poll(&encoder, out + fetched, capacity, &n);
+            status = polled == SF_OK ? status : polled;
+            fetched += n;
+        }
+    }
+    if (status != SF_OK) {
+        return status < SF_OK ? (long)status : (long)SF_ERR_KERNEL;
+    }
+    if (poll_bytes == 0u) {
+        memcpy(out, payload, payload_bytes);
+        fetched = payload_bytes;
+    }
+    return (long)fetched;
+}
+
+int harness_encoder_misuse(void) {
+    static uint8_t state[SF_MODEL_STATE_BYTES + 8] SF_ALIGN8;
+    uint8_t payload[SF_MODEL_PAYLOAD_BYTES];
+    int8_t row[SF_MODEL_ROW_BYTES] = {0};
+    uint8_t out[4];
+    size_t n = 0;
+    sf_encoder_t encoder;
+    sf_model_t old = sf_model;
+    old.runtime_api = SF_RUNTIME_API + 1;
+    sf_model_t lying = sf_model;
+    lying.payload_bytes--;
+    int wrong = 0;
+    wrong += sf_encoder_init(&encoder, &old, state, sizeof state, payload, sizeof payload) != SF_ERR_ARGUMENT;
+    wrong +=
+        sf_encoder_init(&encoder, &lying, state, sizeof state, payload, sizeof payload) != SF_ERR_ARGUMENT;
+    wrong += sf_encoder_init(&encoder, &sf_model, state, 3, payload, sizeof payload) != SF_ERR_MEMORY;
+    wrong += sf_encoder_init(&encoder, &sf_model, state, sizeof state, payload, 17) != SF_ERR_MEMORY;
+    wrong += sf_encoder_init(&encoder, &sf_model, state + 1, 16, payload, sizeof payload) != SF_ERR_ARGUMENT;
+    wrong += sf_encoder_init(&encoder, NULL, state, sizeof state, payload, sizeof payload) != SF_ERR_ARGUMENT;
+    wrong += sf_encoder_init(&encoder, &sf_model, state, sizeof state, payload, sizeof payload) != SF_OK;
+    wrong += sf_encoder_push_row(&encoder, row, sizeof row) != SF_ERR_STATE;
+    wrong += sf_encoder_poll(&encoder, out, sizeof out, &n) != SF_ERR_STATE;
+    wrong += sf_encoder_begin(&encoder) != SF_OK;
+    wrong += sf_encoder_push_row(&encoder, row, sizeof row - 1) != SF_ERR_ROW;
+    wrong += sf_encoder_push_row(&encoder, NULL, sizeof row) != SF_ERR_ARGUMENT;
+    for (int i = 0; i < SF_MODEL_ROWS - 1; i++) {
+        wrong += sf_encoder_push_row(&encoder, row, sizeof row) != SF_MORE;
+    }
+    wrong += sf_encoder_push_row(&encoder, row, sizeof row) != SF_OK;
+    wrong += sf_encoder_push_row(&encoder, row, sizeof row) != SF_ERR_ROW;
+    wrong += sf_encoder_begin(&encoder) != SF_OK;
+    wrong += sf_encoder_push_row(&encoder, row, sizeof row) != SF_MORE;
+    return wrong;
+}
+
+typedef struct fake_sensor {
+    uint16_t fail_at;
+} fake_sensor_t;
+
+static sf_status_t next_row(void *context, uint16_t row, int8_t *values, size_t row_bytes) {
+    const fake_sensor_t *sensor = (const fake_sensor_t *)context;
+    if (row == sensor->fail_at) {
+        return SF_ERR_IO;
+    }
+    for (size_t i = 0; i < row_bytes; i++) {
+        values[i] = (int8_t)((int)((row * 28u + i) % 251u) - 128);
+    }
+    return SF_OK;
+}
+
+static uint32_t no_count(void *context) {
+    (void)context;
+    return 0;
+}
+
+int harness_capture(uint16_t fail_at, uint8_t *out, size_t room, size_t *n) {
+    static uint8_t state[SF_MODEL_STATE_BYTES] SF_ALIGN8;
+    static uint8_t buffer[SF_FRAME_BYTES(4 + SF_MODEL_ROW_BYTES)] SF_ALIGN8;
+    uint8_t payload[SF_MODEL_PAYLOAD_BYTES];
+    int8_t row[SF_MODEL_ROW_BYTES];
+    sink_t sink = {out, room, 0};
+    sf_encoder_t encoder;
+    sf_device_t device;
+    sf_status_t status = sf_encoder_init(&encoder, &sf_model, state, sizeof state, payload, sizeof payload);
+    sf_device_config_t config = {0};
+    config.port = (sf_port_t){&sink, write_sink, no_count, no_count, no_count};
+    config.encoder = &encoder;
+    config.receive_buffer = buffer;
+    config.receive_bytes = sizeof buffer;
+    config.rows_payload = 4 + SF_MODEL_ROW_BYTES;
+    config.window = 1;
+    if (status == SF_OK) {
+        status = sf_device_init(&device, &config);
+    }
+    if (status == SF_OK) {
+        fake_sensor_t sensor = {fail_at};
+        const sf_source_t source = {&sensor, next_row};
+        status = sf_device_capture(&device, &source, 77, row, sizeof row);
+    }
+    *n = sink.n;
+    return (int)status;
+}

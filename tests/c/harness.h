@@ -1,0 +1,58 @@
+/* Thin doors into the device runtime for tests: the cffi library and the sanitised driver use the same ones. */
+#ifndef SEMFLASH_TEST_HARNESS_H
+#define SEMFLASH_TEST_HARNESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define HARNESS_EXPORT __attribute__((visibility("default")))
+
+typedef struct harness_event {
+    int32_t status; /* sf_status_t; the fields below are set when it is SF_OK */
+    uint32_t bundle;
+    uint32_t request;
+    uint16_t sequence;
+    uint16_t length;
+    uint8_t type;
+    uint8_t damaged;
+    uint8_t payload[2048];
+} harness_event_t;
+
+HARNESS_EXPORT uint16_t harness_crc16(const uint8_t *bytes, size_t n);
+HARNESS_EXPORT uint32_t harness_crc32(const uint8_t *bytes, size_t n);
+
+/* COBS and delimiter of bytes; returns the length or a negative status. The writer fails after `room` bytes. */
+HARNESS_EXPORT long harness_cobs_encode(const uint8_t *bytes, size_t n, uint8_t *out, size_t room);
+
+/* Decode until the first delimiter. Returns a status; *length as sf_cobs_decoder_t counts it. */
+HARNESS_EXPORT int harness_cobs_decode(const uint8_t *bytes, size_t n, uint8_t *out, size_t capacity,
+                                       size_t *length);
+
+/* Feed a stream to a frame decoder that accepts payload_max bytes; returns the number of events, at most room. */
+HARNESS_EXPORT size_t harness_decode_frames(const uint8_t *bytes, size_t n, size_t payload_max,
+                                            harness_event_t *events, size_t room);
+
+HARNESS_EXPORT long harness_write_frame(const harness_event_t *frame, uint8_t *out, size_t room);
+
+/* GDN tail over n latent vectors. */
+HARNESS_EXPORT int harness_gdn(uint16_t channels, uint16_t levels, int8_t zero_point, const int64_t *beta,
+                               const int32_t *gamma, const int32_t *threshold, const int8_t *latents,
+                               size_t n, uint8_t *codes);
+
+/* Table tail over n latent vectors. */
+HARNESS_EXPORT int harness_table(uint16_t channels, const uint8_t *table, const int8_t *latents, size_t n,
+                                 uint8_t *codes);
+
+/* Pack codes [positions][channels] with a whole encoder whose graph passes rows through. poll_bytes > 0: fetch
+ * with sf_encoder_poll in pieces after each row. Returns the payload length or a negative status. */
+HARNESS_EXPORT long harness_pack(uint16_t positions, uint16_t channels, uint8_t bits, const uint8_t *codes,
+                                 size_t poll_bytes, uint8_t *out, size_t room);
+
+/* Number of contract violations of the encoder that are not answered by the documented status; 0 is good. */
+HARNESS_EXPORT int harness_encoder_misuse(void);
+
+/* Capture from a source that fails at row fail_at (none when >= rows); returns the status, frames sent go to
+ * out, *n bytes. */
+HARNESS_EXPORT int harness_capture(uint16_t fail_at, uint8_t *out, size_t room, size_t *n);
+
+#endif
