@@ -1,4 +1,4 @@
-"""An int8 graph run with LiteRT's reference kernels (BUILTIN_REF), which agree with TFLite-Micro bit for bit."""
+"""An int8 graph on LiteRT's reference kernels (BUILTIN_REF), which agree with TFLite-Micro bit for bit."""
 
 from __future__ import annotations
 

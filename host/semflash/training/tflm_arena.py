@@ -1,0 +1,69 @@
+"""How large a tensor arena TFLite-Micro needs, found by bisection in a process of its own.
+
+A process of its own because TFLite-Micro writes to stderr (and may abort) when an arena is too small. The
+figure holds for a 64-bit host: pointers are half as wide on a Cortex-M, so a device needs less.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from semflash.errors import ExportError
+
+STEP_BYTES = 16  # TFLite-Micro aligns the arena to 16 bytes
+MAX_BYTES = 256 << 20
+_TIMEOUT_S = 120
+
+
+def measure_arena(model: bytes) -> int:
+    """Smallest arena in bytes (multiple of 16) with which TFLite-Micro's interpreter runs the model once.
+
+    Raises:
+        ExportError: it runs with none up to 256 MiB (an operator TFLite-Micro lacks).
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "model.tflite"
+        path.write_bytes(model)
+        command = [sys.executable, "-m", "semflash.training.tflm_arena", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    if done.returncode != 0 or not done.stdout.strip().isdigit():
+        raise ExportError(
+            "TFLite-Micro does not run the device graph",
+            value=done.stderr.strip()[-300:],
+            remedy="keep to operators that TFLite-Micro has in int8",
+        )
+    return int(done.stdout)
+
+
+def _smallest(model: bytes) -> int:
+    enough = 4096
+    while not _runs(model, enough):
+        enough *= 2
+        if enough > MAX_BYTES:
+            raise SystemExit(1)
+    too_small = 0 if enough == 4096 else enough // 2
+    while enough - too_small > STEP_BYTES:
+        middle = (too_small + enough) // 2 // STEP_BYTES * STEP_BYTES
+        if _runs(model, middle):
+            enough = middle
+        else:
+            too_small = middle
+    return enough
+
+
+def _runs(model: bytes, size_bytes: int) -> bool:
+    """Whether the interpreter starts with this arena. TFLite-Micro reports all failures as RuntimeError."""
+    from tflite_micro import runtime
+
+    try:
+        runtime.Interpreter.from_bytes(model, arena_size=size_bytes).invoke()
+    except RuntimeError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    print(_smallest(Path(sys.argv[1]).read_bytes()))
