@@ -51,11 +51,7 @@ def write_bundle(
         BundleError: inconsistent parts, or the place is taken.
     """
     target = Path(path)
-    if target.suffix != SUFFIX:
-        raise BundleError(
-            "a bundle's directory is called NAME" + SUFFIX, value=target.name, remedy="rename it"
-        )
-    _check_place(target, overwrite)
+    check_place(target, overwrite)
     references = [g.model for g in contract.device_graphs] + [contract.decoder, contract.task_tail]
     if record.history is not None:
         references.append(record.history)
@@ -103,7 +99,16 @@ def update_record(bundle: Bundle, record: Record) -> Bundle:
     return read_directory(bundle.path)
 
 
-def _check_place(target: Path, overwrite: bool) -> None:
+def check_place(target: Path, overwrite: bool) -> None:
+    """Refuse a wrong name, an existing bundle (unless ``overwrite``) and anything that is not a bundle.
+
+    Raises:
+        BundleError: as above.
+    """
+    if target.suffix != SUFFIX:
+        raise BundleError(
+            "a bundle's directory is called NAME" + SUFFIX, value=target.name, remedy="rename it"
+        )
     if not target.exists() and not target.is_symlink():
         return
     if not overwrite:

@@ -34,7 +34,7 @@ from semflash.bundle.schema import (
     Record,
     TableTail,
 )
-from semflash.bundle.writer import write_bundle
+from semflash.bundle.writer import check_place, write_bundle
 from semflash.errors import ExportError
 from semflash.training.datasets import Dataset
 
@@ -107,6 +107,7 @@ def export_codec(
         ExportError: the proof fails, the graph is not int8, parameters out of range.
         BundleError: the place is taken. DatasetError: images of the wrong size.
     """
+    check_place(Path(out), overwrite)
     graph, tail = _quantise(trained, dataset, whole_graph)
     from semflash.training.export_graphs import convert_float
 
