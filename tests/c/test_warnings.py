@@ -1,0 +1,93 @@
+"""All device C is formatted and clean under the house's warnings, here and for the Cortex-M4."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from semflash.firmware.native_compiler import STRICT_WARNINGS, find_compiler
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ROOT / "tests/c/tiny_model"
+PORTABLE = sorted(
+    [*ROOT.glob("device/src/*.c"), *ROOT.glob("device/kernels/*.c"), *ROOT.glob("tests/c/**/*.c")]
+)
+HOST_ONLY = sorted(ROOT.glob("device/port/native/*.c"))
+TARGET_ONLY = sorted([*ROOT.glob("device/app/*.c"), *ROOT.glob("device/port/stm32f4/*.c")])
+INCLUDES = [
+    *(ROOT / "device" / name for name in ("include", "kernels/include", "port/native")),
+    ROOT / "tests/c",
+    TINY,
+]
+CORTEX_M4 = ["-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"]
+FORMATTED = sorted(
+    path
+    for pattern in ("include/**/*.h", "src/*", "app/*", "port/**/*.[ch]")
+    for path in ROOT.glob(f"device/{pattern}")
+    if not path.name.startswith("fused")  # tables in columns, aligned by hand
+)
+
+
+def compile_only(compiler: list[str], source: Path, *options: str) -> None:
+    """Compile one file; a warning fails the test with the compiler's words."""
+    command = [*compiler, "-std=c11", "-O2", *STRICT_WARNINGS, *options]
+    command += [*(f"-I{folder}" for folder in INCLUDES), "-c", str(source), "-o", "/dev/null"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("source", PORTABLE + HOST_ONLY, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_it_compiles_without_a_warning_for_this_computer(source):
+    compile_only(find_compiler(), source, "-D_POSIX_C_SOURCE=200809L")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [path for path in PORTABLE if path.name != "driver.c"] + TARGET_ONLY,
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_it_compiles_without_a_warning_for_the_cortex_m4(source):
+    compiler = shutil.which("arm-none-eabi-gcc")
+    if compiler is None:
+        pytest.skip("arm-none-eabi-gcc is not installed: apt-get install gcc-arm-none-eabi")
+    compile_only([compiler], source, *CORTEX_M4)
+
+
+@pytest.mark.parametrize("usart", ["1", "2"])
+def test_the_port_compiles_for_both_serial_ports(usart):
+    compiler = shutil.which("arm-none-eabi-gcc")
+    if compiler is None:
+        pytest.skip("arm-none-eabi-gcc is not installed: apt-get install gcc-arm-none-eabi")
+    options = [f"-DSF_PORT_USART={usart}", "-DSF_PORT_HSE_HZ=8000000", "-DSF_PORT_HSE_BYPASS=1"]
+    options += ["-DSF_PORT_CLOCK_HZ=180000000", "-DSF_PORT_BAUD=921600", '-DSF_BOARD_NAME="nucleo_f446re"']
+    compile_only([compiler], ROOT / "device/port/stm32f4/port.c", *CORTEX_M4, *options)
+
+
+def test_the_device_c_is_formatted():
+    formatter = shutil.which("clang-format")
+    if formatter is None:
+        pytest.skip("clang-format is not installed: apt-get install clang-format")
+    version = subprocess.run(
+        [formatter, "--version"], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    if "version 14." not in version:
+        pytest.skip(f"formatted with clang-format 14, and versions differ in details: {version.strip()}")
+    command = [formatter, "--dry-run", "--Werror", *map(str, FORMATTED)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("source", sorted(ROOT.glob("device/src/*.c")), ids=lambda path: path.name)
+def test_the_runtime_has_no_heap_and_no_writable_data_of_its_own(source):
+    compiler = shutil.which("arm-none-eabi-gcc")
+    if compiler is None:
+        pytest.skip("arm-none-eabi-gcc is not installed: apt-get install gcc-arm-none-eabi")
+    command = [compiler, *CORTEX_M4, "-std=c11", "-O2", f"-I{INCLUDES[0]}", "-S", str(source), "-o", "-"]
+    assembly = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    words = set(assembly.split())
+    assert not words & {".bss", ".comm", ".lcomm", "malloc", "calloc", "realloc", "free"}
+
+    assert ".data" not in words
