@@ -16,8 +16,8 @@ EPILOG = """examples:
   semflash bench fashion-mnist-48
   semflash bench my.semcodec --board native --images 1000 --json
 
-The emulator counts instructions, a real core counts cycles, native counts nothing. Every code is compared with
-the golden reference; exit code 1 where one differs. An emulated board that this starts is stopped again."""
+The emulator counts instructions, a real core counts cycles, native counts nothing. Every code is compared
+with the golden reference; exit code 1 where one differs. An emulated board is stopped at the end."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -27,8 +27,9 @@ class BenchResult(msgspec.Struct, frozen=True):
         counts_min, counts_median, counts_max: of one image, in that unit; None where nothing is counted.
         counts_per_mac: counts_median / macs.
         host_seconds_per_image: wall time of the whole exchange, which says something about `native` only.
-        state_bytes: RAM of the encoder; arena_bytes: its tensors' part; stack_bytes: deepest use (None: unknown).
-        codes_checked, codes_wrong: images whose payload was compared with the golden reference, and that differ.
+        state_bytes: RAM of the encoder; arena_bytes: its tensors' part.
+        stack_bytes: deepest use of the stack; None where it is unknown.
+        codes_checked, codes_wrong: images compared with the golden reference, and those that differ.
     """
 
     board: str
@@ -55,7 +56,7 @@ class BenchResult(msgspec.Struct, frozen=True):
 
 
 def bench_images(bundle: Bundle, count: int, seed: int) -> NDArray[np.uint8]:
-    """`count` images uint8 (N, H, W, C): all black, all white, then noise. Cost does not depend on content."""
+    """`count` images uint8 (N, H, W, C): the first all black, the last all white, noise between."""
     images = np.random.default_rng(seed).integers(0, 256, (count, *bundle.image_shape), dtype=np.uint8)
     images[0] = 0
     images[-1] = 255
