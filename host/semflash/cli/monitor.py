@@ -1,0 +1,132 @@
+"""``semflash monitor``: images through a board, labels out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from semflash.cli import build_options
+from semflash.settings import Settings, first
+
+if TYPE_CHECKING:
+    from semflash.bundle import Bundle
+    from semflash.edge.monitor import MonitorOptions, MonitorResult, View
+
+HELP = "run images through a board and show labels, losses and accuracy"
+EPILOG = """examples:
+  semflash monitor fashion-mnist-48                                # the emulated board, 200 test images
+  semflash monitor fashion-mnist-48 --ber 0.01 --record run.jsonl  # 1 % of all payload bits flipped
+  semflash monitor fashion-mnist-48 --board native --count 10000 --check-golden
+  semflash monitor fashion-mnist-48 --board nucleo_f446re --port /dev/ttyACM0
+
+Bit errors are injected into received payloads (seeded per image); a serial line is practically error-free.
+Exit code: 0 ok, 1 a payload differs from the golden reference, 3 the link failed or images were lost.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's own flags."""
+    build_options.add_target(parser)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="build folder of board native")
+    add_monitor_flags(parser)
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+
+
+def add_monitor_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that `semflash run` shares."""
+    parser.add_argument(
+        "--port", metavar="URL", help="serial port, or socket://host:port (default: the board's)"
+    )
+    parser.add_argument("--baud", type=int, metavar="N", help="bits per second (default: the board's)")
+    parser.add_argument("--timeout", type=float, metavar="S", help="silence that counts as lost, seconds")
+    parser.add_argument("--dataset", help="name of a data set, or an image folder")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
+    parser.add_argument("--count", type=int, metavar="N", help="the first N test images (default 200)")
+    parser.add_argument("--ber", type=float, metavar="B", help="bit errors to inject into payloads, 0..0.5")
+    parser.add_argument("--assume-ber", type=float, metavar="B", help="tell the decoder this BER instead")
+    parser.add_argument("--seed", type=int, help="of the injected errors")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write every image as a JSON line")
+    parser.add_argument(
+        "--check-golden",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="compare every payload with the int8 reference, bit for bit",
+    )
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Attach, run, sum up."""
+    from semflash.bundle import read_bundle
+
+    bundle = read_bundle(build_options.bundle_name(args, settings))
+    return run_on_board(bundle, args, settings, build_dir=build_options.build_dir(args, settings))
+
+
+def run_on_board(
+    bundle: Bundle,
+    args: argparse.Namespace,
+    settings: Settings,
+    *,
+    build_dir: Path | None = None,
+    port: str | None = None,
+) -> int:
+    """What `monitor` and `run` share; `args` has the flags of add_monitor_flags, `board` and `json`.
+
+    Args:
+        build_dir: of board native; build/BUNDLE-native when None.
+        port: where flashing said the board is, unless --port says otherwise.
+    """
+    from semflash.edge.attach import attach
+    from semflash.edge.monitor import monitor
+    from semflash.firmware.build import BUILD_ROOT
+    from semflash.training.datasets import load_dataset
+
+    board = build_options.board(args, settings)
+    table, options = settings.monitor, _options(args, settings)
+    name = first(args.dataset, table.dataset)
+    data_dir = first(args.data_dir, table.data_dir)
+    height, width, _ = bundle.image_shape
+    dataset = load_dataset(str(name), data_dir=data_dir, image_size=(height, width))
+    wished = args.port or port or (settings.link.port if board.kind == "hardware" else None)
+    folder = build_dir or BUILD_ROOT / f"{bundle.name}-{board.name}"
+    baud = first(args.baud, settings.link.baud)
+    with attach(board, port=wished, baud=baud, build_dir=folder) as opened:
+        result = monitor(bundle, opened, dataset.test, options, _view(args))
+    _report(result, as_json=args.json)
+    if result.error is not None:
+        raise result.error
+    return result.exit_code
+
+
+def _options(args: argparse.Namespace, settings: Settings) -> MonitorOptions:
+    from semflash.edge.monitor import MonitorOptions
+
+    table = settings.monitor
+    record = first(args.record, table.record)
+    return MonitorOptions(
+        count=first(args.count, table.count) or 0,
+        ber=first(args.ber, table.ber) or 0.0,
+        assume_ber=first(args.assume_ber, table.assume_ber),
+        seed=first(args.seed, table.seed) or 0,
+        record_path=Path(record) if record is not None else None,
+        check_golden=bool(first(args.check_golden, table.check_golden)),
+        timeout_s=first(args.timeout, settings.link.timeout_s) or 0.0,
+    )
+
+
+def _view(args: argparse.Namespace) -> View | None:
+    from semflash.edge.live_table import choose_view
+
+    return None if args.json else choose_view()
+
+
+def _report(result: MonitorResult, *, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        print(json.dumps(result.as_dict()))
+        return
+    from semflash.edge.live_table import print_summary
+
+    print_summary(result)

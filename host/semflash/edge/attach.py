@@ -1,0 +1,86 @@
+"""Which port a board is talked to through. Two candidates are an error, never a guess."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from semflash.bridge.port import DEFAULT_BAUD, READ_TIMEOUT_S, Port, open_port
+from semflash.errors import DeviceError, UsageError
+
+if TYPE_CHECKING:
+    from semflash.firmware.boards import Board
+
+
+class ClosablePort(Port, AbstractContextManager["ClosablePort"], Protocol):
+    """A port that `with` closes."""
+
+
+def attach(
+    board: Board, *, port: str | None = None, baud: int | None = None, build_dir: Path | None = None
+) -> ClosablePort:
+    """Open the port of `board`.
+
+    Args:
+        port: device file or URL; overrides what the board says.
+        baud: bits per second; the board's when None.
+        build_dir: folder of the build (board `native` runs its library in this process).
+
+    Raises:
+        DeviceError: the board is not there, or more than one is.
+        UsageError: a port for `native`. BuildError: `native` was not built.
+        LinkError: the port cannot be opened.
+    """
+    speed = baud or (board.serial.baud if board.serial is not None else DEFAULT_BAUD)
+    if board.kind == "native":
+        return _native(port, build_dir)
+    if port is not None:
+        return open_port(port, baud=speed)
+    if board.kind == "emulated":
+        return open_port(_emulator_port(board), baud=speed)
+    return open_port(_hardware_port(board), baud=speed)
+
+
+def _native(port: str | None, build_dir: Path | None) -> ClosablePort:
+    from semflash.firmware.build_result import BuildResult
+    from semflash.firmware.native import NativePort
+
+    if port is not None:
+        raise UsageError(
+            "board 'native' has no port", value=port, remedy="leave --port out, or name a --board"
+        )
+    if build_dir is None:
+        raise UsageError("board 'native' needs its build folder", remedy="--out build/BUNDLE-native")
+    built = BuildResult.load(build_dir)
+    if built.kind != "native":
+        raise UsageError("this build is for another board", value=built.board, remedy="--board native")
+    return NativePort(built.image_path, timeout=READ_TIMEOUT_S)
+
+
+def _emulator_port(board: Board) -> str:
+    from semflash.firmware import emulator
+
+    state = emulator.status(board.name)
+    if state is None:
+        raise DeviceError(
+            "the emulated board does not run", value=board.name, remedy="semflash flash BUNDLE starts it"
+        )
+    return state.port
+
+
+def _hardware_port(board: Board) -> str:
+    from semflash.firmware.flash import candidates
+
+    found = candidates(board)
+    if len(found) == 1:
+        return found[0].port
+    if found:
+        names = ", ".join(f"{c.port} (probe {c.serial_number or 'without number'})" for c in found)
+        raise DeviceError(
+            f"{len(found)} boards of this kind are plugged in", value=names, remedy="choose: --port"
+        )
+    raise DeviceError(
+        f"no {board.title} is plugged in",
+        remedy="plug it in, or name its port with --port; see semflash boards",
+    )

@@ -1,0 +1,161 @@
+"""What a person sees of a monitor run: a live table or plain lines, and a summary at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
+
+    from semflash.edge.monitor import MonitorResult, Progress, View
+
+_PLAIN_EVERY_S = 2.0
+
+
+def choose_view(stream: TextIO | None = None) -> View:
+    """A live table when `stream` (stdout) is a terminal, else a line every two seconds."""
+    target = stream or sys.stdout
+    return LiveTable() if target.isatty() else PlainLines(target)
+
+
+def rows(progress: Progress) -> list[tuple[str, str]]:
+    """The table's lines: (name, value)."""
+    tally, link, options, hello = progress.tally, progress.link, progress.options, progress.hello
+    told = options.ber if options.assume_ber is None else options.assume_ber
+    injected = "none"
+    if options.ber > 0:
+        injected = (
+            f"BER {options.ber:.4g} (seed {options.seed}), {tally.flips:,} of {tally.bits:,} bits flipped"
+        )
+    lines = [
+        (
+            "images",
+            f"{tally.received:,} of {tally.wanted:,}" + (f", {tally.lost:,} lost" if tally.lost else ""),
+        ),
+        ("accuracy", f"{_percent(tally.accuracy)} of {tally.labelled:,} labels"),
+        ("payload", f"{tally.payload_bytes} bytes per image"),
+        ("bit errors injected", injected),
+        ("rate", "-" if tally.images_per_s is None else f"{tally.images_per_s:.1f} images/s"),
+        (hello.counter if hello.counter != "none" else "instructions", _counts(progress)),
+        (
+            "frames",
+            f"{link.frames_ok:,} ok, {link.frames_damaged:,} damaged, {link.frames_lost:,} lost, "
+            f"{link.frames_dropped:,} dropped, {link.resyncs:,} resynced",
+        ),
+    ]
+    if told != options.ber:
+        lines.insert(4, ("decoder is told", f"BER {told:.4g}"))
+    if link.images_resent or link.stale_answers or link.refused:
+        refused = sum(link.refused.values())
+        lines.append(
+            (
+                "repairs",
+                f"{link.images_resent:,} resent, {refused:,} refused, {link.stale_answers:,} stale answers",
+            )
+        )
+    if options.check_golden:
+        equal = tally.golden_checked - tally.golden_wrong
+        lines.append(("equal to golden", f"{equal:,} of {tally.golden_checked:,} payloads, bit for bit"))
+    return lines
+
+
+def title(progress: Progress) -> str:
+    """Bundle and board in one line."""
+    hello = progress.hello
+    return f"{progress.bundle.name} on {hello.board} ({hello.engine}, build {hello.build_id:08x})"
+
+
+def print_summary(result: MonitorResult, stream: TextIO | None = None) -> None:
+    """The final table."""
+    from rich.console import Console
+
+    progress = result.progress
+    console = Console(file=stream or sys.stdout, highlight=False)
+    console.print(_table(progress))
+    wrong = progress.tally.golden_wrong_images
+    if wrong:
+        shown = ", ".join(map(str, wrong))
+        console.print(f"payloads that differ from the golden reference: images {shown}", style="red")
+    device = result.device_link
+    if device is not None and (device.overruns or device.bad_header_crc or device.broken_cobs):
+        console.print(
+            f"the device counts since its reset: {device.broken_cobs} broken frames, "
+            f"{device.bad_header_crc} bad headers, {device.overruns} bytes overrun"
+        )
+
+
+class LiveTable:
+    """A table that is redrawn in place; it appears with the first update."""
+
+    def __init__(self) -> None:
+        self._live: Live | None = None
+
+    def update(self, progress: Progress) -> None:
+        """Redraw."""
+        if self._live is None:
+            from rich.live import Live
+
+            self._live = Live(transient=True, auto_refresh=False)
+            self._live.start()
+        self._live.update(_table(progress), refresh=True)
+
+    def close(self) -> None:
+        """Take the table away; the summary follows."""
+        if self._live is not None:
+            self._live.stop()
+
+
+class PlainLines:
+    """A line every two seconds, for logs."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._next_s = time.monotonic() + _PLAIN_EVERY_S
+
+    def update(self, progress: Progress) -> None:
+        """Print a line when it is time."""
+        if time.monotonic() < self._next_s:
+            return
+        self._next_s = time.monotonic() + _PLAIN_EVERY_S
+        tally, link = progress.tally, progress.link
+        rate = "-" if tally.images_per_s is None else f"{tally.images_per_s:.1f}"
+        frames = f"frames {link.frames_ok} ok {link.frames_damaged} damaged {link.frames_lost} lost"
+        print(
+            f"{tally.received}/{tally.wanted} images, accuracy {_percent(tally.accuracy)}, {rate} images/s, "
+            f"{frames} {link.resyncs} resynced",
+            file=self._stream,
+            flush=True,
+        )
+
+    def close(self) -> None:
+        """Nothing to take away."""
+
+
+def _table(progress: Progress) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title(progress), title_justify="left", show_header=False, box=box.SIMPLE)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for row in rows(progress):
+        table.add_row(*row)
+    return table
+
+
+def _counts(progress: Progress) -> str:
+    """Instructions or cycles per image."""
+    tally, hello = progress.tally, progress.hello
+    if hello.counter == "none":
+        return "not counted on this board"
+    if tally.count_mean is None:
+        return "-"
+    stack = f", stack {tally.stack_bytes:,} B" if tally.stack_bytes else ""
+    return f"{tally.count_mean:,.0f} per image (device counter){stack}"
+
+
+def _percent(share: Any) -> str:
+    return "-" if share is None else f"{share:.2%}"

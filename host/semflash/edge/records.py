@@ -1,0 +1,60 @@
+"""Records of a monitor run as JSON lines: `session`, then `image` or `lost` for each image, then `end`.
+
+The file grows while the run goes on and every batch is flushed, so what was received survives any end of the
+program. Fields: docs/monitor.md.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from semflash.errors import UsageError
+
+FORMAT = "semflash-records"
+VERSION = 1
+
+
+def check_writable(path: Path) -> None:
+    """Before the board is touched.
+
+    Raises:
+        UsageError: the folder does not exist, or the path is one.
+    """
+    if path.is_dir():
+        raise UsageError("--record names a folder", value=path, remedy="name a file, for instance run.jsonl")
+    if not path.parent.is_dir():
+        raise UsageError("the folder for --record does not exist", value=path.parent, remedy="make it first")
+
+
+class RecordWriter:
+    """Appends lines to `path` (replaced when it exists); None: writes nothing."""
+
+    def __init__(self, path: Path | None) -> None:
+        try:
+            self._file = path.open("w", encoding="utf-8") if path is not None else None
+        except OSError as error:
+            raise UsageError(
+                f"cannot write records: {error.strerror}", value=path, remedy="name another file"
+            ) from error
+
+    def write(self, kind: str, values: dict[str, Any]) -> None:
+        """One line."""
+        if self._file is not None:
+            self._file.write(json.dumps({"kind": kind, **values}, separators=(",", ":")) + "\n")
+
+    def flush(self) -> None:
+        """Hand the lines to the operating system."""
+        if self._file is not None:
+            self._file.flush()
+
+    def __enter__(self) -> RecordWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
