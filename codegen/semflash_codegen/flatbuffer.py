@@ -29,7 +29,9 @@ class Table:
         self._vtable = vtable
         self._vtable_bytes = _scalar(data, vtable, "<H")
         if self._vtable_bytes < 4 or vtable + self._vtable_bytes > len(data):
-            raise MalformedModelError("the model has a table that leaves the file", value=vtable, remedy=_REMEDY)
+            raise MalformedModelError(
+                "the model has a table that leaves the file", value=vtable, remedy=_REMEDY
+            )
 
     def _field(self, number: int) -> int:
         """Absolute position of a field, 0 when it is absent."""
@@ -88,7 +90,9 @@ class Table:
     def _vector(self, target: int, item_bytes: int) -> tuple[int, int]:
         count: int = _scalar(self._data, target, "<I")
         if target + 4 + count * item_bytes > len(self._data):
-            raise MalformedModelError("the model has a list that leaves the file", value=count, remedy=_REMEDY)
+            raise MalformedModelError(
+                "the model has a list that leaves the file", value=count, remedy=_REMEDY
+            )
         return target + 4, count
 
 
@@ -101,6 +105,8 @@ def root(data: bytes, identifier: bytes) -> Table:
 
 def _scalar(data: bytes, position: int, fmt: str) -> int:
     if position < 0 or position + struct.calcsize(fmt) > len(data):
-        raise MalformedModelError("the model has an offset that leaves the file", value=position, remedy=_REMEDY)
+        raise MalformedModelError(
+            "the model has an offset that leaves the file", value=position, remedy=_REMEDY
+        )
     value: int = struct.unpack_from(fmt, data, position)[0]
     return value

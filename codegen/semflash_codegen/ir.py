@@ -68,7 +68,9 @@ class Tensor:
 
     def _values(self, dtype: str) -> npt.NDArray[np.generic]:
         if self.data is None:
-            raise UnsupportedModelError(f"tensor '{self.name}' must be a constant", remedy="export the model again")
+            raise UnsupportedModelError(
+                f"tensor '{self.name}' must be a constant", remedy="export the model again"
+            )
         return np.frombuffer(self.data, dtype=dtype).reshape(self.shape)
 
 

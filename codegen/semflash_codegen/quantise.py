@@ -36,7 +36,9 @@ def quantise_multiplier(real: float) -> tuple[int, int]:
     if shift < -31:
         return 0, 0
     if shift > 30:
-        raise UnsupportedModelError("a requantisation factor is too large", value=real, remedy="export the model again")
+        raise UnsupportedModelError(
+            "a requantisation factor is too large", value=real, remedy="export the model again"
+        )
     return multiplier, shift
 
 
@@ -44,7 +46,11 @@ def activation_range(activation: Activation, output: Tensor, layer: str) -> tupl
     """Smallest and largest int8 output that a fused activation allows."""
     if activation is Activation.NONE:
         return INT8_MIN, INT8_MAX
-    bounds = {Activation.RELU: (0.0, None), Activation.RELU6: (0.0, 6.0), Activation.RELU_N1_TO_1: (-1.0, 1.0)}
+    bounds = {
+        Activation.RELU: (0.0, None),
+        Activation.RELU6: (0.0, 6.0),
+        Activation.RELU_N1_TO_1: (-1.0, 1.0),
+    }
     if activation not in bounds:
         raise UnsupportedModelError(
             f"{layer}: fused activation {activation.name} is not supported",
@@ -55,7 +61,9 @@ def activation_range(activation: Activation, output: Tensor, layer: str) -> tupl
     act_max = INT8_MAX if high is None else min(INT8_MAX, quantise_real(high, output))
     if act_min > act_max:
         raise UnsupportedModelError(
-            f"{layer}: the activation range is empty", value=(act_min, act_max), remedy="export the model again"
+            f"{layer}: the activation range is empty",
+            value=(act_min, act_max),
+            remedy="export the model again",
         )
     return act_min, act_max
 

@@ -37,7 +37,9 @@ def read_model(data: bytes) -> Model:
     """
     if len(data) > MAX_FILE_BYTES:
         raise UnsupportedModelError(
-            f"the model file is larger than {MAX_FILE_BYTES} bytes", value=len(data), remedy="use a smaller encoder"
+            f"the model file is larger than {MAX_FILE_BYTES} bytes",
+            value=len(data),
+            remedy="use a smaller encoder",
         )
     model = root(data, FILE_IDENTIFIER)
     version = model.integer(0, "<I")
@@ -47,7 +49,9 @@ def read_model(data: bytes) -> Model:
     subgraphs = list(model.tables(2, 64))
     if len(subgraphs) != 1:
         raise UnsupportedModelError(
-            "the encoder must have exactly one subgraph", value=len(subgraphs), remedy="export without control flow"
+            "the encoder must have exactly one subgraph",
+            value=len(subgraphs),
+            remedy="export without control flow",
         )
     buffers = list(model.tables(4, MAX_TENSORS + 1))
     graph = subgraphs[0]
@@ -81,7 +85,9 @@ def _indices(table: Table, number: int, tensor_count: int) -> tuple[int, ...]:
 def _operator(index: int, table: Table, names: list[str], tensor_count: int) -> Operator:
     code = table.integer(0, "<I")
     if code >= len(names):
-        raise MalformedModelError("the model names an operator that does not exist", value=code, remedy=_REMEDY)
+        raise MalformedModelError(
+            "the model names an operator that does not exist", value=code, remedy=_REMEDY
+        )
     inputs = _indices(table, 1, tensor_count)
     outputs = _indices(table, 2, tensor_count)
     if not outputs or min(outputs) < 0:
@@ -103,11 +109,15 @@ def _tensor(index: int, table: Table, buffers: list[Table]) -> Tensor:
             )  # fmt: skip
     code = table.integer(1, "<b")
     if code not in TensorType.__members__.values():
-        raise UnsupportedModelError(f"tensor '{name}' has an unknown type", value=code, remedy="export as int8")
+        raise UnsupportedModelError(
+            f"tensor '{name}' has an unknown type", value=code, remedy="export as int8"
+        )
     dtype = TensorType(code)
     buffer = table.integer(2, "<I")
     if buffer >= len(buffers):
-        raise MalformedModelError(f"tensor '{name}' names a buffer that does not exist", value=buffer, remedy=_REMEDY)
+        raise MalformedModelError(
+            f"tensor '{name}' names a buffer that does not exist", value=buffer, remedy=_REMEDY
+        )
     if table.table(6) is not None:
         raise UnsupportedModelError(f"tensor '{name}' is sparse", remedy="export without sparsity")
     data = _constant(name, buffers[buffer], dtype, elements)
@@ -142,10 +152,16 @@ def _quantisation(name: str, table: Table | None) -> Quantisation | None:
         return None
     zero_points = np.zeros(len(scales), np.int64) if zeros is None else zeros
     if len(zero_points) != len(scales):
-        raise MalformedModelError(f"tensor '{name}' has more scales than zero points", value=len(scales), remedy=_REMEDY)
+        raise MalformedModelError(
+            f"tensor '{name}' has more scales than zero points", value=len(scales), remedy=_REMEDY
+        )
     if table.integer(4, "<b") != 0:
-        raise UnsupportedModelError(f"tensor '{name}' has a custom quantisation", remedy="export as plain int8")
+        raise UnsupportedModelError(
+            f"tensor '{name}' has a custom quantisation", remedy="export as plain int8"
+        )
     values = tuple(float(s) for s in scales)
     if not all(isfinite(s) and s > 0.0 for s in values):
-        raise MalformedModelError(f"tensor '{name}' has a scale that is not positive", value=min(values), remedy=_REMEDY)
+        raise MalformedModelError(
+            f"tensor '{name}' has a scale that is not positive", value=min(values), remedy=_REMEDY
+        )
     return Quantisation(values, tuple(int(z) for z in zero_points), table.integer(6, "<i"))

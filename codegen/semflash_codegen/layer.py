@@ -1,0 +1,77 @@
+"""What an operator becomes: one call of one kernel, with its tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+CMSIS_NN = "cmsis-nn"
+REFERENCE = "reference"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The kernel that runs a layer, and why it was chosen.
+
+    Attributes:
+        runs_on: "cmsis-nn" or "reference" (plain C).
+        function: C function of device/kernels/include/semflash/kernels.h.
+        why: one clause for the build report.
+        scratch_function: C function that gives the scratch bytes on the core, "" where the kernel needs none.
+        sources: CMSIS-NN sources it needs, relative to CMSIS-NN's root.
+        symbols: CMSIS-NN functions that must be in the linked image.
+    """
+
+    runs_on: str
+    function: str
+    why: str
+    scratch_function: str = ""
+    sources: tuple[str, ...] = ()
+    symbols: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Array:
+    """A constant table. `field` is the struct member that points to it; ctype int8_t or int32_t."""
+
+    field: str
+    ctype: str
+    values: npt.NDArray[np.integer]
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes in flash."""
+        return int(self.values.size) * (1 if self.ctype == "int8_t" else 4)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One kernel call.
+
+    Attributes:
+        index, operator, name: position in the file, TFLite operator, name of the output tensor.
+        inputs, output: indices into Model.tensors (inputs may be constants).
+        struct: C type of the parameter struct; fields: its members (C initialisers) in order of writing.
+        arrays: tables the struct points to.
+        scratch_bytes: most the kernel needs on any core (with or without DSP instructions).
+        macs: multiply-accumulates of one image.
+    """
+
+    index: int
+    operator: str
+    name: str
+    inputs: tuple[int, ...]
+    output: int
+    kernel: Kernel
+    struct: str
+    fields: tuple[tuple[str, str], ...]
+    arrays: tuple[Array, ...] = ()
+    scratch_bytes: int = 0
+    macs: int = 0
+
+    @property
+    def weights_bytes(self) -> int:
+        """Bytes of all tables of the layer."""
+        return sum(a.size_bytes for a in self.arrays)

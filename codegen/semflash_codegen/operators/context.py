@@ -1,0 +1,98 @@
+"""What every operator file needs: the model, the wanted kernels, and checks that name the layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from semflash_codegen.errors import CodegenError, MalformedModelError, UnsupportedModelError
+from semflash_codegen.flatbuffer import Table
+from semflash_codegen.ir import Model, Operator, Tensor
+from semflash_codegen.layer import CMSIS_NN, REFERENCE, Kernel, Layer
+from semflash_codegen.schema import Activation, TensorType
+
+
+@dataclass(frozen=True)
+class Context:
+    """The model and the request's `kernels`: "auto", "cmsis-nn" or "reference"."""
+
+    model: Model
+    kernels: str
+
+    def label(self, op: Operator) -> str:
+        """How messages call the layer."""
+        return self.model.layer_name(op)
+
+    def unsupported(self, op: Operator, what: str, value: object = None) -> CodegenError:
+        """An error about the layer."""
+        return UnsupportedModelError(
+            f"{self.label(op)}: {what}", value=value, remedy="change the encoder, or see the operator table in docs/codegen.md"
+        )  # fmt: skip
+
+    def options(self, op: Operator) -> Table:
+        """The operator's options."""
+        if op.options is None:
+            raise MalformedModelError(f"{self.label(op)} has no options", remedy="export the model again")
+        return op.options
+
+    def activation(self, op: Operator, field: int) -> Activation:
+        """The fused activation in an options field."""
+        code = 0 if op.options is None else op.options.integer(field, "<b")
+        if code not in Activation.__members__.values():
+            raise self.unsupported(op, "unknown fused activation", code)
+        return Activation(code)
+
+    def input(self, op: Operator, number: int) -> Tensor:
+        """An input that must be there."""
+        if number >= len(op.inputs) or op.inputs[number] < 0:
+            raise MalformedModelError(
+                f"{self.label(op)} lacks input {number}", remedy="export the model again"
+            )
+        return self.model.tensors[op.inputs[number]]
+
+    def int8_input(self, op: Operator, number: int) -> Tensor:
+        """An int8 activation with one scale and an int8 zero point."""
+        return self._int8(op, self.input(op, number))
+
+    def int8_output(self, op: Operator) -> Tensor:
+        """The one int8 output."""
+        if len(op.outputs) != 1:
+            raise self.unsupported(op, "more than one output", len(op.outputs))
+        return self._int8(op, self.model.tensors[op.outputs[0]])
+
+    def _int8(self, op: Operator, tensor: Tensor) -> Tensor:
+        if tensor.dtype is not TensorType.INT8:
+            raise self.unsupported(op, f"tensor '{tensor.name}' is not int8", tensor.dtype.name.lower())
+        if not -128 <= tensor.zero_point <= 127:
+            raise self.unsupported(
+                op, f"tensor '{tensor.name}' has a zero point outside int8", tensor.zero_point
+            )
+        return tensor
+
+    def image(self, op: Operator, tensor: Tensor) -> tuple[int, int, int]:
+        """(height, width, channels) of a (1, h, w, c) tensor."""
+        if len(tensor.shape) != 4 or tensor.shape[0] != 1:
+            raise self.unsupported(op, "tensor must be one image (1, h, w, c)", tensor.shape)
+        return tensor.shape[1], tensor.shape[2], tensor.shape[3]
+
+    def expect_shape(self, op: Operator, tensor: Tensor, shape: tuple[int, ...]) -> None:
+        """The file's shape must be the one the operator's arithmetic gives."""
+        if tensor.shape != shape:
+            raise MalformedModelError(
+                f"{self.label(op)}: shape of '{tensor.name}' should be {shape}", value=tensor.shape,
+                remedy="export the model again",
+            )  # fmt: skip
+
+    def choose(self, operator: str, function: str, cmsis: Kernel | None) -> Kernel:
+        """CMSIS-NN where it has the operator, unless the request says reference."""
+        if self.kernels == REFERENCE:
+            return Kernel(REFERENCE, function, "plain C, as asked for")
+        if cmsis is None:
+            return Kernel(REFERENCE, function, f"plain C: CMSIS-NN 4.0.0 as packaged has no int8 {operator}")
+        return cmsis
+
+
+#: Lowers one operator: checks and parameters in, kernel call out.
+Lower = Callable[[Context, Operator], Layer]
+
+__all__ = ["CMSIS_NN", "REFERENCE", "Context", "Lower"]
