@@ -6,9 +6,9 @@ import numpy as np
 
 BUNDLE = 0x5EED1234
 ROWS, ROW_BYTES, PAYLOAD_BYTES = 28, 28, 18
-_BETA = (3238926, 2665227, 18441289)
-_GAMMA = ((7281, 1122, 1), (265, 574, 0), (0, 165, 1251))
-_THRESHOLD = (
+BETA = (3238926, 2665227, 18441289)
+GAMMA = ((7281, 1122, 1), (265, 574, 0), (0, 165, 1251))
+THRESHOLD = (
     (-45277581, -12191619, -2366920, 4984, 3509581, 15959533, 60773094),
     (-79407017, -21381448, -4151062, 4984, 3509581, 15959533, 60773094),
     (-27757087, -7473983, -1451022, 4984, 3509581, 15959533, 60773094),
@@ -27,7 +27,7 @@ def payload(image: np.ndarray) -> bytes:
     for vector in latents(image).tolist():
         q = [value + 2 for value in vector]
         for c, value in enumerate(q):
-            den = _BETA[c] + sum(_GAMMA[i][c] * x * x for i, x in enumerate(q))
-            code = sum(value * abs(value) * 2**40 > t * den for t in _THRESHOLD[c])
+            den = BETA[c] + sum(GAMMA[i][c] * x * x for i, x in enumerate(q))
+            code = sum(value * abs(value) * 2**40 > t * den for t in THRESHOLD[c])
             bits += [code >> 2 & 1, code >> 1 & 1, code & 1]
     return np.packbits(bits).tobytes()
