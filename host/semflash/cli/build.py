@@ -46,10 +46,12 @@ def show(result: BuildResult) -> None:
 
     console = Console(highlight=False)
     layers = Table(box=None, pad_edge=False)
-    for heading, justify in (("layer", "left"), ("operator", "left"), ("kernel", "left"), ("MACs", "right")):
-        layers.add_column(heading, justify="right" if justify == "right" else "left", overflow="fold")
-    layers.add_column("weights B", justify="right")
-    layers.add_column("why")
+    layers.add_column("layer", no_wrap=True, max_width=24)
+    layers.add_column("operator", no_wrap=True)
+    layers.add_column("kernel", no_wrap=True)
+    layers.add_column("MACs", justify="right", no_wrap=True)
+    layers.add_column("weights B", justify="right", no_wrap=True)
+    layers.add_column("why", overflow="fold")
     for layer in result.layers:
         row = (
             layer.name,

@@ -54,7 +54,7 @@ def generate_model(
         ToolMissingError: CMSIS-NN is needed and not there.
     """
     import semflash_codegen
-    from semflash_codegen.errors import CodegenError
+    from semflash_codegen.errors import CapacityError, CodegenError
 
     if len(bundle.contract.device_graphs) != 1:
         raise BuildError(
@@ -75,6 +75,10 @@ def generate_model(
     )
     try:
         generated = semflash_codegen.generate(request)
+    except CapacityError as error:
+        raise BuildError(
+            f"the model does not fit {board.name}: {error.what}", value=error.value, remedy=error.remedy
+        ) from error
     except CodegenError as error:
         raise ModelError(error.what, value=error.value, remedy=error.remedy) from error
     report = generated.report
@@ -82,7 +86,7 @@ def generate_model(
     return Model(
         files=generated.files,
         engine=engine,
-        kernels=kernels,
+        kernels=report.engine.partition("/")[2],
         symbols=tuple(report.cmsis_symbols),
         cmsis=cmsis,
         cmsis_origin=origin,

@@ -46,6 +46,8 @@ def gather(root: Path, board: Board, model: Mapping[str, str], cmsis: CmsisFiles
     files |= {f"model/{name}": text.encode("utf-8") for name, text in model.items()}
     if cmsis is not None:
         files |= _cmsis(cmsis)
+    else:
+        files.pop("device/kernels/cmsis_nn.c", None)  # calls CMSIS-NN, which no layer needs here
     if board.kind != "native":
         files["platformio.ini"] = (root / "platformio.ini").read_bytes()
     return dict(sorted(files.items()))
@@ -97,6 +99,9 @@ def build_id(files: Mapping[str, bytes], settings: str) -> str:
 def defines(board: Board) -> dict[str, str]:
     """C macros that the board's description fixes; the build adds SF_BUILD_ID."""
     values = {"SF_BOARD_NAME": f'"{board.name}"'}
+    if board.kind == "native":
+        # CMSIS-NN's own switch to do without CMSIS-Core, and the one macro of it that it then lacks.
+        values |= {"__GNUC_PYTHON__": "1", "__RESTRICT": "__restrict"}
     if board.serial is not None:
         values |= {
             "SF_PORT_USART": str(board.serial.usart),
