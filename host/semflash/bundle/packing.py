@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,11 +29,11 @@ def pack(codes: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
         BundleError: bits out of range, or a code that does not fit.
     """
     _check_bits(bits)
-    flat = np.ascontiguousarray(codes, np.uint8).reshape(len(codes), -1)
+    flat = np.ascontiguousarray(codes, np.uint8).reshape(len(codes), math.prod(codes.shape[1:]))
     if flat.size and int(flat.max()) >> bits:
         raise BundleError(f"a code does not fit {bits} bits", value=int(flat.max()))
     planes = np.unpackbits(flat[:, :, None], axis=2)[:, :, 8 - bits :]
-    return np.packbits(planes.reshape(len(flat), -1), axis=1)
+    return np.packbits(planes.reshape(len(flat), flat.shape[1] * bits), axis=1)
 
 
 def unpack(payloads: NDArray[np.uint8], bits: int, symbols: int) -> NDArray[np.uint8]:

@@ -29,12 +29,12 @@ class ReferenceGraph:
         self._output = int(single(self._interpreter.get_output_details(), f"{name} output")["index"])
         self._name = name
         self._batch = 0
-        self._largest = BATCH
+        self._largest = 0  # images per invocation; found out at the first run
 
     def run(self, values: NDArray[np.int8]) -> NDArray[np.int8]:
         """Outputs int8 (N, ...) of inputs int8 (N, H, W, C). ModelError: the graph does not run."""
-        if not self._can_batch(values.shape[1:]):
-            self._largest = 1
+        if self._largest == 0:
+            self._largest = BATCH if self._can_batch(values.shape[1:]) else 1
         parts = []
         for start in range(0, len(values), self._largest):
             part = np.ascontiguousarray(values[start : start + self._largest])
@@ -48,13 +48,11 @@ class ReferenceGraph:
 
     def _can_batch(self, shape: tuple[int, ...]) -> bool:
         """Whether the graph takes several images at once (a fixed RESHAPE inside forbids it)."""
-        if self._largest == 1:
-            return False
         try:
-            self._resize((self._largest, *shape))
+            self._resize((BATCH, *shape))
         except ModelError:
             return False
-        return int(self._interpreter.get_output_details()[0]["shape"][0]) == self._largest
+        return int(self._interpreter.get_output_details()[0]["shape"][0]) == BATCH
 
     def _resize(self, shape: tuple[int, ...]) -> None:
         if shape[0] == self._batch:

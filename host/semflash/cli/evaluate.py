@@ -57,6 +57,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         )
     if args.limit is not None and args.limit < 1:
         raise UsageError("--limit must be at least 1", value=args.limit)
+    if args.record and args.assume_ber is not None:
+        raise UsageError("--record takes no wrong estimate", remedy="leave out --assume-ber")
     table = settings.evaluate
     bundle = read_bundle(name)
     data_dir = first(args.data_dir, table.data_dir)
@@ -71,8 +73,6 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         assume_ber=args.assume_ber,
     )
     if args.record:
-        if args.assume_ber is not None:
-            raise UsageError("--record takes no wrong estimate", remedy="leave out --assume-ber")
         record_measurement(bundle, result)
     if args.plot is not None:
         plot([result], args.plot)
