@@ -62,7 +62,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     table = settings.evaluate
     bundle = read_bundle(name)
     data_dir = first(args.data_dir, table.data_dir)
-    dataset = load_dataset(first(args.dataset, table.dataset), data_dir=data_dir and Path(data_dir))
+    dataset = load_dataset(args.dataset or table.dataset, data_dir=data_dir and Path(data_dir))
     result = evaluate(
         bundle,
         dataset,
