@@ -73,9 +73,9 @@ def _print(boards: list[BoardStatus]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("board", "kind", "clock", "flash", "RAM", "attached", "port", "now"):
+    for heading in ("board", "kind", "clock", "flash", "RAM", "attached", "runs"):
         right = heading in ("clock", "flash", "RAM")
-        table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "now")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "runs")
     for board in boards:
         table.add_row(
             board.name,
@@ -83,8 +83,7 @@ def _print(boards: list[BoardStatus]) -> None:
             f"{board.clock_hz / 1e6:.0f} MHz" if board.clock_hz else "-",
             f"{board.flash_bytes // 1024} KiB" if board.flash_bytes else "-",
             f"{board.ram_bytes // 1024} KiB" if board.ram_bytes else "-",
-            "yes" if board.attached else "no",
-            ", ".join(board.ports) or "-",
+            ", ".join(board.ports) or ("yes" if board.attached else "no"),
             board.detail or "-",
         )
     Console().print(table)

@@ -46,23 +46,20 @@ def show(result: BuildResult) -> None:
 
     console = Console(highlight=False)
     layers = Table(box=None, pad_edge=False)
-    layers.add_column("layer", no_wrap=True, max_width=24)
+    layers.add_column("", justify="right")
+    layers.add_column("layer", no_wrap=True, max_width=30)
     layers.add_column("operator", no_wrap=True)
     layers.add_column("kernel", no_wrap=True)
     layers.add_column("MACs", justify="right", no_wrap=True)
     layers.add_column("weights B", justify="right", no_wrap=True)
-    layers.add_column("why", overflow="fold")
-    for layer in result.layers:
-        row = (
-            layer.name,
-            layer.operator,
-            layer.kernel,
-            f"{layer.macs:,}",
-            f"{layer.weights_bytes:,}",
-            layer.why,
-        )
-        layers.add_row(*row)
+    reasons: dict[str, list[str]] = {}
+    for index, layer in enumerate(result.layers):
+        numbers = (f"{layer.macs:,}", f"{layer.weights_bytes:,}")
+        layers.add_row(str(index), layer.name, layer.operator, layer.kernel, *numbers)
+        reasons.setdefault(f"{layer.kernel}: {layer.why}", []).append(str(index))
     console.print(layers)
+    for reason, numbered in reasons.items():
+        console.print(f"  {reason} ({'layers' if len(numbered) > 1 else 'layer'} {', '.join(numbered)})")
     console.print(f"CMSIS-NN    {result.cmsis_nn}")
     console.print(f"RAM         encoder {result.state_bytes:,} B, of which tensors {result.arena_bytes:,} B")
     sizes = result.sizes

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from semflash.firmware.build_result import BuildResult
     from semflash.settings import Settings
 
-ENGINES = ("aot",)
-KERNELS = ("auto", "cmsis-nn", "reference")
-
 
 def add_target(parser: argparse.ArgumentParser) -> None:
     """BUNDLE and --board."""
@@ -25,6 +22,8 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 
 def add_build(parser: argparse.ArgumentParser) -> None:
     """How to build."""
+    from semflash_codegen.request import ENGINES, KERNELS
+
     parser.add_argument("--engine", choices=ENGINES, help="what runs the graph (default: aot)")
     parser.add_argument("--kernels", choices=KERNELS, help="auto: CMSIS-NN where it has one (default)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="build folder (default: build/BUNDLE-BOARD)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semflash.cli import build_options, monitor
@@ -21,23 +21,25 @@ An emulated board stays up afterwards: semflash monitor attaches again, semflash
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """All flags of monitor, and those of build."""
-    monitor.add_arguments(parser)
+    """The flags of build and those of monitor."""
+    build_options.add_target(parser)
     build_options.add_build(parser)
+    monitor.add_monitor_flags(parser)
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Build, flash, then what monitor does. What came before goes to stderr where stdout is JSON."""
+    """Build, flash, then what monitor does."""
+    from semflash.bundle import read_bundle
     from semflash.cli.build import show
     from semflash.firmware.flash import flash
 
     built = build_options.build(args, settings)
-    as_json = bool(getattr(args, "json", False))
-    if not as_json:
+    if not args.json:
         show(built)
-    hardware = built.kind == "hardware"
-    done = flash(built, port=(args.port or settings.link.port) if hardware else None)
-    if not as_json:
-        print(f"flashed     {done.board}" + (f", serial port {done.port}" if done.port else ""))
-        sys.stdout.flush()
-    return monitor.run(args, settings)
+    wished = args.port or settings.link.port
+    done = flash(built, port=wished if built.kind == "hardware" else None)
+    if not args.json:
+        print(f"flashed     {done.board}" + (f", serial port {done.port}" if done.port else ""), flush=True)
+    bundle = read_bundle(build_options.bundle_name(args, settings))
+    return monitor.run_on_board(bundle, args, settings, build_dir=Path(built.directory), port=done.port)

@@ -43,14 +43,14 @@ def _status(board: Board) -> BoardStatus:
         attached = state is not None
         if state is not None:
             ports = (state.port,)
-            detail = f"bundle {state.bundle_hash[:8]}, build {state.build_id}, process {state.pid}"
+            detail = f"bundle {state.bundle_hash[:8]}, build {state.build_id}"
     elif board.kind == "hardware":
         found = candidates(board)
         attached = bool(found)
         ports = tuple(candidate.port for candidate in found)
         detail = ", ".join(f"probe {candidate.serial_number}" for candidate in found)
     else:
-        detail = "in-process"
+        detail = "in this process"
     return BoardStatus(
         board.name,
         board.title,
