@@ -1,0 +1,70 @@
+"""The binary symmetric channel as training sees it: every bit of a fixed-length code flips with probability BER.
+
+The channel itself works on integers and has no gradient; the quantiser puts it between the codes and the received
+values so that gradients pass around it (:meth:`semflash.codecs.layers.quantiser.CentreQuantiser.call`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+
+@dataclass(frozen=True)
+class BerRange:
+    """Bit error rates a codec is trained for: a share of images at exactly 0, the rest log-uniform.
+
+    Attributes:
+        low, high: ends of the log-uniform part, 0 < low < high <= 0.5.
+        clean_share: share of images with BER 0, 0..1.
+    """
+
+    low: float = 1e-4
+    high: float = 6e-2
+    clean_share: float = 0.25
+
+    def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """BER per image, float32 (count, 1)."""
+        ber = np.exp(rng.uniform(np.log(self.low), np.log(self.high), count))
+        ber[rng.random(count) < self.clean_share] = 0.0
+        return ber.astype(np.float32)[:, None]
+
+
+class BinarySymmetricChannel(keras.layers.Layer):
+    """Flips bits of codes.
+
+    Args:
+        bits: bits per code.
+        seed: of the layer's own noise, used where a call brings none.
+    """
+
+    def __init__(self, bits: int, *, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.bits = bits
+        self.seed = seed
+        self.generator = keras.random.SeedGenerator(seed)
+
+    def call(self, codes: Any, ber: Any, noise: Any = None) -> Any:
+        """Damaged codes int32, same shape as ``codes``, in 0..2^bits - 1.
+
+        Args:
+            codes: int32 (B, ...).
+            ber: float (B, 1), 0..0.5.
+            noise: float (B, ..., bits), uniform in [0, 1); None: drawn here. The first of the bits is the most
+                significant.
+        """
+        weights = ops.convert_to_tensor([1 << (self.bits - 1 - i) for i in range(self.bits)], dtype="int32")
+        bits = ops.floor_divide(ops.expand_dims(codes, -1), weights) % 2
+        if noise is None:
+            noise = keras.random.uniform(ops.shape(bits), seed=self.generator)
+        rate = ops.reshape(ber, (-1,) + (1,) * (len(bits.shape) - 1))
+        flips = ops.cast(noise < rate, "int32")
+        return ops.sum((bits + flips - 2 * bits * flips) * weights, axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds the layer."""
+        return {**super().get_config(), "bits": self.bits, "seed": self.seed}

@@ -1,0 +1,102 @@
+"""Scalar quantiser with learnable centres (SemanticNN, arXiv 2511.11038, soft quantisation; see facts below).
+
+The straight-through step of the paper's released code gives the centres no gradient: it stops the gradient of the
+hard value and of the channel, and what is left of the soft value barely moves them. Here the two gradients are
+told apart:
+
+    received = centres[received code]                        forward value; its gradient goes to the centres,
+               + soft(x) - stop_gradient(soft(x))            this one (zero forward) goes to the encoder
+
+with soft(x) = sum_j c_j softmax_j(-sharpness |x - c_j|), c taken as constants. The centres thus learn from what
+the decoder makes of the values it received, bit errors included.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from semflash.errors import UsageError
+
+LEVELS_MIN = 2
+LEVELS_MAX = 16
+
+
+def bits_for(levels: int) -> int:
+    """Bits of a fixed-length code for 2..16 levels.
+
+    Raises:
+        UsageError: fewer than 2 or more than 16 levels.
+    """
+    if not LEVELS_MIN <= levels <= LEVELS_MAX:
+        raise UsageError(
+            "number of centres out of range", value=levels, remedy=f"choose {LEVELS_MIN} to {LEVELS_MAX}"
+        )
+    return (levels - 1).bit_length()
+
+
+class CentreQuantiser(keras.layers.Layer):
+    """Nearest of K learnable centres; the code of a centre is its rank in ascending order (natural binary).
+
+    Args:
+        levels: K, 2..16.
+        span: the centres start evenly spaced over [-span, span].
+        sharpness: of the soft assignment; larger is closer to nearest-centre.
+    """
+
+    def __init__(self, levels: int = 8, *, span: float = 1.0, sharpness: float = 8.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.bits = bits_for(levels)
+        self.levels = levels
+        self.span = span
+        self.sharpness = sharpness
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the centres (K,)."""
+        del input_shape
+        start = np.linspace(-self.span, self.span, self.levels, dtype=np.float32)
+        self.raw_centres = self.add_weight(
+            shape=(self.levels,), initializer=lambda *_, **__: ops.convert_to_tensor(start), name="centres"
+        )
+
+    @property
+    def centres(self) -> Any:
+        """Float (K,), ascending."""
+        return ops.sort(self.raw_centres)
+
+    def codes(self, x: Any) -> Any:
+        """Code of the nearest centre: float (...) to int32 (...), 0..K-1. No gradient."""
+        centres = ops.stop_gradient(self.centres)
+        thresholds = (centres[1:] + centres[:-1]) / 2.0
+        above = ops.expand_dims(x, -1) > thresholds
+        return ops.sum(ops.cast(above, "int32"), axis=-1)
+
+    def soft(self, x: Any) -> Any:
+        """Soft value: float (...) to float (...); differentiable in x, the centres taken as constants."""
+        centres = ops.stop_gradient(self.centres)
+        weights = ops.softmax(-self.sharpness * ops.abs(ops.expand_dims(x, -1) - centres), axis=-1)
+        return ops.sum(weights * centres, axis=-1)
+
+    def values(self, codes: Any) -> Any:
+        """Centres of the codes: int32 (...) to float (...). Codes beyond K-1 (possible where K is no power of
+        two and bits were flipped) stand for the last centre."""
+        return ops.take(self.centres, ops.minimum(codes, self.levels - 1))
+
+    def call(self, x: Any, received: Any = None) -> Any:
+        """Values at the receiver, float (...), with both gradients.
+
+        Args:
+            x: float (...), what the encoder computed.
+            received: int32 (...), the codes after the channel; None: undamaged.
+        """
+        codes = self.codes(x) if received is None else received
+        soft = self.soft(x)
+        return self.values(codes) + soft - ops.stop_gradient(soft)
+
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds the layer."""
+        own = {"levels": self.levels, "span": self.span, "sharpness": self.sharpness}
+        return {**super().get_config(), **own}

@@ -1,0 +1,97 @@
+"""Checkpoints and weight files as .npz, written under a temporary name and renamed, so that none is ever half."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semflash.errors import TrainingError
+
+CHECKPOINT_FILE = "checkpoint.npz"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run stands after an epoch.
+
+    Attributes:
+        fingerprint: of the recipe.
+        stage, epoch: the stage's index and how many of its epochs are done.
+        updates: training steps the weight average has seen in this stage.
+        history: one record per epoch, all stages.
+        weights, average, optimizer: values in the order of the stage's variables.
+    """
+
+    fingerprint: str
+    stage: int
+    epoch: int
+    updates: int
+    history: list[dict[str, Any]]
+    weights: list[np.ndarray]
+    average: list[np.ndarray]
+    optimizer: list[np.ndarray]
+
+    def save(self, out_dir: Path) -> None:
+        """Write ``out_dir/checkpoint.npz``."""
+        arrays: dict[str, np.ndarray] = {}
+        for name in ("weights", "average", "optimizer"):
+            arrays |= {f"{name}.{index:04d}": value for index, value in enumerate(getattr(self, name))}
+        state = {key: getattr(self, key) for key in ("fingerprint", "stage", "epoch", "updates", "history")}
+        arrays["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
+        write_npz(out_dir / CHECKPOINT_FILE, arrays)
+
+    @classmethod
+    def load(cls, out_dir: Path, fingerprint: str) -> Checkpoint | None:
+        """Read the checkpoint of a run; None where there is none yet.
+
+        Raises:
+            TrainingError: damaged, or written by another recipe.
+        """
+        path = out_dir / CHECKPOINT_FILE
+        if not path.exists():
+            return None
+        arrays = read_npz(path)
+        state = json.loads(arrays["state"].tobytes())
+        if state["fingerprint"] != fingerprint:
+            raise TrainingError(
+                "the checkpoint here was written by another recipe",
+                value=path,
+                remedy="choose another output directory, or delete the checkpoint",
+            )
+        lists = {
+            name: [arrays[key] for key in sorted(arrays) if key.startswith(f"{name}.")]
+            for name in ("weights", "average", "optimizer")
+        }
+        return cls(**state, **lists)
+
+
+def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays under a temporary name, then rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    temporary.replace(path)
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """Read all arrays of an .npz file (no pickles)."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise TrainingError(
+            "cannot read weights", value=f"{path}: {error}", remedy="train again, or restore the file"
+        ) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON under a temporary name, then rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)

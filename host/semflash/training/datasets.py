@@ -1,0 +1,208 @@
+"""Data sets behind one interface: Fashion-MNIST, MNIST, CIFAR-10, CIFAR-100 and any image folder.
+
+Fashion-MNIST, MNIST in idx files and image folders need numpy (and Pillow for folders) only; Keras is imported
+when a data set has to come from ``keras.datasets``.
+
+The validation split is carved out of the training images with a fixed seed. The test split is for reporting.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from semflash.errors import DatasetError
+from semflash.training.idx import find_idx_file, read_idx
+
+DATA_DIR_VARIABLE = "SEMFLASH_DATA_DIR"
+SPLIT_SEED = 20_251_123
+VALIDATION_IMAGES = 5_000
+DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+
+FASHION_MNIST_CLASSES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+DIGITS = tuple("0123456789")
+CIFAR10_CLASSES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
+
+Arrays = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images uint8 (N, H, W, C) and labels int32 (N,)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set: name, three splits and the class names in label order."""
+
+    name: str
+    train: Split
+    val: Split
+    test: Split
+    class_names: tuple[str, ...]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of one image."""
+        height, width, channels = self.train.images.shape[1:]
+        return int(height), int(width), int(channels)
+
+
+def load_dataset(
+    name_or_path: str | Path, *, data_dir: str | Path | None = None, image_size: tuple[int, int] = (32, 32)
+) -> Dataset:
+    """Load a data set by name, or an image folder by path.
+
+    Args:
+        name_or_path: ``fashion-mnist``, ``mnist``, ``cifar10``, ``cifar100``, or a directory with ``train/`` and
+            ``test/``, each with a folder per class.
+        data_dir: where the files of a named data set lie; default: the environment variable
+            ``SEMFLASH_DATA_DIR``, then the usual places.
+        image_size: height and width that the images of a folder are resized to, pixels.
+
+    Raises:
+        DatasetError: unknown, missing or malformed; the message says how to get or mend it.
+    """
+    name = str(name_or_path)
+    if name in _LOADERS:
+        folder = data_dir if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE)
+        return _LOADERS[name](name, Path(folder) if folder else None)
+    if Path(name).is_dir():
+        from semflash.training.image_folder import read_image_folder
+
+        folder_train, folder_test, classes = read_image_folder(Path(name), image_size)
+        return _assemble(Path(name).resolve().name, folder_train, folder_test, classes)
+    raise DatasetError(
+        "no such data set or image folder",
+        value=name,
+        remedy=f"use one of {', '.join(sorted(_LOADERS))}, or a directory with train/ and test/",
+    )
+
+
+def dataset_names() -> tuple[str, ...]:
+    """Names that :func:`load_dataset` knows."""
+    return tuple(sorted(_LOADERS))
+
+
+def _fashion_mnist(name: str, folder: Path | None) -> Dataset:
+    return _idx_or_keras(
+        name, folder, (DEBIAN_FASHION_MNIST,), "fashion_mnist", FASHION_MNIST_CLASSES,
+        "apt-get install dataset-fashion-mnist",
+    )  # fmt: skip
+
+
+def _mnist(name: str, folder: Path | None) -> Dataset:
+    return _idx_or_keras(
+        name, folder, (), "mnist", DIGITS, "put the four MNIST idx .gz files into one directory",
+    )  # fmt: skip
+
+
+def _idx_or_keras(
+    name: str, folder: Path | None, places: tuple[Path, ...], keras_name: str, classes: tuple[str, ...], how: str
+) -> Dataset:
+    candidates = [folder / name, folder] if folder is not None else list(places)
+    for place in candidates:
+        if find_idx_file(place, "train-images-idx3-ubyte") is not None:
+            train, test = (_read_pair(place, part) for part in ("train", "t10k"))
+            return _assemble(name, train, test, classes)
+    if folder is not None:
+        raise DatasetError(
+            f"no {name} idx files here", value=folder, remedy=f"{how}, or unset {DATA_DIR_VARIABLE}"
+        )
+    train, test = _from_keras(name, keras_name, how)
+    return _assemble(name, train, test, classes)
+
+
+def _read_pair(place: Path, part: str) -> Arrays:
+    images = read_idx(place, f"{part}-images-idx3-ubyte", dimensions=3)
+    labels = read_idx(place, f"{part}-labels-idx1-ubyte", dimensions=1)
+    if len(images) != len(labels):
+        raise DatasetError(
+            f"{part} images and labels differ in number",
+            value=f"{len(images)} images, {len(labels)} labels in {place}",
+            remedy="get the data set again",
+        )
+    return images[..., None], labels
+
+
+def _cifar(name: str, folder: Path | None) -> Dataset:
+    del folder  # keras.datasets keeps its own cache (KERAS_HOME)
+    how = "connect to the internet once, or put the archive into ~/.keras/datasets"
+    train, test = _from_keras(name, name, how)
+    classes = CIFAR10_CLASSES if name == "cifar10" else tuple(f"class {index}" for index in range(100))
+    return _assemble(name, train, test, classes)
+
+
+def _from_keras(name: str, keras_name: str, how: str) -> tuple[Arrays, Arrays]:
+    try:
+        import keras
+    except ImportError as error:
+        raise DatasetError(f"{name} is not here and Keras is not installed", remedy=how) from error
+    try:
+        train, test = getattr(keras.datasets, keras_name).load_data()
+    except Exception as error:  # keras raises plain Exception for a failed download
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DatasetError(f"{name} is not here and cannot be downloaded", value=reason, remedy=how) from error
+    return train, test
+
+
+def _assemble(name: str, train: Arrays, test: Arrays, classes: tuple[str, ...]) -> Dataset:
+    splits = [_checked(name, images, labels, len(classes)) for images, labels in (train, test)]
+    if splits[0].images.shape[1:] != splits[1].images.shape[1:]:
+        raise DatasetError(
+            f"{name}: train and test images differ in size",
+            value=f"{splits[0].images.shape[1:]} and {splits[1].images.shape[1:]}",
+            remedy="get the data set again",
+        )
+    kept, held_out = _carve_validation(splits[0])
+    return Dataset(name, kept, held_out, splits[1], classes)
+
+
+def _checked(name: str, images: np.ndarray, labels: np.ndarray, classes: int) -> Split:
+    images = np.asarray(images)
+    labels = np.asarray(labels).reshape(-1).astype(np.int32)
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise DatasetError(
+            f"{name}: images must be uint8 (N, height, width, 1 or 3)", value=f"{images.dtype} {images.shape}"
+        )
+    if len(images) != len(labels) or len(images) < 2:
+        raise DatasetError(f"{name}: {len(images)} images do not go with {len(labels)} labels")
+    if labels.min() < 0 or labels.max() >= classes:
+        raise DatasetError(
+            f"{name}: a label is outside 0..{classes - 1}",
+            value=f"{labels.min()}..{labels.max()}",
+            remedy="get the data set again",
+        )
+    return Split(images, labels)
+
+
+def _carve_validation(train: Split) -> tuple[Split, Split]:
+    """Hold out 5,000 images, or a tenth of a small data set, chosen by a fixed seed."""
+    count = min(VALIDATION_IMAGES, max(1, len(train) // 10))
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(train))
+    held, kept = np.sort(order[:count]), np.sort(order[count:])
+    return Split(train.images[kept], train.labels[kept]), Split(train.images[held], train.labels[held])
+
+
+_LOADERS: dict[str, Callable[[str, Path | None], Dataset]] = {
+    "fashion-mnist": _fashion_mnist,
+    "mnist": _mnist,
+    "cifar10": _cifar,
+    "cifar100": _cifar,
+}

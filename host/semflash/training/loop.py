@@ -1,0 +1,200 @@
+"""The training loop: epochs over numpy batches, averaged weights, a checkpoint after every epoch, resume.
+
+Everything random comes from numpy generators seeded by (seed, stage, epoch), so that a run stopped in the middle
+and resumed sees the batches the undisturbed run would have seen. Ctrl-C loses at most the current epoch.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from semflash.errors import TrainingError
+from semflash.training.checkpoint import Checkpoint, write_json
+from semflash.training.progress import Progress
+
+EMA_EVERY_STEPS = 4
+WARMUP_EPOCHS = 1.0
+FINAL_LEARNING_RATE_SHARE = 0.01
+CLIP_NORM = 1.0
+
+Batch = tuple[Any, Any]
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage of a training run.
+
+    Attributes:
+        name: shown and stored; unique within the run.
+        model: a Keras model with ``compute_loss``; it is compiled by the loop.
+        epochs: how many passes.
+        steps: batches per epoch.
+        batches: gives the (x, y) batches of an epoch from that epoch's generator.
+        validate: figures on the validation split with the averaged weights in place.
+        peak: highest learning rate (AdamW, linear warm-up, cosine decay to 1 %).
+        weight_decay: decoupled; not on biases, BatchNorm, GDN, PReLU and centres.
+        ema_decay: per step, of the weight average.
+    """
+
+    name: str
+    model: keras.Model
+    epochs: int
+    steps: int
+    batches: Callable[[np.random.Generator], Iterable[Batch]]
+    validate: Callable[[], dict[str, float]]
+    peak: float
+    weight_decay: float
+    ema_decay: float = 0.998
+
+
+def run_stages(plans: list[StagePlan], out_dir: Path, *, seed: int, fingerprint: str, progress: Progress) -> None:
+    """Run the stages in order, going on from ``out_dir/checkpoint.npz`` where there is one.
+
+    At the end of each stage its model holds the averaged weights.
+
+    Raises:
+        TrainingError: the checkpoint belongs to another recipe, or the loss is no longer finite.
+    """
+    checkpoint = Checkpoint.load(out_dir, fingerprint)
+    history = list(checkpoint.history) if checkpoint else []
+    for index, plan in enumerate(plans):
+        if checkpoint and index < checkpoint.stage:
+            continue
+        resumed = checkpoint if checkpoint and index == checkpoint.stage else None
+        _Stage(plan, index, out_dir, seed, fingerprint, history, progress).run(resumed)
+
+
+class _Stage:
+    def __init__(
+        self, plan: StagePlan, index: int, out_dir: Path, seed: int, fingerprint: str,
+        history: list[dict[str, Any]], progress: Progress,
+    ) -> None:  # fmt: skip
+        self.plan, self.index, self.out_dir, self.seed = plan, index, out_dir, seed
+        self.fingerprint, self.history, self.progress = fingerprint, history, progress
+        self.optimizer = _optimizer(plan)
+        plan.model.compile(optimizer=self.optimizer, jit_compile=keras.backend.backend() == "jax")
+        self.optimizer.build(plan.model.trainable_variables)
+        self.average = Average(plan.model, plan.ema_decay)
+
+    def run(self, resumed: Checkpoint | None) -> None:
+        start = 0
+        if resumed is not None:
+            _assign(self.plan.model.weights, resumed.weights)
+            _assign(self.optimizer.variables, resumed.optimizer)
+            self.average.restore(resumed.average, resumed.updates)
+            start = resumed.epoch
+        for epoch in range(start, self.plan.epochs):
+            self._epoch(epoch)
+            self._save(epoch + 1)
+        self.average.keep()
+
+    def _epoch(self, epoch: int) -> None:
+        plan, total, began = self.plan, 0.0, time.monotonic()
+        rng = np.random.default_rng([self.seed, self.index, epoch])
+        with self.progress.epoch(plan.name, epoch, plan.epochs, plan.steps) as bar:
+            for step, (x, y) in enumerate(plan.batches(rng)):
+                loss = float(plan.model.train_on_batch(x, y))
+                total += loss
+                if not np.isfinite(loss):
+                    raise TrainingError(
+                        "the loss is no longer finite",
+                        value=f"{plan.name}, epoch {epoch}, step {step}",
+                        remedy="lower the learning rate, or resume from the last checkpoint with another seed",
+                    )
+                self.average.update()
+                bar.step(loss)
+        with self.average:
+            figures = plan.validate()
+        self.history.append(
+            {"stage": plan.name, "epoch": epoch + 1, "loss": round(total / plan.steps, 5)}
+            | {key: round(value, 5) for key, value in figures.items()}
+            | {"seconds": round(time.monotonic() - began, 1)}
+        )
+        self.progress.line(self.history[-1], plan.epochs)
+
+    def _save(self, epochs_done: int) -> None:
+        write_json(self.out_dir / "history.json", self.history)
+        Checkpoint(
+            fingerprint=self.fingerprint, stage=self.index, epoch=epochs_done, updates=self.average.updates,
+            history=self.history, weights=to_numpy(self.plan.model.weights), average=self.average.values,
+            optimizer=to_numpy(self.optimizer.variables),
+        ).save(self.out_dir)  # fmt: skip
+
+
+class Average:
+    """Exponential moving average over all weights of a model, BatchNorm statistics included.
+
+    As a context manager it lends the averaged weights to the model and gives the trained ones back.
+    """
+
+    def __init__(self, model: keras.Model, decay: float) -> None:
+        self.variables = list(model.weights)
+        self.decay = decay
+        self.steps = 0
+        self.values = to_numpy(self.variables)
+        self._trained: list[np.ndarray] = []
+
+    @property
+    def updates(self) -> int:
+        """Training steps seen."""
+        return self.steps
+
+    def restore(self, values: list[np.ndarray], steps: int) -> None:
+        """Go on from a checkpoint."""
+        self.values, self.steps = [value.copy() for value in values], steps
+
+    def update(self) -> None:
+        """To be called after every training step; looks at the weights at every fourth."""
+        self.steps += 1
+        if self.steps % EMA_EVERY_STEPS:
+            return
+        keep = min(self.decay, (1 + self.steps) / (10 + self.steps)) ** EMA_EVERY_STEPS
+        for mean, variable in zip(self.values, self.variables, strict=True):
+            if np.issubdtype(mean.dtype, np.floating):
+                mean += (1.0 - keep) * (keras.ops.convert_to_numpy(variable) - mean)
+
+    def keep(self) -> None:
+        """Put the averaged weights into the model for good."""
+        _assign(self.variables, self.values)
+
+    def __enter__(self) -> None:
+        self._trained = to_numpy(self.variables)
+        _assign(self.variables, self.values)
+
+    def __exit__(self, *_: object) -> None:
+        _assign(self.variables, self._trained)
+
+
+def to_numpy(variables: Iterable[Any]) -> list[np.ndarray]:
+    """Own copies of the variables' values."""
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+
+
+def _assign(variables: Iterable[Any], values: Iterable[np.ndarray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _optimizer(plan: StagePlan) -> Any:
+    total = plan.epochs * plan.steps
+    warmup = max(1, min(int(WARMUP_EPOCHS * plan.steps), total // 4))
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, total - warmup), alpha=FINAL_LEARNING_RATE_SHARE, warmup_target=plan.peak, warmup_steps=warmup
+    )
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=plan.weight_decay, global_clipnorm=CLIP_NORM)
+    excluded = [v for v in plan.model.trainable_variables if len(v.shape) < 2 or v.name == "gamma_root"]
+    optimizer.exclude_from_weight_decay(var_list=excluded)
+    return optimizer
+
+
+def fingerprint_of(recipe: dict[str, Any]) -> str:
+    """Canonical text of a recipe; a checkpoint is only resumed by the recipe that wrote it."""
+    return json.dumps(recipe, sort_keys=True)

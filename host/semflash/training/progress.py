@@ -1,0 +1,52 @@
+"""How training shows where it stands: a bar on a terminal, one plain line per epoch elsewhere, or nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+
+class Progress:
+    """Writes to a stream (standard error unless told); ``quiet`` writes nothing."""
+
+    def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
+        self.stream = stream or sys.stderr
+        self.quiet = quiet
+        self.bar = not quiet and self.stream.isatty()
+
+    @contextmanager
+    def epoch(self, stage: str, epoch: int, epochs: int, steps: int) -> Iterator[EpochBar]:
+        """A bar for one epoch (``epoch`` counts from 0)."""
+        if not self.bar:
+            yield EpochBar()
+            return
+        from rich.console import Console
+        from rich.progress import Progress as RichProgress
+
+        with RichProgress(console=Console(file=self.stream), transient=True) as rich:
+            task = rich.add_task(f"{stage} {epoch + 1}/{epochs}", total=steps)
+            yield EpochBar(rich, task)
+
+    def line(self, record: dict[str, Any], epochs: int) -> None:
+        """One line for a finished epoch."""
+        figures = "  ".join(f"{key} {value}" for key, value in record.items() if key not in ("stage", "epoch"))
+        self.say(f"{record['stage']} {record['epoch']}/{epochs}  {figures}")
+
+    def say(self, text: str) -> None:
+        """Any other line."""
+        if not self.quiet:
+            print(text, file=self.stream, flush=True)
+
+
+class EpochBar:
+    """Moves on by one batch at each :meth:`step`; without a terminal it does nothing."""
+
+    def __init__(self, rich: Any = None, task: Any = None) -> None:
+        self._rich, self._task = rich, task
+
+    def step(self, loss: float) -> None:
+        """One batch done; ``loss`` is shown."""
+        if self._rich is not None:
+            self._rich.update(self._task, advance=1, description=f"loss {loss:.4f}")
