@@ -1,0 +1,125 @@
+"""Write the measured tables of README.md and docs/results.md; no number in them is typed by hand.
+
+Accuracy comes from the records of the zoo's bundles (`semflash evaluate NAME --record` puts it there), device cost
+from `semflash bench NAME --json` on the emulated board, run by this script.
+
+    python benchmarks/tables.py            # measure the device cost, write both files
+    python benchmarks/tables.py --check    # exit 1 when the accuracy tables are not what the bundles record
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from semflash.bundle.reader import Bundle, read_bundle
+from semflash.bundle.schema import Measurement
+
+ROOT = Path(__file__).resolve().parent.parent
+ZOO = ROOT / "host" / "semflash" / "zoo"
+TARGETS = (ROOT / "README.md", ROOT / "docs" / "results.md")
+COSTS = ROOT / "docs" / "results.json"
+
+
+def main() -> int:
+    """Entry point; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing, compare")
+    parser.add_argument("--board", default="qemu-stm32f405", help="board whose cost is measured")
+    check = parser.parse_args()
+    bundles = [read_bundle(path) for path in sorted(ZOO.glob("*.semcodec"))]
+    if not check.check:
+        costs = {bundle.name: measure(bundle, check.board) for bundle in bundles}
+        COSTS.write_text(json.dumps(costs, indent=1, sort_keys=True) + "\n")
+    costs = json.loads(COSTS.read_text())
+    blocks = {"accuracy": accuracy_table(bundles), "cost": cost_table(bundles, costs)}
+    stale = [path.name for path in TARGETS if not replace_blocks(path, blocks, write=not check.check)]
+    if check.check and stale:
+        print(f"stale tables in {', '.join(stale)}: run make tables", file=sys.stderr)
+        return 1
+    return 0
+
+
+def measure(bundle: Bundle, board: str) -> dict[str, Any]:
+    """What `semflash bench --json` says, less what differs between two runs of the same code."""
+    command = [sys.executable, "-m", "semflash.cli", "bench", str(bundle.path), "--board", board, "--json"]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    result: dict[str, Any] = json.loads(done.stdout)
+    for name in ("host_seconds_per_image", "build_id"):
+        result.pop(name, None)
+    return result
+
+
+def accuracy_table(bundles: list[Bundle]) -> str:
+    """One row a bundle, one column a BER."""
+    measured = {bundle.name: _test_measurement(bundle) for bundle in bundles}
+    bers = sorted({point.ber for measurement in measured.values() for point in measurement.points})
+    lines = [
+        "| bundle | bytes per image | task network | " + " | ".join(f"BER {100 * ber:g} %" for ber in bers) + " |",
+        "| --- | --- | --- |" + " --- |" * len(bers),
+    ]
+    for bundle in sorted(bundles, key=lambda one: -one.payload_bytes):
+        points = {point.ber: point.accuracy for point in measured[bundle.name].points}
+        task = bundle.record.task_accuracy
+        cells = [f"{100 * points[ber]:.2f}" if ber in points else "" for ber in bers]
+        lines.append(
+            f"| `{bundle.name}` | {bundle.payload_bytes} | {'' if task is None else f'{100 * task:.2f}'} | "
+            + " | ".join(cells)
+            + " |"
+        )
+    return "\n".join(lines)
+
+
+def _test_measurement(bundle: Bundle) -> Measurement:
+    for measurement in bundle.record.measurements:
+        if measurement.split == "test":
+            return measurement
+    raise SystemExit(f"{bundle.name}: no test measurement; run semflash evaluate {bundle.name} --record")
+
+
+def cost_table(bundles: list[Bundle], costs: dict[str, Any]) -> str:
+    """One row a bundle: MACs, instructions, RAM, flash."""
+    lines = [
+        "| bundle | engine | MACs | instructions per image | per MAC | RAM encoder + stack, B | flash whole firmware, B |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for bundle in sorted(bundles, key=lambda one: -one.payload_bytes):
+        cost = costs[bundle.name]
+        if cost["bundle_hash"] != bundle.hash_hex:
+            raise SystemExit(f"{bundle.name}: measured another version of this bundle; run make tables")
+        lines.append(
+            f"| `{bundle.name}` | {cost['engine']} | {cost['macs']:,} | {cost['counts_median']:,} | "
+            f"{cost['counts_per_mac']:.2f} | {cost['state_bytes']:,} + {cost['stack_bytes']:,} | "
+            f"{cost['sizes']['flash']:,} |"
+        )
+    return "\n".join(lines)
+
+
+def replace_blocks(path: Path, blocks: dict[str, str], *, write: bool) -> bool:
+    """Put each block between its markers. Returns whether the file already said so.
+
+    Raises:
+        SystemExit: a file with an opening marker and no closing one.
+    """
+    text = new = path.read_text(encoding="utf-8")
+    for name, block in blocks.items():
+        start, end = f"<!-- {name}: written by benchmarks/tables.py -->\n", f"<!-- end {name} -->"
+        if start not in new:
+            continue
+        before, rest = new.split(start, 1)
+        if end not in rest:
+            raise SystemExit(f"{path.name}: no closing marker for {name}")
+        new = before + start + block + "\n" + end + rest.split(end, 1)[1]
+    if write and new != text:
+        temporary = path.with_suffix(".new")
+        temporary.write_text(new, encoding="utf-8")
+        temporary.replace(path)
+    return new == text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
