@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -90,7 +90,7 @@ class Session:
         self._sequences = SequenceCheck(self.counters)
         return hello
 
-    def stream(self, images: Iterable[tuple[int, NDArray[np.int8]]]) -> Iterator[Outcome]:
+    def stream(self, images: Iterable[tuple[int, NDArray[np.int8]]]) -> Generator[Outcome, None, None]:
         """Send images, yield what becomes of each; one outcome per image, not always in order.
 
         Args:
@@ -169,6 +169,9 @@ class Session:
         assert self.hello is not None
         rows, row_bytes = self._expected.rows, self._expected.row_bytes
         while self._window_open():
+            # A credit comes before the codes it makes, so more than window + 1 open images means lost codes.
+            if self._flight.current is None and self._flight.open_count > self.hello.window:
+                return
             sending = self._flight.current or self._flight.take(self._clock())
             if sending is None:
                 return

@@ -1,0 +1,209 @@
+"""A device for link tests: docs/wire-format.md written down once more, over an in-memory pipe, with faults.
+
+It shares no code with the bridge or the device runtime. Time is virtual: a read that finds nothing advances
+`now` by 50 ms, so time-outs cost no time.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import struct
+import zlib
+from collections.abc import Callable
+
+from cobs import cobs
+
+HELLO_REQUEST, ROWS, STATS_REQUEST = 0x01, 0x02, 0x03
+HELLO, CODES, IMAGE_STATS, CREDIT, REFUSED, LINK_STATS = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86
+
+Fault = Callable[[int, bytes], list[bytes]]
+
+
+def build(
+    kind: int, payload: bytes = b"", *, request: int = 0, bundle: int = 0, sequence: int = 0, version: int = 1
+) -> bytes:
+    """A frame before COBS."""
+    header = struct.pack("<BBHIIH", version, kind, sequence, bundle, request, len(payload))
+    header += struct.pack("<H", binascii.crc_hqx(header, 0xFFFF))
+    return header + payload + struct.pack("<I", zlib.crc32(payload))
+
+
+def on_wire(raw: bytes) -> bytes:
+    """COBS and delimiter."""
+    return cobs.encode(raw) + b"\0"
+
+
+def split(raw: bytes) -> tuple[int, int, bytes]:
+    """(type, request, payload) of a whole frame before COBS."""
+    _, kind, _, _, request, length = struct.unpack_from("<BBHIIH", raw)
+    return kind, request, raw[16 : 16 + length]
+
+
+def digest_codes(image: bytes, payload_bytes: int) -> bytes:
+    """Codes that name their image."""
+    return hashlib.shake_128(image).digest(payload_bytes)
+
+
+class FakeDevice:
+    """A port whose other end is a device.
+
+    Args:
+        encode: image bytes -> codes. fault: (type, raw frame) -> wire pieces to send instead.
+    """
+
+    def __init__(
+        self,
+        *,
+        bundle: int = 0xA1B2C3D4,
+        rows: int = 4,
+        row_bytes: int = 6,
+        payload_bytes: int = 8,
+        window: int = 2,
+        rows_per_frame: int = 2,
+        encode: Callable[[bytes], bytes] | None = None,
+        fault: Fault | None = None,
+        protocol: int = 1,
+        ticks: int = 1000,
+    ) -> None:
+        self.bundle, self.rows, self.row_bytes, self.payload_bytes = bundle, rows, row_bytes, payload_bytes
+        self.window, self.rows_per_frame, self.protocol, self.ticks = window, rows_per_frame, protocol, ticks
+        self.encode = encode or (lambda image: digest_codes(image, payload_bytes))
+        self.fault = fault
+        self.hear: Callable[[bytes], bytes] = lambda data: data
+        self.now = 0.0
+        self.vanish_after: int | None = None
+        self.vanished: Exception = OSError("gone")
+        self.most_in_flight = 0
+        self.closed = False
+        self._out = bytearray()
+        self._in = bytearray()
+        self._sequence = self._credit = self._next_row = 0
+        self._state, self._request, self._image = "none", 0, b""
+
+    # The port's side.
+
+    def clock(self) -> float:
+        return self.now
+
+    @property
+    def in_waiting(self) -> int:
+        return len(self._out)
+
+    def read(self, size: int = 1, /) -> bytes:
+        if self.vanish_after is not None:
+            self.vanish_after -= 1
+            if self.vanish_after < 0:
+                raise self.vanished
+        if not self._out:
+            self.now += 0.05
+        data = bytes(self._out[:size])
+        del self._out[:size]
+        return data
+
+    def write(self, data: bytes, /) -> int:
+        self._in += self.hear(bytes(data))
+        while (end := self._in.find(0)) >= 0:
+            piece = bytes(self._in[:end])
+            del self._in[: end + 1]
+            if piece:
+                self._take(piece)
+        return len(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def say(self, data: bytes) -> None:
+        """Put bytes on the line to the host."""
+        self._out += data
+
+    # The device's side.
+
+    def send(self, kind: int, payload: bytes = b"", request: int = 0, *, bundle: int | None = None) -> None:
+        """One frame, through the fault."""
+        named = self.bundle if bundle is None else bundle
+        raw = build(
+            kind,
+            payload,
+            request=request,
+            bundle=named,
+            sequence=self._sequence & 0xFFFF,
+            version=self.protocol,
+        )
+        self._sequence += 1
+        for piece in [on_wire(raw)] if self.fault is None else self.fault(kind, raw):
+            self._out += piece
+
+    def reboot(self) -> None:
+        """Power lost and back."""
+        self._sequence = self._credit = self._next_row = 0
+        self._state = "none"
+        self._in.clear()
+
+    def _take(self, piece: bytes) -> None:
+        try:
+            raw = cobs.decode(piece)
+        except cobs.DecodeError:
+            return
+        if len(raw) < 20 or binascii.crc_hqx(raw[:14], 0xFFFF) != struct.unpack_from("<H", raw, 14)[0]:
+            return
+        kind, request, payload = split(raw)
+        damaged = zlib.crc32(payload) != struct.unpack_from("<I", raw, 16 + len(payload))[0]
+        if kind == ROWS:
+            self._on_rows(raw, request, payload, damaged)
+        elif not damaged and kind == HELLO_REQUEST:
+            self._credit, self._state = 0, "none"
+            self.send(HELLO, self.hello())
+        elif not damaged and kind == STATS_REQUEST:
+            self.send(LINK_STATS, struct.pack("<8I", *range(1, 9)))
+
+    def hello(self) -> bytes:
+        return struct.pack(
+            "<BBHHHHHIIIII24s16s",
+            self.protocol,
+            1,
+            self.window,
+            4 + self.rows_per_frame * self.row_bytes,
+            self.rows,
+            self.row_bytes,
+            self.payload_bytes,
+            self.bundle,
+            0xB01D,
+            168_000_000,
+            3 * 65536,
+            1,
+            b"fake-board",
+            b"aot/fake",
+        )
+
+    def _on_rows(self, raw: bytes, request: int, payload: bytes, damaged: bool) -> None:
+        self._credit += 1
+        self.send(CREDIT, struct.pack("<I", self._credit))
+        if struct.unpack_from("<I", raw, 4)[0] != self.bundle:
+            self._refuse(request, 4)
+            return
+        if damaged:
+            self._refuse(request, 1)
+            return
+        first, count = struct.unpack_from("<HH", payload)
+        rows = payload[4:]
+        if len(rows) != count * self.row_bytes or first + count > self.rows or not count:
+            self._refuse(request, 3)
+            return
+        if first == 0:
+            self._state, self._request, self._image = "rows", request, b""
+        elif self._state != "rows" or request != self._request or first != self._next_row:
+            self._refuse(request, 2)
+            return
+        self._image += rows
+        self._next_row = first + count
+        if self._next_row == self.rows:
+            self._state = "none"
+            self.send(CODES, self.encode(self._image), request)
+            self.send(IMAGE_STATS, struct.pack("<II", self.ticks, 512), request)
+
+    def _refuse(self, request: int, reason: int) -> None:
+        if self._state == "lost" and self._request == request:
+            return
+        self._state, self._request = "lost", request
+        self.send(REFUSED, bytes([reason]), request)
