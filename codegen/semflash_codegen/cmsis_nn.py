@@ -17,8 +17,9 @@ from semflash_codegen.layer import CMSIS_NN, Kernel
 PACKAGE = "bakenn"
 PACKAGED_VERSION = "4.0.0"
 
-#: Define this on compilers for other machines than Arm: CMSIS-NN's own switch to do without CMSIS-Core.
-HOST_DEFINE = "__GNUC_PYTHON__"
+#: Define these on compilers for other machines than Arm: CMSIS-NN's own switch to do without CMSIS-Core, and the one
+#: macro of CMSIS-Core that it then misses.
+HOST_DEFINES = {"__GNUC_PYTHON__": "1", "__RESTRICT": "__restrict"}
 
 #: All sources behind device/kernels/cmsis_nn.c, relative to CMSIS-NN's root.
 SOURCES = (
