@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,11 +38,9 @@ from semflash.bundle.schema import (
 from semflash.bundle.writer import check_place, write_bundle
 from semflash.errors import ExportError
 from semflash.training.datasets import Dataset
-
-if TYPE_CHECKING:
-    import keras
-
-    from semflash.training.export_graphs import Int8Graph
+from semflash.training.export_graphs import Int8Graph, convert_float, convert_int8, with_gdn
+from semflash.training.export_proof import prove_edge, prove_encoder, run_edge, run_model
+from semflash.training.tflm_arena import measure_arena
 
 CALIBRATION_IMAGES = 300
 PROOF_IMAGES = 1000
@@ -109,8 +108,6 @@ def export_codec(
     """
     check_place(Path(out), overwrite)
     graph, tail = _quantise(trained, dataset, whole_graph)
-    from semflash.training.export_graphs import convert_float
-
     files = {
         "encoder.tflite": graph.data,
         "decoder.tflite": convert_float(trained.decoder, "decoder"),
@@ -140,8 +137,6 @@ def _quantise(
     trained: TrainedCodec, dataset: Dataset, whole_graph: bool
 ) -> tuple[Int8Graph, GdnTail | TableTail]:
     """The int8 device graph and the integers of its tail."""
-    from semflash.training.export_graphs import convert_int8, with_gdn
-
     expected = tuple(trained.device_graph.input_shape[1:])
     if dataset.image_shape != expected:
         raise ExportError(
@@ -205,9 +200,6 @@ def _prove(
     trained: TrainedCodec, dataset: Dataset, contract: Contract, files: Mapping[str, bytes]
 ) -> tuple[int, ExportProof]:
     """Arena bytes and the proof. Validation images; a small data set is filled up from its train split."""
-    from semflash.training.export_proof import prove_edge, prove_encoder
-    from semflash.training.tflm_arena import measure_arena
-
     images, labels = dataset.val.images[:VALIDATION_IMAGES], dataset.val.labels[:VALIDATION_IMAGES]
     proof_images = np.concatenate([images, dataset.train.images[:PROOF_IMAGES]])[:PROOF_IMAGES]
     encoder, tail = files["encoder.tflite"], contract.device_tail
@@ -236,7 +228,7 @@ def _int8(images: NDArray[np.uint8]) -> NDArray[np.int8]:
 
 def _check_formulas(trained: TrainedCodec, images: NDArray[np.uint8], expected: NDArray[np.uint8]) -> None:
     """GDN, PReLU and centres read out of the codec must reproduce the trained encoder's own codes."""
-    latent = trained.device_graph.predict(images.astype(np.float32) / np.float32(255), verbose=0)
+    latent = run_model(trained.device_graph, images.astype(np.float32) / np.float32(255))
     alpha = np.broadcast_to(np.ravel(trained.prelu_alpha), (latent.shape[-1],))
     found, _ = float_codes(latent, trained.gdn_beta, trained.gdn_gamma, alpha, trained.centres)
     share = float((found != expected).mean()) if found.shape == expected.shape else 1.0
@@ -251,8 +243,7 @@ def _check_formulas(trained: TrainedCodec, images: NDArray[np.uint8], expected: 
 def _accuracy(trained: TrainedCodec, latents: NDArray[np.float32], labels: NDArray[np.int32]) -> float:
     """Top-1 accuracy of the Keras edge side at BER 0."""
     quality = np.zeros((len(latents), 1), np.float32)
-    features = trained.decoder.predict([latents, quality], batch_size=256, verbose=0)
-    logits = trained.tail.predict(features, batch_size=256, verbose=0)
+    logits = run_edge(trained.decoder, trained.tail, latents, quality)
     return float((logits.argmax(1) == labels).mean())
 
 
