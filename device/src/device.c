@@ -28,6 +28,12 @@ sf_status_t sf_device_init(sf_device_t *device, const sf_device_config_t *config
     return sf_frame_decoder_init(&device->decoder, config->receive_buffer, config->receive_bytes);
 }
 
+/* End whatever stands on the line: an empty frame, which receivers ignore. */
+static sf_status_t send_delimiter(sf_device_t *device) {
+    static const uint8_t delimiter = 0;
+    return device->port.write(device->port.context, &delimiter, 1);
+}
+
 static sf_status_t send(sf_device_t *device, sf_frame_type_t type, uint32_t request, const uint8_t *payload,
                         uint16_t length) {
     sf_frame_t frame = {0};
@@ -37,7 +43,12 @@ static sf_status_t send(sf_device_t *device, sf_frame_type_t type, uint32_t requ
     frame.request = request;
     frame.length = length;
     frame.payload = payload;
-    return sf_frame_write(&frame, &device->cobs, device->port.write, device->port.context);
+    sf_status_t status = device->torn != 0u ? send_delimiter(device) : SF_OK;
+    if (status == SF_OK) {
+        status = sf_frame_write(&frame, &device->cobs, device->port.write, device->port.context);
+    }
+    device->torn = status != SF_OK;
+    return status;
 }
 
 static sf_status_t send_hello(sf_device_t *device) {
@@ -58,6 +69,7 @@ static sf_status_t send_hello(sf_device_t *device) {
     sf_store_u32(hello + 28, (uint32_t)board->reset_cause);
     memcpy(hello + 32, board->name, SF_BOARD_NAME_BYTES);
     memcpy(hello + 56, model->engine, sizeof model->engine);
+    device->torn = 1; /* whoever asks may have come in the middle of a frame */
     return send(device, SF_FRAME_HELLO, 0, hello, sizeof hello);
 }
 

@@ -29,7 +29,8 @@ def answers(port: NativePort) -> list[tuple[str, int, bytes]]:
     """Everything the device sent: type, request, payload; the frames themselves are checked."""
     data = port.read(1 << 20)
     result = []
-    for piece in data.split(b"\0")[:-1]:
+    assert data.endswith(b"\0") or not data
+    for piece in filter(None, data.split(b"\0")):
         raw = cobs.decode(piece)
         assert raw == raw_frame(
             raw[1], raw[16:-4], sequence=int.from_bytes(raw[2:4], "little"), bundle=tiny.BUNDLE,
@@ -69,6 +70,11 @@ def test_hello_says_what_the_contract_says(port):
     assert struct.unpack_from("<II", hello, 12) == (tiny.BUNDLE, 0xC0FFEE)
     assert hello[32:56] == b"native".ljust(24, b"\0")
     assert hello[56:] == b"test/handmade".ljust(16, b"\0")
+
+
+def test_hello_starts_with_a_delimiter_for_a_host_that_attached_within_a_frame(port):
+    port.write(request("HELLO_REQUEST"))
+    assert port.read(1) == b"\0"
 
 
 def test_hello_is_answered_whatever_bundle_is_asked_for(port):

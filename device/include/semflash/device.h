@@ -96,6 +96,7 @@ typedef struct sf_device {
     uint16_t rows_payload; /* largest payload of a ROWS frame */
     uint16_t window;
     uint8_t image; /* sf_image_state_t */
+    uint8_t torn;  /* the line may hold half a frame: send a delimiter first */
 } sf_device_t;
 
 typedef struct sf_device_config {

@@ -66,23 +66,34 @@ static struct {
     volatile uint32_t tail;     /* next byte to read, written by sf_board_read */
     volatile uint32_t overruns; /* bytes lost */
     volatile uint32_t handler_ticks;
+    volatile uint8_t idle; /* the main loop waits for bytes, so nobody times anything */
 } board;
 
-void sf_usart_handler(void) {
-    const uint32_t start = sf_counter_read(&board.counter);
+/* Take the received byte into the queue. */
+static void take_byte(void) {
     const uint32_t status = USART_SR(USART);
-    if ((status & (USART_SR_RXNE | USART_SR_ORE)) != 0u) {
-        const uint8_t byte = (uint8_t)USART_DR(USART);
-        uint32_t next = board.head + 1u;
-        next = next == board.capacity ? 0u : next;
-        if ((status & USART_SR_ORE) != 0u || next == board.tail) {
-            board.overruns++;
-        }
-        if ((status & USART_SR_RXNE) != 0u && next != board.tail) {
-            board.queue[board.head] = byte;
-            board.head = next;
-        }
+    if ((status & (USART_SR_RXNE | USART_SR_ORE)) == 0u) {
+        return;
     }
+    const uint8_t byte = (uint8_t)USART_DR(USART);
+    uint32_t next = board.head + 1u;
+    next = next == board.capacity ? 0u : next;
+    if ((status & USART_SR_ORE) != 0u || next == board.tail) {
+        board.overruns++;
+    }
+    if ((status & USART_SR_RXNE) != 0u && next != board.tail) {
+        board.queue[board.head] = byte;
+        board.head = next;
+    }
+}
+
+void sf_usart_handler(void) {
+    if (board.idle) {
+        take_byte();
+        return;
+    }
+    const uint32_t start = sf_counter_read(&board.counter);
+    take_byte();
     board.handler_ticks += sf_counter_read(&board.counter) - start;
 }
 
@@ -181,6 +192,7 @@ void sf_board_init(uint8_t *queue, size_t queue_bytes, sf_port_t *port, sf_board
 }
 
 size_t sf_board_read(uint8_t *bytes, size_t capacity) {
+    board.idle = 1;
     /* Look and sleep with interrupts masked: a pending one still wakes the core, so none is slept through. */
     for (;;) {
         __asm volatile("cpsid i" ::: "memory");
@@ -189,6 +201,7 @@ size_t sf_board_read(uint8_t *bytes, size_t capacity) {
         }
         __asm volatile("dsb\n wfi\n cpsie i\n isb" ::: "memory");
     }
+    board.idle = 0;
     __asm volatile("cpsie i" ::: "memory");
     size_t n = 0;
     uint32_t tail = board.tail;
