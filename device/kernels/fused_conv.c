@@ -1,7 +1,7 @@
 /* Plain C twins of the generated convolution kernels; same tables, same bytes. */
 #include "semflash/fused.h"
 
-#include "fused_math.h"
+#include "semflash/fused_math.h"
 
 /* Two pixels, interleaved word by word: the order of semflash_codegen/fused/tables.py. */
 static void gather(uint32_t *patch, const sf_fused_call_t *call, const sf_fused_conv_t *conv,

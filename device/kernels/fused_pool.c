@@ -1,7 +1,7 @@
 /* Pooling and table stages of the streaming engine. */
 #include "semflash/fused.h"
 
-#include "fused_math.h"
+#include "semflash/fused_math.h"
 
 static int row_complete(const sf_fused_job_t *job) {
     const sf_fused_stage_t *stage = job->stage;

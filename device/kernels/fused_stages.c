@@ -1,7 +1,7 @@
 /* Convolution stages of the streaming engine: they slice rows into kernel calls. */
 #include "semflash/fused.h"
 
-#include "fused_math.h"
+#include "semflash/fused_math.h"
 
 /* Whether the latest row completes an output row that is still wanted. */
 static int row_complete(const sf_fused_job_t *job) {

@@ -65,12 +65,20 @@ class Conv:
     @property
     def macs(self) -> int:
         kernel = self.window.kernel[0] * self.window.kernel[1]
-        return self.output.height * self.output.row_bytes * kernel * (1 if self.depthwise else self.source.channels)
+        return (
+            self.output.height
+            * self.output.row_bytes
+            * kernel
+            * (1 if self.depthwise else self.source.channels)
+        )
 
 
 @dataclass(frozen=True)
 class Pool:
-    """MAX_POOL_2D or AVERAGE_POOL_2D. `count_padding`: the average's divisor counts padded pixels (explicit PAD)."""
+    """MAX_POOL_2D or AVERAGE_POOL_2D.
+
+    explicit_padding: the padding comes from a PAD operator, so its pixels count; else windows are clipped (SAME).
+    """
 
     name: str
     source: Shape
@@ -79,7 +87,7 @@ class Pool:
     average: bool
     low: int = -128
     high: int = 127
-    count_padding: bool = False
+    explicit_padding: bool = False
 
     macs = 0
 

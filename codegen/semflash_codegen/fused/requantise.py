@@ -97,7 +97,9 @@ def find_form(layer: Channelwise, low_acc: Ints, high_acc: Ints, magnitude: Ints
     return None
 
 
-def _form(layer: Channelwise, s: int, signed: bool, low: Ints, high: Ints, magnitude: Ints) -> CheapForm | None:
+def _form(
+    layer: Channelwise, s: int, signed: bool, low: Ints, high: Ints, magnitude: Ints
+) -> CheapForm | None:
     """Constants for a common shift S, or None where they do not fit."""
     n = np.maximum(-layer.shift, 0)
     k = s + 1 + layer.shift
@@ -106,7 +108,9 @@ def _form(layer: Channelwise, s: int, signed: bool, low: Ints, high: Ints, magni
         return None
     k = np.where(m == 0, _K_MIN, k)
     excess = np.maximum(_K_MIN - k, 0)  # a very small scale: fewer bits of the multiplier; the proof decides
-    m = np.where(excess > 40, 0, (m + ((np.int64(1) << np.minimum(excess, 40)) >> 1)) >> np.minimum(excess, 40))
+    m = np.where(
+        excess > 40, 0, (m + ((np.int64(1) << np.minimum(excess, 40)) >> 1)) >> np.minimum(excess, 40)
+    )
     k = np.maximum(k, _K_MIN)
     half = np.int64(1) << (s - 1)
     first = np.where(n > 0, np.int64(1) << (k - 2), 0)

@@ -77,7 +77,9 @@ def pair(low: int, high: int) -> int:
     return (low & 0xFFFF) | ((high & 0xFFFF) << 16)
 
 
-def group_words(weights: NDArray[np.int64], steps: list[Step], members: list[int | None], small: bool) -> list[int]:
+def group_words(
+    weights: NDArray[np.int64], steps: list[Step], members: list[int | None], small: bool
+) -> list[int]:
     """The MAC words of one group. weights: (channels, rows, run), already shifted by k unless small."""
     rows, run = weights.shape[1:]
 

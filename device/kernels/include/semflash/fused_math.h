@@ -39,7 +39,7 @@ static inline uint32_t sf_pair_high(uint32_t a, uint32_t b) {
 
 #if defined(__ARM_FEATURE_DSP)
 static inline uint32_t sf_signed_even(uint32_t word) {
-    return (uint32_t)__sxtb16(word);
+    return (uint32_t)__sxtb16((int8x4_t)word);
 }
 
 static inline int32_t sf_multiply_add(uint32_t a, uint32_t w, int32_t sum) {

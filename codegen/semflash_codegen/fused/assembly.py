@@ -1,0 +1,348 @@
+"""Row kernels in Thumb-2 with DSP instructions, written layer by layer.
+
+Register use inside a multiplication: r0 weights, r1-r3 weights, r12 and lr one step of both pixels (LDRD from the
+patch, which lies at the stack pointer), r4-r11 eight accumulators: 4 slots x 2 pixels. No register is left over, so
+everything else lives behind the patch in the frame, as a copy of sf_fused_call_t.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from semflash_codegen.fused.convolution import ConvTables
+from semflash_codegen.fused.requantise import CheapForm
+from semflash_codegen.fused.tables import Gather
+
+#: accumulators by slot: (even pixel, odd pixel)
+ACC = (("r4", "r6"), ("r5", "r7"), ("r8", "r10"), ("r9", "r11"))
+#: the same in the order of their memory words
+SUMS = "r4-r11"
+_UNROLL_STEPS = 30
+_STATEMENT_LINES = 60
+_GATHER_LOOP_WORDS = 16
+
+
+def kernel_name(name: str, mode: str) -> str:
+    return f"{name}_{'kernel' if mode != 'finish' else 'finish'}"
+
+
+@dataclass
+class Body:
+    """Lines of one function and its frame: the patch, then the call's fields."""
+
+    patch_bytes: int
+    rows: int
+    lines: list[str] = field(default_factory=list)
+
+    def __call__(self, *lines: str) -> None:
+        self.lines += lines
+
+    def at(self, name: str, index: int = 0) -> str:
+        """Operand of a field of the call in the frame."""
+        fields = ("weights", "end", "out0", "out1", "sums", "pairs", "delta", "step", "out_step", "rows")
+        return f"[sp, #{self.patch_bytes + 4 * (fields.index(name) + index)}]"
+
+    @property
+    def frame(self) -> int:
+        return -(-(self.patch_bytes + 36 + 4 * self.rows) // 8) * 8
+
+    def enter(self) -> None:
+        self("push {r4-r11, lr}", f"sub sp, sp, #{self.frame}", f"add r12, sp, #{self.patch_bytes}")
+        self("ldmia r0!, {r1-r9}", "stmia r12!, {r1-r9}")
+        rows = "{" + ", ".join(f"r{1 + i}" for i in range(self.rows)) + "}"
+        if self.rows:
+            self(f"ldmia r0, {rows}", f"stmia r12, {rows}")
+
+    def leave(self) -> None:
+        self(f"add sp, sp, #{self.frame}", "pop {r4-r11, pc}")
+
+
+def kernels(tables: ConvTables, name: str) -> str:
+    """The functions of one convolution, between the preprocessor lines that select them."""
+    functions = []
+    if tables.mode == "whole":
+        functions.append(_function(kernel_name(name, "whole"), whole(tables)))
+    else:
+        functions.append(_function(kernel_name(name, tables.mode), accumulate(tables)))
+        if tables.form is not None:
+            functions.append(_function(kernel_name(name, "finish"), finish(tables)))
+    return "#if SF_FUSED_ASSEMBLY\n" + "\n".join(functions) + "#endif\n"
+
+
+def whole(tables: ConvTables) -> list[str]:
+    """Gather a patch, then for every group multiply, requantise and store; pair after pair of pixels."""
+    assert tables.form is not None
+    gather, groups = tables.gather, tables.group_count
+    unroll = max(u for u in range(1, groups + 1) if groups % u == 0 and (u == 1 or u * gather.steps <= _UNROLL_STEPS))
+    body = Body(8 * gather.steps, gather.rows)
+    body.enter()
+    body("1:")
+    _gather(body, gather, tables.layer.window.stride[1] * tables.layer.source.channels * (1 if tables.patch_out else 2))
+    body(f"ldr r0, {body.at('weights')}")
+    body("2:")
+    for index in range(unroll):
+        body("ldmia r0!, {r4, r5, r8, r9}")
+        _multiply(body, gather.steps, tables.small, start=True)
+        _requantise(body, tables.form, tables.small)
+        _pack(body, tables.form, tables.patch_out)
+        _store(body, tables.patch_out, index, unroll, last_is_final=unroll == groups)
+    if unroll < groups:
+        body(f"ldr r3, {body.at('end')}", "cmp r0, r3", "bne.w 2b")
+    _next_pair(body, tables.patch_out, 4 * groups if unroll == groups else 0)
+    body.leave()
+    return body.lines
+
+
+def accumulate(tables: ConvTables) -> list[str]:
+    """Add one chunk to the accumulators in memory, for all groups."""
+    gather = tables.gather
+    body = Body(8 * gather.steps, 1)
+    body.enter()
+    if tables.mode == "patch":
+        _copy_patch(body, gather.steps)
+    else:
+        body("1:")
+        _gather_words(body, gather.words)
+        body(f"ldr r0, {body.at('rows')}", f"ldr r1, {body.at('step')}", "add r0, r0, r1", f"str r0, {body.at('rows')}")
+    body(f"ldr r0, {body.at('weights')}")
+    body("2:", f"ldr lr, {body.at('sums')}", f"ldmia lr, {{{SUMS}}}")
+    _multiply(body, gather.steps, tables.small, start=False)
+    body(f"ldr lr, {body.at('sums')}", f"stmia lr!, {{{SUMS}}}", f"str lr, {body.at('sums')}")
+    body(f"ldr r1, {body.at('end')}", "cmp r0, r1", "bne.w 2b")
+    if tables.mode != "patch":
+        _count_pairs(body)
+    body.leave()
+    return body.lines
+
+
+def finish(tables: ConvTables) -> list[str]:
+    """Requantise accumulators from memory to bytes."""
+    assert tables.form is not None
+    body = Body(0, 0)
+    body.enter()
+    body("1:", f"ldr r0, {body.at('weights')}")
+    body("2:", f"ldr lr, {body.at('sums')}", f"ldmia lr!, {{{SUMS}}}", f"str lr, {body.at('sums')}")
+    _requantise(body, tables.form, tables.small)
+    _pack(body, tables.form, patch_out=False)
+    _store(body, False, 0, 1, last_is_final=False)
+    body(f"ldr r3, {body.at('end')}", "cmp r0, r3", "bne.w 2b")
+    _next_pair(body, False, 0)
+    body.leave()
+    return body.lines
+
+
+def _gather(body: Body, gather: Gather, step: int) -> None:
+    """Both pixels' bytes to the patch, two per word, interleaved; r10, r11 hold a single that waits for its partner."""
+    singles = gather.rows * (0, 1, 2, 1)[gather.left]
+    at = 8 * (gather.steps - (singles + 1) // 2)
+    held = False
+    body(f"ldr r8, {body.at('delta')}", "mov r12, sp")
+
+    def single(even: str, odd: str) -> None:
+        """`even`, `odd`: instructions with {} for the target."""
+        nonlocal held, at
+        if not held:
+            body(even.format("r10"), odd.format("r11"))
+        else:
+            body(even.format("r4"), odd.format("r5"), "pkhbt r10, r10, r4, lsl #16", "pkhbt r11, r11, r5, lsl #16")
+            body(f"strd r10, r11, [sp, #{at}]")
+            at += 8
+        held = not held
+
+    for row in range(gather.rows):
+        body(f"ldr r0, {body.at('rows', row)}", "add r1, r0, r8")
+        _words(body, gather.words, wide=gather.left == 0)
+        end = 4 * gather.words
+        if gather.left == 1:
+            single(f"ldrb {{}}, [r0, #{end}]", f"ldrb {{}}, [r1, #{end}]")
+        elif gather.left == 2:
+            body(f"ldrh r2, [r0, #{end}]", f"ldrh r3, [r1, #{end}]")
+            single("uxtb {}, r2", "uxtb {}, r3")
+            single("lsr {}, r2, #8", "lsr {}, r3, #8")
+        elif gather.left == 3:
+            body(f"ldr r2, [r0, #{end}]", f"ldr r3, [r1, #{end}]", "uxtb16 r4, r2", "uxtb16 r5, r3")
+            body("stmia r12!, {r4, r5}")
+            single("uxtb16 {}, r2, ror #8", "uxtb16 {}, r3, ror #8")
+        body(*_add("r0", step), f"str r0, {body.at('rows', row)}")
+    if held:
+        body(f"strd r10, r11, [sp, #{at}]")
+
+
+def _add(register: str, value: int) -> list[str]:
+    if value < 4096:
+        return [f"addw {register}, {register}, #{value}"]
+    return [f"movw r2, #{value}", f"add {register}, {register}, r2"]
+
+
+def _words(body: Body, count: int, *, wide: bool) -> None:
+    """Unpack `count` words of both pixels from [r0], [r1] to r12; wide: r9-r11 and lr are free as well."""
+    word = 0
+    while word < count:
+        if wide and word + 2 <= count:
+            _unpack(body, 4 * word, ("r4", "r5", "r6", "r7"))
+            _unpack(body, 4 * word + 4, ("r9", "r10", "r11", "lr"))
+            body("stmia r12!, {r4-r7, r9-r11, lr}")
+            word += 2
+        else:
+            _unpack(body, 4 * word, ("r4", "r5", "r6", "r7"))
+            body("stmia r12!, {r4-r7}")
+            word += 1
+
+
+def _unpack(body: Body, at: int, to: tuple[str, str, str, str]) -> None:
+    body(f"ldr r2, [r0, #{at}]", f"ldr r3, [r1, #{at}]")
+    body(f"uxtb16 {to[0]}, r2", f"uxtb16 {to[1]}, r3")
+    body(f"uxtb16 {to[2]}, r2, ror #8", f"uxtb16 {to[3]}, r3, ror #8")
+
+
+def _gather_words(body: Body, count: int) -> None:
+    """One run of whole words; long ones in a loop over two words."""
+    body(f"ldr r0, {body.at('rows')}", f"ldr r8, {body.at('delta')}", "mov r12, sp", "add r1, r0, r8")
+    if count <= _GATHER_LOOP_WORDS:
+        _words(body, count, wide=True)
+        return
+    if count % 2:
+        _unpack(body, 0, ("r4", "r5", "r6", "r7"))
+        body("stmia r12!, {r4-r7}", "adds r0, r0, #4", "adds r1, r1, #4")
+    body(f"add r8, r0, #{4 * (count - count % 2)}", "3:")
+    for to in (("r4", "r5", "r6", "r7"), ("r9", "r10", "r11", "lr")):
+        body("ldr r2, [r0], #4", "ldr r3, [r1], #4", f"uxtb16 {to[0]}, r2", f"uxtb16 {to[1]}, r3")
+        body(f"uxtb16 {to[2]}, r2, ror #8", f"uxtb16 {to[3]}, r3, ror #8")
+    body("stmia r12!, {r4-r7, r9-r11, lr}", "cmp r0, r8", "bne 3b")
+
+
+def _copy_patch(body: Body, steps: int) -> None:
+    body(f"ldr r0, {body.at('rows')}", "mov r12, sp")
+    left = 2 * steps
+    while left:
+        count = min(left, 9)
+        registers = "{" + ", ".join(f"r{1 + i}" for i in range(count)) + "}"
+        body(f"ldmia r0!, {registers}", f"stmia r12!, {registers}")
+        left -= count
+
+
+def _multiply(body: Body, steps: int, small: bool, *, start: bool) -> None:
+    """All steps of the patch into the accumulators. start: r4, r5, r8, r9 hold the bias of both pixels."""
+
+    def both(slot: int, weight: str, first: bool) -> None:
+        even, odd = ACC[slot]
+        if first:  # the odd pixel starts from the same bias
+            body(f"smlad {odd}, lr, {weight}, {even}", f"smlad {even}, r12, {weight}, {even}")
+        else:
+            body(f"smlad {even}, r12, {weight}, {even}", f"smlad {odd}, lr, {weight}, {odd}")
+
+    queue: list[str] = []
+    left = 4 * steps
+    for step in range(steps):
+        load = f"ldrd r12, lr, [sp, #{8 * step}]"
+        first = start and step == 0
+        if small:
+            body("ldmia r0!, {r1, r2}", load)
+            for word, slots in (("r1", (0, 1)), ("r2", (2, 3))):
+                body(f"sxtb16 r3, {word}")
+                both(slots[0], "r3", first)
+                body(f"sxtb16 {word}, {word}, ror #8")
+                both(slots[1], word, first)
+            continue
+        for slot in range(4):
+            if not queue:
+                queue = ["r1", "r2", "r3"][: min(3, left)]
+                left -= len(queue)
+                body("ldmia r0!, {" + ", ".join(queue) + "}")
+            if slot == 0:
+                body(load)
+            both(slot, queue.pop(0), first)
+
+
+def _requantise(body: Body, form: CheapForm, small: bool) -> None:
+    """Accumulators to values scaled by 2^S; r1-r3, r12 and lr are free."""
+    if not form.signed and not small:
+        for slots in ((0, 1), (2, 3)):
+            body("ldmia r0!, {r1, r2, r3, r12}")
+            for slot, (m, b) in zip(slots, (("r1", "r2"), ("r3", "r12")), strict=True):
+                body(*(f"smmla {acc}, {acc}, {m}, {b}" for acc in ACC[slot]))
+        return
+    shift, mask = ("r12" if form.signed else "r3"), "r3"
+    registers = ["r1", "r2", *([mask] if form.signed else []), *([shift] if small else [])]
+    temporary = "lr"
+    for slot in range(4):
+        body("ldmia r0!, {" + ", ".join(registers) + "}")
+        for acc in ACC[slot]:
+            if small:
+                body(f"lsl {acc}, {acc}, {shift}")
+            if form.signed:
+                body(f"and {temporary}, {mask}, {acc}, asr #31")
+            body(f"smmla {acc}, {acc}, r1, r2")
+            if form.signed:
+                body(f"sub {acc}, {acc}, {temporary}")
+
+
+def _pack(body: Body, form: CheapForm, patch_out: bool) -> None:
+    """To bytes 0..255: r4 and r6 one word per pixel, or (patch_out) 16-bit pairs in r4, r6, r8, r10."""
+    pairs = (("r4", "r5"), ("r6", "r7"), ("r8", "r9"), ("r10", "r11"))
+    for a, b in pairs:
+        if form.packed:
+            body(f"pkhtb {a}, {b}, {a}, asr #16", f"usat16 {a}, #8, {a}")
+        else:
+            body(f"usat {a}, #8, {a}, asr #{form.s}", f"usat {b}, #8, {b}, asr #{form.s}")
+            body(f"orr {a}, {a}, {b}, lsl #16")
+    if patch_out:
+        _clamp(body, form, [a for a, _ in pairs], pairs=True)
+        return
+    body("orr r4, r4, r8, lsl #8", "orr r6, r6, r10, lsl #8")
+    _clamp(body, form, ["r4", "r6"], pairs=False)
+
+
+def _clamp(body: Body, form: CheapForm, values: list[str], *, pairs: bool) -> None:
+    """Bounds of the activation other than 0 and 255, by saturating adds; r1 is free."""
+    bits = 16 if pairs else 8
+    spread = 0x00010001 if pairs else 0x01010101
+    if form.low > 0:
+        body(f"mov r1, #0x{form.low * spread:08x}")
+        body(*(f"uqsub{bits} {v}, {v}, r1" for v in values), *(f"add {v}, {v}, r1" for v in values))
+    if form.high < 255:
+        top = form.high * spread
+        body(f"mvn r1, #0x{top:08x}" if form.high else "mov r1, #0xffffffff")
+        body(*(f"uqadd{bits} {v}, {v}, r1" for v in values), *(f"sub {v}, {v}, r1" for v in values))
+
+
+def _store(body: Body, patch_out: bool, index: int, unroll: int, *, last_is_final: bool) -> None:
+    if patch_out:
+        body(f"ldr lr, {body.at('out0')}", "stmia lr!, {r4, r6, r8, r10}", f"str lr, {body.at('out0')}")
+        return
+    body(f"ldrd r1, r2, {body.at('out0')}")
+    if unroll == 1 and not last_is_final:
+        body("str r4, [r1], #-4", "str r6, [r2], #-4", f"strd r1, r2, {body.at('out0')}")
+        return
+    offset = f", #-{4 * index}" if index else ""
+    body(f"str r4, [r1{offset}]", f"str r6, [r2{offset}]")
+    if index == unroll - 1 and not last_is_final:
+        body(f"sub r1, r1, #{4 * unroll}", f"sub r2, r2, #{4 * unroll}", f"strd r1, r2, {body.at('out0')}")
+
+
+def _next_pair(body: Body, patch_out: bool, not_yet: int) -> None:
+    """Outputs of the next pair; r1, r2 still hold the output pointers. not_yet: bytes that no store subtracted."""
+    if not patch_out:
+        body(f"ldr r3, {body.at('out_step')}")
+        if not_yet:
+            body(f"sub r3, r3, #{not_yet}")
+        body("add r1, r1, r3", "add r2, r2, r3", f"strd r1, r2, {body.at('out0')}")
+    _count_pairs(body)
+
+
+def _count_pairs(body: Body) -> None:
+    body(f"ldr r1, {body.at('pairs')}", "subs r1, r1, #1", f"str r1, {body.at('pairs')}", "bne.w 1b")
+
+
+def _function(name: str, lines: list[str], quote: Callable[[str], str] = lambda line: f'        "{line}\\n"') -> str:
+    """A naked function; its text in several statements, since ISO C limits the length of a string."""
+    statements = [
+        "    __asm__ volatile(\n" + "\n".join(quote(line) for line in lines[at : at + _STATEMENT_LINES]) + ");\n"
+        for at in range(0, len(lines), _STATEMENT_LINES)
+    ]
+    return (
+        f"__attribute__((naked, noinline)) static void {name}(\n"
+        "    __attribute__((unused)) const sf_fused_call_t *call,\n"
+        "    __attribute__((unused)) const sf_fused_conv_t *conv) {\n" + "".join(statements) + "}\n"
+    )

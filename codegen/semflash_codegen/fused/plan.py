@@ -1,0 +1,218 @@
+"""The streaming plan: stages, what each keeps in RAM, and where in the state it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from semflash_codegen.fused import convolution
+from semflash_codegen.fused.convolution import ConvTables
+from semflash_codegen.fused.layers import Conv, Layer, Pool, Table
+from semflash_codegen.fused.requantise import CheapForm
+from semflash_codegen.fused.tables import Gather
+
+ROWS_MAX = 7
+COUNT_BYTES = 6
+RUN = {
+    "whole": "sf_fused_run_conv",
+    "chunked": "sf_fused_run_conv_chunked",
+    "accumulate": "sf_fused_run_accumulate",
+    "strip": "sf_fused_run_strip",
+    "depthwise": "sf_fused_run_depthwise",
+    "max": "sf_fused_run_max",
+    "max ring": "sf_fused_run_max_ring",
+    "average": "sf_fused_run_average",
+    "table": "sf_fused_run_table",
+}
+
+
+@dataclass
+class Stage:
+    """One stage of the pipeline. Sizes in bytes; offsets are into the state."""
+
+    kind: str
+    layers: tuple[Layer, ...]
+    convs: tuple[ConvTables, ...] = ()
+    form: CheapForm | None = None
+    slots: int = 1
+    kernel_rows: int = 1
+    stride_rows: int = 1
+    pad_top: int = 0
+    pad_bottom: int = 0
+    left: int = 0
+    right: int = 0
+    pad_value: int = 0
+    spill: int = 0
+    scratch_bytes: int = 0
+    over_read: int = 3
+    pitch: int = field(default=0, init=False)
+    ring: int = field(default=0, init=False)
+    scratch: int = field(default=0, init=False)
+
+    @property
+    def source_row_bytes(self) -> int:
+        return self.layers[0].source.row_bytes
+
+    @property
+    def may_spill(self) -> bool:
+        """Whether its kernels may write up to 3 bytes right of the output row."""
+        return bool(self.convs) and self.layers[-1].output.channels % 4 != 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The pipeline and its state: counters, rings, accumulators, the latest output row."""
+
+    stages: tuple[Stage, ...]
+    latent: int
+    state_bytes: int
+
+
+def refusal(layer: Layer) -> str | None:
+    """Why a layer cannot stream, or None."""
+    if isinstance(layer, Table):
+        return None
+    window = layer.window
+    if isinstance(layer, Conv) and max(window.kernel) > ROWS_MAX:
+        return f"kernel {window.kernel[0]}x{window.kernel[1]} is larger than {ROWS_MAX}x{ROWS_MAX}"
+    if max(window.kernel) > 255 or max(window.stride) > 255:
+        return "kernel or stride above 255"
+    if window.top >= window.kernel[0] or min(window.top, window.left, window.bottom, window.right) < 0:
+        return "more padding above than the kernel is high"
+    widest = layer.source.row_bytes + (window.left + window.right) * layer.source.channels
+    if widest > 60000 or layer.output.row_bytes > 60000 or layer.source.height > 60000:
+        return "rows above 60,000 bytes"
+    if isinstance(layer, Conv):
+        _, _, magnitude = convolution.reachable(layer)
+        if (magnitude << layer.shift.clip(min=0) >= 1 << 31).any() or (layer.shift > 8).any():
+            return "accumulators leave 32 bits"
+    return None
+
+
+def make_plan(layers: Sequence[Layer], *, small: bool = False) -> Plan:
+    """Stages for a chain of layers none of which :func:`refusal` refuses."""
+    stages: list[Stage] = []
+    position = 0
+    while position < len(layers):
+        layer = layers[position]
+        following = layers[position + 1] if position + 1 < len(layers) else None
+        strip = _strip(layer, following, small)
+        if strip is not None:
+            stages.append(strip)
+            position += 2
+            continue
+        stages.append(_stage(layer, small))
+        position += 1
+    return _place(stages)
+
+
+def _stage(layer: Layer, small: bool) -> Stage:
+    if isinstance(layer, Table):
+        return Stage("table", (layer,))
+    if isinstance(layer, Pool):
+        return _pool(layer)
+    if layer.depthwise:
+        return _windowed("depthwise", layer, form=convolution.cheap_form(layer))
+    form = convolution.cheap_form(layer)
+    if _accumulates(layer):
+        return _accumulator("accumulate", (layer,), convolution.chunked_tables(layer, form, small))
+    gather = Gather(layer.window.kernel[0], layer.window.kernel[1] * layer.source.channels)
+    if form is not None and gather.steps <= convolution.WHOLE_STEPS:
+        return _windowed(
+            "whole", layer, (convolution.whole_tables(layer, form, small, patch_out=False),), form
+        )
+    tables = convolution.chunked_tables(layer, form, small)
+    stage = _windowed("chunked", layer, (tables,), form)
+    stage.scratch_bytes = 32 * tables.group_count
+    stage.over_read = tables.chunks * tables.gather.run - layer.window.kernel[1] * layer.source.channels
+    return stage
+
+
+def _accumulates(layer: Layer | None) -> bool:
+    """Every input row belongs to exactly one output row, and accumulators are smaller than the ring would be."""
+    if not isinstance(layer, Conv) or layer.depthwise:
+        return False
+    window = layer.window
+    if window.kernel != window.stride or window.kernel[0] == 1:
+        return False
+    if window.top or window.left or window.bottom or window.right:
+        return False
+    return _sums_bytes(layer) < window.kernel[0] * layer.source.row_bytes
+
+
+def _sums_bytes(layer: Conv) -> int:
+    return 32 * -(-layer.output.channels // 4) * -(-layer.output.width // 2)
+
+
+def _accumulator(kind: str, layers: tuple[Conv, ...], tables: ConvTables) -> Stage:
+    layer = layers[-1]
+    over = tables.chunks * tables.gather.run - layer.window.kernel[1] * layer.source.channels
+    stage = Stage(
+        kind, layers, (tables,), kernel_rows=layer.window.kernel[0], stride_rows=layer.window.stride[0]
+    )
+    stage.scratch_bytes = _sums_bytes(layer)
+    stage.over_read = over
+    return stage
+
+
+def _strip(layer: Layer, following: Layer | None, small: bool) -> Stage | None:
+    """A convolution and the accumulating one behind it, joined; None where they cannot be."""
+    if not isinstance(layer, Conv) or layer.depthwise or not isinstance(following, Conv):
+        return None
+    if not _accumulates(following) or _accumulates(layer):
+        return None
+    gather = Gather(layer.window.kernel[0], layer.window.kernel[1] * layer.source.channels)
+    form = convolution.cheap_form(layer)
+    if form is None or gather.steps > convolution.WHOLE_STEPS:
+        return None
+    first = convolution.whole_tables(layer, form, small, patch_out=True)
+    padded = 4 * first.group_count
+    second = convolution.chunked_tables(following, convolution.cheap_form(following), small, padded)
+    stage = _windowed("strip", layer, (first, second), form)
+    stage.layers = (layer, following)
+    stage.scratch_bytes = _sums_bytes(following) + 8 * second.gather.steps * second.chunks
+    return stage
+
+
+def _windowed(
+    kind: str, layer: Conv | Pool, convs: tuple[ConvTables, ...] = (), form: CheapForm | None = None
+) -> Stage:
+    """A stage with a ring as high as its kernel, padding in place."""
+    window = layer.window
+    zero = layer.input_zero if isinstance(layer, Conv) else window.pad_value
+    return Stage(
+        kind, (layer,), convs, form, slots=window.kernel[0], kernel_rows=window.kernel[0],
+        stride_rows=window.stride[0], pad_top=window.top, pad_bottom=window.bottom,
+        left=window.left * layer.source.channels, right=window.right * layer.source.channels, pad_value=zero + 128,
+    )  # fmt: skip
+
+
+def _pool(layer: Pool) -> Stage:
+    window = layer.window
+    if layer.average:
+        return _windowed("average", layer)
+    if layer.explicit_padding or window.kernel[0] - window.stride[0] > 1:
+        return _windowed("max ring", layer)
+    return Stage("max", (layer,))
+
+
+def _place(stages: list[Stage]) -> Plan:
+    """Offsets: counters, then what must lie on a word boundary, then rings, then the latest output row."""
+    offset = _align(COUNT_BYTES * len(stages), 4)
+    for stage in stages:
+        if stage.scratch_bytes:
+            stage.scratch = offset
+            offset += _align(stage.scratch_bytes, 4)
+    for before, stage in zip([None, *stages[:-1]], stages, strict=True):
+        stage.spill = 3 if before is not None and before.may_spill else 0
+        stage.pitch = _align(stage.left + stage.source_row_bytes + max(stage.right, stage.spill), 4)
+        stage.ring = offset
+        offset += stage.slots * stage.pitch
+    latent = offset
+    offset += stages[-1].layers[-1].output.row_bytes + 3
+    over_read = max(max(stage.over_read, 3) for stage in stages)
+    return Plan(tuple(stages), latent, _align(offset + max(over_read - 3, 0), 8))
+
+
+def _align(value: int, to: int) -> int:
+    return -(-value // to) * to
