@@ -60,7 +60,7 @@ def test_a_started_board_has_a_port_and_is_listed(own_emulators: Path, image: Pa
     shown = next(status for status in inventory() if status.name == BOARD.name)
     assert shown.attached
     assert shown.ports == (state.port,)
-    assert "abababab" in shown.detail
+    assert shown.bundle_hash == "ab" * 32
 
 
 def test_starting_again_replaces_what_ran(own_emulators: Path, image: Path) -> None:

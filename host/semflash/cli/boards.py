@@ -73,9 +73,9 @@ def _print(boards: list[BoardStatus]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("board", "kind", "clock", "flash", "RAM", "attached", "runs"):
+    for heading in ("board", "kind", "clock", "flash", "RAM", "attached", "bundle"):
         right = heading in ("clock", "flash", "RAM")
-        table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "runs")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=True)
     for board in boards:
         table.add_row(
             board.name,
@@ -84,6 +84,6 @@ def _print(boards: list[BoardStatus]) -> None:
             f"{board.flash_bytes // 1024} KiB" if board.flash_bytes else "-",
             f"{board.ram_bytes // 1024} KiB" if board.ram_bytes else "-",
             ", ".join(board.ports) or ("yes" if board.attached else "no"),
-            board.detail or "-",
+            board.bundle_hash[:8] or "-",
         )
     Console().print(table)

@@ -15,7 +15,8 @@ class BoardStatus(msgspec.Struct, frozen=True):
     Attributes:
         attached: plugged in, running in the emulator, or native.
         ports: serial ports to talk to it, empty where there is none.
-        detail: what runs there, for people.
+        bundle_hash: of the firmware in a running emulator, else empty.
+        detail: what is known beside that, for people.
     """
 
     name: str
@@ -27,6 +28,7 @@ class BoardStatus(msgspec.Struct, frozen=True):
     ram_bytes: int | None
     attached: bool
     ports: tuple[str, ...]
+    bundle_hash: str
     detail: str
 
 
@@ -36,14 +38,14 @@ def inventory() -> list[BoardStatus]:
 
 
 def _status(board: Board) -> BoardStatus:
-    attached, detail = True, ""
+    attached, detail, bundle_hash = True, "", ""
     ports: tuple[str, ...] = ()
     if board.kind == "emulated":
         state = emulator.status(board.name)
         attached = state is not None
         if state is not None:
             ports = (state.port,)
-            detail = f"bundle {state.bundle_hash[:8]}, build {state.build_id}"
+            bundle_hash, detail = state.bundle_hash, f"build {state.build_id}, process {state.pid}"
     elif board.kind == "hardware":
         found = candidates(board)
         attached = bool(found)
@@ -61,5 +63,6 @@ def _status(board: Board) -> BoardStatus:
         board.ram_bytes,
         attached,
         ports,
+        bundle_hash,
         detail,
     )
