@@ -7,7 +7,6 @@ Keras does.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -62,13 +61,20 @@ class TrainedCodec(Protocol):
         decoder: [latent values (B, h, w, c), ber (B, 1)] -> features. tail: features -> logits.
     """
 
-    device_graph: keras.Model
-    gdn_beta: NDArray[np.float32]
-    gdn_gamma: NDArray[np.float32]
-    prelu_alpha: NDArray[np.float32]
-    centres: NDArray[np.float32]
-    decoder: keras.Model
-    tail: keras.Model
+    @property
+    def device_graph(self) -> keras.Model: ...
+    @property
+    def gdn_beta(self) -> NDArray[np.float32]: ...
+    @property
+    def gdn_gamma(self) -> NDArray[np.float32]: ...
+    @property
+    def prelu_alpha(self) -> NDArray[np.float32]: ...
+    @property
+    def centres(self) -> NDArray[np.float32]: ...
+    @property
+    def decoder(self) -> keras.Model: ...
+    @property
+    def tail(self) -> keras.Model: ...
 
     def encode_codes(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Codes uint8 (N, h, w, c) of the float encoder for images uint8 (N, H, W, C)."""
@@ -245,8 +251,3 @@ def _accuracy(trained: TrainedCodec, latents: NDArray[np.float32], labels: NDArr
     quality = np.zeros((len(latents), 1), np.float32)
     logits = run_edge(trained.decoder, trained.tail, latents, quality)
     return float((logits.argmax(1) == labels).mean())
-
-
-def as_history(history: Any) -> bytes:
-    """Bytes of ``history.json``."""
-    return (json.dumps(history, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()

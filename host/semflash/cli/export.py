@@ -1,0 +1,96 @@
+"""``semflash export``: a training run becomes a bundle, with proof."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from semflash.settings import Settings, first
+
+if TYPE_CHECKING:
+    from semflash.bundle import Bundle
+
+HELP = "turn a trained codec into a bundle, with proof"
+EPILOG = """examples:
+  semflash export runs/fashion-mnist-48 fashion-mnist-48.semcodec
+  semflash export runs/mine mine.semcodec --whole-graph --force
+
+Before anything is written, TFLite-Micro and LiteRT must give the same codes on 1,000 validation images.
+Needs semflash[train].
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, help="directory of a training run")
+    parser.add_argument("out", type=Path, metavar="NAME.semcodec", help="bundle to make")
+    parser.add_argument("--name", help="name of the bundle (default: that of the directory)")
+    parser.add_argument(
+        "--task", type=Path, metavar="DIR", help="run of the task network (default: RUN/task)"
+    )
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
+    parser.add_argument("--whole-graph", action="store_true", help="keep GDN and PReLU in the int8 graph")
+    parser.add_argument("--force", action="store_true", help="replace an existing bundle")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    from semflash.bundle.writer import check_place
+
+    check_place(args.out, args.force)
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # only TensorFlow's models convert; weights fit every backend
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from semflash.training.export_run import export
+
+    bundle = export(
+        args.run,
+        args.out,
+        name=args.name,
+        task_dir=args.task,
+        whole_graph=args.whole_graph,
+        overwrite=args.force,
+        data_dir=first(args.data_dir, settings.train.data_dir),
+    )
+    if args.json:
+        import json
+
+        print(json.dumps(summary(bundle)))
+    else:
+        _print(bundle)
+    return 0
+
+
+def summary(bundle: Bundle) -> dict[str, Any]:
+    """Plain values for ``--json``: what the export found out."""
+    import msgspec
+
+    record = bundle.record
+    return {
+        "bundle": str(bundle.path),
+        "name": bundle.name,
+        "hash": bundle.hash_hex,
+        "payload_bytes": bundle.payload_bytes,
+        "operators": record.operators,
+        "macs": record.macs,
+        "arena_bytes": record.arena_bytes,
+        "task_accuracy": record.task_accuracy,
+        "proof": msgspec.to_builtins(record.proof),
+    }
+
+
+def _print(bundle: Bundle) -> None:
+    record, proof = bundle.record, bundle.record.proof
+    assert proof is not None  # export always proves
+    print(f"{bundle.path}  bundle {bundle.hash_hex[:8]}, {bundle.payload_bytes} bytes per image")
+    print(f"  operators          {' '.join(record.operators)}")
+    print(f"  MACs               {record.macs:,}")
+    print(f"  TFLM arena         {record.arena_bytes:,} bytes (64-bit host)")
+    print(f"  proof              {proof.images:,} images: {' = '.join(proof.references)} in every code")
+    print(f"  int8 against float {proof.codes_differing_from_float:.2%} of the codes differ")
+    print(
+        f"  accuracy           {proof.float_accuracy:.2%} float, {proof.int8_accuracy:.2%} int8 "
+        f"({proof.validation_images:,} validation images, BER 0)"
+    )
+    if record.task_accuracy is not None:
+        print(f"  task network       {record.task_accuracy:.2%} on the test split")

@@ -1,0 +1,96 @@
+"""``semflash train``: a task network and, on top of it, a codec."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from semflash.errors import UsageError
+from semflash.settings import Settings, first
+
+HELP = "train a task network and a codec"
+EPILOG = """examples:
+  semflash train fashion-mnist-48
+  semflash train fashion-mnist-24 --task runs/fashion-mnist-48/task --out runs/fm24
+  semflash train fashion-mnist-48 --set task_epochs=60 --set sizes.latent=6 --out runs/six
+  semflash train fashion-mnist --only-task
+
+Runs go to OUT/task and OUT/codec (default OUT: runs/RECIPE). A stopped training goes on when the same
+command is given again. Needs semflash[train]; KERAS_BACKEND chooses the backend.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", nargs="?", help="name of a recipe (--list shows them)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where the runs go")
+    parser.add_argument("--task", type=Path, metavar="DIR", help="use this trained task network")
+    parser.add_argument(
+        "--task-recipe", metavar="NAME", help="recipe of the task network (default: the data set)"
+    )
+    parser.add_argument("--only-task", action="store_true", help="RECIPE is a task recipe; train no codec")
+    parser.add_argument("--dataset", help="another data set or an image folder")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
+    parser.add_argument("--seed", type=int, help="of the whole run")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a field of the recipe (JSON value)",
+    )
+    parser.add_argument("--list", action="store_true", help="list the recipes")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from semflash.training import recipes
+
+    if args.list:
+        known = {"codec": sorted(recipes.CODEC_RECIPES), "task": sorted(recipes.TASK_RECIPES)}
+        print(json.dumps(known) if args.json else "\n".join(f"{k}: {', '.join(v)}" for k, v in known.items()))
+        return 0
+    name = first(args.recipe, settings.train.recipe)
+    if name is None:
+        raise UsageError("which recipe?", remedy="semflash train RECIPE; --list shows them")
+    out = Path(first(args.out, settings.train.out_dir) or Path("runs") / name)
+    results = _train(args, settings, name, out)
+    if args.json:
+        print(json.dumps(results))
+    elif not args.only_task:
+        print(f"trained; next: semflash export {out} {name}.semcodec")
+    return 0
+
+
+def _train(args: argparse.Namespace, settings: Settings, name: str, out: Path) -> dict[str, Any]:
+    from semflash.training.codec import train_codec
+    from semflash.training.export_run import CODEC_DIR, TASK_DIR
+    from semflash.training.overrides import override
+    from semflash.training.progress import Progress
+    from semflash.training.recipes import codec_recipe, task_recipe
+    from semflash.training.task import train_task_network
+
+    progress = Progress(quiet=args.quiet)
+    data_dir = first(args.data_dir, settings.train.data_dir)
+    common = {
+        "dataset": first(args.dataset, settings.train.dataset),
+        "seed": first(args.seed, settings.train.seed),
+    }
+    common = {key: value for key, value in common.items() if value is not None}
+    if args.only_task:
+        task = override(task_recipe(name), common, args.set)
+        trained = train_task_network(task, out / TASK_DIR, data_dir=data_dir, progress=progress)
+        return {"task": str(out / TASK_DIR), "results": trained.info.results}
+    recipe = override(codec_recipe(name), common, args.set)
+    task_dir = args.task
+    if task_dir is None:
+        task_dir = out / TASK_DIR
+        chosen = args.task_recipe or ("tiny" if name == "tiny" else codec_recipe(name).dataset)
+        task = override(task_recipe(chosen), common, [])
+        train_task_network(task, task_dir, data_dir=data_dir, progress=progress)
+    codec = train_codec(recipe, task_dir, out / CODEC_DIR, data_dir=data_dir, progress=progress)
+    return {"task": str(task_dir), "codec": str(out / CODEC_DIR), "results": codec.info.results}
