@@ -93,6 +93,67 @@ typedef struct sf_clamp {
     int32_t multiplier, shift;
 } sf_clamp_t;
 
+/* How far to go in an operand per row, column and channel of the output; 0 repeats it (broadcasting). */
+typedef struct sf_strides {
+    uint32_t h, w, c;
+} sf_strides_t;
+
+/* MUL. */
+typedef struct sf_mul {
+    sf_shape_t out;
+    sf_strides_t strides_a, strides_b;
+    int16_t zero_point_a, zero_point_b, output_zero_point;
+    int16_t act_min, act_max;
+    int32_t multiplier, shift;
+    const int8_t *constant; /* operand b of sf_mul_constant, else NULL */
+} sf_mul_t;
+
+/* PRELU: value below zero times alpha, which may be repeated along rows, columns or channels. */
+typedef struct sf_prelu {
+    sf_shape_t out;
+    sf_strides_t strides; /* of alpha */
+    int16_t input_zero_point, alpha_zero_point, output_zero_point;
+    int32_t multiplier, shift;             /* of values >= 0 */
+    int32_t alpha_multiplier, alpha_shift; /* of value * alpha */
+    const int8_t *alpha;
+} sf_prelu_t;
+
+/* MEAN over one run of dimensions: in [outer][count][inner], out [outer][inner]. The multiplier holds 1 / count. */
+typedef struct sf_mean {
+    uint32_t outer, count, inner;
+    int16_t input_zero_point, output_zero_point;
+    int32_t multiplier, shift;
+} sf_mean_t;
+
+/* SOFTMAX of `rows` vectors of `depth` <= 4095 values, out with scale 1/256 and zero point -128.
+ * multiplier / 2^31 * 2^left_shift takes a difference of two inputs to Q5; differences below difference_min count
+ * as 0 (and their product would leave int32). */
+typedef struct sf_softmax {
+    uint32_t rows, depth;
+    int32_t multiplier, left_shift;
+    int32_t difference_min;
+} sf_softmax_t;
+
+/* Any function of one value: out = table[in + 128]. Values below `lowest` are outside the function's domain: they
+ * end the image with SF_ERR_KERNEL, where TFLite-Micro refuses to go on. */
+typedef struct sf_lookup {
+    uint32_t size;
+    int16_t lowest;
+    const int8_t *table; /* [256] */
+} sf_lookup_t;
+
+/* CONCATENATION of `count` inputs: for each of `outer` positions, runs[i] bytes of input i. */
+typedef struct sf_concatenation {
+    uint32_t outer, count;
+    const int32_t *runs; /* [count] */
+} sf_concatenation_t;
+
+/* RESIZE_BILINEAR: an output position p lies at input position (p * scale + offset) / 1024. */
+typedef struct sf_resize {
+    sf_shape_t in, out;
+    int32_t scale_h, offset_h, scale_w, offset_w;
+} sf_resize_t;
+
 SF_MUST_CHECK sf_status_t sf_conv2d(const sf_conv2d_t *layer, const int8_t *in, int8_t *out);
 SF_MUST_CHECK sf_status_t sf_depthwise_conv2d(const sf_conv2d_t *layer, const int8_t *in, int8_t *out);
 SF_MUST_CHECK sf_status_t sf_max_pool2d(const sf_pool2d_t *layer, const int8_t *in, int8_t *out);
@@ -102,6 +163,18 @@ SF_MUST_CHECK sf_status_t sf_fully_connected(const sf_fully_connected_t *layer, 
 SF_MUST_CHECK sf_status_t sf_add(const sf_add_t *layer, const int8_t *a, const int8_t *b, int8_t *out);
 SF_MUST_CHECK sf_status_t sf_pad(const sf_pad_t *layer, const int8_t *in, int8_t *out);
 SF_MUST_CHECK sf_status_t sf_clamp(const sf_clamp_t *layer, const int8_t *in, int8_t *out);
+
+SF_MUST_CHECK sf_status_t sf_mul(const sf_mul_t *layer, const int8_t *a, const int8_t *b, int8_t *out);
+SF_MUST_CHECK sf_status_t sf_mul_constant(const sf_mul_t *layer, const int8_t *in, int8_t *out);
+SF_MUST_CHECK sf_status_t sf_prelu(const sf_prelu_t *layer, const int8_t *in, int8_t *out);
+SF_MUST_CHECK sf_status_t sf_mean(const sf_mean_t *layer, const int8_t *in, int8_t *out);
+SF_MUST_CHECK sf_status_t sf_softmax(const sf_softmax_t *layer, const int8_t *in, int8_t *out);
+SF_MUST_CHECK sf_status_t sf_lookup(const sf_lookup_t *layer, const int8_t *in, int8_t *out);
+SF_MUST_CHECK sf_status_t sf_concatenation(const sf_concatenation_t *layer, const int8_t *const *inputs,
+                                           int8_t *out);
+/* TRANSPOSE_CONV: weights [out.c][window.h][window.w][in.c]; the window slides over the output. */
+SF_MUST_CHECK sf_status_t sf_transpose_conv2d(const sf_conv2d_t *layer, const int8_t *in, int8_t *out);
+SF_MUST_CHECK sf_status_t sf_resize_bilinear(const sf_resize_t *layer, const int8_t *in, int8_t *out);
 
 /* Through CMSIS-NN. The scratch functions give bytes for the core this is compiled for (with or without DSP). */
 uint32_t sf_conv2d_cmsis_nn_scratch(const sf_conv2d_t *layer);
