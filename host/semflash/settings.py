@@ -194,7 +194,7 @@ def _check_keys(data: dict[str, Any], path: Path) -> None:
     tables = {field.name: field.type for field in msgspec.structs.fields(_Tables)}
     for table, content in data.items():
         if table not in tables:
-            raise _unknown(table, list(tables), path, "table")
+            raise _unknown("", table, list(tables), path)
         if not isinstance(content, dict):
             raise UsageError(
                 f"[{table}] in {path.name} must be a table", value=path, remedy=f"write [{table}]"
@@ -202,13 +202,15 @@ def _check_keys(data: dict[str, Any], path: Path) -> None:
         keys = list(tables[table].__struct_fields__)
         for key in content:
             if key not in keys:
-                raise _unknown(f"{table}.{key}", [f"{table}.{known}" for known in keys], path, "key")
+                raise _unknown(f"{table}.", key, keys, path)
 
 
-def _unknown(name: str, known: list[str], path: Path, what: str) -> UsageError:
+def _unknown(prefix: str, name: str, known: list[str], path: Path) -> UsageError:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    remedy = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-    return UsageError(f"unknown {what} {name[:80]!r} in {path.name}", value=path, remedy=remedy)
+    every = ", ".join(prefix + key for key in known)
+    remedy = f"did you mean {prefix}{near[0]}?" if near else f"known: {every}"
+    what = "key" if prefix else "table"
+    return UsageError(f"unknown {what} {prefix + name[:80]!r} in {path.name}", value=path, remedy=remedy)
 
 
 def _with_key(message: str) -> str:
