@@ -104,6 +104,10 @@ class SemanticNN(keras.Model, Codec):
         self.bit_channel = BinarySymmetricChannel(self.quantiser.bits, name="channel")
         self.feature_decoder = build_decoder(latent_shape[1:], sizes.feature_shape, sizes.decoder_width)
 
+    def build(self, input_shape: Any) -> None:
+        """Everything is built in the constructor."""
+        del input_shape
+
     def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
         """Decoded features; inputs: image (B, H, W, C), ber (B, 1), noise (B, h, w, C, bits)."""
         return self.transmit(inputs["image"], inputs["ber"], inputs["noise"], training=training)
@@ -114,6 +118,7 @@ class SemanticNN(keras.Model, Codec):
 
     def transmit(self, images: Any, quality: Any, noise: Any, *, training: bool) -> Any:
         """Images (B, H, W, C), BER (B, 1), uniform noise (B, h, w, C, bits) to features (B, h', w', c')."""
+        images, quality = ops.convert_to_tensor(images), ops.convert_to_tensor(quality)
         x = self.analyse(images, training=training)
         received = self.bit_channel(self.quantiser.codes(x), quality, noise)
         return self.feature_decoder([self.quantiser(x, received), quality], training=training)

@@ -42,6 +42,7 @@ class StagePlan:
         peak: highest learning rate (AdamW, linear warm-up, cosine decay to 1 %).
         weight_decay: decoupled; not on biases, BatchNorm, GDN, PReLU and centres.
         ema_decay: per step, of the weight average.
+        publish: called after each epoch with the figures, the averaged weights in place; None: nothing.
     """
 
     name: str
@@ -53,6 +54,7 @@ class StagePlan:
     peak: float
     weight_decay: float
     ema_decay: float = 0.998
+    publish: Callable[[dict[str, float]], None] | None = None
 
 
 def run_stages(plans: list[StagePlan], out_dir: Path, *, seed: int, fingerprint: str, progress: Progress) -> None:
@@ -113,6 +115,8 @@ class _Stage:
                 bar.step(loss)
         with self.average:
             figures = plan.validate()
+            if plan.publish is not None:
+                plan.publish(figures | {"epochs_done": epoch + 1, "epochs": plan.epochs})
         self.history.append(
             {"stage": plan.name, "epoch": epoch + 1, "loss": round(total / plan.steps, 5)}
             | {key: round(value, 5) for key, value in figures.items()}

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
+from semflash.codecs.layers.channel import BerRange
 from semflash.errors import UsageError
 from semflash.training.augment import Augmentation
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,10 @@ class TaskRecipe:
 
     Attributes:
         dataset: a name or path for :func:`semflash.training.datasets.load_dataset`.
+        epochs, batch: passes over the training split, images per step.
+        peak, weight_decay: of AdamW (linear warm-up, cosine decay).
+        ema_decay: of the weight average, per step.
+        label_smoothing: 0..1.
         head_channels, widths: sizes of the network, see :mod:`semflash.training.tasknet`.
         train_images: use only the first so many training images; None: all.
     """
@@ -33,15 +41,55 @@ class TaskRecipe:
     train_images: int | None = None
 
 
-TASK_RECIPES: dict[str, TaskRecipe] = {
-    recipe.name: recipe
-    for recipe in (
-        TaskRecipe("fashion-mnist"),
-        TaskRecipe(
-            "tiny", epochs=1, batch=32, head_channels=4, widths=(8, 8), train_images=256, label_smoothing=0.0
-        ),
-    )
-}
+@dataclass(frozen=True)
+class CodecRecipe:
+    """How a codec is trained on top of a task network.
+
+    Attributes:
+        dataset, seed, batch, peak, weight_decay, ema_decay, augmentation, train_images: see TaskRecipe; ``peak``
+            is for stage 1, ``task_peak`` for stage 2.
+        autoencoder_epochs, task_epochs: of stages 1 and 2.
+        feature_weight, distillation_weight, temperature: of the loss of stage 2.
+        ber: bit error rates in training.
+        family, sizes: the codec; sizes override the family's defaults.
+    """
+
+    name: str
+    dataset: str = "fashion-mnist"
+    seed: int = 0
+    family: str = "semanticnn"
+    sizes: dict[str, Any] = field(default_factory=dict)
+    ber: BerRange = field(default_factory=BerRange)
+    autoencoder_epochs: int = 3
+    task_epochs: int = 24
+    batch: int = 128
+    peak: float = 3e-3
+    task_peak: float = 2e-3
+    weight_decay: float = 0.02
+    ema_decay: float = 0.998
+    feature_weight: float = 0.1
+    distillation_weight: float = 1.0
+    temperature: float = 2.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    train_images: int | None = None
+
+
+_TASKS = (
+    TaskRecipe("fashion-mnist"),
+    TaskRecipe("tiny", epochs=1, batch=32, head_channels=4, widths=(8, 8), train_images=256),
+)
+
+_CODECS = (
+    CodecRecipe("fashion-mnist-48", sizes={"latent": 8}),
+    CodecRecipe("fashion-mnist-24", sizes={"latent": 4}),
+    CodecRecipe(
+        "tiny", sizes={"stem": 4, "middle": [[4, 2]], "latent": 4, "decoder_width": 8}, batch=32,
+        autoencoder_epochs=1, task_epochs=1, train_images=256,
+    ),
+)  # fmt: skip
+
+TASK_RECIPES = {recipe.name: recipe for recipe in _TASKS}
+CODEC_RECIPES = {recipe.name: recipe for recipe in _CODECS}
 
 
 def task_recipe(name: str) -> TaskRecipe:
@@ -50,6 +98,19 @@ def task_recipe(name: str) -> TaskRecipe:
     Raises:
         UsageError: no such recipe.
     """
-    if name not in TASK_RECIPES:
-        raise UsageError("no such recipe", value=name, remedy=f"use one of {', '.join(sorted(TASK_RECIPES))}")
-    return TASK_RECIPES[name]
+    return _look_up(TASK_RECIPES, name)
+
+
+def codec_recipe(name: str) -> CodecRecipe:
+    """Look a codec recipe up by name.
+
+    Raises:
+        UsageError: no such recipe.
+    """
+    return _look_up(CODEC_RECIPES, name)
+
+
+def _look_up(recipes: dict[str, T], name: str) -> T:
+    if name not in recipes:
+        raise UsageError("no such recipe", value=name, remedy=f"use one of {', '.join(sorted(recipes))}")
+    return recipes[name]
