@@ -240,7 +240,7 @@ class _Run:
         if labelled.golden_equal is not None:
             tally.add_golden(received.index, equal=labelled.golden_equal)
         hello = self._progress.hello
-        ticks = received.ticks
+        ticks = received.ticks if hello.counter != "none" else None
         record: dict[str, Any] = {
             "index": received.index,
             "request": received.request,
@@ -254,7 +254,7 @@ class _Run:
             "flips": labelled.flips,
             "damaged": received.damaged,
             "ticks": ticks,
-            "count": hello.count(ticks) if ticks is not None and hello.counter != "none" else None,
+            "count": hello.count(ticks) if ticks is not None else None,
             "seconds": round(received.seconds, 6),
         }
         if labelled.golden_equal is not None:

@@ -1,0 +1,295 @@
+"""The monitor with a device that really encodes (the reference, behind a fake link), and with faults."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fakes.link_device import CODES, FakeDevice, on_wire
+from semflash.bridge.errors import PortVanishedError
+from semflash.bundle import Bundle, read_bundle
+from semflash.bundle.preprocess import to_int8
+from semflash.edge.evaluate import evaluate
+from semflash.edge.golden import GoldenEncoder
+from semflash.edge.labeller import inject
+from semflash.edge.live_table import PlainLines, print_summary
+from semflash.edge.monitor import MonitorOptions, MonitorResult, monitor
+from semflash.errors import DatasetError, UsageError, WrongFirmwareError
+
+TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
+COUNT = 150
+
+
+@dataclass(frozen=True)
+class Images:
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return read_bundle(TINY)
+
+
+@pytest.fixture(scope="module")
+def split(bundle: Bundle) -> Images:
+    rng = np.random.default_rng(5)
+    shape = (COUNT, *bundle.image_shape)
+    classes = len(bundle.contract.class_names)
+    return Images(rng.integers(0, 256, shape, np.uint8), rng.integers(0, classes, COUNT).astype(np.int32))
+
+
+@pytest.fixture(scope="module")
+def golden(bundle: Bundle, split: Images) -> dict[bytes, bytes]:
+    """Image as the device sees it -> payload."""
+    payloads = GoldenEncoder(bundle).payloads(split.images)
+    pixels = to_int8(split.images, bundle.contract)
+    return {image.tobytes(): bytes(payload) for image, payload in zip(pixels, payloads, strict=True)}
+
+
+def device_of(bundle: Bundle, golden: dict[bytes, bytes], **options: Any) -> FakeDevice:
+    height, width, channels = bundle.image_shape
+    return FakeDevice(
+        bundle=bundle.hash32,
+        rows=height,
+        row_bytes=width * channels,
+        payload_bytes=bundle.payload_bytes,
+        rows_per_frame=height // 2,
+        encode=options.pop("encode", golden.__getitem__),
+        **options,
+    )
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_without_errors_the_accuracy_equals_evaluate(
+    bundle: Bundle, split: Images, golden: dict[bytes, bytes]
+) -> None:
+    result = monitor(bundle, device_of(bundle, golden), split, MonitorOptions(count=COUNT))
+
+    @dataclass(frozen=True)
+    class Data:
+        test: Images
+        name: str = "random"
+
+    measured = evaluate(bundle, Data(split), (0.0,)).measurement.points[0].accuracy
+    assert result.progress.tally.accuracy == measured
+    assert result.exit_code == 0
+    assert result.device_link is not None
+
+
+def test_every_image_is_recorded_with_its_own_label_and_payload(
+    bundle: Bundle, split: Images, golden: dict[bytes, bytes], tmp_path: Path
+) -> None:
+    path = tmp_path / "run.jsonl"
+    options = MonitorOptions(count=COUNT, ber=0.05, seed=3, record_path=path, check_golden=True)
+    result = monitor(bundle, device_of(bundle, golden), split, options)
+    first, *images, last = lines_of(path)
+    assert (first["kind"], first["bundle_hash"], first["board"]) == ("session", bundle.hash_hex, "fake-board")
+    assert sorted(line["index"] for line in images) == list(range(COUNT))
+    pixels = to_int8(split.images, bundle.contract)
+    flips = 0
+    for line in images:
+        payload, noisy = bytes.fromhex(line["payload"]), bytes.fromhex(line["payload_noisy"])
+        assert payload == golden[pixels[line["index"]].tobytes()]
+        different = sum(bin(a ^ b).count("1") for a, b in zip(payload, noisy, strict=True))
+        assert different == line["flips"]
+        assert line["label"] == split.labels[line["index"]]
+        assert (line["golden_equal"], line["damaged"], line["ticks"], line["count"]) == (
+            True,
+            False,
+            1000,
+            3000,
+        )
+        flips += different
+    assert last["kind"] == "end"
+    assert (last["bits_flipped"], last["received"], last["golden"]["different"]) == (flips, COUNT, 0)
+    assert last["accuracy"] == sum(line["label"] == line["predicted"] for line in images) / COUNT
+    assert 0.03 < result.progress.tally.flipped_share < 0.07  # type: ignore[operator]
+
+
+def test_injected_errors_depend_on_seed_and_index_alone(bundle: Bundle) -> None:
+    payload = bytes(range(48))
+    assert inject(payload, 0.1, 7, 3) == inject(payload, 0.1, 7, 3)
+    assert inject(payload, 0.1, 7, 3) != inject(payload, 0.1, 7, 4)
+    assert inject(payload, 0.1, 8, 3) != inject(payload, 0.1, 7, 3)
+    assert inject(payload, 0.0, 7, 3) == (payload, 0)
+
+
+def test_losses_and_repeats_do_not_change_what_is_injected(
+    bundle: Bundle, split: Images, golden: dict[bytes, bytes], tmp_path: Path
+) -> None:
+    def noisy(path: Path, **options: Any) -> dict[int, str]:
+        device = device_of(bundle, golden, **options)
+        monitor(bundle, device, split, MonitorOptions(count=40, ber=0.02, record_path=path))
+        return {line["index"]: line["payload_noisy"] for line in lines_of(path) if line["kind"] == "image"}
+
+    seen = 0
+
+    def fault(kind: int, raw: bytes) -> list[bytes]:
+        nonlocal seen
+        seen += kind == CODES
+        return [] if kind == CODES and seen % 5 == 0 else [on_wire(raw)]
+
+    assert noisy(tmp_path / "a.jsonl") == noisy(tmp_path / "b.jsonl", fault=fault)
+
+
+def test_a_device_that_encodes_differently_is_found_out(
+    bundle: Bundle, split: Images, golden: dict[bytes, bytes]
+) -> None:
+    calls = 0
+
+    def encode(image: bytes) -> bytes:
+        nonlocal calls
+        calls += 1
+        right = golden[image]
+        return right if calls != 7 else bytes([right[0] ^ 0x80]) + right[1:]
+
+    result = monitor(
+        bundle, device_of(bundle, golden, encode=encode), split, MonitorOptions(count=20, check_golden=True)
+    )
+    tally = result.progress.tally
+    assert (tally.golden_checked, tally.golden_wrong, tally.golden_wrong_images) == (20, 1, [6])
+    assert result.exit_code == 1
+    text = io.StringIO()
+    print_summary(result, text)
+    assert "differ from the golden reference: images 6" in text.getvalue()
+
+
+def test_payloads_damaged_on_the_link_are_flagged_used_and_not_blamed_on_the_device(
+    bundle: Bundle, split: Images, golden: dict[bytes, bytes], tmp_path: Path
+) -> None:
+    def fault(kind: int, raw: bytes) -> list[bytes]:
+        return [on_wire(raw[:17] + bytes([raw[17] ^ 1]) + raw[18:] if kind == CODES else raw)]
+
+    path = tmp_path / "run.jsonl"
+    options = MonitorOptions(count=10, check_golden=True, record_path=path)
+    result = monitor(bundle, device_of(bundle, golden, fault=fault), split, options)
+    tally = result.progress.tally
+    assert (tally.damaged, tally.labelled, tally.golden_checked, tally.golden_wrong) == (10, 10, 0, 0)
+    assert all(line["damaged"] for line in lines_of(path)[1:-1])
+
+
+def test_what_came_before_the_port_vanished_is_kept(
+    bundle: Bundle, split: Images, golden: dict[bytes, bytes], tmp_path: Path
+) -> None:
+    device = device_of(bundle, golden)
+    device.vanished = PortVanishedError("the port vanished")
+    device.vanish_after = 60
+    path = tmp_path / "run.jsonl"
+    result = monitor(bundle, device, split, MonitorOptions(count=COUNT, record_path=path))
+    assert isinstance(result.error, PortVanishedError)
+    assert result.exit_code == 3
+    tally = result.progress.tally
+    assert 0 < tally.labelled == tally.received < COUNT
+    lines = lines_of(path)
+    assert len(lines) == tally.labelled + 2
+    assert (lines[-1]["ended_by"], lines[-1]["unanswered"]) == ("PortVanishedError", COUNT - tally.received)
+
+
+def test_ctrl_c_ends_with_a_summary(bundle: Bundle, split: Images, golden: dict[bytes, bytes]) -> None:
+    device = device_of(bundle, golden)
+    device.vanished = KeyboardInterrupt()  # type: ignore[assignment]
+    device.vanish_after = 40
+    result = monitor(bundle, device, split, MonitorOptions(count=COUNT))
+    assert result.exit_code == 130
+    assert result.progress.tally.labelled > 0
+
+
+def test_lost_images_are_counted_and_give_exit_code_3(
+    bundle: Bundle, split: Images, golden: dict[bytes, bytes], tmp_path: Path
+) -> None:
+    bad = to_int8(split.images, bundle.contract)[3].tobytes()
+
+    def encode(image: bytes) -> bytes:
+        return b"" if image == bad else golden[image]  # codes of the wrong size, every time
+
+    path = tmp_path / "run.jsonl"
+    device = device_of(bundle, golden, encode=encode)
+    result = monitor(bundle, device, split, MonitorOptions(count=20, record_path=path, timeout_s=1.0))
+    assert (result.progress.tally.lost, result.progress.tally.labelled, result.exit_code) == (1, 19, 3)
+    assert {"kind": "lost", "index": 3, "attempts": 3} in lines_of(path)
+
+
+def test_a_failed_hello_leaves_earlier_records_alone(
+    bundle: Bundle, split: Images, golden: dict[bytes, bytes], tmp_path: Path
+) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text("earlier\n")
+    device = device_of(bundle, golden)
+    device.bundle ^= 1
+    with pytest.raises(WrongFirmwareError):
+        monitor(bundle, device, split, MonitorOptions(count=3, record_path=path))
+    assert path.read_text() == "earlier\n"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ber": 0.6},
+        {"ber": float("nan")},
+        {"assume_ber": -1.0},
+        {"count": 0},
+        {"count": COUNT + 1},
+        {"seed": -1},
+        {"timeout_s": 0.0},
+        {"record_path": Path("/no/such/folder/run.jsonl")},
+        {"record_path": Path("/")},
+    ],
+    ids=str,
+)
+def test_impossible_options_are_refused_before_the_board_is_touched(
+    bundle: Bundle, split: Images, golden: dict[bytes, bytes], options: dict[str, Any]
+) -> None:
+    device = device_of(bundle, golden)
+    device.vanish_after = 0
+    with pytest.raises(UsageError):
+        monitor(bundle, device, split, MonitorOptions(**{"count": 5, **options}))
+
+
+def test_images_of_the_wrong_size_and_foreign_labels_are_refused(
+    bundle: Bundle, split: Images, golden: dict[bytes, bytes]
+) -> None:
+    device = device_of(bundle, golden)
+    with pytest.raises(DatasetError):
+        monitor(bundle, device, Images(split.images[:, :-1], split.labels), MonitorOptions(count=5))
+    with pytest.raises(DatasetError, match="classes"):
+        monitor(bundle, device, Images(split.images, split.labels + 1000), MonitorOptions(count=5))
+
+
+def run_with(bundle: Bundle, split: Images, golden: dict[bytes, bytes], **options: Any) -> MonitorResult:
+    return monitor(bundle, device_of(bundle, golden), split, MonitorOptions(count=30, **options))
+
+
+def test_the_summary_says_what_is_injected_and_what_it_cost(
+    bundle: Bundle, split: Images, golden: dict[bytes, bytes]
+) -> None:
+    text = io.StringIO()
+    print_summary(run_with(bundle, split, golden, ber=0.02, assume_ber=0.1), text)
+    shown = text.getvalue()
+    for words in ("30 of 30", "injected", "BER 0.02 (seed 0)", "is told", "3,000 per image", "fake-board"):
+        assert words in shown
+
+
+def test_plain_lines_come_at_their_time(
+    bundle: Bundle, split: Images, golden: dict[bytes, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semflash.edge.live_table._PLAIN_EVERY_S", 0.0)
+    text = io.StringIO()
+    monitor(bundle, device_of(bundle, golden), split, MonitorOptions(count=30), PlainLines(text))
+    assert "30/30 images, accuracy " in text.getvalue()
+
+
+def test_the_summary_is_plain_json(bundle: Bundle, split: Images, golden: dict[bytes, bytes]) -> None:
+    values = json.loads(json.dumps(run_with(bundle, split, golden, ber=0.01).as_dict()))
+    assert (values["images"], values["ber_injected"], values["ended_by"]) == (30, 0.01, None)
+    assert values["link"]["frames_ok"] > 0
