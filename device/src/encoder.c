@@ -2,11 +2,8 @@
 
 #include <string.h>
 
-/* The tail works on one latent vector at a time, in a buffer on the stack. */
-#define CHANNELS_MAX SF_ENCODER_CHANNELS_MAX
-
-static uint32_t payload_bits(const sf_model_t *model) {
-    return (uint32_t)model->graph->latent_positions * model->graph->latent_channels * model->bits_per_symbol;
+static uint64_t payload_bits(const sf_model_t *model) {
+    return (uint64_t)model->graph->latent_positions * model->graph->latent_channels * model->bits_per_symbol;
 }
 
 static sf_status_t check_model(const sf_model_t *model) {
@@ -17,8 +14,8 @@ static sf_status_t check_model(const sf_model_t *model) {
     const sf_graph_t *graph = model->graph;
     const sf_tail_t *tail = model->tail;
     if (graph->rows == 0u || graph->row_bytes == 0u || graph->reset == NULL || graph->push_row == NULL ||
-        graph->latent_channels == 0u || graph->latent_channels > CHANNELS_MAX ||
-        tail->channels != graph->latent_channels || model->bits_per_symbol < 1u ||
+        graph->latent_channels == 0u || tail->channels != graph->latent_channels ||
+        (tail->kind != SF_TAIL_GDN && tail->kind != SF_TAIL_TABLE) || model->bits_per_symbol < 1u ||
         model->bits_per_symbol > 8u || tail->levels < 2u ||
         (uint32_t)tail->levels > (1uL << model->bits_per_symbol)) {
         return SF_ERR_ARGUMENT;
@@ -60,13 +57,18 @@ sf_status_t sf_encoder_begin(sf_encoder_t *encoder) {
     return status;
 }
 
-/* Append the codes of one position, most significant bit first. */
-static void pack(sf_encoder_t *encoder, const uint8_t *codes, uint32_t n) {
-    const uint32_t bits = encoder->model->bits_per_symbol;
+/* sf_latent_fn: append the codes of one position, most significant bit first. */
+static sf_status_t take_latent(void *context, const int8_t *values) {
+    sf_encoder_t *encoder = (sf_encoder_t *)context;
+    const sf_model_t *model = encoder->model;
+    if (encoder->positions_done >= model->graph->latent_positions) {
+        return SF_ERR_KERNEL;
+    }
+    const uint32_t bits = model->bits_per_symbol;
     uint32_t accumulator = encoder->accumulator;
     uint32_t held = encoder->accumulated_bits;
-    for (uint32_t i = 0; i < n; i++) {
-        accumulator = (accumulator << bits) | codes[i];
+    for (uint16_t c = 0; c < model->graph->latent_channels; c++) {
+        accumulator = (accumulator << bits) | sf_tail_code(model->tail, values, c);
         held += bits;
         if (held >= 8u) {
             held -= 8u;
@@ -76,22 +78,8 @@ static void pack(sf_encoder_t *encoder, const uint8_t *codes, uint32_t n) {
     }
     encoder->accumulator = accumulator & 0xFFu;
     encoder->accumulated_bits = (uint16_t)held;
-}
-
-/* sf_latent_fn: one latent vector from the graph. */
-static sf_status_t take_latent(void *context, const int8_t *values) {
-    sf_encoder_t *encoder = (sf_encoder_t *)context;
-    const sf_model_t *model = encoder->model;
-    if (encoder->positions_done >= model->graph->latent_positions) {
-        return SF_ERR_KERNEL;
-    }
-    uint8_t codes[CHANNELS_MAX];
-    const sf_status_t status = sf_tail_codes(model->tail, values, codes);
-    if (status == SF_OK) {
-        pack(encoder, codes, model->graph->latent_channels);
-        encoder->positions_done++;
-    }
-    return status;
+    encoder->positions_done++;
+    return SF_OK;
 }
 
 /* After the last row: all positions must be there; pad the last byte with zero bits. */

@@ -24,9 +24,6 @@
 
 #define SF_ALIGN8 __attribute__((aligned(8)))
 
-/* Most latent channels (codes of one position lie on the stack). */
-#define SF_ENCODER_CHANNELS_MAX 256
-
 /* Called by a graph for every latent vector (all channels of one position), in raster order. */
 typedef sf_status_t (*sf_latent_fn)(void *context, const int8_t *values);
 

@@ -33,6 +33,9 @@ typedef struct sf_tail {
     const uint8_t *table;     /* [channels * 256] */
 } sf_tail_t;
 
+/* Code of one channel of one latent vector latent[channels]; channel < channels, kind is one of the two. */
+uint8_t sf_tail_code(const sf_tail_t *tail, const int8_t *latent, uint16_t channel);
+
 /* codes[channels] of one latent vector latent[channels]. */
 SF_MUST_CHECK sf_status_t sf_tail_codes(const sf_tail_t *tail, const int8_t *latent, uint8_t *codes);
 

@@ -30,11 +30,13 @@ static uint32_t pll_configuration(uint32_t wanted_hz, uint32_t source_hz, uint32
     const uint32_t m = source_hz / (2u * MHZ);
     const uint32_t n = wanted_hz * p / (2u * MHZ);
     const uint32_t q = 9u; /* USB and SDIO are not used; keep their clock below 48 MHz */
-    return m | (n << 6) | ((p / 2u - 1u) << 16) | source_bit | (q << 24);
+    const uint32_t r = 2u; /* only the F446 has it; the reset value elsewhere */
+    return m | (n << 6) | ((p / 2u - 1u) << 16) | source_bit | (q << 24) | (r << 28);
 }
 
 static uint8_t enable_over_drive(void) {
     RCC_APB1ENR |= RCC_APB1ENR_PWR;
+    (void)RCC_APB1ENR; /* a clock takes two cycles to arrive */
     PWR_CR |= PWR_CR_ODEN;
     if (!sf_wait_for(&PWR_CSR, PWR_CSR_ODRDY, PWR_CSR_ODRDY, WAIT_BOUND)) {
         return 0;

@@ -151,14 +151,17 @@ static sf_reset_cause_t reset_cause(void) {
 
 /* Pins to alternate function 7, then 8N1 with the receive interrupt. */
 static void start_usart(const sf_clock_t *clock) {
+    DBGMCU_CR |= DBGMCU_CR_SLEEP; /* a debugger can still attach while the core sleeps */
     RCC_AHB1ENR |= RCC_AHB1ENR_GPIOA;
 #if SF_PORT_USART == 1
     RCC_APB2ENR |= RCC_APB2ENR_USART1;
+    (void)RCC_APB2ENR; /* clocks take two cycles to arrive */
     GPIOA_AFRH = (GPIOA_AFRH & ~0x00000FF0u) | 0x00000770u;
     GPIOA_MODER = (GPIOA_MODER & ~(15u << 18)) | (10u << 18);
     const uint32_t bus_hz = clock->apb2_hz;
 #else
     RCC_APB1ENR |= RCC_APB1ENR_USART2;
+    (void)RCC_APB1ENR; /* clocks take two cycles to arrive */
     GPIOA_AFRL = (GPIOA_AFRL & ~0x0000FF00u) | 0x00007700u;
     GPIOA_MODER = (GPIOA_MODER & ~(15u << 4)) | (10u << 4);
     const uint32_t bus_hz = clock->apb1_hz;

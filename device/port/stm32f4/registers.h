@@ -86,6 +86,8 @@
 #define DWT_CTRL           SF_REGISTER(0xE0001000u)
 #define DWT_CYCCNT         SF_REGISTER(0xE0001004u)
 #define DBGMCU_IDCODE      SF_REGISTER(0xE0042000u)
+#define DBGMCU_CR          SF_REGISTER(0xE0042004u)
+#define DBGMCU_CR_SLEEP    (1u << 0)
 
 /* Wait until (register & mask) == value, at most `bound` looks: QEMU's clock tree never gets ready. */
 static inline uint8_t sf_wait_for(volatile uint32_t *address, uint32_t mask, uint32_t value, uint32_t bound) {
