@@ -8,7 +8,7 @@ Imports neither ``semflash`` nor TensorFlow.
 
 from semflash_codegen.errors import CodegenError
 from semflash_codegen.generate import generate
-from semflash_codegen.request import CodegenRequest, Generated, GdnTail, LayerReport, Report, TableTail
+from semflash_codegen.request import CodegenRequest, GdnTail, Generated, LayerReport, Report, TableTail
 
 __all__ = [
     "CodegenError",

@@ -28,7 +28,7 @@ def header(plan: Plan, request: CodegenRequest, report: Report, payload_bytes: i
         _banner(request, "sf_model.h"),
         '#ifndef SF_MODEL_H\n#define SF_MODEL_H\n\n#include "semflash/encoder.h"\n\n',
         f"#if SF_RUNTIME_API != {RUNTIME_API}\n"
-        f'#error "this code was generated for semflash runtime API {RUNTIME_API}: generate it again"\n#endif\n\n',
+        f'#error "generated for semflash runtime API {RUNTIME_API}: generate it again"\n#endif\n\n',
         "".join(define(f"SF_MODEL_{name}", value) for name, value in constants),
         "\n",
         _board_asserts(request),
@@ -86,7 +86,7 @@ def _layer(layer: Layer) -> str:
 
 
 def _reset(plan: Plan) -> str:
-    """Nothing lives from image to image; scratch sizes are compared with what the kernels ask for on this core."""
+    """Nothing lives from image to image; scratch is compared with what the kernels ask for on this core."""
     body = ""
     for layer in plan.layers:
         if layer.kernel.scratch_function:
@@ -112,7 +112,8 @@ def _run(plan: Plan) -> str:
             f"    status = {layer.kernel.function}({', '.join(arguments)});\n"
             "    if (status != SF_OK) {\n        return status;\n    }\n"
         )
-    return f"static sf_status_t graph_run(int8_t *arena) {{\n    sf_status_t status = SF_OK;\n{body}    return status;\n}}\n\n"
+    head = "static sf_status_t graph_run(int8_t *arena) {\n    sf_status_t status = SF_OK;\n"
+    return f"{head}{body}    return status;\n}}\n\n"
 
 
 def _push_row(plan: Plan) -> str:
@@ -120,7 +121,8 @@ def _push_row(plan: Plan) -> str:
     source_offset = plan.offset(plan.model.inputs[0])
     latent_offset = plan.offset(plan.model.outputs[0])
     return f"""\
-static sf_status_t graph_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit, void *context) {{
+static sf_status_t graph_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit,
+                                  void *context) {{
     int8_t *arena = (int8_t *)state;
     if (row >= SF_MODEL_ROWS) {{
         return SF_ERR_ROW;

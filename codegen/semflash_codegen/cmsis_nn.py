@@ -1,7 +1,7 @@
 """CMSIS-NN: where its sources are, and which kernels of it semflash calls.
 
-The packaged copy is CMSIS-NN 4.0.0 in the wheel ``bakenn``, found without importing that package. A CMSIS-NN tree of
-the user's (with Include/ and Source/) overrides it.
+The packaged copy is CMSIS-NN 4.0.0 in the wheel ``bakenn``, found without importing that package.
+A CMSIS-NN tree of the user's (with Include/ and Source/) overrides it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from semflash_codegen.layer import CMSIS_NN, Kernel
 PACKAGE = "bakenn"
 PACKAGED_VERSION = "4.0.0"
 
-#: Define these on compilers for other machines than Arm: CMSIS-NN's own switch to do without CMSIS-Core, and the one
-#: macro of CMSIS-Core that it then misses.
+#: Define these on compilers for other machines than Arm: CMSIS-NN's own switch to do without CMSIS-Core,
+#: and the one macro of CMSIS-Core that it then misses.
 HOST_DEFINES = {"__GNUC_PYTHON__": "1", "__RESTRICT": "__restrict"}
 
 #: All sources behind device/kernels/cmsis_nn.c, relative to CMSIS-NN's root.

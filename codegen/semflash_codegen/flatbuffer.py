@@ -65,7 +65,7 @@ class Table:
         return self._data[start : start + min(count, MAX_TEXT_BYTES)].decode("utf-8", "replace")
 
     def numbers(self, number: int, dtype: str, limit: int) -> npt.NDArray[np.generic] | None:
-        """A vector of scalars as a read-only view, None when absent. dtype is little-endian, such as ``<i4``."""
+        """A vector of scalars as a read-only view, None when absent; dtype such as ``<i4``."""
         target = self._follow(number)
         if not target:
             return None

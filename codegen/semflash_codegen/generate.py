@@ -81,6 +81,7 @@ def _check_capacity(request: CodegenRequest, report: Report) -> None:
     for room, need, have, what in rooms:
         if have is not None and need > have:
             raise CapacityError(
-                f"the model's {what} need {need} bytes of {room}, the board has {have}: {need - have} bytes too much",
+                f"the model's {what} need {need} bytes of {room}, the board has {have}: "
+                f"{need - have} bytes too much",
                 value=need, remedy="use a smaller encoder or a larger board",
             )  # fmt: skip

@@ -24,14 +24,14 @@ class Quantisation:
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor. `data` is None for activations, else the constant's bytes."""
+    """One tensor. `data` is None for activations, else a view of the constant's bytes in the file."""
 
     index: int
     name: str
     shape: tuple[int, ...]
     dtype: TensorType
     quantisation: Quantisation | None
-    data: bytes | None
+    data: memoryview | None
     dynamic: bool = False
 
     @property
@@ -82,6 +82,7 @@ class Operator:
     name: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    options_type: int = 0
     options: Table | None = field(repr=False, default=None)
 
 
@@ -101,6 +102,6 @@ class Model:
 
 
 def short(name: str, limit: int = 60) -> str:
-    """A tensor's name for messages and comments: one line, harmless characters, its last part where it is long."""
+    """A tensor's name for messages and comments: one line, harmless characters, the end of a long one."""
     clean = "".join(c if c.isascii() and (c.isalnum() or c in "_./:;-") else "_" for c in name)
     return clean if len(clean) <= limit else "..." + clean[-(limit - 3) :]

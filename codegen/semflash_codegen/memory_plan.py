@@ -1,10 +1,12 @@
 """Where activations and scratch live in one arena: liveness, then greedy placement by size.
 
-Source of the idea: TFLite-Micro's greedy memory planner; largest first, lowest free offset among those alive at once.
+Source of the idea: TFLite-Micro's greedy memory planner; largest first, lowest free offset among those alive
+at once.
 """
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,16 +40,16 @@ def place(buffers: Sequence[Buffer]) -> Arena:
 
     Order of ties is by first step and name, so equal inputs give equal plans.
     """
-    placed: list[tuple[int, Buffer]] = []
+    placed: list[tuple[int, Buffer]] = []  # by offset
     for buffer in sorted(buffers, key=lambda b: (-b.size_bytes, b.first, b.name)):
         offset = 0
-        for start, other in sorted(placed, key=lambda item: item[0]):
+        for start, other in placed:
             if not other.overlaps(buffer):
                 continue
             if offset + buffer.size_bytes <= start:
                 break
             offset = max(offset, align(start + other.size_bytes))
-        placed.append((offset, buffer))
+        insort(placed, (offset, buffer), key=lambda item: item[0])
     size = max((offset + align(buffer.size_bytes) for offset, buffer in placed), default=0)
     return Arena({buffer.name: offset for offset, buffer in placed}, size)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from semflash_codegen.errors import MalformedModelError, UnsupportedModelError
+from semflash_codegen.errors import CapacityError, MalformedModelError, UnsupportedModelError
 from semflash_codegen.ir import Model, Operator, Tensor
 from semflash_codegen.layer import Layer
 from semflash_codegen.memory_plan import Buffer, place
@@ -11,6 +11,9 @@ from semflash_codegen.plan import Plan
 from semflash_codegen.schema import TensorType
 
 _ROW_BYTES_MAX = 65535
+#: More than any flash this is for; bounds time and memory of the generator.
+MAX_CONSTANT_BYTES = 8 << 20
+MAX_ARENA_BYTES = 1 << 30
 
 
 def validate(model: Model) -> None:
@@ -125,7 +128,24 @@ def _alias_pair(model: Model, op: Operator) -> tuple[int, int]:
 def lower(model: Model, kernels: str) -> tuple[Layer, ...]:
     """Operators that move data, as kernel calls."""
     context = Context(model, kernels)
-    return tuple(LOWER[op.name](context, op) for op in model.operators if op.name not in ALIASES)
+    layers: list[Layer] = []
+    room = MAX_CONSTANT_BYTES
+    for op in model.operators:
+        if op.name in ALIASES:
+            continue
+        room -= sum(
+            model.tensors[i].elements for i in op.inputs if i >= 0 and model.tensors[i].data is not None
+        )
+        if room < 0:
+            raise CapacityError(
+                f"the model's constants need more than {MAX_CONSTANT_BYTES} bytes",
+                value=model.layer_name(op),
+                remedy="use a smaller encoder",
+            )
+        layers.append(LOWER[op.name](context, op))
+    if not layers:
+        raise UnsupportedModelError("the encoder computes nothing", remedy="export the device graph")
+    return tuple(layers)
 
 
 def liveness(model: Model, layers: tuple[Layer, ...], alias: dict[int, int]) -> list[Buffer]:
@@ -162,4 +182,11 @@ def make_plan(model: Model, kernels: str) -> Plan:
     validate(model)
     alias = fold_aliases(model)
     layers = lower(model, kernels)
-    return Plan(model, layers, alias, place(liveness(model, layers, alias)))
+    arena = place(liveness(model, layers, alias))
+    if arena.size_bytes > MAX_ARENA_BYTES:
+        raise CapacityError(
+            f"the model's activations need more than {MAX_ARENA_BYTES} bytes",
+            value=arena.size_bytes,
+            remedy="use a smaller encoder",
+        )
+    return Plan(model, layers, alias, arena)

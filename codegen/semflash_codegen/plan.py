@@ -1,7 +1,7 @@
 """The plan: which layer runs on what and why, and where everything lies. What the C writer writes.
 
-A later engine may replace runs of layers by streaming kernels behind the same sf_graph_t: it then changes the layers'
-kernels and the buffers here, not the interface of the generated code.
+A later engine may replace runs of layers by streaming kernels behind the same sf_graph_t: it then changes the
+layers' kernels and the buffers here, not the interface of the generated code.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Source: tensorflow/lite/kernels/internal/quantization_util.cc (QuantizeMultiplie
 
 from __future__ import annotations
 
-from math import floor, frexp
+from math import floor, frexp, isfinite
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from semflash_codegen.schema import Activation
 
 INT8_MIN, INT8_MAX = -128, 127
 INT32_MAX = (1 << 31) - 1
+_REMEDY = "export the model again"
 
 
 def quantise_multiplier(real: float) -> tuple[int, int]:
@@ -28,6 +29,8 @@ def quantise_multiplier(real: float) -> tuple[int, int]:
     """
     if real == 0.0:
         return 0, 0
+    if not isfinite(real):
+        raise UnsupportedModelError("a requantisation factor is not finite", value=real, remedy=_REMEDY)
     fraction, shift = frexp(real)
     multiplier = floor(fraction * (1 << 31) + 0.5)
     if multiplier == 1 << 31:
@@ -36,9 +39,7 @@ def quantise_multiplier(real: float) -> tuple[int, int]:
     if shift < -31:
         return 0, 0
     if shift > 30:
-        raise UnsupportedModelError(
-            "a requantisation factor is too large", value=real, remedy="export the model again"
-        )
+        raise UnsupportedModelError("a requantisation factor is too large", value=real, remedy=_REMEDY)
     return multiplier, shift
 
 
@@ -63,13 +64,13 @@ def activation_range(activation: Activation, output: Tensor, layer: str) -> tupl
         raise UnsupportedModelError(
             f"{layer}: the activation range is empty",
             value=(act_min, act_max),
-            remedy="export the model again",
+            remedy=_REMEDY,
         )
     return act_min, act_max
 
 
 def quantise_real(real: float | None, tensor: Tensor) -> int:
-    """A real number in a tensor's integers, unclamped; the division is single precision, halves round away from 0."""
+    """A real number in a tensor's integers, unclamped; single-precision division, halves away from 0."""
     with np.errstate(over="ignore"):
         quotient = float(np.float32(real or 0.0) / np.float32(tensor.scale))
     quotient = min(max(quotient, -float(INT32_MAX)), float(INT32_MAX))

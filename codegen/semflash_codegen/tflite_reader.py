@@ -21,6 +21,7 @@ MAX_RANK = 8
 MAX_DIMENSION = 65535
 MAX_ELEMENTS = 1 << 24
 MAX_OPERANDS = 64
+MAX_SCALES = 1 << 18
 
 _REMEDY = "export the model again; the file is damaged or not a TensorFlow Lite model"
 
@@ -56,6 +57,10 @@ def read_model(data: bytes) -> Model:
     buffers = list(model.tables(4, MAX_TENSORS + 1))
     graph = subgraphs[0]
     tensors = tuple(_tensor(i, t, buffers) for i, t in enumerate(graph.tables(0, MAX_TENSORS)))
+    if sum(len(t.quantisation.scales) for t in tensors if t.quantisation is not None) > MAX_SCALES:
+        raise UnsupportedModelError(
+            f"the model has more than {MAX_SCALES} scales", remedy="use a smaller encoder"
+        )
     operators = tuple(
         _operator(i, o, names, len(tensors)) for i, o in enumerate(graph.tables(3, MAX_OPERATORS))
     )
@@ -92,7 +97,7 @@ def _operator(index: int, table: Table, names: list[str], tensor_count: int) -> 
     outputs = _indices(table, 2, tensor_count)
     if not outputs or min(outputs) < 0:
         raise MalformedModelError(f"layer {index} {names[code]} has no output", remedy=_REMEDY)
-    return Operator(index, names[code], inputs, outputs, table.table(4))
+    return Operator(index, names[code], inputs, outputs, table.integer(3, "<B"), table.table(4))
 
 
 def _tensor(index: int, table: Table, buffers: list[Table]) -> Tensor:
@@ -123,11 +128,13 @@ def _tensor(index: int, table: Table, buffers: list[Table]) -> Tensor:
     data = _constant(name, buffers[buffer], dtype, elements)
     signature = table.numbers(7, "<i4", MAX_RANK)
     dynamic = signature is not None and any(int(s) < 0 for s in signature[1:])
-    return Tensor(index, name, shape, dtype, _quantisation(name, table.table(4)), data, dynamic)
+    return Tensor(
+        index, name, shape, dtype, _quantisation(name, table.table(4), max(shape, default=1)), data, dynamic
+    )
 
 
-def _constant(name: str, buffer: Table, dtype: TensorType, elements: int) -> bytes | None:
-    """Bytes of a constant (None: an activation); their number must fit shape and type."""
+def _constant(name: str, buffer: Table, dtype: TensorType, elements: int) -> memoryview | None:
+    """View of a constant (None: an activation); the number of bytes must fit shape and type."""
     if buffer.integer(1, "<Q") > 1:
         raise UnsupportedModelError(
             f"tensor '{name}' is stored outside the flatbuffer", remedy="export a model below 2 GB"
@@ -140,14 +147,15 @@ def _constant(name: str, buffer: Table, dtype: TensorType, elements: int) -> byt
         raise MalformedModelError(
             f"tensor '{name}' has the wrong number of bytes for its shape", value=len(values), remedy=_REMEDY
         )
-    return values.tobytes() if item is not None else b""
+    return values.data if item is not None else memoryview(b"")
 
 
-def _quantisation(name: str, table: Table | None) -> Quantisation | None:
+def _quantisation(name: str, table: Table | None, limit: int) -> Quantisation | None:
+    """Scales and zero points, at most `limit` of them: the largest dimension of the tensor."""
     if table is None:
         return None
-    scales = table.numbers(2, "<f4", MAX_DIMENSION)
-    zeros = table.numbers(3, "<i8", MAX_DIMENSION)
+    scales = table.numbers(2, "<f4", limit)
+    zeros = table.numbers(3, "<i8", limit)
     if scales is None or len(scales) == 0:
         return None
     zero_points = np.zeros(len(scales), np.int64) if zeros is None else zeros

@@ -1,4 +1,4 @@
-"""Compiles generated code for these tests: for this process, under sanitizers, or for an emulated Cortex-M4."""
+"""Compiles generated code for these tests: for this process, sanitized, or for an emulated Cortex-M4."""
 
 from __future__ import annotations
 
@@ -39,14 +39,21 @@ def includes(folder: Path) -> list[str]:
 def kernel_archive(folder: Path, compiler: list[str]) -> Path:
     """All own kernels (warnings as errors) and CMSIS-NN, compiled once into an archive."""
     objects = []
-    own = sorted((DEVICE / "kernels").glob("[!f]*.c")) + [DEVICE / "kernels" / "fully_connected.c"]
+    own = [*sorted((DEVICE / "kernels").glob("[!f]*.c")), DEVICE / "kernels" / "fully_connected.c"]
     for source in (*own, *cmsis_nn.locate().source_files):
         target = folder / f"{source.stem}.o"
         flags = STRICT if source.parent.parent == DEVICE else ("-std=gnu11", "-w")
         run([*compiler, *flags, *includes(folder), "-c", str(source), "-o", str(target)])
         objects.append(str(target))
     archive = folder / "libkernels.a"
-    run(["gcc-ar" if "arm-none-eabi" not in compiler[0] else "arm-none-eabi-ar", "rcs", str(archive), *objects])
+    run(
+        [
+            "gcc-ar" if "arm-none-eabi" not in compiler[0] else "arm-none-eabi-ar",
+            "rcs",
+            str(archive),
+            *objects,
+        ]
+    )
     return archive
 
 

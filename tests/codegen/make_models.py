@@ -1,4 +1,4 @@
-"""Makes the small int8 models in tests/codegen/models/. Needs Keras and TensorFlow; run once, commit the files.
+"""Makes the small int8 models of tests/codegen/models. Needs TensorFlow; run once, commit the files.
 
     python tests/codegen/make_models.py [NAME ...]
 
@@ -52,7 +52,7 @@ def conv_dilated(x: Tensor) -> Tensor:
 
 
 def depthwise(x: Tensor) -> Tensor:
-    """3x3 SAME (CMSIS-NN's 3x3 kernel), 5x5 VALID stride 2 (its general one with DSP), channels not a multiple of 4."""
+    """3x3 SAME (CMSIS-NN's 3x3 kernel), 5x5 VALID stride 2 (its general one), 10 channels."""
     x = kl.Conv2D(10, 1, activation="relu")(x)
     x = kl.DepthwiseConv2D(3, padding="same", activation="relu6")(x)
     x = kl.DepthwiseConv2D(5, strides=2)(x)
@@ -158,10 +158,12 @@ MODELS: dict[str, tuple[tuple[int, int, int], Builder]] = {
     "max_pool": ((14, 13, 1), max_pool),
     "average_pool": ((13, 14, 2), average_pool),
     "dense": ((9, 8, 2), dense),
+    "dense_per_tensor": ((9, 8, 2), dense),
     "residual": ((8, 7, 3), residual),
     "padded": ((8, 9, 2), padded),
     "stand_alone_relu": ((6, 7, 2), stand_alone_relu),
     "stand_alone_relu6": ((6, 7, 2), stand_alone_relu6),
+    "refused_relu6": ((6, 7, 2), stand_alone_relu6),
     "tall": ((20, 1, 3), tall),
     "wide": ((1, 16, 3), wide),
     "mobile": ((32, 32, 3), mobile),
@@ -193,6 +195,7 @@ def make(name: str) -> bytes:
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = tf.int8
     converter.inference_output_type = tf.int8
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = name == "dense_per_tensor"
     data: bytes = converter.convert()
     return one_quantisation(data) if name == "stand_alone_relu6" else data
 
@@ -210,12 +213,48 @@ def one_quantisation(data: bytes) -> bytes:
     return bytes(builder.Output())
 
 
+def make_refused(name: str) -> bytes:
+    """Models that the generator must refuse, each for its own reason."""
+    size = None if name == "refused_dynamic" else 8
+    image = keras.Input((size, size, 2), batch_size=1)
+    y = kl.Conv2D(3, 3)(image)
+    if name == "refused_softmax":
+        y = kl.Softmax()(y)
+    images = [image]
+    if name == "refused_two_inputs":
+        images.append(keras.Input((6, 6, 3), batch_size=1))
+        y = kl.Add()([y, images[1]])
+    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(images, y))
+
+    def samples() -> Iterator[list[npt.NDArray[np.float32]]]:
+        for _ in range(8):
+            yield [np.random.rand(*(8 if d is None else d for d in i.shape)).astype(np.float32) for i in images]
+
+    if name != "refused_float":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = samples
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = tf.uint8 if name == "refused_uint8" else tf.int8
+        converter.inference_output_type = tf.int8
+    data: bytes = converter.convert()
+    return data
+
+
+REFUSED = (
+    "refused_softmax",
+    "refused_two_inputs",
+    "refused_dynamic",
+    "refused_float",
+    "refused_uint8",
+)
+
+
 def main() -> None:
     """Write the models named on the command line, or all."""
     FOLDER.mkdir(exist_ok=True)
-    for name in sys.argv[1:] or MODELS:
+    for name in sys.argv[1:] or (*MODELS, *REFUSED):
         path = FOLDER / f"{name}.tflite"
-        path.with_suffix(".tmp").write_bytes(make(name))
+        path.with_suffix(".tmp").write_bytes(make_refused(name) if name in REFUSED else make(name))
         path.with_suffix(".tmp").replace(path)
         print(name, path.stat().st_size)
 

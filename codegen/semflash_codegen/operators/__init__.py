@@ -1,4 +1,4 @@
-"""One file per operator: checks it and turns it into a kernel call. The registry is the list of what is supported."""
+"""One file per operator: checks it and turns it into a kernel call. The registry is what is supported."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """ADD of two int8 tensors of one shape (no broadcasting).
 
-Source: tensorflow/lite/micro/kernels/add_common.cc: both inputs are scaled to twice the larger input scale with 20
-bits of headroom, summed, and scaled to the output.
+Source: tensorflow/lite/micro/kernels/add_common.cc: both inputs are scaled to twice the larger input scale
+with 20 bits of headroom, summed, and scaled to the output.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ def lower(context: Context, op: Operator) -> Layer:
         raise context.unsupported(
             op, "inputs and output must have one shape (no broadcasting)", (a.shape, b.shape)
         )
-    if a.data is not None or b.data is not None:
-        raise context.unsupported(op, "adding a constant is not supported")
     twice_larger = 2.0 * max(a.scale, b.scale)
     real_output = twice_larger / ((1 << _LEFT_SHIFT) * output.scale)
     if real_output >= 1.0:

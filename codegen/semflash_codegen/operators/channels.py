@@ -14,14 +14,14 @@ from semflash_codegen.operators.context import Context
 from semflash_codegen.quantise import INT32_MAX, quantise_multiplier
 from semflash_codegen.schema import TensorType
 
-# |x - zero_point| <= 255, and |x| + |zero_point| <= 256 where a kernel keeps the two apart (partial sums included).
-_REACH = 383
+# |x - zero_point| <= 255; kernels that keep the two apart stay within |x| + |zero_point| <= 256.
+_REACH = 256
 _OUTPUT_ROOM = 512
 
 
 @dataclass(frozen=True)
 class Multiplied:
-    """Constants of a layer: weights int8 as in the file, bias int32 (C,), and multiplier and shift int32 (C,)."""
+    """Constants of a layer: weights int8 as in the file; bias, multiplier and shift int32 (C,)."""
 
     weights: npt.NDArray[np.int8]
     bias: npt.NDArray[np.int32]

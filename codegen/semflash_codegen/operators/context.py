@@ -9,7 +9,7 @@ from semflash_codegen.errors import CodegenError, MalformedModelError, Unsupport
 from semflash_codegen.flatbuffer import Table
 from semflash_codegen.ir import Model, Operator, Tensor
 from semflash_codegen.layer import CMSIS_NN, REFERENCE, Kernel, Layer
-from semflash_codegen.schema import Activation, TensorType
+from semflash_codegen.schema import Activation, Options, TensorType
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,17 @@ class Context:
     def unsupported(self, op: Operator, what: str, value: object = None) -> CodegenError:
         """An error about the layer."""
         return UnsupportedModelError(
-            f"{self.label(op)}: {what}", value=value, remedy="change the encoder, or see the operator table in docs/codegen.md"
-        )  # fmt: skip
+            f"{self.label(op)}: {what}",
+            value=value,
+            remedy="change the encoder; docs/codegen.md lists what each operator may do",
+        )
 
-    def options(self, op: Operator) -> Table:
-        """The operator's options."""
-        if op.options is None:
-            raise MalformedModelError(f"{self.label(op)} has no options", remedy="export the model again")
+    def options(self, op: Operator, kind: Options) -> Table:
+        """The operator's options, which must be of the kind."""
+        if op.options is None or op.options_type != kind:
+            raise MalformedModelError(
+                f"{self.label(op)} lacks its options", value=op.options_type, remedy="export the model again"
+            )
         return op.options
 
     def activation(self, op: Operator, field: int) -> Activation:
@@ -52,15 +56,19 @@ class Context:
 
     def int8_input(self, op: Operator, number: int) -> Tensor:
         """An int8 activation with one scale and an int8 zero point."""
-        return self._int8(op, self.input(op, number))
+        tensor = self.input(op, number)
+        if tensor.data is not None:
+            raise self.unsupported(op, f"input {number} is a constant", tensor.name)
+        return self.int8(op, tensor)
 
     def int8_output(self, op: Operator) -> Tensor:
         """The one int8 output."""
         if len(op.outputs) != 1:
             raise self.unsupported(op, "more than one output", len(op.outputs))
-        return self._int8(op, self.model.tensors[op.outputs[0]])
+        return self.int8(op, self.model.tensors[op.outputs[0]])
 
-    def _int8(self, op: Operator, tensor: Tensor) -> Tensor:
+    def int8(self, op: Operator, tensor: Tensor) -> Tensor:
+        """The tensor, which must be int8 with one scale and an int8 zero point."""
         if tensor.dtype is not TensorType.INT8:
             raise self.unsupported(op, f"tensor '{tensor.name}' is not int8", tensor.dtype.name.lower())
         if not -128 <= tensor.zero_point <= 127:

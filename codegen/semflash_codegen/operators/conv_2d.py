@@ -1,4 +1,4 @@
-"""CONV_2D: weights (out, kh, kw, in), SAME or VALID, any stride and dilation, per-channel scales along axis 0."""
+"""CONV_2D: weights (out, kh, kw, in), SAME or VALID, stride, dilation, per-channel scales along axis 0."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from semflash_codegen.operators.channels import per_channel
 from semflash_codegen.operators.context import Context
 from semflash_codegen.operators.convolution import convolution_layer
 from semflash_codegen.operators.window import Window, plan_window
+from semflash_codegen.schema import Options
 
 
 def lower(context: Context, op: Operator) -> Layer:
     """Check the operator and choose its kernel."""
-    options = context.options(op)
+    options = context.options(op, Options.CONV_2D)
     source, output, weights = context.int8_input(op, 0), context.int8_output(op), context.input(op, 1)
     h, w, depth = context.image(op, source)
     if len(weights.shape) != 4:

@@ -9,11 +9,12 @@ from semflash_codegen.operators.channels import per_channel
 from semflash_codegen.operators.context import Context
 from semflash_codegen.operators.convolution import convolution_layer
 from semflash_codegen.operators.window import Window, plan_window
+from semflash_codegen.schema import Options
 
 
 def lower(context: Context, op: Operator) -> Layer:
     """Check the operator and choose its kernel."""
-    options = context.options(op)
+    options = context.options(op, Options.DEPTHWISE_CONV_2D)
     source, output, weights = context.int8_input(op, 0), context.int8_output(op), context.input(op, 1)
     h, w, depth = context.image(op, source)
     if len(weights.shape) != 4 or weights.shape[0] != 1:
@@ -48,7 +49,7 @@ def lower(context: Context, op: Operator) -> Layer:
 
 
 def scratch_bytes(window: Window, depth: int, channels: int) -> int:
-    """Most that arm_depthwise_conv_wrapper_s8 asks for: one int16 column with DSP instructions, nothing without.
+    """Most that arm_depthwise_conv_wrapper_s8 asks for: one int16 column with DSP, nothing without.
 
     Source: arm_depthwise_conv_s8_opt_get_buffer_size.
     """

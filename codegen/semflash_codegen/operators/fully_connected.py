@@ -1,8 +1,8 @@
 """FULLY_CONNECTED: weights (outputs, inputs). Follows TFLite-Micro, where the references differ.
 
 With one weight scale the requantisation factor is float32(input scale * weight scale) / output scale, as in
-tensorflow/lite/kernels/kernel_util.cc (GetQuantizedConvolutionMultipler). With one scale per output it is a 1x1
-convolution: the same kernels run it.
+tensorflow/lite/kernels/kernel_util.cc (GetQuantizedConvolutionMultipler). With one scale per output it is
+a 1x1 convolution: the same kernels run it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from semflash_codegen.operators.context import Context
 from semflash_codegen.operators.convolution import convolution_layer, shape_initialiser
 from semflash_codegen.operators.window import Window
 from semflash_codegen.quantise import activation_range, quantise_multiplier
+from semflash_codegen.schema import Options
 
 _ROWS_MAX = 65535
 
 
 def lower(context: Context, op: Operator) -> Layer:
     """Check the operator and choose its kernel."""
-    options = context.options(op)
+    options = context.options(op, Options.FULLY_CONNECTED)
     source, output = context.int8_input(op, 0), context.int8_output(op)
     weights = weights_tensor(context, op, 0)
     if options.integer(1, "<b") != 0:
@@ -49,7 +50,8 @@ def lower(context: Context, op: Operator) -> Layer:
 def _per_tensor(context: Context, op: Operator, rows: int, weights: Tensor) -> Layer:
     source, output = context.int8_input(op, 0), context.int8_output(op)
     outputs, inputs = weights.shape
-    product = float(np.float32(source.scale) * np.float32(weights.scale))
+    with np.errstate(over="ignore", under="ignore"):
+        product = float(np.float32(source.scale) * np.float32(weights.scale))
     multiplier, shift = quantise_multiplier(product / output.scale)
     bias = bias_values(context, op, outputs)
     values = weights.int8_values()

@@ -63,7 +63,7 @@ def _value(context: Context, op: Operator) -> int:
     output = context.int8_output(op)
     if op.name == "PAD":
         return output.zero_point
-    value = context.int8_input(op, 2)
+    value = context.int8(op, context.input(op, 2))
     if value.data is None or value.elements != 1:
         raise context.unsupported(op, "the padding value must be one constant", value.shape)
     if (value.scale, value.zero_point) != (output.scale, output.zero_point):

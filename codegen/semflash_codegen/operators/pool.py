@@ -8,11 +8,12 @@ from semflash_codegen.operators.context import Context
 from semflash_codegen.operators.convolution import shape_initialiser
 from semflash_codegen.operators.window import plan_window
 from semflash_codegen.quantise import activation_range
+from semflash_codegen.schema import Options
 
 
 def pool_layer(context: Context, op: Operator, kernel: Kernel, scratch_bytes: int) -> Layer:
-    """Check a pool and make its kernel call. Input and output must have one quantisation, as TFLite demands."""
-    options = context.options(op)
+    """Check a pool and make its kernel call; TFLite demands one quantisation for input and output."""
+    options = context.options(op, Options.POOL_2D)
     source, output = context.int8_input(op, 0), context.int8_output(op)
     h, w, depth = context.image(op, source)
     if (source.scale, source.zero_point) != (output.scale, output.zero_point):

@@ -1,7 +1,7 @@
 """RELU and RELU6 as layers of their own.
 
-Source: tensorflow/lite/micro/kernels/activations_common.cc. RELU requantises; TFLite-Micro's int8 RELU6 only clamps,
-so it is taken only where input and output have one quantisation.
+Source: tensorflow/lite/micro/kernels/activations_common.cc. RELU requantises. TFLite-Micro's int8 RELU6 only
+clamps, LiteRT's requantises: RELU6 is taken only where input and output have one quantisation.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ def lower(context: Context, op: Operator) -> Layer:
         raise context.unsupported(op, "input and output must have one shape", (source.shape, output.shape))
     same = (source.scale, source.zero_point) == (output.scale, output.zero_point)
     if op.name == "RELU6" and not same:
-        raise context.unsupported(op, "input and output must have the same scale and zero point")
+        raise context.unsupported(
+            op, "input and output must have one scale and zero point (TFLite-Micro and LiteRT disagree)"
+        )
     activation = Activation.RELU6 if op.name == "RELU6" else Activation.RELU
     act_min, act_max = activation_range(activation, output, context.label(op))
     multiplier, shift = quantise_multiplier(source.scale / output.scale)

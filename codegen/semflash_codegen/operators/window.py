@@ -27,7 +27,8 @@ class Window:
     def initialiser(self) -> str:
         """C initialiser of sf_window_t."""
         values = (
-            self.h, self.w, self.stride_h, self.stride_w, self.dilation_h, self.dilation_w, self.pad_top, self.pad_left
+            self.h, self.w, self.stride_h, self.stride_w,
+            self.dilation_h, self.dilation_w, self.pad_top, self.pad_left,
         )  # fmt: skip
         return "{" + ", ".join(map(str, values)) + "}"
 
