@@ -91,3 +91,12 @@ def test_the_runtime_has_no_heap_and_no_writable_data_of_its_own(source):
     assert not words & {".bss", ".comm", ".lcomm", "malloc", "calloc", "realloc", "free"}
 
     assert ".data" not in words
+
+
+def test_the_sensor_example_of_the_documentation_compiles(tmp_path):
+    text = (ROOT / "docs/device.md").read_text(encoding="utf-8")
+    [example] = [part.split("```")[0] for part in text.split("```c\n")[1:]]
+    prototype = "sf_status_t send_picture(sf_device_t *device, void *camera, uint32_t number)"
+    source = tmp_path / "example.c"
+    source.write_text(example.replace(prototype, f"{prototype};\n{prototype}"), encoding="utf-8")
+    compile_only(find_compiler(), source)
