@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from semflash.bundle.native_messages import hidden_native_messages
 from semflash.errors import ModelError, ToolMissingError
 
 _RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
@@ -37,9 +38,10 @@ def load_interpreter(model: bytes, what: str, *, reference: bool = False, thread
     runtime = _runtime()
     resolver = runtime.OpResolverType.BUILTIN_REF if reference else runtime.OpResolverType.AUTO
     try:
-        return runtime.Interpreter(
-            model_content=model, experimental_op_resolver_type=resolver, num_threads=threads
-        )
+        with hidden_native_messages():
+            return runtime.Interpreter(
+                model_content=model, experimental_op_resolver_type=resolver, num_threads=threads
+            )
     except (ValueError, RuntimeError) as error:
         raise ModelError(
             f"{what} is not a model LiteRT can load", value=error, remedy="export it again"

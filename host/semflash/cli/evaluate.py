@@ -85,11 +85,12 @@ def _print_table(result: Evaluation) -> None:
     from rich.table import Table
 
     measured = result.measurement
-    title = (
+    console = Console(highlight=False)
+    console.print(
         f"{result.bundle}: {measured.images:,} images of {measured.dataset} ({measured.split}), "
         f"{result.payload_bytes} bytes each, bit errors injected (seed {measured.seed})"
     )
-    table = Table(title=title, title_justify="left")
+    table = Table()
     table.add_column("BER", justify="right")
     table.add_column("accuracy", justify="right")
     table.add_column("95 % interval", justify="right")
@@ -97,4 +98,4 @@ def _print_table(result: Evaluation) -> None:
         table.add_row("uncompressed", f"{result.task_accuracy:.2%}", "")
     for point in measured.points:
         table.add_row(f"{point.ber:.4g}", f"{point.accuracy:.2%}", f"{point.low:.2%} .. {point.high:.2%}")
-    Console().print(table)
+    console.print(table)

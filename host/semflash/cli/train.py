@@ -48,8 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from semflash.training import recipes
+    from semflash.bundle.native_messages import hidden_native_messages
 
+    with hidden_native_messages():  # TensorFlow reports on oneDNN and CUDA while it is imported
+        from semflash.training import recipes
     if args.list:
         known = {"codec": sorted(recipes.CODEC_RECIPES), "task": sorted(recipes.TASK_RECIPES)}
         print(json.dumps(known) if args.json else "\n".join(f"{k}: {', '.join(v)}" for k, v in known.items()))

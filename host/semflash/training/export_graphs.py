@@ -19,6 +19,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.lite.python import schema_py_generated as schema
 
+from semflash.bundle.native_messages import hidden_native_messages
 from semflash.errors import ExportError
 
 INPUT_ZERO_POINT = -128
@@ -46,9 +47,19 @@ class Int8Graph:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the converter's progress lines from the user's terminal; exceptions pass."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), hidden_native_messages():
         warnings.simplefilter("ignore")
         yield
+
+
+def _needs_tensorflow() -> None:
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise ExportError(
+            "only TensorFlow's models convert",
+            value=f"KERAS_BACKEND={backend}",
+            remedy="KERAS_BACKEND=tensorflow",
+        )
 
 
 def calibration_set(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -75,6 +86,7 @@ def convert_int8(model: keras.Model, images: NDArray[np.uint8]) -> Int8Graph:
     Raises:
         ExportError: the converter fails, or the result is not pure int8 with input scale 1/255.
     """
+    _needs_tensorflow()
     calibration = calibration_set(images)
     source = keras.Input(batch_shape=(1, *images.shape[1:]))
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(source, model(source)))

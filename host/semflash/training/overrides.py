@@ -46,8 +46,10 @@ def override(recipe: T, values: Mapping[str, Any], texts: Sequence[str]) -> T:
 
 
 def _put(plain: dict[str, Any], recipe: Any, key: str, value: Any) -> None:
-    """Set ``a.b`` in ``plain``, the dictionary of ``recipe``. Dictionaries such as ``sizes`` take new keys (who
-    uses them checks them); fields of a dataclass must exist."""
+    """Set ``a.b`` in ``plain``, the dictionary of ``recipe``.
+
+    Dictionaries such as ``sizes`` take new keys (their user checks them); fields of a dataclass must exist.
+    """
     *outer, last = key.split(".")
     target, owner = plain, recipe
     for name in outer:
