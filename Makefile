@@ -10,6 +10,7 @@ STAMPS := $(VENV)/.stamps
 DEMO_BUNDLE ?= fashion-mnist-48
 DEMO_BOARD ?= qemu-stm32f405
 DEMO_COUNT ?= 200
+DOCTESTS := host/semflash/settings.py host/semflash/bundle host/semflash/bridge host/semflash/edge host/semflash/firmware
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test packages demo test lint zoo lock bench stop clean
@@ -53,6 +54,8 @@ demo: setup  ## encode 200 images on the emulated board, with and without bit er
 	@bash requirements/demo.sh $(VENV)/bin/semflash $(DEMO_BUNDLE) $(DEMO_BOARD) $(DEMO_COUNT)
 
 test: setup-test lint  ## lint, type checks and all tests that need no hardware
+	@echo "== examples in docstrings"
+	@$(PY) -m pytest --quiet --doctest-modules $(DOCTESTS)
 	@echo "== pytest"
 	@$(PY) -m pytest -m "not slow and not hardware"
 

@@ -36,14 +36,15 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         return 0 if ready else 1
 
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     for heading in ("what", "state", "found"):
         table.add_column(heading, overflow="fold")
     for check in checks:
-        mend = f"\n[bold]try:[/] {check.mend}" if check.mend else ""
-        table.add_row(check.name, _MARKS[check.state], f"{check.found}{mend}")
+        mend = f"\n[bold]try:[/] {escape(check.mend)}" if check.mend else ""
+        table.add_row(check.name, _MARKS[check.state], f"{escape(check.found)}{mend}")
     Console().print(table)
     print("ready" if ready else "not ready: mend what is missing above")
     return 0 if ready else 1
