@@ -7,7 +7,8 @@ import shutil
 import struct
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -34,14 +35,14 @@ pytestmark = [
 ]
 
 
-def build(folder: Path, *options: str) -> Path:
-    """Firmware with the handwritten model."""
+def build(folder: Path, *options: str, extra: Sequence[Path] = ()) -> Path:
+    """Firmware with the handwritten model and extra sources."""
     image = folder / "firmware.elf"
     sources = [*ROOT.glob("device/src/*.c"), *PORT.glob("*.c"), ROOT / "device/app/main.c"]
     command = ["arm-none-eabi-gcc", *MACHINE, "-std=c11", "-O2", "-ffunction-sections", "-fdata-sections"]
     command += [f"-I{ROOT / 'device/include'}", f"-I{ROOT / 'tests/c/tiny_model'}"]
     command += ['-DSF_BOARD_NAME="emulated"', "-DSF_BUILD_ID=0x1234u", *options]
-    command += [*map(str, sources), str(ROOT / "tests/c/tiny_model/sf_model.c")]
+    command += [*map(str, sources), *map(str, extra), str(ROOT / "tests/c/tiny_model/sf_model.c")]
     command += ["-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs", "-Wl,--gc-sections"]
     command += ["-Wl,--fatal-warnings", "-T", str(PORT / "stm32f4.ld"), "-o", str(image)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -88,11 +89,11 @@ class Line:
         raise TimeoutError("HELLO is not answered")
 
 
-@pytest.fixture(scope="module")
-def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
-    image = build(tmp_path_factory.mktemp("firmware"))
+@contextmanager
+def emulate(image: Path, *before: str) -> Iterator[Line]:
+    """The firmware in QEMU; `before` are options that claim earlier serial ports."""
     command = ["qemu-system-arm", "-M", "netduinoplus2", "-display", "none", "-monitor", "none"]
-    command += ["-icount", "shift=0", "-kernel", str(image), "-serial", "pty"]
+    command += ["-icount", "shift=0", "-kernel", str(image), *before, "-serial", "pty"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as emulator:
         try:
             assert emulator.stdout is not None
@@ -102,6 +103,12 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
                 yield Line(port)
         finally:
             emulator.terminate()
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    with emulate(build(tmp_path_factory.mktemp("firmware"))) as open_line:
+        yield open_line
 
 
 def image(seed: int) -> np.ndarray:
@@ -172,6 +179,14 @@ def test_the_stack_high_water_mark_is_plausible_and_does_not_fall(line):
     assert 200 < marks[0] <= marks[1] < 4096
 
 
+def test_the_second_serial_port_works_with_the_settings_of_a_nucleo(tmp_path):
+    options = ["-DSF_PORT_USART=2", "-DSF_PORT_CLOCK_HZ=180000000", "-DSF_PORT_BAUD=921600"]
+    firmware = build(tmp_path, *options, "-Wl,--defsym=sf_flash_length=0x80000")
+    with emulate(firmware, "-serial", "null") as second:
+        codes, _ = stream(second, [image(3)])
+    assert codes == {1: tiny.payload(image(3))}
+
+
 def test_random_bytes_do_no_harm(line):
     noise = np.random.default_rng(3).integers(0, 256, 60_000).astype(np.uint8).tobytes()
     for start in range(0, len(noise), 1024):
@@ -206,3 +221,37 @@ def test_more_than_the_window_in_flight_is_counted_as_overrun_or_survived(line):
 def test_a_board_with_too_little_memory_does_not_link(tmp_path, options, complaint):
     with pytest.raises(RuntimeError, match=complaint):
         build(tmp_path, *options)
+
+
+def peek(image: Path, symbol: str, words: int) -> list[int]:
+    """Words at a symbol after half a second in the emulator, read through its monitor."""
+    listing = subprocess.run(
+        ["arm-none-eabi-nm", str(image)], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    [address] = [line.split()[0] for line in listing.splitlines() if line.endswith(f" {symbol}")]
+    command = ["qemu-system-arm", "-M", "netduinoplus2", "-display", "none", "-serial", "null"]
+    command += ["-monitor", "stdio", "-icount", "shift=0", "-kernel", str(image)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as emulator:
+        try:
+            time.sleep(0.5)
+            out, _ = emulator.communicate(f"xp /{words}xw 0x{address}\nquit\n", timeout=20)
+        finally:
+            emulator.kill()
+    lines = [line for line in out.splitlines() if re.match(r"[0-9a-f]{8,16}: 0x", line)]
+    return [int(word, 16) for line in lines for word in line.split()[1:]]
+
+
+def test_constructors_run_and_a_fault_leaves_its_registers_and_parks(tmp_path):
+    source = tmp_path / "faulty.c"
+    source.write_text(
+        "#include <stdint.h>\n"
+        "__attribute__((constructor)) static void fault(void) {\n"
+        "    *(volatile uint32_t *)0x60000000u = 1u; /* nothing is there */\n"
+        "}\n",
+        encoding="utf-8",
+    )
+    image = build(tmp_path, extra=[source])
+    magic, cfsr, hfsr, address, _, pc = peek(image, "sf_fault_record", 6)
+    assert magic == 0x53464654, "no fault was recorded"
+    assert cfsr & 0x8200 == 0x8200 and address == 0x60000000, "a precise bus fault with its address"
+    assert hfsr & 1 << 30 and 0x08000000 <= pc < 0x08100000

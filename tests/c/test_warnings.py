@@ -100,3 +100,29 @@ def test_the_sensor_example_of_the_documentation_compiles(tmp_path):
     source = tmp_path / "example.c"
     source.write_text(example.replace(prototype, f"{prototype};\n{prototype}"), encoding="utf-8")
     compile_only(find_compiler(), source)
+
+
+def test_the_headers_can_be_included_from_cpp(tmp_path):
+    compiler = shutil.which("g++") or shutil.which("arm-none-eabi-g++")
+    if compiler is None:
+        pytest.skip("no C++ compiler is installed: apt-get install g++")
+    source = tmp_path / "user.cpp"
+    source.write_text(
+        '#include "semflash/board.h"\n'
+        "sf_status_t feed(sf_device_t *device, const uint8_t *bytes, size_t n);\n"
+        "sf_status_t feed(sf_device_t *device, const uint8_t *bytes, size_t n) "
+        "{ return sf_device_receive(device, bytes, n); }\n",
+        encoding="utf-8",
+    )
+    command = [
+        compiler,
+        "-std=c++11",
+        *STRICT_WARNINGS,
+        f"-I{INCLUDES[0]}",
+        "-c",
+        str(source),
+        "-o",
+        "/dev/null",
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stderr

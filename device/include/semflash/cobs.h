@@ -11,6 +11,10 @@
 
 #include "semflash/status.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define SF_COBS_BLOCK 254u
 
 /* Most bytes that n bytes become, delimiter included. */
@@ -45,5 +49,9 @@ void sf_cobs_decode_begin(sf_cobs_decoder_t *decoder, uint8_t *bytes, size_t cap
  * block is cut short. Too long a frame is no COBS error: look at length. After either, call
  * sf_cobs_decode_begin before the next byte. */
 SF_MUST_CHECK sf_status_t sf_cobs_decode_push(sf_cobs_decoder_t *decoder, uint8_t byte);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

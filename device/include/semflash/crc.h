@@ -5,10 +5,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* CRC-16/CCITT-FALSE: polynomial 0x1021, initial value 0xFFFF, not reflected, no final XOR. */
 uint16_t sf_crc16(const uint8_t *bytes, size_t n);
 
 /* CRC-32 of IEEE 802.3 (zlib's): reflected 0xEDB88320, initial value and final XOR 0xFFFFFFFF. */
 uint32_t sf_crc32(const uint8_t *bytes, size_t n);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

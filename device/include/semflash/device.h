@@ -19,6 +19,10 @@
 #include "semflash/source.h"
 #include "semflash/status.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define SF_HELLO_BYTES      72u
 #define SF_BOARD_NAME_BYTES 24u
 
@@ -120,5 +124,9 @@ SF_MUST_CHECK sf_status_t sf_device_receive(sf_device_t *device, const uint8_t *
  * sent as REFUSED reason 5. */
 SF_MUST_CHECK sf_status_t sf_device_capture(sf_device_t *device, const sf_source_t *source, uint32_t request,
                                             int8_t *row, size_t row_bytes);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

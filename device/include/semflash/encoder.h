@@ -22,6 +22,10 @@
 #include "semflash/status.h"
 #include "semflash/tail.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define SF_ALIGN8 __attribute__((aligned(8)))
 
 /* Called by a graph for every latent vector (all channels of one position), in raster order. */
@@ -77,5 +81,9 @@ SF_MUST_CHECK sf_status_t sf_encoder_push_row(sf_encoder_t *encoder, const int8_
 /* Copy payload bytes that are ready and were not polled before. *count <= capacity. */
 SF_MUST_CHECK sf_status_t sf_encoder_poll(sf_encoder_t *encoder, uint8_t *out, size_t capacity,
                                           size_t *count);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -14,6 +14,10 @@
 #include "semflash/cobs.h"
 #include "semflash/status.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define SF_PROTOCOL_VERSION  1u
 #define SF_FRAME_HEADER      16u
 #define SF_FRAME_TRAILER     4u
@@ -70,5 +74,9 @@ uint16_t sf_load_u16(const uint8_t *bytes);
 uint32_t sf_load_u32(const uint8_t *bytes);
 void sf_store_u16(uint8_t *bytes, uint16_t value);
 void sf_store_u32(uint8_t *bytes, uint32_t value);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -12,11 +12,19 @@
 
 #include "semflash/status.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct sf_source {
     void *context;
     /* Write row number `row` (0, 1, ...) as row_bytes int8 values (pixel - 128, channels innermost) and return
      * SF_OK; any error ends the image. May block until the sensor has the row. */
     sf_status_t (*next_row)(void *context, uint16_t row, int8_t *values, size_t row_bytes);
 } sf_source_t;
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -2,6 +2,10 @@
 #ifndef SEMFLASH_STATUS_H
 #define SEMFLASH_STATUS_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #if defined(__GNUC__)
 #define SF_MUST_CHECK __attribute__((warn_unused_result))
 #else
@@ -25,5 +29,9 @@ typedef enum sf_status {
     SF_ERR_LENGTH = -9,   /* length field and received bytes disagree, or the frame is too long */
     SF_ERR_IO = -10       /* the port could not take the bytes */
 } sf_status_t;
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

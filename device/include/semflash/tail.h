@@ -20,6 +20,10 @@
 
 #include "semflash/status.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum sf_tail_kind { SF_TAIL_GDN = 1, SF_TAIL_TABLE = 2 } sf_tail_kind_t;
 
 typedef struct sf_tail {
@@ -38,5 +42,9 @@ uint8_t sf_tail_code(const sf_tail_t *tail, const int8_t *latent, uint16_t chann
 
 /* codes[channels] of one latent vector latent[channels]. */
 SF_MUST_CHECK sf_status_t sf_tail_codes(const sf_tail_t *tail, const int8_t *latent, uint8_t *codes);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
