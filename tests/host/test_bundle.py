@@ -101,6 +101,35 @@ def test_files_that_the_contract_does_not_name_are_refused(tmp_path: Path) -> No
         write_bundle(tmp_path / "bad.semcodec", bundle.contract, bundle.record, files)
 
 
+def test_an_interrupted_replacement_brings_the_old_bundle_back(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = read_bundle(copy)
+    renamed = msgspec.structs.replace(bundle.contract, name="other")
+    rename = Path.rename
+
+    def fail_for_the_new_one(self: Path, target: Path) -> Path:
+        if self.suffix == ".tmp":
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail_for_the_new_one)
+    with pytest.raises(BundleError, match="No space left"):
+        write_bundle(copy, renamed, bundle.record, bundle.files, overwrite=True)
+    assert read_bundle(copy) == bundle
+    assert names(copy.parent) == [copy.name]
+
+
+def test_a_name_that_leaves_the_directory_is_refused_before_writing(tmp_path: Path) -> None:
+    bundle = read_bundle(TINY)
+    escaping = msgspec.structs.replace(bundle.contract.decoder, file="../escaped.tflite")
+    contract = msgspec.structs.replace(bundle.contract, decoder=escaping)
+    files = {("../escaped.tflite" if n == "decoder.tflite" else n): d for n, d in bundle.files.items()}
+    with pytest.raises(BundleError, match="schema"):
+        write_bundle(tmp_path / "inner" / "x.semcodec", contract, bundle.record, files)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_new_record_keeps_the_bundle_hash(copy: Path) -> None:
     bundle = read_bundle(copy)
     point = AccuracyPoint(0.0, 0.75, 0.7, 0.8)

@@ -24,7 +24,7 @@ def _runtime() -> Any:
 
 
 def load_interpreter(model: bytes, what: str, *, reference: bool = False, threads: int = 1) -> Any:
-    """An interpreter of ``model``; tensors are not allocated yet.
+    """An interpreter of ``model``; call ``allocate_tensors`` after resizing.
 
     Args:
         model: content of a .tflite file.
@@ -39,9 +39,12 @@ def load_interpreter(model: bytes, what: str, *, reference: bool = False, thread
     resolver = runtime.OpResolverType.BUILTIN_REF if reference else runtime.OpResolverType.AUTO
     try:
         with hidden_native_messages():
-            return runtime.Interpreter(
+            interpreter = runtime.Interpreter(
                 model_content=model, experimental_op_resolver_type=resolver, num_threads=threads
             )
+            if not reference:
+                interpreter.allocate_tensors()  # here, because it announces its delegate on stderr
+            return interpreter
     except (ValueError, RuntimeError) as error:
         raise ModelError(
             f"{what} is not a model LiteRT can load", value=error, remedy="export it again"

@@ -5,10 +5,11 @@ A bundle is made in a hidden directory beside its place, read back and checked t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +17,18 @@ import msgspec
 
 from semflash.bundle.checks import check_contract, check_record
 from semflash.bundle.digest import bundle_hash, canonical_json, sha256_hex
-from semflash.bundle.reader import Bundle, read_directory
-from semflash.bundle.schema import CODEC_FILE, FORMAT, SCHEMA_VERSION, SUFFIX, Codec, Contract, Digest, Record
+from semflash.bundle.reader import Bundle, parse_codec, read_directory
+from semflash.bundle.schema import (
+    CODEC_FILE,
+    FORMAT,
+    SCHEMA_VERSION,
+    SUFFIX,
+    Codec,
+    Contract,
+    Digest,
+    Name,
+    Record,
+)
 from semflash.errors import BundleError
 
 
@@ -48,7 +59,7 @@ def write_bundle(
         overwrite: replace an existing bundle (never anything that is not a bundle).
 
     Raises:
-        BundleError: inconsistent parts, or the place is taken.
+        BundleError: inconsistent parts, the place is taken, or it cannot be written.
     """
     target = Path(path)
     check_place(target, overwrite)
@@ -59,17 +70,19 @@ def write_bundle(
     if named != set(files):
         raise BundleError("files given and files named differ", value=sorted(named ^ set(files)))
     codec = encode_codec(contract, record)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.stem}-", suffix=".tmp", dir=target.parent))
-    try:
-        temporary.chmod(0o755)
-        for name, data in files.items():
-            _write_synced(temporary / name, data)
-        _write_synced(temporary / CODEC_FILE, codec)
-        bundle = read_directory(temporary)
-        _move_into_place(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    parse_codec(codec)  # before any name in it becomes a path
+    with _write_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.stem}-", suffix=".tmp", dir=target.parent))
+        try:
+            temporary.chmod(0o755)
+            for name, data in files.items():
+                _write_synced(temporary / name, data)
+            _write_synced(temporary / CODEC_FILE, codec)
+            bundle = read_directory(temporary)
+            _move_into_place(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     return replace(bundle, path=target)
 
 
@@ -77,7 +90,7 @@ def update_record(bundle: Bundle, record: Record) -> Bundle:
     """Replace the record of a bundle on disk; the contract, and with it the bundle hash, stays.
 
     Raises:
-        BundleError: the bundle on disk is no longer the one that was read.
+        BundleError: the bundle on disk is no longer the one that was read, or cannot be written.
     """
     current = read_directory(bundle.path)
     if current.hash_hex != bundle.hash_hex:
@@ -85,18 +98,40 @@ def update_record(bundle: Bundle, record: Record) -> Bundle:
             "the bundle was replaced meanwhile", value=bundle.path, remedy="run the command again"
         )
     data = encode_codec(bundle.contract, record)
-    descriptor, name = tempfile.mkstemp(prefix=".codec-", suffix=".tmp", dir=bundle.path)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(bundle.path / CODEC_FILE)
-    finally:
-        temporary.unlink(missing_ok=True)
+    parse_codec(data)
+    with _write_errors(bundle.path):
+        temporary = Path(tempfile.mkdtemp(prefix=".codec-", suffix=".tmp", dir=bundle.path))
+        try:
+            _write_synced(temporary / CODEC_FILE, data)
+            (temporary / CODEC_FILE).replace(bundle.path / CODEC_FILE)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     return read_directory(bundle.path)
+
+
+@contextlib.contextmanager
+def _write_errors(place: Path) -> Iterator[None]:
+    """A full disk or a missing permission as BundleError."""
+    try:
+        yield
+    except OSError as error:
+        raise BundleError(
+            f"cannot write the bundle: {error.strerror}",
+            value=place,
+            remedy="check permissions and free space",
+        ) from error
+
+
+def check_name(name: str) -> None:
+    """Refuse a name the schema does not allow. BundleError."""
+    try:
+        msgspec.convert(name, Name)
+    except msgspec.ValidationError as error:
+        raise BundleError(
+            "not a bundle name",
+            value=name[:80],
+            remedy="lower-case letters, digits, '.', '_', '-', at most 64",
+        ) from error
 
 
 def check_place(target: Path, overwrite: bool) -> None:

@@ -34,7 +34,7 @@ from semflash.bundle.schema import (
     Record,
     TableTail,
 )
-from semflash.bundle.writer import check_place, write_bundle
+from semflash.bundle.writer import check_name, check_place, write_bundle
 from semflash.errors import ExportError
 from semflash.training.datasets import Dataset
 from semflash.training.export_graphs import Int8Graph, convert_float, convert_int8, with_gdn
@@ -113,6 +113,7 @@ def export_codec(
         BundleError: the place is taken. DatasetError: images of the wrong size.
     """
     check_place(Path(out), overwrite)
+    check_name(name)
     graph, tail = _quantise(trained, dataset, whole_graph)
     files = {
         "encoder.tflite": graph.data,
