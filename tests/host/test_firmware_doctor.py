@@ -1,0 +1,74 @@
+"""semflash doctor: finds what is missing and says how to mend it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from semflash.cli.main import main
+from semflash.firmware import doctor
+
+
+@pytest.fixture
+def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No compiler, no emulator, no data set."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(doctor, "_FASHION_MNIST", tmp_path / "no-data")
+
+
+def test_a_bare_machine_is_not_ready_and_every_gap_has_a_remedy(bare_machine: None) -> None:
+    checks = {check.name: check for check in doctor.diagnose()}
+    assert not doctor.healthy(list(checks.values()))
+    for name in ("ARM compiler", "newlib-nano", "C compiler", "emulator"):
+        assert checks[name].state == "missing"
+        assert "apt-get install" in checks[name].mend
+    assert checks["Fashion-MNIST"].state == "optional"
+    assert "dataset-fashion-mnist" in checks["Fashion-MNIST"].mend
+    assert all(check.mend for check in checks.values() if check.state != "ok")
+
+
+def test_a_missing_optional_package_leaves_the_machine_ready() -> None:
+    check = doctor._module("x", ("no_such_package_here",), "optional", "pip install it")
+    assert check.state == "optional"
+    assert doctor.healthy([check])
+
+
+def test_a_program_that_fails_to_run_counts_as_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "cc"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert doctor._program("compiler", ["cc", "--version"], "mend").state == "missing"
+
+
+def test_the_verb_prints_json_and_exits_with_1_where_something_is_missing(
+    bare_machine: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", "--json"]) == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["ready"] is False
+    assert {"name", "state", "found", "mend"} == set(shown["checks"][0])
+
+
+def test_the_table_keeps_square_brackets_of_a_remedy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check = doctor.Check("TensorFlow", "optional", "not installed", 'pip install "semflash[train]"')
+    monkeypatch.setattr(doctor, "diagnose", lambda: [check])
+    assert main(["doctor"]) == 0
+    assert "semflash[train]" in capsys.readouterr().out
+
+
+def test_tensorflow_is_looked_for_and_not_imported() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys; from semflash.firmware import doctor; doctor.diagnose()"
+    code += "; print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
