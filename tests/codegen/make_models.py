@@ -217,18 +217,20 @@ def make_refused(name: str) -> bytes:
     """Models that the generator must refuse, each for its own reason."""
     size = None if name == "refused_dynamic" else 8
     image = keras.Input((size, size, 2), batch_size=1)
-    y = kl.Conv2D(3, 3)(image)
-    if name == "refused_softmax":
-        y = kl.Softmax()(y)
+    y = kl.Conv2D(2, 3, padding="same")(image)
+    if name == "refused_tanh":
+        y = kl.Activation("tanh")(y)
     images = [image]
     if name == "refused_two_inputs":
-        images.append(keras.Input((6, 6, 3), batch_size=1))
+        images.append(keras.Input((8, 8, 2), batch_size=1))
         y = kl.Add()([y, images[1]])
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(images, y))
 
     def samples() -> Iterator[list[npt.NDArray[np.float32]]]:
         for _ in range(8):
-            yield [np.random.rand(*(8 if d is None else d for d in i.shape)).astype(np.float32) for i in images]
+            yield [
+                np.random.rand(*(8 if d is None else d for d in i.shape)).astype(np.float32) for i in images
+            ]
 
     if name != "refused_float":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -241,7 +243,7 @@ def make_refused(name: str) -> bytes:
 
 
 REFUSED = (
-    "refused_softmax",
+    "refused_tanh",
     "refused_two_inputs",
     "refused_dynamic",
     "refused_float",
