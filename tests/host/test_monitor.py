@@ -19,7 +19,7 @@ from semflash.bundle.preprocess import to_int8
 from semflash.edge.evaluate import evaluate
 from semflash.edge.golden import GoldenEncoder
 from semflash.edge.labeller import inject
-from semflash.edge.live_table import PlainLines, print_summary
+from semflash.edge.live_table import LiveTable, PlainLines, choose_view, print_summary
 from semflash.edge.monitor import MonitorOptions, MonitorResult, monitor
 from semflash.errors import DatasetError, UsageError, WrongFirmwareError
 
@@ -287,6 +287,30 @@ def test_plain_lines_come_at_their_time(
     text = io.StringIO()
     monitor(bundle, device_of(bundle, golden), split, MonitorOptions(count=30), PlainLines(text))
     assert "30/30 images, accuracy " in text.getvalue()
+
+
+def test_a_live_table_appears_and_goes_away_again(
+    bundle: Bundle, split: Images, golden: dict[bytes, bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    view = choose_view(Terminal())
+    assert isinstance(view, LiveTable)
+    monitor(bundle, device_of(bundle, golden), split, MonitorOptions(count=30), view)
+    assert view._live is not None
+    assert not view._live.is_started
+    assert isinstance(choose_view(io.StringIO()), PlainLines)
+
+
+def test_a_full_disk_is_an_error_and_not_a_traceback(
+    bundle: Bundle, split: Images, golden: dict[bytes, bytes]
+) -> None:
+    with pytest.raises(UsageError, match="cannot go on writing records"):
+        monitor(
+            bundle, device_of(bundle, golden), split, MonitorOptions(count=30, record_path=Path("/dev/full"))
+        )
 
 
 def test_the_summary_is_plain_json(bundle: Bundle, split: Images, golden: dict[bytes, bytes]) -> None:

@@ -141,6 +141,25 @@ def test_never_more_rows_frames_than_the_window_are_without_credit() -> None:
     assert worst == 3
 
 
+def test_no_more_is_under_way_than_a_pseudo_terminal_holds() -> None:
+    device = FakeDevice(window=500, rows=64, row_bytes=32, rows_per_frame=32)
+    device.fault = lambda kind, raw: [on_wire(raw)] if kind == HELLO else []
+    written = 0
+
+    def hear(data: bytes) -> bytes:
+        nonlocal written
+        written += len(data)
+        return data
+
+    expected = Expected("toy", 0xA1B2C3D4, 64, 32, 8)
+    session = Session(device, expected, clock=device.clock)
+    session.connect()
+    device.hear = hear
+    session._flight.load((i, bytes(64 * 32)) for i in range(100))
+    session._pump()
+    assert 1000 < written < 4096
+
+
 def test_request_numbers_are_never_used_twice_and_never_zero() -> None:
     numbers: list[int] = []
     device = FakeDevice(rows_per_frame=4)

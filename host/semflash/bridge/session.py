@@ -36,6 +36,8 @@ from semflash.errors import DatasetError, LinkError
 HELLO_ATTEMPTS = 3
 BARREN_RESYNCS = 3
 STATS_WAIT_S = 0.25
+#: Rows under way: less than the 4,096 bytes a pseudo terminal holds, so neither side waits for the other.
+IN_FLIGHT_BYTES = 3500
 
 __all__ = ["Expected", "Lost", "Outcome", "Received", "Session"]
 
@@ -161,8 +163,13 @@ class Session:
         return True
 
     def _window_open(self) -> bool:
+        return self._sent - self._credit < self._window
+
+    @property
+    def _window(self) -> int:
+        """ROWS frames to have under way."""
         assert self.hello is not None
-        return self._sent - self._credit < self.hello.window
+        return max(1, min(self.hello.window, IN_FLIGHT_BYTES // self.hello.rows_payload))
 
     def _pump(self) -> None:
         """Send rows while the device has room for them."""
@@ -170,7 +177,7 @@ class Session:
         rows, row_bytes = self._expected.rows, self._expected.row_bytes
         while self._window_open():
             # A credit comes before the codes it makes, so more than window + 1 open images means lost codes.
-            if self._flight.current is None and self._flight.open_count > self.hello.window:
+            if self._flight.current is None and self._flight.open_count > self._window:
                 return
             sending = self._flight.current or self._flight.take(self._clock())
             if sending is None:

@@ -191,17 +191,21 @@ class _Run:
     def go(self, session: Session, images: Iterator[tuple[int, NDArray[np.int8]]]) -> BaseException | None:
         """Until the last image, or the error that ended the run before."""
         error: BaseException | None = None
+        self._records.flush()
         self._began_s = time.monotonic()
         try:
-            self._stream(session, images)
-        except (SemflashError, KeyboardInterrupt) as caught:
-            error = caught
-        for labelled in self._labeller.finish():
-            self._take(labelled)
-        self._records.flush()
-        if self._view is not None:
-            self._view.update(self._progress)
-            self._view.close()
+            try:
+                self._stream(session, images)
+            except (SemflashError, KeyboardInterrupt) as caught:
+                error = caught
+            for labelled in self._labeller.finish():
+                self._take(labelled)
+            self._records.flush()
+            if self._view is not None:
+                self._view.update(self._progress)
+        finally:
+            if self._view is not None:
+                self._view.close()
         return error
 
     def _stream(self, session: Session, images: Iterator[tuple[int, NDArray[np.int8]]]) -> None:

@@ -33,6 +33,7 @@ class RecordWriter:
     """Appends lines to `path` (replaced when it exists); None: writes nothing."""
 
     def __init__(self, path: Path | None) -> None:
+        self._path = path
         try:
             self._file = path.open("w", encoding="utf-8") if path is not None else None
         except OSError as error:
@@ -41,14 +42,26 @@ class RecordWriter:
             ) from error
 
     def write(self, kind: str, values: dict[str, Any]) -> None:
-        """One line."""
-        if self._file is not None:
+        """One line.
+
+        Raises:
+            UsageError: the disk is full, or the file cannot be written any more.
+        """
+        if self._file is None:
+            return
+        try:
             self._file.write(json.dumps({"kind": kind, **values}, separators=(",", ":")) + "\n")
+        except OSError as error:
+            raise self._failed(error) from error
 
     def flush(self) -> None:
-        """Hand the lines to the operating system."""
-        if self._file is not None:
+        """Hand the lines to the operating system. Errors: as `write`."""
+        if self._file is None:
+            return
+        try:
             self._file.flush()
+        except OSError as error:
+            raise self._failed(error) from error
 
     def __enter__(self) -> RecordWriter:
         return self
@@ -56,5 +69,16 @@ class RecordWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
+        if self._file is None:
+            return
+        try:
             self._file.close()
+        except OSError as failure:
+            raise self._failed(failure) from failure
+
+    def _failed(self, error: OSError) -> UsageError:
+        return UsageError(
+            f"cannot go on writing records: {error.strerror}",
+            value=self._path,
+            remedy="make room, or name another file with --record",
+        )

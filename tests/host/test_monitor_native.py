@@ -1,0 +1,114 @@
+"""The monitor on board native: the device's own C behind the link, in this process."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from semflash.bridge.port import READ_TIMEOUT_S
+from semflash.bridge.session import Expected, Received, Session
+from semflash.bundle import Bundle, read_bundle
+from semflash.bundle.preprocess import to_int8
+from semflash.cli.main import main
+from semflash.edge.golden import GoldenEncoder
+from semflash.firmware.boards import load_board
+from semflash.firmware.build import build
+from semflash.firmware.build_result import BuildResult
+from semflash.firmware.native import NativePort
+from semflash.training.datasets import DEBIAN_FASHION_MNIST, Dataset, load_dataset
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler"),
+    pytest.mark.skipif(not DEBIAN_FASHION_MNIST.is_dir(), reason="Fashion-MNIST is not installed"),
+]
+TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return read_bundle(TINY)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
+    return build(TINY, load_board("native"), out_dir=tmp_path_factory.mktemp("native") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return load_dataset("fashion-mnist")
+
+
+def summary(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, object]]:
+    code = main(arguments)
+    return code, json.loads(capsys.readouterr().out)
+
+
+def monitor_arguments(built: BuildResult, *more: str) -> list[str]:
+    return ["monitor", str(TINY), "--board", "native", "--out", built.directory, "--json", *more]
+
+
+def test_the_verb_checks_every_code_and_agrees_with_evaluate(
+    built: BuildResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, found = summary(monitor_arguments(built, "--count", "400", "--check-golden"), capsys)
+    assert code == 0
+    assert found["golden"] == {"checked": 400, "different": 0, "first_different": []}
+    assert main(["evaluate", str(TINY), "--limit", "400", "--ber", "0", "--json"]) == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert found["accuracy"] == measured["points"][0]["accuracy"]
+
+
+@pytest.mark.parametrize("ber", [0.01, 0.05])
+def test_with_injected_errors_the_accuracy_agrees_with_the_simulated_channel(
+    built: BuildResult, ber: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, found = summary(monitor_arguments(built, "--count", "1500", "--ber", str(ber)), capsys)
+    assert code == 0
+    assert found["flipped_share"] == pytest.approx(ber, rel=0.05)
+    assert main(["evaluate", str(TINY), "--limit", "1500", "--ber", str(ber), "--seed", "77", "--json"]) == 0
+    point = json.loads(capsys.readouterr().out)["points"][0]
+    # Same images, other flips: the two differ by less than the interval of one of them.
+    assert point["low"] <= found["accuracy"] <= point["high"]  # type: ignore[operator]
+
+
+@pytest.mark.slow
+def test_10000_images_equal_the_golden_reference(
+    built: BuildResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, found = summary(monitor_arguments(built, "--count", "10000", "--check-golden"), capsys)
+    assert code == 0
+    assert found["golden"] == {"checked": 10000, "different": 0, "first_different": []}
+
+
+def test_the_real_device_takes_up_after_damage_on_the_way_to_it(
+    built: BuildResult, bundle: Bundle, data: Dataset
+) -> None:
+    images = data.test.images[:60]
+    golden = GoldenEncoder(bundle).payloads(images)
+    with NativePort(built.image_path, timeout=READ_TIMEOUT_S) as port:
+        plain_write, writes = port.write, 0
+
+        def write(sent: bytes) -> int:
+            nonlocal writes
+            writes += 1
+            if writes % 17 == 0:
+                return len(sent)  # lost
+            if writes % 13 == 0:
+                sent = (
+                    sent[: len(sent) // 2] + bytes([sent[len(sent) // 2] ^ 0x10]) + sent[len(sent) // 2 + 1 :]
+                )
+            return plain_write(sent)
+
+        port.write = write  # type: ignore[method-assign,assignment]
+        session = Session(port, Expected.of(bundle), timeout_s=0.3, max_attempts=6)
+        received = {
+            outcome.index: outcome.payload
+            for outcome in session.stream(enumerate(to_int8(images, bundle.contract)))
+            if isinstance(outcome, Received)
+        }
+    assert received == {index: bytes(payload) for index, payload in enumerate(golden)}
+    assert session.counters.images_resent > 0
