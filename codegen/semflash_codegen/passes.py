@@ -23,15 +23,15 @@ def validate(model: Model) -> None:
             "the encoder must have one input and one output", value=(len(model.inputs), len(model.outputs)),
             remedy="export the device graph alone: image in, latent out",
         )  # fmt: skip
+    source, output = model.tensors[model.inputs[0]], model.tensors[model.outputs[0]]
+    for role, tensor in (("input", source), ("output", output)):
+        _validate_end(role, tensor)
     for op in model.operators:
         if op.name not in SUPPORTED:
             raise UnsupportedModelError(
                 f"{model.layer_name(op)}: operator {op.name} is not supported", value=op.name,
                 remedy="use " + ", ".join(SUPPORTED),
             )  # fmt: skip
-    source, output = model.tensors[model.inputs[0]], model.tensors[model.outputs[0]]
-    for role, tensor in (("input", source), ("output", output)):
-        _validate_end(role, tensor)
     if len(source.shape) != 4 or source.shape[0] != 1 or source.shape[2] * source.shape[3] > _ROW_BYTES_MAX:
         raise UnsupportedModelError(
             f"the encoder's input must be one image (1, h, w, c) with rows of at most {_ROW_BYTES_MAX} bytes",
