@@ -25,6 +25,14 @@ void sf_reset_handler(void);
 void sf_fault_handler(void);
 void sf_fault_park(const uint32_t *frame);
 
+/* The first word is the initial stack pointer; the rest are handlers. */
+typedef union sf_vector {
+    const uint32_t *stack;
+    sf_function_t handler;
+} sf_vector_t;
+
+extern const sf_vector_t sf_vectors[FIRST_IRQ + IRQ_COUNT];
+
 sf_fault_record_t sf_fault_record __attribute__((section(".noinit")));
 
 /* Lowest address known to be used. */
@@ -69,7 +77,8 @@ __attribute__((naked)) void sf_fault_handler(void) {
 
 void sf_reset_handler(void) {
     __asm volatile("cpsid i" ::: "memory");
-    SCB_CPACR |= 15u << 20; /* FPU on */
+    SCB_VTOR = (uint32_t)(uintptr_t)sf_vectors; /* a boot loader may have had its own */
+    SCB_CPACR |= 15u << 20;                     /* FPU on */
     __asm volatile("dsb\n isb" ::: "memory");
     const uint32_t *from = sf_data_load;
     for (uint32_t *to = sf_data_start; to < sf_data_end; to++) {
@@ -90,12 +99,6 @@ void sf_reset_handler(void) {
     (void)main();
     park();
 }
-
-/* The first word is the initial stack pointer; the rest are handlers. */
-typedef union sf_vector {
-    const uint32_t *stack;
-    sf_function_t handler;
-} sf_vector_t;
 
 __attribute__((section(".isr_vector"), used)) const sf_vector_t sf_vectors[FIRST_IRQ + IRQ_COUNT] = {
     [0] = {.stack = sf_stack_top},
