@@ -112,6 +112,7 @@ def load_host_model(library: Path) -> HostModel:
 
 def build_host_model(folder: Path, generated: Generated, archive: Path) -> HostModel:
     """Compile generated code for this process, warnings as errors."""
+    folder.mkdir(exist_ok=True)
     compiler = host_compiler()
     objects = compile_model(folder, generated, compiler, HERE / "harness.c")
     library = folder / "model.so"
