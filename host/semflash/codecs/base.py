@@ -1,6 +1,6 @@
-"""What every codec family is: device graphs, a device tail, a payload, a channel, a decoder, training stages.
+"""What every codec family is: device graphs, device tail, payload, channel, decoder, training stages.
 
-The small dataclasses name the variants that the five families of the project need; each family states its own.
+The small dataclasses name the variants that the five families need; each family states its own.
 How a new family is added: docs/codecs.md.
 """
 
@@ -19,8 +19,8 @@ class DeviceGraphSpec:
 
     Attributes:
         name: lower case, unique in the codec.
-        model: Keras model, image float (B, H, W, C) in [0, 1] to latent float (B, h, w, c); only convolutions,
-            pooling, additions and ReLU, so that it quantises to pure int8.
+        model: Keras model, image float (B, H, W, C) in [0, 1] to latent float (B, h, w, c); only
+            convolutions, pooling, additions and ReLU, so that it quantises to pure int8.
     """
 
     name: str

@@ -174,7 +174,8 @@ class SemanticNN(keras.Model, Codec):
 def build_device_graph(sizes: SemanticNNSizes) -> keras.Model:
     """Image float (B, H, W, C) in [0, 1] to the latent before GDN, float (B, h, w, latent)."""
     image = keras.Input(sizes.image_shape, name="image")
-    x = layers.MaxPooling2D(name="pool")(_conv_bn_relu(image, sizes.stem, 1))
+    x = layers.Conv2D(sizes.stem, 3, padding="same", activation="relu", name="stem")(image)
+    x = layers.MaxPooling2D(name="pool")(x)
     for channels, stride in sizes.middle:
         x = _conv_bn_relu(x, channels, stride)
     x = layers.Conv2D(sizes.latent, 3, strides=2, padding="same", name="latent")(x)
@@ -187,18 +188,21 @@ def build_decoder(
     """[latent (B, h, w, C), ber (B, 1)] to features (B, *feature_shape), >= 0."""
     latent = keras.Input(latent_shape, name="latent")
     ber = keras.Input((1,), name="ber")
-    x = QualityAttention()([_residual_pair(_conv_bn_relu(latent, width, 1), width), ber])
+    x = _conv_bn_relu(latent, width, 1)
+    for _ in range(2):
+        x = QualityAttention()([_residual_pair(x, width), ber])
     targets = _sizes_upwards(latent_shape[:2], feature_shape[:2])
-    for index, target in enumerate(targets):
-        last = index == len(targets) - 1
-        channels = width // 2 if last else width
-        x = layers.Conv2DTranspose(channels, 4, strides=2, padding="valid", use_bias=False)(x)
-        x = layers.Cropping2D(tuple((1, x.shape[1 + axis] - 1 - target[axis]) for axis in (0, 1)))(x)
-        x = layers.BatchNormalization(momentum=BN_MOMENTUM)(x)
+    for target in targets[:-1]:
+        x = layers.BatchNormalization(momentum=BN_MOMENTUM)(_upsample(x, width * 3 // 4, target))
         x = QualityAttention()([PositivePReLU(alpha_init=0.25)(GDN(inverse=True)(x)), ber])
-        x = x if last else _residual_pair(x, channels)
-    x = layers.Conv2D(feature_shape[2], 3, padding="same", activation="relu", name="features")(x)
+    x = layers.ReLU(name="features")(_upsample(x, feature_shape[2], targets[-1]))
     return keras.Model([latent, ber], x, name="decoder")
+
+
+def _upsample(x: Any, channels: int, target: tuple[int, int]) -> Any:
+    """Transposed Conv 4x4 stride 2, cut to ``target`` (height, width): the adjoint of a stride of two."""
+    x = layers.Conv2DTranspose(channels, 4, strides=2, padding="valid")(x)
+    return layers.Cropping2D(tuple((1, x.shape[1 + axis] - 1 - target[axis]) for axis in (0, 1)))(x)
 
 
 def _sizes_upwards(start: tuple[int, ...], end: tuple[int, ...]) -> list[tuple[int, int]]:

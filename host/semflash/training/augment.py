@@ -1,4 +1,4 @@
-"""Augmentation of image batches in plain numpy, driven by one generator so that a resumed run repeats itself."""
+"""Augmentation of image batches in plain numpy; one generator drives it, so a resumed run repeats itself."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def augment(images: np.ndarray, how: Augmentation, rng: np.random.Generator) -> 
 def _shift(batch: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
     count, height, width, _ = batch.shape
     padded = np.pad(batch, ((0, 0), (most, most), (most, most), (0, 0)))
-    top = rng.integers(0, 2 * most + 1, count)
-    left = rng.integers(0, 2 * most + 1, count)
-    rows = top[:, None] + np.arange(height)
-    columns = left[:, None] + np.arange(width)
-    return np.asarray(padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]])
+    top, left = rng.integers(0, 2 * most + 1, (2, count))
+    rows = (top[:, None] + np.arange(height))[:, :, None]
+    columns = (left[:, None] + np.arange(width))[:, None, :]
+    shifted: np.ndarray = padded[np.arange(count)[:, None, None], rows, columns]
+    return shifted
 
 
 def _erase(batch: np.ndarray, how: Augmentation, rng: np.random.Generator) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints and weight files as .npz, written under a temporary name and renamed, so that none is ever half."""
+"""Checkpoints and weight files as .npz, written under a temporary name and renamed: none is ever half."""
 
 from __future__ import annotations
 
@@ -64,11 +64,10 @@ class Checkpoint:
                 value=path,
                 remedy="choose another output directory, or delete the checkpoint",
             )
-        lists = {
-            name: [arrays[key] for key in sorted(arrays) if key.startswith(f"{name}.")]
-            for name in ("weights", "average", "optimizer")
-        }
-        return cls(**state, **lists)
+        fields: dict[str, Any] = dict(state)
+        for name in ("weights", "average", "optimizer"):
+            fields[name] = [arrays[key] for key in sorted(arrays) if key.startswith(f"{name}.")]
+        return cls(**fields)
 
 
 def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:

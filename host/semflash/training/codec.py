@@ -83,14 +83,10 @@ def accuracy_by_ber(codec: Codec, tail: keras.Model, split: Split) -> dict[str, 
 
 
 def _build(recipe: CodecRecipe, teacher: TrainedTask) -> tuple[Any, keras.Model]:
-    """The codec, its stem taken from the task network where it fits, and a copy of the tail."""
+    """The codec and a copy of the tail."""
     shapes = {"image_shape": teacher.info.image_shape, "feature_shape": teacher.head.output_shape[1:]}
     sizes = SemanticNNSizes.from_dict(shapes | {"ber": recipe.ber} | recipe.sizes)
     codec: Any = create(recipe.family, dataclasses.asdict(sizes))
-    if sizes.stem == teacher.head.output_shape[-1]:
-        own = codec.device_graph.layers[1:3]  # convolution, BatchNorm
-        for mine, theirs in zip(own, teacher.head.layers[1:3], strict=True):
-            mine.set_weights(theirs.get_weights())
     tail = build_tail(
         teacher.head.output_shape[1:], len(teacher.info.class_names), tuple(teacher.info.recipe["widths"])
     )

@@ -1,7 +1,7 @@
 """Data sets behind one interface: Fashion-MNIST, MNIST, CIFAR-10, CIFAR-100 and any image folder.
 
-Fashion-MNIST, MNIST in idx files and image folders need numpy (and Pillow for folders) only; Keras is imported
-when a data set has to come from ``keras.datasets``.
+Fashion-MNIST, MNIST in idx files and image folders need numpy (and Pillow for folders) only; Keras is
+imported when a data set has to come from ``keras.datasets``.
 
 The validation split is carved out of the training images with a fixed seed. The test split is for reporting.
 """
@@ -68,8 +68,8 @@ def load_dataset(
     """Load a data set by name, or an image folder by path.
 
     Args:
-        name_or_path: ``fashion-mnist``, ``mnist``, ``cifar10``, ``cifar100``, or a directory with ``train/`` and
-            ``test/``, each with a folder per class.
+        name_or_path: ``fashion-mnist``, ``mnist``, ``cifar10``, ``cifar100``, or a directory with
+            ``train/`` and ``test/``, each with a folder per class.
         data_dir: where the files of a named data set lie; default: the environment variable
             ``SEMFLASH_DATA_DIR``, then the usual places.
         image_size: height and width that the images of a folder are resized to, pixels.
@@ -112,8 +112,9 @@ def _mnist(name: str, folder: Path | None) -> Dataset:
 
 
 def _idx_or_keras(
-    name: str, folder: Path | None, places: tuple[Path, ...], keras_name: str, classes: tuple[str, ...], how: str
-) -> Dataset:
+    name: str, folder: Path | None, places: tuple[Path, ...], keras_name: str,
+    classes: tuple[str, ...], how: str,
+) -> Dataset:  # fmt: skip
     candidates = [folder / name, folder] if folder is not None else list(places)
     for place in candidates:
         if find_idx_file(place, "train-images-idx3-ubyte") is not None:
@@ -155,8 +156,9 @@ def _from_keras(name: str, keras_name: str, how: str) -> tuple[Arrays, Arrays]:
     try:
         train, test = getattr(keras.datasets, keras_name).load_data()
     except Exception as error:  # keras raises plain Exception for a failed download
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DatasetError(f"{name} is not here and cannot be downloaded", value=reason, remedy=how) from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        what = f"{name} is not here and cannot be downloaded"
+        raise DatasetError(what, value=reason, remedy=how) from error
     return train, test
 
 

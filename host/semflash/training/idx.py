@@ -1,6 +1,6 @@
-"""The idx file format of MNIST (big-endian): 0, 0, type, dimensions, then a uint32 per dimension, then the data.
+"""The idx format of MNIST (big-endian): 0, 0, type, dimensions; a uint32 per dimension; the data.
 
-Source: the description at the end of http://yann.lecun.com/exdb/mnist/. Only type 0x08 (unsigned byte) is read.
+Source: the end of http://yann.lecun.com/exdb/mnist/. Only type 0x08 (unsigned byte) is read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The training loop: epochs over numpy batches, averaged weights, a checkpoint after every epoch, resume.
 
-Everything random comes from numpy generators seeded by (seed, stage, epoch), so that a run stopped in the middle
-and resumed sees the batches the undisturbed run would have seen. Ctrl-C loses at most the current epoch.
+Everything random comes from numpy generators seeded by (seed, stage, epoch), so that a run stopped in the
+middle and resumed sees the batches of an undisturbed run. Ctrl-C loses at most the current epoch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from semflash.training.progress import Progress
 
 EMA_EVERY_STEPS = 4
 WARMUP_EPOCHS = 1.0
-FINAL_LEARNING_RATE_SHARE = 0.01
+FINAL_SHARE = 0.01
 CLIP_NORM = 1.0
 
 Batch = tuple[Any, Any]
@@ -57,7 +57,9 @@ class StagePlan:
     publish: Callable[[dict[str, float]], None] | None = None
 
 
-def run_stages(plans: list[StagePlan], out_dir: Path, *, seed: int, fingerprint: str, progress: Progress) -> None:
+def run_stages(
+    plans: list[StagePlan], out_dir: Path, *, seed: int, fingerprint: str, progress: Progress
+) -> None:
     """Run the stages in order, going on from ``out_dir/checkpoint.npz`` where there is one.
 
     At the end of each stage its model holds the averaged weights.
@@ -109,7 +111,7 @@ class _Stage:
                     raise TrainingError(
                         "the loss is no longer finite",
                         value=f"{plan.name}, epoch {epoch}, step {step}",
-                        remedy="lower the learning rate, or resume from the last checkpoint with another seed",
+                        remedy="lower the learning rate or change the seed",
                     )
                 self.average.update()
                 bar.step(loss)
@@ -191,7 +193,7 @@ def _optimizer(plan: StagePlan) -> Any:
     total = plan.epochs * plan.steps
     warmup = max(1, min(int(WARMUP_EPOCHS * plan.steps), total // 4))
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, total - warmup), alpha=FINAL_LEARNING_RATE_SHARE, warmup_target=plan.peak, warmup_steps=warmup
+        0.0, max(1, total - warmup), alpha=FINAL_SHARE, warmup_target=plan.peak, warmup_steps=warmup
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=plan.weight_decay, global_clipnorm=CLIP_NORM)
     excluded = [v for v in plan.model.trainable_variables if len(v.shape) < 2 or v.name == "gamma_root"]

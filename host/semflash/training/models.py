@@ -72,7 +72,9 @@ class TrainedCodec:
         """Codes uint8 (N, h, w, C) of uint8 images by the float encoder."""
         return in_batches(self.codec.codes, images).astype(np.uint8)
 
-    def float_accuracy(self, images: np.ndarray, labels: np.ndarray, ber: float = 0.0, *, seed: int = 0) -> float:
+    def float_accuracy(
+        self, images: np.ndarray, labels: np.ndarray, ber: float = 0.0, *, seed: int = 0
+    ) -> float:
         """Share of right labels, 0..1, of the float codec over a binary symmetric channel.
 
         Args:

@@ -31,7 +31,8 @@ class Progress:
 
     def line(self, record: dict[str, Any], epochs: int) -> None:
         """One line for a finished epoch."""
-        figures = "  ".join(f"{key} {value}" for key, value in record.items() if key not in ("stage", "epoch"))
+        shown = {key: value for key, value in record.items() if key not in ("stage", "epoch")}
+        figures = "  ".join(f"{key} {value}" for key, value in shown.items())
         self.say(f"{record['stage']} {record['epoch']}/{epochs}  {figures}")
 
     def say(self, text: str) -> None:

@@ -46,8 +46,8 @@ class CodecRecipe:
     """How a codec is trained on top of a task network.
 
     Attributes:
-        dataset, seed, batch, peak, weight_decay, ema_decay, augmentation, train_images: see TaskRecipe; ``peak``
-            is for stage 1, ``task_peak`` for stage 2.
+        dataset, seed, batch, weight_decay, ema_decay, augmentation, train_images: see TaskRecipe.
+        peak, task_peak: highest learning rates of stages 1 and 2.
         autoencoder_epochs, task_epochs: of stages 1 and 2.
         feature_weight, distillation_weight, temperature: of the loss of stage 2.
         ber: bit error rates in training.
@@ -60,8 +60,8 @@ class CodecRecipe:
     family: str = "semanticnn"
     sizes: dict[str, Any] = field(default_factory=dict)
     ber: BerRange = field(default_factory=BerRange)
-    autoencoder_epochs: int = 3
-    task_epochs: int = 24
+    autoencoder_epochs: int = 2
+    task_epochs: int = 14
     batch: int = 128
     peak: float = 3e-3
     task_peak: float = 2e-3
@@ -79,9 +79,12 @@ _TASKS = (
     TaskRecipe("tiny", epochs=1, batch=32, head_channels=4, widths=(8, 8), train_images=256),
 )
 
+#: Chosen on the validation split: a convolution before the first stride helps, most so at 5 % BER.
+_FASHION_ENCODER = {"stem": 12, "middle": [[16, 1], [20, 2]]}
+
 _CODECS = (
-    CodecRecipe("fashion-mnist-48", sizes={"latent": 8}),
-    CodecRecipe("fashion-mnist-24", sizes={"latent": 4}),
+    CodecRecipe("fashion-mnist-48", sizes=_FASHION_ENCODER | {"latent": 8}),
+    CodecRecipe("fashion-mnist-24", sizes=_FASHION_ENCODER | {"latent": 4}),
     CodecRecipe(
         "tiny", sizes={"stem": 4, "middle": [[4, 2]], "latent": 4, "decoder_width": 8}, batch=32,
         autoencoder_epochs=1, task_epochs=1, train_images=256,

@@ -4,8 +4,8 @@ Two-stage feature-augmentation learning, SemanticNN (arXiv 2511.11038), section 
 
 1. autoencoder: images -> codec -> decoded features, against the features of the task network's own head,
    under sampled bit error rates (a denoising autoencoder; the tail takes no part);
-2. task: decoded features -> tail -> logits; cross entropy, a small feature loss and distillation from the task
-   network; codec and tail learn together.
+2. task: decoded features -> tail -> logits; cross entropy, a small feature loss and distillation from the
+   task network; codec and tail learn together.
 
 Deviations: distillation stands beside the task loss; the paper's XAI and centre-usage terms are not in yet.
 """
@@ -44,8 +44,9 @@ class AutoencoderStage(keras.Model):
         return self.codec.transmit(inputs["image"], inputs["ber"], inputs["noise"], training=training)
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:  # fmt: skip
         """Feature error over the features' variance."""
         return feature_loss(y_pred, self.teacher_head(x["image"], training=False), self.variance)
 
@@ -61,8 +62,8 @@ class TaskStage(keras.Model):
     """
 
     def __init__(
-        self, codec: Any, tail: keras.Model, teacher_head: keras.Model, teacher_tail: keras.Model, variance: float,
-        *, feature_weight: float, distillation_weight: float, temperature: float,
+        self, codec: Any, tail: keras.Model, teacher_head: keras.Model, teacher_tail: keras.Model,
+        variance: float, *, feature_weight: float, distillation_weight: float, temperature: float,
     ) -> None:  # fmt: skip
         super().__init__(name="task_stage")
         teacher_head.trainable = False
@@ -82,8 +83,9 @@ class TaskStage(keras.Model):
         return {"features": features, "logits": self.tail(features, training=training)}
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:  # fmt: skip
         """Cross entropy + feature_weight x feature error + distillation_weight x distillation."""
         features = self.teacher_head(x["image"], training=False)
         teacher_logits = self.teacher_tail(features, training=False)

@@ -68,9 +68,8 @@ def train_task_network(
         validate=lambda: {"val_accuracy": trained.accuracy(data.val)},
         peak=recipe.peak, weight_decay=recipe.weight_decay, ema_decay=recipe.ema_decay,
     )  # fmt: skip
-    run_stages(
-        [plan], out, seed=recipe.seed, fingerprint=fingerprint_of(info.recipe), progress=progress or Progress()
-    )
+    shown = progress or Progress()
+    run_stages([plan], out, seed=recipe.seed, fingerprint=fingerprint_of(info.recipe), progress=shown)
     save_weights(out, {"head": head, "tail": tail})
     info = info.finished(val_accuracy=trained.accuracy(data.val))
     info.save(out)
@@ -100,11 +99,9 @@ def limited(split: Split, count: int | None) -> Split:
 
 def in_batches(function: Any, images: np.ndarray) -> np.ndarray:
     """Apply a model to uint8 images (N, H, W, C), scaled to [0, 1], a thousand at a time."""
-    parts = [
-        keras.ops.convert_to_numpy(function(images[start : start + EVALUATION_BATCH].astype(np.float32) / 255.0))
-        for start in range(0, len(images), EVALUATION_BATCH)
-    ]
-    return np.concatenate(parts)
+    pieces = (images[i : i + EVALUATION_BATCH] for i in range(0, len(images), EVALUATION_BATCH))
+    results = [function(piece.astype(np.float32) / np.float32(255.0)) for piece in pieces]
+    return np.concatenate([keras.ops.convert_to_numpy(result) for result in results])
 
 
 def shuffled(data: Split, batch: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

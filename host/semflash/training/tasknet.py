@@ -9,8 +9,8 @@
       |        global average, dense
     logits (classes)
 
-The residual blocks are those of He et al. 2015 (arXiv 1512.03385, figure 2) with a projection (1x1 convolution)
-beside them where the shape changes. About 9 M multiply-accumulates and 0.3 M weights at 28x28x1.
+The residual blocks are those of He et al. 2015 (arXiv 1512.03385, figure 2) with a 1x1 projection beside
+them where the shape changes. About 9 M multiply-accumulates and 0.3 M weights at 28x28x1.
 """
 
 from __future__ import annotations
@@ -76,8 +76,9 @@ class TaskNetwork(keras.Model):
         return self.tail(self.head(images, training=training), training=training)
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:  # fmt: skip
         """Cross entropy with label smoothing; ``y`` int32 (B,)."""
         from semflash.training.losses import cross_entropy
 

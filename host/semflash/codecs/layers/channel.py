@@ -1,7 +1,8 @@
-"""The binary symmetric channel as training sees it: every bit of a fixed-length code flips with probability BER.
+"""The binary symmetric channel as training sees it: every bit of a code flips with probability BER.
 
-The channel itself works on integers and has no gradient; the quantiser puts it between the codes and the received
-values so that gradients pass around it (:meth:`semflash.codecs.layers.quantiser.CentreQuantiser.call`).
+The channel itself works on integers and has no gradient; the quantiser puts it between the codes and the
+received values so that gradients pass around it
+(:meth:`semflash.codecs.layers.quantiser.CentreQuantiser.call`).
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ class BinarySymmetricChannel(keras.layers.Layer):
         Args:
             codes: int32 (B, ...).
             ber: float (B, 1), 0..0.5.
-            noise: float (B, ..., bits), uniform in [0, 1); None: drawn here. The first of the bits is the most
-                significant.
+            noise: float (B, ..., bits), uniform in [0, 1); None: drawn here. The first of the bits is
+                the most significant.
         """
         weights = ops.convert_to_tensor([1 << (self.bits - 1 - i) for i in range(self.bits)], dtype="int32")
         bits = ops.floor_divide(ops.expand_dims(codes, -1), weights) % 2

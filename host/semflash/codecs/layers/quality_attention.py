@@ -1,4 +1,7 @@
-"""Channel attention that knows the channel quality (SemanticNN, arXiv 2511.11038; ADJSCC, arXiv 2012.00533)."""
+"""Channel attention that knows the channel quality.
+
+Sources: SemanticNN (arXiv 2511.11038), decoder; ADJSCC (arXiv 2012.00533).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ BER_FLOOR = 1e-4
 
 
 def log_ber(ber: Any) -> Any:
-    """BER (B, 1) as the networks see it: natural logarithm over a floor of 1e-4, brought to about [-1.4, 0.8]."""
+    """BER (B, 1) as the networks see it: its logarithm over a floor of 1e-4, scaled to about [-1.4, 0.8]."""
     return (ops.log(ber + BER_FLOOR) + 5.0) / 3.0
 
 

@@ -1,14 +1,13 @@
-"""Scalar quantiser with learnable centres (SemanticNN, arXiv 2511.11038, soft quantisation; see facts below).
+"""Scalar quantiser with learnable centres (SemanticNN, arXiv 2511.11038, soft quantisation).
 
-The straight-through step of the paper's released code gives the centres no gradient: it stops the gradient of the
-hard value and of the channel, and what is left of the soft value barely moves them. Here the two gradients are
+The straight-through step of the paper's released code gives the centres no gradient. Here two gradients are
 told apart:
 
     received = centres[received code]                        forward value; its gradient goes to the centres,
                + soft(x) - stop_gradient(soft(x))            this one (zero forward) goes to the encoder
 
-with soft(x) = sum_j c_j softmax_j(-sharpness |x - c_j|), c taken as constants. The centres thus learn from what
-the decoder makes of the values it received, bit errors included.
+with soft(x) = sum_j c_j softmax_j(-sharpness |x - c_j|), c taken as constants. The centres thus learn from
+what the decoder makes of the values it received, bit errors included.
 """
 
 from __future__ import annotations
