@@ -60,7 +60,7 @@ class MonitorSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TrainSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """[train]: recipe file or name, where data lies and where runs go."""
+    """[train]: recipe, where data lies and where runs go."""
 
     recipe: Text | None = None
     dataset: Text | None = None
@@ -99,25 +99,21 @@ class _Tables(Struct, frozen=True, forbid_unknown_fields=True):
 class Settings(_Tables, frozen=True, forbid_unknown_fields=True):
     """The whole tree; `path` is the file it came from (None: no file, all defaults).
 
-    Paths in the file count from the file's folder and are absolute here.
+    Paths in the file count from the file's folder; here they are joined with it.
     """
 
     path: Path | None = None
 
 
-#: Keys that hold paths, by table. [build] bundle may also be a name of the zoo.
+#: Keys that hold paths, by table. [build] bundle is one where such a folder exists, else a name of the zoo.
 _PATHS = {
     "build": ("out_dir", "cmsis_nn_dir"),
     "monitor": ("data_dir", "record"),
     "train": ("data_dir", "out_dir"),
     "evaluate": ("data_dir",),
 }
-_PATHS_OR_NAMES = {
-    "build": ("bundle",),
-    "monitor": ("dataset",),
-    "train": ("recipe", "dataset"),
-    "evaluate": ("dataset",),
-}
+#: Data sets by name, or image folders, which are written with a "/" (``./photos``).
+_FOLDERS_OR_NAMES = {"monitor": "dataset", "train": "dataset", "evaluate": "dataset"}
 
 
 def first(*values: _T | None) -> _T | None:
@@ -226,8 +222,10 @@ def _absolute(table: _T, name: str, base: Path) -> _T:
         value = getattr(table, key)
         if value is not None:
             changes[key] = str(base / value)
-    for key in _PATHS_OR_NAMES.get(name, ()):
-        value = getattr(table, key)
-        if value is not None and (base / value).exists():
-            changes[key] = str(base / value)
+    folder = getattr(table, _FOLDERS_OR_NAMES.get(name, ""), None)
+    if folder is not None and "/" in folder:
+        changes["dataset"] = str(base / folder)
+    bundle = getattr(table, "bundle", None)
+    if bundle is not None and (base / bundle).is_dir():
+        changes["bundle"] = str(base / bundle)
     return msgspec.structs.replace(table, **changes) if changes else table  # type: ignore[type-var]

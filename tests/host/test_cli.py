@@ -79,9 +79,7 @@ def test_an_unknown_flag_is_a_usage_error_of_every_verb(
     verb: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([verb, "--no-such-flag"]) == 2
-    err = capsys.readouterr().err
-    assert "--no-such-flag" in err
-    assert f"semflash {verb} --help" in err
+    assert f"try: semflash {verb} --help" in capsys.readouterr().err
 
 
 def test_an_unknown_verb_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

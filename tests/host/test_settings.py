@@ -48,6 +48,14 @@ def test_paths_count_from_the_folder_of_the_file(tmp_path: Path) -> None:
     assert settings.monitor.record == "/abs/run.jsonl"
 
 
+def test_a_data_set_with_a_slash_is_a_folder_and_one_without_a_name(tmp_path: Path) -> None:
+    (tmp_path / "mnist").mkdir()
+    text = '[monitor]\ndataset = "mnist"\n[evaluate]\ndataset = "./photos"\n'
+    settings = parse_settings(text, tmp_path / "semflash.toml")
+    assert settings.monitor.dataset == "mnist"
+    assert settings.evaluate.dataset == str(tmp_path / "photos")
+
+
 def test_a_zoo_name_stays_a_name(tmp_path: Path) -> None:
     settings = parse_settings('[build]\nbundle = "fashion-mnist-48"\n', tmp_path / "semflash.toml")
     assert settings.build.bundle == "fashion-mnist-48"
