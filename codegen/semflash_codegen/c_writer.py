@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from semflash_codegen.c_text import array, comment, define, struct
+from semflash_codegen.fused.streamed import graph_text
 from semflash_codegen.layer import Layer
 from semflash_codegen.plan import Plan
 from semflash_codegen.request import CodegenRequest, GdnTail, Report
@@ -43,9 +44,7 @@ def source(plan: Plan, request: CodegenRequest, report: Report) -> str:
         _banner(request, "sf_model.c"),
         '#include "sf_model.h"\n\n#include <string.h>\n\n#include "semflash/kernels.h"\n\n',
         *(_layer(layer) for layer in plan.layers),
-        _reset(plan),
-        _run(plan),
-        _push_row(plan),
+        _graph(plan),
         _tail(request),
         _model(report),
     ]
@@ -85,7 +84,17 @@ def _layer(layer: Layer) -> str:
     return "".join(parts) + "\n"
 
 
-def _reset(plan: Plan) -> str:
+def _graph(plan: Plan) -> str:
+    """The graph's functions: all layers after the last row, or what streams and then the other layers."""
+    if plan.streamed is None:
+        return _reset(plan, "graph_reset") + _run(plan) + _push_row(plan) + _GRAPH
+    if plan.streamed.complete:
+        return graph_text(plan.streamed, 0) + _GRAPH
+    others = _reset(plan, "layers_reset") + _run(plan) + _layers_emit(plan)
+    return others + graph_text(plan.streamed, plan.offset(plan.streamed.output)) + _GRAPH
+
+
+def _reset(plan: Plan, name: str) -> str:
     """Nothing lives from image to image; scratch is compared with what the kernels ask for on this core."""
     body = ""
     for layer in plan.layers:
@@ -95,7 +104,7 @@ def _reset(plan: Plan) -> str:
                 "        return SF_ERR_MEMORY;\n    }\n"
             )
     return (
-        f"static sf_status_t graph_reset(void *state) {{\n    (void)state;\n{body}    return SF_OK;\n}}\n\n"
+        f"static sf_status_t {name}(void *state) {{\n    (void)state;\n{body}    return SF_OK;\n}}\n\n"
     )
 
 
@@ -103,8 +112,10 @@ def _run(plan: Plan) -> str:
     """All layers in order, over the arena."""
     body = ""
     for layer in plan.layers:
-        arguments = [f"&layer{layer.index}"]
-        arguments += [f"arena + {plan.offset(i)}" for i in (*layer.inputs, layer.output)]
+        inputs = [f"arena + {plan.offset(i)}" for i in layer.inputs]
+        if layer.inputs_as_list:
+            inputs = [f"(const int8_t *const[]){{{', '.join(inputs)}}}"]
+        arguments = [f"&layer{layer.index}", *inputs, f"arena + {plan.offset(layer.output)}"]
         if layer.kernel.scratch_function:
             scratch = f"arena + {plan.scratch_offset(layer)}" if layer.scratch_bytes else "NULL"
             arguments += [scratch, f"{layer.scratch_bytes}u"]
@@ -117,10 +128,9 @@ def _run(plan: Plan) -> str:
 
 
 def _push_row(plan: Plan) -> str:
-    """Collect rows; after the last one run the layers and hand out the latent vectors in raster order."""
+    """Collect rows; after the last one run the layers."""
     source_offset = plan.offset(plan.model.inputs[0])
-    latent_offset = plan.offset(plan.model.outputs[0])
-    return f"""\
+    return _layers_emit(plan) + f"""\
 static sf_status_t graph_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit,
                                   void *context) {{
     int8_t *arena = (int8_t *)state;
@@ -131,6 +141,17 @@ static sf_status_t graph_push_row(void *state, uint16_t row, const int8_t *value
     if (row + 1 < SF_MODEL_ROWS) {{
         return SF_OK;
     }}
+    return layers_emit(arena, emit, context);
+}}
+
+"""
+
+
+def _layers_emit(plan: Plan) -> str:
+    """Run the layers and hand out the latent vectors in raster order."""
+    latent_offset = plan.offset(plan.model.outputs[0])
+    return f"""\
+static sf_status_t layers_emit(int8_t *arena, sf_latent_fn emit, void *context) {{
     sf_status_t status = graph_run(arena);
     const int8_t *latent = arena + {latent_offset};
     for (uint32_t i = 0; i < SF_MODEL_LATENT_POSITIONS && status == SF_OK; i++) {{
@@ -140,7 +161,11 @@ static sf_status_t graph_push_row(void *state, uint16_t row, const int8_t *value
     return status;
 }}
 
-static const sf_graph_t graph = {{
+"""
+
+
+_GRAPH = """\
+static const sf_graph_t graph = {
     .rows = SF_MODEL_ROWS,
     .row_bytes = SF_MODEL_ROW_BYTES,
     .latent_positions = SF_MODEL_LATENT_POSITIONS,
@@ -148,7 +173,7 @@ static const sf_graph_t graph = {{
     .state_bytes = SF_MODEL_STATE_BYTES,
     .reset = graph_reset,
     .push_row = graph_push_row,
-}};
+};
 
 """
 

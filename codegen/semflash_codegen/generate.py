@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from semflash_codegen import c_writer
 from semflash_codegen.errors import CapacityError, RequestError
+from semflash_codegen.fused.streamed import FUSED
 from semflash_codegen.passes import make_plan
 from semflash_codegen.plan import Plan
-from semflash_codegen.request import CodegenRequest, Generated, LayerReport, Report
+from semflash_codegen.request import SMALL, CodegenRequest, Generated, LayerReport, Report
 from semflash_codegen.tflite_reader import read_model
 
 _UINT16_MAX = 65535
@@ -23,7 +24,7 @@ def generate(request: CodegenRequest) -> Generated:
         CapacityError: the board's flash or RAM is too small; says by how much.
     """
     request.check()
-    plan = make_plan(read_model(request.encoder), request.kernels)
+    plan = make_plan(read_model(request.encoder), request.kernels, small=request.weights == SMALL)
     payload_bytes = _payload_bytes(plan, request)
     report = _report(plan, request)
     _check_capacity(request, report)
@@ -55,18 +56,21 @@ def _payload_bytes(plan: Plan, request: CodegenRequest) -> int:
 
 
 def _report(plan: Plan, request: CodegenRequest) -> Report:
-    layers = tuple(
+    streamed = plan.streamed.layers() if plan.streamed is not None else []
+    layers = [LayerReport(la.name, la.operator, FUSED, la.why, la.macs, la.table_bytes) for la in streamed]
+    layers += [
         LayerReport(la.name, la.operator, la.kernel.runs_on, la.kernel.why, la.macs, la.weights_bytes)
         for la in plan.layers
-    )
+    ]
     sources = dict.fromkeys(s for la in plan.layers for s in la.kernel.sources)
     symbols = dict.fromkeys(s for la in plan.layers for s in la.kernel.symbols)
+    streamed_bytes = plan.streamed.state_bytes if plan.streamed is not None else 0
     return Report(
-        layers=layers,
+        layers=tuple(layers),
         arena_bytes=plan.arena.size_bytes,
-        state_bytes=plan.arena.size_bytes,
-        macs=sum(la.macs for la in plan.layers),
-        constant_bytes=sum(la.weights_bytes for la in plan.layers) + request.tail.table_bytes,
+        state_bytes=streamed_bytes + plan.arena.size_bytes,
+        macs=sum(la.macs for la in layers),
+        constant_bytes=sum(la.weights_bytes for la in layers) + request.tail.table_bytes,
         cmsis_sources=tuple(sources),
         cmsis_symbols=tuple(symbols),
         engine=f"{request.engine}/{plan.kernels}",

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 CMSIS_NN = "cmsis-nn"
 REFERENCE = "reference"
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Layer:
         arrays: tables the struct points to.
         scratch_bytes: most the kernel needs on any core (with or without DSP instructions).
         macs: multiply-accumulates of one image.
+        inputs_as_list: the kernel takes its inputs as one list of pointers.
     """
 
     index: int
@@ -70,6 +72,7 @@ class Layer:
     arrays: tuple[Array, ...] = ()
     scratch_bytes: int = 0
     macs: int = 0
+    inputs_as_list: bool = False
 
     @property
     def weights_bytes(self) -> int:

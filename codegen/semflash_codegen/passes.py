@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from semflash_codegen.errors import CapacityError, MalformedModelError, UnsupportedModelError
+from semflash_codegen.fused.streamed import FUSED, not_streamed, stream
 from semflash_codegen.ir import Model, Operator, Tensor
-from semflash_codegen.layer import Layer
+from semflash_codegen.layer import AUTO, Layer
 from semflash_codegen.memory_plan import Buffer, place
 from semflash_codegen.operators import ALIASES, LOWER, SUPPORTED, Context
-from semflash_codegen.plan import Plan
+from semflash_codegen.plan import Plan, image_rows
 from semflash_codegen.schema import TensorType
 
 _ROW_BYTES_MAX = 65535
@@ -26,23 +27,22 @@ def validate(model: Model) -> None:
     source, output = model.tensors[model.inputs[0]], model.tensors[model.outputs[0]]
     for role, tensor in (("input", source), ("output", output)):
         _validate_end(role, tensor)
+        if len(tensor.shape) not in (2, 3, 4) or tensor.shape[0] != 1:
+            raise UnsupportedModelError(
+                f"the encoder's {role} must be (1, h, w, c), (1, w, c) or (1, c)",
+                value=tensor.shape, remedy="export with batch size 1",
+            )  # fmt: skip
     for op in model.operators:
         if op.name not in SUPPORTED:
             raise UnsupportedModelError(
                 f"{model.layer_name(op)}: operator {op.name} is not supported", value=op.name,
                 remedy="use " + ", ".join(SUPPORTED),
             )  # fmt: skip
-    if len(source.shape) != 4 or source.shape[0] != 1 or source.shape[2] * source.shape[3] > _ROW_BYTES_MAX:
+    if image_rows(source)[1] > _ROW_BYTES_MAX:
         raise UnsupportedModelError(
-            f"the encoder's input must be one image (1, h, w, c) with rows of at most {_ROW_BYTES_MAX} bytes",
-            value=source.shape, remedy="export with batch size 1",
+            f"a row of the encoder's input is larger than {_ROW_BYTES_MAX} bytes",
+            value=source.shape, remedy="use a smaller image",
         )  # fmt: skip
-    if len(output.shape) not in (2, 4) or output.shape[0] != 1:
-        raise UnsupportedModelError(
-            "the encoder's output must be (1, h, w, c) or (1, c)",
-            value=output.shape,
-            remedy="export with batch size 1",
-        )
     _validate_order(model)
 
 
@@ -177,16 +177,22 @@ def scratch_key(layer: Layer) -> str:
     return f"scratch{layer.index}"
 
 
-def make_plan(model: Model, kernels: str) -> Plan:
-    """All passes in order."""
+def make_plan(model: Model, kernels: str, *, small: bool = False) -> Plan:
+    """All passes in order. small: int8 weight tables in streaming kernels."""
     validate(model)
     alias = fold_aliases(model)
-    layers = lower(model, kernels)
-    arena = place(liveness(model, layers, alias))
+    layers = lower(model, AUTO if kernels == FUSED else kernels)
+    streamed = None
+    rest = model
+    if kernels in (AUTO, FUSED):
+        streamed, reason = stream(model, small=small, demanded=kernels == FUSED)
+        layers = not_streamed(layers, streamed, reason)
+        rest = model if streamed is None else streamed.rest(model)
+    arena = place([] if streamed is not None and streamed.complete else liveness(rest, layers, alias))
     if arena.size_bytes > MAX_ARENA_BYTES:
         raise CapacityError(
             f"the model's activations need more than {MAX_ARENA_BYTES} bytes",
             value=arena.size_bytes,
             remedy="use a smaller encoder",
         )
-    return Plan(model, layers, alias, arena)
+    return Plan(model, layers, alias, arena, streamed)

@@ -7,11 +7,20 @@ layers' kernels and the buffers here, not the interface of the generated code.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 
-from semflash_codegen.ir import Model
+from semflash_codegen.fused.streamed import FUSED, Streamed
+from semflash_codegen.ir import Model, Tensor
 from semflash_codegen.layer import CMSIS_NN, REFERENCE, Layer
 from semflash_codegen.memory_plan import Arena
+
+#: SF_ENCODER_CHANNELS_MAX of device/include/semflash/encoder.h.
+LATENT_CHANNELS_MAX = 256
+
+
+def image_rows(source: Tensor) -> tuple[int, int]:
+    """(rows, bytes per row) of an input (1, h, w, c), (1, w, c) or (1, c)."""
+    rows = source.shape[1] if len(source.shape) == 4 else 1
+    return rows, source.elements // rows
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,8 @@ class Plan:
     layers: tuple[Layer, ...]
     alias: dict[int, int]
     arena: Arena
+    streamed: Streamed | None = None
+    """Layers in front of `layers` that run row by row, and their C; None: the whole model runs layer by layer."""
 
     def offset(self, tensor: int) -> int:
         """Byte offset of a tensor in the arena."""
@@ -33,25 +44,28 @@ class Plan:
 
     @property
     def rows(self) -> int:
-        """Image rows."""
-        return self.model.tensors[self.model.inputs[0]].shape[1]
+        """Image rows; a vector is one row."""
+        return image_rows(self.model.tensors[self.model.inputs[0]])[0]
 
     @property
     def row_bytes(self) -> int:
         """Bytes of an image row: width x channels."""
-        return prod(self.model.tensors[self.model.inputs[0]].shape[2:])
+        return image_rows(self.model.tensors[self.model.inputs[0]])[1]
 
     @property
     def latent_channels(self) -> int:
-        """Channels of the output."""
-        return self.model.tensors[self.model.outputs[0]].shape[-1]
+        """Channels of the output; a longer vector goes out in pieces, as long as they can be."""
+        channels = self.model.tensors[self.model.outputs[0]].shape[-1]
+        return max(n for n in range(1, LATENT_CHANNELS_MAX + 1) if channels % n == 0)
 
     @property
     def latent_positions(self) -> int:
-        """Positions of the output: height x width."""
+        """Positions of the output: height x width (x pieces)."""
         return self.model.tensors[self.model.outputs[0]].elements // self.latent_channels
 
     @property
     def kernels(self) -> str:
-        """ "cmsis-nn" where any layer runs on it, else "reference"."""
+        """ "fused" where any layer streams, else "cmsis-nn" where any layer runs on it, else "reference"."""
+        if self.streamed is not None:
+            return FUSED
         return CMSIS_NN if any(layer.kernel.runs_on == CMSIS_NN for layer in self.layers) else REFERENCE

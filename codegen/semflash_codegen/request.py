@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from semflash_codegen.errors import RequestError
 
 ENGINES = ("aot",)
-KERNELS = ("auto", "cmsis-nn", "reference")
+KERNELS = ("auto", "fused", "cmsis-nn", "reference")
+FAST, SMALL = "fast", "small"
 
 _INT32 = 1 << 31
 
@@ -84,7 +85,9 @@ class CodegenRequest:
     Attributes:
         encoder: bytes of the .tflite file. tail: the device tail.
         bits_per_symbol: 1..8. bundle_hash: hex, at least 8 digits; the first 32 bits go into the firmware.
-        model_name: for the banner. engine: "aot". kernels: "auto", "cmsis-nn" or "reference".
+        model_name: for the banner. engine: "aot". kernels: "auto" (streaming where
+            possible, else CMSIS-NN), "fused" (the same, but refuses a model none of which streams), "cmsis-nn"
+            or "reference" (layer by layer). weights: "fast" (int16 tables in streaming kernels) or "small" (int8).
         flash_bytes, ram_bytes: of the board; None: do not check.
     """
 
@@ -95,6 +98,7 @@ class CodegenRequest:
     model_name: str = "model"
     engine: str = "aot"
     kernels: str = "auto"
+    weights: str = FAST
     flash_bytes: int | None = None
     ram_bytes: int | None = None
 
@@ -108,6 +112,8 @@ class CodegenRequest:
             raise RequestError("unknown engine", value=self.engine, remedy="use " + ", ".join(ENGINES))
         if self.kernels not in KERNELS:
             raise RequestError("unknown kernels", value=self.kernels, remedy="use " + ", ".join(KERNELS))
+        if self.weights not in (FAST, SMALL):
+            raise RequestError("unknown weights", value=self.weights, remedy="use fast, small")
         if not 1 <= self.bits_per_symbol <= 8:
             raise RequestError("bits per symbol must be 1..8", value=self.bits_per_symbol)
         if len(self.bundle_hash) < 8 or any(c not in "0123456789abcdef" for c in self.bundle_hash):

@@ -1,7 +1,7 @@
 /* The row scheduler of the streaming engine: which stage gets which row when. */
 #include "semflash/fused.h"
 
-#include <string.h>
+#include "semflash/fused_math.h"
 
 static sf_fused_count_t *counts(uint8_t *state) {
     return (sf_fused_count_t *)(void *)state;
@@ -16,29 +16,30 @@ static uint32_t next_slot(const sf_fused_stage_t *stage, const sf_fused_count_t 
     return slot == stage->slots ? 0u : slot;
 }
 
-/* int8 -> code + 128 */
-static void copy_row(uint8_t *out, const int8_t *in, uint32_t n) {
-    uint32_t i = 0;
-    for (; i + 16u <= n; i += 16u) {
-        uint32_t word[4];
-        memcpy(word, in + i, sizeof word);
-        word[0] ^= 0x80808080u;
-        word[1] ^= 0x80808080u;
-        word[2] ^= 0x80808080u;
-        word[3] ^= 0x80808080u;
-        memcpy(out + i, word, sizeof word);
+/* int8 -> code + 128, or back */
+static void flip_signs(uint8_t *out, const uint8_t *in, uint32_t n) {
+    for (; n >= 16u; n -= 16u, in += 16, out += 16) {
+        const uint32_t a = sf_word(in) ^ 0x80808080u;
+        const uint32_t b = sf_word(in + 4) ^ 0x80808080u;
+        const uint32_t c = sf_word(in + 8) ^ 0x80808080u;
+        const uint32_t d = sf_word(in + 12) ^ 0x80808080u;
+        sf_put_word(out, a);
+        sf_put_word(out + 4, b);
+        sf_put_word(out + 8, c);
+        sf_put_word(out + 12, d);
     }
-    for (; i < n; i++) {
-        out[i] = (uint8_t)((uint8_t)in[i] ^ 0x80u);
+    for (; n >= 4u; n -= 4u, in += 4, out += 4) {
+        sf_put_word(out, sf_word(in) ^ 0x80808080u);
+    }
+    for (; n > 0u; n--) {
+        *out++ = (uint8_t)(*in++ ^ 0x80u);
     }
 }
 
 static sf_status_t emit_row(const sf_fused_graph_t *graph, uint8_t *state, sf_latent_fn emit, void *context) {
     uint8_t *row = state + graph->latent;
     const uint32_t n = (uint32_t)graph->latent_width * graph->latent_channels;
-    for (uint32_t i = 0; i < n; i++) {
-        row[i] ^= 0x80u;
-    }
+    flip_signs(row, row, n);
     for (uint32_t x = 0; x < n; x += graph->latent_channels) {
         const sf_status_t status = emit(context, (const int8_t *)(row + x));
         if (status < SF_OK) {
@@ -111,7 +112,8 @@ sf_status_t sf_fused_push_row(const sf_fused_graph_t *graph, void *state, uint16
     }
     uint8_t *bytes = (uint8_t *)state;
     sf_fused_count_t *count = counts(bytes);
-    copy_row(slot_row(graph->stages, bytes, next_slot(graph->stages, count)), values, graph->row_bytes);
+    flip_signs(slot_row(graph->stages, bytes, next_slot(graph->stages, count)), (const uint8_t *)values,
+               graph->row_bytes);
     arrive(graph->stages, bytes, count);
     uint32_t at = 0;
     for (;;) {

@@ -74,11 +74,17 @@ def whole(tables: ConvTables) -> list[str]:
     """Gather a patch, then for every group multiply, requantise and store; pair after pair of pixels."""
     assert tables.form is not None
     gather, groups = tables.gather, tables.group_count
-    unroll = max(u for u in range(1, groups + 1) if groups % u == 0 and (u == 1 or u * gather.steps <= _UNROLL_STEPS))
+    unroll = max(
+        u for u in range(1, groups + 1) if groups % u == 0 and (u == 1 or u * gather.steps <= _UNROLL_STEPS)
+    )
     body = Body(8 * gather.steps, gather.rows)
     body.enter()
     body("1:")
-    _gather(body, gather, tables.layer.window.stride[1] * tables.layer.source.channels * (1 if tables.patch_out else 2))
+    _gather(
+        body,
+        gather,
+        tables.layer.window.stride[1] * tables.layer.source.channels * (1 if tables.patch_out else 2),
+    )
     body(f"ldr r0, {body.at('weights')}")
     body("2:")
     for index in range(unroll):
@@ -104,7 +110,12 @@ def accumulate(tables: ConvTables) -> list[str]:
     else:
         body("1:")
         _gather_words(body, gather.words)
-        body(f"ldr r0, {body.at('rows')}", f"ldr r1, {body.at('step')}", "add r0, r0, r1", f"str r0, {body.at('rows')}")
+        body(
+            f"ldr r0, {body.at('rows')}",
+            f"ldr r1, {body.at('step')}",
+            "add r0, r0, r1",
+            f"str r0, {body.at('rows')}",
+        )
     body(f"ldr r0, {body.at('weights')}")
     body("2:", f"ldr lr, {body.at('sums')}", f"ldmia lr, {{{SUMS}}}")
     _multiply(body, gather.steps, tables.small, start=False)
@@ -145,7 +156,12 @@ def _gather(body: Body, gather: Gather, step: int) -> None:
         if not held:
             body(even.format("r10"), odd.format("r11"))
         else:
-            body(even.format("r4"), odd.format("r5"), "pkhbt r10, r10, r4, lsl #16", "pkhbt r11, r11, r5, lsl #16")
+            body(
+                even.format("r4"),
+                odd.format("r5"),
+                "pkhbt r10, r10, r4, lsl #16",
+                "pkhbt r11, r11, r5, lsl #16",
+            )
             body(f"strd r10, r11, [sp, #{at}]")
             at += 8
         held = not held
@@ -335,10 +351,14 @@ def _count_pairs(body: Body) -> None:
     body(f"ldr r1, {body.at('pairs')}", "subs r1, r1, #1", f"str r1, {body.at('pairs')}", "bne.w 1b")
 
 
-def _function(name: str, lines: list[str], quote: Callable[[str], str] = lambda line: f'        "{line}\\n"') -> str:
+def _function(
+    name: str, lines: list[str], quote: Callable[[str], str] = lambda line: f'        "{line}\\n"'
+) -> str:
     """A naked function; its text in several statements, since ISO C limits the length of a string."""
     statements = [
-        "    __asm__ volatile(\n" + "\n".join(quote(line) for line in lines[at : at + _STATEMENT_LINES]) + ");\n"
+        "    __asm__ volatile(\n"
+        + "\n".join(quote(line) for line in lines[at : at + _STATEMENT_LINES])
+        + ");\n"
         for at in range(0, len(lines), _STATEMENT_LINES)
     ]
     return (

@@ -173,3 +173,12 @@ def depthwise_weights(layer: Conv, form: CheapForm | None) -> tuple[list[int], l
 def depthwise_coefficients(layer: Conv, form: CheapForm) -> list[int]:
     found = _ordered(layer.output.channels, ascending=True)
     return [word for members in found for word in coefficients(form, members, small=False)]
+
+
+def depthwise_bytes(layer: Conv, form: CheapForm | None) -> int:
+    """Flash of a depthwise convolution's tables."""
+    groups_count = -(-layer.output.channels // 4)
+    taps = layer.window.kernel[0] * layer.window.kernel[1]
+    words = 4 * groups_count * (-(-taps // 2) + 1)
+    words += 0 if form is None else 4 * groups_count * (3 if form.signed else 2)
+    return 4 * words + (5 * layer.output.channels if form is None else 0)

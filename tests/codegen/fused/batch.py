@@ -54,9 +54,7 @@ def write_batch(models: list[Streamed], folder: Path) -> list[Path]:
             first = item.chain.layers[0].source
             entry = f"{first.height}u, {first.row_bytes}u, {item.chain.layers[-1].output.channels}u, {text.state_bytes}u"
             parts.append(text.text)
-            parts.append(
-                f"const test_model_t model_{index} = {{{text.reset}, {text.push_row}, {entry}}};\n"
-            )
+            parts.append(f"const test_model_t model_{index} = {{{text.reset}, {text.push_row}, {entry}}};\n")
             entries.append(index)
         path = folder / f"models_{at}.c"
         path.write_text("\n".join(parts), encoding="utf-8")
@@ -65,7 +63,8 @@ def write_batch(models: list[Streamed], folder: Path) -> list[Path]:
     table = ", ".join(f"&model_{i}" for i in entries)
     path = folder / "table.c"
     path.write_text(
-        f'#include "batch.h"\n\n{lines}\nconst test_model_t *const test_models[] = {{{table}}};\n', encoding="utf-8"
+        f'#include "batch.h"\n\n{lines}\nconst test_model_t *const test_models[] = {{{table}}};\n',
+        encoding="utf-8",
     )
     return [*files, path]
 
@@ -74,7 +73,10 @@ def compile_all(compiler: list[str], sources: list[Path], folder: Path) -> list[
     objects = []
     for source in sources:
         target = folder / f"{source.stem}.o"
-        include = [f"-I{path}" for path in (Path(__file__).parent, DEVICE / "include", DEVICE / "kernels" / "include")]
+        include = [
+            f"-I{path}"
+            for path in (Path(__file__).parent, DEVICE / "include", DEVICE / "kernels" / "include")
+        ]
         command = [*compiler, *STRICT, *include, "-c", str(source), "-o", str(target)]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-4000:]

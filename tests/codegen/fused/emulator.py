@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from codegen.fused.batch import SOURCES, Streamed, compile_all, write_batch
 from numpy.typing import NDArray
+
+from codegen.fused.batch import SOURCES, Streamed, compile_all, write_batch
 
 HERE = Path(__file__).parent
 CPU = ("-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")
@@ -55,7 +56,11 @@ def run(image: Path, timeout_s: float = 120) -> dict[tuple[int, int], Measured]:
     for line in done.stdout.splitlines():
         if not line.startswith("M "):
             continue
-        head, values, counts = line[2:].split(" : ")[0], line.split(" : ")[1].split(" ; ")[0], line.split(" ; ")[1]
+        head, values, counts = (
+            line[2:].split(" : ")[0],
+            line.split(" : ")[1].split(" ; ")[0],
+            line.split(" ; ")[1],
+        )
         index, pattern = (int(word) for word in head.split())
         ticks, stack = (int(word) for word in counts.split())
         latent = np.frombuffer(bytes.fromhex(values.strip()), np.int8)
@@ -73,7 +78,31 @@ def firmware_images(shape: tuple[int, int, int], patterns: int) -> NDArray[np.in
         for i in range(noise.size):
             value = (value * 1664525 + 1013904223) & 0xFFFFFFFF
             noise[i] = value >> 24
-        images[pattern] = {1: np.full_like(noise, 0x80), 2: np.full_like(noise, 0x7F), 3: 0x7F + (noise & 1)}.get(
-            pattern, noise
-        )
+        images[pattern] = {
+            1: np.full_like(noise, 0x80),
+            2: np.full_like(noise, 0x7F),
+            3: 0x7F + (noise & 1),
+        }.get(pattern, noise)
     return images.view(np.int8).reshape(patterns, h, w, c)
+
+
+def flash_bytes(image: Path, folder: Path) -> tuple[int, int]:
+    """(code, tables) of the streaming engine and the models in an image, C library functions they call included."""
+    names = {"memcpy", "memset", "__aeabi_idiv", "__aeabi_uidiv"}
+    for item in sorted(folder.glob("*.o")):
+        if item.stem.startswith(("fused_", "models_")):
+            names |= {line.split()[-1] for line in _nm(item)}
+    code = tables = 0
+    for line in _nm(image):
+        fields = line.split()
+        if len(fields) == 4 and fields[3] in names:
+            if fields[2] in "tTwW":
+                code += int(fields[1], 16)
+            else:
+                tables += int(fields[1], 16)
+    return code, tables
+
+
+def _nm(path: Path) -> list[str]:
+    done = subprocess.run(["arm-none-eabi-nm", "-S", str(path)], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()

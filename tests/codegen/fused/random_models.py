@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from codegen.fused.tflite_builder import Builder
 from numpy.random import Generator
+
+from codegen.fused.tflite_builder import Builder
 
 
 def random_model(seed: int) -> bytes:
@@ -89,6 +90,4 @@ def _conv(
     activation = str(rng.choice(["none", "none", "relu", "relu", "relu6"]))
     zero = -128 if activation != "none" and rng.random() < 0.7 else int(rng.integers(-128, 127))
     build = builder.depthwise if depthwise else builder.conv
-    build(
-        weights, bias, scales, stride=stride, same=same, activation=activation, scale=out_scale, zero=zero
-    )
+    build(weights, bias, scales, stride=stride, same=same, activation=activation, scale=out_scale, zero=zero)

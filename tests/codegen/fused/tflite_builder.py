@@ -50,7 +50,18 @@ class Builder:
         options = schema.Conv2DOptionsT()
         options.dilationHFactor = options.dilationWFactor = 1
         return self._convolution(
-            "CONV_2D", options, weights, bias, scales, 0, stride, same, activation, scale, zero, weights.shape[0]
+            "CONV_2D",
+            options,
+            weights,
+            bias,
+            scales,
+            0,
+            stride,
+            same,
+            activation,
+            scale,
+            zero,
+            weights.shape[0],
         )
 
     def depthwise(
@@ -62,11 +73,28 @@ class Builder:
         options.dilationHFactor = options.dilationWFactor = 1
         options.depthMultiplier = weights.shape[3] // self.shape[2]
         return self._convolution(
-            "DEPTHWISE_CONV_2D", options, weights, bias, scales, 3, stride, same, activation, scale, zero, weights.shape[3]
+            "DEPTHWISE_CONV_2D",
+            options,
+            weights,
+            bias,
+            scales,
+            3,
+            stride,
+            same,
+            activation,
+            scale,
+            zero,
+            weights.shape[3],
         )
 
     def pool(
-        self, kind: str, kernel: tuple[int, int], *, stride: tuple[int, int], same: bool, activation: str = "none"
+        self,
+        kind: str,
+        kernel: tuple[int, int],
+        *,
+        stride: tuple[int, int],
+        same: bool,
+        activation: str = "none",
     ) -> Builder:
         """kind "MAX_POOL_2D" or "AVERAGE_POOL_2D"."""
         options = schema.Pool2DOptionsT()
@@ -83,7 +111,13 @@ class Builder:
         paddings = self._constant("paddings", values, 2)
         out = (h + sum(rows), w + sum(columns), c)
         return self._append(
-            "PAD", schema.PadOptionsT(), schema.BuiltinOptions.PadOptions, [self.last, paddings], out, scale, zero
+            "PAD",
+            schema.PadOptionsT(),
+            schema.BuiltinOptions.PadOptions,
+            [self.last, paddings],
+            out,
+            scale,
+            zero,
         )
 
     def activation(self, kind: str, scale: float, zero: int) -> Builder:
@@ -97,7 +131,8 @@ class Builder:
 
     def _out(self, kernel: tuple[int, int], stride: tuple[int, int], same: bool) -> tuple[int, int]:
         size = [
-            -(-n // s) if same else -(-(n - k + 1) // s) for n, k, s in zip(self.shape[:2], kernel, stride, strict=True)
+            -(-n // s) if same else -(-(n - k + 1) // s)
+            for n, k, s in zip(self.shape[:2], kernel, stride, strict=True)
         ]
         return size[0], size[1]
 
@@ -120,7 +155,14 @@ class Builder:
         return self._append(name, options, kind, [self.last, w, b], out, scale, zero)
 
     def _append(
-        self, name: str, options: Any, kind: int, inputs: list[int], shape: tuple[int, ...], scale: float, zero: int
+        self,
+        name: str,
+        options: Any,
+        kind: int,
+        inputs: list[int],
+        shape: tuple[int, ...],
+        scale: float,
+        zero: int,
     ) -> Builder:
         code = schema.OperatorCodeT()
         code.builtinCode, code.version = CODES[name]
@@ -145,9 +187,20 @@ class Builder:
         return len(self.graph.tensors) - 1
 
     def _constant(
-        self, name: str, values: NDArray[Any], kind: int, scales: NDArray[np.float32] | None = None, axis: int = 0
+        self,
+        name: str,
+        values: NDArray[Any],
+        kind: int,
+        scales: NDArray[np.float32] | None = None,
+        axis: int = 0,
     ) -> int:
-        index = self._tensor(name, values.shape, [1.0] if scales is None else scales, [0] * (1 if scales is None else len(scales)), kind)
+        index = self._tensor(
+            name,
+            values.shape,
+            [1.0] if scales is None else scales,
+            [0] * (1 if scales is None else len(scales)),
+            kind,
+        )
         tensor = self.graph.tensors[index]
         if scales is None:
             tensor.quantization = None

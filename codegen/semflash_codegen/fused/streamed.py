@@ -1,0 +1,181 @@
+"""The seam between the generator and the streaming engine: which layers leave the layer-wise plan, and their C."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from semflash_codegen.errors import UnsupportedModelError
+from semflash_codegen.fused.chain import Chain, find_chain
+from semflash_codegen.fused.convolution import ConvTables, depthwise_bytes
+from semflash_codegen.fused.layers import Conv, Table
+from semflash_codegen.fused.plan import Plan, Stage, make_plan
+from semflash_codegen.fused.writer import write
+from semflash_codegen.ir import Model
+from semflash_codegen.layer import Layer
+
+FUSED = "fused"
+_PLACE_BYTES = 8
+
+
+@dataclass(frozen=True)
+class StreamedLayer:
+    """One operator of the chain, for the report."""
+
+    name: str
+    operator: str
+    why: str
+    macs: int
+    table_bytes: int
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """The streaming part of a model: the chain from the image to the tensor `output`, and its plan."""
+
+    chain: Chain
+    plan: Plan
+
+    @property
+    def output(self) -> int:
+        return self.chain.output
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left for the layer-wise plan."""
+        return self.chain.complete
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the state; the arena of the other layers follows, and 8 of them remember the place in it."""
+        return self.plan.state_bytes + (0 if self.complete else _PLACE_BYTES)
+
+    @property
+    def indices(self) -> frozenset[int]:
+        """Operators that stream, by index."""
+        return frozenset(op.index for op in self.chain.operators)
+
+    def rest(self, model: Model) -> Model:
+        """The model as the layer-wise plan sees it: it begins where the chain ends."""
+        return replace(model, inputs=(self.chain.output,))
+
+    def layers(self) -> list[StreamedLayer]:
+        """What runs on what and why."""
+        found = []
+        for stage in self.plan.stages:
+            for number, layer in enumerate(stage.layers):
+                operator, _, name = layer.name.partition(" ")
+                found.append(
+                    StreamedLayer(
+                        name, operator, _why(stage, number), layer.macs, _table_bytes(stage, number)
+                    )
+                )
+        return found
+
+
+def stream(model: Model, *, small: bool, demanded: bool) -> tuple[Streamed | None, str]:
+    """(streaming part or None, why not more of the model streams).
+
+    Raises:
+        UnsupportedModelError: demanded, and not even the first layer can stream.
+    """
+    chain = find_chain(model)
+    if not chain.layers:
+        if demanded:
+            raise UnsupportedModelError(
+                f"no layer can stream: {chain.reason}", remedy='build with kernels "auto" or "cmsis-nn"'
+            )
+        return None, chain.reason
+    return Streamed(chain, make_plan(chain.layers, small=small)), chain.reason
+
+
+def not_streamed(layers: tuple[Layer, ...], streamed: Streamed | None, reason: str) -> tuple[Layer, ...]:
+    """Kernel calls that stay; the first one says why it does not stream."""
+    gone = frozenset() if streamed is None else streamed.indices
+    stay = [layer for layer in layers if layer.index not in gone]
+    if stay:
+        kernel = replace(stay[0].kernel, why=f"{stay[0].kernel.why}; not streamed: {reason}")
+        stay[0] = replace(stay[0], kernel=kernel)
+    return tuple(stay)
+
+
+def graph_text(streamed: Streamed, boundary_offset: int) -> str:
+    """C of the streaming part, and of graph_reset and graph_push_row.
+
+    boundary_offset: where the chain's output lies in the arena of the other layers (if there are any).
+    """
+    text = write(streamed.plan)
+    values = {
+        "reset": text.reset,
+        "push": text.push_row,
+        "channels": streamed.chain.layers[-1].output.channels,
+        "state": streamed.state_bytes,
+        "place": streamed.state_bytes - _PLACE_BYTES,
+        "offset": boundary_offset,
+    }
+    return text.text + "\n" + (_ALONE if streamed.complete else _WITH_OTHERS).format(**values)
+
+
+_ALONE = """\
+static sf_status_t graph_reset(void *state) {{
+    return {reset}(state);
+}}
+
+static sf_status_t graph_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit, void *context) {{
+    return {push}(state, row, values, emit, context);
+}}
+
+"""
+
+_WITH_OTHERS = """\
+/* The streaming part ends in the arena of the other layers, which run after the last row. */
+static sf_status_t collect(void *context, const int8_t *values) {{
+    int8_t **next = (int8_t **)context;
+    memcpy(*next, values, {channels}u);
+    *next += {channels};
+    return SF_OK;
+}}
+
+static sf_status_t graph_reset(void *state) {{
+    int8_t **next = (int8_t **)(void *)((uint8_t *)state + {place});
+    *next = (int8_t *)state + {state} + {offset};
+    const sf_status_t status = {reset}(state);
+    return status < SF_OK ? status : layers_reset(state);
+}}
+
+static sf_status_t graph_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit, void *context) {{
+    const sf_status_t status = {push}(state, row, values, collect, (uint8_t *)state + {place});
+    if (status < SF_OK || row + 1 < SF_MODEL_ROWS) {{
+        return status;
+    }}
+    return layers_emit((int8_t *)state + {state}, emit, context);
+}}
+
+"""
+
+
+def _why(stage: Stage, number: int) -> str:
+    if isinstance(stage.layers[number], Table):
+        return "table of 256 values"
+    if stage.kind == "depthwise":
+        exact = "" if stage.form else ", general requantisation"
+        return f"row by row, four channels at a time{exact}"
+    if not stage.convs:
+        return {"max": "running maximum, no rows kept"}.get(stage.kind, "row by row")
+    tables = stage.convs[min(number, len(stage.convs) - 1)]
+    how = {
+        "whole": "row by row", "chunked": f"row by row in chunks of {tables.gather.run} bytes",
+        "accumulate": "rows added to accumulators as they arrive", "strip": "joined with the next convolution",
+    }[stage.kind if number == 0 or stage.kind != "strip" else "accumulate"]  # fmt: skip
+    return f"{how}; {tables.reason}"
+
+
+def _table_bytes(stage: Stage, number: int) -> int:
+    layer = stage.layers[number]
+    if isinstance(layer, Table):
+        return 256
+    if isinstance(layer, Conv) and layer.depthwise:
+        return depthwise_bytes(layer, stage.form)
+    if not stage.convs:
+        return 0
+    tables: ConvTables = stage.convs[min(number, len(stage.convs) - 1)]
+    return tables.table_bytes
