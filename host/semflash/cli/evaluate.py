@@ -88,7 +88,8 @@ def _print_table(result: Evaluation) -> None:
     console = Console(highlight=False)
     console.print(
         f"{result.bundle}: {measured.images:,} images of {measured.dataset} ({measured.split}), "
-        f"{result.payload_bytes} bytes each, bit errors injected (seed {measured.seed})"
+        f"{result.payload_bytes} bytes each, bit errors injected (seed {measured.seed})",
+        soft_wrap=True,
     )
     table = Table()
     table.add_column("BER", justify="right")
