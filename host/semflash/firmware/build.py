@@ -10,6 +10,7 @@ from semflash.firmware import elf, platformio, resources, sources
 from semflash.firmware.boards import Board
 from semflash.firmware.build_result import FILE_NAME, BuildResult, ImageSizes
 from semflash.firmware.model import Model, generate_model
+from semflash.firmware.project import exclusive
 
 BUILD_ROOT = Path("build")
 STACK_BYTES = 4096  # what the linker script keeps free for the stack at least
@@ -49,15 +50,16 @@ def build(
     settings["SF_BUILD_ID"] = f"0x{build_id}u"
     if board.kind != "native":
         files["semflash.ini"] = sources.settings_ini(settings, link).encode("utf-8")
-    unchanged = _is_built(folder, build_id)
-    sources.place(files, folder)
-    if board.kind == "native":
-        image, sizes = _compile_native(files, settings, folder, reuse=unchanged), None
-    else:
-        image, sizes = _compile_firmware(board, folder)
-    found = check_convolutions(image, model)
-    result = _result(bundle, board, model, folder, image, sizes, build_id, found)
-    result.save()
+    with exclusive(folder):
+        unchanged = _is_built(folder, build_id)
+        sources.place(files, folder)
+        if board.kind == "native":
+            image, sizes = _compile_native(files, settings, folder, reuse=unchanged), None
+        else:
+            image, sizes = _compile_firmware(board, folder)
+        found = check_convolutions(image, model)
+        result = _result(bundle, board, model, folder, image, sizes, build_id, found)
+        result.save()
     return result
 
 

@@ -64,6 +64,12 @@ def start(board: Board, image: Path, *, bundle_hash: str = "", build_id: str = "
     Raises:
         DeviceError: the image is missing, or the emulator ended at once.
     """
+    if not hasattr(os, "pidfd_open"):
+        raise DeviceError(
+            "the emulated board needs Linux 5.3 or later",
+            value=sys.platform,
+            remedy="--board native runs everywhere",
+        )
     image = image.resolve()
     check_image(image)
     arguments = command(board, image)

@@ -9,6 +9,7 @@ from semflash.errors import DeviceError, UsageError
 from semflash.firmware import emulator, platformio
 from semflash.firmware.boards import Board, load_board
 from semflash.firmware.build_result import BuildResult
+from semflash.firmware.project import exclusive
 
 _FINISHED = "** Programming Finished **"
 _VERIFIED = "** Verified OK **"
@@ -50,8 +51,10 @@ def flash(built: BuildResult, *, port: str | None = None) -> FlashResult:
         port = choose_port(board, port)
     elif port is not None:
         raise UsageError("an emulated board makes its own port", value=port, remedy="leave --port out")
-    log = Path(built.directory) / "flash.log"
-    done = platformio.run(Path(built.directory), board.platformio_env, target="upload", log=log)
+    folder = Path(built.directory)
+    log = folder / "flash.log"
+    with exclusive(folder):
+        done = platformio.run(folder, board.platformio_env, target="upload", log=log)
     if board.kind == "hardware":
         _check_programmed(done.output, log)
         return FlashResult(board.name, port, built.build_id, built.bundle_hash)
