@@ -1,17 +1,12 @@
-"""Sessions with a device that drops, damages, repeats, delays, lies, falls silent or goes away."""
+"""Sessions with a device that drops, damages, repeats, delays and lies."""
 
 from __future__ import annotations
 
-import random
 import struct
-from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from fakes.link_device import (
     CODES,
@@ -25,50 +20,10 @@ from fakes.link_device import (
     on_wire,
     split,
 )
-from semflash.bridge.errors import GarbageError, PortVanishedError, SilenceError, StalledError
-from semflash.bridge.session import Expected, Lost, Outcome, Received, Session
-from semflash.errors import DatasetError, LinkError, WrongFirmwareError
-
-EXPECTED = Expected("toy", 0xA1B2C3D4, 4, 6, 8)
-
-
-def images(count: int, seed: int = 0) -> NDArray[np.int8]:
-    return np.random.default_rng(seed).integers(-128, 128, (count, 4, 6, 1)).astype(np.int8)
-
-
-def session_with(device: FakeDevice, **options: object) -> Session:
-    return Session(device, EXPECTED, clock=device.clock, **options)  # type: ignore[arg-type]
-
-
-def run(device: FakeDevice, pictures: NDArray[np.int8], **options: object) -> tuple[list[Outcome], Session]:
-    session = session_with(device, **options)
-    return list(session.stream(enumerate(pictures))), session
-
-
-def right_codes(outcomes: Iterable[Outcome], pictures: NDArray[np.int8]) -> set[int]:
-    """Indices received; every undamaged payload must be that of its own image."""
-    seen = set()
-    for outcome in outcomes:
-        if isinstance(outcome, Received):
-            assert outcome.index not in seen, "an image was answered twice"
-            seen.add(outcome.index)
-            if not outcome.damaged:
-                assert outcome.payload == digest_codes(pictures[outcome.index].tobytes(), 8)
-    return seen
-
-
-def once(kind: int, number: int, pieces: list[bytes] | None = None):  # type: ignore[no-untyped-def]
-    """A fault that replaces the number-th frame of a type (from 1) by other wire pieces."""
-    seen = 0
-
-    def fault(found: int, raw: bytes) -> list[bytes]:
-        nonlocal seen
-        seen += found == kind
-        if found == kind and seen == number:
-            return pieces if pieces is not None else []
-        return [on_wire(raw)]
-
-    return fault
+from fakes.toy_session import images, once, right_codes, run, session_with
+from semflash.bridge.errors import StalledError
+from semflash.bridge.session import Expected, Lost, Received, Session
+from semflash.errors import DatasetError
 
 
 def test_every_image_gets_its_codes_in_order_with_its_cost() -> None:
@@ -87,22 +42,6 @@ def test_every_image_gets_its_codes_in_order_with_its_cost() -> None:
         0,
         0,
         0,
-    )
-
-
-def test_hello_is_read_field_by_field() -> None:
-    hello = session_with(FakeDevice()).connect()
-    assert (hello.board, hello.engine, hello.build_id, hello.counter) == (
-        "fake-board",
-        "aot/fake",
-        0xB01D,
-        "instructions",
-    )
-    assert (hello.window, hello.rows_payload, hello.rows_per_frame, hello.reset_cause) == (
-        2,
-        16,
-        2,
-        "power-on",
     )
 
 
@@ -373,241 +312,10 @@ def test_an_impossible_credit_does_not_open_the_window() -> None:
     assert session.counters.unexpected == 5
 
 
-def test_a_device_that_reboots_in_mid_stream_is_picked_up_again() -> None:
-    device, pictures = FakeDevice(), images(12)
-    codes = 0
-
-    def fault(kind: int, raw: bytes) -> list[bytes]:
-        nonlocal codes
-        codes += kind == CODES
-        if kind == CODES and codes == 5:
-            device.reboot()
-            return []
-        return [on_wire(raw)]
-
-    device.fault = fault
-    outcomes, session = run(device, pictures)
-    assert right_codes(outcomes, pictures) == set(range(12))
-    assert session.counters.resyncs >= 1
-
-
-def test_a_silent_device_is_an_error_of_its_own_within_bounded_time() -> None:
-    device = FakeDevice(fault=lambda kind, raw: [])
-    with pytest.raises(SilenceError, match="silent") as caught:
-        session_with(device, timeout_s=2.0).connect()
-    assert caught.value.exit_code == 3
-    assert device.now == pytest.approx(6.0, abs=0.5)
-
-
-def test_garbage_instead_of_frames_is_an_error_of_its_own() -> None:
-    device = FakeDevice(fault=lambda kind, raw: [b"U-Boot 2019.04 \0 booting \0"])
-    with pytest.raises(GarbageError, match="no frames of ours"):
-        session_with(device, timeout_s=0.5).connect()
-
-
-def test_endless_garbage_without_a_delimiter_does_not_hold_the_host_for_ever() -> None:
-    device = FakeDevice()
-    read = device.read
-
-    def noise(size: int = 1) -> bytes:
-        device.now += 0.01
-        return b"\xaa" * 512
-
-    with pytest.raises(GarbageError):
-        device.read = noise  # type: ignore[method-assign]
-        session_with(device, timeout_s=0.5).connect()
-    device.read = read  # type: ignore[method-assign]
-    session = session_with(device, timeout_s=0.5)
-    session.connect()
-    device.read = noise  # type: ignore[method-assign]
-    with pytest.raises(GarbageError):
-        list(session.stream(enumerate(images(3))))
-
-
-def test_a_port_that_echoes_is_told_apart() -> None:
-    device = FakeDevice()
-    device.hear = lambda data: (device.say(data), b"")[1]
-    with pytest.raises(GarbageError, match="echoes"):
-        session_with(device, timeout_s=0.5).connect()
-
-
-def test_a_wrong_bundle_names_both_hashes_and_the_remedy() -> None:
-    with pytest.raises(WrongFirmwareError) as caught:
-        session_with(FakeDevice(bundle=0x0BAD0BAD)).connect()
-    text = str(caught.value)
-    assert "0bad0bad" in text
-    assert "a1b2c3d4" in text
-    assert "semflash flash toy" in text
-
-
-def test_another_protocol_version_is_told_from_garbage() -> None:
-    with pytest.raises(WrongFirmwareError, match="protocol version 2"):
-        session_with(FakeDevice(protocol=2), timeout_s=0.5).connect()
-
-
-def test_a_device_of_other_sizes_is_refused() -> None:
-    with pytest.raises(LinkError, match="not those of the bundle"):
-        session_with(FakeDevice(payload_bytes=9)).connect()
-
-
-@pytest.mark.parametrize("options", [{"window": 0}, {"rows_per_frame": 0}, {"row_bytes": 0}])
-def test_a_hello_that_makes_no_sense_is_refused(options: dict[str, int]) -> None:
-    with pytest.raises(LinkError, match="makes no sense"):
-        session_with(FakeDevice(**options)).connect()  # type: ignore[arg-type]
-
-
-def test_a_bundle_exchanged_in_mid_stream_is_noticed() -> None:
-    device, pictures = FakeDevice(), images(10)
-    codes = 0
-
-    def fault(kind: int, raw: bytes) -> list[bytes]:
-        nonlocal codes
-        codes += kind == CODES
-        if codes == 3:
-            device.bundle = 0x0BAD0BAD
-        return [on_wire(raw)]
-
-    device.fault = fault
-    session = session_with(device)
-    received = []
-    with pytest.raises(WrongFirmwareError):
-        for outcome in session.stream(enumerate(pictures)):
-            received.append(outcome)
-    assert right_codes(received, pictures) >= {0, 1}
-
-
-def test_what_came_before_the_port_vanished_is_handed_out() -> None:
-    device, pictures = FakeDevice(), images(50)
-    device.vanished = PortVanishedError("the port vanished")
-    session = session_with(device)
-    session.connect()
-    device.vanish_after = 12
-    received: list[Outcome] = []
-    with pytest.raises(PortVanishedError):
-        for outcome in session.stream(enumerate(pictures)):
-            received.append(outcome)
-    assert len(right_codes(received, pictures)) >= 3
-    assert session.unanswered >= 1
-
-
-def test_silence_in_mid_stream_is_an_error_after_what_came() -> None:
-    device, pictures = FakeDevice(), images(30)
-    codes = 0
-
-    def fault(kind: int, raw: bytes) -> list[bytes]:
-        nonlocal codes
-        codes += kind == CODES
-        return [on_wire(raw)] if codes < 8 else []
-
-    device.fault = fault
-    received: list[Outcome] = []
-    with pytest.raises(SilenceError):
-        for outcome in session_with(device, timeout_s=1.0).stream(enumerate(pictures)):
-            received.append(outcome)
-    assert right_codes(received, pictures) == set(range(7))
-
-
-def test_a_device_that_only_says_hello_is_given_up() -> None:
-    device = FakeDevice()
-    device.fault = lambda kind, raw: [on_wire(raw)] if kind == HELLO else []
-    with pytest.raises(StalledError, match="answers HELLO"):
-        run(device, images(100), timeout_s=1.0)
-    assert device.now < 10
-
-
-def test_a_slow_caller_is_not_taken_for_a_silent_device() -> None:
-    device, pictures = FakeDevice(), images(6)
-    session = session_with(device, timeout_s=1.0)
-    for _ in session.stream(enumerate(pictures)):
-        device.now += 30.0
-    assert session.counters.resyncs == 0
-
-
-def test_leftovers_of_an_earlier_session_are_not_taken_for_answers() -> None:
-    device, pictures = FakeDevice(), images(4)
-    earlier = session_with(device)
-    stream = earlier.stream(enumerate(images(40, seed=9)))
-    next(stream)
-    stream.close()  # answers of the earlier host wait on the line
-    outcomes, session = run(device, pictures)
-    assert right_codes(outcomes, pictures) == set(range(4))
-    assert session.counters.resyncs == 0
-
-
 def test_an_image_of_the_wrong_size_or_type_is_refused_before_it_is_sent() -> None:
     for wrong in (np.zeros((5, 6, 1), np.int8), np.zeros((4, 6, 1), np.uint8)):
         with pytest.raises(DatasetError, match="int8 with 24 values"):
             list(session_with(FakeDevice()).stream([(0, wrong)]))
-
-
-def test_link_statistics_are_asked_and_read() -> None:
-    session = session_with(FakeDevice())
-    session.connect()
-    stats = session.link_stats()
-    assert (stats.ok, stats.foreign_bundle, stats.overruns) == (1, 7, 8)
-
-
-class Chaos:
-    """Random faults on every frame of the device, from a seed."""
-
-    def __init__(self, seed: int, rates: dict[str, float], device: FakeDevice) -> None:
-        self.random, self.rates, self.device = random.Random(seed), rates, device
-        self.late: list[bytes] = []
-
-    def __call__(self, kind: int, raw: bytes) -> list[bytes]:
-        wire, pieces = on_wire(raw), []
-        if self.late and self.random.random() < 0.3:
-            pieces.append(self.late.pop(self.random.randrange(len(self.late))))
-        roll = {name: self.random.random() < rate for name, rate in self.rates.items()}
-        if roll["drop"]:
-            return pieces
-        if roll["late"]:
-            self.late.append(wire)
-            return pieces
-        if roll["cut"]:
-            wire = wire[: self.random.randrange(len(wire))]  # runs into the next frame
-        if roll["noise"]:
-            pieces.append(self.random.randbytes(self.random.randrange(1, 40)))
-        return [*pieces, wire, wire] if roll["twice"] else [*pieces, wire]
-
-    def hear(self, data: bytes) -> bytes:
-        return b"" if self.random.random() < self.rates["deaf"] else data
-
-
-@settings(max_examples=120, deadline=None)
-@given(
-    st.integers(0, 2**32),
-    st.fixed_dictionaries(
-        {
-            name: st.sampled_from([0.0, 0.02, 0.2])
-            for name in ("drop", "late", "cut", "noise", "twice", "deaf")
-        }
-    ),
-    st.integers(1, 4),
-    st.integers(1, 4),
-)
-def test_no_image_ever_gets_another_images_answer(
-    seed: int, rates: dict[str, float], window: int, rows_per_frame: int
-) -> None:
-    device, pictures = FakeDevice(window=window, rows_per_frame=rows_per_frame), images(15, seed % 1000)
-    chaos = Chaos(seed, rates, device)
-    device.fault, device.hear = chaos, chaos.hear
-    session = session_with(device, timeout_s=0.5)
-    outcomes: list[Outcome] = []
-    failed = False
-    try:
-        for outcome in session.stream(enumerate(pictures)):
-            outcomes.append(outcome)
-    except LinkError:
-        failed = True
-    received = right_codes(outcomes, pictures)
-    lost = [outcome.index for outcome in outcomes if isinstance(outcome, Lost)]
-    assert len(lost) == len(set(lost))
-    assert not received & set(lost)
-    if not failed:
-        assert received | set(lost) == set(range(15))
-    if not any(rates.values()):
-        assert received == set(range(15))
 
 
 def test_refused_for_an_unknown_image_changes_nothing() -> None:

@@ -11,6 +11,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from semflash.errors import DatasetError
+
 REQUEST_MAX = 0xFFFF_FFFF
 
 
@@ -133,3 +138,19 @@ class Flight:
         self._next = number % REQUEST_MAX + 1  # 1 .. 2^32 - 1; 0 is for frames about no image
         self._wrapped = True
         return number
+
+
+def pixels(images: Iterable[tuple[int, NDArray[np.int8]]], size: int) -> Iterator[tuple[int, bytes]]:
+    """(index, bytes) of int8 images with `size` values each.
+
+    Raises:
+        DatasetError: an image of another type or size.
+    """
+    for index, image in images:
+        if image.dtype != np.int8 or image.size != size:
+            raise DatasetError(
+                f"an image for the device is int8 with {size} values",
+                value=f"image {index}: {image.dtype} {image.shape}",
+                remedy="quantise it with semflash.bundle.preprocess.to_int8",
+            )
+        yield int(index), image.tobytes()

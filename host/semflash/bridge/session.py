@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -24,14 +24,14 @@ from numpy.typing import NDArray
 from semflash.bridge import messages
 from semflash.bridge.counters import LinkCounters, SequenceCheck
 from semflash.bridge.errors import StalledError
-from semflash.bridge.flight import Flight, Sending
+from semflash.bridge.flight import Flight, Sending, pixels
 from semflash.bridge.frame import Dropped, Event, Frame, FrameType
 from semflash.bridge.handshake import Expected, HelloWatch, check_hello
 from semflash.bridge.line import Line
 from semflash.bridge.messages import Hello, LinkStats
 from semflash.bridge.outcome import Lost, Outcome, Received
 from semflash.bridge.port import Port
-from semflash.errors import DatasetError, LinkError
+from semflash.errors import LinkError
 
 HELLO_ATTEMPTS = 3
 BARREN_RESYNCS = 3
@@ -103,7 +103,8 @@ class Session:
         """
         if self.hello is None:
             self.connect()
-        self._flight.load(self._pixels(images))
+        size = self._expected.rows * self._expected.row_bytes
+        self._flight.load(pixels(images, size))
         self._progress_s = self._clock()
         try:
             while self._step():
@@ -313,14 +314,3 @@ class Session:
         self._outcomes.extend(Lost(sending.index, sending.attempt) for sending in given_up)
         self.counters.images_lost += len(given_up)
         self.counters.images_resent = self._flight.repeated
-
-    def _pixels(self, images: Iterable[tuple[int, NDArray[np.int8]]]) -> Iterator[tuple[int, bytes]]:
-        size = self._expected.rows * self._expected.row_bytes
-        for index, image in images:
-            if image.dtype != np.int8 or image.size != size:
-                raise DatasetError(
-                    f"an image for the device is int8 with {size} values",
-                    value=f"image {index}: {image.dtype} {image.shape}",
-                    remedy="quantise it with semflash.bundle.preprocess.to_int8",
-                )
-            yield int(index), image.tobytes()
