@@ -2,6 +2,13 @@
 
 #include <string.h>
 
+/* Answers keep their payloads out of the stack frames under which the encoder runs. */
+#if defined(__GNUC__)
+#define NOT_INLINED __attribute__((noinline))
+#else
+#define NOT_INLINED
+#endif
+
 #define ROWS_HEADER 4u /* u16 first row, u16 number of rows */
 
 sf_status_t sf_device_init(sf_device_t *device, const sf_device_config_t *config) {
@@ -51,7 +58,7 @@ static sf_status_t send(sf_device_t *device, sf_frame_type_t type, uint32_t requ
     return status;
 }
 
-static sf_status_t send_hello(sf_device_t *device) {
+NOT_INLINED static sf_status_t send_hello(sf_device_t *device) {
     const sf_model_t *model = device->encoder->model;
     const sf_board_info_t *board = &device->board;
     uint8_t hello[SF_HELLO_BYTES] = {0};
@@ -73,7 +80,7 @@ static sf_status_t send_hello(sf_device_t *device) {
     return send(device, SF_FRAME_HELLO, 0, hello, sizeof hello);
 }
 
-static sf_status_t send_link_stats(sf_device_t *device) {
+NOT_INLINED static sf_status_t send_link_stats(sf_device_t *device) {
     const sf_link_stats_t *stats = &device->stats;
     const uint32_t values[8] = {
         stats->ok,
@@ -92,7 +99,7 @@ static sf_status_t send_link_stats(sf_device_t *device) {
     return send(device, SF_FRAME_LINK_STATS, 0, payload, sizeof payload);
 }
 
-static sf_status_t send_credit(sf_device_t *device) {
+NOT_INLINED static sf_status_t send_credit(sf_device_t *device) {
     uint8_t payload[4];
     device->credit++;
     sf_store_u32(payload, device->credit);
@@ -100,7 +107,7 @@ static sf_status_t send_credit(sf_device_t *device) {
 }
 
 /* The image of `request` is lost; said once per image. */
-static sf_status_t refuse(sf_device_t *device, uint32_t request, sf_refusal_t reason) {
+NOT_INLINED static sf_status_t refuse(sf_device_t *device, uint32_t request, sf_refusal_t reason) {
     if (device->image == SF_IMAGE_LOST && device->request == request) {
         return SF_OK;
     }
@@ -111,7 +118,7 @@ static sf_status_t refuse(sf_device_t *device, uint32_t request, sf_refusal_t re
 }
 
 /* CODES, then IMAGE_STATS of the image just encoded. */
-static sf_status_t send_image(sf_device_t *device) {
+NOT_INLINED static sf_status_t send_image(sf_device_t *device) {
     const sf_encoder_t *encoder = device->encoder;
     uint8_t stats[8];
     sf_store_u32(stats, device->ticks);

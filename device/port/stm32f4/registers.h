@@ -76,6 +76,7 @@
 #define SYST_RVR           SF_REGISTER(0xE000E014u)
 #define SYST_CVR           SF_REGISTER(0xE000E018u)
 #define NVIC_ISER(n)       SF_REGISTER(0xE000E100u + 4u * (n))
+#define NVIC_ISPR(n)       SF_REGISTER(0xE000E200u + 4u * (n))
 #define NVIC_IPR_BYTE(irq) (*(volatile uint8_t *)(uintptr_t)(0xE000E400u + (irq)))
 #define SCB_VTOR           SF_REGISTER(0xE000ED08u)
 #define SCB_CPACR          SF_REGISTER(0xE000ED88u)
