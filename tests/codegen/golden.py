@@ -32,7 +32,7 @@ def table_tail(encoder: bytes) -> TableTail:
     return TableTail(output.shape[-1], 8, output.zero_point, row * output.shape[-1])
 
 
-def request_for(encoder: bytes, kernels: str = "auto", **more: object) -> CodegenRequest:
+def request_for(encoder: bytes, kernels: str = "cmsis-nn", **more: object) -> CodegenRequest:
     """A request around an encoder."""
     return CodegenRequest(encoder, table_tail(encoder), 3, HASH, kernels=kernels, **more)  # type: ignore[arg-type]
 
