@@ -10,6 +10,7 @@ from semflash_codegen.memory_plan import Buffer, place
 from semflash_codegen.operators import ALIASES, LOWER, SUPPORTED, Context
 from semflash_codegen.plan import Plan, image_rows
 from semflash_codegen.schema import TensorType
+from semflash_codegen.simplify import simplify
 
 _ROW_BYTES_MAX = 65535
 #: More than any flash this is for; bounds time and memory of the generator.
@@ -179,6 +180,7 @@ def scratch_key(layer: Layer) -> str:
 
 def make_plan(model: Model, kernels: str, *, small: bool = False) -> Plan:
     """All passes in order. small: int8 weight tables in streaming kernels."""
+    model = simplify(model)
     validate(model)
     alias = fold_aliases(model)
     layers = lower(model, AUTO if kernels == FUSED else kernels)

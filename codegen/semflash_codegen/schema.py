@@ -64,6 +64,12 @@ class Options(IntEnum):
     DEPTHWISE_CONV_2D = 2
     POOL_2D = 5
     FULLY_CONNECTED = 8
+    SOFTMAX = 9
+    CONCATENATION = 10
+    RESIZE_BILINEAR = 15
+    MUL = 21
+    REDUCER = 27
+    TRANSPOSE_CONV = 49
 
 
 def operator_name(code: int) -> str:
