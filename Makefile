@@ -10,7 +10,9 @@ STAMPS := $(VENV)/.stamps
 DEMO_BUNDLE ?= fashion-mnist-48
 DEMO_BOARD ?= qemu-stm32f405
 DEMO_COUNT ?= 200
-DOCTESTS := host/semflash/settings.py host/semflash/bundle host/semflash/bridge host/semflash/edge host/semflash/firmware
+ZOO ?= fashion-mnist-48 fashion-mnist-24
+DOCTESTS := host/semflash/settings.py host/semflash/bundle host/semflash/bridge host/semflash/edge \
+    host/semflash/firmware codegen/semflash_codegen
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test packages demo test lint zoo lock bench stop clean
@@ -69,7 +71,7 @@ bench: setup  ## measure the demo bundle on the emulated board
 	@$(VENV)/bin/semflash bench $(DEMO_BUNDLE) --board $(DEMO_BOARD)
 
 zoo: setup-test  ## train the zoo's bundles again (hours)
-	@$(PY) -m semflash.training.zoo
+	@bash requirements/zoo.sh $(VENV)/bin/semflash $(ZOO)
 
 lock:  ## renew the lock files from pyproject.toml
 	@$(PYTHON) -m venv .cache/lock-venv
