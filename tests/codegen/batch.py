@@ -28,7 +28,8 @@ def build_batch(folder: Path, models: Sequence[Generated], archive: Path) -> lis
             (folder / f"m{i}" / name).write_text(text, encoding="utf-8")
         renamed = "".join(f"#define {name} {name}_{i}\n" for name in _NAMES)
         case = folder / f"case{i}.c"
-        text = f'{renamed}#include "m{i}/sf_model.c"\n#include "{HERE}/harness.c"\n'
+        text = f'{renamed}#include "m{i}/sf_model.c"\n#define collect harness_collect\n'
+        text += f'#include "{HERE}/harness.c"\n'
         case.write_text(text, encoding="utf-8")
         cases.append(str(case))
     library = folder / "models.so"

@@ -39,7 +39,7 @@ def includes(folder: Path) -> list[str]:
 def kernel_archive(folder: Path, compiler: list[str]) -> Path:
     """All own kernels (warnings as errors) and CMSIS-NN, compiled once into an archive."""
     objects = []
-    own = [*sorted((DEVICE / "kernels").glob("[!f]*.c")), DEVICE / "kernels" / "fully_connected.c"]
+    own = sorted((DEVICE / "kernels").glob("*.c"))
     for source in (*own, *cmsis_nn.locate().source_files):
         target = folder / f"{source.stem}.o"
         flags = STRICT if source.parent.parent == DEVICE else ("-std=gnu11", "-w")
