@@ -132,11 +132,14 @@ void sf_fused_conv_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv) {
             uint32_t bytes[8];
             w = multiply_group(conv, patch, w + 4, sums);
             w = requantise(&conv->requant, w, sums, bytes);
-            if (conv->patch_out != 0u) {
+            if (conv->store == SF_FUSED_PAIRS) {
                 const uint32_t pairs[4] = {bytes[0] | (bytes[1] << 16), bytes[2] | (bytes[3] << 16),
                                            bytes[4] | (bytes[5] << 16), bytes[6] | (bytes[7] << 16)};
                 memcpy(out0, pairs, sizeof pairs);
                 out0 += sizeof pairs;
+            } else if (conv->store == SF_FUSED_MAX) {
+                sf_put_word(out0, sf_max4(sf_word(out0), sf_max4(pack(bytes), pack(bytes + 2))));
+                out0 -= 4;
             } else {
                 sf_put_word(out0, pack(bytes));
                 sf_put_word(out1, pack(bytes + 2));
@@ -175,10 +178,28 @@ void sf_fused_accumulate_c(const sf_fused_call_t *call, const sf_fused_conv_t *c
     }
 }
 
-void sf_fused_accumulate_patch_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv) {
+void sf_fused_strip_c(const sf_fused_strip_call_t *call, const sf_fused_strip_t *strip) {
     uint32_t patch[2 * SF_FUSED_STEPS_MAX];
-    memcpy(patch, call->rows[0], 8u * conv->steps);
-    (void)accumulate(call, conv, patch, call->sums);
+    const sf_fused_conv_t *first = strip->first;
+    sf_fused_call_t fill = {0};
+    sf_fused_call_t add = {0};
+    memcpy(fill.rows, call->rows, sizeof fill.rows);
+    fill.weights = call->weights;
+    fill.weights_end = call->weights_end;
+    fill.out0 = (uint8_t *)(void *)patch;
+    fill.pairs = strip->second_kernel_columns;
+    fill.in_delta = call->in_delta;
+    fill.in_step = first->column_bytes;
+    add.weights = call->weights2;
+    add.weights_end = call->weights2_end;
+    add.sums = call->sums;
+    for (uint32_t n = call->pairs; n > 0u; n--) {
+        sf_fused_conv_c(&fill, first);
+        add.sums = accumulate(&add, strip->second, patch, add.sums);
+        for (uint32_t r = 0; r < first->kernel_rows; r++) {
+            fill.rows[r] += 2 * (int32_t)fill.pairs * fill.in_step;
+        }
+    }
 }
 
 void sf_fused_finish_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv) {

@@ -33,35 +33,62 @@ static void move_rows(sf_fused_call_t *call, uint32_t rows, int32_t bytes) {
     }
 }
 
-uint32_t sf_fused_run_conv(const sf_fused_job_t *job) {
-    if (!row_complete(job)) {
-        return 0;
-    }
-    const sf_fused_conv_t *conv = (const sf_fused_conv_t *)job->stage->layer;
+/* All pixels of one row. per_pair: output pixels of a pair, 2, or 1 where their maximum is stored. */
+static void whole_row(const sf_fused_job_t *job, const sf_fused_conv_t *conv, uint32_t per_pair) {
     const int32_t columns = conv->column_bytes;
-    const uint32_t last_group = 4u * (conv->groups - 1u);
     sf_fused_call_t call = {0};
     find_rows(job, call.rows);
     call.weights = conv->weights;
     call.weights_end = conv->weights + conv->weight_words;
-    call.out0 = job->out + last_group;
+    call.out0 = job->out + 4u * (conv->groups - 1u);
     call.out1 = call.out0 + conv->out_channels;
     call.pairs = conv->out_width / 2u;
     call.in_delta = columns;
     call.in_step = 2 * columns;
-    call.out_step = (int32_t)(2u * conv->out_channels + 4u * conv->groups);
+    call.out_step = (int32_t)(per_pair * conv->out_channels + 4u * conv->groups);
     if (call.pairs > 0u) {
         conv->kernel(&call, conv);
     }
     if ((conv->out_width & 1u) != 0u) { /* the last pixel, computed as both pixels of a pair */
         move_rows(&call, conv->kernel_rows, (int32_t)call.pairs * call.in_step);
-        call.out0 += 2u * call.pairs * conv->out_channels;
+        call.out0 += per_pair * call.pairs * conv->out_channels;
         call.out1 = call.out0;
         call.in_delta = 0;
         call.pairs = 1;
         conv->kernel(&call, conv);
     }
+}
+
+uint32_t sf_fused_run_conv(const sf_fused_job_t *job) {
+    if (!row_complete(job)) {
+        return 0;
+    }
+    whole_row(job, (const sf_fused_conv_t *)job->stage->layer, 2);
     return SF_FUSED_ROW;
+}
+
+/* Number of the convolution's row that the latest input row completes, or -1. */
+static int32_t inner_row(const sf_fused_job_t *job) {
+    const uint32_t stride = job->stage->stride_rows;
+    if (job->count->seen < job->stage->kernel_rows || job->count->made >= job->stage->out_rows) {
+        return -1;
+    }
+    const uint32_t ahead = job->count->seen - (uint32_t)job->stage->kernel_rows;
+    return ahead % stride == 0u ? (int32_t)(ahead / stride) : -1;
+}
+
+/* made counts rows of the maximum; the next stage's slot is the running maximum of two rows of the convolution. */
+uint32_t sf_fused_run_conv_pooled(const sf_fused_job_t *job) {
+    const sf_fused_conv_t *conv = (const sf_fused_conv_t *)job->stage->layer;
+    const int32_t row = inner_row(job);
+    if (row < 0 || row >= (int32_t)conv->out_rows) {
+        return 0;
+    }
+    if ((row & 1) == 0) {
+        memset(job->out, 0, (size_t)((conv->out_width + 1u) / 2u) * conv->out_channels);
+    }
+    whole_row(job, conv, 1);
+    return (row & 1) != 0 || row + 1 == (int32_t)conv->out_rows ? SF_FUSED_ROW : 0u;
 }
 
 static void start_sums(const sf_fused_conv_t *conv, int32_t *sums) {
@@ -181,46 +208,35 @@ uint32_t sf_fused_run_strip(const sf_fused_job_t *job) {
     const sf_fused_strip_t *strip = (const sf_fused_strip_t *)stage->layer;
     const sf_fused_conv_t *first = strip->first;
     const sf_fused_conv_t *second = strip->second;
-    if (job->count->seen < first->kernel_rows || job->count->made >= strip->second_rows) {
-        return 0;
-    }
-    const uint32_t ahead = job->count->seen - first->kernel_rows;
-    const uint32_t row = ahead / stage->stride_rows;
-    if (row * stage->stride_rows != ahead) {
+    const int32_t row = inner_row(job);
+    if (row < 0) {
         return 0;
     }
     int32_t *sums = (int32_t *)(void *)(job->state + stage->scratch);
-    uint8_t *patch = (uint8_t *)(void *)(sums + 8u * second->groups * ((second->out_width + 1u) / 2u));
-    const uint32_t kernel_row = row - (uint32_t)job->count->made * second->kernel_rows;
+    const uint32_t kernel_row = (uint32_t)row - (uint32_t)job->count->made * second->kernel_rows;
     if (kernel_row == 0u) {
         start_row(second, sums);
     }
-    sf_fused_call_t fill = {0};
-    find_rows(job, fill.rows);
-    fill.weights = first->weights;
-    fill.weights_end = first->weights + first->weight_words;
-    fill.pairs = strip->second_kernel_columns;
-    fill.in_step = first->column_bytes;
-    fill.in_delta = (int32_t)strip->second_kernel_columns * fill.in_step;
-    sf_fused_call_t add = {0};
-    add.sums = sums;
-    add.pairs = 1;
-    for (uint32_t x = 0; x < second->out_width; x += 2u) {
-        fill.out0 = patch;
-        if (x + 1u == second->out_width) {
-            fill.in_delta = 0;
+    sf_fused_strip_call_t call = {0};
+    find_rows(job, call.rows);
+    call.weights = first->weights;
+    call.weights_end = first->weights + first->weight_words;
+    call.weights2 = second->weights + kernel_row * second->chunk_words;
+    call.weights2_end = call.weights2 + second->chunk_words;
+    call.sums = sums;
+    call.pairs = second->out_width / 2u;
+    call.in_delta = (int32_t)strip->second_kernel_columns * first->column_bytes;
+    if (call.pairs > 0u) {
+        strip->kernel(&call, strip);
+    }
+    if ((second->out_width & 1u) != 0u) {
+        for (uint32_t r = 0; r < first->kernel_rows; r++) {
+            call.rows[r] += 2 * (int32_t)call.pairs * call.in_delta;
         }
-        first->kernel(&fill, first);
-        move_rows(&fill, first->kernel_rows, 2 * (int32_t)strip->second_kernel_columns * fill.in_step);
-        add.weights = second->weights + kernel_row * second->chunks * second->chunk_words;
-        add.rows[0] = patch;
-        for (uint32_t chunk = second->chunks; chunk > 0u; chunk--) {
-            add.weights_end = add.weights + second->chunk_words;
-            second->kernel(&add, second);
-            add.weights = add.weights_end;
-            add.rows[0] += 8u * second->steps;
-        }
-        add.sums += 8u * second->groups;
+        call.sums += 8u * call.pairs * second->groups;
+        call.pairs = 1;
+        call.in_delta = 0;
+        strip->kernel(&call, strip);
     }
     if (kernel_row + 1u < second->kernel_rows) {
         return 0;

@@ -7,10 +7,9 @@ everything else lives behind the patch in the frame, as a copy of sf_fused_call_
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from semflash_codegen.fused.convolution import ConvTables
+from semflash_codegen.fused.convolution import BYTES, MAX, ConvTables
 from semflash_codegen.fused.requantise import CheapForm
 from semflash_codegen.fused.tables import Gather
 
@@ -27,77 +26,130 @@ def kernel_name(name: str, mode: str) -> str:
     return f"{name}_{'kernel' if mode != 'finish' else 'finish'}"
 
 
+_CALL = ("weights", "end", "out0", "out1", "sums", "pairs", "delta", "step", "out_step", "rows")
+_STRIP_CALL = ("weights", "end", "weights2", "end2", "sums", "pairs", "delta", "rows")
+
+
 @dataclass
 class Body:
-    """Lines of one function and its frame: the patch, then the call's fields."""
+    """Lines of one function and its frame: patches, then the call's fields, then `extra` words."""
 
     patch_bytes: int
     rows: int
+    fields: tuple[str, ...] = _CALL
+    extra: int = 0
     lines: list[str] = field(default_factory=list)
 
     def __call__(self, *lines: str) -> None:
         self.lines += lines
 
+    def offset(self, name: str, index: int = 0) -> int:
+        """Where a field of the call lies in the frame; "extra" is behind all fields."""
+        at = len(self.fields) - 1 + self.rows if name == "extra" else self.fields.index(name)
+        return self.patch_bytes + 4 * (at + index)
+
     def at(self, name: str, index: int = 0) -> str:
-        """Operand of a field of the call in the frame."""
-        fields = ("weights", "end", "out0", "out1", "sums", "pairs", "delta", "step", "out_step", "rows")
-        return f"[sp, #{self.patch_bytes + 4 * (fields.index(name) + index)}]"
+        """The same as an operand."""
+        return f"[sp, #{self.offset(name, index)}]"
 
     @property
     def frame(self) -> int:
-        return -(-(self.patch_bytes + 36 + 4 * self.rows) // 8) * 8
+        return -(-(self.offset("extra") + 4 * self.extra) // 8) * 8
 
     def enter(self) -> None:
         self("push {r4-r11, lr}", f"sub sp, sp, #{self.frame}", f"add r12, sp, #{self.patch_bytes}")
-        self("ldmia r0!, {r1-r9}", "stmia r12!, {r1-r9}")
-        rows = "{" + ", ".join(f"r{1 + i}" for i in range(self.rows)) + "}"
-        if self.rows:
-            self(f"ldmia r0, {rows}", f"stmia r12, {rows}")
+        for count in (len(self.fields) - 1, self.rows):
+            if count:
+                registers = "{" + ", ".join(f"r{1 + i}" for i in range(count)) + "}"
+                self(f"ldmia r0!, {registers}", f"stmia r12!, {registers}")
 
     def leave(self) -> None:
         self(f"add sp, sp, #{self.frame}", "pop {r4-r11, pc}")
 
 
-def kernels(tables: ConvTables, name: str) -> str:
-    """The functions of one convolution, between the preprocessor lines that select them."""
+def kernels(tables: ConvTables, name: str, *, joined: bool) -> str:
+    """The functions of one convolution, between the preprocessor lines that select them. joined: in a strip."""
     functions = []
-    if tables.mode == "whole":
-        functions.append(_function(kernel_name(name, "whole"), whole(tables)))
-    else:
-        functions.append(_function(kernel_name(name, tables.mode), accumulate(tables)))
-        if tables.form is not None:
-            functions.append(_function(kernel_name(name, "finish"), finish(tables)))
-    return "#if SF_FUSED_ASSEMBLY\n" + "\n".join(functions) + "#endif\n"
+    if not joined:
+        lines = whole(tables) if tables.mode == "whole" else accumulate(tables)
+        functions.append(_function(kernel_name(name, tables.mode), lines))
+    if tables.mode != "whole" and tables.form is not None:
+        functions.append(_function(kernel_name(name, "finish"), finish(tables)))
+    return "#if SF_FUSED_ASSEMBLY\n" + "\n".join(functions) + "#endif\n" if functions else ""
 
 
 def whole(tables: ConvTables) -> list[str]:
     """Gather a patch, then for every group multiply, requantise and store; pair after pair of pixels."""
     assert tables.form is not None
     gather, groups = tables.gather, tables.group_count
-    unroll = max(
-        u for u in range(1, groups + 1) if groups % u == 0 and (u == 1 or u * gather.steps <= _UNROLL_STEPS)
-    )
+    unroll = _unroll(groups, gather.steps)
     body = Body(8 * gather.steps, gather.rows)
     body.enter()
     body("1:")
-    _gather(
-        body,
-        gather,
-        tables.layer.window.stride[1] * tables.layer.source.channels * (1 if tables.patch_out else 2),
-    )
+    _gather(body, gather, 2 * tables.layer.window.stride[1] * tables.layer.source.channels)
     body(f"ldr r0, {body.at('weights')}")
     body("2:")
     for index in range(unroll):
         body("ldmia r0!, {r4, r5, r8, r9}")
         _multiply(body, gather.steps, tables.small, start=True)
         _requantise(body, tables.form, tables.small)
-        _pack(body, tables.form, tables.patch_out)
-        _store(body, tables.patch_out, index, unroll, last_is_final=unroll == groups)
+        _pack(body, tables.form, patch_out=False)
+        _store(body, tables.store, index, unroll, looping=unroll < groups)
     if unroll < groups:
         body(f"ldr r3, {body.at('end')}", "cmp r0, r3", "bne.w 2b")
-    _next_pair(body, tables.patch_out, 4 * groups if unroll == groups else 0)
+    _next_pair(body, tables.store, 0 if unroll < groups else 4 * groups)
     body.leave()
     return body.lines
+
+
+def strip_kernel(first: ConvTables, second: ConvTables, name: str) -> str:
+    """Both convolutions of a strip in one function, between the preprocessor lines that select it."""
+    function = _function(f"{name}_kernel", strip(first, second), "sf_fused_strip_call_t", "sf_fused_strip_t")
+    return f"#if SF_FUSED_ASSEMBLY\n{function}#endif\n"
+
+
+def strip(first: ConvTables, second: ConvTables) -> list[str]:
+    """Pixels of the first convolution go as 16-bit pairs to a patch of the second, which adds them up at once."""
+    assert first.form is not None
+    gather, groups = first.gather, first.group_count
+    column = first.layer.window.stride[1] * first.layer.source.channels
+    columns = second.layer.window.kernel[1]
+    base = 8 * gather.steps
+    body = Body(base + 8 * second.gather.steps, gather.rows, _STRIP_CALL, extra=1)
+    unroll = _unroll(groups, gather.steps)
+    body.enter()
+    body("1:", f"add r4, sp, #{base}", f"str r4, {body.at('extra')}", "2:")
+    _gather(body, gather, column)
+    body(f"ldr r0, {body.at('weights')}", "3:")
+    for _ in range(unroll):
+        body("ldmia r0!, {r4, r5, r8, r9}")
+        _multiply(body, gather.steps, first.small, start=True)
+        _requantise(body, first.form, first.small)
+        _pack(body, first.form, patch_out=True)
+        body(f"ldr lr, {body.at('extra')}", "stmia lr!, {r4, r6, r8, r10}", f"str lr, {body.at('extra')}")
+    if unroll < groups:
+        body(f"ldr r3, {body.at('end')}", "cmp r0, r3", "bne.w 3b")
+    body(f"add r3, sp, #{base + 16 * groups * columns}", "cmp lr, r3", "bne.w 2b")
+    rows = "{" + ", ".join(f"r{i}" for i in range(gather.rows)) + "}"
+    body(f"add r12, sp, #{body.offset('rows')}", f"ldmia r12, {rows}")
+    body(*(line for i in range(gather.rows) for line in _add(f"r{i}", columns * column, "lr")))
+    body(f"stmia r12, {rows}", f"ldr r0, {body.at('weights2')}")
+    _add_groups(body, second, base, "4", "end2")
+    _count_pairs(body)
+    body.leave()
+    return body.lines
+
+
+def _unroll(groups: int, steps: int) -> int:
+    return max(u for u in range(1, groups + 1) if groups % u == 0 and (u == 1 or u * steps <= _UNROLL_STEPS))
+
+
+def _add_groups(body: Body, tables: ConvTables, base: int, label: str, end: str) -> None:
+    """All groups: accumulators from memory, plus the patch at `base`, and back."""
+    body(f"{label}:", f"ldr lr, {body.at('sums')}", f"ldmia lr, {{{SUMS}}}")
+    _multiply(body, tables.gather.steps, tables.small, start=False, base=base)
+    body(f"ldr lr, {body.at('sums')}", f"stmia lr!, {{{SUMS}}}", f"str lr, {body.at('sums')}")
+    body(f"ldr r1, {body.at(end)}", "cmp r0, r1", f"bne.w {label}b")
 
 
 def accumulate(tables: ConvTables) -> list[str]:
@@ -105,24 +157,12 @@ def accumulate(tables: ConvTables) -> list[str]:
     gather = tables.gather
     body = Body(8 * gather.steps, 1)
     body.enter()
-    if tables.mode == "patch":
-        _copy_patch(body, gather.steps)
-    else:
-        body("1:")
-        _gather_words(body, gather.words)
-        body(
-            f"ldr r0, {body.at('rows')}",
-            f"ldr r1, {body.at('step')}",
-            "add r0, r0, r1",
-            f"str r0, {body.at('rows')}",
-        )
-    body(f"ldr r0, {body.at('weights')}")
-    body("2:", f"ldr lr, {body.at('sums')}", f"ldmia lr, {{{SUMS}}}")
-    _multiply(body, gather.steps, tables.small, start=False)
-    body(f"ldr lr, {body.at('sums')}", f"stmia lr!, {{{SUMS}}}", f"str lr, {body.at('sums')}")
-    body(f"ldr r1, {body.at('end')}", "cmp r0, r1", "bne.w 2b")
-    if tables.mode != "patch":
-        _count_pairs(body)
+    body("1:")
+    _gather_words(body, gather.words)
+    body(f"ldr r0, {body.at('rows')}", f"ldr r1, {body.at('step')}", "add r0, r0, r1")
+    body(f"str r0, {body.at('rows')}", f"ldr r0, {body.at('weights')}")
+    _add_groups(body, tables, 0, "2", "end")
+    _count_pairs(body)
     body.leave()
     return body.lines
 
@@ -136,15 +176,15 @@ def finish(tables: ConvTables) -> list[str]:
     body("2:", f"ldr lr, {body.at('sums')}", f"ldmia lr!, {{{SUMS}}}", f"str lr, {body.at('sums')}")
     _requantise(body, tables.form, tables.small)
     _pack(body, tables.form, patch_out=False)
-    _store(body, False, 0, 1, last_is_final=False)
+    _store(body, BYTES, 0, 1, looping=True)
     body(f"ldr r3, {body.at('end')}", "cmp r0, r3", "bne.w 2b")
-    _next_pair(body, False, 0)
+    _next_pair(body, BYTES, 0)
     body.leave()
     return body.lines
 
 
 def _gather(body: Body, gather: Gather, step: int) -> None:
-    """Both pixels' bytes to the patch, two per word, interleaved; r10, r11 hold a single that waits for its partner."""
+    """Both pixels' bytes to the patch, two per word, interleaved; r10, r11 hold a single without its partner."""
     singles = gather.rows * (0, 1, 2, 1)[gather.left]
     at = 8 * (gather.steps - (singles + 1) // 2)
     held = False
@@ -168,7 +208,7 @@ def _gather(body: Body, gather: Gather, step: int) -> None:
 
     for row in range(gather.rows):
         body(f"ldr r0, {body.at('rows', row)}", "add r1, r0, r8")
-        _words(body, gather.words, wide=gather.left == 0)
+        _words(body, gather.words)
         end = 4 * gather.words
         if gather.left == 1:
             single(f"ldrb {{}}, [r0, #{end}]", f"ldrb {{}}, [r1, #{end}]")
@@ -185,20 +225,27 @@ def _gather(body: Body, gather: Gather, step: int) -> None:
         body(f"strd r10, r11, [sp, #{at}]")
 
 
-def _add(register: str, value: int) -> list[str]:
+def _add(register: str, value: int, free: str = "r2") -> list[str]:
     if value < 4096:
         return [f"addw {register}, {register}, #{value}"]
-    return [f"movw r2, #{value}", f"add {register}, {register}, r2"]
+    return [f"movw {free}, #{value}", f"add {register}, {register}, {free}"]
 
 
-def _words(body: Body, count: int, *, wide: bool) -> None:
-    """Unpack `count` words of both pixels from [r0], [r1] to r12; wide: r9-r11 and lr are free as well."""
+def _words(body: Body, count: int) -> None:
+    """Unpack `count` words of both pixels from [r0], [r1] to r12; r8, r10 and r11 stay."""
     word = 0
     while word < count:
-        if wide and word + 2 <= count:
-            _unpack(body, 4 * word, ("r4", "r5", "r6", "r7"))
-            _unpack(body, 4 * word + 4, ("r9", "r10", "r11", "lr"))
-            body("stmia r12!, {r4-r7, r9-r11, lr}")
+        if word + 2 <= count:
+            at = 4 * word
+            body(
+                f"ldr r6, [r0, #{at}]",
+                f"ldr r7, [r1, #{at}]",
+                f"ldr r9, [r0, #{at + 4}]",
+                f"ldr lr, [r1, #{at + 4}]",
+            )
+            body("uxtb16 r2, r6", "uxtb16 r3, r7", "uxtb16 r4, r6, ror #8", "uxtb16 r5, r7, ror #8")
+            body("uxtb16 r6, r9", "uxtb16 r7, lr", "uxtb16 r9, r9, ror #8", "uxtb16 lr, lr, ror #8")
+            body("stmia r12!, {r2-r7, r9, lr}")
             word += 2
         else:
             _unpack(body, 4 * word, ("r4", "r5", "r6", "r7"))
@@ -216,7 +263,7 @@ def _gather_words(body: Body, count: int) -> None:
     """One run of whole words; long ones in a loop over two words."""
     body(f"ldr r0, {body.at('rows')}", f"ldr r8, {body.at('delta')}", "mov r12, sp", "add r1, r0, r8")
     if count <= _GATHER_LOOP_WORDS:
-        _words(body, count, wide=True)
+        _words(body, count)
         return
     if count % 2:
         _unpack(body, 0, ("r4", "r5", "r6", "r7"))
@@ -228,17 +275,7 @@ def _gather_words(body: Body, count: int) -> None:
     body("stmia r12!, {r4-r7, r9-r11, lr}", "cmp r0, r8", "bne 3b")
 
 
-def _copy_patch(body: Body, steps: int) -> None:
-    body(f"ldr r0, {body.at('rows')}", "mov r12, sp")
-    left = 2 * steps
-    while left:
-        count = min(left, 9)
-        registers = "{" + ", ".join(f"r{1 + i}" for i in range(count)) + "}"
-        body(f"ldmia r0!, {registers}", f"stmia r12!, {registers}")
-        left -= count
-
-
-def _multiply(body: Body, steps: int, small: bool, *, start: bool) -> None:
+def _multiply(body: Body, steps: int, small: bool, *, start: bool, base: int = 0) -> None:
     """All steps of the patch into the accumulators. start: r4, r5, r8, r9 hold the bias of both pixels."""
 
     def both(slot: int, weight: str, first: bool) -> None:
@@ -251,7 +288,7 @@ def _multiply(body: Body, steps: int, small: bool, *, start: bool) -> None:
     queue: list[str] = []
     left = 4 * steps
     for step in range(steps):
-        load = f"ldrd r12, lr, [sp, #{8 * step}]"
+        load = f"ldrd r12, lr, [sp, #{base + 8 * step}]"
         first = start and step == 0
         if small:
             body("ldmia r0!, {r1, r2}", load)
@@ -323,26 +360,37 @@ def _clamp(body: Body, form: CheapForm, values: list[str], *, pairs: bool) -> No
         body(*(f"uqadd{bits} {v}, {v}, r1" for v in values), *(f"sub {v}, {v}, r1" for v in values))
 
 
-def _store(body: Body, patch_out: bool, index: int, unroll: int, *, last_is_final: bool) -> None:
-    if patch_out:
-        body(f"ldr lr, {body.at('out0')}", "stmia lr!, {r4, r6, r8, r10}", f"str lr, {body.at('out0')}")
+def _store(body: Body, store: str, index: int, unroll: int, *, looping: bool) -> None:
+    """r4 and r6 to their pixels, or the larger of both and of what is there to one (MAX). r1, r2 keep the places."""
+    last = index == unroll - 1
+    if store == MAX:
+        body(f"ldr r1, {body.at('out0')}", "usub8 r2, r4, r6", "sel r4, r4, r6")
+        body(
+            f"ldr r3, [r1, #-{4 * index}]",
+            "usub8 r2, r4, r3",
+            "sel r4, r4, r3",
+            f"str r4, [r1, #-{4 * index}]",
+        )
+        if looping and last:
+            body(f"sub r1, r1, #{4 * unroll}", f"str r1, {body.at('out0')}")
         return
     body(f"ldrd r1, r2, {body.at('out0')}")
-    if unroll == 1 and not last_is_final:
+    if unroll == 1 and looping:
         body("str r4, [r1], #-4", "str r6, [r2], #-4", f"strd r1, r2, {body.at('out0')}")
         return
-    offset = f", #-{4 * index}" if index else ""
-    body(f"str r4, [r1{offset}]", f"str r6, [r2{offset}]")
-    if index == unroll - 1 and not last_is_final:
+    body(f"str r4, [r1, #-{4 * index}]", f"str r6, [r2, #-{4 * index}]")
+    if looping and last:
         body(f"sub r1, r1, #{4 * unroll}", f"sub r2, r2, #{4 * unroll}", f"strd r1, r2, {body.at('out0')}")
 
 
-def _next_pair(body: Body, patch_out: bool, not_yet: int) -> None:
-    """Outputs of the next pair; r1, r2 still hold the output pointers. not_yet: bytes that no store subtracted."""
-    if not patch_out:
-        body(f"ldr r3, {body.at('out_step')}")
-        if not_yet:
-            body(f"sub r3, r3, #{not_yet}")
+def _next_pair(body: Body, store: str, not_yet: int) -> None:
+    """Outputs of the next pair; r1, r2 still hold the places. not_yet: bytes that no store subtracted."""
+    body(f"ldr r3, {body.at('out_step')}")
+    if not_yet:
+        body(f"sub r3, r3, #{not_yet}")
+    if store == MAX:
+        body("add r1, r1, r3", f"str r1, {body.at('out0')}")
+    else:
         body("add r1, r1, r3", "add r2, r2, r3", f"strd r1, r2, {body.at('out0')}")
     _count_pairs(body)
 
@@ -352,17 +400,15 @@ def _count_pairs(body: Body) -> None:
 
 
 def _function(
-    name: str, lines: list[str], quote: Callable[[str], str] = lambda line: f'        "{line}\\n"'
+    name: str, lines: list[str], call: str = "sf_fused_call_t", layer: str = "sf_fused_conv_t"
 ) -> str:
     """A naked function; its text in several statements, since ISO C limits the length of a string."""
-    statements = [
-        "    __asm__ volatile(\n"
-        + "\n".join(quote(line) for line in lines[at : at + _STATEMENT_LINES])
-        + ");\n"
-        for at in range(0, len(lines), _STATEMENT_LINES)
-    ]
+    statements = []
+    for at in range(0, len(lines), _STATEMENT_LINES):
+        quoted = "\n".join(f'        "{line}\\n"' for line in lines[at : at + _STATEMENT_LINES])
+        statements.append(f"    __asm__ volatile(\n{quoted});\n")
     return (
         f"__attribute__((naked, noinline)) static void {name}(\n"
-        "    __attribute__((unused)) const sf_fused_call_t *call,\n"
-        "    __attribute__((unused)) const sf_fused_conv_t *conv) {\n" + "".join(statements) + "}\n"
+        f"    __attribute__((unused)) const {call} *call,\n"
+        f"    __attribute__((unused)) const {layer} *layer) {{\n" + "".join(statements) + "}\n"
     )

@@ -13,8 +13,11 @@ from semflash_codegen.fused.tables import Gather, coefficients, group_words, gro
 
 Ints = NDArray[np.int64]
 
+BYTES, PAIRS, MAX = STORES = ("bytes", "pairs", "max")
+STRIP_STEPS = 120
+"""Steps of both patches of a strip: LDRD reaches 1,020 bytes."""
 WHOLE_STEPS = 80
-"""A patch of at most so many steps is gathered at once; the unrolled kernel takes about 41 bytes of code per step."""
+"""A patch of at most so many steps is gathered at once; the kernel takes about 41 bytes of code per step."""
 CHUNK_STEPS = 64
 
 
@@ -22,14 +25,15 @@ CHUNK_STEPS = 64
 class ConvTables:
     """Everything that the C writer needs about one convolution.
 
-    mode: "whole" (one call computes finished pixels), "chunked" (accumulators in memory, a chunk of a kernel row per
-    call), "patch" (the same, fed with patches that the convolution before wrote).
+    mode: "whole" (one call computes finished pixels), "chunked" (accumulators in memory, a chunk of a kernel row
+    per call), "patch" (the same, fed with patches that the convolution before wrote).
+    store: what "whole" does with finished pixels: BYTES, PAIRS (16 bits, into a patch) or MAX (2x2 maximum).
     """
 
     layer: Conv
     mode: str
     small: bool
-    patch_out: bool
+    store: str
     gather: Gather
     chunks: int
     form: CheapForm | None
@@ -89,18 +93,18 @@ def cheap_form(layer: Conv) -> CheapForm | None:
     return find_form(requantisation(layer), *reachable(layer))
 
 
-def whole_tables(layer: Conv, form: CheapForm, small: bool, patch_out: bool) -> ConvTables:
+def whole_tables(layer: Conv, form: CheapForm, small: bool, store: str) -> ConvTables:
     """Tables of a convolution whose patch fits at once: per group bias, weights, coefficients."""
     kernel_h, kernel_w = layer.window.kernel
     gather = Gather(kernel_h, kernel_w * layer.source.channels)
     flat, bias = _scaled(layer, form, small)
     order = gather.order()
     words: list[int] = []
-    for members in _ordered(layer.output.channels, ascending=patch_out):
+    for members in _ordered(layer.output.channels, ascending=store == PAIRS):
         words += [0 if c is None else int(bias[c]) & 0xFFFFFFFF for c in members]
         words += group_words(flat, order, members, small)
         words += coefficients(form, members, small)
-    return ConvTables(layer, "whole", small, patch_out, gather, 1, form, words, 0, [], [])
+    return ConvTables(layer, "whole", small, store, gather, 1, form, words, 0, [], [])
 
 
 def chunked_tables(
@@ -129,7 +133,7 @@ def chunked_tables(
     ends = [word for group in members for word in coefficients(form, group, small)] if form else []
     chunk_words = len(table) // (flat.shape[1] * chunks)
     mode = "patch" if padded_channels else "chunked"
-    return ConvTables(layer, mode, small, False, gather, chunks, form, table, chunk_words, starts, ends)
+    return ConvTables(layer, mode, small, BYTES, gather, chunks, form, table, chunk_words, starts, ends)
 
 
 def _scaled(layer: Conv, form: CheapForm | None, small: bool) -> tuple[Ints, Ints]:

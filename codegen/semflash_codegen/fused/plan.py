@@ -18,6 +18,7 @@ RUN = {
     "chunked": "sf_fused_run_conv_chunked",
     "accumulate": "sf_fused_run_accumulate",
     "strip": "sf_fused_run_strip",
+    "pooled": "sf_fused_run_conv_pooled",
     "depthwise": "sf_fused_run_depthwise",
     "max": "sf_fused_run_max",
     "max ring": "sf_fused_run_max_ring",
@@ -96,9 +97,9 @@ def make_plan(layers: Sequence[Layer], *, small: bool = False) -> Plan:
     while position < len(layers):
         layer = layers[position]
         following = layers[position + 1] if position + 1 < len(layers) else None
-        strip = _strip(layer, following, small)
-        if strip is not None:
-            stages.append(strip)
+        joined = _strip(layer, following, small) or _pooled(layer, following, small)
+        if joined is not None:
+            stages.append(joined)
             position += 2
             continue
         stages.append(_stage(layer, small))
@@ -119,7 +120,7 @@ def _stage(layer: Layer, small: bool) -> Stage:
     gather = Gather(layer.window.kernel[0], layer.window.kernel[1] * layer.source.channels)
     if form is not None and gather.steps <= convolution.WHOLE_STEPS:
         return _windowed(
-            "whole", layer, (convolution.whole_tables(layer, form, small, patch_out=False),), form
+            "whole", layer, (convolution.whole_tables(layer, form, small, convolution.BYTES),), form
         )
     tables = convolution.chunked_tables(layer, form, small)
     stage = _windowed("chunked", layer, (tables,), form)
@@ -165,12 +166,35 @@ def _strip(layer: Layer, following: Layer | None, small: bool) -> Stage | None:
     form = convolution.cheap_form(layer)
     if form is None or gather.steps > convolution.WHOLE_STEPS:
         return None
-    first = convolution.whole_tables(layer, form, small, patch_out=True)
+    first = convolution.whole_tables(layer, form, small, convolution.PAIRS)
     padded = 4 * first.group_count
-    second = convolution.chunked_tables(following, convolution.cheap_form(following), small, padded)
+    steps = 2 * first.group_count * following.window.kernel[1]
+    if gather.steps + steps > convolution.STRIP_STEPS:
+        return None
+    second = convolution.chunked_tables(
+        following, convolution.cheap_form(following), small, padded, limit=steps
+    )
     stage = _windowed("strip", layer, (first, second), form)
     stage.layers = (layer, following)
-    stage.scratch_bytes = _sums_bytes(following) + 8 * second.gather.steps * second.chunks
+    stage.scratch_bytes = _sums_bytes(following)
+    return stage
+
+
+def _pooled(layer: Layer, following: Layer | None, small: bool) -> Stage | None:
+    """A convolution whose 2x2 maximum is taken as it is stored; None where they cannot be joined."""
+    if not isinstance(layer, Conv) or layer.depthwise or not isinstance(following, Pool) or following.average:
+        return None
+    window = following.window
+    if window.kernel != (2, 2) or window.stride != (2, 2) or window.top or window.left:
+        return None
+    if following.explicit_padding or following.low > layer.low or following.high < layer.high:
+        return None
+    gather = Gather(layer.window.kernel[0], layer.window.kernel[1] * layer.source.channels)
+    form = convolution.cheap_form(layer)
+    if form is None or gather.steps > convolution.WHOLE_STEPS or layer.output.width < 2:
+        return None
+    stage = _windowed("pooled", layer, (convolution.whole_tables(layer, form, small, convolution.MAX),), form)
+    stage.layers = (layer, following)
     return stage
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from semflash_codegen.errors import UnsupportedModelError
 from semflash_codegen.fused.chain import Chain, find_chain
 from semflash_codegen.fused.convolution import ConvTables, depthwise_bytes
-from semflash_codegen.fused.layers import Conv, Table
+from semflash_codegen.fused.layers import Conv, Pool, Table
 from semflash_codegen.fused.plan import Plan, Stage, make_plan
 from semflash_codegen.fused.writer import write
 from semflash_codegen.ir import Model
@@ -159,12 +159,15 @@ def _why(stage: Stage, number: int) -> str:
     if stage.kind == "depthwise":
         exact = "" if stage.form else ", general requantisation"
         return f"row by row, four channels at a time{exact}"
+    if isinstance(stage.layers[number], Pool) and stage.kind == "pooled":
+        return "joined with the convolution before"
     if not stage.convs:
         return {"max": "running maximum, no rows kept"}.get(stage.kind, "row by row")
     tables = stage.convs[min(number, len(stage.convs) - 1)]
     how = {
         "whole": "row by row", "chunked": f"row by row in chunks of {tables.gather.run} bytes",
         "accumulate": "rows added to accumulators as they arrive", "strip": "joined with the next convolution",
+        "pooled": "row by row, joined with its 2x2 maximum",
     }[stage.kind if number == 0 or stage.kind != "strip" else "accumulate"]  # fmt: skip
     return f"{how}; {tables.reason}"
 
@@ -175,7 +178,7 @@ def _table_bytes(stage: Stage, number: int) -> int:
         return 256
     if isinstance(layer, Conv) and layer.depthwise:
         return depthwise_bytes(layer, stage.form)
-    if not stage.convs:
+    if not stage.convs or isinstance(layer, Pool):
         return 0
     tables: ConvTables = stage.convs[min(number, len(stage.convs) - 1)]
     return tables.table_bytes

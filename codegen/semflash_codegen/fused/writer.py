@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from semflash_codegen.fused.assembly import kernel_name, kernels
+from semflash_codegen.fused.assembly import kernel_name, kernels, strip_kernel
 from semflash_codegen.fused.convolution import (
+    STORES,
     ConvTables,
     depthwise_coefficients,
     depthwise_weights,
@@ -67,15 +68,24 @@ def _stage_text(stage: Stage, name: str) -> str:
     elif stage.kind == "depthwise":
         parts.append(_depthwise(stage, name))
     elif stage.kind == "strip":
-        parts += [_conv(stage.convs[0], f"{name}_first"), _conv(stage.convs[1], f"{name}_second")]
+        first_conv, second_conv = stage.convs
+        parts += [
+            _conv(first_conv, f"{name}_first", joined=True),
+            _conv(second_conv, f"{name}_second", joined=True),
+        ]
+        parts.append(strip_kernel(first_conv, second_conv, name))
         second = stage.layers[1]
         assert isinstance(second, Conv)
         parts.append(
-            f"static const sf_fused_strip_t {name}_layer = {{&{name}_first, &{name}_second, "
+            f"static const sf_fused_strip_t {name}_layer = {{\n"
+            f"    SF_FUSED_KERNEL({name}_kernel, sf_fused_strip_c), &{name}_first, &{name}_second, "
             f"{second.output.height}u, {second.window.kernel[1]}u}};\n"
         )
     else:
-        parts.append(_conv(stage.convs[0], f"{name}_layer"))
+        width = stage.layers[0].output.width
+        if stage.kind == "pooled":  # an odd last column that no window takes is not computed
+            width = min(width, 2 * stage.layers[1].output.width)
+        parts.append(_conv(stage.convs[0], f"{name}_layer", out_width=width))
     return "\n".join(parts)
 
 
@@ -92,9 +102,9 @@ def _requant(layer: Conv, form: CheapForm | None, small: bool, name: str, cheap:
     return tables, f"{{{flags}, {low}u, {high}u, {zero}, {name}_multiplier, {name}_exponent, 0}}"
 
 
-def _conv(tables: ConvTables, name: str) -> str:
+def _conv(tables: ConvTables, name: str, *, out_width: int = 0, joined: bool = False) -> str:
     layer = tables.layer
-    text = kernels(tables, name) + words(f"{name}_weights", tables.weights)
+    text = kernels(tables, name, joined=joined) + words(f"{name}_weights", tables.weights)
     cheap = bias = "0"
     if tables.bias:
         bias = f"{name}_bias"
@@ -103,12 +113,8 @@ def _conv(tables: ConvTables, name: str) -> str:
         cheap = f"{name}_coefficients"
         text += words(cheap, tables.coefficients)
     more, requant = _requant(layer, tables.form, tables.small, name, cheap)
-    twin = {
-        "whole": "sf_fused_conv_c",
-        "chunked": "sf_fused_accumulate_c",
-        "patch": "sf_fused_accumulate_patch_c",
-    }
-    kernel = f"SF_FUSED_KERNEL({kernel_name(name, tables.mode)}, {twin[tables.mode]})"
+    twin = "sf_fused_conv_c" if tables.mode == "whole" else "sf_fused_accumulate_c"
+    kernel = "0" if joined else f"SF_FUSED_KERNEL({kernel_name(name, tables.mode)}, {twin})"
     finish = "0"
     if tables.mode != "whole":
         cheap_finish = f"SF_FUSED_KERNEL({kernel_name(name, 'finish')}, sf_fused_finish_c)"
@@ -123,12 +129,13 @@ def _conv(tables: ConvTables, name: str) -> str:
         "steps": f"{tables.gather.steps}u",
         "groups": f"{tables.group_count}u",
         "out_channels": f"{layer.output.channels}u",
-        "out_width": f"{layer.output.width}u",
+        "out_width": f"{out_width or layer.output.width}u",
+        "out_rows": f"{layer.output.height}u",
         "run_bytes": f"{tables.gather.run}u",
         "column_bytes": f"{layer.window.stride[1] * layer.source.channels}u",
         "kernel_rows": f"{layer.window.kernel[0]}u",
         "chunks": f"{tables.chunks}u",
-        "patch_out": f"{int(tables.patch_out)}u",
+        "store": f"{STORES.index(tables.store)}u",
         "requant": requant,
     }
     return text + more + _struct("sf_fused_conv_t", name, fields)

@@ -15,7 +15,7 @@
 #include "semflash/encoder.h"
 
 #define SF_FUSED_ROWS_MAX 7   /* highest kernel */
-#define SF_FUSED_STEPS_MAX 112 /* steps (two products each) of one patch */
+#define SF_FUSED_STEPS_MAX 128 /* steps (two products each) of one patch */
 
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && !defined(SF_FUSED_PLAIN_C)
 #define SF_FUSED_KERNEL(assembly, twin) assembly
@@ -38,6 +38,11 @@ typedef struct sf_fused_call {
     int32_t out_step;            /* 32 what to add to out0, out1 after a pair */
     const uint8_t *rows[SF_FUSED_ROWS_MAX]; /* 36 first byte of the first pixel in every kernel row */
 } sf_fused_call_t;
+
+/* Where a whole kernel puts finished pixels. */
+#define SF_FUSED_BYTES 0u /* rows of bytes */
+#define SF_FUSED_PAIRS 1u /* 16-bit pairs in patch order: the next layer accumulates them */
+#define SF_FUSED_MAX 2u   /* one byte per pair of pixels: the largest of both and of what is there */
 
 typedef struct sf_fused_conv sf_fused_conv_t;
 typedef void (*sf_fused_kernel_t)(const sf_fused_call_t *call, const sf_fused_conv_t *conv);
@@ -67,12 +72,12 @@ struct sf_fused_conv {
     uint16_t groups;           /* ceil(out_channels / 4) */
     uint16_t out_channels;
     uint16_t out_width;
+    uint16_t out_rows;
     uint16_t run_bytes;        /* bytes of a kernel row that one patch takes */
     uint16_t column_bytes;     /* input bytes from output pixel to output pixel */
     uint8_t kernel_rows;
     uint8_t chunks;            /* patches per kernel row (not whole) */
-    uint8_t patch_out;         /* 1: results go out as 16-bit pairs in patch order (the next layer accumulates) */
-    uint8_t reserved;
+    uint8_t store;             /* of a whole kernel: SF_FUSED_BYTES, _PAIRS or _MAX */
     sf_fused_requant_t requant;
 };
 
@@ -105,13 +110,29 @@ typedef struct sf_fused_pool {
     uint8_t high;
 } sf_fused_pool_t;
 
+/* What one strip kernel call works on; offsets as the generated assembly knows them. */
+typedef struct sf_fused_strip_call {
+    const uint32_t *weights;      /*  0 of the first convolution */
+    const uint32_t *weights_end;  /*  4 */
+    const uint32_t *weights2;     /*  8 of the second one's kernel row */
+    const uint32_t *weights2_end; /* 12 */
+    int32_t *sums;                /* 16 accumulators of the second, 8 per group and pair of pixels */
+    uint32_t pairs;               /* 20 pairs of the second one's pixels, >= 1 */
+    int32_t in_delta;             /* 24 input bytes from the even to the odd pixel of a pair */
+    const uint8_t *rows[SF_FUSED_ROWS_MAX]; /* 28 */
+} sf_fused_strip_call_t;
+
+typedef struct sf_fused_strip sf_fused_strip_t;
+typedef void (*sf_fused_strip_kernel_t)(const sf_fused_strip_call_t *call, const sf_fused_strip_t *strip);
+
 /* A convolution whose results the next one (kernel == stride) takes straight into its accumulators. */
-typedef struct sf_fused_strip {
+struct sf_fused_strip {
+    sf_fused_strip_kernel_t kernel;
     const sf_fused_conv_t *first;
     const sf_fused_conv_t *second;
     uint16_t second_rows;
     uint8_t second_kernel_columns;
-} sf_fused_strip_t;
+};
 
 typedef struct sf_fused_stage sf_fused_stage_t;
 
@@ -168,6 +189,7 @@ SF_MUST_CHECK sf_status_t sf_fused_push_row(const sf_fused_graph_t *graph, void 
 
 /* Stages. */
 uint32_t sf_fused_run_conv(const sf_fused_job_t *job);        /* whole kernel, ring in, row out */
+uint32_t sf_fused_run_conv_pooled(const sf_fused_job_t *job); /* with a 2x2 maximum behind it */
 uint32_t sf_fused_run_conv_chunked(const sf_fused_job_t *job);
 uint32_t sf_fused_run_accumulate(const sf_fused_job_t *job);  /* kernel == stride: one row in the ring */
 uint32_t sf_fused_run_strip(const sf_fused_job_t *job);
@@ -180,7 +202,7 @@ uint32_t sf_fused_run_table(const sf_fused_job_t *job);       /* layer: const ui
 /* Plain C twins of the generated kernels. */
 void sf_fused_conv_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv);
 void sf_fused_accumulate_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv);
-void sf_fused_accumulate_patch_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv);
+void sf_fused_strip_c(const sf_fused_strip_call_t *call, const sf_fused_strip_t *strip);
 void sf_fused_finish_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv);
 void sf_fused_finish_general(const sf_fused_call_t *call, const sf_fused_conv_t *conv);
 
