@@ -39,8 +39,7 @@ def includes(folder: Path) -> list[str]:
 def kernel_archive(folder: Path, compiler: list[str]) -> Path:
     """All own kernels (warnings as errors) and CMSIS-NN, compiled once into an archive."""
     objects = []
-    own = sorted((DEVICE / "kernels").glob("*.c"))
-    for source in (*own, *cmsis_nn.locate().source_files):
+    for source in (*sorted((DEVICE / "kernels").glob("*.c")), *cmsis_nn.locate().source_files):
         target = folder / f"{source.stem}.o"
         flags = STRICT if source.parent.parent == DEVICE else ("-std=gnu11", "-w")
         run([*compiler, *flags, *includes(folder), "-c", str(source), "-o", str(target)])

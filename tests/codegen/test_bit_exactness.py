@@ -16,7 +16,7 @@ from semflash_codegen.tflite_reader import read_model
 REFERENCES_DIFFER = ("dense",)
 
 
-@pytest.mark.parametrize("kernels", ["cmsis-nn", "reference"])
+@pytest.mark.parametrize("kernels", ["auto", "cmsis-nn", "reference"])
 @pytest.mark.parametrize("name", NAMES)
 def test_the_generated_code_gives_the_bytes_of_tflite_micro_and_litert(
     name: str, kernels: str, tmp_path: Path, host_kernels: Path
@@ -31,7 +31,7 @@ def test_the_generated_code_gives_the_bytes_of_tflite_micro_and_litert(
     assert len(np.unique(got)) > 8, "a model whose output hardly varies tests nothing"
 
 
-@pytest.mark.parametrize("kernels", ["cmsis-nn", "reference"])
+@pytest.mark.parametrize("kernels", ["auto", "cmsis-nn", "reference"])
 @pytest.mark.parametrize("name", NAMES)
 def test_the_generated_code_is_clean_under_address_and_undefined_behaviour_sanitizers(
     name: str, kernels: str, tmp_path: Path, sanitizing_compiler: list[str], sanitized_kernels: Path
