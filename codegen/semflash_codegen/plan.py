@@ -32,7 +32,7 @@ class Plan:
     alias: dict[int, int]
     arena: Arena
     streamed: Streamed | None = None
-    """Layers in front of `layers` that run row by row, and their C; None: the whole model runs layer by layer."""
+    """Layers in front of `layers` that run row by row, and their C; None: nothing streams."""
 
     def offset(self, tensor: int) -> int:
         """Byte offset of a tensor in the arena."""

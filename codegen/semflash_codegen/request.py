@@ -86,8 +86,9 @@ class CodegenRequest:
         encoder: bytes of the .tflite file. tail: the device tail.
         bits_per_symbol: 1..8. bundle_hash: hex, at least 8 digits; the first 32 bits go into the firmware.
         model_name: for the banner. engine: "aot". kernels: "auto" (streaming where
-            possible, else CMSIS-NN), "fused" (the same, but refuses a model none of which streams), "cmsis-nn"
-            or "reference" (layer by layer). weights: "fast" (int16 tables in streaming kernels) or "small" (int8).
+            possible, else CMSIS-NN), "fused" (the same, but refuses a model none of which streams),
+            "cmsis-nn" or "reference" (layer by layer).
+        weights: of streaming kernels, "fast" (int16 tables) or "small" (int8).
         flash_bytes, ram_bytes: of the board; None: do not check.
     """
 

@@ -1,4 +1,4 @@
-"""Random small encoders through the layer-wise engine, CMSIS-NN and plain C, against TFLite-Micro and LiteRT."""
+"""Random small encoders through the layer-wise engine against TFLite-Micro and LiteRT."""
 
 from __future__ import annotations
 
