@@ -19,6 +19,7 @@ from semflash.firmware.build_result import BuildResult
 from semflash.firmware.model import generate_model
 from semflash.firmware.native import NativeDevice
 from semflash.firmware.project import write_if_changed
+from semflash_codegen.request import KERNELS
 
 TINY = Path(__file__).resolve().parents[1] / "vectors" / "tiny.semcodec"
 NATIVE, QEMU = load_board("native"), load_board("qemu-stm32f405")
@@ -39,11 +40,11 @@ def _with(board: Board, *, flash: int | None = None, ram: int | None = None) -> 
 
 @pytest.fixture(scope="module")
 def firmware(tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
-    """The tiny bundle, built for the emulated board."""
-    return building.build(TINY, QEMU, out_dir=tmp_path_factory.mktemp("build") / "tiny")
+    """The tiny bundle, built with CMSIS-NN for the emulated board."""
+    return building.build(TINY, QEMU, kernels="cmsis-nn", out_dir=tmp_path_factory.mktemp("build") / "tiny")
 
 
-@pytest.mark.parametrize("kernels", ["cmsis-nn", "reference"])
+@pytest.mark.parametrize("kernels", KERNELS)
 def test_native_codes_equal_the_golden_reference(tmp_path: Path, kernels: str) -> None:
     built = building.build(TINY, NATIVE, kernels=kernels, out_dir=tmp_path / "out")
     bundle = read_bundle(TINY)
@@ -84,7 +85,7 @@ def test_sizes_equal_those_that_binutils_prints(firmware: BuildResult) -> None:
 
 @needs_arm
 def test_the_same_input_gives_the_same_image_in_another_folder(firmware: BuildResult, tmp_path: Path) -> None:
-    again = building.build(TINY, QEMU, out_dir=tmp_path / "elsewhere")
+    again = building.build(TINY, QEMU, kernels="cmsis-nn", out_dir=tmp_path / "elsewhere")
     assert again.build_id == firmware.build_id
     first, second = (result.image_path.with_suffix(".bin").read_bytes() for result in (firmware, again))
     assert first == second
@@ -95,7 +96,7 @@ def test_building_again_compiles_nothing(firmware: BuildResult) -> None:
     folder = Path(firmware.directory)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.o")}
     assert before
-    building.build(TINY, QEMU, out_dir=folder)
+    building.build(TINY, QEMU, kernels="cmsis-nn", out_dir=folder)
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.o")}
 
 
@@ -120,7 +121,7 @@ def test_a_model_larger_than_the_board_is_refused_and_says_by_how_much(
     tmp_path: Path, board: Board, memory: str
 ) -> None:
     with pytest.raises(BuildError) as caught:
-        building.build(TINY, board, out_dir=tmp_path / "out")
+        building.build(TINY, board, kernels="cmsis-nn", out_dir=tmp_path / "out")
     text = str(caught.value)
     assert memory in text
     assert "bytes too m" in text
@@ -137,8 +138,19 @@ def test_code_that_overflows_flash_is_refused_and_says_by_how_much(tmp_path: Pat
 
 @needs_arm
 def test_link_buffers_that_leave_no_stack_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BuildError, match="stack"):
-        building.build(TINY, _with(QEMU, ram=10_000), out_dir=tmp_path / "out")
+    with pytest.raises(BuildError, match="RAM") as caught:
+        building.build(TINY, _with(QEMU, ram=10_000), kernels="cmsis-nn", out_dir=tmp_path / "out")
+    assert "bytes too many" in caught.value.what
+    assert "stack" in str(caught.value.value)
+    with pytest.raises(BuildError, match="nothing was built"):
+        BuildResult.load(tmp_path / "out")
+
+
+@needs_arm
+def test_static_data_that_overflows_ram_is_refused_and_says_by_how_much(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="RAM") as caught:
+        building.build(TINY, _with(QEMU, ram=6_200), kernels="fused", out_dir=tmp_path / "out")
+    assert "bytes too many" in str(caught.value)
 
 
 def test_an_image_without_the_planned_convolutions_is_refused(tmp_path: Path) -> None:
@@ -158,7 +170,7 @@ def test_reference_kernels_need_and_contain_no_cmsis_nn(tmp_path: Path) -> None:
 
 def test_a_cmsis_nn_folder_without_cmsis_nn_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ToolMissingError, match="CMSIS-NN"):
-        building.build(TINY, NATIVE, cmsis_nn_dir=tmp_path, out_dir=tmp_path / "out")
+        building.build(TINY, NATIVE, kernels="cmsis-nn", cmsis_nn_dir=tmp_path, out_dir=tmp_path / "out")
 
 
 def test_a_folder_with_other_peoples_files_is_left_alone(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def add_build(parser: argparse.ArgumentParser) -> None:
     from semflash_codegen.request import ENGINES, KERNELS
 
     parser.add_argument("--engine", choices=ENGINES, help="what runs the graph (default: aot)")
-    parser.add_argument("--kernels", choices=KERNELS, help="auto: CMSIS-NN where it has one (default)")
+    parser.add_argument("--kernels", choices=KERNELS, help="auto: the fastest for each layer (default)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="build folder (default: build/BUNDLE-BOARD)")
     parser.add_argument("--cmsis-nn-dir", type=Path, metavar="DIR", help="your own CMSIS-NN source tree")
 

@@ -13,7 +13,7 @@ from semflash.firmware.model import Model, generate_model
 from semflash.firmware.project import exclusive
 
 BUILD_ROOT = Path("build")
-STACK_BYTES = 4096  # what the linker script keeps free for the stack at least
+STACK_BYTES = 4096  # what a board must keep free for the stack at least
 
 
 def build(
@@ -30,7 +30,7 @@ def build(
     Args:
         bundle_path: bundle directory, or the name of a bundle of the zoo.
         engine: "aot".
-        kernels: "auto", "cmsis-nn" or "reference".
+        kernels: one of semflash_codegen.request.KERNELS; "auto" takes the fastest.
         out_dir: build folder; build/<bundle>-<board> in the working directory when None.
         cmsis_nn_dir: CMSIS-NN of the user's; the packaged one when None.
 
@@ -45,7 +45,10 @@ def build(
     folder = (out_dir or BUILD_ROOT / f"{bundle.name}-{board.name}").resolve()
     files = sources.gather(resources.root(), board, model.files, model.cmsis)
     settings = sources.defines(board)
-    link = [*sources.link_flags(board), f"-Wl,--defsym=sf_stack_bytes={STACK_BYTES}"]
+    link = [
+        *sources.link_flags(board),
+        "-Wl,--defsym=sf_stack_bytes=0",
+    ]  # check_stack says by how much it fails
     build_id = sources.build_id(files, sources.settings_ini(settings, link))
     settings["SF_BUILD_ID"] = f"0x{build_id}u"
     if board.kind != "native":
@@ -57,6 +60,7 @@ def build(
             image, sizes = _compile_native(files, settings, folder, reuse=unchanged), None
         else:
             image, sizes = _compile_firmware(board, folder)
+            check_stack(sizes, board)
         found = check_convolutions(image, model)
         result = _result(bundle, board, model, folder, image, sizes, build_id, found)
         result.save()
@@ -81,6 +85,22 @@ def check_fits(model: Model, board: Board) -> None:
                 value=f"{needed:,} bytes needed, {available:,} there",
                 remedy="use a smaller model, or a board with more memory (semflash boards)",
             )
+
+
+def check_stack(sizes: ImageSizes, board: Board) -> None:
+    """Refuse an image whose static RAM (model, link buffers) leaves too little for the stack.
+
+    Raises:
+        BuildError: says how much is missing.
+    """
+    assert board.ram_bytes is not None
+    missing = sizes.ram_static + STACK_BYTES - board.ram_bytes
+    if missing > 0:
+        raise BuildError(
+            f"the firmware does not fit into the RAM of {board.name}: {missing:,} bytes too many",
+            value=f"{sizes.ram_static:,} static, {STACK_BYTES:,} for the stack, {board.ram_bytes:,} there",
+            remedy="use a smaller model, or a board with more memory (semflash boards)",
+        )
 
 
 def check_convolutions(image: Path, model: Model) -> tuple[str, ...]:

@@ -212,12 +212,6 @@ def translate(output: str, returncode: int, *, target: str | None, log: Path | N
             value=f"{int(overflow.group(2)):,} bytes too many",
             remedy="use a smaller model, or a board with more memory (semflash boards)",
         )
-    if "less is left for the stack" in output:
-        return BuildError(
-            "the firmware leaves too little of the board's RAM for the stack",
-            value="linker: less than sf_stack_bytes is left",
-            remedy="use a smaller model, or a board with more memory (semflash boards)",
-        )
     tail = "\n".join(_interesting(output))
     if target == "upload":
         return DeviceError("PlatformIO could not upload", value=tail, remedy=f"read the lines above{where}")
