@@ -54,12 +54,17 @@ static void max_pixels(uint8_t *out, const uint8_t *in, uint32_t pixels, uint32_
     }
 }
 
-/* Two pixels per window, the common case, without the inner loop. */
-static void max_two(uint8_t *out, const uint8_t *in, const sf_fused_pool_t *pool, int merge) {
+/* Inner windows of 2 or 3 pixels, channels in fours: the common cases, without the inner loop. */
+static inline void max_words(uint8_t *out, const uint8_t *in, const sf_fused_pool_t *pool, uint32_t windows,
+                             int three, int merge) {
     const uint32_t channels = pool->channels;
-    for (uint32_t x = pool->out_width; x > 0u; x--, in += channels) {
+    const uint32_t skip = ((uint32_t)pool->stride_columns - 1u) * channels;
+    for (; windows > 0u; windows--, in += skip) {
         for (uint32_t c = channels; c > 0u; c -= 4u, in += 4, out += 4) {
             uint32_t best = sf_max4(sf_word(in), sf_word(in + channels));
+            if (three) {
+                best = sf_max4(best, sf_word(in + 2u * channels));
+            }
             if (merge) {
                 best = sf_max4(best, sf_word(out));
             }
@@ -68,15 +73,35 @@ static void max_two(uint8_t *out, const uint8_t *in, const sf_fused_pool_t *pool
     }
 }
 
+/* Windows first..end of one row; they lie inside it. Returns 0 where the general way has to be taken. */
+static int max_inner(uint8_t *out, const uint8_t *in, const sf_fused_pool_t *pool, uint32_t windows, int merge) {
+    if ((pool->channels & 3u) != 0u || pool->kernel_columns < 2u || pool->kernel_columns > 3u) {
+        return 0;
+    }
+    if (pool->kernel_columns == 3u) {
+        if (merge) {
+            max_words(out, in, pool, windows, 1, 1);
+        } else {
+            max_words(out, in, pool, windows, 1, 0);
+        }
+    } else if (merge) {
+        max_words(out, in, pool, windows, 0, 1);
+    } else {
+        max_words(out, in, pool, windows, 0, 0);
+    }
+    return 1;
+}
+
 /* One input row (its first real byte) into the windows of one output row. */
 static void max_row(uint8_t *out, const uint8_t *in, const sf_fused_pool_t *pool, int merge) {
     const uint32_t channels = pool->channels;
-    if (pool->kernel_columns == 2u && pool->stride_columns == 2u && pool->pad_left == 0u &&
-        (channels & 3u) == 0u && 2u * pool->out_width <= pool->in_width) {
-        max_two(out, in, pool, merge);
-        return;
+    uint32_t x = 0;
+    if (pool->pad_left == 0u) { /* all windows from the left that lie inside */
+        const uint32_t fit = (uint32_t)(pool->in_width - pool->kernel_columns) / pool->stride_columns + 1u;
+        const uint32_t inside = pool->in_width < pool->kernel_columns ? 0u : fit < pool->out_width ? fit : pool->out_width;
+        x = max_inner(out, in, pool, inside, merge) ? inside : 0u;
     }
-    for (uint32_t x = 0; x < pool->out_width; x++, out += channels) {
+    for (out += x * channels; x < pool->out_width; x++, out += channels) {
         const int32_t start = (int32_t)(x * pool->stride_columns) - pool->pad_left;
         const int32_t stop = start + pool->kernel_columns;
         const uint32_t first = start < 0 ? 0u : (uint32_t)start;

@@ -36,7 +36,7 @@ static void move_rows(sf_fused_call_t *call, uint32_t rows, int32_t bytes) {
 /* All pixels of one row. per_pair: output pixels of a pair, 2, or 1 where their maximum is stored. */
 static void whole_row(const sf_fused_job_t *job, const sf_fused_conv_t *conv, uint32_t per_pair) {
     const int32_t columns = conv->column_bytes;
-    sf_fused_call_t call = {0};
+    sf_fused_call_t call; /* sums: not read by whole kernels */
     find_rows(job, call.rows);
     call.weights = conv->weights;
     call.weights_end = conv->weights + conv->weight_words;
@@ -102,7 +102,7 @@ static void start_sums(const sf_fused_conv_t *conv, int32_t *sums) {
 
 /* Requantise `pairs` pairs of accumulators that lie one after the other. */
 static void finish_pairs(const sf_fused_conv_t *conv, int32_t *sums, uint8_t *out, uint32_t pairs, int odd) {
-    sf_fused_call_t call = {0};
+    sf_fused_call_t call; /* rows: not read by finish */
     call.sums = sums;
     call.weights = conv->requant.cheap;
     call.weights_end = conv->requant.cheap +
@@ -122,8 +122,9 @@ uint32_t sf_fused_run_conv_chunked(const sf_fused_job_t *job) {
     int32_t *sums = (int32_t *)(void *)(job->state + job->stage->scratch);
     const uint8_t *rows[SF_FUSED_ROWS_MAX];
     find_rows(job, rows);
-    sf_fused_call_t call = {0};
+    sf_fused_call_t call; /* out0, out1: not read by accumulation */
     call.sums = sums;
+    call.in_step = 0;
     call.pairs = 1;
     for (uint32_t x = 0; x < conv->out_width; x += 2u) {
         const int odd = x + 1u == conv->out_width;
@@ -174,7 +175,7 @@ uint32_t sf_fused_run_accumulate(const sf_fused_job_t *job) {
     }
     const uint32_t pairs = conv->out_width / 2u;
     const uint8_t *row = slot_start(job, 0);
-    sf_fused_call_t call = {0};
+    sf_fused_call_t call; /* out0, out1: not read by accumulation */
     call.weights = conv->weights + kernel_row * conv->chunks * conv->chunk_words;
     for (uint32_t chunk = 0; chunk < conv->chunks; chunk++, row += conv->run_bytes) {
         call.weights_end = call.weights + conv->chunk_words;
@@ -217,7 +218,7 @@ uint32_t sf_fused_run_strip(const sf_fused_job_t *job) {
     if (kernel_row == 0u) {
         start_row(second, sums);
     }
-    sf_fused_strip_call_t call = {0};
+    sf_fused_strip_call_t call;
     find_rows(job, call.rows);
     call.weights = first->weights;
     call.weights_end = first->weights + first->weight_words;

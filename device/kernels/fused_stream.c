@@ -18,6 +18,16 @@ static uint32_t next_slot(const sf_fused_stage_t *stage, const sf_fused_count_t 
 
 /* int8 -> code + 128, or back */
 static void flip_signs(uint8_t *out, const uint8_t *in, uint32_t n) {
+    if ((((uintptr_t)out | (uintptr_t)in) & 3u) == 0u) { /* pairs of words in one instruction */
+        for (; n >= 32u; n -= 32u, in += 32, out += 32) {
+            uint32_t words[8];
+            memcpy(words, __builtin_assume_aligned(in, 4), sizeof words);
+            for (uint32_t i = 0; i < 8u; i++) {
+                words[i] ^= 0x80808080u;
+            }
+            memcpy(__builtin_assume_aligned(out, 4), words, sizeof words);
+        }
+    }
     for (; n >= 16u; n -= 16u, in += 16, out += 16) {
         const uint32_t a = sf_word(in) ^ 0x80808080u;
         const uint32_t b = sf_word(in + 4) ^ 0x80808080u;

@@ -38,6 +38,8 @@ class Body:
     rows: int
     fields: tuple[str, ...] = _CALL
     extra: int = 0
+    gather: Gather | None = None
+    """Set where both pixels' rows are kept as pairs of pointers, see :func:`_gather`."""
     lines: list[str] = field(default_factory=list)
 
     def __call__(self, *lines: str) -> None:
@@ -45,7 +47,8 @@ class Body:
 
     def offset(self, name: str, index: int = 0) -> int:
         """Where a field of the call lies in the frame; "extra" is behind all fields."""
-        at = len(self.fields) - 1 + self.rows if name == "extra" else self.fields.index(name)
+        rows = self.rows * (1 if self.gather is None else 2)
+        at = len(self.fields) - 1 + rows if name == "extra" else self.fields.index(name)
         return self.patch_bytes + 4 * (at + index)
 
     def at(self, name: str, index: int = 0) -> str:
@@ -58,10 +61,22 @@ class Body:
 
     def enter(self) -> None:
         self("push {r4-r11, lr}", f"sub sp, sp, #{self.frame}", f"add r12, sp, #{self.patch_bytes}")
-        for count in (len(self.fields) - 1, self.rows):
+        for count in (len(self.fields) - 1, 0 if self.gather is not None else self.rows):
             if count:
                 registers = "{" + ", ".join(f"r{1 + i}" for i in range(count)) + "}"
                 self(f"ldmia r0!, {registers}", f"stmia r12!, {registers}")
+
+    def pair_rows(self) -> None:
+        """Behind `enter`: both pixels' pointers to every row, moved to what the gathering reads last."""
+        assert self.gather is not None
+        self(f"ldr r4, {self.at('delta')}")
+        for _ in range(self.rows):
+            self(
+                "ldr r1, [r0], #4",
+                *_add("r1", self.gather.last, "r3"),
+                "add r2, r1, r4",
+                "stmia r12!, {r1, r2}",
+            )
 
     def leave(self) -> None:
         self(f"add sp, sp, #{self.frame}", "pop {r4-r11, pc}")
@@ -83,8 +98,9 @@ def whole(tables: ConvTables) -> list[str]:
     assert tables.form is not None
     gather, groups = tables.gather, tables.group_count
     unroll = _unroll(groups, gather.steps)
-    body = Body(8 * gather.steps, gather.rows)
+    body = Body(8 * gather.steps, gather.rows, gather=gather)
     body.enter()
+    body.pair_rows()
     body("1:")
     _gather(body, gather, 2 * tables.layer.window.stride[1] * tables.layer.source.channels)
     body(f"ldr r0, {body.at('weights')}")
@@ -115,9 +131,10 @@ def strip(first: ConvTables, second: ConvTables) -> list[str]:
     column = first.layer.window.stride[1] * first.layer.source.channels
     columns = second.layer.window.kernel[1]
     base = 8 * gather.steps
-    body = Body(base + 8 * second.gather.steps, gather.rows, _STRIP_CALL, extra=1)
+    body = Body(base + 8 * second.gather.steps, gather.rows, _STRIP_CALL, extra=1, gather=gather)
     unroll = _unroll(groups, gather.steps)
     body.enter()
+    body.pair_rows()
     body("1:", f"add r4, sp, #{base}", f"str r4, {body.at('extra')}", "2:")
     _gather(body, gather, column)
     body(f"ldr r0, {body.at('weights')}", "3:")
@@ -130,10 +147,10 @@ def strip(first: ConvTables, second: ConvTables) -> list[str]:
     if unroll < groups:
         body(f"ldr r3, {body.at('end')}", "cmp r0, r3", "bne.w 3b")
     body(f"add r3, sp, #{base + 16 * groups * columns}", "cmp lr, r3", "bne.w 2b")
-    rows = "{" + ", ".join(f"r{i}" for i in range(gather.rows)) + "}"
-    body(f"add r12, sp, #{body.offset('rows')}", f"ldmia r12, {rows}")
-    body(*(line for i in range(gather.rows) for line in _add(f"r{i}", columns * column, "lr")))
-    body(f"stmia r12, {rows}", f"ldr r0, {body.at('weights2')}")
+    for row in range(gather.rows):
+        body(f"ldrd r0, r1, {body.at('rows', 2 * row)}", *_add("r0", columns * column, "lr"))
+        body(*_add("r1", columns * column, "lr"), f"strd r0, r1, {body.at('rows', 2 * row)}")
+    body(f"ldr r0, {body.at('weights2')}")
     _add_groups(body, second, base, "4", "end2")
     _count_pairs(body)
     body.leave()
@@ -184,11 +201,14 @@ def finish(tables: ConvTables) -> list[str]:
 
 
 def _gather(body: Body, gather: Gather, step: int) -> None:
-    """Both pixels' bytes to the patch, two per word, interleaved; r10, r11 hold a single without its partner."""
+    """Both pixels' bytes to the patch, two per word, interleaved; r10, r11 hold a single without its partner.
+
+    The pointers of a row point to the word or byte that is read last, and are moved on by that very load.
+    """
     singles = gather.rows * (0, 1, 2, 1)[gather.left]
     at = 8 * (gather.steps - (singles + 1) // 2)
     held = False
-    body(f"ldr r8, {body.at('delta')}", "mov r12, sp")
+    body("mov r12, sp")
 
     def single(even: str, odd: str) -> None:
         """`even`, `odd`: instructions with {} for the target."""
@@ -196,83 +216,84 @@ def _gather(body: Body, gather: Gather, step: int) -> None:
         if not held:
             body(even.format("r10"), odd.format("r11"))
         else:
-            body(
-                even.format("r4"),
-                odd.format("r5"),
-                "pkhbt r10, r10, r4, lsl #16",
-                "pkhbt r11, r11, r5, lsl #16",
-            )
-            body(f"strd r10, r11, [sp, #{at}]")
+            body(even.format("r4"), odd.format("r5"))
+            body("pkhbt r10, r10, r4, lsl #16", "pkhbt r11, r11, r5, lsl #16", f"strd r10, r11, [sp, #{at}]")
             at += 8
         held = not held
 
     for row in range(gather.rows):
-        body(f"ldr r0, {body.at('rows', row)}", "add r1, r0, r8")
-        _words(body, gather.words)
+        body(f"ldrd r0, r1, {body.at('rows', 2 * row)}")
+        even, odd = _Reader("r0", gather.last, step), _Reader("r1", gather.last, step)
+        _words(body, gather.words, even, odd)
         end = 4 * gather.words
         if gather.left == 1:
-            single(f"ldrb {{}}, [r0, #{end}]", f"ldrb {{}}, [r1, #{end}]")
+            single(even.load("ldrb", "{}", end), odd.load("ldrb", "{}", end))
         elif gather.left == 2:
-            body(f"ldrh r2, [r0, #{end}]", f"ldrh r3, [r1, #{end}]")
+            body(even.load("ldrh", "r2", end), odd.load("ldrh", "r3", end))
             single("uxtb {}, r2", "uxtb {}, r3")
             single("lsr {}, r2, #8", "lsr {}, r3, #8")
         elif gather.left == 3:
-            body(f"ldr r2, [r0, #{end}]", f"ldr r3, [r1, #{end}]", "uxtb16 r4, r2", "uxtb16 r5, r3")
+            body(even.load("ldr", "r2", end), odd.load("ldr", "r3", end), "uxtb16 r4, r2", "uxtb16 r5, r3")
             body("stmia r12!, {r4, r5}")
             single("uxtb16 {}, r2, ror #8", "uxtb16 {}, r3, ror #8")
-        body(*_add("r0", step), f"str r0, {body.at('rows', row)}")
+        if step > 255:
+            body(*_add("r0", step, "r2"), *_add("r1", step, "r2"))
+        body(f"strd r0, r1, {body.at('rows', 2 * row)}")
     if held:
         body(f"strd r10, r11, [sp, #{at}]")
 
 
-def _add(register: str, value: int, free: str = "r2") -> list[str]:
+@dataclass(frozen=True)
+class _Reader:
+    """Loads relative to a pointer that points to offset `last`; that one moves it by `step` if it fits."""
+
+    register: str
+    last: int
+    step: int
+
+    def load(self, operation: str, target: str, at: int) -> str:
+        if at == self.last and self.step <= 255:
+            return f"{operation} {target}, [{self.register}], #{self.step}"
+        return f"{operation} {target}, [{self.register}, #{at - self.last}]"
+
+
+def _add(register: str, value: int, free: str) -> list[str]:
+    if value == 0:
+        return []
     if value < 4096:
         return [f"addw {register}, {register}, #{value}"]
     return [f"movw {free}, #{value}", f"add {register}, {register}, {free}"]
 
 
-def _words(body: Body, count: int) -> None:
-    """Unpack `count` words of both pixels from [r0], [r1] to r12; r8, r10 and r11 stay."""
-    word = 0
-    while word < count:
-        if word + 2 <= count:
-            at = 4 * word
-            body(
-                f"ldr r6, [r0, #{at}]",
-                f"ldr r7, [r1, #{at}]",
-                f"ldr r9, [r0, #{at + 4}]",
-                f"ldr lr, [r1, #{at + 4}]",
-            )
-            body("uxtb16 r2, r6", "uxtb16 r3, r7", "uxtb16 r4, r6, ror #8", "uxtb16 r5, r7, ror #8")
-            body("uxtb16 r6, r9", "uxtb16 r7, lr", "uxtb16 r9, r9, ror #8", "uxtb16 lr, lr, ror #8")
-            body("stmia r12!, {r2-r7, r9, lr}")
-            word += 2
-        else:
-            _unpack(body, 4 * word, ("r4", "r5", "r6", "r7"))
-            body("stmia r12!, {r4-r7}")
-            word += 1
-
-
-def _unpack(body: Body, at: int, to: tuple[str, str, str, str]) -> None:
-    body(f"ldr r2, [r0, #{at}]", f"ldr r3, [r1, #{at}]")
-    body(f"uxtb16 {to[0]}, r2", f"uxtb16 {to[1]}, r3")
-    body(f"uxtb16 {to[2]}, r2, ror #8", f"uxtb16 {to[3]}, r3, ror #8")
+def _words(body: Body, count: int, even: _Reader, odd: _Reader) -> None:
+    """Unpack `count` words of both pixels to r12; r8, r10 and r11 stay."""
+    for at in range(0, 4 * (count - count % 2), 8):
+        body(even.load("ldr", "r6", at), odd.load("ldr", "r7", at))
+        body(even.load("ldr", "r9", at + 4), odd.load("ldr", "lr", at + 4))
+        body("uxtb16 r2, r6", "uxtb16 r3, r7", "uxtb16 r4, r6, ror #8", "uxtb16 r5, r7, ror #8")
+        body("uxtb16 r6, r9", "uxtb16 r7, lr", "uxtb16 r9, r9, ror #8", "uxtb16 lr, lr, ror #8")
+        body("stmia r12!, {r2-r7, r9, lr}")
+    if count % 2:
+        at = 4 * count - 4
+        body(even.load("ldr", "r2", at), odd.load("ldr", "r3", at), "uxtb16 r4, r2", "uxtb16 r5, r3")
+        body("uxtb16 r6, r2, ror #8", "uxtb16 r7, r3, ror #8", "stmia r12!, {r4-r7}")
 
 
 def _gather_words(body: Body, count: int) -> None:
-    """One run of whole words; long ones in a loop over two words."""
+    """One run of whole words of both pixels, in a loop over two words where it is long."""
     body(f"ldr r0, {body.at('rows')}", f"ldr r8, {body.at('delta')}", "mov r12, sp", "add r1, r0, r8")
     if count <= _GATHER_LOOP_WORDS:
-        _words(body, count)
+        _words(body, count, _Reader("r0", 0, 256), _Reader("r1", 0, 256))
         return
+    step = _Reader("r0", 0, 4), _Reader("r1", 0, 4)
     if count % 2:
-        _unpack(body, 0, ("r4", "r5", "r6", "r7"))
-        body("stmia r12!, {r4-r7}", "adds r0, r0, #4", "adds r1, r1, #4")
+        body(step[0].load("ldr", "r2", 0), step[1].load("ldr", "r3", 0), "uxtb16 r4, r2", "uxtb16 r5, r3")
+        body("uxtb16 r6, r2, ror #8", "uxtb16 r7, r3, ror #8", "stmia r12!, {r4-r7}")
     body(f"add r8, r0, #{4 * (count - count % 2)}", "3:")
-    for to in (("r4", "r5", "r6", "r7"), ("r9", "r10", "r11", "lr")):
-        body("ldr r2, [r0], #4", "ldr r3, [r1], #4", f"uxtb16 {to[0]}, r2", f"uxtb16 {to[1]}, r3")
-        body(f"uxtb16 {to[2]}, r2, ror #8", f"uxtb16 {to[3]}, r3, ror #8")
-    body("stmia r12!, {r4-r7, r9-r11, lr}", "cmp r0, r8", "bne 3b")
+    body("ldr r6, [r0], #4", "ldr r7, [r1], #4", "ldr r9, [r0], #4", "ldr lr, [r1], #4")
+    body("uxtb16 r2, r6", "uxtb16 r3, r7", "uxtb16 r4, r6, ror #8", "uxtb16 r5, r7, ror #8")
+    body("uxtb16 r6, r9", "uxtb16 r7, lr", "uxtb16 r9, r9, ror #8", "uxtb16 lr, lr, ror #8")
+    body("stmia r12!, {r2-r7, r9, lr}", "cmp r0, r8", "bne 3b")
 
 
 def _multiply(body: Body, steps: int, small: bool, *, start: bool, base: int = 0) -> None:

@@ -43,6 +43,11 @@ class Gather:
         singles = self.rows * (0, 1, 2, 1)[self.left]
         return self.rows * (2 * self.words + (self.left == 3)) + (singles + 1) // 2
 
+    @property
+    def last(self) -> int:
+        """Offset within a row of what is read last."""
+        return 4 * self.words - (0 if self.left else 4)
+
     def order(self) -> list[Step]:
         steps: list[Step] = []
         singles: list[Element] = []

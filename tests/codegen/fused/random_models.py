@@ -20,7 +20,9 @@ def random_model(seed: int) -> bytes:
 
 
 def _layer(builder: Builder, rng: Generator) -> None:
-    kind = rng.choice(["conv", "conv", "conv", "strip", "depthwise", "max", "average", "relu", "pad"])
+    kind = rng.choice(
+        ["conv", "conv", "conv", "strip", "pooled", "depthwise", "max", "average", "relu", "pad"]
+    )
     h, w, _ = builder.shape
     if kind == "pad":
         if h + w < 40:
@@ -34,6 +36,10 @@ def _layer(builder: Builder, rng: Generator) -> None:
         size = int(rng.integers(2, 5))
         if min(builder.shape[:2]) >= size:
             _conv(builder, rng, depthwise=False, kernel=(size, size), stride=(size, size), same=False)
+    elif kind == "pooled":
+        _conv(builder, rng, depthwise=False)
+        if min(builder.shape[:2]) >= 2:
+            builder.pool("MAX_POOL_2D", (2, 2), stride=(2, 2), same=bool(rng.random() < 0.5))
     elif kind == "relu":
         scale, zero = builder.quantisation
         if rng.random() < 0.5:
