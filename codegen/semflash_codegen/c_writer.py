@@ -26,7 +26,7 @@ def header(plan: Plan, request: CodegenRequest, report: Report, payload_bytes: i
         ("BUNDLE_HASH", f"{request.bundle_hash32:#010x}u"),
     )
     parts = [
-        _banner(request, "sf_model.h"),
+        banner(request, "sf_model.h"),
         '#ifndef SF_MODEL_H\n#define SF_MODEL_H\n\n#include "semflash/encoder.h"\n\n',
         f"#if SF_RUNTIME_API != {RUNTIME_API}\n"
         f'#error "generated for semflash runtime API {RUNTIME_API}: generate it again"\n#endif\n\n',
@@ -41,17 +41,17 @@ def header(plan: Plan, request: CodegenRequest, report: Report, payload_bytes: i
 def source(plan: Plan, request: CodegenRequest, report: Report) -> str:
     """Text of sf_model.c: tables, the plan, the model."""
     parts = [
-        _banner(request, "sf_model.c"),
+        banner(request, "sf_model.c"),
         '#include "sf_model.h"\n\n#include <string.h>\n\n#include "semflash/kernels.h"\n\n',
         *(_layer(layer) for layer in plan.layers),
         _graph(plan),
-        _tail(request),
-        _model(report),
+        tail_text(request),
+        model_text(report),
     ]
     return "".join(parts)
 
 
-def _banner(request: CodegenRequest, name: str) -> str:
+def banner(request: CodegenRequest, name: str) -> str:
     return (
         f"/* {name}: made by semflash from bundle {comment(request.model_name)}. Do not edit.\n"
         f" * bundle hash {request.bundle_hash} */\n"
@@ -87,11 +87,11 @@ def _layer(layer: Layer) -> str:
 def _graph(plan: Plan) -> str:
     """The graph's functions: all layers after the last row, or what streams and then the other layers."""
     if plan.streamed is None:
-        return _reset(plan, "graph_reset") + _run(plan) + _push_row(plan) + _GRAPH
+        return _reset(plan, "graph_reset") + _run(plan) + _push_row(plan) + GRAPH
     if plan.streamed.complete:
-        return graph_text(plan.streamed, 0) + _GRAPH
+        return graph_text(plan.streamed, 0) + GRAPH
     others = _reset(plan, "layers_reset") + _run(plan) + _layers_emit(plan)
-    return others + graph_text(plan.streamed, plan.offset(plan.streamed.output)) + _GRAPH
+    return others + graph_text(plan.streamed, plan.offset(plan.streamed.output)) + GRAPH
 
 
 def _reset(plan: Plan, name: str) -> str:
@@ -164,7 +164,7 @@ static sf_status_t layers_emit(int8_t *arena, sf_latent_fn emit, void *context) 
 """
 
 
-_GRAPH = """\
+GRAPH = """\
 static const sf_graph_t graph = {
     .rows = SF_MODEL_ROWS,
     .row_bytes = SF_MODEL_ROW_BYTES,
@@ -178,7 +178,7 @@ static const sf_graph_t graph = {
 """
 
 
-def _tail(request: CodegenRequest) -> str:
+def tail_text(request: CodegenRequest) -> str:
     tail = request.tail
     fields = [
         ("channels", str(tail.channels)),
@@ -199,7 +199,7 @@ def _tail(request: CodegenRequest) -> str:
     return text + struct("sf_tail_t", "tail", fields) + "\n"
 
 
-def _model(report: Report) -> str:
+def model_text(report: Report) -> str:
     fields = (
         ("runtime_api", str(RUNTIME_API)),
         ("bundle_hash", "SF_MODEL_BUNDLE_HASH"),

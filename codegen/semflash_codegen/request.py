@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from semflash_codegen.errors import RequestError
 
-ENGINES = ("aot",)
+AOT, TFLM = "aot", "tflm"
+ENGINES = (AOT, TFLM)
 KERNELS = ("auto", "fused", "cmsis-nn", "reference")
 FAST, SMALL = "fast", "small"
 
@@ -85,11 +86,12 @@ class CodegenRequest:
     Attributes:
         encoder: bytes of the .tflite file. tail: the device tail.
         bits_per_symbol: 1..8. bundle_hash: hex, at least 8 digits; the first 32 bits go into the firmware.
-        model_name: for the banner. engine: "aot". kernels: "auto" (streaming where
+        model_name: for the banner. engine: "aot" or "tflm". kernels (of aot): "auto" (streaming where
             possible, else CMSIS-NN), "fused" (the same, but refuses a model none of which streams),
             "cmsis-nn" or "reference" (layer by layer).
         weights: of streaming kernels, "fast" (int16 tables) or "small" (int8).
         flash_bytes, ram_bytes: of the board; None: do not check.
+        arena_bytes: tensor arena as TFLite-Micro measured it on the host; engine "tflm" needs it.
     """
 
     encoder: bytes
@@ -102,6 +104,7 @@ class CodegenRequest:
     weights: str = FAST
     flash_bytes: int | None = None
     ram_bytes: int | None = None
+    arena_bytes: int | None = None
 
     def check(self) -> None:
         """Everything that can be checked without reading the model.
@@ -156,6 +159,7 @@ class Report:
         cmsis_sources: files relative to CMSIS-NN's root (empty: not needed).
         cmsis_symbols: CMSIS-NN functions that must be in the linked image.
         engine: text of sf_model_t.engine.
+        tflm_operators: operators of the resolver (engine "tflm").
     """
 
     layers: tuple[LayerReport, ...]
@@ -166,6 +170,7 @@ class Report:
     cmsis_sources: tuple[str, ...]
     cmsis_symbols: tuple[str, ...]
     engine: str
+    tflm_operators: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

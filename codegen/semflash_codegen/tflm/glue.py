@@ -1,0 +1,190 @@
+"""Text of the C++ between the runtime's sf_graph_t and TensorFlow Lite Micro's interpreter."""
+
+from __future__ import annotations
+
+from semflash_codegen.tflm.operators import OPERATORS
+
+#: Bytes of the state for the C++ objects on a 32-bit core; the generated code asserts that they suffice.
+_INTERPRETER_BYTES = 256
+_RESOLVER_BYTES_PER_OPERATOR = 48
+
+HEADER = """\
+#ifndef SF_TFLM_H
+#define SF_TFLM_H
+
+#include "semflash/encoder.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+extern const uint8_t sf_tflm_model[];
+
+SF_MUST_CHECK sf_status_t sf_tflm_reset(void *state);
+SF_MUST_CHECK sf_status_t sf_tflm_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit,
+                                           void *context);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
+"""
+
+_SOURCE = """\
+#include <stdint.h>
+#include <string.h>
+
+#include <new>
+
+#include "sf_model.h"
+#include "sf_tflm.h"
+#include "tensorflow/lite/micro/micro_interpreter.h"
+#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+#include "tensorflow/lite/schema/schema_generated.h"
+
+#ifdef SF_BENCH
+#include "semflash/bench.h"
+#endif
+
+namespace {{
+
+using Resolver = tflite::MicroMutableOpResolver<{count}>;
+
+constexpr size_t kObjectBytes = {objects};
+constexpr size_t kArenaBytes = {arena};
+constexpr uint32_t kMagic = 0x53464C4Du;
+
+#ifdef SF_BENCH
+/* Tells the bench which layer runs. */
+class LayerClock : public tflite::MicroProfilerInterface {{
+  public:
+    uint32_t BeginEvent(const char *) override {{
+        sf_bench_enter_next();
+        return 0;
+    }}
+    void EndEvent(uint32_t) override {{
+        sf_bench_leave();
+    }}
+}};
+
+LayerClock layer_clock;
+#define LAYER_CLOCK (&layer_clock)
+#else
+#define LAYER_CLOCK nullptr
+#endif
+
+/* What lies at the start of the state; the arena follows. `self` and `magic` say that it was made here. */
+struct Machine {{
+    Machine *self;
+    uint32_t magic;
+    alignas(Resolver) unsigned char resolver[sizeof(Resolver)];
+    alignas(tflite::MicroInterpreter) unsigned char interpreter[sizeof(tflite::MicroInterpreter)];
+}};
+
+static_assert(sizeof(Machine) <= kObjectBytes, "this TFLM tree has a larger interpreter than semflash knows");
+static_assert(kObjectBytes + kArenaBytes == SF_MODEL_STATE_BYTES, "generated files do not belong together");
+
+tflite::MicroInterpreter *interpreter_of(Machine *machine) {{
+    return std::launder(reinterpret_cast<tflite::MicroInterpreter *>(machine->interpreter));
+}}
+
+sf_status_t add_operators(Resolver *resolver) {{
+{adds}    return SF_OK;
+}}
+
+/* Exactly one int8 tensor in and one out, of the sizes the runtime was built for. */
+bool ends_fit(tflite::MicroInterpreter *interpreter) {{
+    if (interpreter->inputs_size() != 1 || interpreter->outputs_size() != 1) {{
+        return false;
+    }}
+    const TfLiteTensor *input = interpreter->input(0);
+    const TfLiteTensor *output = interpreter->output(0);
+    return input != nullptr && output != nullptr && input->type == kTfLiteInt8 &&
+           output->type == kTfLiteInt8 &&
+           input->bytes == (size_t)SF_MODEL_ROWS * SF_MODEL_ROW_BYTES &&
+           output->bytes == (size_t)SF_MODEL_LATENT_POSITIONS * SF_MODEL_LATENT_CHANNELS;
+}}
+
+sf_status_t make(void *state) {{
+    Machine *machine = new (state) Machine;
+    machine->self = nullptr;
+    Resolver *resolver = new (machine->resolver) Resolver;
+    const sf_status_t status = add_operators(resolver);
+    if (status != SF_OK) {{
+        return status;
+    }}
+    const tflite::Model *model = tflite::GetModel(sf_tflm_model);
+    if (model->version() != TFLITE_SCHEMA_VERSION) {{
+        return SF_ERR_VERSION;
+    }}
+    uint8_t *arena = static_cast<uint8_t *>(state) + kObjectBytes;
+    tflite::MicroInterpreter *interpreter = new (machine->interpreter)
+        tflite::MicroInterpreter(model, *resolver, arena, kArenaBytes, nullptr, LAYER_CLOCK);
+    if (interpreter->AllocateTensors() != kTfLiteOk) {{
+        return SF_ERR_MEMORY;
+    }}
+    if (!ends_fit(interpreter)) {{
+        return SF_ERR_ARGUMENT;
+    }}
+    machine->self = machine;
+    machine->magic = kMagic;
+    return SF_OK;
+}}
+
+}}  // namespace
+
+/* The interpreter is made for the first image and kept: nothing but its plan lives from image to image. */
+extern "C" sf_status_t sf_tflm_reset(void *state) {{
+    Machine *machine = static_cast<Machine *>(state);
+    if (machine == nullptr) {{
+        return SF_ERR_ARGUMENT;
+    }}
+    if (machine->self == machine && machine->magic == kMagic) {{
+        return SF_OK;
+    }}
+    return make(state);
+}}
+
+extern "C" sf_status_t sf_tflm_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit,
+                                        void *context) {{
+    if (row >= SF_MODEL_ROWS) {{
+        return SF_ERR_ROW;
+    }}
+    tflite::MicroInterpreter *interpreter = interpreter_of(static_cast<Machine *>(state));
+    memcpy(interpreter->input(0)->data.int8 + (size_t)row * SF_MODEL_ROW_BYTES, values, SF_MODEL_ROW_BYTES);
+    if (row + 1 < SF_MODEL_ROWS) {{
+        return SF_OK;
+    }}
+    if (interpreter->Invoke() != kTfLiteOk) {{
+        return SF_ERR_KERNEL;
+    }}
+    const int8_t *latent = interpreter->output(0)->data.int8;
+    sf_status_t status = SF_OK;
+    for (uint32_t i = 0; i < SF_MODEL_LATENT_POSITIONS && status == SF_OK; i++) {{
+        status = emit(context, latent);
+        latent += SF_MODEL_LATENT_CHANNELS;
+    }}
+    return status;
+}}
+
+#ifndef SF_TFLM_OWN_LOG
+/* The tree is built without its messages; whatever still calls the log is heard by nobody. */
+extern "C" void DebugLog(const char *, va_list) {{
+}}
+#endif
+"""
+
+
+def object_bytes(operators: int) -> int:
+    """Bytes of the state in front of the arena: resolver and interpreter, a multiple of 16."""
+    return -(-(_INTERPRETER_BYTES + _RESOLVER_BYTES_PER_OPERATOR * operators) // 16) * 16
+
+
+def source(operators: tuple[str, ...], arena: int, objects: int) -> str:
+    """sf_tflm.cc without its banner: one checked Add call an operator, the right number of slots."""
+    adds = "".join(
+        f"    if (resolver->{OPERATORS[name].add}() != kTfLiteOk) {{\n        return SF_ERR_KERNEL;\n    }}\n"
+        for name in operators
+    )
+    return _SOURCE.format(count=len(operators), objects=objects, arena=arena, adds=adds)
