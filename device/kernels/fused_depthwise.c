@@ -85,7 +85,7 @@ uint32_t sf_fused_run_depthwise(const sf_fused_job_t *job) {
             taps[used++] = row + x * layer->in_channels;
         }
     }
-    uint8_t *out = job->out;
+    uint8_t *out = sf_fused_out(job);
     for (uint32_t x = 0; x < layer->out_width; x++, out += layer->channels) {
         const uint32_t *w = layer->weights;
         const int32_t *bias = layer->bias;

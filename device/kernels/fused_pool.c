@@ -124,11 +124,12 @@ uint32_t sf_fused_run_max(const sf_fused_job_t *job) {
     if (row < top) {
         return 0; /* between two windows */
     }
-    max_row(job->out, slot_start(job, 0), pool, row > (top < 0 ? 0 : top));
+    uint8_t *out = sf_fused_out(job);
+    max_row(out, slot_start(job, 0), pool, row > (top < 0 ? 0 : top));
     if (row < bottom) {
         return 0;
     }
-    limit_row(job->out, (uint32_t)pool->out_width * pool->channels, pool);
+    limit_row(out, (uint32_t)pool->out_width * pool->channels, pool);
     const int32_t next_top = top + pool->stride_rows;
     return job->count->made + 1u < stage->out_rows && row >= next_top ? SF_FUSED_ROW | SF_FUSED_AGAIN
                                                                       : SF_FUSED_ROW;
@@ -143,12 +144,12 @@ uint32_t sf_fused_run_max_ring(const sf_fused_job_t *job) {
     const uint32_t column = (uint32_t)pool->stride_columns * pool->channels;
     for (uint32_t r = 0; r < pool->kernel_rows; r++) {
         const uint8_t *in = kernel_row(job, r);
-        uint8_t *out = job->out;
+        uint8_t *out = sf_fused_out(job);
         for (uint32_t x = pool->out_width; x > 0u; x--, in += column, out += pool->channels) {
             max_pixels(out, in, pool->kernel_columns, pool->channels, r > 0u);
         }
     }
-    limit_row(job->out, (uint32_t)pool->out_width * pool->channels, pool);
+    limit_row(sf_fused_out(job), (uint32_t)pool->out_width * pool->channels, pool);
     return SF_FUSED_ROW;
 }
 
@@ -166,7 +167,7 @@ uint32_t sf_fused_run_average(const sf_fused_job_t *job) {
     }
     const sf_fused_pool_t *pool = (const sf_fused_pool_t *)job->stage->layer;
     const int32_t top = (int32_t)((uint32_t)job->count->made * pool->stride_rows) - pool->pad_top;
-    uint8_t *out = job->out;
+    uint8_t *out = sf_fused_out(job);
     for (uint32_t x = 0; x < pool->out_width; x++) {
         const int32_t left = (int32_t)(x * pool->stride_columns) - pool->pad_left;
         const int32_t all = (int32_t)pool->kernel_rows * pool->kernel_columns;
@@ -192,8 +193,9 @@ uint32_t sf_fused_run_average(const sf_fused_job_t *job) {
 uint32_t sf_fused_run_table(const sf_fused_job_t *job) {
     const uint8_t *table = (const uint8_t *)job->stage->layer;
     const uint8_t *in = slot_start(job, 0);
+    uint8_t *out = sf_fused_out(job);
     for (uint32_t i = 0; i < job->stage->row_bytes; i++) {
-        job->out[i] = table[in[i]];
+        out[i] = table[in[i]];
     }
     return SF_FUSED_ROW;
 }

@@ -34,13 +34,13 @@ static void move_rows(sf_fused_call_t *call, uint32_t rows, int32_t bytes) {
 }
 
 /* All pixels of one row. per_pair: output pixels of a pair, 2, or 1 where their maximum is stored. */
-static void whole_row(const sf_fused_job_t *job, const sf_fused_conv_t *conv, uint32_t per_pair) {
+static void whole_row(const sf_fused_job_t *job, const sf_fused_conv_t *conv, uint8_t *out, uint32_t per_pair) {
     const int32_t columns = conv->column_bytes;
     sf_fused_call_t call; /* sums: not read by whole kernels */
     find_rows(job, call.rows);
     call.weights = conv->weights;
     call.weights_end = conv->weights + conv->weight_words;
-    call.out0 = job->out + 4u * (conv->groups - 1u);
+    call.out0 = out + 4u * (conv->groups - 1u);
     call.out1 = call.out0 + conv->out_channels;
     call.pairs = conv->out_width / 2u;
     call.in_delta = columns;
@@ -63,7 +63,7 @@ uint32_t sf_fused_run_conv(const sf_fused_job_t *job) {
     if (!row_complete(job)) {
         return 0;
     }
-    whole_row(job, (const sf_fused_conv_t *)job->stage->layer, 2);
+    whole_row(job, (const sf_fused_conv_t *)job->stage->layer, sf_fused_out(job), 2);
     return SF_FUSED_ROW;
 }
 
@@ -84,10 +84,11 @@ uint32_t sf_fused_run_conv_pooled(const sf_fused_job_t *job) {
     if (row < 0 || row >= (int32_t)conv->out_rows) {
         return 0;
     }
+    uint8_t *out = sf_fused_out(job);
     if ((row & 1) == 0) {
-        memset(job->out, 0, (size_t)((conv->out_width + 1u) / 2u) * conv->out_channels);
+        memset(out, 0, (size_t)((conv->out_width + 1u) / 2u) * conv->out_channels);
     }
-    whole_row(job, conv, 1);
+    whole_row(job, conv, out, 1);
     return (row & 1) != 0 || row + 1 == (int32_t)conv->out_rows ? SF_FUSED_ROW : 0u;
 }
 
@@ -122,6 +123,7 @@ uint32_t sf_fused_run_conv_chunked(const sf_fused_job_t *job) {
     int32_t *sums = (int32_t *)(void *)(job->state + job->stage->scratch);
     const uint8_t *rows[SF_FUSED_ROWS_MAX];
     find_rows(job, rows);
+    uint8_t *out = sf_fused_out(job);
     sf_fused_call_t call; /* out0, out1: not read by accumulation */
     call.sums = sums;
     call.in_step = 0;
@@ -140,7 +142,7 @@ uint32_t sf_fused_run_conv_chunked(const sf_fused_job_t *job) {
                 call.rows[0] += conv->run_bytes;
             }
         }
-        finish_pairs(conv, sums, job->out + x * conv->out_channels, 1, odd);
+        finish_pairs(conv, sums, out + x * conv->out_channels, 1, odd);
     }
     return SF_FUSED_ROW;
 }
@@ -199,7 +201,7 @@ uint32_t sf_fused_run_accumulate(const sf_fused_job_t *job) {
     if (kernel_row + 1u < stage->kernel_rows) {
         return 0;
     }
-    finish_row(conv, sums, job->out);
+    finish_row(conv, sums, sf_fused_out(job));
     return SF_FUSED_ROW;
 }
 
@@ -242,6 +244,6 @@ uint32_t sf_fused_run_strip(const sf_fused_job_t *job) {
     if (kernel_row + 1u < second->kernel_rows) {
         return 0;
     }
-    finish_row(second, sums, job->out);
+    finish_row(second, sums, sf_fused_out(job));
     return SF_FUSED_ROW;
 }

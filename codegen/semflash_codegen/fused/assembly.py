@@ -147,9 +147,9 @@ def strip(first: ConvTables, second: ConvTables) -> list[str]:
     if unroll < groups:
         body(f"ldr r3, {body.at('end')}", "cmp r0, r3", "bne.w 3b")
     body(f"add r3, sp, #{base + 16 * groups * columns}", "cmp lr, r3", "bne.w 2b")
-    for row in range(gather.rows):
-        body(f"ldrd r0, r1, {body.at('rows', 2 * row)}", *_add("r0", columns * column, "lr"))
-        body(*_add("r1", columns * column, "lr"), f"strd r0, r1, {body.at('rows', 2 * row)}")
+    for row in range(gather.rows):  # the next block begins where the odd pixel stands now
+        body(f"ldr r1, {body.at('rows', 2 * row + 1)}", *_add_to("r2", "r1", columns * column))
+        body(f"strd r1, r2, {body.at('rows', 2 * row)}")
     body(f"ldr r0, {body.at('weights2')}")
     _add_groups(body, second, base, "4", "end2")
     _count_pairs(body)
@@ -255,6 +255,12 @@ class _Reader:
         if at == self.last and self.step <= 255:
             return f"{operation} {target}, [{self.register}], #{self.step}"
         return f"{operation} {target}, [{self.register}, #{at - self.last}]"
+
+
+def _add_to(target: str, register: str, value: int) -> list[str]:
+    if value < 4096:
+        return [f"addw {target}, {register}, #{value}"]
+    return [f"movw {target}, #{value}", f"add {target}, {target}, {register}"]
 
 
 def _add(register: str, value: int, free: str) -> list[str]:

@@ -144,11 +144,13 @@ typedef struct sf_fused_count {
     uint8_t again;  /* the latest row has more to give */
 } sf_fused_count_t;
 
+typedef struct sf_fused_graph sf_fused_graph_t;
+
 typedef struct sf_fused_job {
     const sf_fused_stage_t *stage;
+    const sf_fused_graph_t *graph;
     uint8_t *state;
     sf_fused_count_t *count;
-    uint8_t *out; /* where the output row goes: its first real byte */
 } sf_fused_job_t;
 
 #define SF_FUSED_ROW 1u   /* an output row is complete */
@@ -173,7 +175,7 @@ struct sf_fused_stage {
     uint8_t spill;      /* bytes right of a row that its producer may overwrite */
 };
 
-typedef struct sf_fused_graph {
+struct sf_fused_graph {
     const sf_fused_stage_t *stages;
     uint32_t stage_count;
     uint32_t state_bytes;
@@ -181,11 +183,15 @@ typedef struct sf_fused_graph {
     uint16_t row_bytes;
     uint16_t latent_width;
     uint16_t latent_channels;
-} sf_fused_graph_t;
+};
 
+/* Called by generated code alone, from sf_encoder_begin and sf_encoder_push_row, which have checked the arguments. */
 SF_MUST_CHECK sf_status_t sf_fused_reset(const sf_fused_graph_t *graph, void *state);
 SF_MUST_CHECK sf_status_t sf_fused_push_row(const sf_fused_graph_t *graph, void *state, uint16_t row,
                                             const int8_t *values, sf_latent_fn emit, void *context);
+
+/* Where the output row of a stage goes: its first real byte. */
+uint8_t *sf_fused_out(const sf_fused_job_t *job);
 
 /* Stages. */
 uint32_t sf_fused_run_conv(const sf_fused_job_t *job);        /* whole kernel, ring in, row out */

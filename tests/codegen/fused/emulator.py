@@ -88,7 +88,7 @@ def firmware_images(shape: tuple[int, int, int], patterns: int) -> NDArray[np.in
 
 def flash_bytes(image: Path, folder: Path) -> tuple[int, int]:
     """(code, tables) of the streaming engine and the models in an image, C library functions they call included."""
-    names = {"memcpy", "memset", "__aeabi_idiv", "__aeabi_uidiv"}
+    names = {"memset", "__aeabi_idiv", "__aeabi_uidiv"}
     for item in sorted(folder.glob("*.o")):
         if item.stem.startswith(("fused_", "models_")):
             names |= {line.split()[-1] for line in _nm(item)}
