@@ -1,0 +1,37 @@
+"""Encoders with fixed weights: a small one for the golden text, and the shape of a ResNet-50 head."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from codegen.fused.tflite_builder import Builder
+
+
+def _conv(builder: Builder, out: int, kernel: int, stride: int, *, same: bool, relu: bool, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    depth = builder.shape[2]
+    weights = rng.integers(-127, 128, (out, kernel, kernel, depth)).astype(np.int8)
+    bias = rng.integers(-2000, 2000, out).astype(np.int32)
+    scales = rng.uniform(0.004, 0.012, out).astype(np.float32)
+    scale = float(np.float32(builder.quantisation[0] * np.sqrt(kernel * kernel * depth) * 0.6))
+    builder.conv(
+        weights, bias, scales, stride=(stride, stride), same=same, activation="relu" if relu else "none",
+        scale=scale, zero=-128 if relu else 3,
+    )  # fmt: skip
+
+
+def fixed_model() -> bytes:
+    """Image 9x8x3, convolution 3x3 stride 2 to 6 channels, then 2x2 stride 2 to 3 channels."""
+    builder = Builder((9, 8, 3), 1 / 255, -128)
+    _conv(builder, 6, 3, 2, same=True, relu=True, seed=1)
+    _conv(builder, 3, 2, 2, same=False, relu=False, seed=2)
+    return builder.finish()
+
+
+def resnet_head() -> bytes:
+    """224x224x3, convolution 7x7 stride 2 to 64, maximum 3x3 stride 2, convolution 4x4 stride 4 to 32."""
+    builder = Builder((224, 224, 3), 1 / 255, -128)
+    _conv(builder, 64, 7, 2, same=True, relu=True, seed=3)
+    builder.pool("MAX_POOL_2D", (3, 3), stride=(2, 2), same=True)
+    _conv(builder, 32, 4, 4, same=False, relu=False, seed=4)
+    return builder.finish()
