@@ -5,6 +5,7 @@ Source: tensorflow/lite/schema/schema.fbs, field numbers in declaration order.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isfinite
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from semflash_codegen.errors import MalformedModelError, UnsupportedModelError
 from semflash_codegen.flatbuffer import Table, root
 from semflash_codegen.ir import Model, Operator, Quantisation, Tensor, short
+from semflash_codegen.names import layer_name, unique
 from semflash_codegen.schema import FILE_IDENTIFIER, SCHEMA_VERSION, TensorType, operator_name
 
 MAX_FILE_BYTES = 32 << 20
@@ -64,11 +66,23 @@ def read_model(data: bytes) -> Model:
     operators = tuple(
         _operator(i, o, names, len(tensors)) for i, o in enumerate(graph.tables(3, MAX_OPERATORS))
     )
+    texts = [t.text(3) for t in graph.tables(0, MAX_TENSORS)]
     inputs = _indices(graph, 1, len(tensors))
     outputs = _indices(graph, 2, len(tensors))
     if min(inputs + outputs, default=0) < 0:
         raise MalformedModelError("the model's inputs or outputs name no tensor", value=-1, remedy=_REMEDY)
-    return Model(tensors, operators, inputs, outputs)
+    return Model(_named(tensors, texts, operators, inputs), operators, inputs, outputs)
+
+
+def _named(
+    tensors: tuple[Tensor, ...], texts: list[str], operators: tuple[Operator, ...], inputs: tuple[int, ...]
+) -> tuple[Tensor, ...]:
+    """Activations get the short and unique name of the layer that writes them; constants keep theirs."""
+    fallbacks = dict.fromkeys(inputs, "input")
+    fallbacks |= {i: op.name.lower() for op in operators for i in op.outputs}
+    names = unique([short(layer_name(texts[i], otherwise)) for i, otherwise in fallbacks.items() if i >= 0])
+    renamed = dict(zip((i for i in fallbacks if i >= 0), names, strict=True))
+    return tuple(replace(t, name=renamed.get(t.index, t.name)) for t in tensors)
 
 
 def _operator_name(code: Table) -> str:
