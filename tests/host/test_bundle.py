@@ -140,6 +140,19 @@ def test_a_new_record_keeps_the_bundle_hash(copy: Path) -> None:
     assert names(copy) == names(TINY)
 
 
+def test_a_name_that_the_file_system_refuses_is_a_bundle_error() -> None:
+    with pytest.raises(BundleError, match="too long"):
+        read_bundle("a" * 300)
+
+
+@pytest.mark.parametrize("text", ["\x1b[31m" * 20_000, "k" * 100_000], ids=["escapes", "long"])
+def test_what_an_error_quotes_from_the_file_is_short_and_printable(text: str) -> None:
+    for change in (_set(f"contract.{text.replace('.', '')}", 1), _set("format", text)):
+        with pytest.raises(BundleError) as caught:
+            parse_codec(changed(change))
+        assert len(str(caught.value)) < 600 and "\x1b" not in str(caught.value)
+
+
 def test_an_unknown_name_lists_the_zoo(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no such bundle") as caught:
         resolve_bundle(tmp_path / "nowhere")
@@ -229,6 +242,19 @@ BAD_CODECS = {
     "a giant image": (_set("contract.input.height", 1 << 20), "schema"),
     "a boolean for a number": (_set("contract.input.height", True), "schema"),
     "class names that repeat": (_set("contract.class_names.0", "trouser"), "repeat"),
+    "many class names of which one repeats": (
+        _set("contract.class_names", [str(i) for i in range(60_000)] + ["7"]),
+        "repeat.*'7'",
+    ),
+    "a class name with an escape sequence": (_set("contract.class_names.0", "\x1b[2Jshirt"), "schema"),
+    "a name that ends in a newline": (_set("contract.name", "tiny\n"), "schema"),
+    "a file name that ends in a newline": (_set("contract.decoder.file", "decoder.tflite\n"), "schema"),
+    "two files of one name but for case": (_set("contract.decoder.file", "Tail.tflite"), "share a name"),
+    "codec.json in capitals as a model": (_set("contract.decoder.file", "CODEC.JSON"), "share a name"),
+    "codec.json as history": (
+        _set("record.history", {"file": "codec.json", "sha256": "0" * 64, "size_bytes": 1}),
+        "share a name",
+    ),
     "a BER above one half": (_set("contract.channel.ber_max", 0.7), "schema"),
     "a deep recipe": (_set("record.recipe.a", [[[[[[[[[1]]]]]]]]]), "deeper"),
     "a negative seed": (_set("record.seed", -1), "schema"),

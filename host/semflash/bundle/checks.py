@@ -6,6 +6,7 @@ Each function raises BundleError with what, value and remedy, and returns nothin
 from __future__ import annotations
 
 import math
+from collections import Counter
 from itertools import pairwise
 from typing import Any
 
@@ -48,11 +49,10 @@ def check_contract(contract: Contract) -> None:
         raise _refuse(
             "channel.ber_min is above ber_max", (contract.channel.ber_min, contract.channel.ber_max)
         )
-    if len(set(contract.class_names)) != len(contract.class_names):
-        raise _refuse(
-            "class names repeat", [n for n in contract.class_names if contract.class_names.count(n) > 1][:3]
-        )
-    _check_file_names(contract)
+    repeated = [name for name, times in Counter(contract.class_names).most_common(3) if times > 1]
+    if repeated:
+        raise _refuse("class names repeat", repeated)
+    _check_model_files(contract)
 
 
 def _check_input(contract: Contract) -> None:
@@ -106,11 +106,7 @@ def _check_centres(contract: Contract) -> None:
         raise _refuse("centres are not ascending", centres)
 
 
-def _check_file_names(contract: Contract) -> None:
-    names = [g.model.file for g in contract.device_graphs]
-    names += [contract.decoder.file, contract.task_tail.file]
-    if len(set(names)) != len(names) or CODEC_FILE in names:
-        raise _refuse("files of the bundle share a name", names)
+def _check_model_files(contract: Contract) -> None:
     for graph in contract.device_graphs:
         if graph.model.size_bytes > ENCODER_MAX_BYTES:
             raise _refuse("device graph larger than 64 MiB", graph.model.size_bytes, "use a smaller encoder")
@@ -151,6 +147,15 @@ def prove_int64(tail: GdnTail) -> None:
                 f"2^{max(den, product).bit_length()}",
                 "train with bounded GDN parameters (beta / latent scale^2 too large)",
             )
+
+
+def check_file_names(contract: Contract, record: Record) -> None:
+    """Every file of the bundle has a name of its own, on file systems that ignore case, too. BundleError."""
+    names = [CODEC_FILE, *(g.model.file for g in contract.device_graphs)]
+    names += [contract.decoder.file, contract.task_tail.file]
+    names += [] if record.history is None else [record.history.file]
+    if len({name.lower() for name in names}) != len(names):
+        raise _refuse("files of the bundle share a name", names)
 
 
 def check_record(record: Record) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from semflash.bundle.checks import check_contract, check_record
+from semflash.bundle.checks import check_contract, check_file_names, check_record
 from semflash.bundle.digest import bundle_hash, canonical_json, sha256_hex
 from semflash.bundle.schema import (
     CODEC_FILE,
@@ -103,8 +103,13 @@ def resolve_bundle(name_or_path: str | Path) -> Path:
         BundleError: neither exists; the zoo's names are listed.
     """
     path = Path(name_or_path)
-    if path.is_dir():
-        return path
+    try:
+        if path.is_dir():
+            return path
+    except OSError as error:  # a name too long, a folder that may not be entered
+        raise BundleError(
+            f"cannot open the bundle: {error.strerror}", value=str(path)[:100], remedy="check the path"
+        ) from error
     names = zoo_names()
     if str(name_or_path) in names:
         return zoo_dir() / f"{name_or_path}{SUFFIX}"
@@ -163,9 +168,12 @@ def parse_codec(data: bytes) -> Codec:
     try:
         codec = decode_codec(data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise BundleError(f"{CODEC_FILE} does not follow the schema: {error}", remedy=_RESTORE) from error
+        raise BundleError(
+            f"{CODEC_FILE} does not follow the schema: {_one_line(error)}", remedy=_RESTORE
+        ) from error
     check_contract(codec.contract)
     check_record(codec.record)
+    check_file_names(codec.contract, codec.record)
     _check_digest("contract", codec.digest.contract, codec.contract)
     _check_digest("record", codec.digest.record, codec.record)
     if bundle_hash(codec.contract)[:8] == "00000000":
@@ -179,10 +187,10 @@ def _check_envelope(data: bytes) -> None:
     try:
         envelope = msgspec.json.decode(data, type=Envelope)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise BundleError(f"{CODEC_FILE} is damaged: {error}", remedy=_RESTORE) from error
+        raise BundleError(f"{CODEC_FILE} is damaged: {_one_line(error)}", remedy=_RESTORE) from error
     if envelope.format != FORMAT:
         raise BundleError(
-            f"{CODEC_FILE} is not a semflash codec", value=envelope.format[:80], remedy=_RESTORE
+            f"{CODEC_FILE} is not a semflash codec", value=_one_line(envelope.format), remedy=_RESTORE
         )
     if envelope.schema_version > SCHEMA_VERSION:
         raise BundleError(
@@ -190,6 +198,12 @@ def _check_envelope(data: bytes) -> None:
             value=envelope.schema_version,
             remedy="update semflash: pip install --upgrade semflash",
         )
+
+
+def _one_line(text: object) -> str:
+    """Words that hold parts of the file, fit for a terminal: printable and not long."""
+    printable = "".join(c if c.isprintable() else "?" for c in str(text)[:300])
+    return printable if len(str(text)) <= 300 else printable + " ..."
 
 
 def _check_digest(part: str, expected: str, value: Contract | Record) -> None:

@@ -29,10 +29,11 @@ IMAGE_SIDE_MAX = 4096
 PAYLOAD_MAX_BYTES = 65_535
 CLASSES_MAX = 65_536
 
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-Text = Annotated[str, Meta(max_length=200)]
+# \Z, because $ lets a newline at the end pass; no control characters, because texts reach terminals.
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\Z")]
+FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Text = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
 Side = Annotated[int, Meta(ge=1, le=IMAGE_SIDE_MAX)]
 Channels = Annotated[int, Meta(ge=1, le=CHANNELS_MAX)]
 Int8 = Annotated[int, Meta(ge=-128, le=127)]

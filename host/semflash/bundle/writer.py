@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from semflash.bundle.checks import check_contract, check_record
+from semflash.bundle.checks import check_contract, check_file_names, check_record
 from semflash.bundle.digest import bundle_hash, canonical_json, sha256_hex
 from semflash.bundle.reader import Bundle, parse_codec, read_directory
 from semflash.bundle.schema import (
@@ -36,6 +36,7 @@ def encode_codec(contract: Contract, record: Record) -> bytes:
     """The bytes of ``codec.json``: indented JSON, keys in schema order, newline at the end."""
     check_contract(contract)
     check_record(record)
+    check_file_names(contract, record)
     digest = Digest(contract=bundle_hash(contract), record=sha256_hex(canonical_json(record)))
     codec = Codec(FORMAT, SCHEMA_VERSION, contract, record, digest)
     return msgspec.json.format(msgspec.json.encode(codec), indent=1) + b"\n"
