@@ -61,7 +61,7 @@ class CodecRecipe:
     sizes: dict[str, Any] = field(default_factory=dict)
     ber: BerRange = field(default_factory=BerRange)
     autoencoder_epochs: int = 2
-    task_epochs: int = 12
+    task_epochs: int = 8
     batch: int = 128
     peak: float = 3e-3
     task_peak: float = 2e-3
