@@ -90,6 +90,7 @@ def test_the_command_line_builds_flashes_lists_and_stops(
     assert "semflash build" in capsys.readouterr().err
     assert main(["build", str(TINY), "--json"]) == 0
     capsys.readouterr()
+    Path("semflash.toml").write_text('[link]\nport = "/dev/ttyACM7"\n')  # of a real board: not meant here
     assert main(["flash", str(TINY), "--json"]) == 0
     port = json.loads(capsys.readouterr().out)["port"]
     assert main(["boards", "--json"]) == 0
@@ -101,13 +102,21 @@ def test_the_command_line_builds_flashes_lists_and_stops(
     assert emulator.status(NAME) is None
 
 
-def test_the_bench_verb_reports_and_stops_the_board(
-    own_emulators: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_bench_verb_reports_and_leaves_a_running_board_alone(
+    own_emulators: Path,
+    built: BuildResult,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    flash(built)
+    before = emulator.status(NAME)
     assert main(["bench", str(TINY), "--images", "3", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["codes_wrong"] == 0
     assert result["counts_per_mac"] == pytest.approx(result["counts_median"] / result["macs"])
     assert result["sizes"]["flash"] < 1 << 20
-    assert emulator.status(NAME) is None
+    assert emulator.status(NAME) == before
+    assert emulator.stop_all() == [NAME]
+    assert not list(own_emulators.glob("bench-*"))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from semflash.cli import build_options
 
 if TYPE_CHECKING:
     from semflash.edge.bench import BenchResult
+    from semflash.firmware.build_result import BuildResult
     from semflash.settings import Settings
 
 HELP = "measure instructions, RAM and flash of a bundle on a board"
@@ -17,7 +21,8 @@ EPILOG = """examples:
   semflash bench my.semcodec --board native --images 1000 --json
 
 The emulator counts instructions, a real core counts cycles, native counts nothing. Every code is compared
-with the golden reference; exit code 1 where one differs. An emulated board is stopped at the end."""
+with the golden reference; exit code 1 where one differs. On an emulated board an instance of its own is
+measured; one that runs already is left alone."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,8 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build_options.add_target(parser)
     build_options.add_build(parser)
     parser.add_argument("--images", type=_count, default=20, metavar="N", help="images to run (default: 20)")
-    parser.add_argument("--seed", type=int, default=0, help="of the noise images (default: 0)")
-    parser.add_argument("--keep", action="store_true", help="leave the emulated board running")
+    parser.add_argument("--seed", type=_seed, default=0, help="of the noise images (default: 0)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -34,18 +38,18 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Build, flash, measure; 1 where a code is wrong."""
     from semflash.bundle.reader import read_bundle
     from semflash.edge.bench import bench
-    from semflash.firmware import emulator
-    from semflash.firmware.flash import flash
 
+    bundle = read_bundle(build_options.bundle_name(args, settings))
     built = build_options.build(args, settings)
-    flash(built)
-    try:
-        timeout_s = settings.link.timeout_s
-        bundle = read_bundle(build_options.bundle_name(args, settings))
-        result = bench(bundle, built, count=args.images, seed=args.seed, timeout_s=timeout_s)
-    finally:
-        if built.kind == "emulated" and not args.keep:
-            emulator.stop(built.board)
+    with _flashed(built) as instance:
+        result = bench(
+            bundle,
+            built,
+            count=args.images,
+            seed=args.seed,
+            timeout_s=settings.link.timeout_s,
+            instance=instance,
+        )
     if args.json:
         import msgspec
 
@@ -55,12 +59,38 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 1 if result.codes_wrong else 0
 
 
+@contextmanager
+def _flashed(built: BuildResult) -> Iterator[str]:
+    """The name of a board that runs `built`; an emulated one is an instance of its own."""
+    if built.kind != "emulated":
+        from semflash.firmware.flash import flash
+
+        yield flash(built).board
+        return
+    from semflash.firmware import emulator
+
+    instance = f"bench-{os.getpid()}"
+    try:
+        emulator.start_build(built, instance=instance)
+        yield instance
+    finally:
+        emulator.discard(instance)
+
+
 def _count(text: str) -> int:
     """An image count of 1 to 100,000."""
-    count = int(text)
-    if not 1 <= count <= 100_000:
-        raise argparse.ArgumentTypeError(f"{text} is not in 1..100000")
-    return count
+    return _whole(text, 1, 100_000)
+
+
+def _seed(text: str) -> int:
+    """A seed of 0 to 2^53."""
+    return _whole(text, 0, 1 << 53)
+
+
+def _whole(text: str, low: int, high: int) -> int:
+    if not (text.isdecimal() and low <= int(text) <= high):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {low} to {high}")
+    return int(text)
 
 
 def _show(result: BenchResult) -> None:

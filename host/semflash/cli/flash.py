@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from semflash.cli import build_options
+from semflash.cli import build_options, link_options
 
 if TYPE_CHECKING:
     from semflash.firmware.build_result import BuildResult
@@ -43,7 +43,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         stopped = [name] if emulator.stop(name) else []
         _print({"stopped": stopped}, f"stopped: {name}" if stopped else f"{name} was not running", args.json)
         return 0
-    done = flash(_built(args, settings), port=args.port or settings.link.port)
+    built = _built(args, settings)
+    done = flash(built, port=link_options.port(args, settings, built.kind))
     where = f", serial port {done.port}" if done.port else " (runs in-process; nothing to upload)"
     facts = {
         "board": done.board,

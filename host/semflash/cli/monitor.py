@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semflash.cli import build_options
+from semflash.cli import build_options, link_options
 from semflash.settings import Settings, first
 
 if TYPE_CHECKING:
     from semflash.bundle import Bundle
-    from semflash.edge.monitor import MonitorOptions, MonitorResult, View
+    from semflash.edge.monitor import MonitorOptions, MonitorResult, Split, View
 
 HELP = "run images through a board and show labels, losses and accuracy"
 EPILOG = """examples:
@@ -38,7 +38,9 @@ def add_monitor_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port", metavar="URL", help="serial port, or socket://host:port (default: the board's)"
     )
-    parser.add_argument("--baud", type=int, metavar="N", help="bits per second (default: the board's)")
+    parser.add_argument(
+        "--baud", type=link_options.baud, metavar="N", help="bits per second (default: the board's)"
+    )
     parser.add_argument("--timeout", type=float, metavar="S", help="silence that counts as lost, seconds")
     parser.add_argument("--dataset", help="name of a data set, or an image folder")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
@@ -60,11 +62,31 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from semflash.bundle import read_bundle
 
     bundle = read_bundle(build_options.bundle_name(args, settings))
-    return run_on_board(bundle, args, settings, build_dir=build_options.build_dir(args, settings))
+    work = prepare(bundle, args, settings)
+    return run_on_board(bundle, work, args, settings, build_dir=build_options.build_dir(args, settings))
+
+
+def prepare(bundle: Bundle, args: argparse.Namespace, settings: Settings) -> tuple[Split, MonitorOptions]:
+    """Images and options of a run, checked before a board is touched.
+
+    Raises:
+        UsageError: a flag is out of range. DatasetError: the images are missing or do not fit the bundle.
+    """
+    from semflash.edge.monitor import check_run
+    from semflash.training.datasets import load_dataset
+
+    options = _options(args, settings)
+    name = first(args.dataset, settings.monitor.dataset)
+    data_dir = first(args.data_dir, settings.monitor.data_dir)
+    height, width, _ = bundle.image_shape
+    split = load_dataset(str(name), data_dir=data_dir, image_size=(height, width)).test
+    check_run(bundle, split, options)
+    return split, options
 
 
 def run_on_board(
     bundle: Bundle,
+    work: tuple[Split, MonitorOptions],
     args: argparse.Namespace,
     settings: Settings,
     *,
@@ -74,25 +96,21 @@ def run_on_board(
     """What `monitor` and `run` share; `args` has the flags of add_monitor_flags, `board` and `json`.
 
     Args:
+        work: what `prepare` returned.
         build_dir: of board native; build/BUNDLE-native when None.
         port: where flashing said the board is, unless --port says otherwise.
     """
     from semflash.edge.attach import attach
     from semflash.edge.monitor import monitor
     from semflash.firmware.build import BUILD_ROOT
-    from semflash.training.datasets import load_dataset
 
     board = build_options.board(args, settings)
-    table, options = settings.monitor, _options(args, settings)
-    name = first(args.dataset, table.dataset)
-    data_dir = first(args.data_dir, table.data_dir)
-    height, width, _ = bundle.image_shape
-    dataset = load_dataset(str(name), data_dir=data_dir, image_size=(height, width))
-    wished = args.port or port or (settings.link.port if board.kind == "hardware" else None)
+    split, options = work
+    wished = port or link_options.port(args, settings, board.kind)
     folder = build_dir or BUILD_ROOT / f"{bundle.name}-{board.name}"
     baud = first(args.baud, settings.link.baud)
     with attach(board, port=wished, baud=baud, build_dir=folder) as opened:
-        result = monitor(bundle, opened, dataset.test, options, _view(args))
+        result = monitor(bundle, opened, split, options, _view(args))
     _report(result, as_json=args.json)
     if result.error is not None:
         raise result.error

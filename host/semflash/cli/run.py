@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semflash.cli import build_options, monitor
+from semflash.cli import build_options, link_options, monitor
 
 if TYPE_CHECKING:
     from semflash.settings import Settings
@@ -29,17 +29,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Build, flash, then what monitor does."""
+    """Build, flash, then what monitor does; flags and images are checked first."""
     from semflash.bundle import read_bundle
     from semflash.cli.build import show
     from semflash.firmware.flash import flash
 
+    bundle = read_bundle(build_options.bundle_name(args, settings))
+    work = monitor.prepare(bundle, args, settings)
     built = build_options.build(args, settings)
     if not args.json:
         show(built)
-    wished = args.port or settings.link.port
-    done = flash(built, port=wished if built.kind == "hardware" else None)
+    done = flash(built, port=link_options.port(args, settings, built.kind))
     if not args.json:
         print(f"flashed     {done.board}" + (f", serial port {done.port}" if done.port else ""), flush=True)
-    bundle = read_bundle(build_options.bundle_name(args, settings))
-    return monitor.run_on_board(bundle, args, settings, build_dir=Path(built.directory), port=done.port)
+    folder = Path(built.directory)
+    return monitor.run_on_board(bundle, work, args, settings, build_dir=folder, port=done.port)

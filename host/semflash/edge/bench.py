@@ -64,9 +64,18 @@ def bench_images(bundle: Bundle, count: int, seed: int) -> NDArray[np.uint8]:
 
 
 def bench(
-    bundle: Bundle, built: BuildResult, *, count: int = 20, seed: int = 0, timeout_s: float = 10.0
+    bundle: Bundle,
+    built: BuildResult,
+    *,
+    count: int = 20,
+    seed: int = 0,
+    timeout_s: float = 10.0,
+    instance: str | None = None,
 ) -> BenchResult:
     """Run `count` images on the flashed board and report.
+
+    Args:
+        instance: name that an emulated board was started under; the board's own when None.
 
     Raises:
         DeviceError: the board does not run this build.
@@ -74,7 +83,7 @@ def bench(
     """
     images = bench_images(bundle, count, seed)
     rows = (images.astype(np.int16) - 128).astype(np.int8)
-    with _open(built) as port:
+    with _open(built, instance or built.board) as port:
         session = Session(port, Expected.of(bundle), timeout_s=timeout_s)
         hello = session.connect()
         if hello.build_id != int(built.build_id, 16):
@@ -97,7 +106,7 @@ def bench(
 
 
 @contextmanager
-def _open(built: BuildResult) -> Iterator[Port]:
+def _open(built: BuildResult, instance: str) -> Iterator[Port]:
     """The port of the board that runs `built`."""
     if built.kind == "native":
         from semflash.firmware.native import NativePort
@@ -106,9 +115,9 @@ def _open(built: BuildResult) -> Iterator[Port]:
     elif built.kind == "emulated":
         from semflash.firmware import emulator
 
-        state = emulator.status(built.board)
+        state = emulator.status(instance)
         if state is None:
-            raise DeviceError("the emulated board does not run", value=built.board, remedy="semflash flash")
+            raise DeviceError("the emulated board does not run", value=instance, remedy="semflash flash")
         port = open_port(state.port)
     else:
         from semflash.firmware.boards import load_board

@@ -135,7 +135,7 @@ def monitor(
     Raises:
         UsageError, DatasetError: the options or images do not fit. WrongFirmwareError, LinkError: no HELLO.
     """
-    _check(bundle, split, options)
+    check_run(bundle, split, options)
     session = Session(port, Expected.of(bundle), timeout_s=options.timeout_s)
     images, labels = split.images[: options.count], split.labels[: options.count]
     golden = images if options.check_golden else None
@@ -274,7 +274,13 @@ def _device_link(session: Session) -> LinkStats | None:
         return None
 
 
-def _check(bundle: Bundle, split: Split, options: MonitorOptions) -> None:
+def check_run(bundle: Bundle, split: Split, options: MonitorOptions) -> None:
+    """Refuse options and images that do not fit, before a board is touched.
+
+    Raises:
+        UsageError: an option is out of range, or the record file cannot be written.
+        DatasetError: images of another size, or labels that the bundle has no class for.
+    """
     for name, value in (("ber", options.ber), ("assume-ber", options.assume_ber)):
         if value is not None and not 0 <= value <= 0.5:
             raise UsageError(f"--{name} must be between 0 and 0.5", value=value)

@@ -24,6 +24,7 @@ from pathlib import Path
 from semflash.errors import DeviceError, SemflashError, ToolMissingError, UsageError
 from semflash.firmware import emulator_state
 from semflash.firmware.boards import Board, load_board
+from semflash.firmware.build_result import BuildResult
 from semflash.firmware.emulator_state import EmulatorState
 
 START_TIMEOUT_S = 15.0
@@ -58,8 +59,13 @@ def command(board: Board, image: Path) -> list[str]:
     return [program, "-M", board.emulator.machine, *fixed, *serials, "-kernel", str(image)]
 
 
-def start(board: Board, image: Path, *, bundle_hash: str = "", build_id: str = "") -> EmulatorState:
+def start(
+    board: Board, image: Path, *, bundle_hash: str = "", build_id: str = "", instance: str | None = None
+) -> EmulatorState:
     """Start `board` with `image`, in place of what ran there, and return when its serial port exists.
+
+    Args:
+        instance: name to run under, beside the board of that kind that may run; the board's own when None.
 
     Raises:
         DeviceError: the image is missing, or the emulator ended at once.
@@ -73,9 +79,10 @@ def start(board: Board, image: Path, *, bundle_hash: str = "", build_id: str = "
     image = image.resolve()
     check_image(image)
     arguments = command(board, image)
-    with emulator_state.lock(board.name):
-        _stop_locked(board.name)
-        log = emulator_state.log_path(board.name)
+    name = instance or board.name
+    with emulator_state.lock(name):
+        _stop_locked(name)
+        log = emulator_state.log_path(name)
         with log.open("wb") as output:
             process = subprocess.Popen(
                 arguments,
@@ -92,7 +99,7 @@ def start(board: Board, image: Path, *, bundle_hash: str = "", build_id: str = "
             if process.poll() is not None or began is None:
                 raise _ended(log)
             state = EmulatorState(
-                board=board.name,
+                board=name,
                 pid=process.pid,
                 birth=began,
                 port=port,
@@ -108,6 +115,17 @@ def start(board: Board, image: Path, *, bundle_hash: str = "", build_id: str = "
             process.wait()
             raise
     return state
+
+
+def start_build(built: BuildResult, *, instance: str | None = None) -> EmulatorState:
+    """`start` the board that `built` is for, with its image."""
+    return start(
+        load_board(built.board),
+        built.image_path,
+        bundle_hash=built.bundle_hash,
+        build_id=built.build_id,
+        instance=instance,
+    )
 
 
 def check_image(image: Path) -> None:
@@ -129,6 +147,12 @@ def stop(name: str) -> bool:
     """Stop the emulated board `name`. True where one ran."""
     with emulator_state.lock(name):
         return _stop_locked(name)
+
+
+def discard(instance: str) -> None:
+    """Stop an instance that will not come again, and remove its log and lock."""
+    stop(instance)
+    emulator_state.remove_files(instance)
 
 
 def stop_all() -> list[str]:
@@ -225,12 +249,8 @@ def main(arguments: list[str] | None = None) -> int:
         if chosen.verb == "stop":
             print(f"{chosen.board}: {'stopped' if stop(chosen.board) else 'was not running'}")
             return 0
-        from semflash.firmware.build_result import BuildResult
-
         built = BuildResult.load(chosen.build_dir)
-        state = start(
-            load_board(built.board), built.image_path, bundle_hash=built.bundle_hash, build_id=built.build_id
-        )
+        state = start_build(built)
         print(f"{state.board}: running, process {state.pid}, serial port {state.port}")
         return 0
     except SemflashError as error:

@@ -106,6 +106,12 @@ def forget(board: str) -> None:
     (state_dir() / f"{board}.json").unlink(missing_ok=True)
 
 
+def remove_files(instance: str) -> None:
+    """Remove record, log and lock of an instance that nobody else starts."""
+    for suffix in ("json", "log", "lock"):
+        (state_dir() / f"{instance}.{suffix}").unlink(missing_ok=True)
+
+
 def log_path(board: str) -> Path:
     """What the emulator prints."""
     return state_dir() / f"{board}.log"

@@ -44,13 +44,15 @@ def flash(built: BuildResult, *, port: str | None = None) -> FlashResult:
         DeviceError: no board, two candidates, or the upload failed.
     """
     board = load_board(built.board)
+    if port is not None and board.kind != "hardware":
+        raise UsageError(
+            f"board '{board.name}' is not plugged in at a port", value=port, remedy="leave --port out"
+        )
     if board.kind == "native":
         return FlashResult(board.name, None, built.build_id, built.bundle_hash)
     assert board.platformio_env is not None
     if board.kind == "hardware":
         port = choose_port(board, port)
-    elif port is not None:
-        raise UsageError("an emulated board makes its own port", value=port, remedy="leave --port out")
     folder = Path(built.directory)
     log = folder / "flash.log"
     with exclusive(folder):
