@@ -45,6 +45,10 @@ def test_a_code_that_does_not_fit_is_refused() -> None:
         pack(np.array([[0]], np.uint8), 9)
     with pytest.raises(BundleError, match=r"\(N, 2\) bytes"):
         unpack(np.zeros((1, 3), np.uint8), 3, 4)
+    with pytest.raises(BundleError, match="uint8"):
+        pack(np.array([[300]]), 8)  # type: ignore[arg-type]
+    with pytest.raises(BundleError, match="uint8"):
+        unpack(np.full((1, 3), 300), 3, 8)  # type: ignore[arg-type]
 
 
 def test_no_bit_flips_at_ber_zero_and_half_of_them_at_one_half() -> None:

@@ -89,6 +89,8 @@ def test_payloads_and_rates_out_of_range_are_refused(bundle: Bundle) -> None:
     for ber in (-0.01, 0.6, float("nan")):
         with pytest.raises(UsageError, match="bit error rate"):
             decoder.logits(good, ber)
+    with pytest.raises(UsageError, match="one per payload"):
+        decoder.logits(good, [0.01] * 3)
 
 
 def test_a_contract_with_another_latent_scale_is_refused(bundle: Bundle) -> None:

@@ -74,9 +74,14 @@ def test_limit_and_split_choose_the_images(bundle: Bundle, dataset: Dataset) -> 
 
 
 def test_labels_without_a_class_and_empty_splits_are_refused(bundle: Bundle, dataset: Dataset) -> None:
-    strange = Split(dataset.test.images[:3], np.array([0, 1, 10], np.int32))
-    with pytest.raises(DatasetError, match="10 classes"):
-        evaluate(bundle, Dataset("x", strange, strange, strange, ()), [0.0])
+    for wrong in (10, -1):
+        strange = Split(dataset.test.images[:3], np.array([0, 1, wrong], np.int32))
+        with pytest.raises(DatasetError, match="10 classes") as caught:
+            evaluate(bundle, Dataset("x", strange, strange, strange, ()), [0.0])
+        assert caught.value.value == f"label {wrong}"
+    shares = Split(dataset.test.images[:1], np.array([0.5]))  # type: ignore[arg-type]
+    with pytest.raises(DatasetError, match="integers"):
+        evaluate(bundle, Dataset("x", shares, shares, shares, ()), [0.0])
     empty = Split(dataset.test.images[:0], dataset.test.labels[:0])
     with pytest.raises(DatasetError, match="no images"):
         evaluate(bundle, Dataset("x", empty, empty, empty, ()), [0.0])
@@ -154,6 +159,10 @@ def test_the_verb_prints_a_table_and_records(
     [
         (["--ber", "x"], "not a list of numbers"),
         (["--ber", "0.9"], "between 0 and"),
+        (["--ber", "0,nan"], "between 0 and"),
+        (["--ber=-0.1"], "between 0 and"),
+        (["--ber", "inf"], "between 0 and"),
+        (["--seed", "-1"], "not be negative"),
         (["--limit", "0"], "at least 1"),
         (["--record", "--assume-ber", "0.1"], "wrong estimate"),
     ],

@@ -8,6 +8,22 @@ from numpy.typing import ArrayLike, NDArray
 from semflash.errors import UsageError
 
 
+def check_rates(ber: ArrayLike, count: int = 1) -> NDArray[np.float64]:
+    """Bit error rates float64 (count,), of one number or of one per payload.
+
+    Raises:
+        UsageError: one outside 0..0.5, or another number of them.
+    """
+    rates = np.asarray(ber, np.float64).ravel()
+    if len(rates) not in (1, count):
+        raise UsageError("one bit error rate, or one per payload", value=f"{len(rates)} for {count} payloads")
+    if not ((rates >= 0) & (rates <= 0.5)).all():
+        raise UsageError(
+            "a bit error rate must be between 0 and 0.5", value=ber, remedy="0.01 means one bit in a hundred"
+        )
+    return np.broadcast_to(rates, (count,))
+
+
 def flip_bits(payloads: NDArray[np.uint8], ber: ArrayLike, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Flip every bit independently with probability ``ber``.
 
@@ -22,9 +38,7 @@ def flip_bits(payloads: NDArray[np.uint8], ber: ArrayLike, rng: np.random.Genera
     Raises:
         UsageError: a BER outside 0..0.5.
     """
-    rates = np.broadcast_to(np.asarray(ber, np.float64).ravel(), (len(payloads),))
-    if not ((rates >= 0) & (rates <= 0.5)).all():
-        raise UsageError("a bit error rate must be between 0 and 0.5", value=ber)
+    rates = check_rates(ber, len(payloads))
     flips = np.empty(payloads.shape, np.uint8)
     bits_per_payload = payloads.shape[1] * 8
     for start in range(0, len(payloads), 1024):

@@ -26,10 +26,12 @@ def pack(codes: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
         uint8 (N, P); the last byte is filled with zero bits.
 
     Raises:
-        BundleError: bits out of range, or a code that does not fit.
+        BundleError: bits out of range, codes of another type, or a code that does not fit.
     """
     _check_bits(bits)
-    flat = np.ascontiguousarray(codes, np.uint8).reshape(len(codes), math.prod(codes.shape[1:]))
+    if codes.dtype != np.uint8:
+        raise BundleError("codes must be uint8", value=codes.dtype)
+    flat = np.ascontiguousarray(codes).reshape(len(codes), math.prod(codes.shape[1:]))
     if flat.size and int(flat.max()) >> bits:
         raise BundleError(f"a code does not fit {bits} bits", value=int(flat.max()))
     planes = np.unpackbits(flat[:, :, None], axis=2)[:, :, 8 - bits :]
@@ -40,14 +42,15 @@ def unpack(payloads: NDArray[np.uint8], bits: int, symbols: int) -> NDArray[np.u
     """Undo :func:`pack`: uint8 (N, P) -> codes uint8 (N, symbols).
 
     Raises:
-        BundleError: the payload's size does not fit symbols and bits.
+        BundleError: the payloads are not uint8, or their size does not fit symbols and bits.
     """
     _check_bits(bits)
-    if payloads.ndim != 2 or payloads.shape[1] != payload_size(symbols, bits):
+    size = payload_size(symbols, bits)
+    if payloads.dtype != np.uint8 or payloads.ndim != 2 or payloads.shape[1] != size:
         raise BundleError(
-            f"payloads must be (N, {payload_size(symbols, bits)}) bytes", value=tuple(payloads.shape)
+            f"payloads must be uint8 (N, {size}) bytes", value=f"{payloads.dtype} {tuple(payloads.shape)}"
         )
-    stream = np.unpackbits(np.ascontiguousarray(payloads, np.uint8), axis=1)[:, : symbols * bits]
+    stream = np.unpackbits(np.ascontiguousarray(payloads), axis=1)[:, : symbols * bits]
     planes = np.zeros((len(payloads), symbols, 8), np.uint8)
     planes[:, :, 8 - bits :] = stream.reshape(len(payloads), symbols, bits)
     return np.packbits(planes, axis=2)[:, :, 0]

@@ -35,7 +35,9 @@ def to_int8(images: NDArray[np.generic], contract: Contract) -> NDArray[np.int8]
     elif images.dtype == np.uint8:
         pixels = images.view(np.uint8)
     else:
-        raise DatasetError("pixels must be uint8, or float in [0, 1]", value=images.dtype)
+        raise DatasetError(
+            "pixels must be uint8, or float in [0, 1]", value=images.dtype, remedy="pass uint8 pixels 0..255"
+        )
     return np.bitwise_xor(pixels, np.uint8(0x80)).view(np.int8)
 
 
@@ -51,7 +53,7 @@ def _float_to_uint8(images: NDArray[np.generic]) -> NDArray[np.uint8]:
     if values.size and (values.min() < 0 or values.max() > 1):
         raise DatasetError(
             "float pixels must be in [0, 1]",
-            value=(values.min(), values.max()),
+            value=(float(values.min()), float(values.max())),
             remedy="pass uint8 pixels 0..255",
         )
     return np.rint(values * 255).astype(np.uint8)

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from semflash.bundle.bit_errors import check_rates
 from semflash.bundle.litert import load_interpreter
 from semflash.bundle.models import check_decoder, single
 from semflash.bundle.packing import unpack
 from semflash.bundle.reader import Bundle
-from semflash.errors import BundleError, UsageError
+from semflash.errors import BundleError
 
 #: Payloads decoded in one invocation; bounds the memory of the interpreters.
 BATCH = 256
@@ -68,9 +69,7 @@ class EdgeDecoder:
 
     def _run(self, payloads: NDArray[np.uint8], ber: ArrayLike, *, tail: bool) -> NDArray[np.float32]:
         latents = self._latents(payloads)
-        quality = np.broadcast_to(np.asarray(ber, np.float32).ravel(), (len(latents),))
-        if not ((quality >= 0) & (quality <= 0.5)).all():
-            raise UsageError("a bit error rate must be between 0 and 0.5", value=ber)
+        quality = check_rates(ber, len(latents)).astype(np.float32)
         parts = []
         for start in range(0, len(latents), BATCH):
             part = slice(start, min(start + BATCH, len(latents)))
@@ -79,8 +78,6 @@ class EdgeDecoder:
 
     def _latents(self, payloads: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Centre values (N, h, w, c); a code beyond the last centre (levels < 2^bits) takes the last."""
-        if payloads.dtype != np.uint8 or payloads.ndim != 2:
-            raise BundleError("payloads must be uint8 (N, bytes)", value=f"{payloads.dtype} {payloads.shape}")
         payload = self._bundle.contract.payload
         codes = unpack(payloads, payload.bits_per_symbol, payload.symbols)
         values = self._centres[np.minimum(codes, len(self._centres) - 1)]

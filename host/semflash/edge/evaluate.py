@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bundle.bit_errors import flip_bits
+from semflash.bundle.bit_errors import check_rates, flip_bits
 from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import AccuracyPoint, Measurement
 from semflash.bundle.writer import update_record
@@ -115,6 +115,10 @@ def evaluate(
     images, labels = _images(getattr(dataset, split), len(bundle.contract.class_names), limit)
     if not bers:
         raise UsageError("no bit error rate to evaluate at", remedy="--ber 0,0.01")
+    for ber in bers:
+        check_rates(ber)
+    if seed < 0:
+        raise UsageError("the seed must not be negative", value=seed, remedy="--seed 0")
     clean = GoldenEncoder(bundle).payloads(images)
     decoder = EdgeDecoder(bundle)
     points, predictions = [], {}
@@ -140,13 +144,21 @@ def _images(split: Split, classes: int, limit: int | None) -> tuple[NDArray[np.u
     images, labels = split.images[:limit], split.labels[:limit]
     if len(images) == 0 or len(images) != len(labels):
         raise DatasetError("the split has no images, or not one label each", value=(len(images), len(labels)))
-    if int(labels.min()) < 0 or int(labels.max()) >= classes:
+    check_labels(labels, classes)
+    return images, labels
+
+
+def check_labels(labels: NDArray[np.integer], classes: int) -> None:
+    """Refuse labels outside 0 .. classes - 1, or that are no integers. DatasetError."""
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise DatasetError("labels must be integers", value=labels.dtype, remedy="use its data set")
+    wrong = (labels < 0) | (labels >= classes)
+    if wrong.any():
         raise DatasetError(
             f"the bundle knows {classes} classes",
-            value=f"label {int(labels.max())}",
+            value=f"label {int(labels[wrong][0])}",
             remedy="use its data set",
         )
-    return images, labels
 
 
 def record_measurement(bundle: Bundle, evaluation: Evaluation) -> Bundle:
