@@ -35,7 +35,9 @@ class BuildSettings(Struct, frozen=True, forbid_unknown_fields=True):
     engine: Text = "aot"
     kernels: Text = "auto"
     out_dir: Text | None = None
+    weights: Text = "fast"
     cmsis_nn_dir: Text | None = None
+    tflm_dir: Text | None = None
 
 
 class LinkSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,7 +109,7 @@ class Settings(_Tables, frozen=True, forbid_unknown_fields=True):
 
 #: Keys that hold paths, by table. [build] bundle is one where such a folder exists, else a name of the zoo.
 _PATHS = {
-    "build": ("out_dir", "cmsis_nn_dir"),
+    "build": ("out_dir", "cmsis_nn_dir", "tflm_dir"),
     "monitor": ("data_dir", "record"),
     "train": ("data_dir", "out_dir"),
     "evaluate": ("data_dir",),

@@ -15,6 +15,10 @@
 #include "registers.h"
 #include "startup.h"
 
+#if __has_include("sf_build.h")
+#include "sf_build.h" /* of a build folder: SF_BUILD_ID, in one file so that a new id compiles one file */
+#endif
+
 #ifndef SF_PORT_USART
 #define SF_PORT_USART 1
 #endif

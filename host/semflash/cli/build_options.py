@@ -22,12 +22,18 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 
 def add_build(parser: argparse.ArgumentParser) -> None:
     """How to build."""
-    from semflash_codegen.request import ENGINES, KERNELS
+    from semflash_codegen.request import ENGINES, FAST, KERNELS, SMALL
 
     parser.add_argument("--engine", choices=ENGINES, help="what runs the graph (default: aot)")
     parser.add_argument("--kernels", choices=KERNELS, help="auto: the fastest for each layer (default)")
+    parser.add_argument(
+        "--weights", choices=(FAST, SMALL), help="tables of streaming kernels: int16 (fast, default) or int8"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="build folder (default: build/BUNDLE-BOARD)")
     parser.add_argument("--cmsis-nn-dir", type=Path, metavar="DIR", help="your own CMSIS-NN source tree")
+    parser.add_argument(
+        "--tflm-dir", type=Path, metavar="DIR", help="TFLM tree (--engine tflm; docs/engines.md)"
+    )
 
 
 def bundle_name(args: argparse.Namespace, settings: Settings) -> str:
@@ -61,6 +67,7 @@ def build(args: argparse.Namespace, settings: Settings) -> BuildResult:
 
     chosen = settings.build
     cmsis = args.cmsis_nn_dir or chosen.cmsis_nn_dir
+    tflm = args.tflm_dir or chosen.tflm_dir
     return build_firmware(
         bundle_name(args, settings),
         board(args, settings),
@@ -68,4 +75,6 @@ def build(args: argparse.Namespace, settings: Settings) -> BuildResult:
         kernels=args.kernels or chosen.kernels,
         out_dir=build_dir(args, settings),
         cmsis_nn_dir=Path(cmsis) if cmsis is not None else None,
+        weights=args.weights or chosen.weights,
+        tflm_dir=Path(tflm) if tflm is not None else None,
     )

@@ -10,6 +10,7 @@ from semflash.firmware import elf, platformio, resources, sources
 from semflash.firmware.boards import Board
 from semflash.firmware.build_result import FILE_NAME, BuildResult, ImageSizes
 from semflash.firmware.model import Model, generate_model
+from semflash.firmware.options import BuildOptions
 from semflash.firmware.project import exclusive
 
 BUILD_ROOT = Path("build")
@@ -22,37 +23,43 @@ def build(
     *,
     engine: str = "aot",
     kernels: str = "auto",
+    weights: str = "fast",
     out_dir: Path | None = None,
     cmsis_nn_dir: Path | None = None,
+    tflm_dir: Path | None = None,
 ) -> BuildResult:
     """Build the firmware of a bundle for a board.
 
     Args:
         bundle_path: bundle directory, or the name of a bundle of the zoo.
-        engine: "aot".
-        kernels: one of semflash_codegen.request.KERNELS; "auto" takes the fastest.
-        out_dir: build folder; build/<bundle>-<board> in the working directory when None.
-        cmsis_nn_dir: CMSIS-NN of the user's; the packaged one when None.
+        engine, kernels, weights, out_dir, cmsis_nn_dir, tflm_dir: see :class:`BuildOptions`.
 
     Raises:
         BundleError, ModelError: the bundle cannot be read or compiled.
         BuildError: it does not fit the board, or does not compile or link.
-        ToolMissingError: no compiler.
+        ToolMissingError: no compiler, or no TFLM tree.
     """
-    bundle = read_bundle(bundle_path)
-    model = generate_model(bundle, board, engine=engine, kernels=kernels, cmsis_nn_dir=cmsis_nn_dir)
+    options = BuildOptions(engine, kernels, weights, out_dir, cmsis_nn_dir, tflm_dir)
+    return build_bundle(read_bundle(bundle_path), board, options)
+
+
+def build_bundle(bundle: Bundle, board: Board, options: BuildOptions) -> BuildResult:
+    """:func:`build` for a bundle in memory."""
+    model = generate_model(bundle, board, options)
     check_fits(model, board)
-    folder = (out_dir or BUILD_ROOT / f"{bundle.name}-{board.name}").resolve()
-    files = sources.gather(resources.root(), board, model.files, model.cmsis)
+    folder = (options.out_dir or BUILD_ROOT / f"{bundle.name}-{board.name}").resolve()
+    files = sources.gather(resources.root(), board, model.files, model.cmsis, model.library)
     settings = sources.defines(board)
     link = [
         *sources.link_flags(board),
         "-Wl,--defsym=sf_stack_bytes=0",
     ]  # check_stack says by how much it fails
-    build_id = sources.build_id(files, sources.settings_ini(settings, link))
-    settings["SF_BUILD_ID"] = f"0x{build_id}u"
-    if board.kind != "native":
-        files["semflash.ini"] = sources.settings_ini(settings, link).encode("utf-8")
+    build_id = sources.build_id(files, sources.settings_ini(settings, link, model.library))
+    if board.kind == "native":
+        settings["SF_BUILD_ID"] = f"0x{build_id}u"
+    else:
+        files["model/sf_build.h"] = f"#define SF_BUILD_ID 0x{build_id}u\n".encode()
+        files["semflash.ini"] = sources.settings_ini(settings, link, model.library).encode("utf-8")
     with exclusive(folder):
         unchanged = _is_built(folder, build_id)
         sources.place(files, folder)
@@ -117,7 +124,7 @@ def check_convolutions(image: Path, model: Model) -> tuple[str, ...]:
         raise BuildError(
             "the linked image lacks CMSIS-NN functions that its plan asks for",
             value=", ".join(missing),
-            remedy="check --cmsis-nn-dir; --kernels reference builds without CMSIS-NN",
+            remedy="check --cmsis-nn-dir (engine aot) or the TFLM tree (engine tflm)",
         )
     return model.symbols
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import GdnTail
 from semflash.errors import BuildError, ModelError, ToolMissingError
+from semflash.firmware import tflm_tree
 from semflash.firmware.boards import Board
 from semflash.firmware.build_result import LayerInfo
-from semflash.firmware.sources import CmsisFiles
+from semflash.firmware.options import BuildOptions
+from semflash.firmware.sources import CmsisFiles, Library
 
 if TYPE_CHECKING:
     import semflash_codegen
@@ -29,6 +32,7 @@ class Model:
         macs: multiply-accumulates of one image.
         state_bytes: RAM the encoder asks for; arena_bytes: its tensors' part.
         constant_bytes: weights and tables.
+        library: the engine's own code, where it is not semflash's.
     """
 
     files: Mapping[str, str]
@@ -42,19 +46,19 @@ class Model:
     arena_bytes: int
     constant_bytes: int
     layers: tuple[LayerInfo, ...]
+    library: Library | None = None
 
 
-def generate_model(
-    bundle: Bundle, board: Board, *, engine: str, kernels: str, cmsis_nn_dir: Path | None
-) -> Model:
+def generate_model(bundle: Bundle, board: Board, options: BuildOptions) -> Model:
     """Generate the C of `bundle` for `board`.
 
     Raises:
         ModelError: the code generator refuses the graph.
-        ToolMissingError: CMSIS-NN is needed and not there.
+        ToolMissingError: CMSIS-NN or TFLM is needed and not there.
     """
     import semflash_codegen
     from semflash_codegen.errors import CapacityError, CodegenError
+    from semflash_codegen.request import TFLM
 
     if len(bundle.contract.device_graphs) != 1:
         raise BuildError(
@@ -62,16 +66,19 @@ def generate_model(
             value=len(bundle.contract.device_graphs),
             remedy="update semflash",
         )
+    tree = _tflm_tree(board, options) if options.engine == TFLM else None
     request = semflash_codegen.CodegenRequest(
         encoder=bundle.encoder_tflite,
         tail=_tail(bundle),
         bits_per_symbol=bundle.bits_per_symbol,
         bundle_hash=bundle.hash_hex,
         model_name=bundle.name,
-        engine=engine,
-        kernels=kernels,
+        engine=options.engine,
+        kernels=options.kernels,
+        weights=options.weights,
         flash_bytes=board.flash_bytes,
         ram_bytes=board.ram_bytes,
+        arena_bytes=tflm_arena_bytes(bundle) if tree is not None else None,
     )
     try:
         generated = semflash_codegen.generate(request)
@@ -82,10 +89,20 @@ def generate_model(
     except CodegenError as error:
         raise ModelError(error.what, value=error.value, remedy=error.remedy) from error
     report = generated.report
-    cmsis, origin = _locate_cmsis(report.cmsis_sources, cmsis_nn_dir)
+    cmsis, origin = _locate_cmsis(report.cmsis_sources, options.cmsis_nn_dir)
+    library = None
+    if tree is not None:
+        origin = f"of the TFLM tree {tree.root}"
+        library = Library(
+            tflm_tree.LIBRARY,
+            "tflm",
+            tree.library(report.tflm_operators),
+            tflm_tree.INCLUDES,
+            tflm_tree.DEFINES,
+        )
     return Model(
         files=generated.files,
-        engine=engine,
+        engine=options.engine,
         kernels=report.engine.partition("/")[2],
         symbols=tuple(report.cmsis_symbols),
         cmsis=cmsis,
@@ -95,7 +112,38 @@ def generate_model(
         arena_bytes=report.arena_bytes,
         constant_bytes=report.constant_bytes,
         layers=tuple(_layer(layer) for layer in report.layers),
+        library=library,
     )
+
+
+def tflm_arena_bytes(bundle: Bundle) -> int:
+    """The arena TFLite-Micro needs on a 64-bit host: as the bundle records it, else measured now.
+
+    Raises:
+        ToolMissingError: it is not recorded, and TFLite-Micro is not installed.
+        ExportError: TFLite-Micro does not run the graph.
+    """
+    if bundle.record.arena_bytes is not None:
+        return bundle.record.arena_bytes
+    if importlib.util.find_spec("tflite_micro") is None:
+        raise ToolMissingError(
+            "the bundle does not record TFLite-Micro's arena, and tflite-micro is not there to measure it",
+            value=bundle.path,
+            remedy="pip install 'semflash[train]', or export the bundle where it is installed",
+        )
+    from semflash.training.tflm_arena import measure_arena
+
+    return measure_arena(bundle.encoder_tflite)
+
+
+def _tflm_tree(board: Board, options: BuildOptions) -> tflm_tree.TflmTree:
+    if board.kind == "native":
+        raise BuildError(
+            "the engine tflm is for microcontrollers",
+            value=board.name,
+            remedy="on this computer the tflite-micro wheel runs the same file; or --engine aot",
+        )
+    return tflm_tree.locate(options.tflm_dir)
 
 
 def _tail(bundle: Bundle) -> semflash_codegen.GdnTail | semflash_codegen.TableTail:

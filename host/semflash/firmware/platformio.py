@@ -119,7 +119,7 @@ def run(
     """
     bootstrap()
     command = [sys.executable, "-m", "platformio", "run", "-d", str(project_dir), "-e", environment_name]
-    command += ["--disable-auto-clean"] if target else []
+    command += ["--disable-auto-clean"]  # SCons knows what to compile again; PlatformIO would compile all
     command += ["-t", target] if target else []
     command += list(extra)
     try:

@@ -13,7 +13,7 @@ from semflash.firmware.build_result import FILE_NAME
 from semflash.firmware.project import write_if_changed
 
 #: Folders of a build folder that semflash owns: files there that a build does not name are removed.
-_OWNED = ("device", "model", "cmsis", "boards")
+_OWNED = ("device", "model", "cmsis", "boards", "libraries")
 _MARKER = ".semflash-build"
 
 
@@ -31,13 +31,41 @@ class CmsisFiles:
 Files = dict[str, bytes]
 
 
-def gather(root: Path, board: Board, model: Mapping[str, str], cmsis: CmsisFiles | None) -> Files:
+@dataclass(frozen=True)
+class Library:
+    """Somebody else's code that PlatformIO builds as a library, in libraries/<folder>/ of the build folder.
+
+    Attributes:
+        name: as its library.json says. files: by path below its folder.
+        includes: folders below it. defines: macros, for the library and for what calls it.
+    """
+
+    name: str
+    folder: str
+    files: Mapping[str, bytes]
+    includes: tuple[str, ...]
+    defines: Mapping[str, str]
+
+    @property
+    def include_dirs(self) -> list[str]:
+        """Include folders, relative to the build folder."""
+        return [f"libraries/{self.folder}/{name}".removesuffix("/.") for name in self.includes]
+
+
+def gather(
+    root: Path,
+    board: Board,
+    model: Mapping[str, str],
+    cmsis: CmsisFiles | None,
+    library: Library | None = None,
+) -> Files:
     """All files of the build folder but semflash.ini, by relative path.
 
     Args:
         root: folder of device/, boards/ and platformio.ini.
         model: generated files by name.
         cmsis: CMSIS-NN, or None where no layer uses it.
+        library: what the model's engine comes with.
     """
     files: Files = {}
     for pattern in _patterns(board):
@@ -48,6 +76,8 @@ def gather(root: Path, board: Board, model: Mapping[str, str], cmsis: CmsisFiles
         files |= _cmsis(cmsis)
     else:
         files.pop("device/kernels/cmsis_nn.c", None)  # calls CMSIS-NN, which no layer needs here
+    if library is not None:
+        files |= {f"libraries/{library.folder}/{name}": data for name, data in library.files.items()}
     if board.kind != "native":
         files["platformio.ini"] = (root / "platformio.ini").read_bytes()
     return dict(sorted(files.items()))
@@ -126,9 +156,12 @@ def link_flags(board: Board) -> list[str]:
     return [f"-Wl,--defsym={name}={value:#x}" for name, value in memories.items()]
 
 
-def settings_ini(values: Mapping[str, str], link: Iterable[str]) -> str:
+def settings_ini(values: Mapping[str, str], link: Iterable[str], library: Library | None = None) -> str:
     """semflash.ini: the settings of this build, read by platformio.ini."""
-    lines = [f"    -D{name}=" + value.replace('"', '\\"') for name, value in values.items()]
+    macros = dict(values) if library is None else {**values, **library.defines}
+    lines = [f"    -D{name}=" + value.replace('"', '\\"') for name, value in macros.items()]
+    if library is not None:
+        lines += [f"    -isystem {folder}" for folder in library.include_dirs]
     return "\n".join(
         [
             "; Written by semflash build. Do not edit: it is written again.",
@@ -137,6 +170,7 @@ def settings_ini(values: Mapping[str, str], link: Iterable[str]) -> str:
             *lines,
             "link =",
             *(f"    {flag}" for flag in link),
+            "libraries =" if library is None else f"libraries = {library.name}",
             "",
         ]
     )
