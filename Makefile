@@ -1,4 +1,4 @@
-# make help | setup | demo | test | lint | zoo | lock | bench | stop | clean
+# make help | setup | demo | test | lint | zoo | tables | lock | bench | stop | clean
 #
 # Everything is installed into .venv from lock files with exact versions and hashes; Debian packages are installed only
 # when one is missing. Stamps inside .venv make a second run quick. PYTHON=python3.12 picks another interpreter.
@@ -15,7 +15,7 @@ DOCTESTS := host/semflash/settings.py host/semflash/bundle host/semflash/bridge 
     host/semflash/firmware codegen/semflash_codegen
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test packages demo test lint zoo lock bench stop clean
+.PHONY: help setup setup-test packages demo test lint zoo tables lock bench stop clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -72,6 +72,9 @@ bench: setup  ## measure the demo bundle on the emulated board
 
 zoo: setup-test  ## train the zoo's bundles again (hours)
 	@bash requirements/zoo.sh $(VENV)/bin/semflash $(ZOO)
+
+tables: setup  ## write the measured tables of README.md and docs/results.md
+	@$(PY) benchmarks/tables.py
 
 lock:  ## renew the lock files from pyproject.toml
 	@$(PYTHON) -m venv .cache/lock-venv

@@ -1,7 +1,7 @@
 """Write the measured tables of README.md and docs/results.md; no number in them is typed by hand.
 
-Accuracy comes from the records of the zoo's bundles (`semflash evaluate NAME --record` puts it there), device cost
-from `semflash bench NAME --json` on the emulated board, run by this script.
+Accuracy comes from the records of the zoo's bundles (`semflash evaluate NAME --record` puts it there), device
+cost from `semflash bench NAME --json` on the emulated board, run by this script.
 
     python benchmarks/tables.py            # measure the device cost, write both files
     python benchmarks/tables.py --check    # exit 1 when the accuracy tables are not what the bundles record
@@ -27,7 +27,8 @@ COSTS = ROOT / "docs" / "results.json"
 
 def main() -> int:
     """Entry point; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
     parser.add_argument("--check", action="store_true", help="write nothing, compare")
     parser.add_argument("--board", default="qemu-stm32f405", help="board whose cost is measured")
     check = parser.parse_args()
@@ -59,7 +60,7 @@ def accuracy_table(bundles: list[Bundle]) -> str:
     measured = {bundle.name: _test_measurement(bundle) for bundle in bundles}
     bers = sorted({point.ber for measurement in measured.values() for point in measurement.points})
     lines = [
-        "| bundle | bytes per image | task network | " + " | ".join(f"BER {100 * ber:g} %" for ber in bers) + " |",
+        f"| bundle | bytes per image | task network | {' | '.join(f'BER {100 * ber:g} %' for ber in bers)} |",
         "| --- | --- | --- |" + " --- |" * len(bers),
     ]
     for bundle in sorted(bundles, key=lambda one: -one.payload_bytes):
@@ -84,7 +85,8 @@ def _test_measurement(bundle: Bundle) -> Measurement:
 def cost_table(bundles: list[Bundle], costs: dict[str, Any]) -> str:
     """One row a bundle: MACs, instructions, RAM, flash."""
     lines = [
-        "| bundle | engine | MACs | instructions per image | per MAC | RAM encoder + stack, B | flash whole firmware, B |",
+        "| bundle | engine | MACs | instructions per image | per MAC | RAM encoder + stack, B "
+        "| flash whole firmware, B |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for bundle in sorted(bundles, key=lambda one: -one.payload_bytes):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from semflash.cli.main import main
 from semflash.errors import BuildError, DeviceError, UsageError
 from semflash.firmware import sources
 from semflash.firmware.boards import DEFAULT_BOARD, list_boards, load_board
@@ -118,3 +119,15 @@ def test_no_board_and_a_wrong_port_are_errors() -> None:
         choose_port(load_board("nucleo_f446re"), None, [])
     with pytest.raises(DeviceError, match="not the board's"):
         choose_port(load_board("nucleo_f446re"), "/dev/ttyUSB7", [ONE])
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_names_are_whole_in_a_narrow_terminal(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["boards"]) == 0
+    out = capsys.readouterr().out
+    assert all(board.name in out for board in list_boards())
+    assert max(map(len, out.splitlines())) <= columns
+    assert ("168 MHz" in out) == (columns == 80)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -141,6 +143,39 @@ def test_errors_go_to_stderr_and_as_json_when_asked(capsys: pytest.CaptureFixtur
     assert error["remedy"]
 
 
+TINY = str(Path(__file__).parent.parent / "vectors" / "tiny.semcodec")
+
+
+@pytest.mark.parametrize("verb", ["monitor", "run"])
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--ber", "2"], "--ber must be between"),
+        (["--ber", "nan"], "--ber must be between"),
+        (["--timeout", "nan"], "--timeout must be"),
+        (["--seed", "-1"], "--seed must not"),
+        (["--count", "0"], "--count must be"),
+        (["--count", "100000"], "images"),
+        (["--baud", "0"], "'0' is not a whole number of 1200"),
+        (["--record", "no/such/folder/x.jsonl"], "the folder for --record does not exist"),
+        (["--record", "."], "--record names a folder"),
+    ],
+    ids=" ".join,
+)
+def test_bad_flags_are_refused_before_anything_is_built_or_attached(
+    verb: str, flags: list[str], words: str, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (elsewhere / "set").mkdir()
+    for name, magic, head in (("images-idx3", 0x803, (28, 28)), ("labels-idx1", 0x801, ())):
+        for part in ("train", "t10k"):
+            shape = (20, *head)
+            data = struct.pack(f">{1 + len(shape)}I", magic, *shape) + bytes(math.prod(shape))
+            (elsewhere / "set" / f"{part}-{name}-ubyte").write_bytes(data)
+    assert main([verb, TINY, "--data-dir", "set", "--count", "5", *flags]) == 2
+    assert words in capsys.readouterr().err
+    assert not (elsewhere / "build").exists()
+
+
 def test_an_unknown_board_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["flash", "x", "--board", "nucleo_f446er"]) == 2
     assert "nucleo_f446re" in capsys.readouterr().err
@@ -174,6 +209,8 @@ class Verb:
             "semflash: broken (got: 7)\n  try: mend it\n",
         ),
         (LinkError("no link"), 3, "semflash: no link\n"),
+        (PermissionError(13, "Permission denied", "/x/y"), 1, "refused: Permission denied (got: /x/y)"),
+        (OSError("no number"), 1, "refused: no number"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (ZeroDivisionError("oh"), 1, "internal error: ZeroDivisionError: oh"),
         (ModuleNotFoundError("no", name="tensorflow"), 1, "pip install 'semflash[train]'"),

@@ -165,6 +165,8 @@ def test_the_verb_prints_a_table_and_records(
         (["--seed", "-1"], "not be negative"),
         (["--limit", "0"], "at least 1"),
         (["--record", "--assume-ber", "0.1"], "wrong estimate"),
+        (["--plot", "accuracy.gif"], "written as .png or .svg"),
+        (["--plot", "no/such/folder/a.png"], "folder for --plot does not exist"),
     ],
 )
 def test_the_verb_refuses_bad_flags(

@@ -17,6 +17,7 @@ EPILOG = """examples:
   semflash boards --stop qemu-stm32f405"""
 
 _ALL = "*"
+_WIDE = 76  # columns that the whole table needs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,18 +73,23 @@ def _print(boards: list[BoardStatus]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    console = Console()
+    headings = ["board", "attached", "bundle", "flash", "RAM", "clock", "kind"]
+    if console.width < _WIDE:
+        del headings[-2:]  # rather than cut names and ports short
     table = Table(box=None, pad_edge=False)
-    for heading in ("board", "kind", "clock", "flash", "RAM", "attached", "bundle"):
+    for heading in headings:
         right = heading in ("clock", "flash", "RAM")
-        table.add_column(heading, justify="right" if right else "left", no_wrap=True)
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for board in boards:
-        table.add_row(
-            board.name,
-            board.kind,
-            f"{board.clock_hz / 1e6:.0f} MHz" if board.clock_hz else "-",
-            f"{board.flash_bytes // 1024} KiB" if board.flash_bytes else "-",
-            f"{board.ram_bytes // 1024} KiB" if board.ram_bytes else "-",
-            ", ".join(board.ports) or ("yes" if board.attached else "no"),
-            board.bundle_hash[:8] or "-",
-        )
-    Console().print(table)
+        cells = {
+            "board": board.name,
+            "attached": ", ".join(board.ports) or ("yes" if board.attached else "no"),
+            "bundle": board.bundle_hash[:8] or "-",
+            "flash": f"{board.flash_bytes // 1024} KiB" if board.flash_bytes else "-",
+            "RAM": f"{board.ram_bytes // 1024} KiB" if board.ram_bytes else "-",
+            "clock": f"{board.clock_hz / 1e6:.0f} MHz" if board.clock_hz else "-",
+            "kind": board.kind,
+        }
+        table.add_row(*(cells[heading] for heading in headings))
+    console.print(table)

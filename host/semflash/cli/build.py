@@ -59,7 +59,9 @@ def show(result: BuildResult) -> None:
         reasons.setdefault(f"{layer.kernel}: {layer.why}", []).append(str(index))
     console.print(layers)
     for reason, numbered in reasons.items():
-        console.print(f"  {reason} ({'layers' if len(numbered) > 1 else 'layer'} {', '.join(numbered)})")
+        console.print(
+            f"  {reason} ({'layers' if len(numbered) > 1 else 'layer'} {', '.join(numbered)})", soft_wrap=True
+        )
     console.print(f"CMSIS-NN    {result.cmsis_nn}")
     console.print(f"RAM         encoder {result.state_bytes:,} B, of which tensors {result.arena_bytes:,} B")
     sizes = result.sizes

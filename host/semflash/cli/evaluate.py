@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     from semflash.bundle import read_bundle
-    from semflash.edge.evaluate import evaluate, plot, record_measurement
+    from semflash.edge.evaluate import check_plot, evaluate, plot, record_measurement
     from semflash.training.datasets import load_dataset
 
     name = first(args.bundle, settings.build.bundle)
@@ -59,10 +59,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         raise UsageError("--limit must be at least 1", value=args.limit)
     if args.record and args.assume_ber is not None:
         raise UsageError("--record takes no wrong estimate", remedy="leave out --assume-ber")
+    if args.plot is not None:
+        check_plot(args.plot)
     table = settings.evaluate
     bundle = read_bundle(name)
     data_dir = first(args.data_dir, table.data_dir)
-    dataset = load_dataset(args.dataset or table.dataset, data_dir=data_dir and Path(data_dir))
+    height, width, _ = bundle.image_shape
+    dataset = load_dataset(args.dataset or table.dataset, data_dir=data_dir, image_size=(height, width))
     result = evaluate(
         bundle,
         dataset,

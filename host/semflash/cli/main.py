@@ -70,6 +70,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output went away; point stdout at nothing so that closing it stays quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        refused = SemflashError(
+            f"the system refused: {error.strerror or error}",
+            value=", ".join(names) or None,
+            remedy="check that the path exists, that you may write there, and that there is room",
+        )
+        refused.__cause__ = error
+        _report("system", refused, 1, as_json=as_json, verbose=verbose)
+        return 1
     except Exception as error:
         bug = SemflashError(
             f"internal error: {type(error).__name__}: {error}",

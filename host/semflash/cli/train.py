@@ -22,6 +22,8 @@ Runs go to OUT/task and OUT/codec (default OUT: runs/RECIPE). A stopped training
 command is given again. Needs semflash[train]; KERAS_BACKEND chooses the backend.
 """
 
+_SEED_MAX = 2**32 - 1  # what Keras takes
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", nargs="?", help="name of a recipe (--list shows them)")
@@ -78,10 +80,10 @@ def _train(args: argparse.Namespace, settings: Settings, name: str, out: Path) -
 
     progress = Progress(quiet=args.quiet)
     data_dir = first(args.data_dir, settings.train.data_dir)
-    common = {
-        "dataset": first(args.dataset, settings.train.dataset),
-        "seed": first(args.seed, settings.train.seed),
-    }
+    seed = first(args.seed, settings.train.seed)
+    if seed is not None and not 0 <= seed <= _SEED_MAX:
+        raise UsageError(f"the seed is a whole number of 0 to {_SEED_MAX}", value=seed, remedy="--seed 0")
+    common = {"dataset": first(args.dataset, settings.train.dataset), "seed": seed}
     common = {key: value for key, value in common.items() if value is not None}
     if args.only_task:
         task = override(task_recipe(name), common, args.set)

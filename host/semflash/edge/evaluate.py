@@ -22,6 +22,7 @@ from semflash.bundle.schema import AccuracyPoint, Measurement
 from semflash.bundle.writer import update_record
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
+from semflash.edge.records import check_writable
 from semflash.errors import DatasetError, UsageError
 
 #: The bit error rates the project reports.
@@ -178,14 +179,25 @@ def record_measurement(bundle: Bundle, evaluation: Evaluation) -> Bundle:
     return update_record(bundle, msgspec.structs.replace(bundle.record, measurements=[*kept, new]))
 
 
+def check_plot(path: Path) -> None:
+    """Whether `plot` can write `path`; asked before the measurement, which takes minutes.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is missing (extra ``plot``).
+        UsageError: another suffix, or no such folder.
+    """
+    if path.suffix not in (".png", ".svg"):
+        raise UsageError("plots are written as .png or .svg", value=path.name, remedy="--plot accuracy.svg")
+    check_writable(path, "--plot")
+    import matplotlib  # noqa: F401
+
+
 def plot(evaluations: Sequence[Evaluation], path: Path) -> None:
     """Draw accuracy against BER, one line per evaluation, as PNG or SVG (by the file's suffix).
 
-    Raises:
-        ModuleNotFoundError: matplotlib is missing (extra ``plot``). UsageError: another suffix.
+    Raises: as `check_plot`.
     """
-    if path.suffix not in (".png", ".svg"):
-        raise UsageError("plots are written as .png or .svg", value=path.name)
+    check_plot(path)
     import matplotlib as mpl
 
     mpl.use("Agg")

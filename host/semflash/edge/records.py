@@ -7,6 +7,7 @@ program. Fields: docs/monitor.md.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,16 +18,18 @@ FORMAT = "semflash-records"
 VERSION = 1
 
 
-def check_writable(path: Path) -> None:
-    """Before the board is touched.
+def check_writable(path: Path, flag: str = "--record") -> None:
+    """Whether the file that `flag` names can be written; asked before the work that fills it.
 
     Raises:
-        UsageError: the folder does not exist, or the path is one.
+        UsageError: the folder does not exist or is read-only, or the path is a folder.
     """
     if path.is_dir():
-        raise UsageError("--record names a folder", value=path, remedy="name a file, for instance run.jsonl")
+        raise UsageError(f"{flag} names a folder", value=path, remedy="name a file")
     if not path.parent.is_dir():
-        raise UsageError("the folder for --record does not exist", value=path.parent, remedy="make it first")
+        raise UsageError(f"the folder for {flag} does not exist", value=path.parent, remedy="make it first")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UsageError(f"the file of {flag} cannot be written", value=path, remedy="name another file")
 
 
 class RecordWriter:
