@@ -3,70 +3,100 @@
 
 #include "semflash/fused_math.h"
 
+/* Bytes without a partner wait here for the next one; pairs of them end the patch. */
+typedef struct singles {
+    uint32_t *to;
+    uint32_t held;
+    uint32_t even;
+    uint32_t odd;
+} singles_t;
+
+static inline void add_single(singles_t *singles, uint32_t even, uint32_t odd) {
+    if (singles->held != 0u) {
+        singles->to[0] = singles->even | (even << 16);
+        singles->to[1] = singles->odd | (odd << 16);
+        singles->to += 2;
+    } else {
+        singles->even = even;
+        singles->odd = odd;
+    }
+    singles->held ^= 1u;
+}
+
 /* Two pixels, interleaved word by word: the order of semflash_codegen/fused/tables.py. */
-static void gather(uint32_t *patch, const sf_fused_call_t *call, const sf_fused_conv_t *conv,
-                   int32_t offset) {
+static inline void gather(uint32_t *patch, const sf_fused_call_t *call, const sf_fused_conv_t *conv, int32_t offset) {
     const uint32_t left = conv->run_bytes & 3u;
-    const uint32_t whole = conv->run_bytes & ~3u;
-    uint32_t single0 = 0;
-    uint32_t single1 = 0;
-    uint32_t held = 0;
-    uint32_t at = 2u * conv->steps;
-    uint32_t singles = conv->kernel_rows * (left == 3u ? 1u : left);
-    uint32_t *odd_pair = patch + at - 2u * ((singles + 1u) / 2u);
-    for (uint32_t r = 0; r < conv->kernel_rows; r++) {
-        const uint8_t *p0 = call->rows[r] + offset;
+    const uint32_t count = conv->kernel_rows * (left == 3u ? 1u : left);
+    singles_t singles = {patch + 2u * conv->steps - 2u * ((count + 1u) / 2u), 0, 0, 0};
+    const uint8_t *const *rows = call->rows;
+    for (uint32_t r = conv->kernel_rows; r > 0u; r--) {
+        const uint8_t *p0 = *rows++ + offset;
         const uint8_t *p1 = p0 + call->in_delta;
-        for (uint32_t i = 0; i < whole; i += 4u, patch += 4) {
-            const uint32_t word0 = sf_word(p0 + i);
-            const uint32_t word1 = sf_word(p1 + i);
+        for (const uint8_t *end = p0 + (conv->run_bytes & ~3u); p0 != end; p0 += 4, p1 += 4, patch += 4) {
+            const uint32_t word0 = sf_word(p0);
+            const uint32_t word1 = sf_word(p1);
             patch[0] = sf_even(word0);
             patch[1] = sf_even(word1);
             patch[2] = sf_odd(word0);
             patch[3] = sf_odd(word1);
         }
-        p0 += whole;
-        p1 += whole;
-        if (left == 3u) {
+        if (left == 1u) {
+            add_single(&singles, p0[0], p1[0]);
+        } else if (left == 2u) {
+            add_single(&singles, p0[0], p1[0]);
+            add_single(&singles, p0[1], p1[1]);
+        } else if (left == 3u) {
             patch[0] = p0[0] | ((uint32_t)p0[2] << 16);
             patch[1] = p1[0] | ((uint32_t)p1[2] << 16);
             patch += 2;
-        }
-        for (uint32_t i = left == 3u ? 1u : 0u; i < (left == 3u ? 2u : left); i++) {
-            if (held != 0u) {
-                odd_pair[0] = single0 | ((uint32_t)p0[i] << 16);
-                odd_pair[1] = single1 | ((uint32_t)p1[i] << 16);
-                odd_pair += 2;
-            } else {
-                single0 = p0[i];
-                single1 = p1[i];
-            }
-            held ^= 1u;
+            add_single(&singles, p0[1], p1[1]);
         }
     }
-    if (held != 0u) {
-        odd_pair[0] = single0;
-        odd_pair[1] = single1;
+    if (singles.held != 0u) {
+        singles.to[0] = singles.even;
+        singles.to[1] = singles.odd;
     }
 }
+
+/* Keeps the compiler from splitting a running pointer into several, which costs registers that are not there. */
+#if defined(__GNUC__)
+#define SF_KEEP(pointer) __asm__("" : "+r"(pointer))
+#else
+#define SF_KEEP(pointer) ((void)0)
+#endif
 
 /* One patch times the weights of one group. sums: slots 0, 1 of both pixels, then slots 2, 3. */
 static inline const uint32_t *multiply(const uint32_t *patch, const uint32_t *w, uint32_t steps,
                                        int32_t *sums) {
     int32_t a0 = sums[0], b0 = sums[1], a1 = sums[2], b1 = sums[3];
     int32_t c0 = sums[4], d0 = sums[5], c1 = sums[6], d1 = sums[7];
-    for (uint32_t j = steps; j > 0u; j--, w += 4, patch += 2) {
-        const uint32_t x0 = patch[0];
-        const uint32_t x1 = patch[1];
-        a0 = sf_multiply_add(x0, w[0], a0);
-        a1 = sf_multiply_add(x1, w[0], a1);
-        b0 = sf_multiply_add(x0, w[1], b0);
-        b1 = sf_multiply_add(x1, w[1], b1);
-        c0 = sf_multiply_add(x0, w[2], c0);
-        c1 = sf_multiply_add(x1, w[2], c1);
-        d0 = sf_multiply_add(x0, w[3], d0);
-        d1 = sf_multiply_add(x1, w[3], d1);
+#define STEP                                      \
+    do {                                          \
+        const uint32_t even = patch[0];           \
+        const uint32_t odd = patch[1];            \
+        patch += 2;                               \
+        uint32_t weights = *w++;                  \
+        a0 = sf_multiply_add(even, weights, a0);  \
+        a1 = sf_multiply_add(odd, weights, a1);   \
+        weights = *w++;                           \
+        b0 = sf_multiply_add(even, weights, b0);  \
+        b1 = sf_multiply_add(odd, weights, b1);   \
+        weights = *w++;                           \
+        c0 = sf_multiply_add(even, weights, c0);  \
+        c1 = sf_multiply_add(odd, weights, c1);   \
+        weights = *w++;                           \
+        d0 = sf_multiply_add(even, weights, d0);  \
+        d1 = sf_multiply_add(odd, weights, d1);   \
+        SF_KEEP(w);                               \
+    } while (0)
+    if ((steps & 1u) != 0u) {
+        STEP;
     }
+    for (const uint32_t *end = patch + 2u * (steps & ~1u); patch != end;) {
+        STEP;
+        STEP;
+    }
+#undef STEP
     sums[0] = a0, sums[1] = b0, sums[2] = a1, sums[3] = b1;
     sums[4] = c0, sums[5] = d0, sums[6] = c1, sums[7] = d1;
     return w;
@@ -93,9 +123,11 @@ static const uint32_t *multiply_group(const sf_fused_conv_t *conv, const uint32_
                                      : multiply(patch, w, conv->steps, sums);
 }
 
-/* Eight accumulators to eight bytes (one per word, same order). Returns the coefficients of the next group. */
-static inline const uint32_t *requantise(const sf_fused_requant_t *q, const uint32_t *w, const int32_t *sums,
-                                         uint32_t *bytes) {
+/* Eight accumulators to bytes, as 16-bit pairs: slots 0, 1 of both pixels, slots 2, 3 of both pixels.
+ * Returns the coefficients of the next group. */
+static const uint32_t *requantise_any(const sf_fused_requant_t *q, const uint32_t *w, const int32_t *sums,
+                                      uint32_t *pairs) {
+    uint32_t bytes[8];
     for (uint32_t slot = 0; slot < 4u; slot++) {
         const int32_t m = (int32_t)w[0];
         const int32_t b = (int32_t)w[1];
@@ -105,21 +137,52 @@ static inline const uint32_t *requantise(const sf_fused_requant_t *q, const uint
         for (uint32_t pixel = 0; pixel < 2u; pixel++) {
             const uint32_t i = (slot >> 1) * 4u + (slot & 1u) + 2u * pixel;
             const int32_t sum = (int32_t)((uint32_t)sums[i] << k);
-            const int32_t high = (int32_t)(((int64_t)sum * m) >> 32) + b;
-            const int32_t value = sf_byte((high - (sum < 0 ? d : 0)) >> q->shift);
+            const int32_t value = sf_byte((sf_scale(sum, m, b) - (sum < 0 ? d : 0)) >> q->shift);
             bytes[i] = (uint32_t)(value < q->low ? q->low : value > q->high ? q->high : value);
         }
+    }
+    for (uint32_t i = 0; i < 4u; i++) {
+        pairs[i] = bytes[2u * i] | (bytes[2u * i + 1u] << 16);
     }
     return w;
 }
 
-/* Slots hold the channels 0, 2, 1, 3. */
-static inline uint32_t pack(const uint32_t *bytes) {
-    return bytes[0] | (bytes[4] << 8) | (bytes[1] << 16) | (bytes[5] << 24);
+static inline uint32_t scaled_pair(const int32_t *sums, const uint32_t *w, uint32_t shift) {
+    const int32_t low = sf_byte(sf_scale(sums[0], (int32_t)w[0], (int32_t)w[1]) >> shift);
+    const int32_t high = sf_byte(sf_scale(sums[1], (int32_t)w[2], (int32_t)w[3]) >> shift);
+    return (uint32_t)low | ((uint32_t)high << 16);
+}
+
+/* Slots hold the channels 0, 2, 1, 3: two pairs make a word of bytes in the natural order. */
+static inline uint32_t pack(uint32_t slots01, uint32_t slots23) {
+    return slots01 | (slots23 << 8);
+}
+
+/* One group of two pixels, fast tables, unsigned requantisation without bounds but 0 and 255: what is common. */
+static inline const uint32_t *plain_group(const uint32_t *patch, const uint32_t *w, uint32_t steps, uint32_t shift,
+                                          uint32_t *pairs) {
+    int32_t sums[8] = {(int32_t)w[0], (int32_t)w[1], (int32_t)w[0], (int32_t)w[1],
+                       (int32_t)w[2], (int32_t)w[3], (int32_t)w[2], (int32_t)w[3]};
+    w = multiply(patch, w + 4, steps, sums);
+    pairs[0] = scaled_pair(sums, w, shift);
+    pairs[1] = scaled_pair(sums + 2, w, shift);
+    pairs[2] = scaled_pair(sums + 4, w + 4, shift);
+    pairs[3] = scaled_pair(sums + 6, w + 4, shift);
+    return w + 8;
+}
+
+static const uint32_t *any_group(const sf_fused_conv_t *conv, const uint32_t *patch, const uint32_t *w,
+                                 uint32_t *pairs) {
+    int32_t sums[8] = {(int32_t)w[0], (int32_t)w[1], (int32_t)w[0], (int32_t)w[1],
+                       (int32_t)w[2], (int32_t)w[3], (int32_t)w[2], (int32_t)w[3]};
+    w = multiply_group(conv, patch, w + 4, sums);
+    return requantise_any(&conv->requant, w, sums, pairs);
 }
 
 void sf_fused_conv_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv) {
     uint32_t patch[2 * SF_FUSED_STEPS_MAX];
+    const sf_fused_requant_t *q = &conv->requant;
+    const int plain = q->is_signed == 0u && q->small == 0u && q->low == 0u && q->high == 255u;
     uint8_t *out0 = call->out0;
     uint8_t *out1 = call->out1;
     int32_t offset = 0;
@@ -127,25 +190,26 @@ void sf_fused_conv_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv) {
         gather(patch, call, conv, offset);
         const uint32_t *w = call->weights;
         while (w != call->weights_end) {
-            int32_t sums[8] = {(int32_t)w[0], (int32_t)w[1], (int32_t)w[0], (int32_t)w[1],
-                               (int32_t)w[2], (int32_t)w[3], (int32_t)w[2], (int32_t)w[3]};
-            uint32_t bytes[8];
-            w = multiply_group(conv, patch, w + 4, sums);
-            w = requantise(&conv->requant, w, sums, bytes);
+            uint32_t pairs[4];
+            w = plain ? plain_group(patch, w, conv->steps, q->shift, pairs) : any_group(conv, patch, w, pairs);
             if (conv->store == SF_FUSED_PAIRS) {
-                const uint32_t pairs[4] = {bytes[0] | (bytes[1] << 16), bytes[2] | (bytes[3] << 16),
-                                           bytes[4] | (bytes[5] << 16), bytes[6] | (bytes[7] << 16)};
-                memcpy(out0, pairs, sizeof pairs);
-                out0 += sizeof pairs;
-            } else if (conv->store == SF_FUSED_MAX) {
-                sf_put_word(out0, sf_max4(sf_word(out0), sf_max4(pack(bytes), pack(bytes + 2))));
-                out0 -= 4;
-            } else {
-                sf_put_word(out0, pack(bytes));
-                sf_put_word(out1, pack(bytes + 2));
-                out0 -= 4;
-                out1 -= 4;
+                sf_put_word(out0, pairs[0]);
+                sf_put_word(out0 + 4, pairs[1]);
+                sf_put_word(out0 + 8, pairs[2]);
+                sf_put_word(out0 + 12, pairs[3]);
+                out0 += 16;
+                continue;
             }
+            const uint32_t even = pack(pairs[0], pairs[2]);
+            const uint32_t odd = pack(pairs[1], pairs[3]);
+            if (conv->store == SF_FUSED_MAX) {
+                sf_put_word(out0, sf_max4(sf_word(out0), sf_max4(even, odd)));
+            } else {
+                sf_put_word(out0, even);
+                sf_put_word(out1, odd);
+            }
+            out0 -= 4;
+            out1 -= 4;
         }
         out0 += call->out_step;
         out1 += call->out_step;
@@ -208,10 +272,10 @@ void sf_fused_finish_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv)
     uint8_t *out1 = call->out1;
     for (uint32_t n = call->pairs; n > 0u; n--) {
         for (const uint32_t *w = call->weights; w != call->weights_end; sums += 8) {
-            uint32_t bytes[8];
-            w = requantise(&conv->requant, w, sums, bytes);
-            sf_put_word(out0, pack(bytes));
-            sf_put_word(out1, pack(bytes + 2));
+            uint32_t pairs[4];
+            w = requantise_any(&conv->requant, w, sums, pairs);
+            sf_put_word(out0, pack(pairs[0], pairs[2]));
+            sf_put_word(out1, pack(pairs[1], pairs[3]));
             out0 -= 4;
             out1 -= 4;
         }

@@ -81,6 +81,11 @@ static inline int32_t sf_byte(int32_t value) {
 }
 #endif
 
+/* High word of the product, plus b (SMMLA). */
+static inline int32_t sf_scale(int32_t sum, int32_t multiplier, int32_t b) {
+    return (int32_t)(((int64_t)sum * multiplier) >> 32) + b;
+}
+
 /* Bytes of a word, each limited to low..high. */
 static inline uint32_t sf_clamp4(uint32_t word, uint32_t low, uint32_t high) {
     uint32_t out = 0;
