@@ -103,9 +103,12 @@ def _plans(
     sample = train.images[:VARIANCE_IMAGES].astype(np.float32) / 255.0
     variance = float(np.var(keras.ops.convert_to_numpy(teacher.head(sample, training=False))))
     first = AutoencoderStage(codec, teacher.head, variance)
-    second = TaskStage(
-        codec, tail, teacher.head, teacher.tail, variance, feature_weight=recipe.feature_weight,
-        distillation_weight=recipe.distillation_weight, temperature=recipe.temperature,
+    second, third = (
+        TaskStage(
+            codec, tail, teacher.head, teacher.tail, variance, feature_weight=recipe.feature_weight,
+            distillation_weight=recipe.distillation_weight, temperature=recipe.temperature,
+        )
+        for _ in range(2)
     )  # fmt: skip
 
     def plan(
@@ -115,7 +118,7 @@ def _plans(
             name=name, model=model, epochs=epochs, steps=len(train) // recipe.batch, peak=peak,
             batches=lambda rng: _batches(train, recipe, codec.noise_shape(), recipe.ber, rng),
             validate=validate, weight_decay=recipe.weight_decay, ema_decay=recipe.ema_decay,
-            publish=publish_figures if model is second else None,
+            publish=None if model is first else publish_figures,
         )  # fmt: skip
 
     def watched() -> dict[str, float]:
@@ -125,10 +128,13 @@ def _plans(
             for ber in WATCHED_BERS
         }
 
-    return [
+    plans = [
         plan("autoencoder", first, recipe.autoencoder_epochs, recipe.peak, dict),
         plan("task", second, recipe.task_epochs, recipe.task_peak, watched),
     ]
+    if recipe.polish_epochs:
+        plans.append(plan("polish", third, recipe.polish_epochs, recipe.polish_peak, watched))
+    return plans
 
 
 def _batches(

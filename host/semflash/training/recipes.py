@@ -49,6 +49,8 @@ class CodecRecipe:
         dataset, seed, batch, weight_decay, ema_decay, augmentation, train_images: see TaskRecipe.
         peak, task_peak: highest learning rates of stages 1 and 2.
         autoencoder_epochs, task_epochs: of stages 1 and 2.
+        polish_epochs, polish_peak: stage 2 once more from its averaged weights, with a warm restart of the
+            learning rate (Loshchilov and Hutter 2016, arXiv 1608.03983); 0 epochs: none.
         feature_weight, distillation_weight, temperature: of the loss of stage 2.
         ber: bit error rates in training.
         family, sizes: the codec; sizes override the family's defaults.
@@ -62,9 +64,11 @@ class CodecRecipe:
     ber: BerRange = field(default_factory=BerRange)
     autoencoder_epochs: int = 2
     task_epochs: int = 8
+    polish_epochs: int = 0
     batch: int = 128
     peak: float = 3e-3
     task_peak: float = 2e-3
+    polish_peak: float = 1e-3
     weight_decay: float = 0.02
     ema_decay: float = 0.998
     feature_weight: float = 0.1
