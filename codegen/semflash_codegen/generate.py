@@ -8,6 +8,7 @@ from semflash_codegen.fused.streamed import FUSED
 from semflash_codegen.passes import make_plan
 from semflash_codegen.plan import Plan
 from semflash_codegen.request import SMALL, TFLM, CodegenRequest, Generated, LayerReport, Report
+from semflash_codegen.segments import Segment
 from semflash_codegen.tflite_reader import read_model
 
 
@@ -40,10 +41,14 @@ def generate(request: CodegenRequest) -> Generated:
 def _report(plan: Plan, request: CodegenRequest) -> Report:
     streamed = plan.streamed.layers() if plan.streamed is not None else []
     layers = [LayerReport(la.name, la.operator, FUSED, la.why, la.macs, la.table_bytes) for la in streamed]
-    layers += [
-        LayerReport(la.name, la.operator, la.kernel.runs_on, la.kernel.why, la.macs, la.weights_bytes)
-        for la in plan.layers
-    ]
+    for la in plan.layers:
+        if isinstance(la, Segment):
+            layers += [LayerReport(p.name, p.operator, FUSED, p.why, p.macs, p.table_bytes) for p in la.parts]
+        else:
+            kernel = la.kernel
+            layers.append(
+                LayerReport(la.name, la.operator, kernel.runs_on, kernel.why, la.macs, la.weights_bytes)
+            )
     sources = dict.fromkeys(s for la in plan.layers for s in la.kernel.sources)
     symbols = dict.fromkeys(s for la in plan.layers for s in la.kernel.symbols)
     streamed_bytes = plan.streamed.state_bytes if plan.streamed is not None else 0

@@ -75,6 +75,11 @@ class Layer:
     inputs_as_list: bool = False
 
     @property
+    def symbol(self) -> str:
+        """Name of the C constant that describes the layer."""
+        return f"layer{self.index}"
+
+    @property
     def weights_bytes(self) -> int:
         """Bytes of all tables of the layer."""
         return sum(a.size_bytes for a in self.arrays)

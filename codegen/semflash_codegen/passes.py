@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from semflash_codegen.errors import CapacityError, MalformedModelError, UnsupportedModelError
 from semflash_codegen.fused.streamed import FUSED, not_streamed, stream
+from semflash_codegen.in_place import share
 from semflash_codegen.ir import Model, Operator, Tensor
 from semflash_codegen.layer import AUTO, Layer
 from semflash_codegen.memory_plan import Buffer, place
 from semflash_codegen.operators import ALIASES, LOWER, SUPPORTED, Context
 from semflash_codegen.plan import Plan, image_rows
 from semflash_codegen.schema import TensorType
+from semflash_codegen.segments import join
 from semflash_codegen.simplify import simplify
 
 _ROW_BYTES_MAX = 65535
@@ -159,7 +161,9 @@ def liveness(model: Model, layers: tuple[Layer, ...], alias: dict[int, int]) -> 
     for step, layer in enumerate(layers):
         for i in layer.inputs:
             last[alias.get(i, i)] = step
-        first[layer.output] = last[layer.output] = step
+        target = alias.get(layer.output, layer.output)
+        first.setdefault(target, step)
+        last[target] = step
     last[output] = len(layers)
     buffers = [Buffer(tensor_key(i), model.tensors[i].elements, first[i], last[i]) for i in sorted(first)]
     for step, layer in enumerate(layers):
@@ -190,6 +194,8 @@ def make_plan(model: Model, kernels: str, *, small: bool = False) -> Plan:
         streamed, reason = stream(model, small=small, demanded=kernels == FUSED)
         layers = not_streamed(layers, streamed, reason)
         rest = model if streamed is None else streamed.rest(model)
+        layers = join(model, layers, small=small)
+    alias = share(model, layers, alias)
     arena = place([] if streamed is not None and streamed.complete else liveness(rest, layers, alias))
     if arena.size_bytes > MAX_ARENA_BYTES:
         raise CapacityError(

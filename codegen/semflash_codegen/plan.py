@@ -66,6 +66,6 @@ class Plan:
     @property
     def kernels(self) -> str:
         """ "fused" where any layer streams, else "cmsis-nn" where any layer runs on it, else "reference"."""
-        if self.streamed is not None:
+        if self.streamed is not None or any(layer.kernel.runs_on == FUSED for layer in self.layers):
             return FUSED
         return CMSIS_NN if any(layer.kernel.runs_on == CMSIS_NN for layer in self.layers) else REFERENCE

@@ -49,15 +49,20 @@ class _Padding:
     value: int
 
 
-def find_chain(model: Model) -> Chain:
-    """Walk from the image along operators with one reader until one cannot stream."""
+def find_chain(model: Model, *, start: int | None = None) -> Chain:
+    """Walk from the image along operators with one reader until one cannot stream.
+
+    start: walk from this operator on instead; its input is an image in memory and may have other readers.
+    """
     context = Context(model, "reference")
     layers: list[Layer] = []
-    kept, at, reason = 0, model.inputs[0], ""
+    begin = start or 0
+    kept, at, reason = begin, model.inputs[0] if start is None else model.operators[begin].inputs[0], ""
     tensor, padding = at, None
-    for position, op in enumerate(model.operators):
+    for position, op in enumerate(model.operators[begin:], begin):
         try:
-            _check_reader(model, op, tensor, position)
+            if start is None or position > begin:
+                _check_reader(model, op, tensor, position)
             if op.name in ("PAD", "PADV2"):
                 padding = _padding(context, op, padding)
             else:
@@ -75,7 +80,7 @@ def find_chain(model: Model) -> Chain:
         reason = "the output is not the end of the chain"
     if not reason and len(model.tensors[at].shape) != 4:
         reason = "the output is not an image"
-    return Chain(tuple(layers), model.operators[:kept], at, reason)
+    return Chain(tuple(layers), model.operators[begin:kept], at, reason)
 
 
 def _check_reader(model: Model, op: Operator, tensor: int, position: int) -> None:

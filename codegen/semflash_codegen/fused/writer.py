@@ -30,12 +30,14 @@ class FusedC:
     state_bytes: int
 
 
-def write(plan: Plan, prefix: str = "fused") -> FusedC:
-    """The C text of a plan. Same plan, same bytes."""
+def write(plan: Plan, prefix: str = "fused", *, functions: bool = True) -> FusedC:
+    """The C text of a plan, with or without its two functions. Same plan, same bytes."""
     parts = ['#include "semflash/fused.h"\n']
     for index, stage in enumerate(plan.stages):
         parts.append(_stage_text(stage, f"{prefix}_s{index}"))
     parts.append(_graph_text(plan, prefix))
+    if functions:
+        parts.append(_functions_text(prefix))
     return FusedC("\n".join(parts), f"{prefix}_reset", f"{prefix}_push_row", plan.state_bytes)
 
 
@@ -135,6 +137,7 @@ def _conv(tables: ConvTables, name: str, *, out_width: int = 0, joined: bool = F
         "column_bytes": f"{layer.window.stride[1] * layer.source.channels}u",
         "kernel_rows": f"{layer.window.kernel[0]}u",
         "chunks": f"{tables.chunks}u",
+        "gain": f"{tables.form.gain if tables.form else 0}u",
         "store": f"{STORES.index(tables.store)}u",
         "requant": requant,
     }
@@ -209,7 +212,12 @@ def _graph_text(plan: Plan, prefix: str) -> str:
         f"static const sf_fused_stage_t {prefix}_stages[{len(rows)}] = {{\n" + "\n".join(rows) + "\n};\n\n"
         f"static const sf_fused_graph_t {prefix}_graph = {{\n"
         f"    {prefix}_stages, {len(rows)}u, {plan.state_bytes}u, {plan.latent}u,\n"
-        f"    {first.source_row_bytes}u, {latent.width}u, {latent.channels}u,\n}};\n\n"
+        f"    {first.source_row_bytes}u, {latent.width}u, {latent.channels}u,\n}};\n"
+    )
+
+
+def _functions_text(prefix: str) -> str:
+    return (
         f"static sf_status_t {prefix}_reset(void *state) {{\n"
         f"    return sf_fused_reset(&{prefix}_graph, state);\n}}\n\n"
         f"static sf_status_t {prefix}_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit,\n"

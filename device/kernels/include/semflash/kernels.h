@@ -13,7 +13,8 @@
  *                    sf_<op>_cmsis_nn_scratch() bytes, 8-byte aligned; SF_ERR_MEMORY when it is smaller,
  *                    SF_ERR_KERNEL when CMSIS-NN refuses the arguments.
  *
- * in and out must not overlap. No heap, no mutable file-scope state.
+ * in and out must not overlap, but sf_add, sf_mul, sf_clamp, sf_lookup, sf_prelu and sf_softmax may write over an
+ * input of the output's size. No heap, no mutable file-scope state.
  */
 #ifndef SEMFLASH_KERNELS_H
 #define SEMFLASH_KERNELS_H
@@ -175,6 +176,12 @@ SF_MUST_CHECK sf_status_t sf_concatenation(const sf_concatenation_t *layer, cons
 /* TRANSPOSE_CONV: weights [out.c][window.h][window.w][in.c]; the window slides over the output. */
 SF_MUST_CHECK sf_status_t sf_transpose_conv2d(const sf_conv2d_t *layer, const int8_t *in, int8_t *out);
 SF_MUST_CHECK sf_status_t sf_resize_bilinear(const sf_resize_t *layer, const int8_t *in, int8_t *out);
+
+/* A chain of layers through the streaming engine (semflash/fused.h), from one tensor to another. */
+struct sf_fused_graph;
+uint32_t sf_fused_segment_scratch(const struct sf_fused_graph *graph);
+SF_MUST_CHECK sf_status_t sf_fused_segment(const struct sf_fused_graph *graph, const int8_t *in, int8_t *out,
+                                           void *scratch, uint32_t scratch_bytes);
 
 /* Through CMSIS-NN. The scratch functions give bytes for the core this is compiled for (with or without DSP). */
 uint32_t sf_conv2d_cmsis_nn_scratch(const sf_conv2d_t *layer);
