@@ -27,6 +27,7 @@ static inline void add_single(singles_t *singles, uint32_t even, uint32_t odd) {
 static inline void gather(uint32_t *patch, const sf_fused_call_t *call, const sf_fused_conv_t *conv, int32_t offset) {
     const uint32_t left = conv->run_bytes & 3u;
     const uint32_t count = conv->kernel_rows * (left == 3u ? 1u : left);
+    uint32_t *first = patch;
     singles_t singles = {patch + 2u * conv->steps - 2u * ((count + 1u) / 2u), 0, 0, 0};
     const uint8_t *const *rows = call->rows;
     for (uint32_t r = conv->kernel_rows; r > 0u; r--) {
@@ -55,6 +56,12 @@ static inline void gather(uint32_t *patch, const sf_fused_call_t *call, const sf
     if (singles.held != 0u) {
         singles.to[0] = singles.even;
         singles.to[1] = singles.odd;
+    }
+    if (conv->gain != 0u) {
+        uint32_t *word = first;
+        for (uint32_t n = 2u * conv->steps; n > 0u; n--, word++) {
+            *word <<= conv->gain; /* halves stay apart: 255 << 7 fits 15 bits */
+        }
     }
 }
 

@@ -102,7 +102,8 @@ def whole(tables: ConvTables) -> list[str]:
     body.enter()
     body.pair_rows()
     body("1:")
-    _gather(body, gather, 2 * tables.layer.window.stride[1] * tables.layer.source.channels)
+    step = 2 * tables.layer.window.stride[1] * tables.layer.source.channels
+    _gather(body, gather, step, tables.form.gain)
     body(f"ldr r0, {body.at('weights')}")
     body("2:")
     for index in range(unroll):
@@ -136,7 +137,7 @@ def strip(first: ConvTables, second: ConvTables) -> list[str]:
     body.enter()
     body.pair_rows()
     body("1:", f"add r4, sp, #{base}", f"str r4, {body.at('extra')}", "2:")
-    _gather(body, gather, column)
+    _gather(body, gather, column, first.form.gain)
     body(f"ldr r0, {body.at('weights')}", "3:")
     for _ in range(unroll):
         body("ldmia r0!, {r4, r5, r8, r9}")
@@ -200,7 +201,7 @@ def finish(tables: ConvTables) -> list[str]:
     return body.lines
 
 
-def _gather(body: Body, gather: Gather, step: int) -> None:
+def _gather(body: Body, gather: Gather, step: int, gain: int) -> None:
     """Both pixels' bytes to the patch, two per word, interleaved; r10, r11 hold a single without its partner.
 
     The pointers of a row point to the word or byte that is read last, and are moved on by that very load.
@@ -209,6 +210,9 @@ def _gather(body: Body, gather: Gather, step: int) -> None:
     at = 8 * (gather.steps - (singles + 1) // 2)
     held = False
     body("mov r12, sp")
+    if gain:
+        mask = 0xFF << gain
+        body(f"movw r8, #{mask}", f"movt r8, #{mask}")
 
     def single(even: str, odd: str) -> None:
         """`even`, `odd`: instructions with {} for the target."""
@@ -224,18 +228,21 @@ def _gather(body: Body, gather: Gather, step: int) -> None:
     for row in range(gather.rows):
         body(f"ldrd r0, r1, {body.at('rows', 2 * row)}")
         even, odd = _Reader("r0", gather.last, step), _Reader("r1", gather.last, step)
-        _words(body, gather.words, even, odd)
+        _words(body, gather.words, even, odd, gain)
         end = 4 * gather.words
-        if gather.left == 1:
+        if gather.left == 1 and gain:
+            body(even.load("ldrb", "r2", end), odd.load("ldrb", "r3", end))
+            single(f"lsl {{}}, r2, #{gain}", f"lsl {{}}, r3, #{gain}")
+        elif gather.left == 1:
             single(even.load("ldrb", "{}", end), odd.load("ldrb", "{}", end))
         elif gather.left == 2:
             body(even.load("ldrh", "r2", end), odd.load("ldrh", "r3", end))
-            single("uxtb {}, r2", "uxtb {}, r3")
-            single("lsr {}, r2, #8", "lsr {}, r3, #8")
+            single(_spread("{}", "r2", 0, gain), _spread("{}", "r3", 0, gain))
+            single(_spread("{}", "r2", 8, gain), _spread("{}", "r3", 8, gain))
         elif gather.left == 3:
-            body(even.load("ldr", "r2", end), odd.load("ldr", "r3", end), "uxtb16 r4, r2", "uxtb16 r5, r3")
-            body("stmia r12!, {r4, r5}")
-            single("uxtb16 {}, r2, ror #8", "uxtb16 {}, r3, ror #8")
+            body(even.load("ldr", "r2", end), odd.load("ldr", "r3", end))
+            body(_spread("r4", "r2", 0, gain), _spread("r5", "r3", 0, gain), "stmia r12!, {r4, r5}")
+            single(_spread("{}", "r2", 8, gain), _spread("{}", "r3", 8, gain))
         if step > 255:
             body(*_add("r0", step, "r2"), *_add("r1", step, "r2"))
         body(f"strd r0, r1, {body.at('rows', 2 * row)}")
@@ -271,18 +278,38 @@ def _add(register: str, value: int, free: str) -> list[str]:
     return [f"movw {free}, #{value}", f"add {register}, {register}, {free}"]
 
 
-def _words(body: Body, count: int, even: _Reader, odd: _Reader) -> None:
+def _spread(target: str, source: str, rotation: int, gain: int) -> str:
+    """Bytes 0 and 2 (rotation 0) or 1 and 3 (8) as halfwords, times 2^gain; r8 holds the mask where there is one."""
+    if not gain:
+        return f"uxtb16 {target}, {source}" + (f", ror #{rotation}" if rotation else "")
+    shift = f"lsl #{gain}" if rotation == 0 else f"lsr #{rotation - gain}"
+    return f"and {target}, r8, {source}, {shift}"
+
+
+def _spread_two(gain: int) -> list[str]:
+    """Two words of both pixels, in r6, r7, r9 and lr, to r2-r7, r9 and lr in the order of the patch."""
+    plan = (("r2", "r6", 0), ("r3", "r7", 0), ("r4", "r6", 8), ("r5", "r7", 8),
+            ("r6", "r9", 0), ("r7", "lr", 0), ("r9", "r9", 8), ("lr", "lr", 8))  # fmt: skip
+    return [
+        *(_spread(to, source, rotation, gain) for to, source, rotation in plan),
+        "stmia r12!, {r2-r7, r9, lr}",
+    ]
+
+
+def _spread_one(gain: int) -> list[str]:
+    """One word of both pixels, in r2 and r3."""
+    plan = (("r4", "r2", 0), ("r5", "r3", 0), ("r6", "r2", 8), ("r7", "r3", 8))
+    return [*(_spread(to, source, rotation, gain) for to, source, rotation in plan), "stmia r12!, {r4-r7}"]
+
+
+def _words(body: Body, count: int, even: _Reader, odd: _Reader, gain: int = 0) -> None:
     """Unpack `count` words of both pixels to r12; r8, r10 and r11 stay."""
     for at in range(0, 4 * (count - count % 2), 8):
         body(even.load("ldr", "r6", at), odd.load("ldr", "r7", at))
-        body(even.load("ldr", "r9", at + 4), odd.load("ldr", "lr", at + 4))
-        body("uxtb16 r2, r6", "uxtb16 r3, r7", "uxtb16 r4, r6, ror #8", "uxtb16 r5, r7, ror #8")
-        body("uxtb16 r6, r9", "uxtb16 r7, lr", "uxtb16 r9, r9, ror #8", "uxtb16 lr, lr, ror #8")
-        body("stmia r12!, {r2-r7, r9, lr}")
+        body(even.load("ldr", "r9", at + 4), odd.load("ldr", "lr", at + 4), *_spread_two(gain))
     if count % 2:
         at = 4 * count - 4
-        body(even.load("ldr", "r2", at), odd.load("ldr", "r3", at), "uxtb16 r4, r2", "uxtb16 r5, r3")
-        body("uxtb16 r6, r2, ror #8", "uxtb16 r7, r3, ror #8", "stmia r12!, {r4-r7}")
+        body(even.load("ldr", "r2", at), odd.load("ldr", "r3", at), *_spread_one(gain))
 
 
 def _gather_words(body: Body, count: int) -> None:
@@ -291,15 +318,11 @@ def _gather_words(body: Body, count: int) -> None:
     if count <= _GATHER_LOOP_WORDS:
         _words(body, count, _Reader("r0", 0, 256), _Reader("r1", 0, 256))
         return
-    step = _Reader("r0", 0, 4), _Reader("r1", 0, 4)
     if count % 2:
-        body(step[0].load("ldr", "r2", 0), step[1].load("ldr", "r3", 0), "uxtb16 r4, r2", "uxtb16 r5, r3")
-        body("uxtb16 r6, r2, ror #8", "uxtb16 r7, r3, ror #8", "stmia r12!, {r4-r7}")
+        body("ldr r2, [r0], #4", "ldr r3, [r1], #4", *_spread_one(0))
     body(f"add r8, r0, #{4 * (count - count % 2)}", "3:")
-    body("ldr r6, [r0], #4", "ldr r7, [r1], #4", "ldr r9, [r0], #4", "ldr lr, [r1], #4")
-    body("uxtb16 r2, r6", "uxtb16 r3, r7", "uxtb16 r4, r6, ror #8", "uxtb16 r5, r7, ror #8")
-    body("uxtb16 r6, r9", "uxtb16 r7, lr", "uxtb16 r9, r9, ror #8", "uxtb16 lr, lr, ror #8")
-    body("stmia r12!, {r2-r7, r9, lr}", "cmp r0, r8", "bne 3b")
+    body("ldr r6, [r0], #4", "ldr r7, [r1], #4", "ldr r9, [r0], #4", "ldr lr, [r1], #4", *_spread_two(0))
+    body("cmp r0, r8", "bne 3b")
 
 
 def _multiply(body: Body, steps: int, small: bool, *, start: bool, base: int = 0) -> None:

@@ -19,6 +19,8 @@ STRIP_STEPS = 120
 WHOLE_STEPS = 80
 """A patch of at most so many steps is gathered at once; the kernel takes about 41 bytes of code per step."""
 CHUNK_STEPS = 64
+GAIN_MAX = 3
+SMALL_K_MAX = 14
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,11 @@ def reachable(layer: Conv) -> tuple[Ints, Ints, Ints]:
     return low, high, magnitude
 
 
-def cheap_form(layer: Conv) -> CheapForm | None:
-    return find_form(requantisation(layer), *reachable(layer))
+def cheap_form(layer: Conv, *, small: bool = False, gain_max: int = 0) -> CheapForm | None:
+    """A proven cheap form; small tables shift accumulators instead of weights."""
+    if small:
+        return find_form(requantisation(layer), *reachable(layer), k_max=SMALL_K_MAX)
+    return find_form(requantisation(layer), *reachable(layer), gain_max=gain_max)
 
 
 def whole_tables(layer: Conv, form: CheapForm, small: bool, store: str) -> ConvTables:
@@ -139,7 +144,8 @@ def chunked_tables(
 def _scaled(layer: Conv, form: CheapForm | None, small: bool) -> tuple[Ints, Ints]:
     """Weights and folded bias, shifted by k per channel unless the table is small or the form general."""
     k = np.zeros(layer.output.channels, dtype=np.int64) if form is None or small else form.k
-    return _flat(layer) << k[:, None, None], folded_bias(layer) << k
+    gain = 0 if form is None or small else form.gain
+    return _flat(layer) << (k - gain)[:, None, None], folded_bias(layer) << k
 
 
 def _pad_channels(layer: Conv, flat: Ints, padded: int) -> Ints:

@@ -114,14 +114,16 @@ def _stage(layer: Layer, small: bool) -> Stage:
         return _pool(layer)
     if layer.depthwise:
         return _windowed("depthwise", layer, form=convolution.cheap_form(layer))
-    form = convolution.cheap_form(layer)
     if _accumulates(layer):
+        form = convolution.cheap_form(layer, small=small)
         return _accumulator("accumulate", (layer,), convolution.chunked_tables(layer, form, small))
     gather = Gather(layer.window.kernel[0], layer.window.kernel[1] * layer.source.channels)
+    form = convolution.cheap_form(layer, small=small, gain_max=convolution.GAIN_MAX)
     if form is not None and gather.steps <= convolution.WHOLE_STEPS:
         return _windowed(
             "whole", layer, (convolution.whole_tables(layer, form, small, convolution.BYTES),), form
         )
+    form = convolution.cheap_form(layer, small=small)
     tables = convolution.chunked_tables(layer, form, small)
     stage = _windowed("chunked", layer, (tables,), form)
     stage.scratch_bytes = 32 * tables.group_count
@@ -163,7 +165,7 @@ def _strip(layer: Layer, following: Layer | None, small: bool) -> Stage | None:
     if not _accumulates(following) or _accumulates(layer):
         return None
     gather = Gather(layer.window.kernel[0], layer.window.kernel[1] * layer.source.channels)
-    form = convolution.cheap_form(layer)
+    form = convolution.cheap_form(layer, small=small, gain_max=convolution.GAIN_MAX)
     if form is None or gather.steps > convolution.WHOLE_STEPS:
         return None
     first = convolution.whole_tables(layer, form, small, convolution.PAIRS)
@@ -172,7 +174,7 @@ def _strip(layer: Layer, following: Layer | None, small: bool) -> Stage | None:
     if gather.steps + steps > convolution.STRIP_STEPS:
         return None
     second = convolution.chunked_tables(
-        following, convolution.cheap_form(following), small, padded, limit=steps
+        following, convolution.cheap_form(following, small=small), small, padded, limit=steps
     )
     stage = _windowed("strip", layer, (first, second), form)
     stage.layers = (layer, following)
@@ -190,7 +192,7 @@ def _pooled(layer: Layer, following: Layer | None, small: bool) -> Stage | None:
     if following.explicit_padding or following.low > layer.low or following.high < layer.high:
         return None
     gather = Gather(layer.window.kernel[0], layer.window.kernel[1] * layer.source.channels)
-    form = convolution.cheap_form(layer)
+    form = convolution.cheap_form(layer, small=small, gain_max=convolution.GAIN_MAX)
     if form is None or gather.steps > convolution.WHOLE_STEPS or layer.output.width < 2:
         return None
     stage = _windowed("pooled", layer, (convolution.whole_tables(layer, form, small, convolution.MAX),), form)

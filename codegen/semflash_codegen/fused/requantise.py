@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 
-_K_MIN, _K_MAX = 2, 8
+_K_MIN = 2
+K_MAX = 8
+"""127 << 8 is the largest weight that fits int16."""
 _INT32 = 1 << 31
 
 
@@ -53,6 +55,8 @@ class CheapForm:
     """Smallest byte (code + 128); clamping to 0 is free."""
     high: int
     """Largest byte; clamping to 255 is free."""
+    gain: int = 0
+    """So many of the k bits are in the inputs (0..255 << gain), the others in the weights."""
 
     @property
     def packed(self) -> bool:
@@ -81,44 +85,55 @@ def cheap(acc: Ints, form: CheapForm) -> Ints:
     return out
 
 
-def find_form(layer: Channelwise, low_acc: Ints, high_acc: Ints, magnitude: Ints) -> CheapForm | None:
+def find_form(
+    layer: Channelwise,
+    low_acc: Ints,
+    high_acc: Ints,
+    magnitude: Ints,
+    *,
+    gain_max: int = 0,
+    k_max: int = K_MAX,
+) -> CheapForm | None:
     """A proven cheap form, or None: then the general requantisation runs.
 
     Args:
         low_acc, high_acc: smallest and largest reachable accumulator per channel.
         magnitude: bound of every partial sum per channel (so that no intermediate leaves int32).
+        gain_max: by how many bits inputs may be shifted left; k_max: and weights.
     """
     negatives_clamp = layer.low >= layer.zero_point or bool((low_acc >= 0).all())
     for signed in (False, True) if negatives_clamp else (True,):
         for s in (16, *range(15, 3, -1), *range(17, 23)):
-            form = _form(layer, s, signed, low_acc, high_acc, magnitude)
-            if form is not None and prove(layer, form, low_acc, high_acc):
-                return form
+            for gain in range(gain_max + 1):
+                form = _form(layer, s, signed, low_acc, high_acc, magnitude, gain, k_max + gain)
+                if form is not None and prove(layer, form, low_acc, high_acc):
+                    return form
     return None
 
 
 def _form(
-    layer: Channelwise, s: int, signed: bool, low: Ints, high: Ints, magnitude: Ints
+    layer: Channelwise, s: int, signed: bool, low: Ints, high: Ints, magnitude: Ints, gain: int, k_max: int
 ) -> CheapForm | None:
     """Constants for a common shift S, or None where they do not fit."""
     n = np.maximum(-layer.shift, 0)
     k = s + 1 + layer.shift
     m = layer.multiplier.copy()
-    if (k[m > 0] > _K_MAX).any():
+    k_min = max(_K_MIN, gain)
+    if (k[m > 0] > k_max).any():
         return None
-    k = np.where(m == 0, _K_MIN, k)
-    excess = np.maximum(_K_MIN - k, 0)  # a very small scale: fewer bits of the multiplier; the proof decides
+    k = np.where(m == 0, k_min, k)
+    excess = np.maximum(k_min - k, 0)  # a very small scale: fewer bits of the multiplier; the proof decides
     m = np.where(
         excess > 40, 0, (m + ((np.int64(1) << np.minimum(excess, 40)) >> 1)) >> np.minimum(excess, 40)
     )
-    k = np.maximum(k, _K_MIN)
+    k = np.maximum(k, k_min)
     half = np.int64(1) << (s - 1)
     first = np.where(n > 0, np.int64(1) << (k - 2), 0)
     b = half + first + (np.int64(layer.zero_point + 128) << s)
     d = np.where(n > 0, np.int64(1) << (k - 1), 0)
     if ((magnitude << k) >= _INT32).any():
         return None
-    form = CheapForm(s, signed, k, m, b, d, layer.low + 128, layer.high + 128)
+    form = CheapForm(s, signed, k, m, b, d, layer.low + 128, layer.high + 128, gain)
     for acc in (low, high):
         hi = (((acc << k) * m) >> 32) + b
         if (np.abs(hi) + d >= _INT32).any():

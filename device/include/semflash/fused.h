@@ -77,6 +77,7 @@ struct sf_fused_conv {
     uint16_t column_bytes;     /* input bytes from output pixel to output pixel */
     uint8_t kernel_rows;
     uint8_t chunks;            /* patches per kernel row (not whole) */
+    uint8_t gain;              /* bits by which inputs are shifted left (whole kernels) */
     uint8_t store;             /* of a whole kernel: SF_FUSED_BYTES, _PAIRS or _MAX */
     sf_fused_requant_t requant;
 };
