@@ -106,9 +106,13 @@ def whole(tables: ConvTables) -> list[str]:
     _gather(body, gather, step, tables.form.gain)
     body(f"ldr r0, {body.at('weights')}")
     body("2:")
+    single = unroll == 1 and tables.store == BYTES and tables.layer.output.width % 2 == 1
     for index in range(unroll):
         body("ldmia r0!, {r4, r5, r8, r9}")
+        if single:
+            body(f"ldr r1, {body.at('delta')}", "cmp r1, #0", "beq.w 8f")
         _multiply(body, gather.steps, tables.small, start=True)
+        body("7:")
         _requantise(body, tables.form, tables.small)
         _pack(body, tables.form, patch_out=False)
         _store(body, tables.store, index, unroll, looping=unroll < groups)
@@ -116,6 +120,10 @@ def whole(tables: ConvTables) -> list[str]:
         body(f"ldr r3, {body.at('end')}", "cmp r0, r3", "bne.w 2b")
     _next_pair(body, tables.store, 0 if unroll < groups else 4 * groups)
     body.leave()
+    if single:
+        body("8:")
+        _multiply_single(body, gather.steps, tables.small)
+        body("mov r6, r4", "mov r7, r5", "mov r10, r8", "mov r11, r9", "b.w 7b")
     return body.lines
 
 
@@ -356,6 +364,20 @@ def _multiply(body: Body, steps: int, small: bool, *, start: bool, base: int = 0
             if slot == 0:
                 body(load)
             both(slot, queue.pop(0), first)
+
+
+def _multiply_single(body: Body, steps: int, small: bool) -> None:
+    """All steps of the even pixel alone: the last column of an odd width."""
+    for step in range(steps):
+        body(f"ldr lr, [sp, #{8 * step}]")
+        if small:
+            body("ldmia r0!, {r1, r2}", "sxtb16 r3, r1", "sxtb16 r1, r1, ror #8", "sxtb16 r12, r2")
+            body("sxtb16 r2, r2, ror #8")
+            weights = ("r3", "r1", "r12", "r2")
+        else:
+            body("ldmia r0!, {r1, r2, r3, r12}")
+            weights = ("r1", "r2", "r3", "r12")
+        body(*(f"smlad {ACC[slot][0]}, lr, {weight}, {ACC[slot][0]}" for slot, weight in enumerate(weights)))
 
 
 def _requantise(body: Body, form: CheapForm, small: bool) -> None:

@@ -91,7 +91,7 @@ def flash_bytes(image: Path, folder: Path) -> tuple[int, int]:
     names = {"memset", "__aeabi_idiv", "__aeabi_uidiv"}
     for item in sorted(folder.glob("*.o")):
         if item.stem.startswith(("fused_", "models_")):
-            names |= {line.split()[-1] for line in _nm(item)}
+            names |= {line.split()[-1] for line in _nm(item) if " U " not in line}
     code = tables = 0
     for line in _nm(image):
         fields = line.split()
