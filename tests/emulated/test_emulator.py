@@ -110,22 +110,25 @@ def test_a_damaged_state_file_is_an_error_that_names_it(own_emulators: Path) -> 
     (own_emulators / f"{BOARD.name}.json").unlink()
 
 
-def test_an_image_that_is_not_firmware_is_refused(own_emulators: Path, tmp_path: Path) -> None:
-    bad = tmp_path / "bad.elf"
-    bad.write_bytes(b"\x7fELF" + bytes(60))
-    with pytest.raises(DeviceError, match="no firmware for ARM"):
-        emulator.start(BOARD, bad)
+def test_an_image_that_is_not_firmware_is_refused(own_emulators: Path, image: Path, tmp_path: Path) -> None:
+    bad, content = tmp_path / "bad.elf", image.read_bytes()
+    for damaged in (b"", b"\x7fELF" + bytes(60), content[:80], content[: len(content) // 2], bytes(100_000)):
+        bad.write_bytes(damaged)
+        with pytest.raises(DeviceError, match="no firmware for ARM"):
+            emulator.start(BOARD, bad)
     with pytest.raises(DeviceError, match="no firmware image"):
         emulator.start(BOARD, tmp_path / "missing.elf")
+    assert emulator.status(BOARD.name) is None
 
 
-def test_an_emulator_that_ends_at_once_is_an_error_and_leaves_nothing(
-    own_emulators: Path, image: Path, tmp_path: Path
+def test_an_emulator_that_refuses_its_options_is_an_error_and_leaves_nothing(
+    own_emulators: Path, image: Path
 ) -> None:
-    truncated = tmp_path / "truncated.elf"
-    truncated.write_bytes(image.read_bytes()[:80])
-    with pytest.raises(DeviceError, match="ended at once"):
-        emulator.start(BOARD, truncated)
+    assert BOARD.emulator is not None
+    broken = msgspec.structs.replace(BOARD.emulator, machine="no-such-machine")
+    with pytest.raises(DeviceError, match="ended at once") as caught:
+        emulator.start(msgspec.structs.replace(BOARD, emulator=broken), image)
+    assert "machine" in str(caught.value.value)
     assert emulator.status(BOARD.name) is None
 
 

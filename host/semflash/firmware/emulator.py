@@ -30,7 +30,6 @@ from semflash.firmware.emulator_state import EmulatorState
 START_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 5.0
 SETTLE_S = 0.2
-_ELF_ARM = (b"\x7fELF\x01\x01", 40)  # 32 bit, little-endian; e_machine of ARM
 _PTY_LINE = re.compile(r"char device redirected to (/dev/\S+)")
 
 
@@ -136,10 +135,18 @@ def check_image(image: Path) -> None:
     """
     if not image.is_file():
         raise DeviceError("there is no firmware image", value=image, remedy="semflash build first")
-    with image.open("rb") as file:
-        head = file.read(20)
-    magic, machine = _ELF_ARM
-    if not head.startswith(magic) or int.from_bytes(head[18:20], "little") != machine:
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
+    size = image.stat().st_size
+    try:
+        with image.open("rb") as file:
+            elf = ELFFile(file)
+            ends = [segment["p_offset"] + segment["p_filesz"] for segment in elf.iter_segments("PT_LOAD")]
+            good = elf["e_machine"] == "EM_ARM" and bool(ends) and max(ends) <= size
+    except (ELFError, OSError):
+        good = False
+    if not good:
         raise DeviceError("this is no firmware for ARM", value=image, remedy="semflash build again")
 
 
