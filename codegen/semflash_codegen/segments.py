@@ -1,7 +1,8 @@
 """The pass that lets chains in the middle of a network stream: from a tensor in the arena to another one.
 
-What branches (a residual connection) or has no streaming form runs layer by layer; between such layers every chain
-with a convolution in it becomes one call of the streaming engine, without memory for the tensors inside.
+What branches (a residual connection) or has no streaming form runs layer by layer; between such layers
+every chain with a convolution in it becomes one call of the streaming engine, without memory for the tensors
+inside.
 """
 
 from __future__ import annotations

@@ -11,15 +11,18 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 #: Operator versions with int8 kernels where it is not 2.
-VERSIONS = {"PRELU": 1, "TRANSPOSE_CONV": 3}
+VERSIONS = {
+    "PRELU": 1, "TRANSPOSE_CONV": 3, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "RESHAPE": 1,
+    "QUANTIZE": 1, "SHAPE": 1, "STRIDED_SLICE": 1, "PACK": 1,
+}  # fmt: skip
 
 Quantisation = tuple[float | Sequence[float], int]
 
 
 class GraphBuilder:
-    """A graph with one int8 input; add tensors and operators, then finish()."""
+    """A graph with one input; add tensors and operators, then finish()."""
 
-    def __init__(self, shape: tuple[int, ...], quantisation: Quantisation) -> None:
+    def __init__(self, shape: tuple[int, ...], quantisation: Quantisation, dtype: str = "INT8") -> None:
         self.model = schema.ModelT()
         self.model.version = 3
         self.model.buffers = [schema.BufferT()]
@@ -27,10 +30,12 @@ class GraphBuilder:
         self.graph = schema.SubGraphT()
         self.graph.tensors, self.graph.operators = [], []
         self.model.subgraphs = [self.graph]
-        self.source = self.activation(shape, quantisation)
+        self.source = self.activation(shape, quantisation if dtype == "INT8" else None, dtype)
         self.graph.inputs = [self.source]
 
-    def activation(self, shape: tuple[int, ...], quantisation: Quantisation, dtype: str = "INT8") -> int:
+    def activation(
+        self, shape: tuple[int, ...], quantisation: Quantisation | None, dtype: str = "INT8"
+    ) -> int:
         """A tensor that some operator writes."""
         return self._tensor(shape, getattr(schema.TensorType, dtype), quantisation, 0, 0)
 
