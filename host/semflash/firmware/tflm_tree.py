@@ -1,6 +1,6 @@
-"""The user's TensorFlow Lite Micro tree: found, checked, and what a model needs of it as a PlatformIO library.
+"""The user's TensorFlow Lite Micro tree: found, checked, and what of it a model needs as a library.
 
-The tree is what TFLM's own tools/project_generation/create_tflm_tree.py writes with CMSIS-NN kernels. Nothing of
+The tree is what TFLM's own create_tflm_tree.py writes with CMSIS-NN kernels (docs/engines.md). Nothing of
 it is kept in semflash: the files go into the build folder, under libraries/tflm/.
 """
 
