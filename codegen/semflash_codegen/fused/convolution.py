@@ -18,6 +18,7 @@ STRIP_STEPS = 120
 """Steps of both patches of a strip: LDRD reaches 1,020 bytes."""
 WHOLE_STEPS = 80
 """A patch of at most so many steps is gathered at once; the kernel takes about 41 bytes of code per step."""
+SMALL_WHOLE_STEPS = 32
 CHUNK_STEPS = 64
 GAIN_MAX = 3
 SMALL_K_MAX = 14
@@ -27,8 +28,8 @@ SMALL_K_MAX = 14
 class ConvTables:
     """Everything that the C writer needs about one convolution.
 
-    mode: "whole" (one call computes finished pixels), "chunked" (accumulators in memory, a chunk of a kernel row
-    per call), "patch" (the same, fed with patches that the convolution before wrote).
+    mode: "whole" (one call computes finished pixels), "chunked" (accumulators in memory, a chunk of a kernel
+    row per call), "patch" (the same, fed with patches that the convolution before wrote).
     store: what "whole" does with finished pixels: BYTES, PAIRS (16 bits, into a patch) or MAX (2x2 maximum).
     """
 
@@ -162,7 +163,8 @@ def _ordered(channels: int, ascending: bool) -> list[list[int | None]]:
 
 
 def depthwise_weights(layer: Conv, form: CheapForm | None) -> tuple[list[int], list[int]]:
-    """([group][tap pair][slot] int16 pairs, [group][slot] bias) of a depthwise convolution, groups ascending."""
+    """([group][tap pair][slot] int16 pairs, [group][slot] bias) of a depthwise convolution, groups
+    ascending."""
     k = np.zeros(layer.output.channels, dtype=np.int64) if form is None else form.k
     kernel_h, kernel_w = layer.window.kernel
     taps = kernel_h * kernel_w

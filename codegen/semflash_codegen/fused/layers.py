@@ -1,7 +1,8 @@
 """What the streaming engine knows about a layer: plain numbers, no graph.
 
-Every tensor between two layers is a sequence of rows, width x channels bytes. Inside the engine a value is stored
-as *code + 128* (0..255), so that one unsigned form serves convolution and pooling; zero points here are TFLite's.
+Every tensor between two layers is a sequence of rows, width x channels bytes. Inside the engine a value is
+stored as *code + 128* (0..255), so that one unsigned form serves convolution and pooling; zero points here
+are TFLite's.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ class Window:
 class Conv:
     """CONV_2D or DEPTHWISE_CONV_2D.
 
-    weights: int8, (out_channels, kernel_h, kernel_w, in_channels), depthwise (kernel_h, kernel_w, out_channels).
-    bias: int64 (out_channels,). multiplier: int64 in [2^30, 2^31) or 0; shift: TFLite's exponent (> 0 is left).
-    low, high: int8 bounds of the fused activation.
+    weights: int8, (out_channels, kernel_h, kernel_w, in_channels), depthwise (kernel_h, kernel_w,
+    out_channels). bias: int64 (out_channels,). multiplier: int64 in [2^30, 2^31) or 0; shift: TFLite's
+    exponent (> 0 is left). low, high: int8 bounds of the fused activation.
     """
 
     name: str
@@ -77,7 +78,8 @@ class Conv:
 class Pool:
     """MAX_POOL_2D or AVERAGE_POOL_2D.
 
-    explicit_padding: the padding comes from a PAD operator, so its pixels count; else windows are clipped (SAME).
+    explicit_padding: the padding comes from a PAD operator, so its pixels count; else windows are clipped
+    (SAME).
     """
 
     name: str
@@ -94,7 +96,8 @@ class Pool:
 
 @dataclass(frozen=True)
 class Table:
-    """A function of one value (RELU, RELU6, QUANTIZE on its own): int8 table of 256, indexed by code + 128."""
+    """A function of one value (RELU, RELU6, QUANTIZE on its own): int8 table of 256, indexed by code +
+    128."""
 
     name: str
     source: Shape

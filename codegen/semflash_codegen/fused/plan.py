@@ -131,8 +131,14 @@ def _stage(layer: Layer, small: bool) -> Stage:
     return stage
 
 
+def _whole_limit(gather: Gather, small: bool) -> int:
+    """Small code: a layer of long kernel rows goes row by row, so that only one of them is unrolled."""
+    return convolution.SMALL_WHOLE_STEPS if small and gather.run >= 32 else convolution.WHOLE_STEPS
+
+
 def _accumulates(layer: Layer | None) -> bool:
-    """Every input row belongs to exactly one output row, and accumulators are smaller than the ring would be."""
+    """Every input row belongs to exactly one output row, and accumulators are smaller than the ring would
+    be."""
     if not isinstance(layer, Conv) or layer.depthwise:
         return False
     window = layer.window
@@ -209,7 +215,8 @@ def _windowed(
     return Stage(
         kind, (layer,), convs, form, slots=window.kernel[0], kernel_rows=window.kernel[0],
         stride_rows=window.stride[0], pad_top=window.top, pad_bottom=window.bottom,
-        left=window.left * layer.source.channels, right=window.right * layer.source.channels, pad_value=zero + 128,
+        left=window.left * layer.source.channels, right=window.right * layer.source.channels,
+        pad_value=zero + 128,
     )  # fmt: skip
 
 

@@ -2,17 +2,19 @@
 
 TFLite (gemmlowp, double rounding), for accumulator a, multiplier m (31 bits), shift e:
 
-    v = floor((a 2^max(e,0) m + 2^30) / 2^31)        out = round_half_away(v / 2^n) + zero_point,  n = max(-e, 0)
+    v = floor((a 2^max(e,0) m + 2^30) / 2^31)        out = round_half_away(v / 2^n) + zero_point,  n = max(-e,
+    0)
 
 Cheap form, with accumulators that are 2^k a (k is folded into the weights):
 
     x = (2^k a m) >> 32                               SMMLA adds B at once; S = n + k - 1
     out + 128 = clamp((x + B - (a < 0 ? D : 0)) >> S)
 
-with B = 2^(S-1) + 2^(k-2) + (zero_point + 128) 2^S and D = 2^(k-1): the second term of B is half a unit of the first
-rounding, D moves it to the other side for negative values, whose halves round away from zero. A layer whose
-activation clamps every negative value needs no D. Both sides are monotone step functions of `a`, so they are equal
-on the whole reachable range if they are equal on both sides of every step of either: :func:`prove` checks these.
+with B = 2^(S-1) + 2^(k-2) + (zero_point + 128) 2^S and D = 2^(k-1): the second term of B is half a unit of
+the first rounding, D moves it to the other side for negative values, whose halves round away from zero. A
+layer whose activation clamps every negative value needs no D. Both sides are monotone step functions of `a`,
+so they are equal on the whole reachable range if they are equal on both sides of every step of either:
+:func:`prove` checks these.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ class Channelwise:
 
 @dataclass(frozen=True)
 class CheapForm:
-    """Constants of the cheap form. `signed`: D is needed. `packed`: S is 16, two channels per PKHTB and USAT16."""
+    """Constants of the cheap form. `signed`: D is needed. `packed`: S is 16, two channels per PKHTB and
+    USAT16."""
 
     s: int
     signed: bool

@@ -1,4 +1,5 @@
-"""The seam between the generator and the streaming engine: which layers leave the layer-wise plan, and their C."""
+"""The seam between the generator and the streaming engine: which layers leave the layer-wise plan, and their
+C."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ class Streamed:
 
     @property
     def state_bytes(self) -> int:
-        """Bytes of the state; the arena of the other layers follows, and 8 of them remember the place in it."""
+        """Bytes of the state; the arena of the other layers follows, and 8 of them remember the place in
+        it."""
         return self.plan.state_bytes + (0 if self.complete else _PLACE_BYTES)
 
     @property
@@ -120,7 +122,8 @@ static sf_status_t graph_reset(void *state) {{
     return {reset}(state);
 }}
 
-static sf_status_t graph_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit, void *context) {{
+static sf_status_t graph_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit, void
+*context) {{
     return {push}(state, row, values, emit, context);
 }}
 
@@ -142,7 +145,8 @@ static sf_status_t graph_reset(void *state) {{
     return status < SF_OK ? status : layers_reset(state);
 }}
 
-static sf_status_t graph_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit, void *context) {{
+static sf_status_t graph_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit, void
+*context) {{
     const sf_status_t status = {push}(state, row, values, collect, (uint8_t *)state + {place});
     if (status < SF_OK || row + 1 < SF_MODEL_ROWS) {{
         return status;
@@ -166,7 +170,8 @@ def _why(stage: Stage, number: int) -> str:
     tables = stage.convs[min(number, len(stage.convs) - 1)]
     how = {
         "whole": "row by row", "chunked": f"row by row in chunks of {tables.gather.run} bytes",
-        "accumulate": "rows added to accumulators as they arrive", "strip": "joined with the next convolution",
+        "accumulate": "rows added to accumulators as they arrive",
+        "strip": "joined with the next convolution",
         "pooled": "row by row, joined with its 2x2 maximum",
     }[stage.kind if number == 0 or stage.kind != "strip" else "accumulate"]  # fmt: skip
     return f"{how}; {tables.reason}"

@@ -1,10 +1,10 @@
 """Weight tables in the order in which the row kernels consume them.
 
-A *step* is one SMLAD: two input bytes times two weights. A kernel row is `run` consecutive bytes of an input row;
-each whole word (b0 b1 b2 b3) gives the steps (b0, b2) and (b1, b3), which is what UXTB16 unpacks without a shuffle.
-What is left over (run % 4 bytes) is paired across kernel rows at the end: 3 left: the step (b0, b2) and the single b1;
-1 or 2 left: singles. Output channels go in groups of four *slots* holding the channels 0, 2, 1, 3 of the group, so that
-packing two 16-bit pairs by one ORR gives bytes in the natural order.
+A *step* is one SMLAD: two input bytes times two weights. A kernel row is `run` consecutive bytes of an input
+row; each whole word (b0 b1 b2 b3) gives the steps (b0, b2) and (b1, b3), which is what UXTB16 unpacks without
+a shuffle. What is left over (run % 4 bytes) is paired across kernel rows at the end: 3 left: the step (b0,
+b2) and the single b1; 1 or 2 left: singles. Output channels go in groups of four *slots* holding the channels
+0, 2, 1, 3 of the group, so that packing two 16-bit pairs by one ORR gives bytes in the natural order.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ Step = tuple[Element, Element | None]
 
 @dataclass(frozen=True)
 class Gather:
-    """Which bytes one patch holds: `rows` kernel rows of `run` bytes each. whole_words: over-read instead of singles."""
+    """Which bytes one patch holds: `rows` kernel rows of `run` bytes each. whole_words: over-read instead of
+    singles."""
 
     rows: int
     run: int
@@ -67,7 +68,8 @@ class Gather:
 
 
 def groups(channels: int) -> list[list[int | None]]:
-    """Channels of every group by slot, the last group first (its surplus bytes are overwritten by what follows)."""
+    """Channels of every group by slot, the last group first (its surplus bytes are overwritten by what
+    follows)."""
     result = []
     for group in reversed(range(-(-channels // 4))):
         members = [4 * group + slot for slot in SLOTS]

@@ -201,7 +201,8 @@ def _graph_text(plan: Plan, prefix: str) -> str:
         reference = layer if stage.kind == "table" else f"&{layer}"
         last = stage.layers[-1].output
         numbers = (
-            stage.ring, stage.scratch, stage.pitch, stage.left, stage.source_row_bytes, stage.layers[0].source.height,
+            stage.ring, stage.scratch, stage.pitch, stage.left, stage.source_row_bytes,
+            stage.layers[0].source.height,
             last.height, stage.slots, stage.kernel_rows, stage.stride_rows, stage.pad_top, stage.pad_bottom,
             stage.pad_value, stage.spill,
         )  # fmt: skip
@@ -220,7 +221,7 @@ def _functions_text(prefix: str) -> str:
     return (
         f"static sf_status_t {prefix}_reset(void *state) {{\n"
         f"    return sf_fused_reset(&{prefix}_graph, state);\n}}\n\n"
-        f"static sf_status_t {prefix}_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit,\n"
-        f"                                     void *context) {{\n"
+        f"static sf_status_t {prefix}_push_row(void *state, uint16_t row, const int8_t *values,\n"
+        f"                                     sf_latent_fn emit, void *context) {{\n"
         f"    return sf_fused_push_row(&{prefix}_graph, state, row, values, emit, context);\n}}\n"
     )

@@ -52,7 +52,8 @@ def write_batch(models: list[Streamed], folder: Path) -> list[Path]:
             item = models[index]
             text = write(item.plan, f"m{index}")
             first = item.chain.layers[0].source
-            entry = f"{first.height}u, {first.row_bytes}u, {item.chain.layers[-1].output.channels}u, {text.state_bytes}u"
+            numbers = (first.height, first.row_bytes, item.chain.layers[-1].output.channels, text.state_bytes)
+            entry = ", ".join(f"{number}u" for number in numbers)
             parts.append(text.text)
             parts.append(f"const test_model_t model_{index} = {{{text.reset}, {text.push_row}, {entry}}};\n")
             entries.append(index)

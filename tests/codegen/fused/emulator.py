@@ -31,26 +31,59 @@ def build(models: list[Streamed], folder: Path, *, patterns: int, flags: tuple[s
     row = max(item.chain.layers[0].source.row_bytes for item in models)
     numbers = {"STATE_BYTES": state, "ROW_BYTES": row, "MODELS": len(models), "PATTERNS": patterns}
     compiler = [
-        "arm-none-eabi-gcc", *CPU, "-O2", "-ffunction-sections", "-fdata-sections", *flags,
+        "arm-none-eabi-gcc",
+        *CPU,
+        "-O2",
+        "-ffunction-sections",
+        "-fdata-sections",
+        *flags,
         *(f"-DTEST_{name}={value}" for name, value in numbers.items()),
-    ]  # fmt: skip
+    ]
     objects = compile_all(compiler, [*write_batch(models, folder), HERE / "firmware.c", *SOURCES], folder)
     image = folder / "firmware.elf"
     subprocess.run(
-        [*compiler, "-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs", "-T", str(HERE / "firmware.ld"),
-         "-Wl,--gc-sections", "-o", str(image), *objects],
+        [
+            *compiler,
+            "-nostartfiles",
+            "--specs=nano.specs",
+            "--specs=nosys.specs",
+            "-T",
+            str(HERE / "firmware.ld"),
+            "-Wl,--gc-sections",
+            "-o",
+            str(image),
+            *objects,
+        ],
         check=True,
-    )  # fmt: skip
+    )
     return image
 
 
 def run(image: Path, timeout_s: float = 120) -> dict[tuple[int, int], Measured]:
     """Results by (model, pattern)."""
     done = subprocess.run(
-        ["qemu-system-arm", "-M", "netduinoplus2", "-display", "none", "-monitor", "none", "-icount", "shift=0",
-         "-semihosting-config", "enable=on,target=native", "-serial", "stdio", "-kernel", str(image)],
-        capture_output=True, text=True, timeout=timeout_s, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+        [
+            "qemu-system-arm",
+            "-M",
+            "netduinoplus2",
+            "-display",
+            "none",
+            "-monitor",
+            "none",
+            "-icount",
+            "shift=0",
+            "-semihosting-config",
+            "enable=on,target=native",
+            "-serial",
+            "stdio",
+            "-kernel",
+            str(image),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        stdin=subprocess.DEVNULL,
+    )
     assert "DONE" in done.stdout, done.stdout[-500:] + done.stderr[-500:]
     results = {}
     for line in done.stdout.splitlines():
@@ -87,7 +120,8 @@ def firmware_images(shape: tuple[int, int, int], patterns: int) -> NDArray[np.in
 
 
 def flash_bytes(image: Path, folder: Path) -> tuple[int, int]:
-    """(code, tables) of the streaming engine and the models in an image, C library functions they call included."""
+    """(code, tables) of the streaming engine and the models in an image, C library functions they call
+    included."""
     names = {"memset", "__aeabi_idiv", "__aeabi_uidiv"}
     for item in sorted(folder.glob("*.o")):
         if item.stem.startswith(("fused_", "models_")):

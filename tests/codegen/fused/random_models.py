@@ -62,9 +62,12 @@ def _layer(builder: Builder, rng: Generator) -> None:
         kernel = (int(rng.integers(1, min(4, h) + 1)), int(rng.integers(1, min(4, w) + 1)))
         behind_pad = builder.graph.operators and builder.graph.tensors[builder.last].name.startswith("PAD")
         builder.pool(
-            "MAX_POOL_2D" if kind == "max" else "AVERAGE_POOL_2D", kernel, stride=_pair(rng, 1, 3),
-            same=bool(rng.random() < 0.5) and not behind_pad, activation=str(rng.choice(["none", "none", "relu", "relu6"])),
-        )  # fmt: skip
+            "MAX_POOL_2D" if kind == "max" else "AVERAGE_POOL_2D",
+            kernel,
+            stride=_pair(rng, 1, 3),
+            same=bool(rng.random() < 0.5) and not behind_pad,
+            activation=str(rng.choice(["none", "none", "relu", "relu6"])),
+        )
 
 
 def _pair(rng: Generator, low: int, high: int) -> tuple[int, int]:
@@ -72,9 +75,14 @@ def _pair(rng: Generator, low: int, high: int) -> tuple[int, int]:
 
 
 def _conv(
-    builder: Builder, rng: Generator, *, depthwise: bool, kernel: tuple[int, int] | None = None,
-    stride: tuple[int, int] | None = None, same: bool | None = None,
-) -> None:  # fmt: skip
+    builder: Builder,
+    rng: Generator,
+    *,
+    depthwise: bool,
+    kernel: tuple[int, int] | None = None,
+    stride: tuple[int, int] | None = None,
+    same: bool | None = None,
+) -> None:
     h, w, channels = builder.shape
     same = bool(rng.random() < 0.5) if same is None else same
     limit = (7, 7) if same else (min(7, h), min(7, w))

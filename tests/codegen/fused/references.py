@@ -1,4 +1,5 @@
-"""Golden outputs: tflite-micro and LiteRT's reference kernels, which must agree before anything is compared."""
+"""Golden outputs: tflite-micro and LiteRT's reference kernels, which must agree before anything is
+compared."""
 
 from __future__ import annotations
 

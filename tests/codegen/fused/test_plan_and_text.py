@@ -40,8 +40,11 @@ def test_small_tables_hold_two_channels_per_word() -> None:
     weights = np.arange(1, 9, dtype=np.int64).reshape(4, 1, 2)
     assert group_words(weights, [((0, 0), (0, 1))], [0, 2, 1, 3], small=True) == [0x06020501, 0x08040703]
     assert group_words(weights, [((0, 0), (0, 1))], [0, 2, 1, 3], small=False) == [
-        0x00020001, 0x00060005, 0x00040003, 0x00080007,
-    ]  # fmt: skip
+        0x00020001,
+        0x00060005,
+        0x00040003,
+        0x00080007,
+    ]
 
 
 def test_a_missing_channel_of_the_last_group_gives_zero_words() -> None:
@@ -76,9 +79,15 @@ def test_a_dilated_convolution_does_not_stream_and_the_report_says_why() -> None
     builder = Builder((8, 8, 3), 1 / 255, -128)
     rng = np.random.default_rng(0)
     builder.conv(
-        rng.integers(-127, 128, (4, 3, 3, 3)).astype(np.int8), np.zeros(4, np.int32), np.full(4, 0.01, np.float32),
-        stride=(1, 1), same=True, activation="relu", scale=0.05, zero=-128,
-    )  # fmt: skip
+        rng.integers(-127, 128, (4, 3, 3, 3)).astype(np.int8),
+        np.zeros(4, np.int32),
+        np.full(4, 0.01, np.float32),
+        stride=(1, 1),
+        same=True,
+        activation="relu",
+        scale=0.05,
+        zero=-128,
+    )
     builder.graph.operators[0].builtinOptions.dilationHFactor = 2
     builder.graph.operators[0].builtinOptions.dilationWFactor = 2
     model = builder.finish()

@@ -36,7 +36,11 @@ def spans(low: list[int], high: list[int]) -> tuple[np.ndarray, np.ndarray, np.n
 def test_the_reference_is_gemmlowp() -> None:
     rng = np.random.default_rng(1)
     for _ in range(200):
-        m, e, zero = int(rng.integers(1 << 30, 1 << 31)), int(rng.integers(-20, 4)), int(rng.integers(-128, 128))
+        m, e, zero = (
+            int(rng.integers(1 << 30, 1 << 31)),
+            int(rng.integers(-20, 4)),
+            int(rng.integers(-128, 128)),
+        )
         acc = rng.integers(-(1 << 22), 1 << 22, 50)
         got = reference(acc[None, :], layer([m], [e], zero, -128, 127))[0]
         assert got.tolist() == [gemmlowp(int(a), m, e, zero, -128, 127) for a in acc]
@@ -63,7 +67,9 @@ def test_ties_of_negative_values_round_away_from_zero() -> None:
     form = find_form(spec, low, high, bound)
     assert form is not None and form.signed
     acc = np.arange(-3000, 3001)
-    assert (cheap(acc[None, :], form)[0] - 128).tolist() == [gemmlowp(int(a), 1 << 30, -3, 0, -128, 127) for a in acc]
+    assert (cheap(acc[None, :], form)[0] - 128).tolist() == [
+        gemmlowp(int(a), 1 << 30, -3, 0, -128, 127) for a in acc
+    ]
 
 
 @pytest.mark.parametrize("field", ["b", "m", "d"])

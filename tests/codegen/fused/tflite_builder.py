@@ -10,11 +10,14 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 CODES = {
-    "CONV_2D": (schema.BuiltinOperator.CONV_2D, 3), "DEPTHWISE_CONV_2D": (schema.BuiltinOperator.DEPTHWISE_CONV_2D, 3),
-    "MAX_POOL_2D": (schema.BuiltinOperator.MAX_POOL_2D, 2), "PAD": (schema.BuiltinOperator.PAD, 2),
-    "AVERAGE_POOL_2D": (schema.BuiltinOperator.AVERAGE_POOL_2D, 2), "RELU": (schema.BuiltinOperator.RELU, 2),
+    "CONV_2D": (schema.BuiltinOperator.CONV_2D, 3),
+    "DEPTHWISE_CONV_2D": (schema.BuiltinOperator.DEPTHWISE_CONV_2D, 3),
+    "MAX_POOL_2D": (schema.BuiltinOperator.MAX_POOL_2D, 2),
+    "PAD": (schema.BuiltinOperator.PAD, 2),
+    "AVERAGE_POOL_2D": (schema.BuiltinOperator.AVERAGE_POOL_2D, 2),
+    "RELU": (schema.BuiltinOperator.RELU, 2),
     "RELU6": (schema.BuiltinOperator.RELU6, 2),
-}  # fmt: skip
+}
 ACTIVATIONS = {"none": 0, "relu": 1, "relu6": 3}
 
 
@@ -43,9 +46,17 @@ class Builder:
         return float(q.scale[0]), int(q.zeroPoint[0])
 
     def conv(
-        self, weights: NDArray[np.int8], bias: NDArray[np.int32], scales: NDArray[np.float32], *, stride: tuple[int, int],
-        same: bool, activation: str, scale: float, zero: int,
-    ) -> Builder:  # fmt: skip
+        self,
+        weights: NDArray[np.int8],
+        bias: NDArray[np.int32],
+        scales: NDArray[np.float32],
+        *,
+        stride: tuple[int, int],
+        same: bool,
+        activation: str,
+        scale: float,
+        zero: int,
+    ) -> Builder:
         """weights (out, kh, kw, in), one scale per output channel."""
         options = schema.Conv2DOptionsT()
         options.dilationHFactor = options.dilationWFactor = 1
@@ -65,9 +76,17 @@ class Builder:
         )
 
     def depthwise(
-        self, weights: NDArray[np.int8], bias: NDArray[np.int32], scales: NDArray[np.float32], *, stride: tuple[int, int],
-        same: bool, activation: str, scale: float, zero: int,
-    ) -> Builder:  # fmt: skip
+        self,
+        weights: NDArray[np.int8],
+        bias: NDArray[np.int32],
+        scales: NDArray[np.float32],
+        *,
+        stride: tuple[int, int],
+        same: bool,
+        activation: str,
+        scale: float,
+        zero: int,
+    ) -> Builder:
         """weights (1, kh, kw, out)."""
         options = schema.DepthwiseConv2DOptionsT()
         options.dilationHFactor = options.dilationWFactor = 1
@@ -143,9 +162,20 @@ class Builder:
         options.fusedActivationFunction = ACTIVATIONS[activation]
 
     def _convolution(
-        self, name: str, options: Any, weights: NDArray[np.int8], bias: NDArray[np.int32], scales: NDArray[np.float32],
-        axis: int, stride: tuple[int, int], same: bool, activation: str, scale: float, zero: int, channels: int,
-    ) -> Builder:  # fmt: skip
+        self,
+        name: str,
+        options: Any,
+        weights: NDArray[np.int8],
+        bias: NDArray[np.int32],
+        scales: NDArray[np.float32],
+        axis: int,
+        stride: tuple[int, int],
+        same: bool,
+        activation: str,
+        scale: float,
+        zero: int,
+        channels: int,
+    ) -> Builder:
         self._window(options, stride, same, activation)
         w = self._constant("weights", weights, 9, scales, axis)
         bias_scales = (np.float32(self.quantisation[0]) * scales).astype(np.float32)
