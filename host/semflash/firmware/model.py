@@ -53,19 +53,16 @@ def generate_model(bundle: Bundle, board: Board, options: BuildOptions) -> Model
     """Generate the C of `bundle` for `board`.
 
     Raises:
-        ModelError: the code generator refuses the graph.
+        ModelError: the graph does not fit the contract or the link, or the code generator refuses it.
         ToolMissingError: CMSIS-NN or TFLM is needed and not there.
     """
     import semflash_codegen
+    from semflash.firmware.device_graph import check_ends, check_frames
     from semflash_codegen.errors import CapacityError, CodegenError
     from semflash_codegen.request import TFLM
 
-    if len(bundle.contract.device_graphs) != 1:
-        raise BuildError(
-            "this semflash builds bundles with one device graph",
-            value=len(bundle.contract.device_graphs),
-            remedy="update semflash",
-        )
+    check_frames(bundle)
+    check_ends(bundle)
     tree = _tflm_tree(board, options) if options.engine == TFLM else None
     request = semflash_codegen.CodegenRequest(
         encoder=bundle.encoder_tflite,
@@ -160,7 +157,7 @@ def _tail(bundle: Bundle) -> semflash_codegen.GdnTail | semflash_codegen.TableTa
 
 
 def _layer(layer: Any) -> LayerInfo:
-    return LayerInfo(layer.name, layer.operator, layer.kernel, layer.why, layer.macs, layer.weights_bytes)
+    return LayerInfo(layer.name, layer.operator, layer.kernel, layer.why, layer.macs, layer.weights_bytes, layer.step)
 
 
 def _locate_cmsis(needed: tuple[str, ...], override: Path | None) -> tuple[CmsisFiles | None, str]:
