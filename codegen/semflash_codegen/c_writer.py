@@ -43,7 +43,8 @@ def source(plan: Plan, request: CodegenRequest, report: Report) -> str:
     """Text of sf_model.c: tables, the plan, the model."""
     parts = [
         banner(request, "sf_model.c"),
-        '#include "sf_model.h"\n\n#include <string.h>\n\n#include "semflash/kernels.h"\n\n',
+        '#include "sf_model.h"\n\n#include <string.h>\n\n',
+        '#include "semflash/bench.h"\n#include "semflash/kernels.h"\n\n',
         *(_layer(layer) for layer in plan.layers),
         _graph(plan),
         tail_text(request),
@@ -112,7 +113,7 @@ def _reset(plan: Plan, name: str) -> str:
 def _run(plan: Plan) -> str:
     """All layers in order, over the arena."""
     body = ""
-    for layer in plan.layers:
+    for step, layer in enumerate(plan.layers, plan.streamed_steps):
         inputs = [f"arena + {plan.offset(i)}" for i in layer.inputs]
         if layer.inputs_as_list:
             inputs = [f"(const int8_t *const[]){{{', '.join(inputs)}}}"]
@@ -121,7 +122,9 @@ def _run(plan: Plan) -> str:
             scratch = f"arena + {plan.scratch_offset(layer)}" if layer.scratch_bytes else "NULL"
             arguments += [scratch, f"{layer.scratch_bytes}u"]
         body += (
+            f"    SF_BENCH_ENTER({step}u);\n"
             f"    status = {layer.kernel.function}({', '.join(arguments)});\n"
+            "    SF_BENCH_LEAVE();\n"
             "    if (status != SF_OK) {\n        return status;\n    }\n"
         )
     head = "static sf_status_t graph_run(int8_t *arena) {\n    sf_status_t status = SF_OK;\n"

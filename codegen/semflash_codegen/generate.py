@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from semflash_codegen import c_writer, tflm
 from semflash_codegen.fit import check_capacity, payload_bytes
-from semflash_codegen.fused.streamed import FUSED
+from semflash_codegen.fused.streamed import FUSED, StreamedLayer
 from semflash_codegen.passes import make_plan
 from semflash_codegen.plan import Plan
 from semflash_codegen.request import SMALL, TFLM, CodegenRequest, Generated, LayerReport, Report
@@ -39,16 +39,17 @@ def generate(request: CodegenRequest) -> Generated:
 
 
 def _report(plan: Plan, request: CodegenRequest) -> Report:
-    streamed = plan.streamed.layers() if plan.streamed is not None else []
-    layers = [LayerReport(la.name, la.operator, FUSED, la.why, la.macs, la.table_bytes) for la in streamed]
-    for la in plan.layers:
+    layers: list[LayerReport] = []
+    if plan.streamed is not None:
+        stages = plan.streamed.plan.stages
+        steps = [step for step, stage in enumerate(stages) for _ in stage.layers]
+        layers += [_streamed(part, step) for part, step in zip(plan.streamed.layers(), steps, strict=True)]
+    for step, la in enumerate(plan.layers, plan.streamed_steps):
         if isinstance(la, Segment):
-            layers += [LayerReport(p.name, p.operator, FUSED, p.why, p.macs, p.table_bytes) for p in la.parts]
+            layers += [_streamed(part, step) for part in la.parts]
         else:
-            kernel = la.kernel
-            layers.append(
-                LayerReport(la.name, la.operator, kernel.runs_on, kernel.why, la.macs, la.weights_bytes)
-            )
+            runs_on, why = la.kernel.runs_on, la.kernel.why
+            layers.append(LayerReport(la.name, la.operator, runs_on, why, la.macs, la.weights_bytes, step))
     sources = dict.fromkeys(s for la in plan.layers for s in la.kernel.sources)
     symbols = dict.fromkeys(s for la in plan.layers for s in la.kernel.symbols)
     streamed_bytes = plan.streamed.state_bytes if plan.streamed is not None else 0
@@ -62,3 +63,7 @@ def _report(plan: Plan, request: CodegenRequest) -> Report:
         cmsis_symbols=tuple(symbols),
         engine=f"{request.engine}/{plan.kernels}",
     )
+
+
+def _streamed(part: StreamedLayer, step: int) -> LayerReport:
+    return LayerReport(part.name, part.operator, FUSED, part.why, part.macs, part.table_bytes, step)

@@ -64,6 +64,11 @@ class Plan:
         return self.model.tensors[self.model.outputs[0]].elements // self.latent_channels
 
     @property
+    def streamed_steps(self) -> int:
+        """Stages that stream first; the calls of `layers` are numbered after them."""
+        return 0 if self.streamed is None else len(self.streamed.plan.stages)
+
+    @property
     def kernels(self) -> str:
         """ "fused" where any layer streams, else "cmsis-nn" where any layer runs on it, else "reference"."""
         if self.streamed is not None or any(layer.kernel.runs_on == FUSED for layer in self.layers):

@@ -139,7 +139,10 @@ class CodegenRequest:
 
 @dataclass(frozen=True)
 class LayerReport:
-    """One line of the build report: which layer runs on what, and why."""
+    """One line of the build report: which layer runs on what, and why.
+
+    step: number of the kernel call or streaming stage it runs in; joined layers share one.
+    """
 
     name: str
     operator: str
@@ -147,6 +150,7 @@ class LayerReport:
     why: str
     macs: int
     weights_bytes: int
+    step: int = 0
 
 
 @dataclass(frozen=True)

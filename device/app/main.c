@@ -2,6 +2,7 @@
  *
  * All memory is here, sized by the generated sf_model.h.
  */
+#include "semflash/bench.h"
 #include "semflash/board.h"
 #include "semflash/device.h"
 #include "semflash/encoder.h"
@@ -36,6 +37,7 @@ static sf_device_t device;
 int main(void) {
     sf_device_config_t config = {0};
     sf_board_init(queue, sizeof queue, &config.port, &config.board);
+    SF_BENCH_ATTACH(&config.port);
     config.encoder = &encoder;
     config.receive_buffer = receive_buffer;
     config.receive_bytes = sizeof receive_buffer;

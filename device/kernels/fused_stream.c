@@ -1,6 +1,7 @@
 /* The row scheduler of the streaming engine: which stage gets which row when. */
 #include "semflash/fused.h"
 
+#include "semflash/bench.h"
 #include "semflash/fused_math.h"
 
 static sf_fused_count_t *counts(uint8_t *state) {
@@ -108,7 +109,9 @@ sf_status_t sf_fused_push_row(const sf_fused_graph_t *graph, void *state, uint16
                graph->row_bytes);
     arrive(job.stage, job.state, job.count);
     for (;;) {
+        SF_BENCH_ENTER((uint32_t)(job.stage - graph->stages));
         const uint32_t result = job.stage->run(&job);
+        SF_BENCH_LEAVE();
         job.count->again = (uint8_t)(result & SF_FUSED_AGAIN);
         if ((result & SF_FUSED_ROW) != 0u) {
             job.count->made++;

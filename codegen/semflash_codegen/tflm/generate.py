@@ -113,7 +113,7 @@ def _report(
     for op in model.operators:
         weights = sum(len(data) for i in op.inputs if i >= 0 and (data := model.tensors[i].data) is not None)
         name = model.tensors[op.outputs[0]].name
-        layers.append(LayerReport(name, op.name, ENGINE, _WHY, macs(model, op), weights))
+        layers.append(LayerReport(name, op.name, ENGINE, _WHY, macs(model, op), weights, op.index))
     return Report(
         layers=tuple(layers),
         arena_bytes=arena,

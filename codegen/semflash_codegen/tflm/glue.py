@@ -38,14 +38,11 @@ _SOURCE = """\
 #include <new>
 
 #include "sf_model.h"
+#include "semflash/bench.h"
 #include "sf_tflm.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
-
-#ifdef SF_BENCH
-#include "semflash/bench.h"
-#endif
 
 namespace {{
 

@@ -6,14 +6,15 @@ from pathlib import Path
 
 from semflash.bundle.reader import Bundle, read_bundle
 from semflash.errors import BuildError
-from semflash.firmware import elf, platformio, resources, sources
+from semflash.firmware import elf, memory_map, platformio, resources, sources
 from semflash.firmware.boards import Board
-from semflash.firmware.build_result import FILE_NAME, BuildResult, ImageSizes
+from semflash.firmware.build_result import FILE_NAME, BuildResult, ImageSizes, MemoryKinds
 from semflash.firmware.model import Model, generate_model
 from semflash.firmware.options import BuildOptions
 from semflash.firmware.project import exclusive
 
 BUILD_ROOT = Path("build")
+_BENCH_WRAPS = ("sf_encoder_begin", "sf_encoder_push_row")
 STACK_BYTES = 4096  # what a board must keep free for the stack at least
 
 
@@ -48,30 +49,45 @@ def build_bundle(bundle: Bundle, board: Board, options: BuildOptions) -> BuildRe
     model = generate_model(bundle, board, options)
     check_fits(model, board)
     folder = (options.out_dir or BUILD_ROOT / f"{bundle.name}-{board.name}").resolve()
-    files = sources.gather(resources.root(), board, model.files, model.cmsis, model.library)
+    files = sources.gather(
+        resources.root(), board, model.files, model.cmsis, model.library, bench=options.bench
+    )
     settings = sources.defines(board)
     link = [
         *sources.link_flags(board),
-        "-Wl,--defsym=sf_stack_bytes=0",
-    ]  # check_stack says by how much it fails
+        "-Wl,--defsym=sf_stack_bytes=0",  # check_stack says by how much it fails
+        f"-Wl,-Map={memory_map.FILE_NAME}",
+    ]
+    if options.bench:
+        link += [f"-Wl,--wrap={name}" for name in _BENCH_WRAPS]
+        files["model/sf_bench.h"] = _bench_header(model)
     build_id = sources.build_id(files, sources.settings_ini(settings, link, model.library))
     if board.kind == "native":
         settings["SF_BUILD_ID"] = f"0x{build_id}u"
     else:
         files["model/sf_build.h"] = f"#define SF_BUILD_ID 0x{build_id}u\n".encode()
         files["semflash.ini"] = sources.settings_ini(settings, link, model.library).encode("utf-8")
+    kinds = None
     with exclusive(folder):
         unchanged = _is_built(folder, build_id)
         sources.place(files, folder)
         if board.kind == "native":
             image, sizes = _compile_native(files, settings, folder, reuse=unchanged), None
         else:
-            image, sizes = _compile_firmware(board, folder)
+            timeout_s = platformio.BUILD_TIMEOUT_S * (1 if model.library is None else 4)
+            image, sizes = _compile_firmware(board, folder, timeout_s)
             check_stack(sizes, board)
+            kinds = memory_map.read(folder / memory_map.FILE_NAME)
         found = check_convolutions(image, model)
-        result = _result(bundle, board, model, folder, image, sizes, build_id, found)
+        result = _result(bundle, board, model, folder, image, sizes, build_id, found, kinds)
         result.save()
     return result
+
+
+def _bench_header(model: Model) -> bytes:
+    """sf_bench.h, which turns the layer clock on."""
+    steps = 1 + max(layer.step for layer in model.layers)
+    return f"#define SF_BENCH 1\n#define SF_BENCH_LAYERS {steps}\n".encode()
 
 
 def check_fits(model: Model, board: Board) -> None:
@@ -155,11 +171,11 @@ def _compile_native(files: sources.Files, settings: dict[str, str], folder: Path
     )
 
 
-def _compile_firmware(board: Board, folder: Path) -> tuple[Path, ImageSizes]:
+def _compile_firmware(board: Board, folder: Path, timeout_s: float) -> tuple[Path, ImageSizes]:
     """The ELF image, by PlatformIO."""
     assert board.platformio_env is not None and board.flash is not None
     log = folder / "build.log"
-    platformio.run(folder, board.platformio_env, log=log)
+    platformio.run(folder, board.platformio_env, log=log, timeout_s=timeout_s)
     output = folder / ".pio" / "build" / board.platformio_env
     image = next((path for path in (output / "program.elf", output / "firmware.elf") if path.is_file()), None)
     if image is None:
@@ -176,6 +192,7 @@ def _result(
     sizes: ImageSizes | None,
     build_id: str,
     found: tuple[str, ...],
+    kinds: MemoryKinds | None,
 ) -> BuildResult:
     """Everything worth knowing about the build."""
     return BuildResult(
@@ -197,4 +214,5 @@ def _result(
         cmsis_nn=model.cmsis_origin,
         convolution_symbols=found,
         layers=model.layers,
+        memory=kinds,
     )

@@ -15,7 +15,10 @@ _MAX_BYTES = 1 << 20
 
 
 class LayerInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One layer of the device graph: which kernel runs it and why that one."""
+    """One layer of the device graph: which kernel runs it and why that one.
+
+    step: number of the kernel call or streaming stage it runs in; joined layers share one.
+    """
 
     name: str
     operator: str
@@ -23,6 +26,7 @@ class LayerInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     why: str
     macs: int
     weights_bytes: int
+    step: int = 0
 
 
 class ImageSizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,6 +46,29 @@ class ImageSizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sections: dict[str, int]
 
 
+class MemoryKinds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bytes of a linked image by what they are for, from the linker's map.
+
+    Attributes:
+        encoder_code: functions of engine, kernels, CMSIS-NN or TFLM, tail and packing.
+        encoder_tables: their constants: weights, plans, tables of tail; with TFLM also its own constants.
+        model_file: the .tflite file in flash (engine tflm), else 0.
+        link_flash: protocol, port, start-up and main, code and constants.
+        library_flash: C and C++ library, whoever calls it.
+        encoder_ram: state or arena, payload, encoder. link_ram: receive queue and frames.
+        other_ram: the rest.
+    """
+
+    encoder_code: int
+    encoder_tables: int
+    model_file: int
+    link_flash: int
+    library_flash: int
+    encoder_ram: int
+    link_ram: int
+    other_ram: int
+
+
 class BuildResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One finished build. Paths are relative to `directory` so that the folder can be moved.
 
@@ -54,6 +81,7 @@ class BuildResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         constant_bytes: weights, tables and plan of the model.
         cmsis_nn: where CMSIS-NN came from, or "none".
         convolution_symbols: CMSIS-NN convolutions found in the image.
+        memory: None for `native`.
     """
 
     directory: str
@@ -74,6 +102,7 @@ class BuildResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cmsis_nn: str
     convolution_symbols: tuple[str, ...]
     layers: tuple[LayerInfo, ...]
+    memory: MemoryKinds | None = None
 
     @property
     def image_path(self) -> Path:

@@ -157,7 +157,8 @@ def _tail(bundle: Bundle) -> semflash_codegen.GdnTail | semflash_codegen.TableTa
 
 
 def _layer(layer: Any) -> LayerInfo:
-    return LayerInfo(layer.name, layer.operator, layer.kernel, layer.why, layer.macs, layer.weights_bytes, layer.step)
+    numbers = (layer.macs, layer.weights_bytes, layer.step)
+    return LayerInfo(layer.name, layer.operator, layer.kernel, layer.why, *numbers)
 
 
 def _locate_cmsis(needed: tuple[str, ...], override: Path | None) -> tuple[CmsisFiles | None, str]:

@@ -58,6 +58,8 @@ def gather(
     model: Mapping[str, str],
     cmsis: CmsisFiles | None,
     library: Library | None = None,
+    *,
+    bench: bool = False,
 ) -> Files:
     """All files of the build folder but semflash.ini, by relative path.
 
@@ -65,7 +67,7 @@ def gather(
         root: folder of device/, boards/ and platformio.ini.
         model: generated files by name.
         cmsis: CMSIS-NN, or None where no layer uses it.
-        library: what the model's engine comes with.
+        library: what the model's engine comes with. bench: with the layer clock.
     """
     files: Files = {}
     for pattern in _patterns(board):
@@ -76,6 +78,8 @@ def gather(
         files |= _cmsis(cmsis)
     else:
         files.pop("device/kernels/cmsis_nn.c", None)  # calls CMSIS-NN, which no layer needs here
+    if bench:
+        files["device/bench/bench.c"] = (root / "device" / "bench" / "bench.c").read_bytes()
     if library is not None:
         files |= {f"libraries/{library.folder}/{name}": data for name, data in library.files.items()}
     if board.kind != "native":
