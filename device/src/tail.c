@@ -26,16 +26,17 @@ static inline int32_t square(const sf_tail_t *tail, int8_t value) {
 static uint8_t gdn_code(const sf_tail_t *tail, const int8_t *latent, uint32_t c) {
     const uint32_t channels = tail->channels;
     const int8_t *end = latent + (channels & ~1u);
-    const int32_t *gamma = tail->gamma + c;
+    const int32_t *gamma = tail->gamma;
+    uint32_t at = c; /* an index, because a pointer would end beyond the table */
     int64_t den = tail->beta[c];
     /* Two input channels at a time: this loop is most of the tail's work. */
     for (const int8_t *value = latent; value < end; value += 2) {
-        den += (int64_t)square(tail, value[0]) * gamma[0];
-        den += (int64_t)square(tail, value[1]) * gamma[channels];
-        gamma += 2u * channels;
+        den += (int64_t)square(tail, value[0]) * gamma[at];
+        den += (int64_t)square(tail, value[1]) * gamma[at + channels];
+        at += 2u * channels;
     }
     if ((channels & 1u) != 0u) {
-        den += (int64_t)square(tail, *end) * gamma[0];
+        den += (int64_t)square(tail, *end) * gamma[at];
     }
     const int64_t magnitude = square(tail, latent[c]);
     const int64_t signed_square = latent[c] < tail->zero_point ? -magnitude : magnitude;

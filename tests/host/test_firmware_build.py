@@ -18,6 +18,7 @@ from semflash.firmware.boards import Board, Flash, RamRegion, load_board
 from semflash.firmware.build_result import BuildResult
 from semflash.firmware.model import generate_model
 from semflash.firmware.native import NativeDevice
+from semflash.firmware.options import BuildOptions
 from semflash.firmware.project import write_if_changed
 from semflash_codegen.request import KERNELS
 
@@ -155,7 +156,7 @@ def test_static_data_that_overflows_ram_is_refused_and_says_by_how_much(tmp_path
 
 def test_an_image_without_the_planned_convolutions_is_refused(tmp_path: Path) -> None:
     plain = building.build(TINY, NATIVE, kernels="reference", out_dir=tmp_path / "out")
-    model = generate_model(read_bundle(TINY), NATIVE, engine="aot", kernels="cmsis-nn", cmsis_nn_dir=None)
+    model = generate_model(read_bundle(TINY), NATIVE, BuildOptions(kernels="cmsis-nn"))
     with pytest.raises(BuildError, match="lacks CMSIS-NN") as caught:
         building.check_convolutions(plain.image_path, model)
     assert "arm_convolve_wrapper_s8" in str(caught.value.value)
