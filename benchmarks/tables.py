@@ -1,7 +1,8 @@
-"""Write the measured tables of README.md and docs/results.md; no number in them is typed by hand.
+"""Write the measured parts of README.md and docs/results.md; no number in them is typed by hand.
 
 Accuracy comes from the records of the zoo's bundles (`semflash evaluate NAME --record` puts it there), device
-cost from `semflash bench NAME --json` on the emulated board, run by this script.
+cost from `semflash bench NAME --json` and the quick start from its own commands on the emulated board, run by
+this script.
 
     python benchmarks/tables.py            # measure the device cost, write both files
     python benchmarks/tables.py --check    # exit 1 when the accuracy tables are not what the bundles record
@@ -11,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,12 @@ ROOT = Path(__file__).resolve().parent.parent
 ZOO = ROOT / "host" / "semflash" / "zoo"
 TARGETS = (ROOT / "README.md", ROOT / "docs" / "results.md")
 COSTS = ROOT / "docs" / "results.json"
+QUICK_START = (
+    "build fashion-mnist-48",
+    "flash fashion-mnist-48",
+    "monitor fashion-mnist-48 --ber 0.01 --check-golden",
+    "boards --stop",
+)
 
 
 def main() -> int:
@@ -33,11 +42,15 @@ def main() -> int:
     parser.add_argument("--board", default="qemu-stm32f405", help="board whose cost is measured")
     check = parser.parse_args()
     bundles = [read_bundle(path) for path in sorted(ZOO.glob("*.semcodec"))]
+    if not bundles:
+        raise SystemExit(f"no bundle in {ZOO}: make zoo")
     if not check.check:
         costs = {bundle.name: measure(bundle, check.board) for bundle in bundles}
         COSTS.write_text(json.dumps(costs, indent=1, sort_keys=True) + "\n")
     costs = json.loads(COSTS.read_text())
     blocks = {"accuracy": accuracy_table(bundles), "cost": cost_table(bundles, costs)}
+    if not check.check:
+        blocks["quick start"] = quick_start()
     stale = [path.name for path in TARGETS if not replace_blocks(path, blocks, write=not check.check)]
     if check.check and stale:
         print(f"stale tables in {', '.join(stale)}: run make tables", file=sys.stderr)
@@ -53,6 +66,32 @@ def measure(bundle: Bundle, board: str) -> dict[str, Any]:
     for name in ("host_seconds_per_image", "build_id"):
         result.pop(name, None)
     return result
+
+
+def quick_start() -> str:
+    """The commands of QUICK_START with what they print, in an empty folder and with no board running."""
+    lines = []
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"SEMFLASH_STATE_DIR": str(Path(folder) / "state"), "COLUMNS": "100"}
+        try:
+            for command in QUICK_START:
+                lines.append(f"    $ semflash {command}")
+                printed = _semflash(command, Path(folder), environment)
+                lines += [f"    {line.rstrip()}" for line in printed.splitlines() if _worth_showing(line)]
+        finally:
+            _semflash("boards --stop", Path(folder), environment)
+    return "\n".join(lines)
+
+
+def _semflash(command: str, folder: Path, environment: dict[str, str]) -> str:
+    program = [sys.executable, "-m", "semflash.cli", *command.split()]
+    done = subprocess.run(program, check=True, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+    return done.stdout
+
+
+def _worth_showing(line: str) -> bool:
+    """Not empty lines, progress, and the image's path, which is of this machine."""
+    return bool(line.strip()) and " images, accuracy " not in line and not line.startswith("image  ")
 
 
 def accuracy_table(bundles: list[Bundle]) -> str:

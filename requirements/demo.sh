@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The demo: one bundle on one board, without and with injected bit errors, every code checked. Stops the board at the end.
+# The demo: one bundle on one board, without and with injected bit errors, then on this computer with the whole test
+# set; every code is checked. Stops the board at the end.
 set -euo pipefail
 semflash=$1 bundle=$2 board=$3 count=$4
 
@@ -9,3 +10,6 @@ echo "== $bundle on $board: build, flash, $count images"
 echo
 echo "== the same board again, 1 % of all payload bits flipped on the way (injected)"
 "$semflash" monitor "$bundle" --board "$board" --count "$count" --ber 0.01 --check-golden
+echo
+echo "== the same device C on this computer, all 10,000 test images"
+"$semflash" run "$bundle" --board native --count 10000 --ber 0 --check-golden
