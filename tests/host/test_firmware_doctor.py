@@ -16,6 +16,7 @@ def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No compiler, no emulator, no data set."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
+    monkeypatch.delenv("SEMFLASH_DATA_DIR", raising=False)
     monkeypatch.setattr(doctor, "_FASHION_MNIST", tmp_path / "no-data")
 
 
@@ -28,6 +29,15 @@ def test_a_bare_machine_is_not_ready_and_every_gap_has_a_remedy(bare_machine: No
     assert checks["Fashion-MNIST"].state == "optional"
     assert "dataset-fashion-mnist" in checks["Fashion-MNIST"].mend
     assert all(check.mend for check in checks.values() if check.state != "ok")
+
+
+def test_a_folder_of_the_users_counts_as_the_data_set(
+    bare_machine: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEMFLASH_DATA_DIR", str(tmp_path))
+    assert doctor._fashion_mnist().state == "optional"
+    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(b"")
+    assert doctor._fashion_mnist().found == str(tmp_path)
 
 
 def test_a_missing_optional_package_leaves_the_machine_ready() -> None:

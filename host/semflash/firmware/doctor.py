@@ -164,10 +164,17 @@ def _tensorflow() -> Check:
 
 
 def _fashion_mnist() -> Check:
-    mend = "apt-get install dataset-fashion-mnist, or name a folder with --data-dir"
-    if any(_FASHION_MNIST.glob("t10k-images-idx3-ubyte*")):
-        return Check("Fashion-MNIST", "ok", str(_FASHION_MNIST))
-    return Check("Fashion-MNIST", "optional", "not installed", mend)
+    from semflash.training.datasets import DATA_DIR_VARIABLE, find_idx_file
+
+    mend = (
+        f"apt-get install dataset-fashion-mnist, or name a folder in {DATA_DIR_VARIABLE} or with --data-dir"
+    )
+    named = os.environ.get(DATA_DIR_VARIABLE)
+    places = [Path(named) / "fashion-mnist", Path(named)] if named else [_FASHION_MNIST]
+    for place in places:
+        if find_idx_file(place, "t10k-images-idx3-ubyte") is not None:
+            return Check("Fashion-MNIST", "ok", str(place))
+    return Check("Fashion-MNIST", "optional", f"no idx files in {places[-1]}", mend)
 
 
 def _serial_access() -> Check:
