@@ -45,7 +45,7 @@ class LinkSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     port: Text | None = None
     baud: Annotated[int, Meta(ge=1200, le=20_000_000)] | None = None
-    timeout_s: Annotated[float, Meta(gt=0.0, le=600.0)] = 5.0
+    timeout_s: Annotated[float, Meta(gt=0.0, le=600.0)] = 10.0
 
 
 class MonitorSettings(Struct, frozen=True, forbid_unknown_fields=True):

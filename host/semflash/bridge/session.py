@@ -58,7 +58,7 @@ class Session:
         port: Port,
         expected: Expected,
         *,
-        timeout_s: float = 5.0,
+        timeout_s: float = 10.0,
         max_attempts: int = 3,
         first_request: int | None = None,
         clock: Callable[[], float] = time.monotonic,

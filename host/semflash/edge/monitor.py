@@ -59,7 +59,7 @@ class MonitorOptions:
     seed: int = 0
     record_path: Path | None = None
     check_golden: bool = False
-    timeout_s: float = 5.0
+    timeout_s: float = 10.0
 
 
 @dataclass(frozen=True)
