@@ -130,6 +130,22 @@ def test_parameters_out_of_range_are_refused(change: dict[str, np.ndarray], matc
         quantise_tail(**{**good, **change}, scale=0.02, zero_point=0)
 
 
+@pytest.mark.parametrize(
+    ("scale", "zero_point"),
+    [(0.0, 0), (-1.0, 0), (float("nan"), 0), (float("inf"), 0), (0.02, 200)],
+)
+def test_a_latent_without_a_usable_scale_is_refused(scale: float, zero_point: int) -> None:
+    with pytest.raises(ExportError, match="scale above 0"):
+        quantise_tail(
+            beta=np.array([1.0]),
+            gamma=np.array([[0.1]]),
+            alpha=np.array([0.25]),
+            centres=np.array([-1.0, 1.0]),
+            scale=scale,
+            zero_point=zero_point,
+        )
+
+
 def test_a_table_tail_looks_every_channel_up() -> None:
     rng = np.random.default_rng(0)
     table = rng.integers(0, 5, (3, 256))

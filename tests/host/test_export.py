@@ -158,6 +158,13 @@ def test_a_transposed_gamma_is_refused(codec: FakeCodec, dataset: Dataset, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_data_set_with_other_classes_is_refused(codec: FakeCodec, dataset: Dataset, tmp_path: Path) -> None:
+    other = Dataset("noise", dataset.train, dataset.val, dataset.test, ("a", "b", "c", "d"))
+    with pytest.raises(ExportError, match="4 classes"):
+        export_codec(codec, tmp_path / "x.semcodec", other, name="x")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_alpha_of_zero_is_refused(codec: FakeCodec, dataset: Dataset, tmp_path: Path) -> None:
     wrong = FakeCodec(**{**vars(codec), "prelu_alpha": np.zeros(CHANNELS, np.float32)})
     with pytest.raises(ExportError, match="alpha > 0"):

@@ -12,6 +12,8 @@ and sign(y) y^2 > sign(u) u^2. On a midpoint the lower code wins.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -116,6 +118,12 @@ def quantise_tail(
     alpha64 = np.broadcast_to(np.asarray(alpha, np.float64).ravel(), (channels,))
     centres64 = np.asarray(centres, np.float64)
     _check_parameters(beta64, gamma64, alpha64, centres64)
+    if not (math.isfinite(scale) and scale > 0 and -128 <= zero_point <= 127):
+        raise ExportError(
+            "the latent needs a scale above 0 and an int8 zero point",
+            value=(scale, zero_point),
+            remedy="look for an encoder whose output is constant",
+        )
     middle = (centres64[1:] + centres64[:-1]) / 2
     u = np.where(middle >= 0, middle, middle / alpha64[:, None])  # (C, L-1)
     beta_q = np.maximum(np.rint(beta64 / scale**2 * (1 << GAMMA_BITS)), 1)

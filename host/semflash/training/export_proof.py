@@ -103,10 +103,16 @@ def prove_edge(
         latents: centre values float32 (N, h, w, C); the quality input sweeps the trained BER range.
 
     Raises:
-        ExportError: logits differ by more than 1e-3 of the largest.
+        ExportError: logits differ by more than 1e-3 of the largest, or there is not one per class.
     """
     quality = np.linspace(0.0, contract.channel.ber_max, len(latents), dtype=np.float32)[:, None]
     expected = run_edge(decoder, tail, latents, quality)
+    if expected.shape != (len(latents), len(contract.class_names)):
+        raise ExportError(
+            f"the data set has {len(contract.class_names)} classes, the task tail gives another number",
+            value=expected.shape[1:],
+            remedy="use the data set of the training",
+        )
     first = load_interpreter(decoder_tflite, contract.decoder.file)
     second = load_interpreter(tail_tflite, contract.task_tail.file)
     latent_index, quality_index = check_decoder(first, contract)

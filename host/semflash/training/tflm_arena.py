@@ -28,7 +28,14 @@ def measure_arena(model: bytes) -> int:
         path = Path(directory) / "model.tflite"
         path.write_bytes(model)
         command = [sys.executable, "-m", "semflash.training.tflm_arena", str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise ExportError(
+                "measuring TFLite-Micro's arena took too long",
+                value=f"more than {_TIMEOUT_S} s",
+                remedy="use a smaller encoder",
+            ) from error
     if done.returncode != 0 or not done.stdout.strip().isdigit():
         raise ExportError(
             "TFLite-Micro does not run the device graph",
