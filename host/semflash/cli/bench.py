@@ -1,80 +1,97 @@
-"""semflash bench: what a bundle costs on a board."""
+"""semflash bench: what a model costs on a board."""
 
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semflash.cli import build_options
+from semflash.errors import UsageError
 
 if TYPE_CHECKING:
     from semflash.edge.bench import BenchResult
-    from semflash.firmware.build_result import BuildResult
     from semflash.settings import Settings
 
-HELP = "measure instructions, RAM and flash of a bundle on a board"
+HELP = "measure instructions, RAM and flash of a model on a board"
 EPILOG = """examples:
   semflash bench fashion-mnist-48
   semflash bench my.semcodec --board native --images 1000 --json
+  semflash bench encoder.tflite --engine aot,cmsis-nn
+  semflash bench fashion-mnist-48 --compare --chart cost.svg
 
 The emulator counts instructions, a real core counts cycles, native counts nothing. Every code is compared
 with the golden reference; exit code 1 where one differs. On an emulated board an instance of its own is
-measured; one that runs already is left alone."""
+measured; one that runs already is left alone. Layers are measured in a second build, with a clock in it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own flags."""
-    build_options.add_target(parser)
-    build_options.add_build(parser)
+    build_options.add_target(parser, "bundle folder, a name of the zoo, or a .tflite file")
+    build_options.add_build(parser, engine=False)
+    parser.add_argument(
+        "--engine", metavar="NAME,...", help="aot, small, cmsis-nn, reference, tflm; several with commas"
+    )
+    parser.add_argument("--compare", action="store_true", help="aot, cmsis-nn and, with a TFLM tree, tflm")
     parser.add_argument("--images", type=_count, default=20, metavar="N", help="images to run (default: 20)")
     parser.add_argument("--seed", type=_seed, default=0, help="of the noise images (default: 0)")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--no-layers", action="store_true", help="the total alone: one build instead of two")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="bar chart, PNG or SVG (semflash[plot])")
+    parser.add_argument(
+        "--json", action="store_true", help="print the result as JSON; a list where several were measured"
+    )
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Build, flash, measure; 1 where a code is wrong."""
-    from semflash.bundle.reader import read_bundle
-    from semflash.edge.bench import bench
+    from semflash.edge.bench_run import BenchPlan, read_subject, run_bench
 
-    bundle = read_bundle(build_options.bundle_name(args, settings))
-    built = build_options.build(args, settings)
-    with _flashed(built) as instance:
-        result = bench(
-            bundle,
-            built,
-            count=args.images,
-            seed=args.seed,
-            timeout_s=settings.link.timeout_s,
-            instance=instance,
-        )
+    if args.chart is not None:
+        from semflash.edge.bench_chart import check_chart
+
+        check_chart(args.chart)
+    variants = _variants(args, settings)
+    bundle = read_subject(build_options.bundle_name(args, settings))
+    options = replace(build_options.options(args, settings), engine="aot")
+    plan = BenchPlan(
+        build_options.board(args, settings), options, args.images, args.seed, not args.no_layers,
+        settings.link.timeout_s,
+    )  # fmt: skip
+    results = []
+    for result in run_bench(bundle, variants, plan):
+        results.append(result)
+        if not args.json:
+            _show(result)
     if args.json:
         import msgspec
 
-        print(msgspec.json.encode(result).decode())
-    else:
-        _show(result)
-    return 1 if result.codes_wrong else 0
+        several = len(variants) > 1
+        print(msgspec.json.encode(results if several else results[0]).decode())
+    elif len(results) > 1:
+        _compare(results)
+    if args.chart is not None:
+        from semflash.edge.bench_chart import draw_chart
+
+        draw_chart(results, args.chart)
+    return 1 if any(result.codes_wrong for result in results) else 0
 
 
-@contextmanager
-def _flashed(built: BuildResult) -> Iterator[str]:
-    """The name of a board that runs `built`; an emulated one is an instance of its own."""
-    if built.kind != "emulated":
-        from semflash.firmware.flash import flash
+def _variants(args: argparse.Namespace, settings: Settings) -> list[str]:
+    """Names of what is to be measured.
 
-        yield flash(built).board
-        return
-    from semflash.firmware import emulator
+    Raises:
+        UsageError: both --engine and --compare.
+    """
+    from semflash.edge.bench_run import COMPARED
+    from semflash.firmware.tflm_tree import named
 
-    instance = f"bench-{os.getpid()}"
-    try:
-        emulator.start_build(built, instance=instance)
-        yield instance
-    finally:
-        emulator.discard(instance)
+    if args.compare and args.engine:
+        raise UsageError("--compare and --engine exclude each other", remedy="name the engines: --engine A,B")
+    if args.compare:
+        tree = named(build_options.tflm_dir(args, settings))
+        return [name for name in COMPARED if name != "tflm" or tree is not None]
+    return [name.strip() for name in (args.engine or settings.build.engine).split(",")]
 
 
 def _count(text: str) -> int:
@@ -94,16 +111,53 @@ def _whole(text: str, low: int, high: int) -> int:
 
 
 def _show(result: BenchResult) -> None:
-    """The table for people."""
+    """The tables for people."""
     from rich.console import Console
     from rich.table import Table
 
+    console = Console(highlight=False)
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column("what")
     table.add_column("value", overflow="fold")
     for what, value in _rows(result):
         table.add_row(what, value)
+    console.print(table)
+    if result.layers:
+        layers = Table(box=None, pad_edge=False)
+        layers.add_column("layers", overflow="fold")
+        for title in (result.counter, "MACs", "per MAC"):
+            layers.add_column(title, justify="right")
+        for layer in result.layers:
+            per_mac = "" if layer.counts_per_mac is None else f"{layer.counts_per_mac:.2f}"
+            named = f"{' + '.join(layer.operators)} ({layer.kernel})"
+            layers.add_row(named, f"{layer.counts:,}", f"{layer.macs:,}", per_mac)
+        rest = (result.counts_median or 0) - sum(layer.counts for layer in result.layers)
+        layers.add_row("rows in, tail, packing", f"{rest:,}", "", "")
+        console.print(layers)
+    console.print()
+
+
+def _compare(results: list[BenchResult]) -> None:
+    """One line an engine."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("engine", results[0].counter, "per MAC", "RAM encoder B", "flash encoder B", "codes"):
+        table.add_column(title, justify="left" if title == "engine" else "right")
+    for result in results:
+        right = result.codes_checked - result.codes_wrong
+        table.add_row(
+            result.engine, _number(result.counts_median),
+            "" if result.counts_per_mac is None else f"{result.counts_per_mac:.2f}",
+            _number(result.encoder_ram_bytes), _number(result.encoder_flash_bytes),
+            f"{right}/{result.codes_checked}",
+        )  # fmt: skip
     Console(highlight=False).print(table)
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
 
 
 def _rows(result: BenchResult) -> list[tuple[str, str]]:
@@ -127,6 +181,13 @@ def _rows(result: BenchResult) -> list[tuple[str, str]]:
         sizes = result.sizes
         rows.append(("RAM, whole", f"{sizes.ram_static:,} B static, link buffers included"))
         rows.append(("flash", f"{sizes.flash:,} B: code {sizes.code:,}, tables {sizes.tables:,}"))
+    memory = result.memory
+    if memory is not None:
+        alone = "" if result.encoder_stack_bytes is None else f" + stack {result.encoder_stack_bytes:,} B"
+        rows.append(("RAM, encoder", f"static {memory.encoder_ram:,} B{alone}"))
+        parts = f"code {memory.encoder_code:,}, tables {memory.encoder_tables:,}"
+        file = f", model file {memory.model_file:,}" if memory.model_file else ""
+        rows.append(("flash, encoder", f"{parts}{file}; C library {memory.library_flash:,}"))
     right = result.codes_checked - result.codes_wrong
-    rows.append(("codes", f"{right} of {result.codes_checked} images equal the golden reference"))
+    rows.append(("codes", f"{right} of {result.codes_checked} images equal {result.reference}"))
     return rows

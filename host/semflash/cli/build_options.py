@@ -11,20 +11,22 @@ from semflash.errors import UsageError
 if TYPE_CHECKING:
     from semflash.firmware.boards import Board
     from semflash.firmware.build_result import BuildResult
+    from semflash.firmware.options import BuildOptions
     from semflash.settings import Settings
 
 
-def add_target(parser: argparse.ArgumentParser) -> None:
+def add_target(parser: argparse.ArgumentParser, what: str = "bundle folder, or a name of the zoo") -> None:
     """BUNDLE and --board."""
-    parser.add_argument("bundle", nargs="?", metavar="BUNDLE", help="bundle folder, or a name of the zoo")
+    parser.add_argument("bundle", nargs="?", metavar="BUNDLE", help=what)
     parser.add_argument("--board", metavar="NAME", help="board (semflash boards lists them)")
 
 
-def add_build(parser: argparse.ArgumentParser) -> None:
-    """How to build."""
+def add_build(parser: argparse.ArgumentParser, *, engine: bool = True) -> None:
+    """How to build. engine: with --engine, which bench has in a form of its own."""
     from semflash_codegen.request import ENGINES, FAST, KERNELS, SMALL
 
-    parser.add_argument("--engine", choices=ENGINES, help="what runs the graph (default: aot)")
+    if engine:
+        parser.add_argument("--engine", choices=ENGINES, help="what runs the graph (default: aot)")
     parser.add_argument("--kernels", choices=KERNELS, help="auto: the fastest for each layer (default)")
     parser.add_argument(
         "--weights", choices=(FAST, SMALL), help="tables of streaming kernels: int16 (fast, default) or int8"
@@ -61,20 +63,32 @@ def build_dir(args: argparse.Namespace, settings: Settings) -> Path | None:
     return Path(named) if named is not None else None
 
 
-def build(args: argparse.Namespace, settings: Settings) -> BuildResult:
-    """Build what flags and settings say."""
-    from semflash.firmware.build import build as build_firmware
+def tflm_dir(args: argparse.Namespace, settings: Settings) -> Path | None:
+    """The TFLM tree that is named, but for the environment's."""
+    folder = args.tflm_dir or settings.build.tflm_dir
+    return Path(folder) if folder is not None else None
+
+
+def options(args: argparse.Namespace, settings: Settings) -> BuildOptions:
+    """How flags and settings say to build."""
+    from semflash.firmware.options import BuildOptions
 
     chosen = settings.build
     cmsis = args.cmsis_nn_dir or chosen.cmsis_nn_dir
-    tflm = args.tflm_dir or chosen.tflm_dir
-    return build_firmware(
-        bundle_name(args, settings),
-        board(args, settings),
+    return BuildOptions(
         engine=args.engine or chosen.engine,
         kernels=args.kernels or chosen.kernels,
+        weights=args.weights or chosen.weights,
         out_dir=build_dir(args, settings),
         cmsis_nn_dir=Path(cmsis) if cmsis is not None else None,
-        weights=args.weights or chosen.weights,
-        tflm_dir=Path(tflm) if tflm is not None else None,
+        tflm_dir=tflm_dir(args, settings),
     )
+
+
+def build(args: argparse.Namespace, settings: Settings) -> BuildResult:
+    """Build what flags and settings say."""
+    from semflash.bundle.reader import read_bundle
+    from semflash.firmware.build import build_bundle
+
+    bundle = read_bundle(bundle_name(args, settings))
+    return build_bundle(bundle, board(args, settings), options(args, settings))

@@ -14,9 +14,10 @@ from semflash.bridge.messages import Hello
 from semflash.bridge.port import Port, open_port
 from semflash.bridge.session import Expected, Received, Session
 from semflash.bundle.reader import Bundle
-from semflash.edge.golden import GoldenEncoder
+from semflash.edge.bench_layers import LayerCost, layer_costs
+from semflash.edge.bench_reference import golden_payloads, reference_name
 from semflash.errors import DeviceError
-from semflash.firmware.build_result import BuildResult, ImageSizes
+from semflash.firmware.build_result import BuildResult, ImageSizes, MemoryKinds
 
 
 class BenchResult(msgspec.Struct, frozen=True):
@@ -30,6 +31,11 @@ class BenchResult(msgspec.Struct, frozen=True):
         state_bytes: RAM of the encoder; arena_bytes: its tensors' part.
         stack_bytes: deepest use of the stack; None where it is unknown.
         codes_checked, codes_wrong: images compared with the golden reference, and those that differ.
+        reference: what that was.
+        memory: flash and RAM by what they are for; None for `native`.
+        encoder_stack_bytes: deepest use of the stack by the encoder alone, an interrupt on top of it
+            included; None where the layers were not measured.
+        layers: cost of every layer or group of joined layers; empty where they were not measured.
     """
 
     board: str
@@ -53,6 +59,24 @@ class BenchResult(msgspec.Struct, frozen=True):
     payload_bytes: int
     codes_checked: int
     codes_wrong: int
+    reference: str = ""
+    memory: MemoryKinds | None = None
+    encoder_stack_bytes: int | None = None
+    layers: tuple[LayerCost, ...] = ()
+
+    @property
+    def encoder_ram_bytes(self) -> int | None:
+        """Static RAM of the encoder and its stack, without the link's buffers; None: unknown."""
+        if self.memory is None or self.encoder_stack_bytes is None:
+            return None
+        return self.memory.encoder_ram + self.encoder_stack_bytes
+
+    @property
+    def encoder_flash_bytes(self) -> int | None:
+        """Code, tables and model file of the encoder, without C library, link and start-up."""
+        if self.memory is None:
+            return None
+        return self.memory.encoder_code + self.memory.encoder_tables + self.memory.model_file
 
 
 def bench_images(bundle: Bundle, count: int, seed: int) -> NDArray[np.uint8]:
@@ -82,6 +106,46 @@ def bench(
         LinkError: the link failed.
     """
     images = bench_images(bundle, count, seed)
+    hello, received, seconds = exchange(bundle, built, images, timeout_s, instance)
+    golden = golden_payloads(bundle, images)
+    wrong = sum(outcome.payload != golden[outcome.index].tobytes() for outcome in received)
+    return _result(bundle, built, hello, received, seconds / count, wrong)
+
+
+def with_layers(
+    result: BenchResult,
+    bundle: Bundle,
+    built: BuildResult,
+    *,
+    seed: int = 0,
+    timeout_s: float = 10.0,
+    instance: str | None = None,
+) -> BenchResult:
+    """`result` with the cost of every layer; the board runs `built`, a build with the layer clock.
+
+    Raises:
+        DeviceError, LinkError: as :func:`bench`.
+    """
+    steps = 1 + max(layer.step for layer in built.layers)
+    images = bench_images(bundle, max(2, 1 + steps), seed)
+    hello, received, _ = exchange(bundle, built, images, timeout_s, instance)
+    stacks = [outcome.stack_bytes for outcome in received if outcome.stack_bytes]
+    layers = layer_costs(built, hello, received) if hello.counter != "none" else ()
+    return msgspec.structs.replace(result, layers=layers, encoder_stack_bytes=max(stacks) if stacks else None)
+
+
+def exchange(
+    bundle: Bundle,
+    built: BuildResult,
+    images: NDArray[np.uint8],
+    timeout_s: float,
+    instance: str | None = None,
+) -> tuple[Hello, list[Received], float]:
+    """Run images uint8 (N, H, W, C) on the board: its HELLO, what came back, and the seconds it took.
+
+    Raises:
+        DeviceError: the board runs another build, or lost an image.
+    """
     rows = (images.astype(np.int16) - 128).astype(np.int8)
     with _open(built, instance or built.board) as port:
         session = Session(port, Expected.of(bundle), timeout_s=timeout_s)
@@ -96,13 +160,13 @@ def bench(
         outcomes = list(session.stream(enumerate(rows)))
         seconds = time.monotonic() - started
     received = [outcome for outcome in outcomes if isinstance(outcome, Received)]
-    if len(received) != count:
+    if len(received) != len(images):
         raise DeviceError(
-            "the board lost images", value=f"{count - len(received)} of {count}", remedy="run again"
+            "the board lost images",
+            value=f"{len(images) - len(received)} of {len(images)}",
+            remedy="run again",
         )
-    golden = GoldenEncoder(bundle).payloads(images)
-    wrong = sum(outcome.payload != golden[outcome.index].tobytes() for outcome in received)
-    return _result(bundle, built, hello, received, seconds / count, wrong)
+    return hello, received, seconds
 
 
 @contextmanager
@@ -162,4 +226,6 @@ def _result(
         payload_bytes=bundle.payload_bytes,
         codes_checked=len(received),
         codes_wrong=wrong,
+        reference=reference_name(bundle),
+        memory=built.memory,
     )

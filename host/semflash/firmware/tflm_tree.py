@@ -114,13 +114,18 @@ class TflmTree:
             yield from _integer(_plain(self.root, f"{_CMSIS_NN}/Source/{name}/*.c"))
 
 
-def locate(named: Path | None) -> TflmTree:
-    """The tree that is named, else the one of the environment variable SEMFLASH_TFLM_DIR.
+def named(path: Path | None) -> Path | None:
+    """`path`, else what SEMFLASH_TFLM_DIR names, else None."""
+    return path or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
+
+
+def locate(path: Path | None) -> TflmTree:
+    """The tree at `path`, else the one of the environment variable SEMFLASH_TFLM_DIR.
 
     Raises:
         ToolMissingError: none is named. BuildError: it is not such a tree, or has no CMSIS-NN kernels.
     """
-    folder = named or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
+    folder = named(path)
     if folder is None:
         raise ToolMissingError(
             "the engine tflm needs a TensorFlow Lite Micro tree, and none is named", remedy=MAKE_TREE
