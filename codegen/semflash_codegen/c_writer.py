@@ -128,6 +128,7 @@ def _run(plan: Plan) -> str:
             "    if (status != SF_OK) {\n        return status;\n    }\n"
         )
     head = "static sf_status_t graph_run(int8_t *arena) {\n    sf_status_t status = SF_OK;\n"
+    head += "" if plan.layers else "    (void)arena;\n"
     return f"{head}{body}    return status;\n}}\n\n"
 
 

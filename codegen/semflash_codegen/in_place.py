@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from semflash_codegen.ir import Model
 from semflash_codegen.layer import Layer
+from semflash_codegen.segments import Segment
 
 #: Kernels that read element i of an input of the output's size for the last time before they write element i.
 _STRUCTS = ("sf_add_t", "sf_clamp_t", "sf_lookup_t", "sf_mul_t", "sf_prelu_t", "sf_softmax_t")
@@ -15,7 +16,7 @@ def share(model: Model, layers: tuple[Layer, ...], alias: dict[int, int]) -> dic
     last = {alias.get(i, i): step for step, layer in enumerate(layers) for i in layer.inputs}
     end = alias.get(model.outputs[0], model.outputs[0])
     for step, layer in enumerate(layers):
-        root = _dying(model, layer, step, last, shared) if layer.struct in _STRUCTS else None
+        root = _dying(model, layer, step, last, shared) if _may_overwrite(layer) else None
         if root is None or root == end:
             continue
         for tensor, target in shared.items():
@@ -26,11 +27,15 @@ def share(model: Model, layers: tuple[Layer, ...], alias: dict[int, int]) -> dic
     return shared
 
 
+def _may_overwrite(layer: Layer) -> bool:
+    return layer.in_place if isinstance(layer, Segment) else layer.struct in _STRUCTS
+
+
 def _dying(model: Model, layer: Layer, step: int, last: dict[int, int], alias: dict[int, int]) -> int | None:
-    """The memory of an input of the output's size that is read for the last time here, else None."""
+    """The memory of an input that is large enough and read for the last time here, else None."""
     size = model.tensors[layer.output].elements
     for i in layer.inputs:
         root = alias.get(i, i)
-        if last[root] == step and model.tensors[root].elements == size:
+        if last[root] == step and model.tensors[root].elements >= size:
             return root
     return None

@@ -11,7 +11,7 @@ from semflash_codegen.memory_plan import Buffer, place
 from semflash_codegen.operators import ALIASES, LOWER, SUPPORTED, Context
 from semflash_codegen.plan import Plan, image_rows
 from semflash_codegen.schema import TensorType
-from semflash_codegen.segments import join
+from semflash_codegen.segments import join, shorten
 from semflash_codegen.simplify import simplify
 
 _ROW_BYTES_MAX = 65535
@@ -187,14 +187,15 @@ def make_plan(model: Model, kernels: str, *, small: bool = False) -> Plan:
     model = simplify(model)
     validate(model)
     alias = fold_aliases(model)
-    layers = lower(model, AUTO if kernels == FUSED else kernels)
+    lowered = layers = lower(model, AUTO if kernels == FUSED else kernels)
     streamed = None
     rest = model
     if kernels in (AUTO, FUSED):
         streamed, reason = stream(model, small=small, demanded=kernels == FUSED)
         layers = not_streamed(layers, streamed, reason)
+        streamed, behind = shorten(model, streamed, lowered)
         rest = model if streamed is None else streamed.rest(model)
-        layers = join(model, layers, small=small)
+        layers = (*behind, *join(model, layers, small=small))
     alias = share(model, layers, alias)
     arena = place([] if streamed is not None and streamed.complete else liveness(rest, layers, alias))
     if arena.size_bytes > MAX_ARENA_BYTES:

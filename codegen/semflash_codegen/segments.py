@@ -8,10 +8,11 @@ inside.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
+from semflash_codegen.cuts import Part, cut, multiplies
 from semflash_codegen.fused.chain import Chain, find_chain
-from semflash_codegen.fused.layers import Conv
-from semflash_codegen.fused.plan import make_plan
+from semflash_codegen.fused.plan import Plan, make_plan
 from semflash_codegen.fused.streamed import FUSED, Streamed, StreamedLayer
 from semflash_codegen.fused.writer import write
 from semflash_codegen.ir import Model, Operator
@@ -20,10 +21,11 @@ from semflash_codegen.layer import Kernel, Layer
 
 @dataclass(frozen=True)
 class Segment(Layer):
-    """Several layers as one kernel call."""
+    """Several layers as one kernel call. in_place: the output may lie over the first input."""
 
     parts: tuple[StreamedLayer, ...] = ()
     text: str = ""
+    in_place: bool = False
 
     @property
     def symbol(self) -> str:
@@ -36,6 +38,25 @@ class Segment(Layer):
         return sum(part.table_bytes for part in self.parts)
 
 
+def shorten(
+    model: Model, streamed: Streamed | None, layers: tuple[Layer, ...]
+) -> tuple[Streamed | None, tuple[Layer, ...]]:
+    """End the chain from the image on where that saves memory: what still streams, and what follows it.
+
+    A chain up to the output stays whole: its last tensor needs no memory at all.
+
+    Args:
+        layers: all operators layer by layer.
+    """
+    if streamed is None or streamed.complete:
+        return streamed, ()
+    parts = cut(streamed.plan, begins_in_memory=False, input_dies=False)
+    first = _piece(streamed.chain, streamed.plan, parts[0])
+    kept = {layer.index: layer for layer in layers}
+    behind = [call for part in parts[1:] for call in _calls(model, streamed.chain, streamed.plan, part, kept)]
+    return Streamed(first, parts[0].plan), tuple(behind)
+
+
 def join(model: Model, layers: tuple[Layer, ...], *, small: bool) -> tuple[Layer, ...]:
     """Replace chains by segments. small: int8 weight tables."""
     kept = {layer.index: layer for layer in layers}
@@ -46,12 +67,11 @@ def join(model: Model, layers: tuple[Layer, ...], *, small: bool) -> tuple[Layer
         layer = kept.get(op.index)
         chain = find_chain(model, start=position) if layer is not None and _is_image(model, op) else None
         length = max(1, len(chain.operators)) if chain is not None else 1
-        if chain is not None and any(isinstance(item, Conv) for item in chain.layers):
-            result.append(_segment(model, chain, small))
+        if chain is not None and multiplies(chain.layers):
+            result += _segments(model, chain, position, small, kept)
         else:
-            result += [
-                kept[o.index] for o in model.operators[position : position + length] if o.index in kept
-            ]
+            passed = model.operators[position : position + length]
+            result += [kept[item.index] for item in passed if item.index in kept]
         position += length
     return tuple(result)
 
@@ -61,10 +81,37 @@ def _is_image(model: Model, op: Operator) -> bool:
     return len(shape) == 4 and shape[0] == 1
 
 
-def _segment(model: Model, chain: Chain, small: bool) -> Segment:
-    streamed = Streamed(chain, make_plan(chain.layers, small=small))
+def _segments(model: Model, chain: Chain, position: int, small: bool, kept: dict[int, Layer]) -> list[Layer]:
+    """A chain from memory to memory, cut where that saves memory."""
+    source = chain.operators[0].inputs[0]
+    others = model.operators[position + 1 :]
+    dies = source != model.outputs[0] and not any(source in op.inputs for op in others)
+    plan = make_plan(chain.layers, small=small)
+    parts = cut(plan, begins_in_memory=True, input_dies=dies)
+    return [call for part in parts for call in _calls(model, chain, plan, part, kept)]
+
+
+def _calls(model: Model, chain: Chain, plan: Plan, part: Part, kept: dict[int, Layer]) -> list[Layer]:
+    """A part as one segment, or as it was where streaming it is no use."""
+    piece = _piece(chain, plan, part)
+    if part.last == part.first + 1 and not multiplies(piece.layers):
+        return [kept[op.index] for op in piece.operators]
+    return [_segment(model, piece, part)]
+
+
+def _piece(chain: Chain, plan: Plan, part: Part) -> Chain:
+    """The part of a chain that some of its stages stand for. A PAD belongs to the layer behind it."""
+    ends = list(accumulate((len(stage.layers) for stage in plan.stages), initial=0))
+    begin, end = ends[part.first], ends[part.last]
+    places = [i for i, op in enumerate(chain.operators) if op.name not in ("PAD", "PADV2")]
+    operators = chain.operators[places[begin - 1] + 1 if begin else 0 : places[end - 1] + 1]
+    reason = chain.reason or "cut to save memory"
+    return Chain(chain.layers[begin:end], operators, operators[-1].outputs[0], reason)
+
+
+def _segment(model: Model, chain: Chain, part: Part) -> Segment:
     first = chain.operators[0]
-    parts = tuple(streamed.layers())
+    parts = tuple(Streamed(chain, part.plan).layers())
     return Segment(
         index=first.index,
         operator=first.name,
@@ -74,8 +121,9 @@ def _segment(model: Model, chain: Chain, small: bool) -> Segment:
         kernel=Kernel(FUSED, "sf_fused_segment", "streams", "sf_fused_segment_scratch"),
         struct="sf_fused_graph_t",
         fields=(),
-        scratch_bytes=streamed.plan.state_bytes,
-        macs=sum(part.macs for part in parts),
+        scratch_bytes=part.plan.state_bytes,
+        macs=sum(item.macs for item in parts),
         parts=parts,
-        text=write(streamed.plan, f"layer{first.index}", functions=False).text,
+        text=write(part.plan, f"layer{first.index}", functions=False).text,
+        in_place=part.in_place,
     )

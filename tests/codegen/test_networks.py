@@ -10,7 +10,7 @@ import pytest
 
 from codegen.batch import build_batch
 from codegen.golden import HASH, Int8, make_images, tflm
-from codegen.networks import NETWORKS
+from codegen.networks import NETWORKS, Network
 from semflash_codegen import CodegenRequest, TableTail, generate
 from semflash_codegen.passes import make_plan
 from semflash_codegen.plan import Plan
@@ -106,8 +106,6 @@ def test_an_addition_writes_over_an_input_that_nobody_needs_afterwards() -> None
 
 
 def test_an_addition_does_not_write_over_an_input_that_is_read_later() -> None:
-    from codegen.networks import Network
-
     n = Network((1, 4, 4, 2), np.random.default_rng(1))
     x = n.conv(n.image, 2, 3)
     y = n.add(x, n.image)
@@ -131,3 +129,12 @@ def test_a_vector_is_one_row_in_and_pieces_of_at_most_256_channels_out() -> None
     plan = make_plan(read_model(network("autoencoder")), "reference")
     assert (plan.rows, plan.row_bytes) == (1, 320)
     assert (plan.latent_positions, plan.latent_channels) == (2, 160)
+
+
+def test_a_streaming_network_with_more_than_256_channels_at_its_end_is_exact(
+    tmp_path: Path, host_kernels: Path
+) -> None:
+    n = Network((1, 6, 6, 2), np.random.default_rng(2))
+    encoder = n.finish(n.conv(n.conv(n.image, 4, 3), 320, 3, stride=2))
+    assert make_plan(read_model(encoder), "auto").latent_channels == 160
+    check(encoder, tmp_path, host_kernels, 8)
