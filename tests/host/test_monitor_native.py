@@ -6,19 +6,18 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from semflash.bridge.port import READ_TIMEOUT_S
 from semflash.bridge.session import Expected, Received, Session
-from semflash.bundle import Bundle, read_bundle, zoo_names
+from semflash.bundle import Bundle, read_bundle
 from semflash.bundle.preprocess import to_int8
 from semflash.cli.main import main
 from semflash.edge.golden import GoldenEncoder
 from semflash.firmware.boards import load_board
 from semflash.firmware.build import build
 from semflash.firmware.build_result import BuildResult
-from semflash.firmware.native import NativeDevice, NativePort
+from semflash.firmware.native import NativePort
 from semflash.training.datasets import DEBIAN_FASHION_MNIST, Dataset, load_dataset
 
 pytestmark = [
@@ -74,25 +73,6 @@ def test_with_injected_errors_the_accuracy_agrees_with_the_simulated_channel(
     point = json.loads(capsys.readouterr().out)["points"][0]
     # Same images, other flips: the two differ by less than the interval of one of them.
     assert point["low"] <= found["accuracy"] <= point["high"]  # type: ignore[operator]
-
-
-@pytest.mark.parametrize("name", [str(TINY), *zoo_names()], ids=lambda name: Path(name).stem)
-def test_10000_test_images_give_the_golden_codes(name: str, data: Dataset, tmp_path: Path) -> None:
-    images = data.test.images
-    assert len(images) == 10_000
-    bundle = read_bundle(name)
-    image = build(name, load_board("native"), out_dir=tmp_path / "out").image_path
-    codes = NativeDevice(image).encode(to_int8(images, bundle.contract))
-    np.testing.assert_array_equal(codes, GoldenEncoder(bundle).payloads(images))
-
-
-@pytest.mark.slow
-def test_10000_images_through_the_link_equal_the_golden_reference(
-    built: BuildResult, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, found = summary(monitor_arguments(built, "--count", "10000", "--check-golden"), capsys)
-    assert code == 0
-    assert found["golden"] == {"checked": 10000, "different": 0, "first_different": []}
 
 
 def test_the_real_device_takes_up_after_damage_on_the_way_to_it(
