@@ -20,6 +20,7 @@ from semflash_codegen.quantise import activation_range, quantise_multiplier
 from semflash_codegen.schema import Activation, Options, Padding
 
 _INT8_MIN = -128
+_LATENT_CHANNELS_MAX = 256  # SF_ENCODER_CHANNELS_MAX
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ def find_chain(model: Model, *, start: int | None = None) -> Chain:
         reason = "the output is not the end of the chain"
     if not reason and len(model.tensors[at].shape) != 4:
         reason = "the output is not an image"
+    if not reason and model.tensors[at].shape[3] > _LATENT_CHANNELS_MAX:
+        reason = f"the output has more than {_LATENT_CHANNELS_MAX} channels and goes out in pieces"
     return Chain(tuple(layers), model.operators[begin:kept], at, reason)
 
 
