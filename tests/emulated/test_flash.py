@@ -11,7 +11,7 @@ import pytest
 from semflash.bundle.reader import read_bundle
 from semflash.cli.main import main
 from semflash.edge.bench import bench
-from semflash.errors import DeviceError
+from semflash.errors import DeviceError, ToolMissingError
 from semflash.firmware import emulator
 from semflash.firmware.boards import load_board
 from semflash.firmware.build import build
@@ -48,6 +48,18 @@ def test_a_flashed_board_stays_up_and_encodes_bit_for_bit(own_emulators: Path, b
         assert result.stack_bytes is not None
         assert 0 < result.stack_bytes < 4096
     assert emulator.status(NAME) == state
+
+
+def test_a_missing_emulator_is_said_so(
+    own_emulators: Path, built: BuildResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = Path(shutil.which("arm-none-eabi-gcc") or "")
+    for program in (Path("/bin/sh"), Path("/usr/bin/env"), *compiler.parent.glob("arm-none-eabi-*")):
+        (tmp_path / program.name).symlink_to(program)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolMissingError, match="the emulator is not installed") as caught:
+        flash(built)
+    assert caught.value.remedy == "apt-get install qemu-system-arm"
 
 
 def test_flashing_again_replaces_the_process(own_emulators: Path, built: BuildResult) -> None:

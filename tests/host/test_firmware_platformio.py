@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from semflash.errors import BuildError, DeviceError, ToolMissingError
+from semflash.errors import BuildError, DeviceError, SemflashError, ToolMissingError
 from semflash.firmware import platformio, resources
 
 
@@ -117,3 +117,11 @@ def test_the_config_pins_platform_script_float_flags_and_probe_for_the_nucleo() 
     assert "-mfloat-abi=hard" in nucleo["custom_machine_flags"]
     assert nucleo["extra_scripts"] == ["pre:boards/scripts/machine_flags.py"]
     assert environments["qemu-stm32f405"]["platform"].startswith("symlink://")
+
+
+@pytest.mark.parametrize("kind", [DeviceError, ToolMissingError])
+def test_an_error_of_our_own_upload_command_comes_through_whole(kind: type[SemflashError]) -> None:
+    line = platformio.error_line(kind("what", value=Path("a b"), remedy="mend\nit"))
+    found = platformio.translate(f"Uploading\n{line}\n*** [upload] Error 1\n", 1, target="upload", log=None)
+    assert found is not None and type(found) is kind
+    assert (found.what, found.value, found.remedy) == ("what", "a b", "mend\nit")

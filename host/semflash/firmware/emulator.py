@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 from semflash.errors import DeviceError, SemflashError, ToolMissingError, UsageError
-from semflash.firmware import emulator_state
+from semflash.firmware import emulator_state, platformio
 from semflash.firmware.boards import Board, load_board
 from semflash.firmware.build_result import BuildResult
 from semflash.firmware.emulator_state import EmulatorState
@@ -261,7 +261,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{state.board}: running, process {state.pid}, serial port {state.port}")
         return 0
     except SemflashError as error:
-        print(error, file=sys.stderr)
+        print(platformio.error_line(error) if chosen.verb == "start" else error, file=sys.stderr)
         return error.exit_code
 
 

@@ -23,6 +23,7 @@ from semflash.firmware.project import write_if_changed
 
 BUILD_TIMEOUT_S = 900
 _TAIL_LINES = 25
+_OWN_ERROR = "semflash-error "
 
 
 def core_dir() -> Path:
@@ -190,6 +191,9 @@ def translate(output: str, returncode: int, *, target: str | None, log: Path | N
     """The error that pio's output tells of, or None. An exit code of 0 is not believed for uploads."""
     where = f"; the whole output is in {log}" if log is not None else ""
     if target == "upload":
+        own = _own_error(output)
+        if own is not None:
+            return own
         for text, what, remedy in _UPLOAD_TABLE:
             if text in output:
                 return DeviceError(what, value=text, remedy=remedy + where)
@@ -218,6 +222,24 @@ def translate(output: str, returncode: int, *, target: str | None, log: Path | N
     return BuildError(
         "PlatformIO could not build the firmware", value=tail, remedy=f"read the lines above{where}"
     )
+
+
+def error_line(error: SemflashError) -> str:
+    """`error` as a line that an upload command prints and `translate` finds again in pio's output."""
+    value = None if error.value is None else str(error.value)
+    return _OWN_ERROR + json.dumps(
+        {"kind": error.kind, "what": error.what, "value": value, "remedy": error.remedy}
+    )
+
+
+def _own_error(output: str) -> SemflashError | None:
+    """The error that `error_line` wrote."""
+    for line in output.splitlines():
+        if line.startswith(_OWN_ERROR):
+            said = json.loads(line.removeprefix(_OWN_ERROR))
+            error = ToolMissingError if said["kind"] == ToolMissingError.kind else DeviceError
+            return error(said["what"], value=said["value"], remedy=said["remedy"])
+    return None
 
 
 def _interesting(output: str) -> list[str]:
