@@ -11,7 +11,8 @@ from semflash.settings import Settings, first
 
 if TYPE_CHECKING:
     from semflash.bundle import Bundle
-    from semflash.edge.monitor import MonitorOptions, MonitorResult, Split, View
+    from semflash.edge.monitor import MonitorOptions, MonitorResult, View
+    from semflash.edge.split import Split
 
 HELP = "run images through a board and show labels, losses and accuracy"
 EPILOG = """examples:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,20 +23,12 @@ from semflash.bundle.writer import update_record
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
 from semflash.edge.records import check_writable
+from semflash.edge.split import Split
 from semflash.errors import DatasetError, UsageError
 
 #: The bit error rates the project reports.
 REPORTED_BERS = (0.0, 1e-4, 2.5e-3, 1e-2, 2.5e-2, 5e-2)
 _Z_95 = 1.959963984540054  # two-sided 95 % of the normal distribution
-
-
-class Split(Protocol):
-    """Images uint8 (N, H, W, C) and labels int32 (N,)."""
-
-    @property
-    def images(self) -> NDArray[np.uint8]: ...
-    @property
-    def labels(self) -> NDArray[np.int32]: ...
 
 
 @dataclass(frozen=True)

@@ -24,20 +24,12 @@ from semflash.bundle.preprocess import to_int8
 from semflash.bundle.reader import Bundle
 from semflash.edge.labeller import Labelled, Labeller
 from semflash.edge.records import FORMAT, VERSION, RecordWriter, check_writable
+from semflash.edge.split import Split
 from semflash.edge.tally import Tally
 from semflash.errors import DatasetError, LinkError, SemflashError, UsageError
 
 _REFRESH_S = 0.2
 _QUANTISE_BATCH = 256
-
-
-class Split(Protocol):
-    """Images uint8 (N, H, W, C) and labels int32 (N,)."""
-
-    @property
-    def images(self) -> NDArray[np.uint8]: ...
-    @property
-    def labels(self) -> NDArray[np.int32]: ...
 
 
 @dataclass(frozen=True)
