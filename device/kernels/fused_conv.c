@@ -24,7 +24,8 @@ static inline void add_single(singles_t *singles, uint32_t even, uint32_t odd) {
 }
 
 /* Two pixels, interleaved word by word: the order of semflash_codegen/fused/tables.py. */
-static inline void gather(uint32_t *patch, const sf_fused_call_t *call, const sf_fused_conv_t *conv, int32_t offset) {
+static inline void gather(uint32_t *patch, const sf_fused_call_t *call, const sf_fused_conv_t *conv,
+                          int32_t offset) {
     const uint32_t left = conv->run_bytes & 3u;
     const uint32_t count = conv->kernel_rows * (left == 3u ? 1u : left);
     uint32_t *first = patch;
@@ -77,24 +78,24 @@ static inline const uint32_t *multiply(const uint32_t *patch, const uint32_t *w,
                                        int32_t *sums) {
     int32_t a0 = sums[0], b0 = sums[1], a1 = sums[2], b1 = sums[3];
     int32_t c0 = sums[4], d0 = sums[5], c1 = sums[6], d1 = sums[7];
-#define STEP                                      \
-    do {                                          \
-        const uint32_t even = patch[0];           \
-        const uint32_t odd = patch[1];            \
-        patch += 2;                               \
-        uint32_t weights = *w++;                  \
-        a0 = sf_multiply_add(even, weights, a0);  \
-        a1 = sf_multiply_add(odd, weights, a1);   \
-        weights = *w++;                           \
-        b0 = sf_multiply_add(even, weights, b0);  \
-        b1 = sf_multiply_add(odd, weights, b1);   \
-        weights = *w++;                           \
-        c0 = sf_multiply_add(even, weights, c0);  \
-        c1 = sf_multiply_add(odd, weights, c1);   \
-        weights = *w++;                           \
-        d0 = sf_multiply_add(even, weights, d0);  \
-        d1 = sf_multiply_add(odd, weights, d1);   \
-        SF_KEEP(w);                               \
+#define STEP                                                                                                 \
+    do {                                                                                                     \
+        const uint32_t even = patch[0];                                                                      \
+        const uint32_t odd = patch[1];                                                                       \
+        patch += 2;                                                                                          \
+        uint32_t weights = *w++;                                                                             \
+        a0 = sf_multiply_add(even, weights, a0);                                                             \
+        a1 = sf_multiply_add(odd, weights, a1);                                                              \
+        weights = *w++;                                                                                      \
+        b0 = sf_multiply_add(even, weights, b0);                                                             \
+        b1 = sf_multiply_add(odd, weights, b1);                                                              \
+        weights = *w++;                                                                                      \
+        c0 = sf_multiply_add(even, weights, c0);                                                             \
+        c1 = sf_multiply_add(odd, weights, c1);                                                              \
+        weights = *w++;                                                                                      \
+        d0 = sf_multiply_add(even, weights, d0);                                                             \
+        d1 = sf_multiply_add(odd, weights, d1);                                                              \
+        SF_KEEP(w);                                                                                          \
     } while (0)
     if ((steps & 1u) != 0u) {
         STEP;
@@ -166,8 +167,8 @@ static inline uint32_t pack(uint32_t slots01, uint32_t slots23) {
 }
 
 /* One group of two pixels, fast tables, unsigned requantisation without bounds but 0 and 255: what is common. */
-static inline const uint32_t *plain_group(const uint32_t *patch, const uint32_t *w, uint32_t steps, uint32_t shift,
-                                          uint32_t *pairs) {
+static inline const uint32_t *plain_group(const uint32_t *patch, const uint32_t *w, uint32_t steps,
+                                          uint32_t shift, uint32_t *pairs) {
     int32_t sums[8] = {(int32_t)w[0], (int32_t)w[1], (int32_t)w[0], (int32_t)w[1],
                        (int32_t)w[2], (int32_t)w[3], (int32_t)w[2], (int32_t)w[3]};
     w = multiply(patch, w + 4, steps, sums);
@@ -198,7 +199,8 @@ void sf_fused_conv_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv) {
         const uint32_t *w = call->weights;
         while (w != call->weights_end) {
             uint32_t pairs[4];
-            w = plain ? plain_group(patch, w, conv->steps, q->shift, pairs) : any_group(conv, patch, w, pairs);
+            w = plain ? plain_group(patch, w, conv->steps, q->shift, pairs)
+                      : any_group(conv, patch, w, pairs);
             if (conv->store == SF_FUSED_PAIRS) {
                 sf_put_word(out0, pairs[0]);
                 sf_put_word(out0 + 4, pairs[1]);
@@ -223,6 +225,18 @@ void sf_fused_conv_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv) {
     }
 }
 
+/* One run of whole words of both pixels. */
+static void gather_run(uint32_t *patch, const uint8_t *in, int32_t delta, const sf_fused_conv_t *conv) {
+    for (uint32_t n = conv->steps / 2u; n > 0u; n--, in += 4, patch += 4) {
+        const uint32_t word0 = sf_word(in);
+        const uint32_t word1 = sf_word(in + delta);
+        patch[0] = sf_even(word0) << conv->gain;
+        patch[1] = sf_even(word1) << conv->gain;
+        patch[2] = sf_odd(word0) << conv->gain;
+        patch[3] = sf_odd(word1) << conv->gain;
+    }
+}
+
 static int32_t *accumulate(const sf_fused_call_t *call, const sf_fused_conv_t *conv, const uint32_t *patch,
                            int32_t *sums) {
     for (const uint32_t *w = call->weights; w != call->weights_end; sums += 8) {
@@ -231,20 +245,49 @@ static int32_t *accumulate(const sf_fused_call_t *call, const sf_fused_conv_t *c
     return sums;
 }
 
+/* One run of bytes after the other into the accumulators in memory, then the finished pixels. */
+void sf_fused_rows_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv) {
+    uint32_t patch[2 * SF_FUSED_STEPS_MAX];
+    const uint32_t runs = (uint32_t)conv->kernel_rows * conv->chunks;
+    uint8_t *out0 = call->out0;
+    uint8_t *out1 = call->out1;
+    sf_fused_call_t run = *call;
+    for (uint32_t n = call->pairs; n > 0u; n--) {
+        int32_t *sums = call->sums;
+        const uint32_t *w = call->weights;
+        for (uint32_t group = conv->groups; group > 0u; group--, w += 4, sums += 8) {
+            sums[0] = (int32_t)w[0], sums[1] = (int32_t)w[1], sums[2] = (int32_t)w[0],
+            sums[3] = (int32_t)w[1];
+            sums[4] = (int32_t)w[2], sums[5] = (int32_t)w[3], sums[6] = (int32_t)w[2],
+            sums[7] = (int32_t)w[3];
+        }
+        for (uint32_t r = 0; r < runs; r++) {
+            gather_run(patch, run.rows[r], call->in_delta, conv);
+            run.rows[r] += call->in_step;
+            run.weights = w;
+            run.weights_end = w + conv->chunk_words;
+            (void)accumulate(&run, conv, patch, call->sums);
+            w = run.weights_end;
+        }
+        for (sums = call->sums; w != call->weights_end; sums += 8) {
+            uint32_t pairs[4];
+            w = requantise_any(&conv->requant, w, sums, pairs);
+            sf_put_word(out0, pack(pairs[0], pairs[2]));
+            sf_put_word(out1, pack(pairs[1], pairs[3]));
+            out0 -= 4;
+            out1 -= 4;
+        }
+        out0 += call->out_step;
+        out1 += call->out_step;
+    }
+}
+
 void sf_fused_accumulate_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv) {
     uint32_t patch[2 * SF_FUSED_STEPS_MAX];
     int32_t *sums = call->sums;
     int32_t offset = 0;
     for (uint32_t n = call->pairs; n > 0u; n--, offset += call->in_step) {
-        for (uint32_t i = 0; i < conv->steps; i += 2u) {
-            const uint8_t *p = call->rows[0] + offset + 2u * i;
-            const uint32_t word0 = sf_word(p);
-            const uint32_t word1 = sf_word(p + call->in_delta);
-            patch[2u * i] = sf_even(word0);
-            patch[2u * i + 1u] = sf_even(word1);
-            patch[2u * i + 2u] = sf_odd(word0);
-            patch[2u * i + 3u] = sf_odd(word1);
-        }
+        gather_run(patch, call->rows[0] + offset, call->in_delta, conv);
         sums = accumulate(call, conv, patch, sums);
     }
 }

@@ -74,7 +74,8 @@ static inline void max_words(uint8_t *out, const uint8_t *in, const sf_fused_poo
 }
 
 /* Windows first..end of one row; they lie inside it. Returns 0 where the general way has to be taken. */
-static int max_inner(uint8_t *out, const uint8_t *in, const sf_fused_pool_t *pool, uint32_t windows, int merge) {
+static int max_inner(uint8_t *out, const uint8_t *in, const sf_fused_pool_t *pool, uint32_t windows,
+                     int merge) {
     if ((pool->channels & 3u) != 0u || pool->kernel_columns < 2u || pool->kernel_columns > 3u) {
         return 0;
     }
@@ -98,7 +99,9 @@ static void max_row(uint8_t *out, const uint8_t *in, const sf_fused_pool_t *pool
     uint32_t x = 0;
     if (pool->pad_left == 0u) { /* all windows from the left that lie inside */
         const uint32_t fit = (uint32_t)(pool->in_width - pool->kernel_columns) / pool->stride_columns + 1u;
-        const uint32_t inside = pool->in_width < pool->kernel_columns ? 0u : fit < pool->out_width ? fit : pool->out_width;
+        const uint32_t inside = pool->in_width < pool->kernel_columns ? 0u
+                                : fit < pool->out_width               ? fit
+                                                                      : pool->out_width;
         x = max_inner(out, in, pool, inside, merge) ? inside : 0u;
     }
     for (out += x * channels; x < pool->out_width; x++, out += channels) {

@@ -34,10 +34,16 @@ static void move_rows(sf_fused_call_t *call, uint32_t rows, int32_t bytes) {
 }
 
 /* All pixels of one row. per_pair: output pixels of a pair, 2, or 1 where their maximum is stored. */
-static void whole_row(const sf_fused_job_t *job, const sf_fused_conv_t *conv, uint8_t *out, uint32_t per_pair) {
+static void whole_row(const sf_fused_job_t *job, const sf_fused_conv_t *conv, uint8_t *out,
+                      uint32_t per_pair) {
     const int32_t columns = conv->column_bytes;
-    sf_fused_call_t call; /* sums: not read by whole kernels */
+    const uint32_t runs = (uint32_t)conv->kernel_rows * conv->chunks;
+    sf_fused_call_t call;
     find_rows(job, call.rows);
+    call.sums = (int32_t *)(void *)(job->state + job->stage->scratch); /* rows kernels */
+    for (uint32_t i = runs; conv->chunks > 1u && i > 0u; i--) {
+        call.rows[i - 1u] = call.rows[(i - 1u) / conv->chunks] + (i - 1u) % conv->chunks * conv->run_bytes;
+    }
     call.weights = conv->weights;
     call.weights_end = conv->weights + conv->weight_words;
     call.out0 = out + 4u * (conv->groups - 1u);
@@ -50,7 +56,7 @@ static void whole_row(const sf_fused_job_t *job, const sf_fused_conv_t *conv, ui
         conv->kernel(&call, conv);
     }
     if ((conv->out_width & 1u) != 0u) { /* the last pixel, computed as both pixels of a pair */
-        move_rows(&call, conv->kernel_rows, (int32_t)call.pairs * call.in_step);
+        move_rows(&call, runs, (int32_t)call.pairs * call.in_step);
         call.out0 += per_pair * call.pairs * conv->out_channels;
         call.out1 = call.out0;
         call.in_delta = 0;

@@ -40,10 +40,10 @@ def multiply(body: Body, steps: int, small: bool, *, start: bool, base: int = 0)
             both(slot, queue.pop(0), first)
 
 
-def multiply_single(body: Body, steps: int, small: bool) -> None:
-    """All steps of the even pixel alone: the last column of an odd width."""
+def multiply_single(body: Body, steps: int, small: bool, pixel: int = 0) -> None:
+    """All steps of one pixel alone: the last column of an odd width."""
     for step in range(steps):
-        body(f"ldr lr, [sp, #{8 * step}]")
+        body(f"ldr lr, [sp, #{8 * step + 4 * pixel}]")
         if small:
             body("ldmia r0!, {r1, r2}", "sxtb16 r3, r1", "sxtb16 r1, r1, ror #8", "sxtb16 r12, r2")
             body("sxtb16 r2, r2, ror #8")
@@ -51,7 +51,9 @@ def multiply_single(body: Body, steps: int, small: bool) -> None:
         else:
             body("ldmia r0!, {r1, r2, r3, r12}")
             weights = ("r1", "r2", "r3", "r12")
-        body(*(f"smlad {ACC[slot][0]}, lr, {weight}, {ACC[slot][0]}" for slot, weight in enumerate(weights)))
+        for slot, weight in enumerate(weights):
+            acc = ACC[slot][pixel]
+            body(f"smlad {acc}, lr, {weight}, {acc}")
 
 
 def requantise(body: Body, form: CheapForm, small: bool) -> None:

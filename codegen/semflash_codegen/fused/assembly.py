@@ -13,7 +13,7 @@ from semflash_codegen.fused.arithmetic import (
 )
 from semflash_codegen.fused.convolution import BYTES, ConvTables
 from semflash_codegen.fused.frame import STRIP_CALL, SUMS, Body, add_to
-from semflash_codegen.fused.gathering import gather_patch, gather_run
+from semflash_codegen.fused.gathering import gather_adjacent, gather_one, gather_patch, gather_run
 
 _UNROLL_STEPS = 30
 _STATEMENT_LINES = 60
@@ -29,9 +29,9 @@ def kernels(tables: ConvTables, name: str, *, joined: bool) -> str:
     strip."""
     functions = []
     if not joined:
-        lines = whole(tables) if tables.mode == "whole" else accumulate(tables)
+        lines = {"whole": whole, "rows": rows}.get(tables.mode, accumulate)(tables)
         functions.append(_function(kernel_name(name, tables.mode), lines))
-    if tables.mode != "whole" and tables.form is not None:
+    if tables.mode not in ("whole", "rows") and tables.form is not None:
         functions.append(_function(kernel_name(name, "finish"), finish(tables)))
     return "#if SF_FUSED_ASSEMBLY\n" + "\n".join(functions) + "#endif\n" if functions else ""
 
@@ -46,7 +46,11 @@ def whole(tables: ConvTables) -> list[str]:
     body.pair_rows()
     body("1:")
     step = 2 * tables.layer.window.stride[1] * tables.layer.source.channels
-    gather_patch(body, gather, step, tables.form.gain)
+    width = tables.out_width or tables.layer.output.width
+    if gather.words == 0 and gather.left == 3 and step == 2 and width % 2 == 0:
+        gather_adjacent(body, gather, tables.form.gain)
+    else:
+        gather_patch(body, gather, step, tables.form.gain)
     body(f"ldr r0, {body.at('weights')}")
     body("2:")
     single = unroll == 1 and tables.store == BYTES and tables.layer.output.width % 2 == 1
@@ -67,6 +71,53 @@ def whole(tables: ConvTables) -> list[str]:
         body("8:")
         multiply_single(body, gather.steps, tables.small)
         body("mov r6, r4", "mov r7, r5", "mov r10, r8", "mov r11, r9", "b.w 7b")
+    return body.lines
+
+
+def rows(tables: ConvTables) -> list[str]:
+    """One run of bytes after the other: gather it, add it to all accumulators; then finish the pair.
+
+    Weights come in the order of use: bias of all groups, [run][group][step], coefficients of all groups.
+    Behind the call's fields: place among the runs, end of the run's weights, place among the accumulators.
+    """
+    assert tables.form is not None
+    gather, gain = tables.gather, tables.form.gain
+    runs, groups = tables.layer.window.kernel[0] * tables.chunks, tables.group_count
+    step = 2 * tables.layer.window.stride[1] * tables.layer.source.channels
+    body = Body(8 * gather.steps, runs, gather=gather, extra=3)
+    place, ends, sums = body.at("extra"), body.at("extra", 1), body.at("extra", 2)
+    single = tables.layer.output.width % 2 == 1
+    body.enter()
+    body.pair_rows()
+    body(
+        "1:", f"ldr r0, {body.at('weights')}", f"ldr lr, {body.at('sums')}", *add_to("r12", "r0", 16 * groups)
+    )
+    body("5:", "ldmia r0!, {r4, r5, r8, r9}", *(2 * ["stmia lr!, {r4, r5}"]), *(2 * ["stmia lr!, {r8, r9}"]))
+    body("cmp r0, r12", "bne 5b", f"str r0, {ends}")
+    body(f"add r2, sp, #{body.offset('rows')}", f"str r2, {place}", "2:")
+    gather_one(body, gather, step, gain, place)
+    body(f"ldr r0, {ends}", *add_to("r1", "r0", 4 * tables.chunk_words), f"str r1, {ends}")
+    body(f"ldr lr, {body.at('sums')}", f"str lr, {sums}")
+    if single:
+        body(f"ldr r1, {body.at('delta')}", "cmp r1, #0", "beq.w 8f")
+    body("3:", f"ldr lr, {sums}", f"ldmia lr, {{{SUMS}}}")
+    multiply(body, gather.steps, tables.small, start=False)
+    body(f"ldr lr, {sums}", f"stmia lr!, {{{SUMS}}}", f"str lr, {sums}")
+    body(f"ldr r1, {ends}", "cmp r0, r1", "bne.w 3b")
+    body("7:", f"ldr r2, {place}", f"add r3, sp, #{body.offset('rows') + 8 * runs}", "cmp r2, r3", "bne.w 2b")
+    body(f"ldr lr, {body.at('sums')}", f"str lr, {sums}")
+    body("4:", f"ldr lr, {sums}", f"ldmia lr!, {{{SUMS}}}", f"str lr, {sums}")
+    requantise(body, tables.form, tables.small)
+    pack(body, tables.form, patch_out=False)
+    store_pixels(body, BYTES, 0, 1, looping=True)
+    body(f"ldr r3, {body.at('end')}", "cmp r0, r3", "bne.w 4b")
+    next_pair(body, BYTES, 0)
+    body.leave()
+    if single:  # the odd pixel is stored last, at the same place
+        body("8:", f"ldr lr, {sums}", f"ldmia lr, {{{SUMS}}}")
+        multiply_single(body, gather.steps, tables.small, pixel=1)
+        body(f"ldr lr, {sums}", f"stmia lr!, {{{SUMS}}}", f"str lr, {sums}")
+        body(f"ldr r1, {ends}", "cmp r0, r1", "bne.w 8b", "b.w 7b")
     return body.lines
 
 

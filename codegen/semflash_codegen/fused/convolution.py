@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,9 @@ STRIP_STEPS = 120
 """Steps of both patches of a strip: LDRD reaches 1,020 bytes."""
 WHOLE_STEPS = 80
 """A patch of at most so many steps is gathered at once; the kernel takes about 41 bytes of code per step."""
-SMALL_WHOLE_STEPS = 32
+LONG_RUN_BYTES = 32
+LONG_RUN_WHOLE_STEPS = 40
+"""Layers of long kernel rows and more steps go row by row, so that only one row's steps are unrolled."""
 CHUNK_STEPS = 64
 GAIN_MAX = 3
 SMALL_K_MAX = 14
@@ -28,8 +30,9 @@ SMALL_K_MAX = 14
 class ConvTables:
     """Everything that the C writer needs about one convolution.
 
-    mode: "whole" (one call computes finished pixels), "chunked" (accumulators in memory, a chunk of a kernel
-    row per call), "patch" (the same, fed with patches that the convolution before wrote).
+    mode: "whole" (one call computes finished pixels), "rows" (the same, run after run of bytes),
+    "chunked" (accumulators in memory, a chunk of a kernel row per call), "patch" (the same, fed with patches that
+    the convolution before wrote).
     store: what "whole" does with finished pixels: BYTES, PAIRS (16 bits, into a patch) or MAX (2x2 maximum).
     """
 
@@ -44,6 +47,8 @@ class ConvTables:
     chunk_words: int
     bias: list[int]
     coefficients: list[int]
+    out_width: int = 0
+    """Columns that are computed, if not all."""
 
     @property
     def group_count(self) -> int:
@@ -140,6 +145,13 @@ def chunked_tables(
     chunk_words = len(table) // (flat.shape[1] * chunks)
     mode = "patch" if padded_channels else "chunked"
     return ConvTables(layer, mode, small, BYTES, gather, chunks, form, table, chunk_words, starts, ends)
+
+
+def rows_tables(layer: Conv, form: CheapForm, small: bool) -> ConvTables:
+    """Tables of a convolution whose kernel takes one run of bytes after the other, in one piece."""
+    parts = chunked_tables(layer, form, small)
+    words = [value & 0xFFFFFFFF for value in parts.bias] + parts.weights + parts.coefficients
+    return replace(parts, mode="rows", weights=words, bias=[], coefficients=[])
 
 
 def _scaled(layer: Conv, form: CheapForm | None, small: bool) -> tuple[Ints, Ints]:

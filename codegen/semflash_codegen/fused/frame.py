@@ -77,11 +77,16 @@ def add_constant(register: str, value: int, free: str) -> list[str]:
         return []
     if value < 4096:
         return [f"addw {register}, {register}, #{value}"]
-    return [f"movw {free}, #{value}", f"add {register}, {register}, {free}"]
+    return [*_constant(free, value), f"add {register}, {register}, {free}"]
 
 
 def add_to(target: str, register: str, value: int) -> list[str]:
     """target = register + value."""
     if value < 4096:
         return [f"addw {target}, {register}, #{value}"]
-    return [f"movw {target}, #{value}", f"add {target}, {target}, {register}"]
+    return [*_constant(target, value), f"add {target}, {target}, {register}"]
+
+
+def _constant(register: str, value: int) -> list[str]:
+    high = [f"movt {register}, #{value >> 16}"] if value > 0xFFFF else []
+    return [f"movw {register}, #{value & 0xFFFF}", *high]

@@ -20,9 +20,7 @@ def gather_patch(body: Body, gather: Gather, step: int, gain: int) -> None:
     at = 8 * (gather.steps - (singles + 1) // 2)
     held = False
     body("mov r12, sp")
-    if gain:
-        mask = 0xFF << gain
-        body(f"movw r8, #{mask}", f"movt r8, #{mask}")
+    _mask(body, gain)
 
     def single(even: str, odd: str) -> None:
         """`even`, `odd`: instructions with {} for the target."""
@@ -58,6 +56,42 @@ def gather_patch(body: Body, gather: Gather, step: int, gain: int) -> None:
         body(f"strd r0, r1, {body.at('rows', 2 * row)}")
     if held:
         body(f"strd r10, r11, [sp, #{at}]")
+
+
+def gather_adjacent(body: Body, gather: Gather, gain: int) -> None:
+    """The patch of a kernel three bytes wide (one channel, stride 1): a word per row holds both pixels' bytes.
+
+    Even pixel: (b0, b2) and b1; odd pixel: (b1, b3) and b2, in the two halves that the word unpacks to.
+    """
+    at = 0
+    single = 8 * (gather.steps - (gather.rows + 1) // 2)
+    _mask(body, gain)
+    for row in range(gather.rows):
+        even, odd = ("r2", "r3") if row % 2 == 0 else ("r4", "r5")
+        body(f"ldr r0, {body.at('rows', 2 * row)}", "ldr r1, [r0], #2", f"str r0, {body.at('rows', 2 * row)}")
+        body(_spread(even, "r1", 0, gain), _spread(odd, "r1", 8, gain), f"strd {even}, {odd}, [sp, #{at}]")
+        at += 8
+        if row % 2:
+            body("pkhbt r6, r3, r5, lsl #16", "pkhtb r7, r4, r2, asr #16", f"strd r6, r7, [sp, #{single}]")
+            single += 8
+    if gather.rows % 2:
+        body("lsr r2, r2, #16", f"strd r3, r2, [sp, #{single}]")
+
+
+def gather_one(body: Body, gather: Gather, step: int, gain: int, place: str) -> None:
+    """One row of whole words, whose pointers r2 points to; `place` then points to the next row's."""
+    body("ldrd r0, r1, [r2]", "mov r12, sp")
+    _mask(body, gain)
+    _words(body, gather.words, _Reader("r0", gather.last, step), _Reader("r1", gather.last, step), gain)
+    if step > 255:
+        body(*add_constant("r0", step, "r3"), *add_constant("r1", step, "r3"))
+    body(f"ldr r2, {place}", "stmia r2!, {r0, r1}", f"str r2, {place}")
+
+
+def _mask(body: Body, gain: int) -> None:
+    """r8: which bits of a shifted word are its bytes."""
+    if gain:
+        body(f"movw r8, #{0xFF << gain}", f"movt r8, #{0xFF << gain}")
 
 
 @dataclass(frozen=True)

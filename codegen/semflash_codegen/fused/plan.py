@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from semflash_codegen.fused import convolution
 from semflash_codegen.fused.convolution import ConvTables
@@ -15,6 +15,7 @@ ROWS_MAX = 7
 COUNT_BYTES = 6
 RUN = {
     "whole": "sf_fused_run_conv",
+    "rows": "sf_fused_run_conv",
     "chunked": "sf_fused_run_conv_chunked",
     "accumulate": "sf_fused_run_accumulate",
     "strip": "sf_fused_run_strip",
@@ -119,21 +120,29 @@ def _stage(layer: Layer, small: bool) -> Stage:
         return _accumulator("accumulate", (layer,), convolution.chunked_tables(layer, form, small))
     gather = Gather(layer.window.kernel[0], layer.window.kernel[1] * layer.source.channels)
     form = convolution.cheap_form(layer, small=small, gain_max=convolution.GAIN_MAX)
-    if form is not None and gather.steps <= convolution.WHOLE_STEPS:
+    if form is not None and gather.steps <= _whole_limit(gather):
         return _windowed(
             "whole", layer, (convolution.whole_tables(layer, form, small, convolution.BYTES),), form
         )
+    if form is not None:
+        tables = convolution.rows_tables(layer, form, small)
+        if layer.window.kernel[0] * tables.chunks <= ROWS_MAX:
+            return _with_sums("rows", layer, tables)
     form = convolution.cheap_form(layer, small=small)
-    tables = convolution.chunked_tables(layer, form, small)
-    stage = _windowed("chunked", layer, (tables,), form)
+    return _with_sums("chunked", layer, convolution.chunked_tables(layer, form, small))
+
+
+def _with_sums(kind: str, layer: Conv, tables: ConvTables) -> Stage:
+    """A windowed stage with accumulators of one pair of pixels in memory."""
+    stage = _windowed(kind, layer, (tables,), tables.form)
     stage.scratch_bytes = 32 * tables.group_count
     stage.over_read = tables.chunks * tables.gather.run - layer.window.kernel[1] * layer.source.channels
     return stage
 
 
-def _whole_limit(gather: Gather, small: bool) -> int:
-    """Small code: a layer of long kernel rows goes row by row, so that only one of them is unrolled."""
-    return convolution.SMALL_WHOLE_STEPS if small and gather.run >= 32 else convolution.WHOLE_STEPS
+def _whole_limit(gather: Gather) -> int:
+    long = gather.run >= convolution.LONG_RUN_BYTES
+    return convolution.LONG_RUN_WHOLE_STEPS if long else convolution.WHOLE_STEPS
 
 
 def _accumulates(layer: Layer | None) -> bool:
@@ -201,7 +210,9 @@ def _pooled(layer: Layer, following: Layer | None, small: bool) -> Stage | None:
     form = convolution.cheap_form(layer, small=small, gain_max=convolution.GAIN_MAX)
     if form is None or gather.steps > convolution.WHOLE_STEPS or layer.output.width < 2:
         return None
-    stage = _windowed("pooled", layer, (convolution.whole_tables(layer, form, small, convolution.MAX),), form)
+    tables = convolution.whole_tables(layer, form, small, convolution.MAX)
+    width = min(layer.output.width, 2 * following.output.width)  # an odd last column may belong to no window
+    stage = _windowed("pooled", layer, (replace(tables, out_width=width),), form)
     stage.layers = (layer, following)
     return stage
 

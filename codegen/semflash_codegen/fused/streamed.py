@@ -169,7 +169,9 @@ def _why(stage: Stage, number: int) -> str:
         return {"max": "running maximum, no rows kept"}.get(stage.kind, "row by row")
     tables = stage.convs[min(number, len(stage.convs) - 1)]
     how = {
-        "whole": "row by row", "chunked": f"row by row in chunks of {tables.gather.run} bytes",
+        "whole": "row by row",
+        "rows": f"row by row in runs of {tables.gather.run} bytes",
+        "chunked": f"row by row in chunks of {tables.gather.run} bytes",
         "accumulate": "rows added to accumulators as they arrive",
         "strip": "joined with the next convolution",
         "pooled": "row by row, joined with its 2x2 maximum",

@@ -84,10 +84,7 @@ def _stage_text(stage: Stage, name: str) -> str:
             f"{second.output.height}u, {second.window.kernel[1]}u}};\n"
         )
     else:
-        width = stage.layers[0].output.width
-        if stage.kind == "pooled":  # an odd last column that no window takes is not computed
-            width = min(width, 2 * stage.layers[1].output.width)
-        parts.append(_conv(stage.convs[0], f"{name}_layer", out_width=width))
+        parts.append(_conv(stage.convs[0], f"{name}_layer"))
     return "\n".join(parts)
 
 
@@ -104,7 +101,7 @@ def _requant(layer: Conv, form: CheapForm | None, small: bool, name: str, cheap:
     return tables, f"{{{flags}, {low}u, {high}u, {zero}, {name}_multiplier, {name}_exponent, 0}}"
 
 
-def _conv(tables: ConvTables, name: str, *, out_width: int = 0, joined: bool = False) -> str:
+def _conv(tables: ConvTables, name: str, *, joined: bool = False) -> str:
     layer = tables.layer
     text = kernels(tables, name, joined=joined) + words(f"{name}_weights", tables.weights)
     cheap = bias = "0"
@@ -115,10 +112,10 @@ def _conv(tables: ConvTables, name: str, *, out_width: int = 0, joined: bool = F
         cheap = f"{name}_coefficients"
         text += words(cheap, tables.coefficients)
     more, requant = _requant(layer, tables.form, tables.small, name, cheap)
-    twin = "sf_fused_conv_c" if tables.mode == "whole" else "sf_fused_accumulate_c"
+    twin = {"whole": "sf_fused_conv_c", "rows": "sf_fused_rows_c"}.get(tables.mode, "sf_fused_accumulate_c")
     kernel = "0" if joined else f"SF_FUSED_KERNEL({kernel_name(name, tables.mode)}, {twin})"
     finish = "0"
-    if tables.mode != "whole":
+    if tables.mode not in ("whole", "rows"):
         cheap_finish = f"SF_FUSED_KERNEL({kernel_name(name, 'finish')}, sf_fused_finish_c)"
         finish = cheap_finish if tables.form is not None else "sf_fused_finish_general"
     fields = {
@@ -131,7 +128,7 @@ def _conv(tables: ConvTables, name: str, *, out_width: int = 0, joined: bool = F
         "steps": f"{tables.gather.steps}u",
         "groups": f"{tables.group_count}u",
         "out_channels": f"{layer.output.channels}u",
-        "out_width": f"{out_width or layer.output.width}u",
+        "out_width": f"{tables.out_width or layer.output.width}u",
         "out_rows": f"{layer.output.height}u",
         "run_bytes": f"{tables.gather.run}u",
         "column_bytes": f"{layer.window.stride[1] * layer.source.channels}u",

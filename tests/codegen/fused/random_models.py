@@ -26,6 +26,8 @@ def _random_model(seed: int) -> bytes:
     channels = int(rng.choice([1, 1, 2, 3, 3, 4, 5, 8]))
     size = (int(rng.integers(3, 28)), int(rng.integers(3, 28)), channels)
     builder = Builder(size, float(rng.choice([1 / 255, 0.02])), int(rng.choice([-128, 0, 7, -3, 127])))
+    if channels == 1 and rng.random() < 0.4:
+        _conv(builder, rng, depthwise=False, kernel=(3, 3), stride=(1, 1), same=True)
     for _ in range(int(rng.integers(1, 5))):
         _layer(builder, rng)
     return builder.finish()

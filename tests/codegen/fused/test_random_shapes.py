@@ -40,8 +40,11 @@ def test_random_chains_give_the_bytes_of_both_references_on_the_host(weights: st
     assert set(_kinds(models)) >= _EVERY_KIND[weights], _kinds(models)
 
 
-_ALL = {"whole", "chunked", "strip", "pooled", "depthwise", "max", "average", "table", "max ring"}
-_EVERY_KIND = {"fast": _ALL | {"accumulate", "chunked general", "depthwise general"}, "small": _ALL}
+_ALL = {"whole", "rows", "strip", "pooled", "depthwise", "max", "average", "table", "max ring"}
+_EVERY_KIND = {
+    "fast": _ALL | {"accumulate", "chunked", "chunked general", "depthwise general"},
+    "small": _ALL,
+}
 
 
 def _kinds(models: list[Streamed]) -> Counter[str]:
