@@ -87,8 +87,8 @@ _TASKS = (
 _FASHION_ENCODER = {"stem": 12, "middle": [[16, 1], [20, 2]]}
 
 _CODECS = (
-    CodecRecipe("fashion-mnist-48", sizes=_FASHION_ENCODER | {"latent": 8}),
-    CodecRecipe("fashion-mnist-24", sizes=_FASHION_ENCODER | {"latent": 4}),
+    CodecRecipe("fashion-mnist-48", sizes=_FASHION_ENCODER | {"latent": 8}, polish_epochs=4),
+    CodecRecipe("fashion-mnist-24", sizes=_FASHION_ENCODER | {"latent": 4}, polish_epochs=4),
     CodecRecipe(
         "tiny", sizes={"stem": 4, "middle": [[4, 2]], "latent": 4, "decoder_width": 8}, batch=32,
         autoencoder_epochs=1, task_epochs=1, train_images=256,
