@@ -32,7 +32,7 @@ VERBS: dict[str, str] = {
     "flash": "put built firmware on a board",
     "monitor": "run images through a board and show labels, losses and accuracy",
     "run": "build, flash and monitor in one go",
-    "bench": "measure instructions, RAM and flash of a bundle on a board",
+    "bench": "measure instructions, RAM and flash of a model on a board",
     "boards": "list the boards, or stop an emulated one",
     "doctor": "check what is installed and say how to mend what is missing",
 }
