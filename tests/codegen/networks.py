@@ -63,6 +63,13 @@ class Network:
         self.graph.operator("ADD", [a[0], b[0]], out, "Add", fusedActivationFunction=1)
         return out, a[1], quantisation
 
+    def max_pool(self, x: Tensor) -> Tensor:
+        """MAX_POOL_2D 2x2, stride 1, SAME."""
+        out = self.graph.activation(x[1], x[2])
+        options = {"filterHeight": 2, "filterWidth": 2, "strideH": 1, "strideW": 1, "padding": 0}
+        self.graph.operator("MAX_POOL_2D", [x[0]], out, "Pool2D", **options)
+        return out, x[1], x[2]
+
     def average(self, x: Tensor) -> Tensor:
         """AVERAGE_POOL_2D over everything."""
         h, w, depth = x[1][1:]
@@ -168,6 +175,28 @@ def shape_arithmetic(rng: Rng) -> bytes:
     )
     out = g.activation((1, 2, 3, 4), x[2])
     return g.finish(g.operator("RESHAPE", [x[0], packed], out))
+
+
+def random_network(rng: Rng) -> bytes:
+    """Random blocks: plain, separable, residual, residual with a shortcut, pooled; odd sizes and channels."""
+    n = Network((1, int(rng.integers(4, 15)), int(rng.integers(3, 15)), int(rng.integers(1, 5))), rng)
+    x = n.image
+    for _ in range(int(rng.integers(2, 6))):
+        kind, channels = int(rng.integers(5)), int(rng.integers(1, 11))
+        kernel, stride = int(rng.integers(1, 6)), int(rng.integers(1, 3))
+        if kind == 0:
+            x = n.conv(x, channels, kernel, stride=stride)
+        elif kind == 1:
+            x = n.conv(n.depthwise(x, stride=stride), channels, 1)
+        elif kind == 2:
+            y = n.conv(n.conv(x, channels, kernel), x[1][3], 3, relu=False)
+            x = n.add(x, y) if rng.random() < 0.5 else n.add(y, x)
+        elif kind == 3:
+            y = n.depthwise(n.conv(x, channels, kernel, stride=stride))
+            x = n.add(n.conv(x, channels, 1, stride=stride, relu=False), y)
+        else:
+            x = n.max_pool(x)
+    return n.finish(x)
 
 
 NETWORKS: dict[str, Callable[[Rng], bytes]] = {

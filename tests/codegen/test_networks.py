@@ -10,10 +10,11 @@ import pytest
 
 from codegen.batch import build_batch
 from codegen.golden import HASH, Int8, make_images, tflm
-from codegen.networks import NETWORKS, Network
+from codegen.networks import NETWORKS, Network, random_network
 from semflash_codegen import CodegenRequest, TableTail, generate
 from semflash_codegen.passes import make_plan
 from semflash_codegen.plan import Plan
+from semflash_codegen.segments import Segment
 from semflash_codegen.tflite_reader import read_model
 
 KERNELS = ("auto", "cmsis-nn", "reference")
@@ -138,3 +139,19 @@ def test_a_streaming_network_with_more_than_256_channels_at_its_end_is_exact(
     encoder = n.finish(n.conv(n.conv(n.image, 4, 3), 320, 3, stride=2))
     assert make_plan(read_model(encoder), "auto").latent_channels == 160
     check(encoder, tmp_path, host_kernels, 8)
+
+
+def test_random_networks_with_branches_give_the_bytes_of_tflite_micro(
+    tmp_path: Path, host_kernels: Path
+) -> None:
+    encoders = [random_network(np.random.default_rng([seed, 77])) for seed in range(30)]
+    generated = [generate(request(encoder, "auto")) for encoder in encoders]
+    segments = 0
+    for seed, (encoder, runner) in enumerate(
+        zip(encoders, build_batch(tmp_path, generated, host_kernels), strict=True)
+    ):
+        plan = make_plan(read_model(encoder), "auto")
+        segments += sum(isinstance(layer, Segment) for layer in plan.layers)
+        images = make_images(plan.model.tensors[plan.model.inputs[0]].shape, 7, seed)
+        assert np.array_equal(runner.run(images), tflm(encoder, images)), f"seed {seed}"
+    assert segments > 20
