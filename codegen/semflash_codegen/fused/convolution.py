@@ -31,8 +31,8 @@ class ConvTables:
     """Everything that the C writer needs about one convolution.
 
     mode: "whole" (one call computes finished pixels), "rows" (the same, run after run of bytes),
-    "chunked" (accumulators in memory, a chunk of a kernel row per call), "patch" (the same, fed with patches that
-    the convolution before wrote).
+    "chunked" (accumulators in memory, a chunk of a kernel row per call), "patch" (the same, fed with patches
+    that the convolution before wrote).
     store: what "whole" does with finished pixels: BYTES, PAIRS (16 bits, into a patch) or MAX (2x2 maximum).
     """
 

@@ -59,7 +59,7 @@ def gather_patch(body: Body, gather: Gather, step: int, gain: int) -> None:
 
 
 def gather_adjacent(body: Body, gather: Gather, gain: int) -> None:
-    """The patch of a kernel three bytes wide (one channel, stride 1): a word per row holds both pixels' bytes.
+    """The patch of a kernel three bytes wide (one channel, stride 1): a word per row holds both pixels.
 
     Even pixel: (b0, b2) and b1; odd pixel: (b1, b3) and b2, in the two halves that the word unpacks to.
     """

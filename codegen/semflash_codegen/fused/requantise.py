@@ -2,8 +2,7 @@
 
 TFLite (gemmlowp, double rounding), for accumulator a, multiplier m (31 bits), shift e:
 
-    v = floor((a 2^max(e,0) m + 2^30) / 2^31)        out = round_half_away(v / 2^n) + zero_point,  n = max(-e,
-    0)
+    v = floor((a 2^max(e,0) m + 2^30) / 2^31);  out = round_half_away(v / 2^n) + zero_point;  n = max(-e, 0)
 
 Cheap form, with accumulators that are 2^k a (k is folded into the weights):
 
@@ -14,7 +13,7 @@ with B = 2^(S-1) + 2^(k-2) + (zero_point + 128) 2^S and D = 2^(k-1): the second 
 the first rounding, D moves it to the other side for negative values, whose halves round away from zero. A
 layer whose activation clamps every negative value needs no D. Both sides are monotone step functions of `a`,
 so they are equal on the whole reachable range if they are equal on both sides of every step of either:
-:func:`prove` checks these.
+:func:`steps` lists them (those of TFLite suffice, since monotone functions cannot differ in between).
 """
 
 from __future__ import annotations
@@ -104,13 +103,18 @@ def find_form(
         magnitude: bound of every partial sum per channel (so that no intermediate leaves int32).
         gain_max: by how many bits inputs may be shifted left; k_max: and weights.
     """
+    points = steps(layer, low_acc, high_acc)
+    expected = reference(points, layer)
     negatives_clamp = layer.low >= layer.zero_point or bool((low_acc >= 0).all())
     for signed in (False, True) if negatives_clamp else (True,):
         for s in (16, *range(15, 3, -1), *range(17, 23)):
             for gain in range(gain_max + 1):
                 form = _form(layer, s, signed, low_acc, high_acc, magnitude, gain, k_max + gain)
-                if form is not None and prove(layer, form, low_acc, high_acc):
+                if form is None:
+                    continue
+                if bool((cheap(points, form) - 128 == expected).all()):
                     return form
+                break  # another gain only moves bits between inputs and weights
     return None
 
 
@@ -146,14 +150,20 @@ def _form(
 
 def prove(layer: Channelwise, form: CheapForm, low: Ints, high: Ints) -> bool:
     """Whether the cheap form equals TFLite's on every accumulator from low to high (per channel)."""
+    points = steps(layer, low, high)
+    return bool((reference(points, layer) == cheap(points, form) - 128).all())
+
+
+def steps(layer: Channelwise, low: Ints, high: Ints) -> Ints:
+    """Accumulators (channels, n) on both sides of every step of TFLite's function, and both ends.
+
+    A monotone function that agrees on all of them agrees on everything between.
+    """
     levels = np.arange(layer.low + 1, layer.high + 1, dtype=np.int64)
-    points = [low[:, None], high[:, None]]
-    for function in (lambda a: reference(a, layer), lambda a: cheap(a, form) - 128):
-        first = _first_at_least(function, levels, low, high)
-        points += [np.clip(first - 1, low[:, None], high[:, None]), first]
-    zero = np.clip(np.array([[-1, 0]], dtype=np.int64), low[:, None], high[:, None])
-    at = np.concatenate([*points, zero], axis=1)
-    return bool((reference(at, layer) == cheap(at, form) - 128).all())
+    first = _first_at_least(lambda a: reference(a, layer), levels, low, high)
+    before = np.clip(first - 1, low[:, None], high[:, None])
+    points: Ints = np.concatenate([low[:, None], high[:, None], before, first], axis=1)
+    return points
 
 
 def _first_at_least(function, levels: Ints, low: Ints, high: Ints) -> Ints:  # type: ignore[no-untyped-def]

@@ -28,6 +28,24 @@ def fixed_model() -> bytes:
     return builder.finish()
 
 
+def stem_and_encoder(size: int) -> bytes:
+    """size x size x 3, convolution 3x3 stride 2 to 24, convolution 4x4 stride 4 to 12."""
+    builder = Builder((size, size, 3), 1 / 255, -128)
+    _conv(builder, 24, 3, 2, same=True, relu=True, seed=5)
+    _conv(builder, 12, 4, 4, same=False, relu=False, seed=6)
+    return builder.finish()
+
+
+def fashion_encoder() -> bytes:
+    """28x28x1 as in the zoo: convolution 3x3 to 16, maximum 2x2, 3x3 stride 2 to 24, 3x3 stride 2 to 8."""
+    builder = Builder((28, 28, 1), 1 / 255, -128)
+    _conv(builder, 16, 3, 1, same=True, relu=True, seed=7)
+    builder.pool("MAX_POOL_2D", (2, 2), stride=(2, 2), same=False)
+    _conv(builder, 24, 3, 2, same=True, relu=True, seed=8)
+    _conv(builder, 8, 3, 2, same=True, relu=False, seed=9)
+    return builder.finish()
+
+
 def resnet_head() -> bytes:
     """224x224x3, convolution 7x7 stride 2 to 64, maximum 3x3 stride 2, convolution 4x4 stride 4 to 32."""
     builder = Builder((224, 224, 3), 1 / 255, -128)
