@@ -184,8 +184,10 @@ def _rows(result: BenchResult) -> list[tuple[str, str]]:
     memory = result.memory
     if memory is not None:
         alone = "" if result.encoder_stack_bytes is None else f" + stack {result.encoder_stack_bytes:,} B"
-        rows.append(("RAM, encoder", f"static {memory.encoder_ram:,} B{alone}"))
-        parts = f"code {memory.encoder_code:,}, tables {memory.encoder_tables:,}"
+        rows.append(
+            ("RAM, encoder", f"state {memory.encoder_ram:,} B{alone}; payload {memory.payload_ram:,} B")
+        )
+        parts = f"code {memory.encoder_code:,}, tables {memory.encoder_tables:,}, tail {memory.tail_tables:,}"
         file = f", model file {memory.model_file:,}" if memory.model_file else ""
         rows.append(("flash, encoder", f"{parts}{file}; C library {memory.library_flash:,}"))
     right = result.codes_checked - result.codes_wrong

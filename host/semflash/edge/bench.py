@@ -66,17 +66,18 @@ class BenchResult(msgspec.Struct, frozen=True):
 
     @property
     def encoder_ram_bytes(self) -> int | None:
-        """Static RAM of the encoder and its stack, without the link's buffers; None: unknown."""
+        """State of the encoder and its stack, without payload and link buffers; None: unknown."""
         if self.memory is None or self.encoder_stack_bytes is None:
             return None
         return self.memory.encoder_ram + self.encoder_stack_bytes
 
     @property
     def encoder_flash_bytes(self) -> int | None:
-        """Code, tables and model file of the encoder, without C library, link and start-up."""
+        """Code, tables, tail and model file of the encoder, without C library, link and start-up."""
         if self.memory is None:
             return None
-        return self.memory.encoder_code + self.memory.encoder_tables + self.memory.model_file
+        memory = self.memory
+        return memory.encoder_code + memory.encoder_tables + memory.tail_tables + memory.model_file
 
 
 def bench_images(bundle: Bundle, count: int, seed: int) -> NDArray[np.uint8]:

@@ -51,20 +51,24 @@ class MemoryKinds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         encoder_code: functions of engine, kernels, CMSIS-NN or TFLM, tail and packing.
-        encoder_tables: their constants: weights, plans, tables of tail; with TFLM also its own constants.
+        encoder_tables: their constants: weights and plans; with TFLM also its own constants.
+        tail_tables: constants of the device tail.
         model_file: the .tflite file in flash (engine tflm), else 0.
         link_flash: protocol, port, start-up and main, code and constants.
         library_flash: C and C++ library, whoever calls it.
-        encoder_ram: state or arena, payload, encoder. link_ram: receive queue and frames.
+        encoder_ram: state or arena, and encoder. payload_ram: the codes of one image.
+        link_ram: receive queue and frames.
         other_ram: the rest.
     """
 
     encoder_code: int
     encoder_tables: int
+    tail_tables: int
     model_file: int
     link_flash: int
     library_flash: int
     encoder_ram: int
+    payload_ram: int
     link_ram: int
     other_ram: int
 

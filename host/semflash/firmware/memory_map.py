@@ -18,7 +18,9 @@ _START = "Linker script and memory map"
 _PIECE = re.compile(r"^ (\.[^\s*]+|COMMON)\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)\s+(\S.*)$", re.MULTILINE)
 _ENCODER = ("/model/", "/device/kernels/", "/device/src/encoder.", "/device/src/tail.", "/cmsis/")
 _OURS = ("/device/",)
-_ENCODER_RAM = (".bss.state", ".bss.payload", ".bss.encoder")
+_ENCODER_RAM = (".bss.state", ".bss.encoder")
+_PAYLOAD_RAM = ".bss.payload"
+_TAIL = ".rodata.tail"
 _LINK_RAM = (".bss.queue", ".bss.receive_buffer", ".bss.device", ".bss.board")
 
 
@@ -60,16 +62,18 @@ def kinds(text: str) -> MemoryKinds:
 def _kinds_of(section: str, file: str) -> tuple[str, ...]:
     """What a piece counts as; initial values count in flash and in RAM."""
     if section.startswith((".bss", ".data", ".noinit", "COMMON")):
-        ram = _ram_kind(section, file)
+        ram = _ram_kind(section)
         return (ram, _flash_kind(".rodata", file)) if section.startswith(".data") else (ram,)
     if section.startswith((".text", ".rodata", ".isr_vector", ".init_array", ".ARM")):
         return (_flash_kind(section, file),)
     return ()
 
 
-def _ram_kind(section: str, file: str) -> str:
+def _ram_kind(section: str) -> str:
     if section.startswith(_ENCODER_RAM):
         return "encoder_ram"
+    if section.startswith(_PAYLOAD_RAM):
+        return "payload_ram"
     return "link_ram" if section.startswith(_LINK_RAM) else "other_ram"
 
 
@@ -77,6 +81,8 @@ def _flash_kind(section: str, file: str) -> str:
     place = f"/{file}"
     if "/model/sf_tflm_model." in place:
         return "model_file"
+    if "/model/" in place and section.startswith(_TAIL):
+        return "tail_tables"
     if any(part in place for part in _ENCODER) or "semflash-tflm" in place or "/tflm/" in place:
         return "encoder_code" if section.startswith(".text") else "encoder_tables"
     return "link_flash" if any(part in place for part in _OURS) else "library_flash"
