@@ -10,6 +10,7 @@ STAMPS := $(VENV)/.stamps
 DEMO_BUNDLE ?= fashion-mnist-48
 DEMO_BOARD ?= qemu-stm32f405
 DEMO_COUNT ?= 200
+BENCH_MODELS ?=
 ZOO ?= fashion-mnist-48 fashion-mnist-24
 DOCTESTS := host/semflash/settings.py host/semflash/bundle host/semflash/bridge host/semflash/edge \
     host/semflash/firmware codegen/semflash_codegen
@@ -67,8 +68,8 @@ lint: setup-test  ## ruff and mypy
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 
-bench: setup  ## measure the demo bundle on the emulated board
-	@$(VENV)/bin/semflash bench $(DEMO_BUNDLE) --board $(DEMO_BOARD)
+bench: setup-test  ## measure encoders on the emulated board, write docs/benchmarks.md (TFLM: set SEMFLASH_TFLM_DIR)
+	@$(PY) benchmarks/device_cost.py --board $(DEMO_BOARD) $(BENCH_MODELS)
 
 zoo: setup-test  ## train the zoo's bundles again (hours)
 	@bash requirements/zoo.sh $(VENV)/bin/semflash $(ZOO)
