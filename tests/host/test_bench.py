@@ -46,7 +46,7 @@ Linker script and memory map
                 0x08000360       0x80 .pio/build/b/model/sf_model.o
  .rodata.layer0 0x080003e0        0x8 .pio/build/b/model/sf_model.o
  .rodata        0x080003e8      0x200 .pio/build/b/model/sf_tflm_model.o
- .text          0x080005e8       0x50 .pio/build/b/lib1/libsemflash-tflm.a(micro_interpreter.o)
+ .text          0x080005e8       0x50 .pio/build/b/lib1/libtflm.a(micro_interpreter.o)
  *fill*         0x08000638        0x4
  .data.table    0x20000000        0x8 /usr/lib/libc_nano.a(impure.o)
  .bss.state     0x20000010      0x400 .pio/build/b/device/app/main.o
@@ -139,7 +139,8 @@ def test_layers_come_from_the_images_in_turn_and_joined_ones_share_a_line() -> N
 def result(**changes: Any) -> BenchResult:
     values: dict[str, Any] = {
         "board": "qemu-stm32f405", "bundle_name": "m", "bundle_hash": "ab", "build_id": "1",
-        "engine": "aot/fused", "cmsis_nn": "none", "images": 4, "macs": 100, "counter": "instructions", "counts_min": 80,
+        "engine": "aot/fused", "cmsis_nn": "none", "images": 4, "macs": 100,
+        "counter": "instructions", "counts_min": 80,
         "counts_median": 82, "counts_max": 90, "counts_per_mac": 0.82, "host_seconds_per_image": 0.1,
         "state_bytes": 64, "arena_bytes": 0, "stack_bytes": 200, "sizes": None, "payload_bytes": 4,
         "codes_checked": 4, "codes_wrong": 0, **changes,

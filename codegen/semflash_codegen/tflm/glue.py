@@ -53,22 +53,28 @@ constexpr size_t kArenaBytes = {arena};
 constexpr uint32_t kMagic = 0x53464C4Du;
 
 #ifdef SF_BENCH
-/* Tells the bench which layer runs. */
-class LayerClock : public tflite::MicroProfilerInterface {{
-  public:
-    uint32_t BeginEvent(const char *) override {{
+/* Tells the bench which layer runs: invoke of every operator, wrapped. */
+template <int kOperator> struct Timed {{
+    static TfLiteStatus (*original)(TfLiteContext *, TfLiteNode *);
+    static TfLiteStatus invoke(TfLiteContext *context, TfLiteNode *node) {{
         sf_bench_enter_next();
-        return 0;
-    }}
-    void EndEvent(uint32_t) override {{
+        const TfLiteStatus status = original(context, node);
         sf_bench_leave();
+        return status;
     }}
 }};
 
-LayerClock layer_clock;
-#define LAYER_CLOCK (&layer_clock)
+template <int kOperator>
+TfLiteStatus (*Timed<kOperator>::original)(TfLiteContext *, TfLiteNode *) = nullptr;
+
+template <int kOperator> void time_operator(Resolver *resolver, tflite::BuiltinOperator code) {{
+    TFLMRegistration *registration = const_cast<TFLMRegistration *>(resolver->FindOp(code));
+    Timed<kOperator>::original = registration->invoke;
+    registration->invoke = Timed<kOperator>::invoke;
+}}
+#define TIME_OPERATOR(number, code) time_operator<number>(resolver, tflite::BuiltinOperator_##code)
 #else
-#define LAYER_CLOCK nullptr
+#define TIME_OPERATOR(number, code) (void)0
 #endif
 
 /* What lies at the start of the state; the arena follows. `self` and `magic` say that it was made here. */
@@ -117,7 +123,7 @@ sf_status_t make(void *state) {{
     }}
     uint8_t *arena = static_cast<uint8_t *>(state) + kObjectBytes;
     tflite::MicroInterpreter *interpreter = new (machine->interpreter)
-        tflite::MicroInterpreter(model, *resolver, arena, kArenaBytes, nullptr, LAYER_CLOCK);
+        tflite::MicroInterpreter(model, *resolver, arena, kArenaBytes);
     if (interpreter->AllocateTensors() != kTfLiteOk) {{
         return SF_ERR_MEMORY;
     }}
@@ -182,6 +188,7 @@ def source(operators: tuple[str, ...], arena: int, objects: int) -> str:
     """sf_tflm.cc without its banner: one checked Add call an operator, the right number of slots."""
     adds = "".join(
         f"    if (resolver->{OPERATORS[name].add}() != kTfLiteOk) {{\n        return SF_ERR_KERNEL;\n    }}\n"
-        for name in operators
+        f"    TIME_OPERATOR({number}, {name});\n"
+        for number, name in enumerate(operators)
     )
     return _SOURCE.format(count=len(operators), objects=objects, arena=arena, adds=adds)

@@ -83,6 +83,6 @@ def _flash_kind(section: str, file: str) -> str:
         return "model_file"
     if "/model/" in place and section.startswith(_TAIL):
         return "tail_tables"
-    if any(part in place for part in _ENCODER) or "semflash-tflm" in place or "/tflm/" in place:
+    if any(part in place for part in _ENCODER) or "/libtflm.a(" in place:
         return "encoder_code" if section.startswith(".text") else "encoder_tables"
     return "link_flash" if any(part in place for part in _OURS) else "library_flash"
