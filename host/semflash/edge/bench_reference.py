@@ -49,18 +49,36 @@ def _tflm(bundle: Bundle, rows: NDArray[np.int8]) -> NDArray[np.int8]:
     """Outputs int8 (N, ...) by TFLite-Micro's interpreter, which reports every failure as RuntimeError."""
     from tflite_micro import runtime
 
+    image, graph = bundle.contract.input, bundle.contract.device_graphs[0]
     try:
         interpreter = runtime.Interpreter.from_bytes(bundle.encoder_tflite, arena_size=_ARENA_BYTES)
         details = interpreter.get_input_details(0)
-        _require_int8(details["dtype"])
         outputs = []
         for row in rows:
-            interpreter.set_input(np.ascontiguousarray(row).reshape(details["shape"]), 0)
+            values = np.ascontiguousarray(row).reshape(details["shape"])
+            interpreter.set_input(_as_type(values, details["dtype"], image.scale, image.zero_point), 0)
             interpreter.invoke()
-            outputs.append(np.array(interpreter.get_output(0)).reshape(-1))
+            output = np.array(interpreter.get_output(0)).reshape(-1)
+            outputs.append(_as_int8(output, graph.scale, graph.zero_point))
     except RuntimeError as error:
         raise ModelError("tflite-micro does not run the model", value=error) from error
     return np.stack(outputs)
+
+
+def _as_type(values: NDArray[np.int8], dtype: Any, scale: float, zero_point: int) -> NDArray[np.generic]:
+    """int8 as the model's input type; a QUANTIZE at a float input gives the same int8 back."""
+    if dtype == np.float32:
+        return ((values.astype(np.float32) - zero_point) * np.float32(scale)).astype(np.float32)
+    _require_int8(dtype)
+    return values
+
+
+def _as_int8(values: NDArray[np.generic], scale: float, zero_point: int) -> NDArray[np.int8]:
+    """The int8 in front of a DEQUANTIZE at a float output."""
+    if values.dtype == np.float32:
+        return (np.rint(values / np.float32(scale)) + zero_point).astype(np.int8)
+    _require_int8(values.dtype)
+    return values.astype(np.int8)
 
 
 def _require_int8(dtype: Any) -> None:
