@@ -73,7 +73,7 @@ def _as_type(values: NDArray[np.int8], dtype: Any, scale: float, zero_point: int
     return values
 
 
-def _as_int8(values: NDArray[np.generic], scale: float, zero_point: int) -> NDArray[np.int8]:
+def _as_int8(values: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.int8]:
     """The int8 in front of a DEQUANTIZE at a float output."""
     if values.dtype == np.float32:
         return (np.rint(values / np.float32(scale)) + zero_point).astype(np.int8)
