@@ -53,6 +53,8 @@ Linker script and memory map
  .bss.payload   0x20000410       0x30 .pio/build/b/device/app/main.o
  .bss.queue     0x20000440      0x800 .pio/build/b/device/app/main.o
  .bss.thing     0x20000c40        0x4 .pio/build/b/device/port/stm32f4/port.o
+ .ARM.attributes
+                0x00000034       0x34 .pio/build/b/model/sf_model.o
  .debug_info    0x00000000      0x999 .pio/build/b/model/sf_model.o
 """
 

@@ -64,7 +64,7 @@ def _kinds_of(section: str, file: str) -> tuple[str, ...]:
     if section.startswith((".bss", ".data", ".noinit", "COMMON")):
         ram = _ram_kind(section)
         return (ram, _flash_kind(".rodata", file)) if section.startswith(".data") else (ram,)
-    if section.startswith((".text", ".rodata", ".isr_vector", ".init_array", ".ARM")):
+    if section.startswith((".text", ".rodata", ".isr_vector", ".init_array", ".ARM.ex")):
         return (_flash_kind(section, file),)
     return ()
 
