@@ -83,7 +83,7 @@ _TASKS = (
     TaskRecipe("tiny", epochs=1, batch=32, head_channels=4, widths=(8, 8), train_images=256),
 )
 
-#: From one short comparison on the validation split (2 epochs): a convolution before the first stride helps at 5 % BER.
+#: From one short comparison on the validation split: a convolution before the first stride helps at 5 % BER.
 _FASHION_ENCODER = {"stem": 12, "middle": [[16, 1], [20, 2]]}
 
 _CODECS = (
