@@ -1,69 +1,126 @@
-/* Depthwise convolution of the streaming engine: four channels at a time, two taps per multiplication. */
+/* Depthwise convolution of the streaming engine: four channels of one pixel at a time.
+ *
+ * A word of input is unpacked into channels (0, 2) and (1, 3); the two words of weights of a tap lie in the same
+ * order, so that a product is one SMLABB or SMLATT. */
 #include "semflash/fused.h"
 
 #include "semflash/fused_math.h"
 
-#define TAPS_MAX (SF_FUSED_ROWS_MAX * SF_FUSED_ROWS_MAX)
-
-/* One byte per slot: slots hold the channels 0, 2, 1, 3. */
-static void requantise(const sf_fused_depthwise_t *layer, const int32_t *sums, uint32_t first, uint32_t count,
-                       uint8_t *out) {
-    static const uint8_t slots[4] = {0, 2, 1, 3};
-    const sf_fused_requant_t *q = &layer->requant;
-    const uint32_t words = 2u + q->is_signed;
-    const uint32_t *w = q->cheap + (q->general != 0u ? 0u : first * words);
-    for (uint32_t i = 0; i < 4u; i++, w += words) {
-        if (slots[i] >= count) {
-            continue;
-        }
-        int32_t value;
-        if (q->general != 0u) {
-            const uint32_t channel = first + slots[i];
-            value = sf_requantise_exact(sums[i], q->multiplier[channel], q->exponent[channel]);
-            value = (value > 1024 ? 1024 : value < -1024 ? -1024 : value) + q->zero_point;
-        } else {
-            const int32_t high = (int32_t)(((int64_t)sums[i] * (int32_t)w[0]) >> 32) + (int32_t)w[1];
-            const int32_t d = q->is_signed != 0u && sums[i] < 0 ? (int32_t)w[2] : 0;
-            value = (high - d) >> q->shift;
-        }
-        out[slots[i]] = (uint8_t)(value < q->low ? q->low : value > q->high ? q->high : value);
-    }
+static inline int32_t low_half(uint32_t word) {
+    return (int16_t)(uint16_t)word;
 }
 
-/* Four output channels of one pixel from taps that hold four neighbouring input channels. */
-static void four_channels(const uint8_t *const *taps, uint32_t count, uint32_t offset, const uint32_t *w,
-                          int32_t *sums) {
+static inline int32_t high_half(uint32_t word) {
+    return (int16_t)(uint16_t)(word >> 16);
+}
+
+/* Slots 0..3 (channels 0, 2, 1, 3) += all taps. */
+static inline const uint32_t *four_channels(const sf_fused_depthwise_t *layer, const uint8_t *const *rows,
+                                            uint32_t offset, const uint32_t *w, int32_t *sums) {
     int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
-    for (uint32_t t = 0; t < count; t += 2u, w += 4) {
-        const uint32_t a = sf_word(taps[t] + offset);
-        const uint32_t b = sf_word(taps[t + 1u < count ? t + 1u : t] + offset);
-        const uint32_t a_even = sf_even(a);
-        const uint32_t b_even = sf_even(b);
-        const uint32_t a_odd = sf_odd(a);
-        const uint32_t b_odd = sf_odd(b);
-        s0 = sf_multiply_add(sf_pair_low(a_even, b_even), w[0], s0);
-        s1 = sf_multiply_add(sf_pair_high(a_even, b_even), w[1], s1);
-        s2 = sf_multiply_add(sf_pair_low(a_odd, b_odd), w[2], s2);
-        s3 = sf_multiply_add(sf_pair_high(a_odd, b_odd), w[3], s3);
+    const uint32_t channels = layer->in_channels;
+    for (uint32_t r = layer->kernel_rows; r > 0u; r--) {
+        const uint8_t *in = *rows++ + offset;
+        for (uint32_t x = layer->kernel_columns; x > 0u; x--, in += channels, w += 2) {
+            const uint32_t word = sf_word(in);
+            const uint32_t even = sf_even(word);
+            const uint32_t odd = sf_odd(word);
+            const uint32_t w01 = w[0];
+            const uint32_t w23 = w[1];
+            s0 += low_half(even) * low_half(w01);
+            s1 += high_half(even) * high_half(w01);
+            s2 += low_half(odd) * low_half(w23);
+            s3 += high_half(odd) * high_half(w23);
+        }
     }
     sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
+    return w;
 }
 
 /* The same for several output channels per input channel: every slot finds its own input byte. */
-static void four_multiplied(const sf_fused_depthwise_t *layer, const uint8_t *const *taps, uint32_t count,
-                            uint32_t offset, uint32_t first, const uint32_t *w, int32_t *sums) {
+static const uint32_t *four_multiplied(const sf_fused_depthwise_t *layer, const uint8_t *const *rows,
+                                       uint32_t offset, uint32_t first, const uint32_t *w, int32_t *sums) {
     static const uint8_t slots[4] = {0, 2, 1, 3};
+    for (uint32_t r = 0; r < layer->kernel_rows; r++) {
+        const uint8_t *in = rows[r] + offset;
+        for (uint32_t x = layer->kernel_columns; x > 0u; x--, in += layer->in_channels, w += 2) {
+            for (uint32_t i = 0; i < 4u; i++) {
+                const uint32_t channel = first + slots[i];
+                if (channel < layer->channels) {
+                    const uint32_t weights = w[i >> 1];
+                    sums[i] += in[channel / layer->multiplier] *
+                               ((i & 1u) != 0u ? high_half(weights) : low_half(weights));
+                }
+            }
+        }
+    }
+    return w;
+}
+
+/* Cheap form without bounds but 0 and 255: four bytes in the natural order. */
+static inline uint32_t plain_bytes(const sf_fused_requant_t *q, const uint32_t *w, const int32_t *sums) {
+    const uint32_t shift = q->shift;
+    int32_t high[4];
+    if (q->is_signed != 0u) {
+        for (uint32_t i = 0; i < 4u; i++, w += 3) {
+            high[i] = sf_scale(sums[i], (int32_t)w[0], (int32_t)w[1]) - ((int32_t)w[2] & (sums[i] >> 31));
+        }
+    } else {
+        for (uint32_t i = 0; i < 4u; i++, w += 2) {
+            high[i] = sf_scale(sums[i], (int32_t)w[0], (int32_t)w[1]);
+        }
+    }
+    return (uint32_t)sf_byte(high[0] >> shift) | ((uint32_t)sf_byte(high[2] >> shift) << 8) |
+           ((uint32_t)sf_byte(high[1] >> shift) << 16) | ((uint32_t)sf_byte(high[3] >> shift) << 24);
+}
+
+/* TFLite's own arithmetic. */
+static uint32_t general_bytes(const sf_fused_depthwise_t *layer, uint32_t first, const int32_t *sums) {
+    static const uint8_t slots[4] = {0, 2, 1, 3};
+    const sf_fused_requant_t *q = &layer->requant;
+    uint32_t bytes = 0;
     for (uint32_t i = 0; i < 4u; i++) {
         const uint32_t channel = first + slots[i];
-        if (channel >= layer->channels) {
-            continue;
+        if (channel < layer->channels) {
+            const int32_t value = sf_requantise_exact(sums[i], q->multiplier[channel], q->exponent[channel]);
+            const int32_t limited = value > 1024 ? 1024 : value < -1024 ? -1024 : value;
+            bytes |= (uint32_t)sf_byte(limited + q->zero_point) << (8u * slots[i]);
         }
-        const uint32_t at = offset + channel / layer->multiplier;
-        for (uint32_t t = 0; t < count; t += 2u) {
-            const uint32_t a = taps[t][at];
-            const uint32_t b = taps[t + 1u < count ? t + 1u : t][at];
-            sums[i] = sf_multiply_add(a | (b << 16), w[2u * t + i], sums[i]);
+    }
+    return bytes;
+}
+
+/* Where the four bytes go; the last group may hold fewer channels. */
+static inline void put_channels(uint8_t *out, uint32_t bytes, uint32_t count) {
+    if (count >= 4u) {
+        sf_put_word(out, bytes);
+        return;
+    }
+    for (; count > 0u; count--, bytes >>= 8) {
+        *out++ = (uint8_t)bytes;
+    }
+}
+
+static void pixel(const sf_fused_depthwise_t *layer, const uint8_t *const *rows, uint32_t offset,
+                  uint8_t *out) {
+    const sf_fused_requant_t *q = &layer->requant;
+    const uint32_t *w = layer->weights;
+    const uint32_t *cheap = q->cheap;
+    const int32_t *bias = layer->bias;
+    const uint32_t cheap_words = 4u * (2u + q->is_signed);
+    const int bounded = q->low != 0u || q->high != 255u;
+    for (uint32_t c = 0; c < layer->channels; c += 4u, bias += 4) {
+        int32_t sums[4] = {bias[0], bias[1], bias[2], bias[3]};
+        w = layer->multiplier == 1u ? four_channels(layer, rows, offset + c, w, sums)
+                                    : four_multiplied(layer, rows, offset, c, w, sums);
+        uint32_t bytes;
+        if (q->general != 0u) {
+            bytes = general_bytes(layer, c, sums);
+        } else {
+            bytes = plain_bytes(q, cheap, sums);
+            cheap += cheap_words;
         }
+        put_channels(out + c, bounded ? sf_clamp4(bytes, q->low, q->high) : bytes, layer->channels - c);
     }
 }
 
@@ -76,29 +133,14 @@ uint32_t sf_fused_run_depthwise(const sf_fused_job_t *job) {
         return 0;
     }
     const sf_fused_depthwise_t *layer = (const sf_fused_depthwise_t *)stage->layer;
-    const uint8_t *taps[TAPS_MAX];
-    uint32_t used = 0;
+    const uint8_t *rows[SF_FUSED_ROWS_MAX];
     for (uint32_t r = 0; r < high; r++) {
         const uint32_t slot = (count->slot + stage->slots - (high - 1u) + r) % stage->slots;
-        const uint8_t *row = job->state + stage->ring + slot * stage->pitch;
-        for (uint32_t x = 0; x < layer->kernel_columns; x++) {
-            taps[used++] = row + x * layer->in_channels;
-        }
+        rows[r] = job->state + stage->ring + slot * stage->pitch;
     }
     uint8_t *out = sf_fused_out(job);
     for (uint32_t x = 0; x < layer->out_width; x++, out += layer->channels) {
-        const uint32_t *w = layer->weights;
-        const int32_t *bias = layer->bias;
-        const uint32_t offset = x * layer->column_bytes;
-        for (uint32_t c = 0; c < layer->channels; c += 4u, bias += 4, w += 2u * (used + (used & 1u))) {
-            int32_t sums[4] = {bias[0], bias[1], bias[2], bias[3]};
-            if (layer->multiplier == 1u) {
-                four_channels(taps, used, offset + c, w, sums);
-            } else {
-                four_multiplied(layer, taps, used, offset, c, w, sums);
-            }
-            requantise(layer, sums, c, layer->channels - c, out + c);
-        }
+        pixel(layer, rows, x * layer->column_bytes, out);
     }
     return SF_FUSED_ROW;
 }

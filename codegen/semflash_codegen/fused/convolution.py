@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from semflash_codegen.fused.layers import Conv
 from semflash_codegen.fused.requantise import Channelwise, CheapForm, find_form
-from semflash_codegen.fused.tables import Gather, coefficients, group_words, groups
+from semflash_codegen.fused.tables import Gather, coefficients, group_words, groups, pair
 
 Ints = NDArray[np.int64]
 
@@ -175,7 +175,7 @@ def _ordered(channels: int, ascending: bool) -> list[list[int | None]]:
 
 
 def depthwise_weights(layer: Conv, form: CheapForm | None) -> tuple[list[int], list[int]]:
-    """([group][tap pair][slot] int16 pairs, [group][slot] bias) of a depthwise convolution, groups
+    """([group][tap][slots 0 and 1, 2 and 3] int16 pairs, [group][slot] bias) of a depthwise convolution, groups
     ascending."""
     k = np.zeros(layer.output.channels, dtype=np.int64) if form is None else form.k
     kernel_h, kernel_w = layer.window.kernel
@@ -186,11 +186,9 @@ def depthwise_weights(layer: Conv, form: CheapForm | None) -> tuple[list[int], l
     starts: list[int] = []
     for members in _ordered(layer.output.channels, ascending=True):
         starts += [0 if c is None else int(bias[c]) for c in members]
-        for tap in range(0, taps, 2):
-            for c in members:
-                low = 0 if c is None else int(weights[tap, c])
-                high = 0 if c is None or tap + 1 >= taps else int(weights[tap + 1, c])
-                words.append((low & 0xFFFF) | ((high & 0xFFFF) << 16))
+        for tap in range(taps):
+            lanes = [0 if c is None else int(weights[tap, c]) for c in members]
+            words += [pair(lanes[0], lanes[1]), pair(lanes[2], lanes[3])]
     return words, starts
 
 
@@ -203,6 +201,6 @@ def depthwise_bytes(layer: Conv, form: CheapForm | None) -> int:
     """Flash of a depthwise convolution's tables."""
     groups_count = -(-layer.output.channels // 4)
     taps = layer.window.kernel[0] * layer.window.kernel[1]
-    words = 4 * groups_count * (-(-taps // 2) + 1)
+    words = groups_count * (2 * taps + 4)
     words += 0 if form is None else 4 * groups_count * (3 if form.signed else 2)
     return 4 * words + (5 * layer.output.channels if form is None else 0)

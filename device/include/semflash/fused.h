@@ -83,7 +83,7 @@ struct sf_fused_conv {
 };
 
 typedef struct sf_fused_depthwise {
-    const uint32_t *weights; /* [group][tap pair][4 slots] */
+    const uint32_t *weights; /* [group][tap][slots 0 and 1, slots 2 and 3] */
     const int32_t *bias;     /* [group][4] slot order */
     uint16_t channels;       /* of the output */
     uint16_t in_channels;
