@@ -70,6 +70,7 @@ class Options(IntEnum):
     MUL = 21
     REDUCER = 27
     TRANSPOSE_CONV = 49
+    LEAKY_RELU = 75
 
 
 def operator_name(code: int) -> str:

@@ -94,6 +94,22 @@ def prelu(rng: Rng) -> bytes:
     return g.finish(g.operator("PRELU", [g.source, alpha], g.activation(shape, quantisation(rng))))
 
 
+def quantize(rng: Rng) -> bytes:
+    """From one int8 quantisation to another."""
+    shape = image(rng)
+    g = GraphBuilder(shape, quantisation(rng))
+    return g.finish(g.operator("QUANTIZE", [g.source], g.activation(shape, quantisation(rng))))
+
+
+def leaky_relu(rng: Rng) -> bytes:
+    """Slopes from 0 to above 1."""
+    shape = image(rng)
+    g = GraphBuilder(shape, quantisation(rng))
+    alpha = float(rng.choice([0.0, 0.01, 0.1, 0.3, 1.5]))
+    output = g.activation(shape, quantisation(rng))
+    return g.finish(g.operator("LEAKY_RELU", [g.source], output, "LeakyRelu", alpha=alpha))
+
+
 def concatenation(rng: Rng) -> bytes:
     """The image, its maximum pool and itself again, along any axis."""
     shape, q = image(rng), quantisation(rng)
@@ -161,6 +177,8 @@ MODELS: dict[str, Callable[[Rng], bytes]] = {
     "MEAN": mean,
     "RSQRT": rsqrt,
     "PRELU": prelu,
+    "QUANTIZE": quantize,
+    "LEAKY_RELU": leaky_relu,
     "CONCATENATION": concatenation,
     "TRANSPOSE_CONV": transpose_conv,
     "RESIZE_BILINEAR": resize_bilinear,
