@@ -60,7 +60,17 @@ def main() -> int:
 
 def measure(bundle: Bundle, board: str) -> dict[str, Any]:
     """What `semflash bench --json` says, less what differs between two runs of the same code."""
-    command = [sys.executable, "-m", "semflash.cli", "bench", str(bundle.path), "--board", board, "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "semflash.cli",
+        "bench",
+        str(bundle.path),
+        "--board",
+        board,
+        "--no-layers",
+        "--json",
+    ]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     result: dict[str, Any] = json.loads(done.stdout)
     for name in ("host_seconds_per_image", "build_id"):

@@ -25,7 +25,7 @@ INCLUDES = [
 CORTEX_M4 = ["-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"]
 FORMATTED = sorted(
     path
-    for pattern in ("include/**/*.h", "src/*", "app/*", "port/**/*.[ch]")
+    for pattern in ("include/**/*.h", "src/*", "app/*", "bench/*", "port/**/*.[ch]")
     for path in ROOT.glob(f"device/{pattern}")
     if not path.name.startswith("fused")  # tables in columns, aligned by hand
 )
@@ -54,6 +54,16 @@ def test_it_compiles_without_a_warning_for_the_cortex_m4(source):
     if compiler is None:
         pytest.skip("arm-none-eabi-gcc is not installed: apt-get install gcc-arm-none-eabi")
     compile_only([compiler], source, *CORTEX_M4)
+
+
+@pytest.mark.parametrize(
+    "source", ["device/bench/bench.c", "device/app/main.c", "device/kernels/fused_stream.c"]
+)
+def test_the_layer_clock_compiles_without_a_warning(source):
+    compiler = shutil.which("arm-none-eabi-gcc")
+    if compiler is None:
+        pytest.skip("arm-none-eabi-gcc is not installed: apt-get install gcc-arm-none-eabi")
+    compile_only([compiler], ROOT / source, *CORTEX_M4, "-DSF_BENCH", "-DSF_BENCH_LAYERS=3")
 
 
 @pytest.mark.parametrize("usart", ["1", "2"])
