@@ -13,6 +13,7 @@ import pytest
 
 from semflash.bundle.reader import read_bundle
 from semflash.bundle.reference import ReferenceGraph
+from semflash.cli.main import main
 from semflash.errors import BuildError, ToolMissingError
 from semflash.firmware import build as building
 from semflash.firmware import tflm_tree
@@ -20,6 +21,7 @@ from semflash.firmware.boards import load_board
 from semflash.firmware.model import generate_model, tflm_arena_bytes
 from semflash.firmware.options import BuildOptions
 from semflash.firmware.sources import Library, gather, settings_ini
+from semflash.settings import parse_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "tests/vectors/tiny.semcodec"
@@ -160,3 +162,20 @@ def test_the_measured_arena_is_the_least_that_runs() -> None:
     bundle = read_bundle(TINY)
     measured = tflm_arena_bytes(bundle)
     runtime.Interpreter.from_bytes(bundle.encoder_tflite, arena_size=measured).invoke()
+
+
+def test_the_settings_name_a_tree_from_their_own_folder(tmp_path: Path) -> None:
+    settings = parse_settings('[build]\nengine = "tflm"\ntflm_dir = "tree"\n', tmp_path / "semflash.toml")
+    assert settings.build.tflm_dir == str(tmp_path / "tree")
+
+
+def test_the_build_verb_says_what_to_run_and_exits_with_1(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["build", str(TINY), "--engine", "tflm"]) == 1
+    assert "create_tflm_tree.py" in capsys.readouterr().err
+
+
+def test_bench_refuses_engines_named_twice_over(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", str(TINY), "--compare", "--engine", "aot"]) == 2
+    assert "exclude each other" in capsys.readouterr().err
