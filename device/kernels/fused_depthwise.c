@@ -105,22 +105,26 @@ static void pixel(const sf_fused_depthwise_t *layer, const uint8_t *const *rows,
                   uint8_t *out) {
     const sf_fused_requant_t *q = &layer->requant;
     const uint32_t *w = layer->weights;
-    const uint32_t *cheap = q->cheap;
-    const int32_t *bias = layer->bias;
-    const uint32_t cheap_words = 4u * (2u + q->is_signed);
     const int bounded = q->low != 0u || q->high != 255u;
-    for (uint32_t c = 0; c < layer->channels; c += 4u, bias += 4) {
-        int32_t sums[4] = {bias[0], bias[1], bias[2], bias[3]};
-        w = layer->multiplier == 1u ? four_channels(layer, rows, offset + c, w, sums)
-                                    : four_multiplied(layer, rows, offset, c, w, sums);
+    for (uint32_t c = 0; c < layer->channels; c += 4u) {
+        int32_t sums[4] = {(int32_t)w[0], (int32_t)w[1], (int32_t)w[2], (int32_t)w[3]};
+        w = layer->multiplier == 1u ? four_channels(layer, rows, offset + c, w + 4, sums)
+                                    : four_multiplied(layer, rows, offset, c, w + 4, sums);
         uint32_t bytes;
         if (q->general != 0u) {
             bytes = general_bytes(layer, c, sums);
         } else {
-            bytes = plain_bytes(q, cheap, sums);
-            cheap += cheap_words;
+            bytes = plain_bytes(q, w, sums);
+            w += 4u * (2u + q->is_signed);
         }
         put_channels(out + c, bounded ? sf_clamp4(bytes, q->low, q->high) : bytes, layer->channels - c);
+    }
+}
+
+void sf_fused_depthwise_c(const sf_fused_call_t *call, const sf_fused_depthwise_t *layer) {
+    uint8_t *out = call->out0;
+    for (uint32_t x = 0; x < call->pairs; x++, out += layer->channels) {
+        pixel(layer, call->rows, x * layer->column_bytes, out);
     }
 }
 
@@ -133,14 +137,15 @@ uint32_t sf_fused_run_depthwise(const sf_fused_job_t *job) {
         return 0;
     }
     const sf_fused_depthwise_t *layer = (const sf_fused_depthwise_t *)stage->layer;
-    const uint8_t *rows[SF_FUSED_ROWS_MAX];
+    sf_fused_call_t call;
     for (uint32_t r = 0; r < high; r++) {
         const uint32_t slot = (count->slot + stage->slots - (high - 1u) + r) % stage->slots;
-        rows[r] = job->state + stage->ring + slot * stage->pitch;
+        call.rows[r] = job->state + stage->ring + slot * stage->pitch;
     }
-    uint8_t *out = sf_fused_out(job);
-    for (uint32_t x = 0; x < layer->out_width; x++, out += layer->channels) {
-        pixel(layer, rows, x * layer->column_bytes, out);
-    }
+    call.weights = layer->weights;
+    call.weights_end = layer->weights + layer->weight_words;
+    call.out0 = sf_fused_out(job);
+    call.pairs = layer->out_width;
+    layer->kernel(&call, layer);
     return SF_FUSED_ROW;
 }

@@ -89,13 +89,13 @@ def pack(body: Body, form: CheapForm, patch_out: bool) -> None:
             body(f"usat {a}, #8, {a}, asr #{form.s}", f"usat {b}, #8, {b}, asr #{form.s}")
             body(f"orr {a}, {a}, {b}, lsl #16")
     if patch_out:
-        _clamp(body, form, [a for a, _ in pairs], pairs=True)
+        clamp(body, form, [a for a, _ in pairs], pairs=True)
         return
     body("orr r4, r4, r8, lsl #8", "orr r6, r6, r10, lsl #8")
-    _clamp(body, form, ["r4", "r6"], pairs=False)
+    clamp(body, form, ["r4", "r6"], pairs=False)
 
 
-def _clamp(body: Body, form: CheapForm, values: list[str], *, pairs: bool) -> None:
+def clamp(body: Body, form: CheapForm, values: list[str], *, pairs: bool) -> None:
     """Bounds of the activation other than 0 and 255, by saturating adds; r1 is free."""
     bits = 16 if pairs else 8
     spread = 0x00010001 if pairs else 0x01010101

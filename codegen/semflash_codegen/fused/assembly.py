@@ -30,9 +30,9 @@ def kernels(tables: ConvTables, name: str, *, joined: bool) -> str:
     functions = []
     if not joined:
         lines = {"whole": whole, "rows": rows}.get(tables.mode, accumulate)(tables)
-        functions.append(_function(kernel_name(name, tables.mode), lines))
+        functions.append(function_text(kernel_name(name, tables.mode), lines))
     if tables.mode not in ("whole", "rows") and tables.form is not None:
-        functions.append(_function(kernel_name(name, "finish"), finish(tables)))
+        functions.append(function_text(kernel_name(name, "finish"), finish(tables)))
     return "#if SF_FUSED_ASSEMBLY\n" + "\n".join(functions) + "#endif\n" if functions else ""
 
 
@@ -123,7 +123,9 @@ def rows(tables: ConvTables) -> list[str]:
 
 def strip_kernel(first: ConvTables, second: ConvTables, name: str) -> str:
     """Both convolutions of a strip in one function, between the preprocessor lines that select it."""
-    function = _function(f"{name}_kernel", strip(first, second), "sf_fused_strip_call_t", "sf_fused_strip_t")
+    function = function_text(
+        f"{name}_kernel", strip(first, second), "sf_fused_strip_call_t", "sf_fused_strip_t"
+    )
     return f"#if SF_FUSED_ASSEMBLY\n{function}#endif\n"
 
 
@@ -204,7 +206,7 @@ def finish(tables: ConvTables) -> list[str]:
     return body.lines
 
 
-def _function(
+def function_text(
     name: str, lines: list[str], call: str = "sf_fused_call_t", layer: str = "sf_fused_conv_t"
 ) -> str:
     """A naked function; its text in several statements, since ISO C limits the length of a string."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from semflash_codegen.fused.layers import Conv
 from semflash_codegen.fused.requantise import Channelwise, CheapForm, find_form
-from semflash_codegen.fused.tables import Gather, coefficients, group_words, groups, pair
+from semflash_codegen.fused.tables import Gather, coefficients, group_words, groups
 
 Ints = NDArray[np.int64]
 
@@ -172,29 +172,6 @@ def _pad_channels(layer: Conv, flat: Ints, padded: int) -> Ints:
 def _ordered(channels: int, ascending: bool) -> list[list[int | None]]:
     found = groups(channels)
     return found[::-1] if ascending else found
-
-
-def depthwise_weights(layer: Conv, form: CheapForm | None) -> tuple[list[int], list[int]]:
-    """([group][tap][slots 0 and 1, 2 and 3] int16 pairs, [group][slot] bias) of a depthwise convolution, groups
-    ascending."""
-    k = np.zeros(layer.output.channels, dtype=np.int64) if form is None else form.k
-    kernel_h, kernel_w = layer.window.kernel
-    taps = kernel_h * kernel_w
-    weights = layer.weights.astype(np.int64).reshape(taps, layer.output.channels) << k[None, :]
-    bias = folded_bias(layer) << k
-    words: list[int] = []
-    starts: list[int] = []
-    for members in _ordered(layer.output.channels, ascending=True):
-        starts += [0 if c is None else int(bias[c]) for c in members]
-        for tap in range(taps):
-            lanes = [0 if c is None else int(weights[tap, c]) for c in members]
-            words += [pair(lanes[0], lanes[1]), pair(lanes[2], lanes[3])]
-    return words, starts
-
-
-def depthwise_coefficients(layer: Conv, form: CheapForm) -> list[int]:
-    found = _ordered(layer.output.channels, ascending=True)
-    return [word for members in found for word in coefficients(form, members, small=False)]
 
 
 def depthwise_bytes(layer: Conv, form: CheapForm | None) -> int:

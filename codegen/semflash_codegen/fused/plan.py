@@ -58,7 +58,7 @@ class Stage:
     @property
     def may_spill(self) -> bool:
         """Whether its kernels may write up to 3 bytes right of the output row."""
-        return bool(self.convs) and self.layers[-1].output.channels % 4 != 0
+        return (bool(self.convs) or self.kind == "depthwise") and self.layers[-1].output.channels % 4 != 0
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from semflash_codegen.fused.assembly import kernel_name, kernels, strip_kernel
+from semflash_codegen.fused import depthwise
+from semflash_codegen.fused.assembly import function_text, kernel_name, kernels, strip_kernel
 from semflash_codegen.fused.convolution import (
     STORES,
     ConvTables,
-    depthwise_coefficients,
-    depthwise_weights,
     requantisation,
 )
 from semflash_codegen.fused.layers import Conv, Pool, Table
@@ -144,16 +143,20 @@ def _conv(tables: ConvTables, name: str, *, joined: bool = False) -> str:
 def _depthwise(stage: Stage, name: str) -> str:
     layer = stage.layers[0]
     assert isinstance(layer, Conv)
-    weights, bias = depthwise_weights(layer, stage.form)
-    text = words(f"{name}_weights", weights) + integers(f"{name}_bias", "int32_t", bias)
-    cheap = "0"
-    if stage.form is not None:
-        cheap = f"{name}_coefficients"
-        text += words(cheap, depthwise_coefficients(layer, stage.form))
-    more, requant = _requant(layer, stage.form, False, name, cheap)
+    weights = depthwise.table(layer, stage.form)
+    text = words(f"{name}_weights", weights)
+    kernel = "sf_fused_depthwise_c"
+    if stage.form is not None and depthwise.has_kernel(layer, stage.form):
+        function = function_text(
+            f"{name}_kernel", depthwise.kernel(layer, stage.form), layer="sf_fused_depthwise_t"
+        )
+        text += f"#if SF_FUSED_ASSEMBLY\n{function}#endif\n"
+        kernel = f"SF_FUSED_KERNEL({name}_kernel, sf_fused_depthwise_c)"
+    more, requant = _requant(layer, stage.form, False, name, "0")
     fields = {
+        "kernel": kernel,
         "weights": f"{name}_weights",
-        "bias": f"{name}_bias",
+        "weight_words": f"{len(weights)}u",
         "channels": f"{layer.output.channels}u",
         "in_channels": f"{layer.source.channels}u",
         "out_width": f"{layer.output.width}u",

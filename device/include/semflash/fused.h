@@ -82,10 +82,14 @@ struct sf_fused_conv {
     sf_fused_requant_t requant;
 };
 
-typedef struct sf_fused_depthwise {
-    const uint32_t *weights; /* [group][tap][slots 0 and 1, slots 2 and 3] */
-    const int32_t *bias;     /* [group][4] slot order */
-    uint16_t channels;       /* of the output */
+typedef struct sf_fused_depthwise sf_fused_depthwise_t;
+typedef void (*sf_fused_depthwise_kernel_t)(const sf_fused_call_t *call, const sf_fused_depthwise_t *layer);
+
+struct sf_fused_depthwise {
+    sf_fused_depthwise_kernel_t kernel; /* pairs counts pixels, out0 is their first byte */
+    const uint32_t *weights;            /* per group: bias[4], two words per tap, coefficients (cheap form) */
+    uint32_t weight_words;
+    uint16_t channels; /* of the output */
     uint16_t in_channels;
     uint16_t out_width;
     uint16_t column_bytes;
@@ -93,7 +97,7 @@ typedef struct sf_fused_depthwise {
     uint8_t kernel_columns;
     uint8_t multiplier; /* output channels per input channel */
     sf_fused_requant_t requant;
-} sf_fused_depthwise_t;
+};
 
 typedef struct sf_fused_pool {
     uint16_t channels;
@@ -212,6 +216,7 @@ void sf_fused_rows_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv);
 void sf_fused_accumulate_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv);
 void sf_fused_strip_c(const sf_fused_strip_call_t *call, const sf_fused_strip_t *strip);
 void sf_fused_finish_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv);
+void sf_fused_depthwise_c(const sf_fused_call_t *call, const sf_fused_depthwise_t *layer);
 void sf_fused_finish_general(const sf_fused_call_t *call, const sf_fused_conv_t *conv);
 
 #endif
