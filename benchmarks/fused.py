@@ -2,7 +2,8 @@
 
     python benchmarks/fused.py [--weights fast|small] [--plain-c] [ENCODER.tflite ...]
 
-Without files: the shapes of tests/codegen/fused/fixed_models.py (random weights; the counts do not depend on them).
+Without files: the shapes of tests/codegen/fused/fixed_models.py (random weights; they hardly
+change the counts).
 RAM is the state plus the stack below push_row, flash the code and tables of the engine in the image.
 """
 

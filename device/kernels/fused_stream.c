@@ -57,10 +57,18 @@ static sf_status_t emit_row(const sf_fused_graph_t *graph, uint8_t *state, sf_la
     return SF_OK;
 }
 
+/* Padding: n bytes, a multiple of 4. */
+static void fill(uint8_t *out, uint8_t value, uint32_t n) {
+    const uint32_t word = value * 0x01010101u;
+    for (const uint8_t *end = out + n; out != end; out += 4) {
+        sf_put_word(out, word);
+    }
+}
+
 sf_status_t sf_fused_reset(const sf_fused_graph_t *graph, void *state) {
     for (uint32_t i = 0; i < graph->stage_count; i++) {
         const sf_fused_stage_t *stage = &graph->stages[i];
-        memset((uint8_t *)state + stage->ring, stage->pad_value, (size_t)stage->slots * stage->pitch);
+        fill((uint8_t *)state + stage->ring, stage->pad_value, (uint32_t)stage->slots * stage->pitch);
         sf_fused_count_t *count = &counts((uint8_t *)state)[i];
         count->seen = stage->pad_top;
         count->made = 0;
@@ -87,7 +95,7 @@ static int pad_below(const sf_fused_stage_t *stage, uint8_t *state, sf_fused_cou
     if (stage->pad_bottom == 0u || count->seen < real || count->seen >= real + stage->pad_bottom) {
         return 0;
     }
-    memset(slot_row(stage, state, next_slot(stage, count)), stage->pad_value, stage->row_bytes);
+    fill(slot_row(stage, state, next_slot(stage, count)) - stage->left, stage->pad_value, stage->pitch);
     arrive(stage, state, count);
     return 1;
 }

@@ -120,12 +120,12 @@ def firmware_images(shape: tuple[int, int, int], patterns: int) -> NDArray[np.in
 
 
 def flash_bytes(image: Path, folder: Path) -> tuple[int, int]:
-    """(code, tables) of the streaming engine and the models in an image, C library functions they call
-    included."""
-    names = {"memset", "__aeabi_idiv", "__aeabi_uidiv"}
+    """(code, tables) of the engine and the models in an image, and C library functions they call."""
+    names = set()
     for item in sorted(folder.glob("*.o")):
         if item.stem.startswith(("fused_", "models_")):
             names |= {line.split()[-1] for line in _nm(item) if " U " not in line}
+    names |= _called(image, names)
     code = tables = 0
     for line in _nm(image):
         fields = line.split()
@@ -135,6 +135,23 @@ def flash_bytes(image: Path, folder: Path) -> tuple[int, int]:
             else:
                 tables += int(fields[1], 16)
     return code, tables
+
+
+def _called(image: Path, callers: set[str]) -> set[str]:
+    """Functions that the callers branch to."""
+    text = subprocess.run(
+        ["arm-none-eabi-objdump", "-d", "--no-show-raw-insn", str(image)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    found, inside = set(), False
+    for line in text.splitlines():
+        if line.endswith(">:"):
+            inside = line.split("<")[1].removesuffix(">:") in callers
+        elif inside and "\tb" in line and "<" in line:
+            found.add(line.split("<")[1].split(">")[0].split("+")[0])
+    return found
 
 
 def _nm(path: Path) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from codegen.fused import emulator
-from codegen.fused.batch import HostBatch, Streamed, streamed
+from codegen.fused.batch import SOURCES, HostBatch, Streamed, compile_all, streamed, write_batch
 from codegen.fused.random_models import random_model
 from codegen.fused.references import golden, inputs
 
@@ -78,6 +78,17 @@ def test_random_chains_give_the_same_bytes_on_an_emulated_cortex_m4(
         micro, _ = golden(item.model, emulator.firmware_images(shape, 4))
         got = np.stack([results[index, pattern].latent for pattern in range(4)])
         assert np.array_equal(got.reshape(micro.shape), micro), f"seed {seed}: {_kinds([item])}"
+
+
+@pytest.mark.parametrize("core", ["cortex-m0", "cortex-m3", "cortex-m33"])
+def test_the_engine_compiles_without_warnings_for_cores_with_and_without_dsp(
+    core: str, tmp_path: Path
+) -> None:
+    if shutil.which("arm-none-eabi-gcc") is None:
+        pytest.skip("needs gcc-arm-none-eabi")
+    models = write_batch([streamed(random_model(seed)) for seed in range(4000, 4006)], tmp_path)
+    compiler = ["arm-none-eabi-gcc", f"-mcpu={core}", "-mthumb", "-O2"]
+    assert compile_all(compiler, [*models, *SOURCES], tmp_path)
 
 
 def test_the_plain_twins_are_clean_under_sanitizers(tmp_path: Path) -> None:
