@@ -60,7 +60,7 @@ test: setup-test lint  ## lint, type checks and all tests that need no hardware
 	@echo "== examples in docstrings"
 	@$(PY) -m pytest --quiet --doctest-modules $(DOCTESTS)
 	@echo "== pytest"
-	@$(PY) -m pytest -m "not slow and not hardware"
+	@$(PY) -m pytest -m "not slow"
 
 lint: setup-test  ## ruff and mypy
 	@echo "== ruff, mypy"

@@ -1,7 +1,7 @@
 """A .tflite file without a bundle, dressed as one so that it can be built and measured.
 
-It has no decoder. The tail's table passes the low bits of the int8 output through, as many as one frame of the
-link has room for: 8 where they fit, so that the payload is the output itself.
+It has no decoder. The tail's table passes the low bits of the int8 output through, as many as one frame of
+the link has room for: 8 where they fit, so that the payload is the output itself.
 """
 
 from __future__ import annotations
