@@ -22,6 +22,16 @@ DOCUMENT = ROOT / "docs" / "benchmarks.md"
 RESULTS = ROOT / "docs" / "benchmarks.json"
 ENGINES = ("aot", "small", "cmsis-nn", "tflm")
 IMAGES = 4
+#: Model, engine, most instructions per MAC, most bytes of RAM and of flash (code and tables).
+GOALS = (
+    ("enc32", "aot", 0.82, 1638, 16384),
+    ("enc96", "aot", 0.82, 2867, 16384),
+    ("resnet50_head", "aot", 0.72, 20480, 102400),
+    ("resnet50_head", "small", None, None, 65536),
+    ("fashion-mnist-48", "aot", 1.0, 3072, 16384),
+    ("fashion-mnist-24", "aot", 1.0, 3072, 16384),
+    ("mlperf-tiny-resnet8", "aot", 1.2, 40960, 99280 + 24576),
+)
 _DROPPED = ("host_seconds_per_image", "build_id", "board", "sizes")
 
 Results = dict[str, dict[str, Any]]
@@ -70,9 +80,7 @@ def measure(subject: Path, engines: list[str] | tuple[str, ...], board: str, res
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if not done.stdout.strip():
-            reason = (
-                done.stderr.strip().splitlines()[0] if done.stderr.strip() else f"exit code {done.returncode}"
-            )
+            reason = _reason(done.stderr, done.returncode)
             results.setdefault(subject.stem, {})[engine] = {"refused": reason}
             continue
         found = json.loads(done.stdout)
@@ -93,15 +101,48 @@ def measure(subject: Path, engines: list[str] | tuple[str, ...], board: str, res
         others[engine] = kept
 
 
+def _reason(stderr: str, returncode: int) -> str:
+    """What the verb said, in one line: its JSON error where it is one."""
+    for line in stderr.splitlines():
+        if line.startswith("{"):
+            return str(json.loads(line)["error"]["what"])
+    return next((line for line in stderr.splitlines() if line.strip()), f"exit code {returncode}")
+
+
 def blocks(results: Results) -> dict[str, str]:
     """The generated parts of the document by name."""
-    return {"totals": totals(results), "layers": layers(results)}
+    return {"totals": totals(results), "goals": goals(results), "layers": layers(results)}
+
+
+def goals(results: Results) -> str:
+    """One row a goal: measured beside wanted."""
+    lines = ["| model | engine | per MAC | RAM, B | flash, B |", "| --- | --- | --- | --- | --- |"]
+    for model, engine, per_mac, ram, flash in GOALS:
+        cost = results.get(model, {}).get(engine, {})
+        if "memory" not in cost:
+            continue
+        memory = cost["memory"]
+        found = sum(layer["counts"] for layer in cost["layers"]) / cost["macs"]
+        state = memory["encoder_ram"] + cost["encoder_stack_bytes"]
+        tables = memory["encoder_code"] + memory["encoder_tables"]
+        pairs = ((f"{found:.3f}", found, per_mac), (f"{state:,}", state, ram), (f"{tables:,}", tables, flash))
+        cells = [_against(text, value, limit) for text, value, limit in pairs]
+        lines.append(f"| {model} | {engine} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _against(text: str, value: float, limit: float | None) -> str:
+    """A figure beside its limit; bold where it is missed."""
+    if limit is None:
+        return text
+    shown = f"{limit:,}"
+    return f"{text} of {shown}" if value <= limit else f"**{text}** of {shown}"
 
 
 def totals(results: Results) -> str:
     """One row a model and engine."""
     lines = [
-        "| model | engine | MACs | instructions | per MAC | RAM, B: static + stack "
+        "| model | engine | MACs | instructions | per MAC (in layers) | RAM, B: state + stack "
         "| flash, B: code + tables (+ model) |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
@@ -116,9 +157,10 @@ def totals(results: Results) -> str:
             parts = f"{memory['encoder_code']:,} + {memory['encoder_tables']:,}"
             if memory["model_file"]:
                 parts += f" + {memory['model_file']:,}"
+            inside = sum(layer["counts"] for layer in cost["layers"]) / cost["macs"]
             lines.append(
                 f"| {model} | {engine} ({cost['engine']}) | {cost['macs']:,} | {cost['counts_median']:,} | "
-                f"{cost['counts_per_mac']:.2f} | {memory['encoder_ram'] + (stack or 0):,}: "
+                f"{cost['counts_per_mac']:.2f} ({inside:.2f}) | {memory['encoder_ram'] + (stack or 0):,}: "
                 f"{memory['encoder_ram']:,} + {stack or 0:,} | {flash + memory['model_file']:,}: {parts} |"
             )
     return "\n".join(lines)

@@ -185,9 +185,18 @@ def test_the_tables_of_the_document_come_from_the_results() -> None:
     }  # fmt: skip
     text = device_cost.with_blocks(
         "a\n<!-- totals: written by benchmarks/device_cost.py -->\nold\n<!-- end totals -->\n"
+        "<!-- goals: written by benchmarks/device_cost.py -->\n<!-- end goals -->\n"
         "<!-- layers: written by benchmarks/device_cost.py -->\n<!-- end layers -->\nz\n",
-        device_cost.blocks({"enc": {"aot": cost, "tflm": {"refused": "no room"}}}),
+        device_cost.blocks({"enc32": {"aot": cost, "tflm": {"refused": "no room"}}}),
     )
     assert "old" not in text and text.startswith("a\n") and text.endswith("z\n")
-    assert "| enc | aot (aot/fused) | 1,000 | 820 | 0.82 | 800: 500 + 300 | 30: 10 + 20 |" in text
-    assert "| enc | tflm | | no room |" in text and "| enc | rows in, tail, packing | | 20 | | |" in text
+    assert "| enc32 | aot (aot/fused) | 1,000 | 820 | 0.82 (0.80) | 800: 500 + 300 | 30: 10 + 20 |" in text
+    assert "| enc32 | tflm | | no room |" in text and "| enc32 | rows in, tail, packing | | 20 | | |" in text
+    assert "| enc32 | aot | 0.800 of 0.82 | 800 of 1,638 | 30 of 16,384 |" in text
+
+
+def test_a_figure_that_misses_its_goal_is_bold() -> None:
+    import device_cost
+
+    assert device_cost._against("17,000", 17000, 16384) == "**17,000** of 16,384"
+    assert device_cost._against("0.9", 0.9, None) == "0.9"
