@@ -14,8 +14,8 @@ from semflash_codegen.fused.tables import Gather, coefficients, group_words, gro
 Ints = NDArray[np.int64]
 
 BYTES, PAIRS, MAX = STORES = ("bytes", "pairs", "max")
-STRIP_STEPS = 120
-"""Steps of both patches of a strip: LDRD reaches 1,020 bytes."""
+STRIP_STEPS = 116
+"""Steps of both patches of a strip: LDRD reaches 1,020 bytes, and the rows' pointers lie behind them."""
 WHOLE_STEPS = 80
 """A patch of at most so many steps is gathered at once; the kernel takes about 41 bytes of code per step."""
 LONG_RUN_BYTES = 32

@@ -46,6 +46,21 @@ def fashion_encoder() -> bytes:
     return builder.finish()
 
 
+def extremes() -> list[bytes]:
+    """Shapes at the limits of the generated kernels: longest frames, most channels, widest steps."""
+    strip = Builder((21, 35, 3), 1 / 255, -128)
+    _conv(strip, 12, 7, 1, same=True, relu=True, seed=10)
+    _conv(strip, 5, 7, 7, same=False, relu=False, seed=11)
+    wide = Builder((3, 5, 42), 1 / 255, -128)
+    _conv(wide, 256, 3, 1, same=True, relu=True, seed=12)
+    _conv(wide, 6, 1, 4, same=True, relu=False, seed=13)
+    tall = Builder((9, 6, 18), 1 / 255, -128)
+    _conv(tall, 7, 7, 4, same=True, relu=False, seed=14)
+    deep = Builder((4, 3, 200), 1 / 255, -128)
+    _conv(deep, 9, 2, 1, same=False, relu=False, seed=15)
+    return [model.finish() for model in (strip, wide, tall, deep)]
+
+
 def resnet_head() -> bytes:
     """224x224x3, convolution 7x7 stride 2 to 64, maximum 3x3 stride 2, convolution 4x4 stride 4 to 32."""
     builder = Builder((224, 224, 3), 1 / 255, -128)

@@ -11,6 +11,7 @@ import pytest
 
 from codegen.fused import emulator
 from codegen.fused.batch import SOURCES, HostBatch, Streamed, compile_all, streamed, write_batch
+from codegen.fused.fixed_models import extremes
 from codegen.fused.random_models import random_model
 from codegen.fused.references import golden, inputs
 
@@ -78,6 +79,23 @@ def test_random_chains_give_the_same_bytes_on_an_emulated_cortex_m4(
         micro, _ = golden(item.model, emulator.firmware_images(shape, 4))
         got = np.stack([results[index, pattern].latent for pattern in range(4)])
         assert np.array_equal(got.reshape(micro.shape), micro), f"seed {seed}: {_kinds([item])}"
+
+
+@pytest.mark.emulated
+@needs_emulator
+@pytest.mark.parametrize("weights", ["fast", "small"])
+def test_shapes_at_the_limits_of_the_kernels_give_the_same_bytes(weights: str, tmp_path: Path) -> None:
+    models = [streamed(model, small=weights == "small") for model in extremes()]
+    assert [stage.kind for item in models for stage in item.plan.stages] == [
+        "strip", "rows", "rows", "rows", "chunked",
+    ]  # fmt: skip
+    results = emulator.run(emulator.build(models, tmp_path, patterns=4))
+    for index, item in enumerate(models):
+        source = item.chain.layers[0].source
+        images = emulator.firmware_images((source.height, source.width, source.channels), 4)
+        micro, _ = golden(item.model, images)
+        got = np.stack([results[index, pattern].latent for pattern in range(4)])
+        assert np.array_equal(got.reshape(micro.shape), micro), _kinds([item])
 
 
 @pytest.mark.parametrize("core", ["cortex-m0", "cortex-m3", "cortex-m33"])
