@@ -51,6 +51,7 @@ OPERATORS: dict[str, TflmOperator] = {
     "PAD": TflmOperator("AddPad", ("pad",), ("PadFunctions", _SUPPORT)),
     "PADV2": TflmOperator("AddPadV2", ("pad",), ("PadFunctions", _SUPPORT)),
     "PRELU": TflmOperator("AddPrelu", ("prelu",)),
+    "QUANTIZE": TflmOperator("AddQuantize", ("quantize",)),
     "RELU": TflmOperator("AddRelu", ("activations",)),
     "RELU6": TflmOperator("AddRelu6", ("activations",)),
     "RESHAPE": TflmOperator("AddReshape", ("reshape",)),

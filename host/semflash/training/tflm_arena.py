@@ -1,11 +1,12 @@
 """How large a tensor arena TFLite-Micro needs, found by bisection in a process of its own.
 
-A process of its own because TFLite-Micro writes to stderr (and may abort) when an arena is too small. The
+Processes of their own because TFLite-Micro writes to stderr and may crash when an arena is too small. The
 figure holds for a 64-bit host: pointers are half as wide on a Cortex-M, so a device needs less.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -62,14 +63,24 @@ def _smallest(model: bytes) -> int:
 
 
 def _runs(model: bytes, size_bytes: int) -> bool:
-    """Whether the interpreter starts with this arena. TFLite-Micro reports all failures as RuntimeError."""
+    """Whether the interpreter starts with this arena, tried in a child process.
+
+    TFLite-Micro reports all failures as RuntimeError, but with some arenas that are too small it crashes.
+    """
     from tflite_micro import runtime
 
-    try:
-        runtime.Interpreter.from_bytes(model, arena_size=size_bytes).invoke()
-    except RuntimeError:
-        return False
-    return True
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            runtime.Interpreter.from_bytes(model, arena_size=size_bytes).invoke()
+            code = 0
+        except RuntimeError:
+            code = 1
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) == 0
 
 
 if __name__ == "__main__":
