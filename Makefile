@@ -1,4 +1,4 @@
-# make help | setup | demo | test | lint | zoo | tables | lock | bench | stop | clean
+# make help | setup | demo | test | lint | zoo | tables | golden | lock | bench | stop | clean
 #
 # Everything is installed into .venv from lock files with exact versions and hashes; Debian packages are installed only
 # when one is missing. Stamps inside .venv make a second run quick. PYTHON=python3.12 picks another interpreter.
@@ -16,7 +16,7 @@ DOCTESTS := host/semflash/settings.py host/semflash/bundle host/semflash/bridge 
     host/semflash/firmware codegen/semflash_codegen
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test packages demo test lint zoo tables lock bench stop clean
+.PHONY: help setup setup-test packages demo test lint zoo tables golden lock bench stop clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -70,6 +70,9 @@ lint: setup-test  ## ruff and mypy
 
 bench: setup-test  ## measure encoders on the emulated board, write docs/benchmarks.md (TFLM: set SEMFLASH_TFLM_DIR)
 	@$(PY) benchmarks/device_cost.py --board $(DEMO_BOARD) $(BENCH_MODELS)
+
+golden: setup-test  ## renew the golden text of the generated C (tests compare with it)
+	@$(PY) tests/codegen/fused/make_golden.py
 
 zoo: setup-test  ## train the zoo's bundles again (hours)
 	@bash requirements/zoo.sh $(VENV)/bin/semflash $(ZOO)
