@@ -63,7 +63,8 @@ def show(result: BuildResult) -> None:
             f"  {reason} ({'layers' if len(numbered) > 1 else 'layer'} {', '.join(numbered)})", soft_wrap=True
         )
     console.print(f"CMSIS-NN    {result.cmsis_nn}")
-    console.print(f"RAM         encoder {result.state_bytes:,} B, of which tensors {result.arena_bytes:,} B")
+    whole = f"{result.arena_bytes:,} B of it whole tensors" if result.arena_bytes else "no whole tensor"
+    console.print(f"RAM         encoder {result.state_bytes:,} B, {whole}")
     sizes = result.sizes
     if sizes is not None:
         console.print(f"RAM, whole  {sizes.ram_static:,} B static (encoder and link buffers), without stack")
