@@ -134,7 +134,8 @@ def _test_measurement(bundle: Bundle) -> Measurement:
 def cost_table(bundles: list[Bundle], costs: dict[str, Any]) -> str:
     """One row a bundle: MACs, instructions, RAM, flash."""
     lines = [
-        "| bundle | engine | MACs | instructions per image | per MAC | encoder state + deepest stack of the firmware, B "
+        "| bundle | engine | MACs | instructions per image | per MAC "
+        "| encoder state + deepest stack of the firmware, B "
         "| flash whole firmware, B |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
