@@ -1,0 +1,33 @@
+"""The measured tables of README.md and docs/results.md are those the zoo's bundles record."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "benchmarks" / "tables.py"
+
+
+def check(script: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
+
+
+def test_the_tables_are_what_the_bundles_record():
+    done = check(SCRIPT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_figure_changed_by_hand_is_found(tmp_path):
+    for name in ("README.md", "docs/results.md", "docs/results.json", "benchmarks/tables.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    (tmp_path / "host").symlink_to(ROOT / "host")
+    readme = (tmp_path / "README.md").read_text()
+    table = readme.split("<!-- accuracy: written", 1)[1]
+    figure = table.split("| `fashion-mnist-48` | 48 | ", 1)[1].split(" |", 1)[0]
+    (tmp_path / "README.md").write_text(readme.replace(f"| 48 | {figure} |", "| 48 | 99.99 |"))
+    done = check(tmp_path / "benchmarks" / "tables.py")
+    assert done.returncode == 1
+    assert "README.md" in done.stderr
