@@ -11,7 +11,9 @@ SCRIPT = ROOT / "benchmarks" / "tables.py"
 
 
 def check(script: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, str(script), "--check"], capture_output=True, text=True, check=False
+    )
 
 
 def test_the_tables_are_what_the_bundles_record():
