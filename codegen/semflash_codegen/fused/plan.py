@@ -84,6 +84,12 @@ def refusal(layer: Layer) -> str | None:
     widest = layer.source.row_bytes + (window.left + window.right) * layer.source.channels
     if widest > 60000 or layer.output.row_bytes > 60000 or layer.source.height > 60000:
         return "rows above 60,000 bytes"
+    if window.stride[1] * layer.source.channels > 60000:
+        return "steps from column to column above 60,000 bytes"
+    if window.bottom > 255 or (isinstance(layer, Pool) and window.left > 255):
+        return "more than 255 rows or columns of padding"
+    if isinstance(layer, Conv) and layer.depthwise and layer.output.channels // layer.source.channels > 255:
+        return "more than 255 output channels per input channel"
     if isinstance(layer, Conv):
         _, _, magnitude = convolution.reachable(layer)
         if (magnitude << layer.shift.clip(min=0) >= 1 << 31).any() or (layer.shift > 8).any():
@@ -222,12 +228,11 @@ def _windowed(
 ) -> Stage:
     """A stage with a ring as high as its kernel, padding in place."""
     window = layer.window
-    zero = layer.input_zero if isinstance(layer, Conv) else window.pad_value
     return Stage(
         kind, (layer,), convs, form, slots=window.kernel[0], kernel_rows=window.kernel[0],
         stride_rows=window.stride[0], pad_top=window.top, pad_bottom=window.bottom,
         left=window.left * layer.source.channels, right=window.right * layer.source.channels,
-        pad_value=zero + 128,
+        pad_value=window.pad_value + 128,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ CODES = {
     "DEPTHWISE_CONV_2D": (schema.BuiltinOperator.DEPTHWISE_CONV_2D, 3),
     "MAX_POOL_2D": (schema.BuiltinOperator.MAX_POOL_2D, 2),
     "PAD": (schema.BuiltinOperator.PAD, 2),
+    "PADV2": (schema.BuiltinOperator.PADV2, 2),
     "AVERAGE_POOL_2D": (schema.BuiltinOperator.AVERAGE_POOL_2D, 2),
     "RELU": (schema.BuiltinOperator.RELU, 2),
     "RELU6": (schema.BuiltinOperator.RELU6, 2),
@@ -138,6 +139,16 @@ class Builder:
             scale,
             zero,
         )
+
+    def padv2(self, rows: tuple[int, int], columns: tuple[int, int], value: int) -> Builder:
+        """Like pad, with a value of its own around the image."""
+        (h, w, c), (scale, zero) = self.shape, self.quantisation
+        paddings = self._constant("paddings", np.array([[0, 0], rows, columns, [0, 0]], np.int32), 2)
+        around = self._constant("value", np.array([value], np.int8), 9, np.array([scale], np.float32))
+        self.graph.tensors[around].quantization.zeroPoint = np.array([zero], np.int64)
+        kind = schema.BuiltinOptions.PadV2Options
+        out, tensors = (h + sum(rows), w + sum(columns), c), [self.last, paddings, around]
+        return self._append("PADV2", schema.PadV2OptionsT(), kind, tensors, out, scale, zero)
 
     def activation(self, kind: str, scale: float, zero: int) -> Builder:
         return self._append(kind, None, 0, [self.last], self.shape, scale, zero)

@@ -1,0 +1,93 @@
+"""Paddings and shapes at the ends of what the engine's descriptions hold: exact, or not streamed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codegen.fused.batch import HostBatch, streamed
+from codegen.fused.references import golden, inputs
+from codegen.fused.tflite_builder import Builder
+from semflash_codegen.fused.chain import find_chain
+from semflash_codegen.tflite_reader import read_model
+
+
+def _image(height: int, width: int, channels: int) -> Builder:
+    return Builder((height, width, channels), 1 / 255, 5)
+
+
+def _conv(
+    builder: Builder, out: int, kernel: tuple[int, int], stride: tuple[int, int] = (1, 1), *,
+    depthwise: bool = False,
+) -> bytes:  # fmt: skip
+    """The finished model with a VALID convolution at its end."""
+    rng = np.random.default_rng(1)
+    shape = (1, *kernel, out) if depthwise else (out, *kernel, builder.shape[2])
+    weights = rng.integers(-127, 128, shape).astype(np.int8)
+    scale = 0.02 * float(np.sqrt(weights[0].size))
+    build = builder.depthwise if depthwise else builder.conv
+    build(
+        weights, np.zeros(out, np.int32), np.full(out, 0.01, np.float32), stride=stride, same=False,
+        activation="none", scale=scale, zero=3,
+    )  # fmt: skip
+    return builder.finish()
+
+
+def _pool(builder: Builder, kind: str) -> bytes:
+    return builder.pool(kind, (3, 3), stride=(1, 1), same=False).finish()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        _conv(_image(5, 5, 3).padv2((1, 1), (1, 1), -90), 4, (3, 3)),
+        _conv(_image(5, 5, 3).padv2((2, 1), (0, 2), 127), 3, (3, 3), depthwise=True),
+        _conv(_image(6, 6, 40).padv2((1, 1), (1, 1), -128), 4, (5, 5)),
+        _pool(_image(5, 5, 3).padv2((1, 1), (1, 1), 90), "MAX_POOL_2D"),
+        _pool(_image(5, 5, 3).padv2((1, 1), (1, 1), 90), "AVERAGE_POOL_2D"),
+    ],
+    ids=["convolution", "depthwise", "runs", "maximum", "average"],
+)  # fmt: skip
+def test_padding_of_another_value_than_the_zero_point_is_that_value(model: bytes, tmp_path: Path) -> None:
+    images = inputs(model, 4, 1)
+    micro, lite = golden(model, images)
+    assert np.array_equal(micro, lite)
+    got = HostBatch([streamed(model)], tmp_path).run(0, images)
+    assert np.array_equal(got.reshape(micro.shape), micro)
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (_conv(_image(1, 2, 20_000), 1, (1, 1), (4, 4)), "from column to column"),
+        (_conv(_image(4, 4, 2).pad((0, 300), (0, 0)), 3, (3, 3)), "rows or columns of padding"),
+        (
+            _pool(_image(4, 4, 2).pad((0, 0), (300, 0)), "MAX_POOL_2D"),
+            "rows or columns of padding",
+        ),
+        (_conv(_image(3, 3, 1), 300, (2, 2), depthwise=True), "output channels per input channel"),
+    ],
+    ids=["wide steps", "rows below", "columns left", "depth multiplier"],
+)  # fmt: skip
+def test_numbers_beyond_the_fields_of_a_description_do_not_stream(model: bytes, reason: str) -> None:
+    assert reason in find_chain(read_model(model)).reason
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        _conv(_image(4, 4, 2).pad((0, 255), (0, 0)), 3, (3, 3)),
+        _pool(_image(4, 4, 2).pad((0, 0), (255, 0)), "MAX_POOL_2D"),
+        _image(9, 9, 2).pool("AVERAGE_POOL_2D", (255, 255), stride=(1, 1), same=True).finish(),
+        _conv(_image(300, 300, 1), 2, (3, 3), (200, 255)),
+        _conv(_image(3, 3, 1), 255, (2, 2), depthwise=True),
+    ],
+    ids=["rows below", "columns left", "window", "stride", "depth multiplier"],
+)  # fmt: skip
+def test_the_largest_numbers_give_the_bytes_of_the_reference(model: bytes, tmp_path: Path) -> None:
+    images = inputs(model, 2, 1)
+    micro, _ = golden(model, images)
+    got = HostBatch([streamed(model)], tmp_path).run(0, images)
+    assert np.array_equal(got.reshape(micro.shape), micro)
