@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from semflash_codegen.fused.requantise import Channelwise, cheap, find_form, prove, reference
+from semflash_codegen.fused.requantise import Channelwise, agrees, cheap, find_form, reference, steps
 
 
 def gemmlowp(acc: int, multiplier: int, shift: int, zero: int, low: int, high: int) -> int:
@@ -77,9 +77,11 @@ def test_the_proof_refuses_a_form_that_is_off_by_a_little(field: str) -> None:
     spec = layer([1_500_000_001], [-8], 5, -128, 127)
     low, high, bound = spans([-50_000], [50_000])
     form = find_form(spec, low, high, bound)
-    assert form is not None and prove(spec, form, low, high)
+    points = steps(spec, low, high)
+    expected = reference(points, spec)
+    assert form is not None and agrees(form, points, expected)
     wrong = getattr(form, field) + (1 << 22 if field == "m" else 1 << (form.s - 3))
-    assert not prove(spec, replace(form, **{field: wrong}), low, high)
+    assert not agrees(replace(form, **{field: wrong}), points, expected)
 
 
 def test_a_dead_channel_beside_a_live_one_has_a_proven_form() -> None:
