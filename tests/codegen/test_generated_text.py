@@ -29,22 +29,25 @@ def gdn_tail(channels: int, zero_point: int) -> GdnTail:
     return GdnTail(channels, 8, zero_point, beta, (0, (1 << 31) - 1) * (channels**2 // 2), thresholds)
 
 
+@pytest.mark.parametrize("kernels", ["auto", "cmsis-nn"])
 @pytest.mark.parametrize("name", NAMES)
-def test_the_same_request_gives_the_same_bytes(name: str) -> None:
-    request = request_for(load(name))
+def test_the_same_request_gives_the_same_bytes(name: str, kernels: str) -> None:
+    request = request_for(load(name), kernels)
     assert generate(request).files == generate(request).files
 
 
-def test_the_text_does_not_depend_on_the_hash_seed_of_python(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kernels", ["auto", "cmsis-nn"])
+def test_the_text_does_not_depend_on_the_hash_seed_of_python(kernels: str, tmp_path: Path) -> None:
     code = (
         "import hashlib,sys; sys.path.insert(0, sys.argv[2]); sys.path.insert(0, sys.argv[3]);"
         "from codegen.golden import *; from semflash_codegen import generate;"
-        "print(hashlib.sha256(str(generate(request_for(load(sys.argv[1]))).files).encode()).hexdigest())"
+        "files = generate(request_for(load(sys.argv[1]), sys.argv[4])).files;"
+        "print(hashlib.sha256(str(files).encode()).hexdigest())"
     )
     root = Path(__file__).parents[2]
     digests = {
         subprocess.run(
-            [sys.executable, "-c", code, "mobile", str(root / "tests"), str(root / "codegen")],
+            [sys.executable, "-c", code, "mobile", str(root / "tests"), str(root / "codegen"), kernels],
             env={"PYTHONHASHSEED": seed}, cwd=tmp_path, capture_output=True, text=True, check=True,
         ).stdout
         for seed in ("1", "2")

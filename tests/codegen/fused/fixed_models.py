@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from codegen.fused.tflite_builder import Builder
+from codegen.golden import request_for
+from semflash_codegen import generate
 
 
 def _conv(builder: Builder, out: int, kernel: int, stride: int, *, same: bool, relu: bool, seed: int) -> None:
@@ -26,6 +28,12 @@ def fixed_model() -> bytes:
     _conv(builder, 6, 3, 2, same=True, relu=True, seed=1)
     _conv(builder, 3, 2, 2, same=False, relu=False, seed=2)
     return builder.finish()
+
+
+def fixed_text() -> str:
+    """Header and source that the generator writes for the fixed model."""
+    files = generate(request_for(fixed_model(), "auto")).files
+    return files["sf_model.h"] + files["sf_model.c"]
 
 
 def stem_and_encoder(size: int) -> bytes:
