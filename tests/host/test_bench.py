@@ -168,6 +168,13 @@ def test_the_chart_is_a_picture_and_the_same_twice(tmp_path: Path, name: str) ->
     assert [one.name for one in tmp_path.iterdir()] == [name]
 
 
+def test_a_chart_in_a_folder_that_does_not_exist_is_refused_before_anything_is_measured(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UsageError, match="folder does not exist"):
+        check_chart(tmp_path / "missing" / "cost.png")
+
+
 def test_a_chart_of_another_kind_is_refused_before_anything_is_measured() -> None:
     with pytest.raises(UsageError, match="PNG"):
         check_chart(Path("cost.pdf"))

@@ -16,10 +16,12 @@ def check_chart(path: Path) -> None:
     """Whether a chart can be drawn to `path`; asked before anything is measured.
 
     Raises:
-        UsageError: neither PNG nor SVG. ToolMissingError: matplotlib is not installed.
+        UsageError: neither PNG nor SVG, or no such folder. ToolMissingError: matplotlib is not installed.
     """
     if path.suffix.lower() not in FORMATS:
         raise UsageError("a chart is a PNG or an SVG file", value=path, remedy="name it NAME.png or NAME.svg")
+    if not path.parent.is_dir():
+        raise UsageError("the chart's folder does not exist", value=path.parent, remedy="make it first")
     if importlib.util.find_spec("matplotlib") is None:
         raise ToolMissingError(
             "matplotlib draws the chart and is not installed", remedy="pip install 'semflash[plot]'"
