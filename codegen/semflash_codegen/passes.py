@@ -191,11 +191,15 @@ def make_plan(model: Model, kernels: str, *, small: bool = False) -> Plan:
     streamed = None
     rest = model
     if kernels in (AUTO, FUSED):
-        streamed, reason = stream(model, small=small, demanded=kernels == FUSED)
+        streamed, reason = stream(model, small=small)
         layers = not_streamed(layers, streamed, reason)
         streamed, behind = shorten(model, streamed, lowered)
         rest = model if streamed is None else streamed.rest(model)
         layers = (*behind, *join(model, layers, small=small))
+        if kernels == FUSED and streamed is None and all(layer.kernel.runs_on != FUSED for layer in layers):
+            raise UnsupportedModelError(
+                f"no layer can stream: {reason}", remedy='build with kernels "auto" or "cmsis-nn"'
+            )
     alias = share(model, layers, alias)
     arena = place([] if streamed is not None and streamed.complete else liveness(rest, layers, alias))
     if arena.size_bytes > MAX_ARENA_BYTES:

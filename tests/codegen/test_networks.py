@@ -74,6 +74,21 @@ def test_a_whole_network_gives_the_bytes_of_tflite_micro(
     check(network(name), tmp_path, host_kernels, 16)
 
 
+@pytest.mark.parametrize("name", ["DS-CNN", "MobileNet", "shape arithmetic"])
+def test_a_network_without_its_float_ends_gives_the_same_bytes(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    from int8_ends import with_int8_ends
+
+    whole, cut = network(name), with_int8_ends(network(name))
+    plan = make_plan(read_model(whole), "reference")
+    images = make_images(plan.model.tensors[plan.model.inputs[0]].shape, 8)
+    assert np.array_equal(tflm(cut, images).reshape(8, -1), golden(whole, plan, images).reshape(8, -1))
+    kinds = {op.name for op in read_model(cut).operators}
+    assert not kinds & {"QUANTIZE", "DEQUANTIZE", "SHAPE", "STRIDED_SLICE", "PACK"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["image_classification", "keyword_spotting", "visual_wake_words", "anomaly_detection"]
@@ -94,6 +109,13 @@ def test_the_chains_between_the_additions_of_a_residual_network_stream() -> None
         "CONV_2D", "CONV_2D", "CONV_2D", "ADD", "CONV_2D", "CONV_2D", "CONV_2D", "ADD", "CONV_2D", "CONV_2D",
         "CONV_2D", "ADD", "AVERAGE_POOL_2D", "FULLY_CONNECTED", "SOFTMAX",
     ]  # fmt: skip
+
+
+def test_a_network_whose_first_layer_cannot_stream_may_still_demand_the_engine() -> None:
+    n = Network((1, 16, 16, 3), np.random.default_rng(3))
+    encoder = n.finish(n.conv(n.conv(n.image, 8, 9), 4, 3))  # a 9x9 kernel is too high
+    report = generate(request(encoder, "fused")).report
+    assert [layer.kernel for layer in report.layers] == ["cmsis-nn", "fused"]
 
 
 def test_an_addition_writes_over_an_input_that_nobody_needs_afterwards() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from semflash_codegen.errors import UnsupportedModelError
 from semflash_codegen.fused.chain import Chain, find_chain
 from semflash_codegen.fused.convolution import ConvTables, depthwise_bytes
 from semflash_codegen.fused.layers import Conv, Pool, Table
@@ -74,20 +73,11 @@ class Streamed:
         return found
 
 
-def stream(model: Model, *, small: bool, demanded: bool) -> tuple[Streamed | None, str]:
-    """(streaming part or None, why not more of the model streams).
-
-    Raises:
-        UnsupportedModelError: demanded, and not even the first layer can stream.
-    """
+def stream(model: Model, *, small: bool) -> tuple[Streamed | None, str]:
+    """(the chain from the image on or None, why not more of the model streams)."""
     chain = find_chain(model)
-    if not chain.layers:
-        if demanded:
-            raise UnsupportedModelError(
-                f"no layer can stream: {chain.reason}", remedy='build with kernels "auto" or "cmsis-nn"'
-            )
-        return None, chain.reason
-    return Streamed(chain, make_plan(chain.layers, small=small)), chain.reason
+    streamed = Streamed(chain, make_plan(chain.layers, small=small)) if chain.layers else None
+    return streamed, chain.reason
 
 
 def not_streamed(layers: tuple[Layer, ...], streamed: Streamed | None, reason: str) -> tuple[Layer, ...]:
