@@ -1,5 +1,4 @@
-"""The seam between the generator and the streaming engine: which layers leave the layer-wise plan, and their
-C."""
+"""The seam to the rest of the generator: which layers leave the layer-wise plan, and their C."""
 
 from __future__ import annotations
 
@@ -46,8 +45,7 @@ class Streamed:
 
     @property
     def state_bytes(self) -> int:
-        """Bytes of the state; the arena of the other layers follows, and 8 of them remember the place in
-        it."""
+        """Bytes of the state; 8 of them remember the place in the arena of the other layers behind it."""
         return self.plan.state_bytes + (0 if self.complete else _PLACE_BYTES)
 
     @property
@@ -112,8 +110,8 @@ static sf_status_t graph_reset(void *state) {{
     return {reset}(state);
 }}
 
-static sf_status_t graph_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit, void
-*context) {{
+static sf_status_t graph_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit,
+                                  void *context) {{
     return {push}(state, row, values, emit, context);
 }}
 
@@ -135,8 +133,8 @@ static sf_status_t graph_reset(void *state) {{
     return status < SF_OK ? status : layers_reset(state);
 }}
 
-static sf_status_t graph_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit, void
-*context) {{
+static sf_status_t graph_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit,
+                                  void *context) {{
     const sf_status_t status = {push}(state, row, values, collect, (uint8_t *)state + {place});
     if (status < SF_OK || row + 1 < SF_MODEL_ROWS) {{
         return status;
