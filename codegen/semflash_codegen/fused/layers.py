@@ -96,8 +96,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Table:
-    """A function of one value (RELU, RELU6, QUANTIZE on its own): int8 table of 256, indexed by code +
-    128."""
+    """RELU or RELU6 on its own: int8 table of 256, indexed by code + 128."""
 
     name: str
     source: Shape

@@ -152,8 +152,7 @@ def _whole_limit(gather: Gather) -> int:
 
 
 def _accumulates(layer: Layer | None) -> bool:
-    """Every input row belongs to exactly one output row, and accumulators are smaller than the ring would
-    be."""
+    """Every input row belongs to one output row, and accumulators are smaller than the ring would be."""
     if not isinstance(layer, Conv) or layer.depthwise:
         return False
     window = layer.window

@@ -44,8 +44,7 @@ class Channelwise:
 
 @dataclass(frozen=True)
 class CheapForm:
-    """Constants of the cheap form. `signed`: D is needed. `packed`: S is 16, two channels per PKHTB and
-    USAT16."""
+    """Constants of the cheap form. signed: D is needed. packed: S is 16, two channels a PKHTB and USAT16."""
 
     s: int
     signed: bool
