@@ -50,14 +50,22 @@ def main() -> int:
     parser.add_argument("--engine", action="append", choices=ENGINES, help="measure this engine alone")
     parser.add_argument("--board", default="qemu-stm32f405")
     chosen = parser.parse_args()
-    results: Results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     if not chosen.tables:
         for subject in subjects(chosen.models):
             if chosen.only is None or subject.stem in chosen.only:
+                results = _earlier()
                 measure(subject, chosen.engine or ENGINES, chosen.board, results)
-                _write(RESULTS, json.dumps(results, indent=1, sort_keys=True) + "\n")
-    _write(DOCUMENT, with_blocks(DOCUMENT.read_text(encoding="utf-8"), blocks(results)))
+                # Read again: another run may have written other models meanwhile.
+                merged = _earlier() | {subject.stem: results[subject.stem]}
+                _write(RESULTS, json.dumps(merged, indent=1, sort_keys=True) + "\n")
+    _write(DOCUMENT, with_blocks(DOCUMENT.read_text(encoding="utf-8"), blocks(_earlier())))
     return 0
+
+
+def _earlier() -> Results:
+    """What has been measured so far."""
+    found: Results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    return found
 
 
 def subjects(further: list[Path]) -> list[Path]:
