@@ -134,8 +134,9 @@ def defines(board: Board) -> dict[str, str]:
     """C macros that the board's description fixes; the build adds SF_BUILD_ID."""
     values = {"SF_BOARD_NAME": f'"{board.name}"'}
     if board.kind == "native":
-        # CMSIS-NN's own switch to do without CMSIS-Core, and the one macro of it that it then lacks.
-        values |= {"__GNUC_PYTHON__": "1", "__RESTRICT": "__restrict"}
+        from semflash_codegen.cmsis_nn import HOST_DEFINES
+
+        values |= HOST_DEFINES
     if board.serial is not None:
         values |= {
             "SF_PORT_USART": str(board.serial.usart),
