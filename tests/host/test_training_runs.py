@@ -187,7 +187,7 @@ def test_the_weight_average_follows_the_weights_and_gives_them_back():
     model = keras.Sequential([keras.layers.Dense(1, use_bias=False)])
     model.build((None, 1))
     model.weights[0].assign([[0.0]])
-    average = loop.Average(model, 0.5)
+    average = loop.Average(model.weights, 0.5)
     model.weights[0].assign([[1.0]])
     for _ in range(loop.EMA_EVERY_STEPS):
         average.update()

@@ -92,6 +92,14 @@ def load_task(out_dir: str | Path) -> TrainedTask:
     return TrainedTask(head, tail, info)
 
 
+def shapes_of(
+    recipe: TaskRecipe, *, data_dir: str | Path | None = None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:  # fmt: skip
+    """Shapes of image and split features that a recipe will have; nothing is trained."""
+    head = build_head(load_dataset(recipe.dataset, data_dir=data_dir).image_shape, recipe.head_channels)
+    return tuple(head.input_shape[1:]), tuple(head.output_shape[1:])
+
+
 def rebuild_tail(
     task_recipe: dict[str, Any], feature_shape: tuple[int, ...], classes: int
 ) -> keras.Model:  # fmt: skip
