@@ -108,7 +108,7 @@ def test_without_gdn_the_device_tail_is_a_table_that_reproduces_the_codes():
     images = pictures(codec, 20)
     spec = codec.device_tail()
     assert isinstance(spec, TableTailSpec) and spec.thresholds.shape == (4, 7) and "gdn" not in codec.parts()
-    latent = numpy(codec.device_graph(images)).astype(np.float64) * 4
+    latent = numpy(codec.device_graph(images)).astype(np.float64) * 20
     y = np.where(latent > 0, latent, numpy(codec.prelu.alpha) * latent)
     ranks = np.abs(y[..., None] - spec.centres).argmin(-1)
     found = (latent[..., None] > spec.thresholds).sum(-1)
