@@ -72,8 +72,10 @@ class Group(Struct, frozen=True, forbid_unknown_fields=True):
         measures: names of [measures].
         priority: smaller runs first.
         task: task network instead of the budget's.
-        kind: ``codec``; ``search`` (one run a trial of the method's search, no test split); ``transfer``.
-        source: method settings of another run whose codec is taken over (transfer).
+        kind: ``codec``; ``search`` (one run a trial of the method's search); ``transfer`` (the codec of the
+            budget's own task network, attached to `task`; `transfer.epochs` and `transfer.train_encoder` are
+            fields of a variant); ``task`` (the task network itself, without a codec).
+        tuned: take the winner of the method's search; False: its recipe before the search.
     """
 
     methods: list[str]
@@ -85,6 +87,7 @@ class Group(Struct, frozen=True, forbid_unknown_fields=True):
     variants: dict[str, dict[str, Any]] = {"": {}}
     task: str | None = None
     kind: str = "codec"
+    tuned: bool = True
 
 
 class Experiment(Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,7 +114,7 @@ class Run:
         method, bytes, seed, variant, changes: what is trained; `changes` are fields of the recipe.
         budget, budget_plan, task: how.
         measures: what is measured afterwards.
-        priority: smaller runs first. kind: see Group. trial: of a search; None elsewhere.
+        priority: smaller runs first. kind, tuned: see Group. trial: of a search; None elsewhere.
     """
 
     experiment: str
@@ -126,6 +129,7 @@ class Run:
     measures: tuple[Measure, ...]
     priority: int
     kind: str = "codec"
+    tuned: bool = True
     trial: int | None = None
     changes: dict[str, Any] = field(default_factory=dict)
 
@@ -182,13 +186,14 @@ def _runs(experiment: str, group: Group, shared: Shared, trials: dict[str, int])
             for method in _methods(group.methods, trials):
                 for variant, changes in group.variants.items():
                     for trial in range(trials.get(method, 1)) if group.kind == "search" else (None,):
-                        parts = [method, str(size), slug(variant), "" if trial is None else f"t{trial}"]
-                        if group.budget != "comparison":
-                            parts.append(group.budget)
+                        parts = [
+                            method, str(size or ""), slug(variant), "" if trial is None else f"t{trial}",
+                            group.task or "", "" if group.budget == "comparison" else group.budget,
+                        ]  # fmt: skip
                         yield Run(
                             experiment, "-".join(part for part in (*parts, f"s{seed}") if part), method,
                             size, seed, variant, group.budget, budget, task, measures, group.priority,
-                            group.kind, trial, changes,
+                            group.kind, group.tuned, trial, changes,
                         )  # fmt: skip
 
 

@@ -27,13 +27,16 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
 
     Attributes:
         split: ``val`` or ``test``. images: how many.
-        channel: ``bsc`` (bits flip independently), ``gilbert-elliott`` (in bursts) or ``frame-loss``.
+        channel: ``bsc`` (bits flip independently), ``gilbert-elliott`` (in bursts), ``frame-loss`` or
+            ``deadline`` (as many frames, the last ones of a payload).
         rate: mean bit error rate, or share of frames lost, 0..1.
         accuracy: top-1, share.
         estimate: what the decoder was told of the BER: ``exact``, ``-50%``, ``x10``, ``/10``,
             ``pilots:N`` (estimated from N known bits) ...
         encoder: ``float`` (as trained) or ``int8`` (as on the device).
         burst_bits: mean length of a burst, bits. frame_bytes: payload bytes of a frame.
+        framing: ``deliver`` (damaged payloads are decoded), ``drop`` (lost as a whole) or ``retransmit``.
+        transmissions: mean number of times a payload was sent.
         undecodable: images that got the class prior's answer because nothing could be decoded.
     """
 
@@ -46,6 +49,8 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     encoder: str = "float"
     burst_bits: int | None = None
     frame_bytes: int | None = None
+    framing: str = "deliver"
+    transmissions: float = 1.0
     undecodable: int = 0
 
 
@@ -160,13 +165,19 @@ def read_results(places: Iterable[Path]) -> list[RunResult]:
     found: list[RunResult] = []
     for place in places:
         if place.is_dir():
-            files = sorted(path for path in place.rglob("*.json") if not path.name.startswith("."))
+            files = [path for path in sorted(place.rglob("*.json")) if _looks_like_one(path)]
             if not files:
                 raise UsageError("no results here", value=place, remedy="python experiments/run.py")
         else:
             files = [place]
         found += [read_result(path) for path in files]
     return found
+
+
+def _looks_like_one(path: Path) -> bool:
+    """Folders may hold JSON of other kinds (the rate table's); temporary names start with a dot."""
+    with path.open("rb") as file:
+        return not path.name.startswith(".") and FORMAT.encode() in file.read(RESULT_MAX_BYTES)
 
 
 class ResultStore:
@@ -196,7 +207,8 @@ class ResultStore:
 
     def all(self) -> list[RunResult]:
         """Every result, in the order of experiment and run. UsageError: one is damaged."""
-        return read_results([self.root]) if any(self.root.glob("*/*.json")) else []
+        files = sorted(self.root.glob("*/*.json"))
+        return read_results([path for path in files if _looks_like_one(path)])
 
 
 __all__ = [
