@@ -1,4 +1,4 @@
-"""JPEG streams without what both sides know: tables, sizes and markers (an abbreviated format, ITU-T T.81 B.5).
+"""JPEG streams without what both sides know: tables, sizes, markers (an abbreviated format, ITU-T T.81 B.5).
 
     payload: 1 byte (bits 7..4: index of the side, 3..0: index of the quality), entropy-coded scan
 

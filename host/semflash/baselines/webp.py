@@ -73,5 +73,5 @@ class WebpStream(ImageStream):
 
 def _webp(image: Image.Image, quality: int) -> bytes:
     out = io.BytesIO()
-    image.convert("RGB").save(out, "WEBP", quality=quality, method=4)
+    image.convert("RGB").save(out, "WEBP", quality=quality, method=6)
     return out.getvalue()
