@@ -1,4 +1,4 @@
-"""Data sets behind one interface: Fashion-MNIST, MNIST, CIFAR-10, CIFAR-100 and any image folder.
+"""Data sets behind one interface: Fashion-MNIST, MNIST, CIFAR-10, CIFAR-100, stamps and any image folder.
 
 Fashion-MNIST, MNIST in idx files and image folders need numpy (and Pillow for folders) only; Keras is
 imported when a data set has to come from ``keras.datasets``.
@@ -68,7 +68,7 @@ def load_dataset(
     """Load a data set by name, or an image folder by path.
 
     Args:
-        name_or_path: ``fashion-mnist``, ``mnist``, ``cifar10``, ``cifar100``, or a directory with
+        name_or_path: ``fashion-mnist``, ``mnist``, ``cifar10``, ``cifar100``, ``stamps``, or a directory with
             ``train/`` and ``test/``, each with a folder per class.
         data_dir: where the files of a named data set lie; default: the environment variable
             ``SEMFLASH_DATA_DIR``, then the usual places.
@@ -148,6 +148,12 @@ def _cifar(name: str, folder: Path | None) -> Dataset:
     return _assemble(name, train, test, classes)
 
 
+def _stamps(name: str, folder: Path | None) -> Dataset:
+    from semflash.training.stamp_images import load_stamps
+
+    return load_stamps(name, folder)
+
+
 def _from_keras(name: str, keras_name: str, how: str) -> tuple[Arrays, Arrays]:
     try:
         import keras
@@ -207,4 +213,5 @@ _LOADERS: dict[str, Callable[[str, Path | None], Dataset]] = {
     "mnist": _mnist,
     "cifar10": _cifar,
     "cifar100": _cifar,
+    "stamps": _stamps,
 }
