@@ -81,7 +81,7 @@ def composed(
 def compose_images(
     sprites: list[list[Sprite]], count: int, side: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 (count, side, side, 3) with a stamp each, labels int32 (count,); equally likely classes."""
+    """Images uint8 (count, side, side, 3) of one stamp each, labels int32 (count,); equal shares."""
     labels = rng.integers(0, len(sprites), count).astype(np.int32)
     images = np.empty((count, side, side, 3), np.uint8)
     for start in range(0, count, _CHUNK):
