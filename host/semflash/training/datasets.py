@@ -36,7 +36,8 @@ Arrays = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 (N, H, W, C) and labels int32 (N,)."""
+    """Images uint8 (N, H, W, C) and labels: classes int32 (N,), or boxes float32 (N, M, 6) for detection
+    (:mod:`semflash.training.boxes`)."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -56,6 +57,11 @@ class Dataset:
     class_names: tuple[str, ...]
 
     @property
+    def has_boxes(self) -> bool:
+        """The labels are boxes: a detection data set."""
+        return self.train.labels.ndim == 3
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of one image."""
         height, width, channels = self.train.images.shape[1:]
@@ -68,8 +74,8 @@ def load_dataset(
     """Load a data set by name, or an image folder by path.
 
     Args:
-        name_or_path: ``fashion-mnist``, ``mnist``, ``cifar10``, ``cifar100``, ``stamps``, or a directory with
-            ``train/`` and ``test/``, each with a folder per class.
+        name_or_path: ``fashion-mnist``, ``mnist``, ``cifar10``, ``cifar100``, ``stamps``, ``stamps-scenes``
+            (boxes), or a directory with ``train/`` and ``test/``, each with a folder per class.
         data_dir: where the files of a named data set lie; default: the environment variable
             ``SEMFLASH_DATA_DIR``, then the usual places.
         image_size: height and width that the images of a folder are resized to, pixels.
@@ -154,6 +160,12 @@ def _stamps(name: str, folder: Path | None) -> Dataset:
     return load_stamps(name, folder)
 
 
+def _scenes(name: str, folder: Path | None) -> Dataset:
+    from semflash.training.stamp_scenes import load_scenes
+
+    return load_scenes(name, folder)
+
+
 def _from_keras(name: str, keras_name: str, how: str) -> tuple[Arrays, Arrays]:
     try:
         import keras
@@ -214,4 +226,5 @@ _LOADERS: dict[str, Callable[[str, Path | None], Dataset]] = {
     "cifar10": _cifar,
     "cifar100": _cifar,
     "stamps": _stamps,
+    "stamps-scenes": _scenes,
 }
