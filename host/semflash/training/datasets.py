@@ -75,7 +75,8 @@ def load_dataset(
 
     Args:
         name_or_path: ``fashion-mnist``, ``mnist``, ``cifar10``, ``cifar100``, ``stamps``, ``stamps-scenes``
-            (boxes), or a directory with ``train/`` and ``test/``, each with a folder per class.
+            (boxes), or a directory: ``train/`` and ``test/`` with a folder per class, or COCO, or VOC
+            (boxes).
         data_dir: where the files of a named data set lie; default: the environment variable
             ``SEMFLASH_DATA_DIR``, then the usual places.
         image_size: height and width that the images of a folder are resized to, pixels.
@@ -88,6 +89,12 @@ def load_dataset(
         folder = data_dir if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE)
         return _LOADERS[name](name, Path(folder) if folder else None)
     if Path(name).is_dir():
+        from semflash.training.detection_folder import is_detection_folder, read_detection_folder
+
+        if is_detection_folder(Path(name)):
+            train, test, classes = read_detection_folder(Path(name), image_size)
+            kept, held_out = _carve_validation(Split(*train))
+            return Dataset(Path(name).resolve().name, kept, held_out, Split(*test), classes)
         from semflash.training.image_folder import read_image_folder
 
         folder_train, folder_test, classes = read_image_folder(Path(name), image_size)
