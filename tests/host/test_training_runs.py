@@ -18,11 +18,12 @@ keras = pytest.importorskip("keras")
 from semflash.errors import DatasetError, TrainingError, UsageError  # noqa: E402
 from semflash.training import loop  # noqa: E402
 from semflash.training.augment import Augmentation, augment  # noqa: E402
-from semflash.training.codec import REPORT_BERS, train_codec  # noqa: E402
+from semflash.training.codec import train_codec  # noqa: E402
 from semflash.training.models import load_run  # noqa: E402
 from semflash.training.progress import Progress  # noqa: E402
 from semflash.training.recipes import codec_recipe, task_recipe  # noqa: E402
 from semflash.training.task import load_task, train_task_network  # noqa: E402
+from semflash.training.validation import REPORT_BERS  # noqa: E402
 
 QUIET = Progress(quiet=True)
 TASK = dataclasses.replace(task_recipe("tiny"), epochs=2, ema_decay=0.8, widths=(8,))

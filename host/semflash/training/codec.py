@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +11,21 @@ import keras
 import numpy as np
 
 from semflash.codecs.base import Codec
-from semflash.codecs.layers.channel import BerRange
 from semflash.codecs.registry import create, sizes_of
-from semflash.errors import TrainingError
-from semflash.training.augment import augment
-from semflash.training.datasets import Dataset, Split, load_dataset
+from semflash.errors import TrainingError, UsageError
+from semflash.training.batches import CodecBatches
+from semflash.training.datasets import Dataset, load_dataset
+from semflash.training.importance import importance_of
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
-from semflash.training.models import TrainedCodec, measure_accuracy
+from semflash.training.models import TrainedCodec
 from semflash.training.progress import Progress
 from semflash.training.recipes import CodecRecipe
 from semflash.training.run_dir import RunInfo, save_weights
 from semflash.training.stages import AutoencoderStage, TaskStage, weights_of
-from semflash.training.task import TrainedTask, limited, load_task, rebuild_tail, shuffled
+from semflash.training.task import TrainedTask, limited, load_task, rebuild_tail
+from semflash.training.validation import Validation
 
-#: Bit error rates whose accuracy is reported (papers.md, section 1, and the facts' channel table).
-REPORT_BERS = (0.0, 1e-4, 2.5e-3, 1e-2, 2.5e-2, 5e-2)
-WATCHED_BERS = (0.0, 1e-2, 5e-2)
 VARIANCE_IMAGES = 1_000
-CHANNEL_SEED = 1
 
 
 def train_codec(
@@ -56,11 +53,21 @@ def train_codec(
         "task_results": teacher.info.results,
     }  # fmt: skip
     trained = TrainedCodec(codec, tail, RunInfo.start("codec", described, data, recipe.seed))
-    plans = _plans(recipe, trained, teacher, data, lambda figures: publish(trained, out, figures))
-    run_stages(
-        plans, out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=progress or Progress()
+    if recipe.usage_weight and type(codec).usage_loss is Codec.usage_loss:
+        raise UsageError(
+            f"{codec.family} has no usage term", value=recipe.usage_weight, remedy="usage_weight=0"
+        )
+    shown = progress or Progress()
+    validation = Validation(codec, tail, data.val, shown)
+    importance = None
+    if recipe.xai_weight or codec.needs_importance:
+        train = limited(data.train, recipe.train_images)
+        importance = importance_of(teacher, Path(task_dir), train, recipe.xai_steps, recipe.xai_kind, shown)
+    plans = _plans(
+        recipe, trained, teacher, data, validation, importance, lambda figures: publish(trained, out, figures)
     )
-    results = {"val_accuracy": accuracy_by_ber(codec, tail, data.val)}
+    run_stages(plans, out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=shown)
+    results = {"val_accuracy": validation.accuracy_by_ber()} | validation.use_of_codes()
     publish(trained, out, results)
     info = trained.info.finished(**results)
     return dataclasses.replace(trained, info=info)
@@ -70,14 +77,6 @@ def publish(trained: TrainedCodec, out: Path, results: dict[str, Any]) -> None:
     """Write run.json and weights.npz of the models as they are, so that a run can be used before its end."""
     save_weights(out, trained.codec.parts() | {"tail": trained.tail})
     trained.info.finished(**results).save(out)
-
-
-def accuracy_by_ber(codec: Codec, tail: keras.Model, split: Split) -> dict[str, float]:
-    """Float accuracy (share) at each reported BER; the keys are the BERs as text."""
-    return {
-        f"{ber:g}": measure_accuracy(codec, tail, split.images, split.labels, ber, seed=CHANNEL_SEED)
-        for ber in REPORT_BERS
-    }
 
 
 def _build(recipe: CodecRecipe, teacher: TrainedTask) -> tuple[Codec, keras.Model]:
@@ -92,20 +91,14 @@ def _build(recipe: CodecRecipe, teacher: TrainedTask) -> tuple[Codec, keras.Mode
 
 
 def _plans(
-    recipe: CodecRecipe, trained: TrainedCodec, teacher: TrainedTask, data: Dataset,
-    publish_figures: Callable[[dict[str, float]], None],
+    recipe: CodecRecipe, trained: TrainedCodec, teacher: TrainedTask, data: Dataset, validation: Validation,
+    importance: np.ndarray | None, publish_figures: Callable[[dict[str, float]], None],
 ) -> list[StagePlan]:  # fmt: skip
     codec, tail = trained.codec, trained.tail
     train = limited(data.train, recipe.train_images)
     sample = train.images[:VARIANCE_IMAGES].astype(np.float32) / 255.0
     variance = float(np.var(keras.ops.convert_to_numpy(teacher.head(sample, training=False))))
-
-    def watched() -> dict[str, float]:
-        split = data.val
-        return {
-            f"val_{ber:g}": measure_accuracy(codec, tail, split.images, split.labels, ber, seed=CHANNEL_SEED)
-            for ber in WATCHED_BERS
-        }
+    batches = CodecBatches(train, recipe, codec.noise_shape(), importance)
 
     def plan(name: str, uses_task: bool, epochs: int, peak: float) -> StagePlan:
         model: keras.Model = AutoencoderStage(codec, teacher.head, variance, name=name)
@@ -115,9 +108,9 @@ def _plans(
             )
         return StagePlan(
             name=name, model=model, epochs=epochs, steps=len(train) // recipe.batch, peak=peak,
-            batches=lambda rng: _batches(train, recipe, codec.noise_shape(), recipe.ber, rng),
-            validate=watched if uses_task else dict, weight_decay=recipe.weight_decay,
-            ema_decay=recipe.ema_decay, publish=publish_figures if uses_task else None,
+            batches=batches, validate=validation.epoch if uses_task else validation.use_of_codes,
+            weight_decay=recipe.weight_decay, ema_decay=recipe.ema_decay,
+            publish=publish_figures if uses_task else None,
         )  # fmt: skip
 
     plans = [
@@ -128,15 +121,3 @@ def _plans(
     if recipe.polish_epochs:
         plans.append(plan("polish", True, recipe.polish_epochs, recipe.polish_peak))
     return [plan for plan in plans if plan.epochs]
-
-
-def _batches(
-    data: Split, recipe: CodecRecipe, noise_shape: tuple[int, ...], ber: BerRange, rng: np.random.Generator
-) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-    for chosen in shuffled(data, recipe.batch, rng):
-        inputs = {
-            "image": augment(data.images[chosen], recipe.augmentation, rng),
-            "ber": ber.sample(len(chosen), rng),
-            "noise": rng.random((len(chosen), *noise_shape), dtype=np.float32),
-        }
-        yield inputs, data.labels[chosen]

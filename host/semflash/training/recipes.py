@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from semflash.codecs.layers.channel import BerRange
@@ -112,6 +112,27 @@ _CODECS = (
         autoencoder_epochs=1, task_epochs=1, train_images=256,
     ),
 )  # fmt: skip
+
+#: What the comparison budget fixes; sizes apart, the same for every family.
+COMPARISON_IMAGES = 20_000
+COMPARISON_EPOCHS = (1, 4)
+COMPARISON_DECODER_WIDTH = 32
+
+
+def comparison(recipe: CodecRecipe, *, seed: int = 0, **changes: Any) -> CodecRecipe:
+    """The recipe within the comparison budget: 20,000 training images, 1 epoch of stage 1, 4 of stage 2.
+
+    Args:
+        changes: fields to replace; ``sizes`` are merged into the recipe's.
+    """
+    sizes = recipe.sizes | {"decoder_width": COMPARISON_DECODER_WIDTH} | changes.pop("sizes", {})
+    first, second = COMPARISON_EPOCHS
+    budget = {
+        "seed": seed, "train_images": COMPARISON_IMAGES, "autoencoder_epochs": first, "task_epochs": second,
+        "polish_epochs": 0, "sizes": sizes,
+    }  # fmt: skip
+    return replace(recipe, **(budget | changes))
+
 
 TASK_RECIPES = {recipe.name: recipe for recipe in _TASKS}
 CODEC_RECIPES = {recipe.name: recipe for recipe in _CODECS}

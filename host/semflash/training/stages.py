@@ -4,8 +4,9 @@ Two-stage feature-augmentation learning, SemanticNN (arXiv 2511.11038), section 
 
 1. autoencoder: images -> codec -> decoded features, against the features of the task network's own head,
    under sampled bit error rates (a denoising autoencoder; the tail takes no part);
-2. task: decoded features -> tail -> logits; cross entropy, a small feature loss and distillation from the
-   task network; codec and tail learn together.
+2. task: decoded features -> tail -> logits; cross entropy, a small feature loss, the same weighed by the
+   features' importance for the task (XAI asymmetry compensation), the use of the centres against even use,
+   and distillation from the task network; codec and tail learn together.
 
 A family adds terms of its own by :meth:`semflash.codecs.base.Codec.stage_loss`.
 Deviation: distillation stands beside the task loss.
@@ -19,7 +20,7 @@ from typing import Any
 import keras
 
 from semflash.codecs.base import StageContext
-from semflash.training.losses import cross_entropy, distillation, feature_loss
+from semflash.training.losses import cross_entropy, distillation, feature_loss, weighed_feature_loss
 from semflash.training.recipes import CodecRecipe
 
 
@@ -27,14 +28,19 @@ from semflash.training.recipes import CodecRecipe
 class LossWeights:
     """Weights of stage 2's loss terms beside the cross entropy; see CodecRecipe."""
 
-    feature: float
-    distillation: float
-    temperature: float
+    feature: float = 0.0
+    distillation: float = 0.0
+    temperature: float = 2.0
+    xai: float = 0.0
+    usage: float = 0.0
 
 
 def weights_of(recipe: CodecRecipe) -> LossWeights:
     """The weights a recipe names."""
-    return LossWeights(recipe.feature_weight, recipe.distillation_weight, recipe.temperature)
+    return LossWeights(
+        feature=recipe.feature_weight, distillation=recipe.distillation_weight,
+        temperature=recipe.temperature, xai=recipe.xai_weight, usage=recipe.usage_weight,
+    )  # fmt: skip
 
 
 class _Stage(keras.Model):
@@ -132,13 +138,18 @@ class TaskStage(_Stage):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
         training: bool = True,
     ) -> Any:  # fmt: skip
-        """Cross entropy + feature error + distillation, weighed."""
-        weights = self.loss_weights
-        features = self.teacher_head(x["image"], training=False)
-        teacher_logits = self.teacher_tail(features, training=False)
-        loss = (
-            cross_entropy(y, y_pred["logits"])
-            + weights.feature * feature_loss(y_pred["features"], features, self.variance)
-            + weights.distillation * distillation(y_pred["logits"], teacher_logits, weights.temperature)
-        )
+        """Cross entropy and the weighed terms; what has weight 0 is not computed."""
+        weights, decoded = self.loss_weights, y_pred["features"]
+        loss, features = cross_entropy(y, y_pred["logits"]), None
+        if weights.feature or weights.xai or weights.distillation:
+            features = self.teacher_head(x["image"], training=False)
+        if weights.feature:
+            loss += weights.feature * feature_loss(decoded, features, self.variance)
+        if weights.xai:
+            loss += weights.xai * weighed_feature_loss(decoded, features, x["importance"], self.variance)
+        if weights.distillation:
+            teacher_logits = self.teacher_tail(features, training=False)
+            loss += weights.distillation * distillation(y_pred["logits"], teacher_logits, weights.temperature)
+        if weights.usage:
+            loss += weights.usage * self.codec.usage_loss(y_pred["trace"])
         return self.with_own_loss(loss, x, y, y_pred, features)
