@@ -11,6 +11,8 @@ from semflash.training.augment import Augmentation
 
 T = TypeVar("T")
 
+DETECTOR = "detector"
+
 
 @dataclass(frozen=True)
 class TaskRecipe:
@@ -22,7 +24,9 @@ class TaskRecipe:
         peak, weight_decay: of AdamW (linear warm-up, cosine decay).
         ema_decay: of the weight average, per step.
         label_smoothing: 0..1.
-        head_channels, widths: sizes of the network, see :mod:`semflash.training.tasknet`.
+        network: ``residual`` (:mod:`semflash.training.tasknet`) or ``detector`` with the same head
+            (:mod:`semflash.training.detection`).
+        head_channels, widths: sizes of the network.
         train_images: use only the first so many training images; None: all.
     """
 
@@ -39,6 +43,7 @@ class TaskRecipe:
     head_channels: int = 16
     widths: tuple[int, ...] = (32, 64, 128)
     train_images: int | None = None
+    network: str = "residual"
 
 
 @dataclass(frozen=True)

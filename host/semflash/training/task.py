@@ -11,13 +11,13 @@ import keras
 import numpy as np
 
 from semflash.errors import TrainingError
-from semflash.training import losses
-from semflash.training.augment import Augmentation, augment
+from semflash.training.augment import Augmentation
 from semflash.training.datasets import Dataset, Split, load_dataset
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
 from semflash.training.progress import Progress
-from semflash.training.recipes import TaskRecipe
+from semflash.training.recipes import DETECTOR, TaskRecipe
 from semflash.training.run_dir import RunInfo, load_weights, save_weights
+from semflash.training.task_kinds import TaskKind, kind_of
 from semflash.training.tasknet import TaskNetwork, build_head, build_tail
 
 EVALUATION_BATCH = 1_000
@@ -32,12 +32,17 @@ class TrainedTask:
     info: RunInfo
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Logits float32 (N, classes) of uint8 images (N, H, W, C)."""
+        """Logits float32 (N, classes), or a detector's maps, of uint8 images (N, H, W, C)."""
         return in_batches(lambda x: self.tail(self.head(x, training=False), training=False), images)
 
     def accuracy(self, split: Split) -> float:
-        """Share of right labels, 0..1."""
-        return losses.accuracy(split.labels, self.logits(split.images))
+        """The task's figure of merit, 0..1: share of right labels, or mAP of a detector."""
+        return self.kind.score(split.labels, self.logits(split.images))
+
+    @property
+    def kind(self) -> TaskKind:
+        """What the network is for."""
+        return kind_of(self.tail, self.info.image_shape)
 
 
 def train_task_network(
@@ -58,20 +63,22 @@ def train_task_network(
     train = limited(data.train, recipe.train_images)
     keras.utils.set_random_seed(recipe.seed)
     head = build_head(data.image_shape, recipe.head_channels)
-    tail = build_tail(head.output_shape[1:], len(data.class_names), recipe.widths)
-    network = TaskNetwork(head, tail, recipe.label_smoothing)
+    tail = rebuild_tail(dataclasses.asdict(recipe), head.output_shape[1:], len(data.class_names))
     info = RunInfo.start("task", dataclasses.asdict(recipe), data, recipe.seed)
     trained = TrainedTask(head, tail, info)
+    kind = trained.kind
+    kind.check(data)
+    network = TaskNetwork(head, tail, kind.loss, recipe.label_smoothing)
     plan = StagePlan(
         name="task", model=network, epochs=recipe.epochs, steps=len(train) // recipe.batch,
-        batches=lambda rng: _batches(train, recipe.batch, recipe.augmentation, rng),
-        validate=lambda: {"val_accuracy": trained.accuracy(data.val)},
+        batches=lambda rng: _batches(kind, train, recipe.batch, recipe.augmentation, rng),
+        validate=lambda: {f"val_{kind.metric}": trained.accuracy(data.val)},
         peak=recipe.peak, weight_decay=recipe.weight_decay, ema_decay=recipe.ema_decay,
     )  # fmt: skip
     shown = progress or Progress()
     run_stages([plan], out, seed=recipe.seed, fingerprint=fingerprint_of(info.recipe), progress=shown)
     save_weights(out, {"head": head, "tail": tail})
-    info = info.finished(val_accuracy=trained.accuracy(data.val))
+    info = info.finished(**{f"val_{kind.metric}": trained.accuracy(data.val)})
     info.save(out)
     return dataclasses.replace(trained, info=info)
 
@@ -96,9 +103,12 @@ def rebuild_tail(
     task_recipe: dict[str, Any], feature_shape: tuple[int, ...], classes: int
 ) -> keras.Model:  # fmt: skip
     """An untrained tail of the structure that a task network's recipe (as run.json holds it) describes."""
-    return build_tail(
-        (feature_shape[0], feature_shape[1], feature_shape[2]), classes, tuple(task_recipe["widths"])
-    )
+    shape, widths = (feature_shape[0], feature_shape[1], feature_shape[2]), tuple(task_recipe["widths"])
+    if task_recipe.get("network") == DETECTOR:
+        from semflash.training.detection import build_detector_tail
+
+        return build_detector_tail(shape, classes, widths)
+    return build_tail(shape, classes, widths)
 
 
 def limited(split: Split, count: int | None) -> Split:
@@ -121,10 +131,10 @@ def shuffled(data: Split, batch: int, rng: np.random.Generator) -> Iterator[np.n
 
 
 def _batches(
-    data: Split, batch: int, how: Augmentation, rng: np.random.Generator
+    kind: TaskKind, data: Split, batch: int, how: Augmentation, rng: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for chosen in shuffled(data, batch, rng):
-        yield augment(data.images[chosen], how, rng), data.labels[chosen]
+        yield kind.batch(data.images[chosen], data.labels[chosen], how, rng)
 
 
 def dataset_of(info: RunInfo, data_dir: str | Path | None = None) -> Dataset:
