@@ -22,7 +22,8 @@ from semflash.training.progress import Progress
 from semflash.training.recipes import CodecRecipe
 from semflash.training.run_dir import RunInfo, save_weights
 from semflash.training.stages import AutoencoderStage, TaskStage, weights_of
-from semflash.training.task import TrainedTask, limited, load_task, rebuild_tail
+from semflash.training.task import TrainedTask, limited, load_task
+from semflash.training.task_networks import clone_tail, keep
 from semflash.training.validation import Validation
 
 VARIANCE_IMAGES = 1_000
@@ -74,7 +75,9 @@ def train_codec(
 
 
 def publish(trained: TrainedCodec, out: Path, results: dict[str, Any]) -> None:
-    """Write run.json and weights.npz of the models as they are, so that a run can be used before its end."""
+    """Write run.json, weights.npz (and network.json, where the task's recipe does not describe the tail) of
+    the models as they are, so that a run can be used before its end."""
+    keep(out, trained.info.recipe["task_recipe"], tail=trained.tail)
     save_weights(out, trained.codec.parts() | {"tail": trained.tail})
     trained.info.finished(**results).save(out)
 
@@ -85,9 +88,7 @@ def _build(recipe: CodecRecipe, teacher: TrainedTask) -> tuple[Codec, keras.Mode
     shapes = {"image_shape": teacher.info.image_shape, "feature_shape": features}
     sizes = sizes_of(recipe.family, shapes | {"ber": recipe.ber} | recipe.sizes)
     codec = create(recipe.family, dataclasses.asdict(sizes))
-    tail = rebuild_tail(teacher.info.recipe, features, len(teacher.info.class_names))
-    tail.set_weights(teacher.tail.get_weights())
-    return codec, tail
+    return codec, clone_tail(teacher.tail)
 
 
 def _plans(

@@ -15,10 +15,11 @@ from semflash.training.augment import Augmentation
 from semflash.training.datasets import Dataset, Split, load_dataset
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
 from semflash.training.progress import Progress
-from semflash.training.recipes import DETECTOR, TaskRecipe
+from semflash.training.recipes import TaskRecipe
 from semflash.training.run_dir import RunInfo, load_weights, save_weights
 from semflash.training.task_kinds import TaskKind, kind_of
-from semflash.training.tasknet import TaskNetwork, build_head, build_tail
+from semflash.training.task_networks import build, keep, restore
+from semflash.training.tasknet import TaskNetwork
 
 EVALUATION_BATCH = 1_000
 
@@ -51,20 +52,27 @@ def train_task_network(
 ) -> TrainedTask:  # fmt: skip
     """Train head and tail, or go on with a stopped run in the same directory.
 
-    Writes ``run.json``, ``history.json``, ``weights.npz`` (averaged weights) and ``checkpoint.npz``.
+    Writes ``run.json``, ``history.json``, ``weights.npz`` (averaged weights), ``checkpoint.npz`` and, of a
+    network that its recipe does not describe, ``network.json``.
 
     Raises:
         DatasetError: the data set is missing or malformed.
-        TrainingError: the directory holds another recipe's checkpoint, or the loss is no longer finite.
+        UsageError: no such network, or it does not take these images.
+        TrainingError: the directory holds another recipe's checkpoint, a weights or model file is missing or
+            does not fit, or the loss is no longer finite.
     """
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
     data = load_dataset(recipe.dataset, data_dir=data_dir)
     train = limited(data.train, recipe.train_images)
     keras.utils.set_random_seed(recipe.seed)
-    head = build_head(data.image_shape, recipe.head_channels)
-    tail = rebuild_tail(dataclasses.asdict(recipe), head.output_shape[1:], len(data.class_names))
-    info = RunInfo.start("task", dataclasses.asdict(recipe), data, recipe.seed)
+    shown = progress or Progress()
+    described = dataclasses.asdict(recipe)
+    head, tail = build(described, data.image_shape, len(data.class_names), say=shown.say)
+    keep(out, described, head=head, tail=tail)
+    # A file of the user is told by its name: where it lies concerns nobody who gets the run or a bundle.
+    described |= {field: Path(described[field]).name for field in ("weights", "model") if described[field]}
+    info = RunInfo.start("task", described, data, recipe.seed)
     trained = TrainedTask(head, tail, info)
     kind = trained.kind
     kind.check(data)
@@ -75,7 +83,6 @@ def train_task_network(
         validate=lambda: {f"val_{kind.metric}": trained.accuracy(data.val)},
         peak=recipe.peak, weight_decay=recipe.weight_decay, ema_decay=recipe.ema_decay,
     )  # fmt: skip
-    shown = progress or Progress()
     run_stages([plan], out, seed=recipe.seed, fingerprint=fingerprint_of(info.recipe), progress=shown)
     save_weights(out, {"head": head, "tail": tail})
     info = info.finished(**{f"val_{kind.metric}": trained.accuracy(data.val)})
@@ -93,22 +100,12 @@ def load_task(out_dir: str | Path) -> TrainedTask:
     info = RunInfo.load(out)
     if info.kind != "task":
         raise TrainingError("not the run of a task network", value=out, remedy="name its directory")
-    head = build_head(info.image_shape, int(info.recipe["head_channels"]))
-    tail = rebuild_tail(info.recipe, head.output_shape[1:], len(info.class_names))
+    try:
+        head, tail = restore(out, info.recipe, info.image_shape, len(info.class_names))
+    except KeyError as error:
+        raise TrainingError(f"run.json lacks {error}", value=out, remedy="train again") from error
     load_weights(out, {"head": head, "tail": tail})
     return TrainedTask(head, tail, info)
-
-
-def rebuild_tail(
-    task_recipe: dict[str, Any], feature_shape: tuple[int, ...], classes: int
-) -> keras.Model:  # fmt: skip
-    """An untrained tail of the structure that a task network's recipe (as run.json holds it) describes."""
-    shape, widths = (feature_shape[0], feature_shape[1], feature_shape[2]), tuple(task_recipe["widths"])
-    if task_recipe.get("network") == DETECTOR:
-        from semflash.training.detection import build_detector_tail
-
-        return build_detector_tail(shape, classes, widths)
-    return build_tail(shape, classes, widths)
 
 
 def limited(split: Split, count: int | None) -> Split:
