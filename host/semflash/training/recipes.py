@@ -79,6 +79,8 @@ class CodecRecipe:
         usage_weight: alpha, of the term that spreads the codes over all centres; 0: none.
         estimate_noise: sigma of the log-normal factor between the BER and what the decoder is told in
             training; 0: it is told the truth.
+        int8_epochs, int8_peak: a last stage that tunes decoder and tail on the codes of the quantised
+            encoder, which is fixed from then on (needs TensorFlow); 0 epochs: none.
     """
 
     name: str
@@ -106,6 +108,8 @@ class CodecRecipe:
     xai_kind: Literal["pixel", "channel"] = "pixel"
     usage_weight: float = 0.0
     estimate_noise: float = 0.0
+    int8_epochs: int = 0
+    int8_peak: float = 5e-4
 
 
 _TASKS = (

@@ -108,6 +108,16 @@ def load_task(out_dir: str | Path) -> TrainedTask:
     return TrainedTask(head, tail, info)
 
 
+def shapes_of(
+    recipe: TaskRecipe, *, data_dir: str | Path | None = None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:  # fmt: skip
+    """Shapes of image and split features that a recipe will have; nothing is trained, no weights are read."""
+    data = load_dataset(recipe.dataset, data_dir=data_dir)
+    described = dataclasses.asdict(recipe) | {"weights": ""}
+    head, _ = build(described, data.image_shape, len(data.class_names))
+    return tuple(head.input_shape[1:]), tuple(head.output_shape[1:])
+
+
 def limited(split: Split, count: int | None) -> Split:
     """The first ``count`` images of a split."""
     return split if count is None else Split(split.images[:count], split.labels[:count])
