@@ -46,6 +46,20 @@ def cut(model: keras.Model, split: str, how_to_list: str = "model.summary()") ->
     return head, tail
 
 
+def head_and_whole(model: keras.Model, split: str) -> keras.Model:
+    """The uncut model with the split's features as a first output; shares its weights."""
+    graph = _functional(model)
+    return keras.Model(graph.inputs[0], [steps_of(graph)[1][split], graph.outputs[0]])
+
+
+def ends_in_softmax(model: keras.Model) -> bool:
+    """Whether the model gives probabilities: the tail of its cut gives logits nevertheless."""
+    graph = _functional(model)
+    operation = graph.outputs[0]._keras_history.operation
+    activation = getattr(getattr(operation, "activation", None), "__name__", "")
+    return isinstance(operation, keras.layers.Softmax) or activation == "softmax"
+
+
 def split_points(model: keras.Model) -> list[tuple[str, tuple[int, ...]]]:
     """Names and shapes (h, w, c) of the layers at which a model can be cut, from the image on."""
     graph = _functional(model)

@@ -46,7 +46,7 @@ def main() -> int:
 
 def _expected(folder: Path, job: dict[str, Any]) -> None:
     """Features and logits by ONNX Runtime, one image at a time, without graph optimisation."""
-    import onnxruntime as ort
+    import onnxruntime as ort  # type: ignore[import-untyped]
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -67,7 +67,7 @@ def _convert(folder: Path, part: str, image: str, channels_first: bool) -> None:
     """One .onnx to a float32 .tflite, channels last."""
     import onnx
     import onnx2tf
-    import onnxsim
+    import onnxsim  # type: ignore[import-untyped]
 
     source = folder / f"{part}.onnx"
     simple, same = onnxsim.simplify(onnx.load(source), check_n=0)

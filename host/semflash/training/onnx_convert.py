@@ -1,7 +1,7 @@
 """onnx2tf and ONNX Runtime in a child process: private folder, no network, limits on memory and time.
 
-onnx2tf changes its process (seeds, recursion limit, environment, TensorFlow's settings), ends it on some errors, and
-fetches a calibration file if it finds none; none of that reaches the caller from a child.
+onnx2tf changes its process (seeds, recursion limit, environment, TensorFlow's settings), ends it on some errors,
+and fetches a calibration file if it finds none; none of that reaches the caller from a child.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def convert(
         np.save(folder / "images.npy", np.ascontiguousarray(images, np.float32))
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         _run(folder, timeout_s)
+        head, tail = ((folder / f"{part}.tflite").read_bytes() for part in ("head", "tail"))
         with np.load(folder / "expected.npz", allow_pickle=False) as found:
-            expected = found["features"], found["logits"]
-        return Converted(*((folder / f"{part}.tflite").read_bytes() for part in ("head", "tail")), *expected)
+            return Converted(head, tail, found["features"], found["logits"])
 
 
 def _run(folder: Path, timeout_s: float) -> None:
@@ -122,8 +122,13 @@ def _environment(folder: Path) -> dict[str, str]:
         kept["PYTHONPATH"] = os.pathsep.join(str(Path(place).resolve()) for place in places if place)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         kept |= {name: _NOWHERE, name.lower(): _NOWHERE}
-    single = {name: "1" for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")}
-    own = {"HOME": str(folder), "TMPDIR": str(folder), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    single = dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
+    own = {
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
     return kept | single | own
 
 

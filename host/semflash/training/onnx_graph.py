@@ -1,7 +1,7 @@
 """Reading an ONNX classifier, checking it, and cutting it into head and tail at one tensor.
 
-An ONNX file is data from strangers. Read are files up to a size, weights from beside the file only, operators of
-the ONNX standard only; no function, subgraph or custom operator is taken, and nothing runs in this process
+An ONNX file is data from strangers. Read are files up to a size, weights from beside the file only, operators
+of the ONNX standard only; no function, subgraph or custom operator is taken, and nothing runs in this process
 (:mod:`semflash.training.onnx_convert` runs the converter in a child with limits).
 """
 
@@ -26,11 +26,14 @@ SIDE_MAX = 2_048
 _SOFTMAX = ("Softmax", "LogSoftmax")
 #: Operators that become Keras layers, and those that only compute shapes and vanish.
 CONVERTED = frozenset(
-    "Add AveragePool BatchNormalization Clip Concat Conv ConvTranspose Div Dropout Elu Flatten Gemm "
-    "GlobalAveragePool GlobalMaxPool HardSwish Identity LeakyRelu MatMul MaxPool Mul Pad PRelu ReduceMean Relu "
-    "Reshape Sigmoid Softmax Squeeze Sub Tanh Transpose Unsqueeze".split()
-)
-SHAPE_ARITHMETIC = frozenset("Cast Constant ConstantOfShape Gather Range Shape Slice".split())
+    (
+        "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Conv", "ConvTranspose", "Div", "Dropout",
+        "Elu", "Flatten", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "HardSwish", "Identity", "LeakyRelu",
+        "MatMul", "MaxPool", "Mul", "Pad", "PRelu", "ReduceMean", "Relu", "Reshape", "Sigmoid", "Softmax",
+        "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
+    )
+)  # fmt: skip
+SHAPE_ARITHMETIC = frozenset(("Cast", "Constant", "ConstantOfShape", "Gather", "Range", "Shape", "Slice"))
 
 
 @dataclass(frozen=True)
@@ -159,8 +162,9 @@ def _load(path: Path) -> Any:
 
 def _check_external(model: Any, folder: Path) -> None:
     """Weights outside the file lie beside it, and are not too many."""
-    total, root = 0, folder.resolve()
-    for tensor in model.graph.initializer:
+    places, root = set(), folder.resolve()
+    inner = [tensor for node in model.graph.node for at in node.attribute for tensor in (at.t, *at.tensors)]
+    for tensor in (*model.graph.initializer, *inner):
         if tensor.data_location != TensorProto.EXTERNAL:
             continue
         location = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
@@ -171,8 +175,9 @@ def _check_external(model: Any, folder: Path) -> None:
             )
         if not place.is_file():
             raise TrainingError("a file with weights is missing", value=location)
-        total += place.stat().st_size
-    if total > EXTERNAL_BYTES_MAX * max(1, len(model.graph.initializer)):
+        places.add(place)
+    total = sum(place.stat().st_size for place in places)
+    if total > EXTERNAL_BYTES_MAX:
         raise TrainingError("the weights beside the file are too large", value=total)
 
 
@@ -202,7 +207,9 @@ def _fix_image(value: Any, size: tuple[int, int] | None) -> tuple[bool, tuple[in
     kind = value.type.tensor_type
     dims = [dim.dim_value for dim in kind.shape.dim]
     if kind.elem_type != TensorProto.FLOAT or len(dims) != 4:
-        raise TrainingError("the input is one float32 image with four dimensions", value=f"{value.name} {dims}")
+        raise TrainingError(
+            "the input is one float32 image with four dimensions", value=f"{value.name} {dims}"
+        )
     first = dims[1] in (1, 3)
     if not first and dims[3] not in (1, 3):
         raise TrainingError("images have 1 or 3 channels", value=f"{value.name} {dims}")
@@ -210,7 +217,9 @@ def _fix_image(value: Any, size: tuple[int, int] | None) -> tuple[bool, tuple[in
     for axis, wanted in zip((rows, rows + 1), size or (0, 0), strict=True):
         if dims[axis] <= 0 and not wanted:
             raise TrainingError(
-                "the file leaves the image size open", value=value.name, remedy="--size 32x32 (height x width)"
+                "the file leaves the image size open",
+                value=value.name,
+                remedy="--size 32x32 (height x width)",
             )
         dims[axis] = dims[axis] if dims[axis] > 0 else wanted
     if size and tuple(dims[rows : rows + 2]) != tuple(size):

@@ -1,7 +1,8 @@
 """A float32 .tflite (what onnx2tf writes, channels last) as a functional Keras model that can be trained.
 
-onnx2tf's Keras and SavedModel outputs hold weights as constants of TensorFlow operations: they can be run, not
-fine-tuned, and only by TensorFlow. The same graph read out of its .tflite becomes Keras layers of any backend.
+onnx2tf's Keras and SavedModel outputs hold weights as constants of TensorFlow operations: they can be run,
+not fine-tuned, and only by TensorFlow. The same graph read out of its .tflite becomes Keras layers of any
+backend.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class _Reader:
             value = self._fused(value, operator)
             if tuple(value.shape[1:]) != self.shape(output):
                 raise TrainingError(
-                    f"{kind} gives {tuple(value.shape[1:])} as a Keras layer and {self.shape(output)} in the file",
+                    f"{kind} as a Keras layer gives {tuple(value.shape[1:])}, not {self.shape(output)}",
                     value=self.label(output),
                 )
             self.values[output] = value
@@ -151,7 +152,7 @@ class _Reader:
 
     def _sub(self, operator: Any) -> Any:
         if self.is_constant(operator.inputs[0]):
-            minus = self._with(Scale(()), self.tensor(operator.inputs[1]), np.float32(-1))
+            minus = self._with(Scale(()), self.tensor(operator.inputs[1]), np.full((), -1, np.float32))
             constant = self._squeezed(operator.inputs[0], len(minus.shape))
             return self._with(Offset(constant.shape), minus, constant)
         return self._arithmetic(operator, layers.Subtract, Offset, lambda c: -c)
@@ -193,7 +194,9 @@ class _Reader:
     def _prelu(self, operator: Any) -> Any:
         x, alpha = self.tensor(operator.inputs[0]), self.constant(operator.inputs[1])
         shared = list(range(1, len(x.shape) - 1))
-        alpha = np.broadcast_to(alpha.reshape(-1), (x.shape[-1],)) if alpha.size in (1, x.shape[-1]) else alpha
+        alpha = (
+            np.broadcast_to(alpha.reshape(-1), (x.shape[-1],)) if alpha.size in (1, x.shape[-1]) else alpha
+        )
         return self._with(layers.PReLU(shared_axes=shared), x, alpha.reshape(*[1] * len(shared), x.shape[-1]))
 
     def _pool(self, kind: Any, operator: Any) -> Any:
@@ -227,7 +230,9 @@ class _Reader:
 
     def _weighted(self, operator: Any) -> tuple[Any, np.ndarray, np.ndarray, Any]:
         if not self.is_constant(operator.inputs[1]):
-            raise TrainingError("weights that are computed have no layer", value=self.label(operator.outputs[0]))
+            raise TrainingError(
+                "weights that are computed have no layer", value=self.label(operator.outputs[0])
+            )
         kernel = self.constant(operator.inputs[1])
         channels = kernel.shape[3] if kernel.ndim == 4 and kernel.shape[0] == 1 else kernel.shape[0]
         output = self.shape(operator.outputs[0])[-1]
@@ -256,8 +261,10 @@ class _Reader:
         tensor = self.graph.tensors[index]
         data = self.buffers[tensor.buffer].data
         shape = () if tensor.shape is None else tuple(int(side) for side in tensor.shape)
-        if data is None or tensor.type not in _DTYPES or len(data) != 4 * math.prod(shape) * (
-            2 if tensor.type == 4 else 1
+        if (
+            data is None
+            or tensor.type not in _DTYPES
+            or len(data) != 4 * math.prod(shape) * (2 if tensor.type == 4 else 1)
         ):
             raise TrainingError("a constant of the converted network cannot be read", value=self.label(index))
         return np.frombuffer(bytes(data), _DTYPES[tensor.type]).reshape(shape)
