@@ -11,6 +11,8 @@ from semflash.training.augment import Augmentation
 
 T = TypeVar("T")
 
+RESIDUAL, DETECTOR, KERAS, ONNX = "residual", "detector", "keras", "onnx"
+
 
 @dataclass(frozen=True)
 class TaskRecipe:
@@ -22,7 +24,15 @@ class TaskRecipe:
         peak, weight_decay: of AdamW (linear warm-up, cosine decay).
         ema_decay: of the weight average, per step.
         label_smoothing: 0..1.
-        head_channels, widths: sizes of the network, see :mod:`semflash.training.tasknet`.
+        network: ``residual``, ``detector``, ``mobilenetv2``, ``resnet50``, ``keras`` or ``onnx``
+            (:mod:`semflash.training.task_networks`).
+        head_channels, widths: sizes of the first two.
+        weights: file that mobilenetv2 or resnet50 begin with; empty: random.
+        model: file of a keras network.
+        split: layer or tensor whose value is sent; empty: the paper's split point of the network.
+        alpha: width multiplier of mobilenetv2.
+        mean, std, bgr: what the network does to an image in [0, 1] first
+            (:mod:`semflash.training.preprocessing`); empty and False: nothing.
         train_images: use only the first so many training images; None: all.
     """
 
@@ -39,6 +49,14 @@ class TaskRecipe:
     head_channels: int = 16
     widths: tuple[int, ...] = (32, 64, 128)
     train_images: int | None = None
+    network: str = RESIDUAL
+    weights: str = ""
+    model: str = ""
+    split: str = ""
+    alpha: float = 0.75
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    bgr: bool = False
 
 
 @dataclass(frozen=True)
