@@ -27,7 +27,7 @@ Tables = Callable[[int, NDArray[np.uint8]], NDArray[np.int64]]
 
 
 def frequencies(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Cumulative frequencies int64 (..., K + 1), 0 to 2^14, of counts (..., K); every symbol keeps at least 1.
+    """Cumulative frequencies int64 (..., K + 1), 0 to 2^14, of counts (..., K); none is below 1.
 
     Raises:
         UsageError: more symbols than the table can hold.

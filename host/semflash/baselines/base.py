@@ -86,8 +86,7 @@ def erased_symbols(
     for row, mask in zip(masks, erased, strict=True):
         row[: len(mask)] = mask[: len(row)]
     per_bit = np.repeat(masks, 8, axis=1)[:, : symbols * bits]
-    gone: NDArray[np.bool_] = per_bit.reshape(count, symbols, bits).any(axis=2)
-    return gone
+    return np.asarray(per_bit.reshape(count, symbols, bits).any(axis=2), np.bool_)
 
 
 def up_to_loss(payload: bytes, mask: NDArray[np.bool_]) -> bytes:

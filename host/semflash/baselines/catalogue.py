@@ -124,7 +124,7 @@ _LEARNED = (
     ),
     MethodSpec(
         "limitnet", "LimitNet-style", citations.LIMITNET, "learned", recipe=_family("limitnet", 16),
-        trials=({}, {"sizes": _DEEP["sizes"] | {"keep_low": 0.0}}, {"sizes": _DEEP["sizes"] | {"keep_low": 0.5}}),
+        trials=({}, _DEEP, {"sizes": _DEEP["sizes"] | {"keep_low": 0.5}}),
     ),
     MethodSpec(
         "entropy-coded", "SemanticNN, codes entropy-coded", citations.ENTROPY, "learned",

@@ -61,7 +61,7 @@ class ImageMethod(Method):
 
 
 def build_image_method(kind: type[ImageStream], job: Job, settings: Settings, spec: MethodSpec) -> Method:
-    """Compress the training images, tune a copy of the whole task network on them.
+    """Compress the training images, tune a copy of the whole task network on them and on their mirror images.
 
     Args:
         settings: ``side``: pixels that images are scaled to first; ``bit_errors``: whether training sees
@@ -73,9 +73,10 @@ def build_image_method(kind: type[ImageStream], job: Job, settings: Settings, sp
     image = keras.Input(job.data.image_shape)
     network = keras.Model(image, copied_tail(job)(copied_head(job)(image)))
     views = TrainingViews(job)
-    job.progress.say(f"{spec.title}: compressing {2 * len(views.split):,} images")
-    payloads = [[stream.encode(pixels) for pixels in view] for view in views.images]
-    clean = np.stack([np.stack([_decoded(stream, p) for p in view]) for view in payloads])
+    job.progress.say(f"{spec.title}: compressing {len(views.split):,} images")
+    payloads = [stream.encode(pixels) for pixels in views.split.images]
+    decoded = np.stack([_decoded(stream, payload) for payload in payloads])
+    clean = np.stack([decoded, decoded[:, :, ::-1]])
     bit_errors = BerRange() if settings.get("bit_errors") else None
 
     def batches(rng: np.random.Generator) -> Iterator[Batch]:
@@ -83,8 +84,9 @@ def build_image_method(kind: type[ImageStream], job: Job, settings: Settings, sp
             images = clean[view, index]
             if bit_errors is not None:
                 rates = bit_errors.sample(len(index), rng)[:, 0]
-                for place, (v, i, rate) in enumerate(zip(view, index, rates, strict=True)):
-                    images[place] = _damaged(stream, payloads[v][i], float(rate), images[place], rng)
+                for place, (mirrored, i, rate) in enumerate(zip(view, index, rates, strict=True)):
+                    image = _damaged(stream, payloads[i], float(rate), decoded[i], rng)
+                    images[place] = image[:, ::-1] if mirrored else image
             yield batch_of(images.astype(np.float32) / np.float32(255), views, view, index)
 
     validation = np.stack([_decoded(stream, stream.encode(pixels)) for pixels in job.data.val.images])
@@ -102,7 +104,7 @@ def _decoded(stream: ImageStream, payload: bytes) -> NDArray[np.uint8]:
 def _damaged(
     stream: ImageStream, payload: bytes, rate: float, clean: NDArray[np.uint8], rng: np.random.Generator
 ) -> NDArray[np.uint8]:  # fmt: skip
-    """Decoded after bit errors; the clean image where it cannot be (such a payload never gets here in use)."""
+    """Decoded after bit errors; the clean image where it cannot be, which in use is no image."""
     received = flip_bits(np.frombuffer(payload, np.uint8)[None], rate, rng).tobytes()
     image = None if received == payload else stream.decode(received)
     return clean if image is None else image

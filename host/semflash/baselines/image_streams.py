@@ -48,18 +48,16 @@ class ImageStream(abc.ABC):
         full = pillow_image(pixels)
         for index, side in enumerate(self.sides):
             scaled = full.resize((side, side), Image.Resampling.BICUBIC)
-            best = self.compress(scaled, index, 0)
-            if len(best) > self.size_bytes:
-                continue
-            low, high = 0, len(self.qualities)
+            best, low, high = None, -1, len(self.qualities)
             while high - low > 1:
                 middle = (low + high) // 2
                 found = self.compress(scaled, index, middle)
                 if len(found) <= self.size_bytes:
-                    low, best = middle, found
+                    best, low = found, middle
                 else:
                     high = middle
-            return best
+            if best is not None:
+                return best
         raise UsageError(
             "the image does not fit into so few bytes at any side", value=self.size_bytes,
             remedy="more bytes, or a smaller side",

@@ -26,7 +26,7 @@ TEMPERATURE = 2.0
 
 
 class Tuned(keras.Model):
-    """A network with its loss; inputs {input: what ``network`` takes, teacher (B, classes)}, ``y`` int (B,)."""
+    """A network with its loss; inputs {input: as ``network`` takes, teacher (B, classes)}, ``y`` int (B,)."""
 
     def __init__(self, network: keras.Model) -> None:
         super().__init__(name="tune")

@@ -161,7 +161,7 @@ def _network(
     job: Job, projection: Projection, positions: int, grid: tuple[int, ...], pool: int
 ) -> keras.Model:  # fmt: skip
     """Values (B, P, k) -> back-projection -> (g, g, c) -> bilinear, cut to the features' size -> tail."""
-    height, width, channels = job.task.head.output_shape[1:]
+    height, width = job.task.head.output_shape[1:3]
     values = keras.Input((positions, projection.basis.shape[1]))
     back = layers.Dense(projection.basis.shape[0], name="back_projection")
     x = layers.Reshape(grid)(back(values))

@@ -10,6 +10,7 @@ header, frame tag but for the size of the first partition, start code, width and
 
 from __future__ import annotations
 
+import functools
 import io
 
 import numpy as np
@@ -41,7 +42,7 @@ class WebpStream(ImageStream):
         size = int.from_bytes(data[_CHUNK + 4 : _FRAME], "little")
         frame = data[_FRAME : _FRAME + size]
         first = int.from_bytes(frame[:_TAG], "little") >> 5
-        if self._header(image.size[0], first) != frame[:_KEY_HEADER]:
+        if _header(image.size[0], first) != frame[:_KEY_HEADER]:
             raise TrainingError(
                 "Pillow's WebP headers differ between images", value=frame[:_KEY_HEADER].hex()
             )
@@ -59,19 +60,26 @@ class WebpStream(ImageStream):
         if head >> room >= len(self.sides):
             return None
         side = self.sides[head >> room]
-        frame = self._header(side, head & ((1 << room) - 1)) + payload[self._head_bytes :]
+        frame = _header(side, head & ((1 << room) - 1)) + payload[self._head_bytes :]
         body = b"WEBPVP8 " + len(frame).to_bytes(4, "little") + frame + b"\0" * (len(frame) % 2)
         data = b"RIFF" + len(body).to_bytes(4, "little") + body
         pixels = pillow_pixels(data, (side, side), "RGB")
         return pixels[..., :1] if pixels is not None and self.channels == 1 else pixels
 
-    def _header(self, side: int, first: int) -> bytes:
-        sample = _webp(Image.new("RGB", (side, side), (128, 128, 128)), QUALITIES[0])[_FRAME:]
-        flags = int.from_bytes(sample[:_TAG], "little") & 31
-        return (first << 5 | flags).to_bytes(_TAG, "little") + sample[_TAG:_KEY_HEADER]
+
+def _header(side: int, first: int) -> bytes:
+    """Frame tag, start code and dimensions; ``first``: bytes of the first partition."""
+    sample = _grey(side)
+    flags = int.from_bytes(sample[:_TAG], "little") & 31
+    return (first << 5 | flags).to_bytes(_TAG, "little") + sample[_TAG:_KEY_HEADER]
+
+
+@functools.cache
+def _grey(side: int) -> bytes:
+    return _webp(Image.new("RGB", (side, side), (128, 128, 128)), QUALITIES[0])[_FRAME:]
 
 
 def _webp(image: Image.Image, quality: int) -> bytes:
     out = io.BytesIO()
-    image.convert("RGB").save(out, "WEBP", quality=quality, method=6)
+    image.convert("RGB").save(out, "WEBP", quality=quality, method=4)
     return out.getvalue()
