@@ -7,6 +7,7 @@ is reported. Nothing is trained at import.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from semflash.baselines import citations
@@ -14,7 +15,7 @@ from semflash.baselines.base import Method
 from semflash.baselines.spec import Budget, Job, MethodSpec, Settings
 from semflash.errors import UsageError
 from semflash.training.models import TrainedCodec
-from semflash.training.recipes import CodecRecipe, codec_recipe
+from semflash.training.recipes import CodecRecipe, as_released, codec_recipe
 
 TRIALS = 3
 SEARCH_BERS = (0.0, 1e-2, 5e-2)
@@ -34,8 +35,8 @@ def method_spec(name: str) -> MethodSpec:
     return METHODS[name]
 
 
-def _semanticnn(family: str, name: str, wider: int = 0) -> Callable[[int], CodecRecipe]:
-    """SemanticNN's recipe at 4x4 codes of 3 bits; ``wider``: latent channels more than fit uncoded."""
+def _semanticnn(name: str) -> Callable[[int], CodecRecipe]:
+    """SemanticNN's recipe (or as released) with as many latent channels of 4x4 codes of 3 bits as fit."""
 
     def recipe(size_bytes: int) -> CodecRecipe:
         latent, rest = divmod(size_bytes, 6)
@@ -43,8 +44,9 @@ def _semanticnn(family: str, name: str, wider: int = 0) -> Callable[[int], Codec
             raise UsageError(
                 "4x4 codes of 3 bits take a multiple of 6 bytes", value=size_bytes, remedy="24, 48 or 96"
             )
-        sizes = codec_recipe("fashion-mnist-48").sizes | {"latent": latent + wider}
-        return CodecRecipe(f"{name}-{size_bytes}", family=family, sizes=sizes)
+        own = codec_recipe("fashion-mnist-48")
+        own = replace(own, name=f"{name}-{size_bytes}", sizes=own.sizes | {"latent": latent})
+        return as_released(own) if name == "semanticnn-released" else own
 
     return recipe
 
@@ -90,18 +92,12 @@ def _entropy(trained: TrainedCodec, job: Job, spec: MethodSpec) -> Method:
 _LEARNED = (
     MethodSpec(
         "semanticnn", "SemanticNN", citations.SEMANTICNN, "learned",
-        recipe=_semanticnn("semanticnn", "semanticnn"),
-        trials=({}, {"xai_weight": 0.3}, {"xai_weight": 0.3, "usage_weight": 0.05}),
+        recipe=_semanticnn("semanticnn"), trials=({}, {"xai_weight": 0.0}, {"task_peak": 3e-3}),
     ),
     MethodSpec(
         "semanticnn-released", "SemanticNN as released", citations.SEMANTICNN, "learned",
-        recipe=_semanticnn("semanticnn-released", "semanticnn-released"),
-        trials=(
-            {"ber": {"low": 2.5e-3, "high": 5e-2, "clean_share": 0.25}, "usage_weight": 0.1},
-            {"ber": {"low": 2.5e-3, "high": 5e-2, "clean_share": 0.25}, "usage_weight": 0.1,
-             "xai_weight": 0.3},
-            {"ber": {"low": 2.5e-3, "high": 5e-2, "clean_share": 0.0}, "usage_weight": 0.1},
-        ),
+        recipe=_semanticnn("semanticnn-released"),
+        trials=({}, {"xai_weight": 0.0}, {"task_peak": 3e-3}),
     ),
     MethodSpec(
         "deepcod", "DeepCOD-style", citations.DEEPCOD, "learned", recipe=_family("deepcod", 0),
@@ -128,9 +124,9 @@ _LEARNED = (
     ),
     MethodSpec(
         "entropy-coded", "SemanticNN, codes entropy-coded", citations.ENTROPY, "learned",
-        recipe=_semanticnn("semanticnn", "entropy-coded"), adapt=_entropy,
+        recipe=_semanticnn("entropy-coded"), adapt=_entropy,
         framings=("drop", "deliver", "retransmit"),
-        trials=({}, {"ber": _CLEAN}, {"ber": _CLEAN, "xai_weight": 0.3}),
+        trials=({}, {"ber": _CLEAN}, {"ber": _CLEAN, "usage_weight": 0.0}),
     ),
 )  # fmt: skip
 

@@ -16,8 +16,8 @@ from semflash.baselines.spec import Job, Settings
 from semflash.training.datasets import Split
 from semflash.training.loop import Batch, StagePlan, fingerprint_of, run_stages
 from semflash.training.losses import accuracy, cross_entropy, distillation
-from semflash.training.task import EVALUATION_BATCH, limited, rebuild_tail
-from semflash.training.tasknet import build_head
+from semflash.training.task import EVALUATION_BATCH, limited
+from semflash.training.task_networks import clone_tail
 
 BATCH = 128
 PEAK = 1e-3
@@ -77,15 +77,14 @@ class TrainingViews:
 
 def copied_head(job: Job) -> keras.Model:
     """A copy of the task network's head with its weights."""
-    head = build_head(job.data.image_shape, job.task.head.output_shape[-1])
+    head: keras.Model = keras.models.clone_model(job.task.head)
     head.set_weights(job.task.head.get_weights())
     return head
 
 
 def copied_tail(job: Job) -> keras.Model:
     """A copy of the task network's tail with its weights."""
-    recipe, classes = job.task.info.recipe, len(job.data.class_names)
-    tail = rebuild_tail(recipe, job.task.head.output_shape[1:], classes)
+    tail: keras.Model = clone_tail(job.task.tail)
     tail.set_weights(job.task.tail.get_weights())
     return tail
 
