@@ -1,1 +1,1 @@
-"""What people would use instead of SemanticNN, behind one interface: :class:`semflash.baselines.base.Method`."""
+"""What people would use instead of SemanticNN, behind one interface: :class:`baselines.base.Method`."""

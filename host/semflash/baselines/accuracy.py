@@ -57,8 +57,8 @@ def send(
     received, erased = channel.pass_on(payloads, rng)
     times = np.ones(len(payloads), np.int64)
     for _ in range(framing.retransmissions):
-        again = np.flatnonzero(_damaged(payloads, received, erased))
-        if not len(again):
+        again = np.flatnonzero(_damaged(payloads, received, erased)).tolist()
+        if not again:
             break
         times[again] += 1
         new, new_erased = channel.pass_on([payloads[i] for i in again], rng)

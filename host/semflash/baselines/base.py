@@ -63,3 +63,32 @@ def lost(erased: Erased | None, count: int) -> NDArray[np.bool_]:
     if erased is None:
         return np.zeros(count, np.bool_)
     return np.array([bool(mask.all()) for mask in erased], np.bool_).reshape(count)
+
+
+def block_of(payloads: Sequence[bytes], size_bytes: int) -> NDArray[np.uint8]:
+    """Payloads of a fixed size as uint8 (N, size); cut or filled with zeros where they are of another."""
+    data = b"".join(payload[:size_bytes].ljust(size_bytes, b"\0") for payload in payloads)
+    return np.frombuffer(data, np.uint8).reshape(len(payloads), size_bytes)
+
+
+def erased_symbols(
+    erased: Erased | None, count: int, symbols: int, bits: int
+) -> NDArray[np.bool_] | None:  # fmt: skip
+    """Symbols that have a bit in a lost byte, bool (N, symbols); None: nothing is lost.
+
+    Args:
+        erased: per payload, see :meth:`Method.logits`; bytes beyond a mask's end are lost.
+        count: N. symbols, bits: of fixed-length payloads, most significant bit first.
+    """
+    if erased is None or not any(bool(mask.any()) for mask in erased):
+        return None
+    masks = np.ones((count, -(-symbols * bits // 8)), np.bool_)
+    for row, mask in zip(masks, erased, strict=True):
+        row[: len(mask)] = mask[: len(row)]
+    per_bit = np.repeat(masks, 8, axis=1)[:, : symbols * bits]
+    return np.asarray(per_bit.reshape(count, symbols, bits).any(axis=2), np.bool_)
+
+
+def up_to_loss(payload: bytes, mask: NDArray[np.bool_]) -> bytes:
+    """What stands before the first lost byte of a stream."""
+    return payload[: int(mask.argmax())] if mask.any() else payload

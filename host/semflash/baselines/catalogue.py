@@ -1,131 +1,26 @@
 """All methods of the comparison, each with the settings that are searched on the validation split.
 
 Every method gets the same number of trials (:data:`TRIALS`); the best by :func:`search_score` is the one that
-is reported. Nothing here is trained at import.
+is reported. Nothing is trained at import.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 from semflash.baselines import citations
-from semflash.baselines.accuracy import FRAMINGS
-from semflash.baselines.base import Method, prior_logits
+from semflash.baselines.base import Method
+from semflash.baselines.spec import Budget, Job, MethodSpec, Settings
 from semflash.errors import UsageError
-from semflash.training.datasets import Dataset
 from semflash.training.models import TrainedCodec
-from semflash.training.progress import Progress
-from semflash.training.recipes import CodecRecipe, codec_recipe, comparison
-from semflash.training.task import TrainedTask, limited
+from semflash.training.recipes import CodecRecipe, as_released, codec_recipe
 
 TRIALS = 3
 SEARCH_BERS = (0.0, 1e-2, 5e-2)
-Settings = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a training may take, the same for all methods.
-
-    Attributes:
-        train_images: the first so many; None: all.
-        epochs: of all stages together.
-        seed: of weights, batches and errors in training.
-    """
-
-    train_images: int | None = 20_000
-    epochs: int = 5
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a method is built from.
-
-    Attributes:
-        task: the task network; its copies are fine-tuned, it stays.
-        data: the data set it was trained on.
-        size_bytes: most payload bytes per image.
-        out_dir: for checkpoints, history and weights.
-    """
-
-    task: TrainedTask
-    data: Dataset
-    size_bytes: int
-    out_dir: Path
-    budget: Budget = field(default_factory=Budget)
-    progress: Progress = field(default_factory=Progress)
-
-    @property
-    def prior(self) -> Any:
-        """Logits of the class prior, float32 (classes,)."""
-        train = limited(self.data.train, self.budget.train_images)
-        return prior_logits(train.labels, len(self.data.class_names))
-
-
-@dataclass(frozen=True)
-class MethodSpec:
-    """An entry of the catalogue.
-
-    Attributes:
-        kind: ``learned``: a codec recipe, trained by ``train_codec``; ``classical``: built by ``build``.
-        trials: settings that are searched; of a learned method, fields of the recipe (``sizes`` are merged).
-        recipe: payload bytes to the recipe before a trial's changes (learned).
-        build: job, settings and spec to a method (classical).
-        adapt: trained codec, job and spec to a method (learned); None: as it is.
-        framings: names out of :data:`semflash.baselines.accuracy.FRAMINGS` that it is reported under; the
-            first is that of the search.
-    """
-
-    name: str
-    title: str
-    citation: str
-    kind: Literal["learned", "classical"]
-    trials: tuple[Settings, ...]
-    recipe: Callable[[int], CodecRecipe] | None = None
-    build: Callable[[Job, Settings, MethodSpec], Method] | None = None
-    adapt: Callable[[TrainedCodec, Job, MethodSpec], Method] | None = None
-    framings: tuple[str, ...] = ("deliver",)
-
-    def __post_init__(self) -> None:
-        assert (self.recipe is None) != (self.build is None), self.name
-        assert set(self.framings) <= set(FRAMINGS), self.name
-
-    def trial_recipe(self, size_bytes: int, trial: int = 0, *, seed: int = 0) -> CodecRecipe:
-        """The recipe of a trial within the comparison budget (learned methods).
-
-        Raises:
-            UsageError: no such trial, a classical method, or no recipe for that many bytes.
-        """
-        if self.recipe is None:
-            raise UsageError("not trained from a codec recipe", value=self.name, remedy="use build")
-        return comparison(self.recipe(size_bytes), seed=seed, **dict(self._settings(trial)))
-
-    def method(self, job: Job, trial: int = 0, trained: TrainedCodec | None = None) -> Method:
-        """A method ready to be measured: classical ones are built and tuned here, which takes about as long
-        as a training; learned ones need their trained codec.
-
-        Raises:
-            UsageError: no such trial, or a learned method without its codec.
-        """
-        settings = self._settings(trial)
-        if self.build is not None:
-            return self.build(job, settings, self)
-        if trained is None:
-            raise UsageError("a learned method needs its trained codec", value=self.name)
-        if self.adapt is not None:
-            return self.adapt(trained, job, self)
-        from semflash.baselines.learned import LearnedMethod
-
-        return LearnedMethod(trained, job.prior, name=self.name, title=self.title, citation=self.citation)
-
-    def _settings(self, trial: int) -> Settings:
-        if not 0 <= trial < len(self.trials):
-            raise UsageError("no such trial", value=trial, remedy=f"0 to {len(self.trials) - 1}")
-        return self.trials[trial]
+_CLEAN = {"low": 1e-4, "high": 6e-2, "clean_share": 1.0}
+_DEEP: dict[str, Any] = {"sizes": {"stem": 12, "middle": [[16, 1], [20, 2]]}}
 
 
 def search_score(accuracy_by_ber: Mapping[float, float]) -> float:
@@ -140,29 +35,135 @@ def method_spec(name: str) -> MethodSpec:
     return METHODS[name]
 
 
-def _semanticnn(family: str) -> Callable[[int], CodecRecipe]:
+def _semanticnn(name: str) -> Callable[[int], CodecRecipe]:
+    """SemanticNN's recipe (or as released) with as many latent channels of 4x4 codes of 3 bits as fit."""
+
     def recipe(size_bytes: int) -> CodecRecipe:
-        base = codec_recipe("fashion-mnist-48")
         latent, rest = divmod(size_bytes, 6)
         if rest or latent < 1:
-            raise UsageError("4x4 codes of 3 bits take a multiple of 6 bytes", value=size_bytes)
-        return replace(
-            base, name=f"{family}-{size_bytes}", family=family, sizes=base.sizes | {"latent": latent}
-        )
+            raise UsageError(
+                "4x4 codes of 3 bits take a multiple of 6 bytes", value=size_bytes, remedy="24, 48 or 96"
+            )
+        own = codec_recipe("fashion-mnist-48")
+        own = replace(own, name=f"{name}-{size_bytes}", sizes=own.sizes | {"latent": latent})
+        return as_released(own) if name == "semanticnn-released" else own
 
     return recipe
 
 
-_ALL: tuple[MethodSpec, ...] = (
+def _family(family: str, symbols_beside: int) -> Callable[[int], CodecRecipe]:
+    """A baseline's recipe: as many latent channels of 4x4 codes of 3 bits as fit beside its other symbols."""
+
+    def recipe(size_bytes: int) -> CodecRecipe:
+        latent = (8 * size_bytes // 3 - symbols_beside) // 16
+        if latent < 1:
+            raise UsageError("not one latent channel fits", value=size_bytes, remedy="24 bytes or more")
+        return CodecRecipe(f"{family}-{size_bytes}", family=family, sizes={"latent": latent})
+
+    return recipe
+
+
+def _jpeg(job: Job, settings: Settings, spec: MethodSpec) -> Method:
+    from semflash.baselines.image_method import build_image_method
+    from semflash.baselines.jpeg import JpegStream
+
+    return build_image_method(JpegStream, job, settings, spec)
+
+
+def _webp(job: Job, settings: Settings, spec: MethodSpec) -> Method:
+    from semflash.baselines.image_method import build_image_method
+    from semflash.baselines.webp import WebpStream
+
+    return build_image_method(WebpStream, job, settings, spec)
+
+
+def _uniform(job: Job, settings: Settings, spec: MethodSpec) -> Method:
+    from semflash.baselines.uniform import build_uniform
+
+    return build_uniform(job, settings, spec)
+
+
+def _entropy(trained: TrainedCodec, job: Job, spec: MethodSpec) -> Method:
+    from semflash.baselines.entropy import entropy_coded
+
+    return entropy_coded(trained, job, spec)
+
+
+_LEARNED = (
     MethodSpec(
-        "semanticnn", "SemanticNN", citations.SEMANTICNN, "learned", recipe=_semanticnn("semanticnn"),
-        trials=({}, {"xai_weight": 0.3}, {"xai_weight": 0.3, "usage_weight": 0.05}),
+        "semanticnn", "SemanticNN", citations.SEMANTICNN, "learned",
+        recipe=_semanticnn("semanticnn"), trials=({}, {"xai_weight": 0.0}, {"task_peak": 3e-3}),
     ),
     MethodSpec(
         "semanticnn-released", "SemanticNN as released", citations.SEMANTICNN, "learned",
         recipe=_semanticnn("semanticnn-released"),
-        trials=({"usage_weight": 0.1}, {"usage_weight": 0.1, "xai_weight": 0.3}, {"peak": 1e-3}),
+        trials=({}, {"xai_weight": 0.0}, {"task_peak": 3e-3}),
+    ),
+    MethodSpec(
+        "deepcod", "DeepCOD-style", citations.DEEPCOD, "learned", recipe=_family("deepcod", 0),
+        trials=({"ber": _CLEAN}, {}, {"sizes": {"isometry": 1e-1}}),
+    ),
+    MethodSpec(
+        "bottlenetpp", "BottleNet++-style", citations.BOTTLENETPP, "learned", first_stage=False,
+        recipe=_family("bottlenetpp", 0),
+        trials=({}, _DEEP, {"sizes": _DEEP["sizes"] | {"decoder_convolutions": 2}}),
+    ),
+    MethodSpec(
+        "adjscc", "ADJSCC-style", citations.ADJSCC, "learned", first_stage=False,
+        recipe=_family("adjscc", 0), trials=({}, _DEEP, _DEEP | {"task_peak": 3e-3}),
+    ),
+    MethodSpec(
+        "agilenn", "AgileNN-style", citations.AGILENN, "learned", first_stage=False,
+        recipe=_family("agilenn", 10),
+        trials=({}, {"sizes": {"middle": [[16, 1]]}},
+                {"sizes": {"middle": [[16, 1]], "skewness": 0.5, "task_share": 0.9}}),
+    ),
+    MethodSpec(
+        "limitnet", "LimitNet-style", citations.LIMITNET, "learned", recipe=_family("limitnet", 16),
+        trials=({}, _DEEP, {"sizes": _DEEP["sizes"] | {"keep_low": 0.5}}),
+    ),
+    MethodSpec(
+        "entropy-coded", "SemanticNN, codes entropy-coded", citations.ENTROPY, "learned",
+        recipe=_semanticnn("entropy-coded"), adapt=_entropy,
+        framings=("drop", "deliver", "retransmit"),
+        trials=({}, {"ber": _CLEAN}, {"ber": _CLEAN, "usage_weight": 0.0}),
     ),
 )  # fmt: skip
 
-METHODS: dict[str, MethodSpec] = {spec.name: spec for spec in _ALL}
+_SIDES = ({"side": 16}, {"side": 24}, {"side": 28})
+_SMALL_SIDES = ({"side": 8}, {"side": 12}, {"side": 16})
+_GRIDS = ({"pool": 4, "bits": 4}, {"pool": 4, "bits": 3}, {"pool": 4, "bits": 3, "joint": True})
+
+
+def _with_bit_errors(trials: tuple[Settings, ...]) -> tuple[Settings, ...]:
+    return tuple(dict(settings) | {"bit_errors": True} for settings in trials)
+
+
+_CLASSICAL = (
+    MethodSpec(
+        "jpeg", "JPEG", citations.JPEG, "classical", build=_jpeg, trials=_SIDES,
+        framings=("drop", "retransmit"),
+    ),
+    MethodSpec(
+        "jpeg-delivered", "JPEG, damaged streams decoded", citations.JPEG, "classical", build=_jpeg,
+        trials=_with_bit_errors(_SIDES),
+    ),
+    MethodSpec(
+        "webp", "WebP", citations.WEBP, "classical", build=_webp, trials=_SMALL_SIDES,
+        framings=("drop", "retransmit"),
+    ),
+    MethodSpec(
+        "webp-delivered", "WebP, damaged streams decoded", citations.WEBP, "classical", build=_webp,
+        trials=_with_bit_errors(_SMALL_SIDES),
+    ),
+    MethodSpec(
+        "uniform", "Uniform quantisation of features", citations.UNIFORM, "classical", build=_uniform,
+        trials=_GRIDS, framings=("deliver", "drop"),
+    ),
+)  # fmt: skip
+
+METHODS: dict[str, MethodSpec] = {spec.name: spec for spec in (*_LEARNED, *_CLASSICAL)}
+
+__all__ = [
+    "METHODS", "SEARCH_BERS", "TRIALS", "Budget", "Job", "MethodSpec", "method_spec", "search_score",
+]  # fmt: skip

@@ -5,6 +5,7 @@ Errors are put into the payload's bits before framing; frame headers and CRCs ar
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -109,7 +110,7 @@ def gilbert_elliott(
     flips = np.packbits(bad & (rng.random(len(bad)) < BAD_STATE_BER))
     damaged = (np.frombuffer(b"".join(payloads), np.uint8) ^ flips).tobytes()
     ends = np.cumsum([0, *sizes])
-    return [damaged[start:end] for start, end in zip(ends[:-1], ends[1:], strict=True)]
+    return [damaged[start:end] for start, end in itertools.pairwise(ends)]
 
 
 def _bad_bits(bits: int, share: float, burst_bits: int, rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.baselines.base import Erased, Method, lost
+from semflash.baselines.base import Erased, Method, block_of, erased_symbols, lost
 from semflash.bundle.packing import pack, unpack
 from semflash.codecs.base import FixedPayloadSpec
 from semflash.errors import TrainingError
@@ -51,10 +51,10 @@ class LearnedMethod(Method):
         self, payloads: Sequence[bytes], ber: float, erased: Erased | None = None
     ) -> NDArray[np.float32]:  # fmt: skip
         """Erased symbols (all that have a bit in a lost byte) are neutral to the decoder."""
-        size = self.payload.size_bytes
-        block = np.frombuffer(b"".join(_fitted(p, size) for p in payloads), np.uint8).reshape(-1, size)
-        gone = self._erased_symbols(erased, len(block))
-        codes = unpack(block, self.payload.bits_per_symbol, self.payload.symbols).astype(np.int32)
+        bits, symbols = self.payload.bits_per_symbol, self.payload.symbols
+        block = block_of(payloads, self.payload.size_bytes)
+        gone = erased_symbols(erased, len(block), symbols, bits)
+        codes = unpack(block, bits, symbols).astype(np.int32)
         found = self.logits_of_codes(codes, ber, gone)
         nothing = lost(erased, len(block))
         found[nothing] = self.prior
@@ -79,18 +79,3 @@ class LearnedMethod(Method):
     def _code_shape(self) -> tuple[int, ...]:
         shape = getattr(self.trained.codec, "code_shape", None)
         return tuple(self.trained.codec.values_shape() if shape is None else shape)
-
-    def _erased_symbols(self, erased: Erased | None, count: int) -> NDArray[np.bool_] | None:
-        if erased is None or not any(bool(mask.any()) for mask in erased):
-            return None
-        size, bits = self.payload.size_bytes, self.payload.bits_per_symbol
-        masks = np.ones((count, size), np.bool_)
-        for row, mask in zip(masks, erased, strict=True):
-            row[: len(mask)] = mask[:size]
-        per_bit = np.repeat(masks, 8, axis=1)[:, : self.payload.symbols * bits]
-        gone: NDArray[np.bool_] = per_bit.reshape(count, -1, bits).any(axis=2)
-        return gone
-
-
-def _fitted(payload: bytes, size: int) -> bytes:
-    return payload[:size].ljust(size, b"\0")

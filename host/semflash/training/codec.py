@@ -9,7 +9,9 @@ from typing import Any
 import keras
 
 from semflash.codecs.base import Codec
+from semflash.codecs.keras_config import describe
 from semflash.codecs.registry import create, sizes_of
+from semflash.codecs.semanticnn_sizes import PAPER
 from semflash.errors import TrainingError, UsageError
 from semflash.training.codec_plans import CodecRun
 from semflash.training.datasets import Dataset, load_dataset
@@ -18,7 +20,8 @@ from semflash.training.models import TrainedCodec
 from semflash.training.progress import Progress
 from semflash.training.recipes import CodecRecipe
 from semflash.training.run_dir import RunInfo
-from semflash.training.task import TrainedTask, load_task, rebuild_tail
+from semflash.training.task import TrainedTask, load_task
+from semflash.training.task_networks import clone_tail
 from semflash.training.transfer import Transfer, attach
 
 
@@ -50,8 +53,7 @@ def train_codec(
         codec, origin = attach(transfer, teacher)
         described |= origin
     check_recipe(recipe, codec)
-    tail = rebuild_tail(teacher.info.recipe, teacher.head.output_shape[1:], len(teacher.info.class_names))
-    tail.set_weights(teacher.tail.get_weights())
+    tail = clone_tail(teacher.tail)
     described |= {
         "built_sizes": dataclasses.asdict(codec.sizes), "task_recipe": teacher.info.recipe,
         "task_results": teacher.info.results,
@@ -73,7 +75,7 @@ def check_recipe(recipe: CodecRecipe, codec: Codec) -> None:
         raise UsageError(
             "the stage on the device's codes quantises with TensorFlow",
             value=f"KERAS_BACKEND={keras.backend.backend()}",
-            remedy="int8_epochs=0 here; or KERAS_BACKEND=tensorflow, which goes on with a run of any backend",
+            remedy="KERAS_BACKEND=tensorflow, or int8_epochs=0",
         )
     if recipe.int8_epochs:
         from semflash.training.export_tail import check_labels
@@ -92,5 +94,11 @@ def _check_data(data: Dataset, teacher: TrainedTask) -> None:
 
 def _new_codec(recipe: CodecRecipe, teacher: TrainedTask) -> Codec:
     shapes = {"image_shape": teacher.info.image_shape, "feature_shape": teacher.head.output_shape[1:]}
-    sizes = sizes_of(recipe.family, shapes | {"ber": recipe.ber} | recipe.sizes)
-    return create(recipe.family, dataclasses.asdict(sizes))
+    fields = shapes | {"ber": recipe.ber} | recipe.sizes
+    behind_head = recipe.sizes.get("encoder") == PAPER
+    if behind_head:
+        fields["head"] = describe(teacher.head)
+    codec = create(recipe.family, dataclasses.asdict(sizes_of(recipe.family, fields)))
+    if behind_head:
+        codec.device_graphs()[0].model.get_layer(teacher.head.name).set_weights(teacher.head.get_weights())
+    return codec

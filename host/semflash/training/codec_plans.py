@@ -20,6 +20,7 @@ from semflash.training.recipes import CodecRecipe
 from semflash.training.run_dir import save_weights
 from semflash.training.stages import AutoencoderStage, TaskStage, weights_of
 from semflash.training.task import TrainedTask, limited
+from semflash.training.task_networks import keep
 from semflash.training.transfer import Transfer
 from semflash.training.validation import Validation
 
@@ -77,8 +78,9 @@ class CodecRun:
         )
 
     def publish(self, results: dict[str, Any]) -> None:
-        """Write run.json and weights.npz of the models as they are, so that a run can be used before its
-        end."""
+        """Write run.json, weights.npz (and network.json, where the task's recipe does not describe the tail)
+        of the models as they are, so that a run can be used before its end."""
+        keep(self.out, self.teacher.info.recipe, tail=self.trained.tail)
         save_weights(self.out, self.trained.codec.parts() | {"tail": self.trained.tail})
         self.trained.info.finished(**self._with_encoder(results)).save(self.out)
 

@@ -12,7 +12,8 @@ from semflash.codecs.base import Codec, DeviceTailSpec, FixedPayloadSpec
 from semflash.codecs.registry import create
 from semflash.errors import TrainingError
 from semflash.training.run_dir import RunInfo, load_weights
-from semflash.training.task import EVALUATION_BATCH, in_batches, rebuild_tail
+from semflash.training.task import EVALUATION_BATCH, in_batches
+from semflash.training.task_networks import restore_tail
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def load_run(out_dir: str | Path) -> TrainedCodec:
     try:
         codec = create(str(info.recipe["family"]), info.recipe["built_sizes"])
         task_recipe = info.recipe.get("task_recipe") or {"widths": info.recipe["tail_widths"]}
-        tail = rebuild_tail(task_recipe, tuple(codec.sizes.feature_shape), len(info.class_names))
+        tail = restore_tail(out, task_recipe, tuple(codec.sizes.feature_shape), len(info.class_names))
     except (KeyError, TypeError) as error:
         raise TrainingError(f"run.json lacks {error}", value=out, remedy="train again") from error
     load_weights(out, codec.parts() | {"tail": tail})
