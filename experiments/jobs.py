@@ -1,4 +1,4 @@
-"""Runs as subprocesses, N at a time, each on one thread; progress with the time left; Ctrl-C ends them all."""
+"""Runs as subprocesses, N at a time, each on one thread; progress with the time left; Ctrl-C ends all."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Pool:
 
 
 class _Running:
-    """The subprocesses that run now; each is the leader of its own session, so that Ctrl-C reaches it once."""
+    """The subprocesses that run now; each leads a session of its own, so that Ctrl-C reaches it once."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, tuple[Job, subprocess.Popen[bytes], float]] = {}
@@ -135,7 +135,9 @@ class _Running:
         self.jobs[job.name] = job, process, time.monotonic()
 
     def ended(self) -> list[tuple[Job, int]]:
-        over = [(job, process.returncode) for job, process, _ in self.jobs.values() if process.poll() is not None]
+        over = [
+            (job, process.returncode) for job, process, _ in self.jobs.values() if process.poll() is not None
+        ]
         for job, _ in over:
             del self.jobs[job.name]
         return over

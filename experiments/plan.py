@@ -57,7 +57,7 @@ class Measure(Struct, frozen=True, forbid_unknown_fields=True):
     channel: str
     rates: list[Share]
     split: str = "test"
-    estimates: list[str] = ["exact"]
+    estimates: list[str] = msgspec.field(default_factory=lambda: ["exact"])
     burst_bits: list[int] = []
     frame_bytes: list[int] = []
     encoder: str = "float"
@@ -82,9 +82,9 @@ class Group(Struct, frozen=True, forbid_unknown_fields=True):
     bytes: list[int]
     measures: list[str]
     priority: int
-    seeds: list[int] = [0]
+    seeds: list[int] = msgspec.field(default_factory=lambda: [0])
     budget: str = "comparison"
-    variants: dict[str, dict[str, Any]] = {"": {}}
+    variants: dict[str, dict[str, Any]] = msgspec.field(default_factory=lambda: {"": {}})
     task: str | None = None
     kind: str = "codec"
     tuned: bool = True

@@ -6,9 +6,10 @@
 
 A result is one file, experiments/results/<experiment>/<run>.json; what is there is not repeated. Trained
 networks, checkpoints and logs go to runs/experiments; a run that was stopped goes on from its last epoch.
-Results whose settings are not those of the plan any more are reported as stale (--redo-stale does them again).
+Results of other settings than the plan has now are reported as stale (--redo-stale does them again).
 """
 
+# ruff: noqa: E402  (the import path is set first)
 from __future__ import annotations
 
 import argparse
@@ -64,9 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR")
     parser.add_argument("--work", type=Path, default=WORK, metavar="DIR", help="trained networks and logs")
     parser.add_argument("--configs", type=Path, metavar="DIR", help="another plan")
-    parser.add_argument("--task", action="append", default=[], metavar="NAME=DIR", help="a trained task network")
+    parser.add_argument("--task", action="append", default=[], metavar="NAME=DIR", help="a trained network")
     parser.add_argument("--data", action="append", default=[], metavar="NAME=DIR", help="files of a data set")
-    parser.add_argument("--use", action="append", default=[], type=Path, metavar="DIR", help="a trained codec")
+    parser.add_argument(
+        "--use", action="append", default=[], type=Path, metavar="DIR", help="a trained codec"
+    )
     parser.add_argument("--one", metavar="NAME", help=argparse.SUPPRESS)
     return parser
 

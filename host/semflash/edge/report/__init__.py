@@ -1,1 +1,1 @@
-"""Results of experiments, and the report of ``semflash evaluate --compare`` that shows them beside bundles."""
+"""Results of experiments, and the report of ``semflash evaluate --compare`` that shows them with bundles."""
