@@ -92,7 +92,8 @@ class Worker:
         method = resolved.spec.method(job, resolved.trial, trained)
         prepared = time.monotonic()
         rows, mean = measure(method, data, run.measures, resolved.spec.framings, run.seed)
-        figures: dict[str, Any] = {} if trained is None else code_use(trained, data)
+        figures: dict[str, Any] = {"trial": dict(resolved.spec.trials[resolved.trial])}
+        figures |= {} if trained is None else code_use(trained, data)
         if where is not None and any(one.encoder == "int8" for one in run.measures):
             from experiments.int8 import int8_rows
 
