@@ -40,6 +40,11 @@ class Moves:
     down: np.ndarray
     right: np.ndarray
 
+    @classmethod
+    def none(cls, count: int) -> Moves:
+        """Of a batch of images left as they are."""
+        return cls(np.zeros(count, np.bool_), np.zeros(count, np.int64), np.zeros(count, np.int64))
+
 
 def augment(images: np.ndarray, how: Augmentation, rng: np.random.Generator) -> np.ndarray:
     """Return float32 images in [0, 1], shape (B, H, W, C), from uint8 images of the same shape."""

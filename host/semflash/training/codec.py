@@ -98,13 +98,20 @@ def _plans(
     train = limited(data.train, recipe.train_images)
     sample = train.images[:VARIANCE_IMAGES].astype(np.float32) / 255.0
     variance = float(np.var(keras.ops.convert_to_numpy(teacher.head(sample, training=False))))
-    batches = CodecBatches(train, recipe, codec.noise_shape(), importance)
+    batches = CodecBatches(train, recipe, codec.noise_shape(), importance, teacher.kind)
 
     def plan(name: str, uses_task: bool, epochs: int, peak: float) -> StagePlan:
         model: keras.Model = AutoencoderStage(codec, teacher.head, variance, name=name)
         if uses_task:
             model = TaskStage(
-                codec, tail, teacher.head, teacher.tail, variance, weights_of(recipe), name=name
+                codec,
+                tail,
+                teacher.head,
+                teacher.tail,
+                variance,
+                weights_of(recipe),
+                name=name,
+                kind=teacher.kind,
             )
         return StagePlan(
             name=name, model=model, epochs=epochs, steps=len(train) // recipe.batch, peak=peak,
