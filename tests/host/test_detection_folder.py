@@ -1,4 +1,4 @@
-"""COCO and VOC folders: the same pictures give the same arrays; damaged or hostile annotations are refused."""
+"""COCO and VOC folders: the same pictures give the same arrays; hostile annotations are refused."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from semflash.codecs.registry import create, sizes_of
 from semflash.errors import TrainingError, UsageError
 from semflash.training.batches import CodecBatches
 from semflash.training.datasets import Dataset, load_dataset
+from semflash.training.distribution import ALONE, Distribution
 from semflash.training.importance import importance_of
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
 from semflash.training.models import TrainedCodec
@@ -30,7 +31,7 @@ VARIANCE_IMAGES = 1_000
 
 def train_codec(
     recipe: CodecRecipe, task_dir: str | Path, out_dir: str | Path, *, data_dir: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress | None = None, distribution: Distribution = ALONE,
 ) -> TrainedCodec:  # fmt: skip
     """Train a codec and fine-tune the task network's tail, or go on with a stopped run in the same directory.
 
@@ -40,7 +41,16 @@ def train_codec(
         DatasetError: the data set is missing or malformed.
         TrainingError: no task network in ``task_dir``, it does not fit, or the loss is no longer finite.
     """
-    out = Path(out_dir)
+    with distribution.scope():
+        return _train(
+            recipe, Path(task_dir), Path(out_dir), data_dir, progress or Progress(), distribution
+        )  # fmt: skip
+
+
+def _train(
+    recipe: CodecRecipe, task_dir: Path, out: Path, data_dir: str | Path | None, shown: Progress,
+    distribution: Distribution,
+) -> TrainedCodec:  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     teacher = load_task(task_dir)
     data = load_dataset(recipe.dataset, data_dir=data_dir)
@@ -57,16 +67,20 @@ def train_codec(
         raise UsageError(
             f"{codec.family} has no usage term", value=recipe.usage_weight, remedy="usage_weight=0"
         )
-    shown = progress or Progress()
     validation = Validation(codec, tail, data.val, shown)
     importance = None
     if recipe.xai_weight or codec.needs_importance:
         train = limited(data.train, recipe.train_images)
-        importance = importance_of(teacher, Path(task_dir), train, recipe.xai_steps, recipe.xai_kind, shown)
+        importance = importance_of(teacher, task_dir, train, recipe.xai_steps, recipe.xai_kind, shown)
     plans = _plans(
         recipe, trained, teacher, data, validation, importance, lambda figures: publish(trained, out, figures)
     )
-    run_stages(plans, out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=shown)
+    run_stages(
+        plans, out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=shown,
+        distribution=distribution,
+    )  # fmt: skip
+    if not distribution.chief:
+        return trained
     results = {"val_accuracy": validation.accuracy_by_ber()} | validation.use_of_codes()
     publish(trained, out, results)
     info = trained.info.finished(**results)

@@ -95,8 +95,21 @@ class CodecRecipe:
     estimate_noise: float = 0.0
 
 
+#: Few stamps behind many images: parts of an image are covered, so that no single part decides.
+_STAMPS = Augmentation(flip=0.5, shift_px=2, erase=0.3)
+
 _TASKS = (
     TaskRecipe("fashion-mnist"),
+    TaskRecipe("stamps", dataset="stamps", epochs=10, augmentation=_STAMPS),
+    TaskRecipe(
+        "stamps-scenes",
+        dataset="stamps-scenes",
+        network=DETECTOR,
+        widths=(24, 48, 64),
+        epochs=12,
+        batch=64,
+        augmentation=Augmentation(flip=0.5, shift_px=4),
+    ),
     TaskRecipe("fashion-mnist-small", widths=(16, 32, 64)),
     TaskRecipe("tiny", epochs=1, batch=32, head_channels=4, widths=(8, 8), train_images=256),
 )
@@ -106,6 +119,15 @@ _FASHION_ENCODER = {"stem": 12, "middle": [[16, 1], [20, 2]]}
 
 _CODECS = (
     CodecRecipe("fashion-mnist-48", sizes=_FASHION_ENCODER | {"latent": 8}, polish_epochs=4),
+    CodecRecipe(
+        "stamps-48", dataset="stamps", sizes=_FASHION_ENCODER | {"latent": 8, "decoder_width": 48},
+        autoencoder_epochs=2, task_epochs=8, augmentation=_STAMPS,
+    ),
+    CodecRecipe(
+        "stamps-detect", dataset="stamps-scenes", batch=64, autoencoder_epochs=2, task_epochs=8,
+        sizes={"stem": 12, "middle": [[16, 2]], "latent": 4, "decoder_width": 48},
+        augmentation=Augmentation(flip=0.5, shift_px=4),
+    ),
     CodecRecipe("fashion-mnist-24", sizes=_FASHION_ENCODER | {"latent": 4}),
     CodecRecipe(
         "tiny", sizes={"stem": 4, "middle": [[4, 2]], "latent": 4, "decoder_width": 8}, batch=32,

@@ -13,6 +13,7 @@ import numpy as np
 from semflash.errors import TrainingError
 from semflash.training.augment import Augmentation
 from semflash.training.datasets import Dataset, Split, load_dataset
+from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
 from semflash.training.progress import Progress
 from semflash.training.recipes import DETECTOR, TaskRecipe
@@ -47,7 +48,7 @@ class TrainedTask:
 
 def train_task_network(
     recipe: TaskRecipe, out_dir: str | Path, *, data_dir: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress | None = None, distribution: Distribution = ALONE,
 ) -> TrainedTask:  # fmt: skip
     """Train head and tail, or go on with a stopped run in the same directory.
 
@@ -57,7 +58,13 @@ def train_task_network(
         DatasetError: the data set is missing or malformed.
         TrainingError: the directory holds another recipe's checkpoint, or the loss is no longer finite.
     """
-    out = Path(out_dir)
+    with distribution.scope():
+        return _train(recipe, Path(out_dir), data_dir, progress or Progress(), distribution)
+
+
+def _train(
+    recipe: TaskRecipe, out: Path, data_dir: str | Path | None, progress: Progress, distribution: Distribution
+) -> TrainedTask:
     out.mkdir(parents=True, exist_ok=True)
     data = load_dataset(recipe.dataset, data_dir=data_dir)
     train = limited(data.train, recipe.train_images)
@@ -75,11 +82,14 @@ def train_task_network(
         validate=lambda: {f"val_{kind.metric}": trained.accuracy(data.val)},
         peak=recipe.peak, weight_decay=recipe.weight_decay, ema_decay=recipe.ema_decay,
     )  # fmt: skip
-    shown = progress or Progress()
-    run_stages([plan], out, seed=recipe.seed, fingerprint=fingerprint_of(info.recipe), progress=shown)
-    save_weights(out, {"head": head, "tail": tail})
-    info = info.finished(**{f"val_{kind.metric}": trained.accuracy(data.val)})
-    info.save(out)
+    run_stages(
+        [plan], out, seed=recipe.seed, fingerprint=fingerprint_of(info.recipe), progress=progress,
+        distribution=distribution,
+    )  # fmt: skip
+    if distribution.chief:
+        save_weights(out, {"head": head, "tail": tail})
+        info = info.finished(**{f"val_{kind.metric}": trained.accuracy(data.val)})
+        info.save(out)
     return dataclasses.replace(trained, info=info)
 
 
