@@ -1,4 +1,4 @@
-"""A process of a distributed training, started by the test: ``python distributed_training.py FOLDER OUT MODE``.
+"""A process of a distributed training, started by the test: arguments FOLDER OUT MODE.
 
 MODE is ``alone`` or ``multi-worker``, with TF_CONFIG in the environment.
 """
@@ -23,21 +23,8 @@ def main(folder: str, out: str, mode: str) -> None:
     quiet = Progress(quiet=True)
     task = replace(task_recipe("tiny"), dataset=folder, epochs=2, batch=16, weight_decay=0.1)
     train_task_network(task, Path(out) / "task", progress=quiet, distribution=here)
-    if mode != "alone":
-        wait_for(Path(out) / "task" / "run.json")
     codec = replace(codec_recipe("tiny"), dataset=folder, batch=16)
     train_codec(codec, Path(out) / "task", Path(out) / "codec", progress=quiet, distribution=here)
-
-
-def wait_for(path: Path) -> None:
-    """Until the chief has written it."""
-    import time
-
-    for _ in range(600):
-        if path.is_file():
-            return
-        time.sleep(0.1)
-    raise SystemExit(f"{path} did not appear")
 
 
 if __name__ == "__main__":

@@ -6,10 +6,13 @@ import argparse
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semflash.errors import UsageError
 from semflash.settings import Settings, first
+
+if TYPE_CHECKING:
+    from semflash.training.distribution import Distribution
 
 HELP = "train a task network and a codec"
 EPILOG = """examples:
@@ -43,6 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="override a field of the recipe (JSON value)",
     )
+    parser.add_argument(
+        "--distribute", choices=("mirrored", "multi-worker"),
+        help="mirrored: all GPUs of this machine; multi-worker: with the processes that TF_CONFIG names",
+    )  # fmt: skip
     parser.add_argument("--list", action="store_true", help="list the recipes")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
@@ -54,6 +61,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
     with hidden_native_messages():  # TensorFlow reports on oneDNN and CUDA while it is imported
         from semflash.training import recipes
+        from semflash.training.distribution import distribution
     if args.list:
         known = {"codec": sorted(recipes.CODEC_RECIPES), "task": sorted(recipes.TASK_RECIPES)}
         print(json.dumps(known) if args.json else "\n".join(f"{k}: {', '.join(v)}" for k, v in known.items()))
@@ -62,7 +70,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if name is None:
         raise UsageError("which recipe?", remedy="semflash train RECIPE; --list shows them")
     out = Path(first(args.out, settings.train.out_dir) or Path("runs") / name)
-    results = _train(args, settings, name, out)
+    here = distribution(args.distribute)  # before anything else of TensorFlow runs
+    results = _train(args, settings, name, out, here)
     if args.json:
         print(json.dumps(results))
     elif not args.only_task:
@@ -70,7 +79,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _train(args: argparse.Namespace, settings: Settings, name: str, out: Path) -> dict[str, Any]:
+def _train(
+    args: argparse.Namespace, settings: Settings, name: str, out: Path, here: Distribution
+) -> dict[str, Any]:
     from semflash.training.codec import train_codec
     from semflash.training.export_run import CODEC_DIR, TASK_DIR
     from semflash.training.overrides import override
@@ -87,7 +98,9 @@ def _train(args: argparse.Namespace, settings: Settings, name: str, out: Path) -
     common = {key: value for key, value in common.items() if value is not None}
     if args.only_task:
         task = override(task_recipe(name), common, args.set)
-        trained = train_task_network(task, out / TASK_DIR, data_dir=data_dir, progress=progress)
+        trained = train_task_network(
+            task, out / TASK_DIR, data_dir=data_dir, progress=progress, distribution=here
+        )
         return {"task": str(out / TASK_DIR), "results": trained.info.results}
     recipe = override(codec_recipe(name), common, args.set)
     task_dir = args.task
@@ -95,6 +108,8 @@ def _train(args: argparse.Namespace, settings: Settings, name: str, out: Path) -
         task_dir = out / TASK_DIR
         chosen = args.task_recipe or ("tiny" if name == "tiny" else codec_recipe(name).dataset)
         task = override(task_recipe(chosen), common, [])
-        train_task_network(task, task_dir, data_dir=data_dir, progress=progress)
-    codec = train_codec(recipe, task_dir, out / CODEC_DIR, data_dir=data_dir, progress=progress)
+        train_task_network(task, task_dir, data_dir=data_dir, progress=progress, distribution=here)
+    codec = train_codec(
+        recipe, task_dir, out / CODEC_DIR, data_dir=data_dir, progress=progress, distribution=here
+    )
     return {"task": str(task_dir), "codec": str(out / CODEC_DIR), "results": codec.info.results}

@@ -17,13 +17,15 @@ from semflash.training.batches import CodecBatches
 from semflash.training.datasets import Dataset, load_dataset
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.importance import importance_of
+from semflash.training.lazy_images import LazyImages
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
 from semflash.training.models import TrainedCodec
 from semflash.training.progress import Progress
-from semflash.training.recipes import CodecRecipe
+from semflash.training.recipes import TF_DATA, CodecRecipe
 from semflash.training.run_dir import RunInfo, save_weights
 from semflash.training.stages import AutoencoderStage, TaskStage, weights_of
 from semflash.training.task import TrainedTask, limited, load_task, rebuild_tail
+from semflash.training.tasknet import computing_in
 from semflash.training.validation import Validation
 
 VARIANCE_IMAGES = 1_000
@@ -52,8 +54,9 @@ def _train(
     distribution: Distribution,
 ) -> TrainedCodec:  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
-    teacher = load_task(task_dir)
-    data = load_dataset(recipe.dataset, data_dir=data_dir)
+    with computing_in(recipe.precision):
+        teacher = load_task(task_dir)
+    data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=teacher.info.image_shape[:2])
     if data.image_shape != teacher.info.image_shape or list(data.class_names) != teacher.info.class_names:
         raise TrainingError("the task network was trained on another data set", value=teacher.info.dataset)
     keras.utils.set_random_seed(recipe.seed)
@@ -68,23 +71,36 @@ def _train(
             f"{codec.family} has no usage term", value=recipe.usage_weight, remedy="usage_weight=0"
         )
     validation = Validation(codec, tail, data.val, shown)
-    importance = None
-    if recipe.xai_weight or codec.needs_importance:
-        train = limited(data.train, recipe.train_images)
-        importance = importance_of(teacher, task_dir, train, recipe.xai_steps, recipe.xai_kind, shown)
     plans = _plans(
-        recipe, trained, teacher, data, validation, importance, lambda figures: publish(trained, out, figures)
-    )
+        recipe, trained, teacher, data, validation, _importance(recipe, teacher, codec, data, task_dir,
+        shown),
+        lambda figures: publish(trained, out, figures), distribution,
+    )  # fmt: skip
     run_stages(
         plans, out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=shown,
         distribution=distribution,
     )  # fmt: skip
-    if not distribution.chief:
-        return trained
-    results = {"val_accuracy": validation.accuracy_by_ber()} | validation.use_of_codes()
-    publish(trained, out, results)
-    info = trained.info.finished(**results)
-    return dataclasses.replace(trained, info=info)
+    if distribution.chief:
+        results = {"val_accuracy": validation.accuracy_by_ber()} | validation.use_of_codes()
+        publish(trained, out, results)
+        trained = dataclasses.replace(trained, info=trained.info.finished(**results))
+    distribution.barrier()
+    return trained
+
+
+def _importance(
+    recipe: CodecRecipe, teacher: TrainedTask, codec: Codec, data: Dataset, task_dir: Path, shown: Progress
+) -> np.ndarray | None:
+    """Maps of importance of the training images, where recipe or codec ask for them."""
+    if not recipe.xai_weight and not codec.needs_importance:
+        return None
+    train = limited(data.train, recipe.train_images)
+    if recipe.pipeline == TF_DATA or isinstance(train.images, LazyImages):
+        raise UsageError(
+            "importance maps are kept for images in memory and the numpy pipeline",
+            value=recipe.pipeline, remedy='xai_weight=0, or pipeline="numpy" and a smaller data set',
+        )  # fmt: skip
+    return importance_of(teacher, task_dir, train, recipe.xai_steps, recipe.xai_kind, shown)
 
 
 def publish(trained: TrainedCodec, out: Path, results: dict[str, Any]) -> None:
@@ -99,7 +115,8 @@ def _build(recipe: CodecRecipe, teacher: TrainedTask) -> tuple[Codec, keras.Mode
     shapes = {"image_shape": teacher.info.image_shape, "feature_shape": features}
     sizes = sizes_of(recipe.family, shapes | {"ber": recipe.ber} | recipe.sizes)
     codec = create(recipe.family, dataclasses.asdict(sizes))
-    tail = rebuild_tail(teacher.info.recipe, features, len(teacher.info.class_names))
+    with computing_in(recipe.precision):
+        tail = rebuild_tail(teacher.info.recipe, features, len(teacher.info.class_names))
     tail.set_weights(teacher.tail.get_weights())
     return codec, tail
 
@@ -107,12 +124,20 @@ def _build(recipe: CodecRecipe, teacher: TrainedTask) -> tuple[Codec, keras.Mode
 def _plans(
     recipe: CodecRecipe, trained: TrainedCodec, teacher: TrainedTask, data: Dataset, validation: Validation,
     importance: np.ndarray | None, publish_figures: Callable[[dict[str, float]], None],
+    distribution: Distribution,
 ) -> list[StagePlan]:  # fmt: skip
     codec, tail = trained.codec, trained.tail
     train = limited(data.train, recipe.train_images)
     sample = train.images[:VARIANCE_IMAGES].astype(np.float32) / 255.0
     variance = float(np.var(keras.ops.convert_to_numpy(teacher.head(sample, training=False))))
-    batches = CodecBatches(train, recipe, codec.noise_shape(), importance, teacher.kind)
+    batches: Any = CodecBatches(train, recipe, codec.noise_shape(), importance, teacher.kind)
+    if recipe.pipeline == TF_DATA:
+        from semflash.training.tf_batches import ChannelInputs, TfBatches
+
+        channel = ChannelInputs(recipe.ber, codec.noise_shape(), recipe.estimate_noise)
+        batches = TfBatches(
+            train, recipe.batch, recipe.augmentation, channel, distribution.rank, distribution.workers
+        )
 
     def plan(name: str, uses_task: bool, epochs: int, peak: float) -> StagePlan:
         model: keras.Model = AutoencoderStage(codec, teacher.head, variance, name=name)
@@ -131,7 +156,8 @@ def _plans(
             name=name, model=model, epochs=epochs, steps=len(train) // recipe.batch, peak=peak,
             batches=batches, validate=validation.epoch if uses_task else validation.use_of_codes,
             weight_decay=recipe.weight_decay, ema_decay=recipe.ema_decay,
-            publish=publish_figures if uses_task else None,
+            publish=publish_figures if uses_task else None, local=recipe.pipeline == TF_DATA,
+            ema_every=recipe.ema_every,
         )  # fmt: skip
 
     plans = [

@@ -50,6 +50,9 @@ class Distribution:
         """AdamW."""
         return keras.optimizers.AdamW(schedule, **options)
 
+    def barrier(self) -> None:
+        """Wait until every worker has come here."""
+
     def trainer(self, model: keras.Model, *, local: bool) -> Callable[[Any, Any], float]:
         """A function (x, y) -> loss that makes one step of a compiled model.
 
@@ -83,6 +86,16 @@ class TensorFlowDistribution(Distribution):
     def optimizer(self, schedule: Any, **options: Any) -> Any:
         """AdamW for gradients that are averaged already."""
         return _averaged_adamw()(schedule, **options)
+
+    def barrier(self) -> None:
+        """A sum over all replicas, which ends nowhere before it has begun everywhere."""
+        import tensorflow as tf
+
+        def one() -> Any:
+            context = tf.distribute.get_replica_context()
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.constant(1.0))
+
+        tf.function(lambda: self._strategy.run(one))()
 
     def trainer(self, model: keras.Model, *, local: bool) -> Callable[[Any, Any], float]:
         """See the base class; the batch is divided among the replicas, which it must divide by."""

@@ -10,8 +10,11 @@ from semflash.errors import UsageError
 from semflash.training.augment import Augmentation
 
 T = TypeVar("T")
+Pipeline = Literal["numpy", "tf.data"]
+Precision = Literal["float32", "mixed_bfloat16"]
 
 DETECTOR = "detector"
+TF_DATA: Pipeline = "tf.data"
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,10 @@ class TaskRecipe:
         peak, weight_decay: of AdamW (linear warm-up, cosine decay).
         ema_decay: of the weight average, per step.
         label_smoothing: 0..1.
+        image_size: side that the images of a folder are resized to, pixels.
+        pipeline: ``numpy``, or ``tf.data`` (:mod:`semflash.training.tf_batches`): parallel and ahead.
+        precision: what the network computes in; weights stay float32.
+        ema_every: steps between two looks of the average at the weights; more costs less for large networks.
         network: ``residual`` (:mod:`semflash.training.tasknet`) or ``detector`` with the same head
             (:mod:`semflash.training.detection`).
         head_channels, widths: sizes of the network.
@@ -44,6 +51,10 @@ class TaskRecipe:
     widths: tuple[int, ...] = (32, 64, 128)
     train_images: int | None = None
     network: str = "residual"
+    image_size: int = 32
+    pipeline: Pipeline = "numpy"
+    precision: Precision = "float32"
+    ema_every: int = 4
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,8 @@ class CodecRecipe:
         feature_weight, distillation_weight, temperature: of the loss of stage 2.
         ber: bit error rates in training.
         family, sizes: the codec; sizes override the family's defaults.
+        pipeline, precision, ema_every: see TaskRecipe; the codec itself computes in float32, and maps of
+            importance need ``numpy``.
         xai_weight: gamma, of the feature error of stage 2 weighed by the importance of the features for the
             task's loss (integrated gradients); 0: none.
         xai_steps: steps of the integral, 1 or more; the paper takes 2.
@@ -93,6 +106,9 @@ class CodecRecipe:
     xai_kind: Literal["pixel", "channel"] = "pixel"
     usage_weight: float = 0.0
     estimate_noise: float = 0.0
+    pipeline: Pipeline = "numpy"
+    precision: Precision = "float32"
+    ema_every: int = 4
 
 
 #: Few stamps behind many images: parts of an image are covered, so that no single part decides.

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras import ops
 
 from semflash.codecs.base import StageContext
 from semflash.training.losses import feature_loss, weighed_feature_loss
@@ -42,6 +43,11 @@ def weights_of(recipe: CodecRecipe) -> LossWeights:
         feature=recipe.feature_weight, distillation=recipe.distillation_weight,
         temperature=recipe.temperature, xai=recipe.xai_weight, usage=recipe.usage_weight,
     )  # fmt: skip
+
+
+def in_float32(value: Any) -> Any:
+    """For the losses, where the task network computes in less."""
+    return ops.cast(value, "float32")
 
 
 class _Stage(keras.Model):
@@ -105,7 +111,7 @@ class AutoencoderStage(_Stage):
         training: bool = True,
     ) -> Any:  # fmt: skip
         """Feature error over the features' variance."""
-        features = self.teacher_head(x["image"], training=False)
+        features = in_float32(self.teacher_head(x["image"], training=False))
         loss = feature_loss(y_pred["features"], features, self.variance)
         return self.with_own_loss(loss, x, y, y_pred, features)
 
@@ -135,7 +141,7 @@ class TaskStage(_Stage):
     def call(self, inputs: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Decoded features (B, h, w, c), logits (B, classes) and the codec's trace."""
         result = self.through_codec(inputs, training)
-        return result | {"logits": self.tail(result["features"], training=training)}
+        return result | {"logits": in_float32(self.tail(result["features"], training=training))}
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
@@ -145,13 +151,13 @@ class TaskStage(_Stage):
         weights, decoded = self.loss_weights, y_pred["features"]
         loss, features = self.kind.loss(y, y_pred["logits"]), None
         if weights.feature or weights.xai or weights.distillation:
-            features = self.teacher_head(x["image"], training=False)
+            features = in_float32(self.teacher_head(x["image"], training=False))
         if weights.feature:
             loss += weights.feature * feature_loss(decoded, features, self.variance)
         if weights.xai:
             loss += weights.xai * weighed_feature_loss(decoded, features, x["importance"], self.variance)
         if weights.distillation:
-            teacher_logits = self.teacher_tail(features, training=False)
+            teacher_logits = in_float32(self.teacher_tail(features, training=False))
             loss += weights.distillation * self.kind.distillation(
                 y, y_pred["logits"], teacher_logits, weights.temperature
             )

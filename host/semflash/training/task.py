@@ -16,10 +16,10 @@ from semflash.training.datasets import Dataset, Split, load_dataset
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
 from semflash.training.progress import Progress
-from semflash.training.recipes import DETECTOR, TaskRecipe
+from semflash.training.recipes import DETECTOR, TF_DATA, TaskRecipe
 from semflash.training.run_dir import RunInfo, load_weights, save_weights
 from semflash.training.task_kinds import TaskKind, kind_of
-from semflash.training.tasknet import TaskNetwork, build_head, build_tail
+from semflash.training.tasknet import TaskNetwork, build_head, build_tail, computing_in
 
 EVALUATION_BATCH = 1_000
 
@@ -66,11 +66,13 @@ def _train(
     recipe: TaskRecipe, out: Path, data_dir: str | Path | None, progress: Progress, distribution: Distribution
 ) -> TrainedTask:
     out.mkdir(parents=True, exist_ok=True)
-    data = load_dataset(recipe.dataset, data_dir=data_dir)
+    size = (recipe.image_size, recipe.image_size)
+    data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=size)
     train = limited(data.train, recipe.train_images)
     keras.utils.set_random_seed(recipe.seed)
-    head = build_head(data.image_shape, recipe.head_channels)
-    tail = rebuild_tail(dataclasses.asdict(recipe), head.output_shape[1:], len(data.class_names))
+    with computing_in(recipe.precision):
+        head = build_head(data.image_shape, recipe.head_channels)
+        tail = rebuild_tail(dataclasses.asdict(recipe), head.output_shape[1:], len(data.class_names))
     info = RunInfo.start("task", dataclasses.asdict(recipe), data, recipe.seed)
     trained = TrainedTask(head, tail, info)
     kind = trained.kind
@@ -78,9 +80,10 @@ def _train(
     network = TaskNetwork(head, tail, kind.loss, recipe.label_smoothing)
     plan = StagePlan(
         name="task", model=network, epochs=recipe.epochs, steps=len(train) // recipe.batch,
-        batches=lambda rng: _batches(kind, train, recipe.batch, recipe.augmentation, rng),
+        batches=_batches_of(recipe, kind, train, distribution), local=recipe.pipeline == TF_DATA,
         validate=lambda: {f"val_{kind.metric}": trained.accuracy(data.val)},
         peak=recipe.peak, weight_decay=recipe.weight_decay, ema_decay=recipe.ema_decay,
+        ema_every=recipe.ema_every,
     )  # fmt: skip
     run_stages(
         [plan], out, seed=recipe.seed, fingerprint=fingerprint_of(info.recipe), progress=progress,
@@ -90,6 +93,7 @@ def _train(
         save_weights(out, {"head": head, "tail": tail})
         info = info.finished(**{f"val_{kind.metric}": trained.accuracy(data.val)})
         info.save(out)
+    distribution.barrier()
     return dataclasses.replace(trained, info=info)
 
 
@@ -140,6 +144,17 @@ def shuffled(data: Split, batch: int, rng: np.random.Generator) -> Iterator[np.n
         yield order[start : start + batch]
 
 
+def _batches_of(recipe: TaskRecipe, kind: TaskKind, train: Split, distribution: Distribution) -> Any:
+    """Batches of an epoch from its generator, by the recipe's pipeline."""
+    if recipe.pipeline == TF_DATA:
+        from semflash.training.tf_batches import TfBatches
+
+        return TfBatches(
+            train, recipe.batch, recipe.augmentation, rank=distribution.rank, workers=distribution.workers
+        )
+    return lambda rng: _batches(kind, train, recipe.batch, recipe.augmentation, rng)
+
+
 def _batches(
     kind: TaskKind, data: Split, batch: int, how: Augmentation, rng: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -149,4 +164,4 @@ def _batches(
 
 def dataset_of(info: RunInfo, data_dir: str | Path | None = None) -> Dataset:
     """The data set a run was trained on."""
-    return load_dataset(info.dataset, data_dir=data_dir)
+    return load_dataset(info.dataset, data_dir=data_dir, image_size=info.image_shape[:2])
