@@ -1,6 +1,6 @@
-"""A process of a distributed training, started by the test: arguments FOLDER OUT MODE.
+"""A worker of a distributed training, started by a test with TF_CONFIG: arguments FOLDER OUT PART.
 
-MODE is ``alone`` or ``multi-worker``, with TF_CONFIG in the environment.
+PART is ``task``: the tiny task network; or ``both``: a tiny codec on top of it, too.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 
-def main(folder: str, out: str, mode: str) -> None:
-    """Train the tiny task network and a tiny codec, two epochs of three steps each."""
+def main(folder: str, out: str, part: str) -> None:
+    """Train as :mod:`test_large_data` does alone."""
     from semflash.training.distribution import distribution
 
-    here = distribution(None if mode == "alone" else "multi-worker")
+    here = distribution("multi-worker")
     from semflash.training.codec import train_codec
     from semflash.training.progress import Progress
     from semflash.training.recipes import codec_recipe, task_recipe
@@ -22,9 +22,11 @@ def main(folder: str, out: str, mode: str) -> None:
 
     quiet = Progress(quiet=True)
     task = replace(task_recipe("tiny"), dataset=folder, epochs=2, batch=16, weight_decay=0.1)
-    train_task_network(task, Path(out) / "task", progress=quiet, distribution=here)
-    codec = replace(codec_recipe("tiny"), dataset=folder, batch=16)
-    train_codec(codec, Path(out) / "task", Path(out) / "codec", progress=quiet, distribution=here)
+    place = Path(out) / "task" if part == "both" else Path(out)
+    train_task_network(task, place, progress=quiet, distribution=here)
+    if part == "both":
+        codec = replace(codec_recipe("tiny"), dataset=folder, batch=16)
+        train_codec(codec, place, Path(out) / "codec", progress=quiet, distribution=here)
 
 
 if __name__ == "__main__":

@@ -137,10 +137,10 @@ _CODECS = (
     CodecRecipe("fashion-mnist-48", sizes=_FASHION_ENCODER | {"latent": 8}, polish_epochs=4),
     CodecRecipe(
         "stamps-48", dataset="stamps", sizes=_FASHION_ENCODER | {"latent": 8, "decoder_width": 48},
-        autoencoder_epochs=2, task_epochs=8, augmentation=_STAMPS,
+        autoencoder_epochs=2, task_epochs=10, augmentation=_STAMPS,
     ),
     CodecRecipe(
-        "stamps-detect", dataset="stamps-scenes", batch=64, autoencoder_epochs=2, task_epochs=8,
+        "stamps-detect", dataset="stamps-scenes", batch=64, autoencoder_epochs=2, task_epochs=10,
         sizes={"stem": 12, "middle": [[16, 2]], "latent": 4, "decoder_width": 48},
         augmentation=Augmentation(flip=0.5, shift_px=4),
     ),
