@@ -1,4 +1,4 @@
-"""A small image folder for tests: noise that is dark in one class and light in the other."""
+"""Image folders with a colour per class, made on the spot."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ import numpy as np
 from PIL import Image
 
 
-def noise_folder(
-    root: Path, train: int = 30, test: int = 4, suffix: str = ".png", size: tuple[int, int] = (32, 32)
-) -> Path:
-    """``train`` and ``test`` images of each of the classes dark and light; size: width and height."""
-    rng = np.random.default_rng(0)
+def folder_of_images(where: Path, *, classes: int, train: int, test: int, side: int) -> Path:
+    """``where/{train,test}/class N/*.png``, images of noise around one colour per class."""
+    rng = np.random.default_rng(classes)
+    colours = rng.integers(64, 192, (classes, 3))
     for part, count in (("train", train), ("test", test)):
-        for index, name in enumerate(("dark", "light")):
+        for index in range(classes):
+            folder = where / part / f"class {index}"
+            folder.mkdir(parents=True)
             for number in range(count):
-                path = root / part / name / f"{number}{suffix}"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                values = rng.integers(0, 120, (size[1], size[0], 3)) + 120 * index
-                Image.fromarray(values.astype(np.uint8)).save(path)
-    return root
+                pixels = colours[index] + rng.integers(-60, 60, (side, side, 3))
+                Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(folder / f"{number}.png")
+    return where

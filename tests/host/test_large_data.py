@@ -18,7 +18,7 @@ pytest.importorskip("tensorflow")
 
 import keras
 
-from fakes.image_folders import noise_folder
+from fakes.noise_folders import noise_folder
 from semflash.codecs.layers.channel import BerRange
 from semflash.errors import DatasetError, UsageError
 from semflash.training import distribution as distributions

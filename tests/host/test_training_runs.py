@@ -15,6 +15,7 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
+from semflash.codecs.base import GdnTailSpec  # noqa: E402
 from semflash.errors import DatasetError, TrainingError, UsageError  # noqa: E402
 from semflash.training import loop  # noqa: E402
 from semflash.training.augment import Augmentation, augment  # noqa: E402
@@ -101,8 +102,10 @@ def test_a_codec_run_loads_with_everything_the_export_needs(codec_dir: Path):
     images = np.random.default_rng(0).integers(0, 256, (5, 28, 28, 1), dtype=np.uint8)
     codes = trained.encode_codes(images)
     assert codes.shape == (5, 4, 4, 4) and codes.dtype == np.uint8 and codes.max() < 8
-    assert trained.gdn_beta.shape == (4,) and trained.gdn_gamma.shape == (4, 4)
-    assert trained.prelu_alpha.shape == (4,) and (np.diff(trained.centres) >= 0).all()
+    spec = trained.tail_spec
+    assert isinstance(spec, GdnTailSpec) and spec.labels is None
+    assert spec.beta.shape == (4,) and spec.gamma.shape == (4, 4)
+    assert spec.alpha.shape == (4,) and (np.diff(trained.centres) >= 0).all()
     values = trained.centres[codes]
     features = trained.decoder([values, np.zeros((5, 1), np.float32)])
     assert tuple(trained.tail(features).shape) == (5, 10)
@@ -184,7 +187,7 @@ def test_the_weight_average_follows_the_weights_and_gives_them_back():
     model = keras.Sequential([keras.layers.Dense(1, use_bias=False)])
     model.build((None, 1))
     model.weights[0].assign([[0.0]])
-    average = loop.Average(model, 0.5)
+    average = loop.Average(model.weights, 0.5)
     model.weights[0].assign([[1.0]])
     for _ in range(loop.EMA_EVERY_STEPS):
         average.update()

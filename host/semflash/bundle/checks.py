@@ -104,7 +104,10 @@ def _check_centres(contract: Contract) -> None:
         )
     if not all(math.isfinite(c) for c in centres):
         raise _refuse("a centre is not finite", centres)
-    if any(a >= b for a, b in pairwise(centres)):
+    if isinstance(contract.device_tail, TableTail):
+        if len(set(centres)) != len(centres):
+            raise _refuse("centres repeat", centres)
+    elif any(a >= b for a, b in pairwise(centres)):
         raise _refuse("centres are not ascending", centres)
 
 

@@ -8,9 +8,11 @@ import keras
 import numpy as np
 from keras import layers
 
+from semflash.codecs.keras_config import rebuild
 from semflash.codecs.layers.gdn import GDN, PositivePReLU
 from semflash.codecs.layers.quality_attention import QualityAttention
-from semflash.codecs.semanticnn_sizes import SemanticNNSizes
+from semflash.codecs.semanticnn_sizes import PAPER, PAPER_STRIDE, SemanticNNSizes
+from semflash.errors import UsageError
 
 BN_MOMENTUM = 0.95
 
@@ -18,6 +20,8 @@ BN_MOMENTUM = 0.95
 def build_device_graph(sizes: SemanticNNSizes) -> keras.Model:
     """Image float (B, H, W, C) in [0, 1] to the latent before GDN, float (B, h, w, latent)."""
     image = keras.Input(sizes.image_shape, name="image")
+    if sizes.encoder == PAPER:
+        return keras.Model(image, _behind_head(image, sizes), name="device_graph")
     x = layers.Conv2D(sizes.stem, 3, padding="same", activation="relu", name="stem")(image)
     x = layers.MaxPooling2D(name="pool")(x)
     x = _centre_crop(x, sizes.cropped_map)
@@ -26,6 +30,24 @@ def build_device_graph(sizes: SemanticNNSizes) -> keras.Model:
         x = _conv_bn_relu(x, channels, stride)
     x = layers.Conv2D(sizes.latent, 3, strides=last, padding="same", name="latent")(x)
     return keras.Model(image, x, name="device_graph")
+
+
+def _behind_head(image: Any, sizes: SemanticNNSizes) -> Any:
+    """The paper's encoder: the head of the task network, frozen, and Conv 4x4 stride 4."""
+    if sizes.head is None:
+        raise UsageError(
+            "the paper's encoder begins with the task network's head", value="sizes.head is empty",
+            remedy="train the codec on a task network, which puts its head in",
+        )  # fmt: skip
+    head = rebuild(sizes.head, "sizes.head")
+    head.trainable = False
+    x = head(image)
+    if tuple(x.shape[1:]) != tuple(sizes.feature_shape):
+        raise UsageError(
+            "the head's features are not those of the sizes", value=f"{x.shape[1:]}, {sizes.feature_shape}"
+        )
+    x = _centre_crop(x, sizes.cropped_map)
+    return layers.Conv2D(sizes.latent, PAPER_STRIDE, strides=PAPER_STRIDE, padding="same", name="latent")(x)
 
 
 def build_decoder(

@@ -11,6 +11,9 @@ from semflash.codecs.layers.quantiser import bits_for
 from semflash.errors import UsageError
 
 PAYLOAD_MAX_BYTES = 65_535
+PAPER = "paper"
+#: Side and stride of the convolution that stands behind the head in the paper.
+PAPER_STRIDE = 4
 _POOL = 2
 
 
@@ -27,6 +30,10 @@ class SemanticNNSizes:
         levels: centres K, 2..16.
         decoder_width: channels inside the decoder.
         ber: error rates it is trained for.
+        encoder: ``staged``: stem, pool, middle, latent; ``paper``: the task network's own head, frozen, and
+            one 4x4 convolution with stride 4. stem, middle and stride are not read then.
+        head: structure of that head (:func:`semflash.codecs.keras_config.describe`); the training puts it
+            in, with the task network's weights.
         stride: of the whole encoder, image to latent, a power of two: the last convolutions share it out and
             the strides in ``middle`` are not read; None: the pool's 2, those of ``middle``, and 2.
         crop: share of the height and of the width, in the middle of the pooled map, that is encoded, 0..1;
@@ -51,6 +58,8 @@ class SemanticNNSizes:
     levels: int = 8
     decoder_width: int = 64
     ber: BerRange = dataclasses.field(default_factory=BerRange)
+    encoder: str = "staged"
+    head: dict[str, Any] | None = None
     stride: int | None = None
     crop: float = 1.0
     gdn: bool = True
@@ -63,6 +72,8 @@ class SemanticNNSizes:
         bits = bits_for(self.levels)
         if not 0.0 < self.crop <= 1.0:
             raise UsageError("crop is a share above 0, at most 1", value=self.crop, remedy="try 0.75")
+        if self.encoder not in ("staged", PAPER):
+            raise UsageError("unknown encoder", value=self.encoder, remedy="staged or paper")
         if self.labels not in ("natural", "gray"):
             raise UsageError("unknown labelling of the codes", value=self.labels, remedy="natural or gray")
         if self.labels == "gray" and self.levels != 1 << bits:
@@ -110,7 +121,9 @@ class SemanticNNSizes:
 
     @property
     def cropped_map(self) -> tuple[int, int]:
-        """Height and width of the part of the pooled map that is encoded."""
+        """Height and width of the part of the pooled map (``paper``: of the features) that is encoded."""
+        if self.encoder == PAPER:
+            return self.cropped_features
         height, width = (side // _POOL for side in self.image_shape[:2])
         return _share(height, self.crop), _share(width, self.crop)
 
@@ -123,7 +136,7 @@ class SemanticNNSizes:
     def latent_shape(self) -> tuple[int, int, int]:
         """(h, w, C)."""
         height, width = self.cropped_map
-        for stride in self.strides:
+        for stride in (PAPER_STRIDE,) if self.encoder == PAPER else self.strides:
             height, width = -(-height // stride), -(-width // stride)
         return height, width, self.latent
 
@@ -141,6 +154,8 @@ class SemanticNNSizes:
         if min(self.image_shape[:2]) < _POOL:
             raise UsageError("the image is smaller than the pool", value=self.image_shape)
         latent, features = self.latent_shape[:2], self.cropped_features
+        if self.encoder == PAPER:
+            return
         if latent[0] > features[0] or latent[1] > features[1]:
             raise UsageError(
                 f"the latent {latent} would be larger than the features {features}",

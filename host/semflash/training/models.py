@@ -8,12 +8,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from semflash.codecs.base import Codec, FixedPayloadSpec, GdnTailSpec
+from semflash.codecs.base import Codec, DeviceTailSpec, FixedPayloadSpec
 from semflash.codecs.registry import create
 from semflash.errors import TrainingError
 from semflash.training.run_dir import RunInfo, load_weights
-from semflash.training.task import EVALUATION_BATCH, in_batches, rebuild_tail
+from semflash.training.task import EVALUATION_BATCH, in_batches
 from semflash.training.task_kinds import kind_of
+from semflash.training.task_networks import restore_tail
 
 
 @dataclass(frozen=True)
@@ -36,24 +37,14 @@ class TrainedCodec:
         return self.codec.device_graphs()[0].model
 
     @property
-    def gdn_beta(self) -> np.ndarray:
-        """Float32 (C,)."""
-        return self._tail_spec().beta
-
-    @property
-    def gdn_gamma(self) -> np.ndarray:
-        """Float32 (C, C); den_j = beta_j + sum_i x_i^2 gamma[i, j]."""
-        return self._tail_spec().gamma
-
-    @property
-    def prelu_alpha(self) -> np.ndarray:
-        """Float32 (C,), > 0."""
-        return self._tail_spec().alpha
+    def tail_spec(self) -> DeviceTailSpec:
+        """What turns the latent into codes on the device."""
+        return self.codec.device_tail()
 
     @property
     def centres(self) -> np.ndarray:
-        """Float32 (K,), ascending."""
-        return self.codec.device_tail().centres
+        """Float32 (K,), ascending: what the decoder gets for each rank."""
+        return self.tail_spec.centres
 
     @property
     def decoder(self) -> keras.Model:
@@ -81,12 +72,6 @@ class TrainedCodec:
             seed: of the bit errors.
         """
         return measure_accuracy(self.codec, self.tail, images, labels, ber, seed=seed)
-
-    def _tail_spec(self) -> GdnTailSpec:
-        spec = self.codec.device_tail()
-        if not isinstance(spec, GdnTailSpec):
-            raise TrainingError("this codec family has no GDN tail", value=self.codec.family)
-        return spec
 
 
 def measure_accuracy(
@@ -138,7 +123,7 @@ def load_run(out_dir: str | Path) -> TrainedCodec:
     try:
         codec = create(str(info.recipe["family"]), info.recipe["built_sizes"])
         task_recipe = info.recipe.get("task_recipe") or {"widths": info.recipe["tail_widths"]}
-        tail = rebuild_tail(task_recipe, tuple(codec.sizes.feature_shape), len(info.class_names))
+        tail = restore_tail(out, task_recipe, tuple(codec.sizes.feature_shape), len(info.class_names))
     except (KeyError, TypeError) as error:
         raise TrainingError(f"run.json lacks {error}", value=out, remedy="train again") from error
     load_weights(out, codec.parts() | {"tail": tail})

@@ -13,7 +13,7 @@ T = TypeVar("T")
 Pipeline = Literal["numpy", "tf.data"]
 Precision = Literal["float32", "mixed_bfloat16"]
 
-DETECTOR = "detector"
+RESIDUAL, DETECTOR, KERAS, ONNX = "residual", "detector", "keras", "onnx"
 TF_DATA: Pipeline = "tf.data"
 
 
@@ -31,9 +31,15 @@ class TaskRecipe:
         pipeline: ``numpy``, or ``tf.data`` (:mod:`semflash.training.tf_batches`): parallel and ahead.
         precision: what the network computes in; weights stay float32.
         ema_every: steps between two looks of the average at the weights; more costs less for large networks.
-        network: ``residual`` (:mod:`semflash.training.tasknet`) or ``detector`` with the same head
-            (:mod:`semflash.training.detection`).
-        head_channels, widths: sizes of the network.
+        network: ``residual``, ``detector``, ``mobilenetv2``, ``resnet50``, ``keras`` or ``onnx``
+            (:mod:`semflash.training.task_networks`).
+        head_channels, widths: sizes of the first two.
+        weights: file that mobilenetv2 or resnet50 begin with; empty: random.
+        model: file of a keras network.
+        split: layer or tensor whose value is sent; empty: the paper's split point of the network.
+        alpha: width multiplier of mobilenetv2.
+        mean, std, bgr: what the network does to an image in [0, 1] first
+            (:mod:`semflash.training.preprocessing`); empty and False: nothing.
         train_images: use only the first so many training images; None: all.
     """
 
@@ -50,7 +56,14 @@ class TaskRecipe:
     head_channels: int = 16
     widths: tuple[int, ...] = (32, 64, 128)
     train_images: int | None = None
-    network: str = "residual"
+    network: str = RESIDUAL
+    weights: str = ""
+    model: str = ""
+    split: str = ""
+    alpha: float = 0.75
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    bgr: bool = False
     image_size: int = 32
     pipeline: Pipeline = "numpy"
     precision: Precision = "float32"
@@ -79,6 +92,8 @@ class CodecRecipe:
         usage_weight: alpha, of the term that spreads the codes over all centres; 0: none.
         estimate_noise: sigma of the log-normal factor between the BER and what the decoder is told in
             training; 0: it is told the truth.
+        int8_epochs, int8_peak: a last stage that tunes decoder and tail on the codes of the quantised
+            encoder, which is fixed from then on (needs TensorFlow); 0 epochs: none.
     """
 
     name: str
@@ -109,6 +124,8 @@ class CodecRecipe:
     pipeline: Pipeline = "numpy"
     precision: Precision = "float32"
     ema_every: int = 4
+    int8_epochs: int = 0
+    int8_peak: float = 5e-4
 
 
 #: Few stamps behind many images: parts of an image are covered, so that no single part decides.

@@ -16,10 +16,11 @@ from semflash.training.datasets import Dataset, Split, load_dataset
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
 from semflash.training.progress import Progress
-from semflash.training.recipes import DETECTOR, TF_DATA, TaskRecipe
+from semflash.training.recipes import TF_DATA, TaskRecipe
 from semflash.training.run_dir import RunInfo, load_weights, save_weights
 from semflash.training.task_kinds import TaskKind, kind_of
-from semflash.training.tasknet import TaskNetwork, build_head, build_tail, computing_in
+from semflash.training.task_networks import build, keep, restore
+from semflash.training.tasknet import TaskNetwork, computing_in
 
 EVALUATION_BATCH = 1_000
 
@@ -52,11 +53,14 @@ def train_task_network(
 ) -> TrainedTask:  # fmt: skip
     """Train head and tail, or go on with a stopped run in the same directory.
 
-    Writes ``run.json``, ``history.json``, ``weights.npz`` (averaged weights) and ``checkpoint.npz``.
+    Writes ``run.json``, ``history.json``, ``weights.npz`` (averaged weights), ``checkpoint.npz`` and, of a
+    network that its recipe does not describe, ``network.json``.
 
     Raises:
         DatasetError: the data set is missing or malformed.
-        TrainingError: the directory holds another recipe's checkpoint, or the loss is no longer finite.
+        UsageError: no such network, or it does not take these images.
+        TrainingError: the directory holds another recipe's checkpoint, a weights or model file is missing or
+            does not fit, or the loss is no longer finite.
     """
     with distribution.scope():
         return _train(recipe, Path(out_dir), data_dir, progress or Progress(), distribution)
@@ -70,10 +74,14 @@ def _train(
     data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=size)
     train = limited(data.train, recipe.train_images)
     keras.utils.set_random_seed(recipe.seed)
+    described = dataclasses.asdict(recipe)
     with computing_in(recipe.precision):
-        head = build_head(data.image_shape, recipe.head_channels)
-        tail = rebuild_tail(dataclasses.asdict(recipe), head.output_shape[1:], len(data.class_names))
-    info = RunInfo.start("task", dataclasses.asdict(recipe), data, recipe.seed)
+        head, tail = build(described, data.image_shape, len(data.class_names), say=progress.say)
+    if distribution.chief:
+        keep(out, described, head=head, tail=tail)
+    # A file of the user is told by its name: where it lies concerns nobody who gets the run or a bundle.
+    described |= {field: Path(described[field]).name for field in ("weights", "model") if described[field]}
+    info = RunInfo.start("task", described, data, recipe.seed)
     trained = TrainedTask(head, tail, info)
     kind = trained.kind
     kind.check(data)
@@ -107,22 +115,23 @@ def load_task(out_dir: str | Path) -> TrainedTask:
     info = RunInfo.load(out)
     if info.kind != "task":
         raise TrainingError("not the run of a task network", value=out, remedy="name its directory")
-    head = build_head(info.image_shape, int(info.recipe["head_channels"]))
-    tail = rebuild_tail(info.recipe, head.output_shape[1:], len(info.class_names))
+    try:
+        head, tail = restore(out, info.recipe, info.image_shape, len(info.class_names))
+    except KeyError as error:
+        raise TrainingError(f"run.json lacks {error}", value=out, remedy="train again") from error
     load_weights(out, {"head": head, "tail": tail})
     return TrainedTask(head, tail, info)
 
 
-def rebuild_tail(
-    task_recipe: dict[str, Any], feature_shape: tuple[int, ...], classes: int
-) -> keras.Model:  # fmt: skip
-    """An untrained tail of the structure that a task network's recipe (as run.json holds it) describes."""
-    shape, widths = (feature_shape[0], feature_shape[1], feature_shape[2]), tuple(task_recipe["widths"])
-    if task_recipe.get("network") == DETECTOR:
-        from semflash.training.detection import build_detector_tail
-
-        return build_detector_tail(shape, classes, widths)
-    return build_tail(shape, classes, widths)
+def shapes_of(
+    recipe: TaskRecipe, *, data_dir: str | Path | None = None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:  # fmt: skip
+    """Shapes of image and split features that a recipe will have; nothing is trained, no weights are read."""
+    size = (recipe.image_size, recipe.image_size)
+    data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=size)
+    described = dataclasses.asdict(recipe) | {"weights": ""}
+    head, _ = build(described, data.image_shape, len(data.class_names))
+    return tuple(head.input_shape[1:]), tuple(head.output_shape[1:])
 
 
 def limited(split: Split, count: int | None) -> Split:

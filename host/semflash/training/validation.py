@@ -64,9 +64,13 @@ class Validation:
         """``centres_used`` (share) and ``usage_bits`` of the validation images' codes."""
         return CodeUsage.of(encode(self.codec, self.split.images), self.codec.levels()).figures()
 
-    def epoch(self) -> dict[str, float]:
-        """``val_BER`` (accuracy as a share) at the watched rates, and :meth:`use_of_codes`."""
-        codes = encode(self.codec, self.split.images)
+    def epoch(self, codes: np.ndarray | None = None) -> dict[str, float]:
+        """``val_BER`` (accuracy as a share) at the watched rates, and :meth:`use_of_codes`.
+
+        Args:
+            codes: of the validation images, int32 (N, ...); None: the float encoder's.
+        """
+        codes = encode(self.codec, self.split.images) if codes is None else codes
         figures = {f"val_{ber:g}": self._accuracy(codes, ber) for ber in WATCHED_BERS}
         usage = CodeUsage.of(codes, self.codec.levels())
         if usage.collapsed and not self.warned:
@@ -78,9 +82,9 @@ class Validation:
             )
         return figures | usage.figures()
 
-    def accuracy_by_ber(self) -> dict[str, float]:
-        """Float accuracy (share) at each reported BER; the keys are the BERs as text."""
-        codes = encode(self.codec, self.split.images)
+    def accuracy_by_ber(self, codes: np.ndarray | None = None) -> dict[str, float]:
+        """Accuracy (share) at each reported BER; the keys are the BERs as text. Codes: see :meth:`epoch`."""
+        codes = encode(self.codec, self.split.images) if codes is None else codes
         return {f"{ber:g}": self._accuracy(codes, ber) for ber in REPORT_BERS}
 
     def _accuracy(self, codes: np.ndarray, ber: float) -> float:
