@@ -80,7 +80,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         from semflash.training import recipes
         from semflash.training.distribution import distribution
     if args.list:
-        known = {"codec": sorted(recipes.CODEC_RECIPES), "task": sorted(recipes.TASK_RECIPES)}
+        tasks, codecs = recipes.all_recipes()
+        known = {"codec": sorted(codecs), "task": sorted(tasks)}
         print(json.dumps(known) if args.json else "\n".join(f"{k}: {', '.join(v)}" for k, v in known.items()))
         return 0
     name = first(args.recipe, settings.train.recipe)
@@ -123,7 +124,8 @@ def _task_recipe(args: argparse.Namespace, settings: Settings, name: str) -> Tas
     from semflash.training.overrides import override
     from semflash.training.recipes import codec_recipe, task_recipe
 
-    chosen = args.task_recipe or ("tiny" if name == "tiny" else codec_recipe(name).dataset)
+    wanted = codec_recipe(name)
+    chosen = args.task_recipe or wanted.task or ("tiny" if name == "tiny" else wanted.dataset)
     return override(task_recipe(chosen), _common(args, settings), [])
 
 

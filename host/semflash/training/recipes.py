@@ -83,6 +83,7 @@ class CodecRecipe:
         feature_weight, distillation_weight, temperature: of the loss of stage 2.
         ber: bit error rates in training.
         family, sizes: the codec; sizes override the family's defaults.
+        task: recipe of the task network; empty: the one called as the data set.
         pipeline, precision, ema_every: see TaskRecipe; the codec itself computes in float32, and maps of
             importance need ``numpy``.
         xai_weight: gamma, of the feature error of stage 2 weighed by the importance of the features for the
@@ -124,6 +125,7 @@ class CodecRecipe:
     pipeline: Pipeline = "numpy"
     precision: Precision = "float32"
     ema_every: int = 4
+    task: str = ""
     int8_epochs: int = 0
     int8_peak: float = 5e-4
 
@@ -145,7 +147,7 @@ _TASKS = (
     ),
     TaskRecipe("fashion-mnist-small", widths=(16, 32, 64)),
     TaskRecipe("tiny", epochs=1, batch=32, head_channels=4, widths=(8, 8), train_images=256),
-)
+)  # fmt: skip
 
 #: From one short comparison on the validation split: a convolution before the first stride helps at 5 % BER.
 _FASHION_ENCODER = {"stem": 12, "middle": [[16, 1], [20, 2]]}
@@ -193,13 +195,23 @@ TASK_RECIPES = {recipe.name: recipe for recipe in _TASKS}
 CODEC_RECIPES = {recipe.name: recipe for recipe in _CODECS}
 
 
+def all_recipes() -> tuple[dict[str, TaskRecipe], dict[str, CodecRecipe]]:
+    """Task and codec recipes by name, with those for large data (:mod:`semflash.training.large_recipes`)."""
+    from semflash.training.large_recipes import LARGE_CODECS, LARGE_TASKS
+
+    return (
+        TASK_RECIPES | {recipe.name: recipe for recipe in LARGE_TASKS},
+        CODEC_RECIPES | {recipe.name: recipe for recipe in LARGE_CODECS},
+    )
+
+
 def task_recipe(name: str) -> TaskRecipe:
     """Look a task recipe up by name.
 
     Raises:
         UsageError: no such recipe.
     """
-    return _look_up(TASK_RECIPES, name)
+    return _look_up(all_recipes()[0], name)
 
 
 def codec_recipe(name: str) -> CodecRecipe:
@@ -208,7 +220,7 @@ def codec_recipe(name: str) -> CodecRecipe:
     Raises:
         UsageError: no such recipe.
     """
-    return _look_up(CODEC_RECIPES, name)
+    return _look_up(all_recipes()[1], name)
 
 
 def _look_up(recipes: dict[str, T], name: str) -> T:
