@@ -1,8 +1,8 @@
 """Recipes for large data and a GPU, with the paper's networks: SemanticNN (arXiv 2511.11038), evaluation.
 
 CIFAR-100 comes from ``keras.datasets``; ImageNet-200 is an image folder of 200 classes of ImageNet that the
-user names with ``--dataset``, read as it is needed. What they cost: docs/large-data.md. They have not been run
-to their end; every part of them is tested on tiny data of the same format.
+user names with ``--dataset``, read as it is needed. What they cost: docs/large-data.md. They have not been
+run to their end; every part of them is tested on tiny data of the same format.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def _tasks() -> tuple[TaskRecipe, ...]:
             ),
             TaskRecipe(
                 f"{IMAGENET}-{network}", dataset=IMAGENET, network=network, image_size=224, epochs=90,
-                batch=256, peak=1e-3, label_smoothing=0.1, augmentation=_IMAGENET_AUGMENTATION, pipeline=TF_DATA,
-                precision="mixed_bfloat16", ema_decay=0.9995, ema_every=32,
+                batch=256, peak=1e-3, label_smoothing=0.1, augmentation=_IMAGENET_AUGMENTATION,
+                pipeline=TF_DATA, precision="mixed_bfloat16", ema_decay=0.9995, ema_every=32,
             ),
         )
     )  # fmt: skip
