@@ -141,7 +141,7 @@ _TASKS = (
         dataset="stamps-scenes",
         network=DETECTOR,
         widths=(24, 48, 64),
-        epochs=12,
+        epochs=10,
         batch=64,
         augmentation=Augmentation(flip=0.5, shift_px=4),
     ),
@@ -161,7 +161,7 @@ _CODECS = (
         autoencoder_epochs=2, task_epochs=10, augmentation=_STAMPS,
     ),
     CodecRecipe(
-        "stamps-detect", dataset="stamps-scenes", batch=64, autoencoder_epochs=2, task_epochs=10,
+        "stamps-detect", dataset="stamps-scenes", batch=64, autoencoder_epochs=2, task_epochs=8,
         sizes={"stem": 12, "middle": [[16, 2]], "latent": 4, "decoder_width": 48},
         augmentation=Augmentation(flip=0.5, shift_px=4),
     ),
