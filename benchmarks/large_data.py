@@ -2,8 +2,8 @@
 
     python benchmarks/large_data.py           # print the table of docs/large-data.md
 
-Nothing is trained. The time is multiply-accumulates over a rate that a GPU is assumed to keep; --rate sets what
-yours does. Needs semflash[train].
+Nothing is trained. The time is multiply-accumulates over a rate that a GPU is assumed to keep (--rate).
+Needs semflash[train].
 """
 
 from __future__ import annotations
