@@ -1,7 +1,7 @@
 """onnx2tf and ONNX Runtime in a child process: private folder, no network, limits on memory and time.
 
-onnx2tf changes its process (seeds, recursion limit, environment, TensorFlow's settings), ends it on some errors,
-and fetches a calibration file if it finds none; none of that reaches the caller from a child.
+onnx2tf changes its process (seeds, recursion limit, environment, TensorFlow's settings), ends it on some
+errors, and fetches a calibration file if it finds none; none of that reaches the caller from a child.
 """
 
 from __future__ import annotations
