@@ -75,7 +75,7 @@ def check_recipe(recipe: CodecRecipe, codec: Codec) -> None:
         raise UsageError(
             "the stage on the device's codes quantises with TensorFlow",
             value=f"KERAS_BACKEND={keras.backend.backend()}",
-            remedy="int8_epochs=0 here; or KERAS_BACKEND=tensorflow, which goes on with a run of any backend",
+            remedy="KERAS_BACKEND=tensorflow, or int8_epochs=0",
         )
     if recipe.int8_epochs:
         from semflash.training.export_tail import check_labels

@@ -7,7 +7,6 @@ Keras does.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -39,7 +38,7 @@ from semflash.bundle.writer import check_name, check_place, write_bundle
 from semflash.codecs.base import DeviceTailSpec
 from semflash.errors import ExportError
 from semflash.training.datasets import Dataset
-from semflash.training.export_graphs import Int8Graph, convert_float
+from semflash.training.export_graphs import Int8Graph, content_sha256, convert_float
 from semflash.training.export_proof import prove_edge, prove_encoder, run_edge, run_model
 from semflash.training.export_tail import centres_by_code, codes_by_formula, quantise_device
 from semflash.training.tflm_arena import measure_arena
@@ -102,7 +101,7 @@ def export_codec(
         overwrite: replace an existing bundle.
         recipe, seed, history, task_accuracy: for the record (history: JSON bytes).
         ber_range: the codec was trained for.
-        encoder_sha256: of the int8 graph on whose codes the decoder was tuned; None: it was not.
+        encoder_sha256: of the content of the int8 graph on whose codes the decoder was tuned; None: of none.
 
     Raises:
         ExportError: the proof fails, the graph is not int8, parameters out of range.
@@ -138,7 +137,7 @@ def export_codec(
 
 
 def _check_encoder_is(sha256: str | None, graph: Int8Graph) -> None:
-    found = hashlib.sha256(graph.data).hexdigest()
+    found = content_sha256(graph.data)
     if sha256 is not None and found != sha256:
         raise ExportError(
             "the decoder was tuned on the codes of another int8 encoder",

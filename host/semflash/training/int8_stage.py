@@ -26,7 +26,7 @@ from semflash.errors import TrainingError
 from semflash.training.batches import Batch
 from semflash.training.checkpoint import read_npz, write_npz
 from semflash.training.datasets import Dataset, Split
-from semflash.training.export_graphs import Int8Graph
+from semflash.training.export_graphs import Int8Graph, content_sha256
 from semflash.training.export_tail import quantise_device
 from semflash.training.losses import cross_entropy, distillation
 from semflash.training.models import TrainedCodec
@@ -102,8 +102,8 @@ class DeviceCodes:
 
     @property
     def encoder_sha256(self) -> str:
-        """Of the int8 graph, hexadecimal."""
-        return hashlib.sha256(self.quantised[0].data).hexdigest()
+        """Of the int8 graph's content, hexadecimal."""
+        return content_sha256(self.quantised[0].data)
 
     @property
     def validation(self) -> np.ndarray:
@@ -157,7 +157,7 @@ class DeviceCodes:
 
     def _key(self) -> bytes:
         """Of the encoder, its tail and the images."""
-        digest = hashlib.sha256(self.quantised[0].data)
+        digest = hashlib.sha256(self.encoder_sha256.encode())
         digest.update(msgspec.json.encode(self.quantised[1]))
         for view in self._views():
             digest.update(view.tobytes())

@@ -65,7 +65,8 @@ def rate_table(
 def rates_text(rows: list[RateRow]) -> str:
     """The table for a terminal."""
     lines = [
-        f"{'bytes per image':<22}{'latent':>12}{'codes':>7}{'symbols':>9}{'bytes':>8}{'features':>10}{'image':>8}"
+        f"{'bytes per image':<22}{'latent':>12}{'codes':>7}{'symbols':>9}{'bytes':>8}{'features':>10}"
+        f"{'image':>8}"
     ]
     lines += [
         f"{row.knob:<22}{'x'.join(map(str, row.latent_shape)):>12}{row.levels:>7}{row.symbols:>9}"
@@ -90,6 +91,7 @@ def _turns(sizes: SemanticNNSizes) -> dict[str, dict[str, Any]]:
 
 
 def _row(knob: str, family: str, sizes: Any) -> RateRow:
+    shape: tuple[int, ...]
     if isinstance(sizes, SemanticNNSizes):
         shape, levels = sizes.latent_shape, sizes.levels
         payload = FixedPayloadSpec(sizes.symbols, (levels - 1).bit_length())
