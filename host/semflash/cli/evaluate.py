@@ -87,6 +87,8 @@ def _print_table(result: Evaluation) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from semflash.edge.evaluate import METRIC_TITLES
+
     measured = result.measurement
     console = Console(highlight=False)
     console.print(
@@ -96,7 +98,7 @@ def _print_table(result: Evaluation) -> None:
     )
     table = Table()
     table.add_column("BER", justify="right")
-    table.add_column("accuracy", justify="right")
+    table.add_column(METRIC_TITLES[measured.metric], justify="right")
     table.add_column("95 % interval", justify="right")
     if result.task_accuracy is not None:
         table.add_row("uncompressed", f"{result.task_accuracy:.2%}", "")

@@ -12,6 +12,7 @@ from semflash.errors import UsageError
 from semflash.settings import Settings, first
 
 if TYPE_CHECKING:
+    from semflash.training.distribution import Distribution
     from semflash.training.rates import RateRow
     from semflash.training.recipes import CodecRecipe, TaskRecipe
 
@@ -50,6 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="override a field of the recipe (JSON value)",
     )
     parser.add_argument(
+        "--distribute", choices=("mirrored", "multi-worker"),
+        help="mirrored: all GPUs of this machine; multi-worker: with the processes that TF_CONFIG names",
+    )  # fmt: skip
+    parser.add_argument(
         "--rate-table", action="store_true", help="only print what an image costs in bytes; train nothing"
     )
     parser.add_argument(
@@ -73,6 +78,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
     with hidden_native_messages():  # TensorFlow reports on oneDNN and CUDA while it is imported
         from semflash.training import recipes
+        from semflash.training.distribution import distribution
     if args.list:
         known = {"codec": sorted(recipes.CODEC_RECIPES), "task": sorted(recipes.TASK_RECIPES)}
         print(json.dumps(known) if args.json else "\n".join(f"{k}: {', '.join(v)}" for k, v in known.items()))
@@ -88,7 +94,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.rate_table:
         _print_rates(args, settings, name)
         return 0
-    results = _train(args, settings, name, out)
+    here = distribution(args.distribute)  # before anything else of TensorFlow runs
+    results = _train(args, settings, name, out, here)
     if args.json:
         print(json.dumps(results))
     elif not args.only_task:
@@ -142,7 +149,9 @@ def _print_rates(args: argparse.Namespace, settings: Settings, name: str) -> Non
     print(json.dumps([dataclasses.asdict(row) for row in rows]) if args.json else rates_text(rows))
 
 
-def _train(args: argparse.Namespace, settings: Settings, name: str, out: Path) -> dict[str, Any]:
+def _train(
+    args: argparse.Namespace, settings: Settings, name: str, out: Path, here: Distribution
+) -> dict[str, Any]:
     from semflash.training.codec import train_codec
     from semflash.training.export_run import CODEC_DIR, TASK_DIR, find_run
     from semflash.training.overrides import override
@@ -156,7 +165,9 @@ def _train(args: argparse.Namespace, settings: Settings, name: str, out: Path) -
     data_dir = first(args.data_dir, settings.train.data_dir)
     if args.only_task:
         task = override(task_recipe(name), _common(args, settings), args.set)
-        trained = train_task_network(task, out / TASK_DIR, data_dir=data_dir, progress=progress)
+        trained = train_task_network(
+            task, out / TASK_DIR, data_dir=data_dir, progress=progress, distribution=here
+        )
         return {"task": str(out / TASK_DIR), "results": trained.info.results}
     recipe, transfer = _codec_recipe(args, settings, name), None
     if args.codec_from is None:
@@ -168,8 +179,9 @@ def _train(args: argparse.Namespace, settings: Settings, name: str, out: Path) -
     if task_dir is None:
         task_dir = out / TASK_DIR
         task = _task_recipe(args, settings, name)
-        train_task_network(task, task_dir, data_dir=data_dir, progress=progress)
+        train_task_network(task, task_dir, data_dir=data_dir, progress=progress, distribution=here)
     codec = train_codec(
-        recipe, task_dir, out / CODEC_DIR, data_dir=data_dir, progress=progress, transfer=transfer
-    )
+        recipe, task_dir, out / CODEC_DIR, data_dir=data_dir, progress=progress, transfer=transfer,
+        distribution=here,
+    )  # fmt: skip
     return {"task": str(task_dir), "codec": str(out / CODEC_DIR), "results": codec.info.results}
