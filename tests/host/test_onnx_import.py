@@ -15,6 +15,7 @@ keras = pytest.importorskip("keras")
 
 from fakes.image_folders import folder_of_images  # noqa: E402
 from fakes.onnx_files import Graph, many_operators, residual_classifier, write  # noqa: E402
+from semflash.bundle.reader import read_bundle  # noqa: E402
 from semflash.cli.main import main  # noqa: E402
 from semflash.errors import TrainingError  # noqa: E402
 from semflash.training.import_network import ImportRequest, import_network, list_splits  # noqa: E402
@@ -91,6 +92,21 @@ def test_what_mobile_networks_are_made_of_converts_with_the_originals_numbers(tm
     import_network(request)
     expected = by_onnxruntime(many_operators(), images / 255)
     np.testing.assert_allclose(load_task(tmp_path / "task").logits(images), expected, atol=1e-4)
+
+
+@needs_converter
+@pytest.mark.slow
+def test_an_imported_network_gets_a_codec_and_becomes_a_bundle(tmp_path: Path) -> None:
+    data = folder_of_images(tmp_path / "data", classes=4, train=300, test=5, side=32)
+    path = write(residual_classifier(side=32), tmp_path / "net.onnx")
+    run = tmp_path / "run"
+    common = ["--dataset", str(data), "--quiet"]
+    assert main(["import", str(path), "--split", "features", "--out", str(run / "task"), *common]) == 0
+    command = ["train", "tiny", "--task", str(run / "task"), "--out", str(run), "--set", "batch=16", *common]
+    assert main(command) == 0
+    assert main(["export", str(run), str(tmp_path / "net.semcodec")]) == 0
+    bundle = read_bundle(tmp_path / "net.semcodec")
+    assert list(bundle.contract.class_names) == [f"class {index}" for index in range(4)]
 
 
 @needs_converter

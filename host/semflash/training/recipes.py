@@ -131,7 +131,24 @@ class CodecRecipe:
 #: Few stamps behind many images: parts of an image are covered, so that no single part decides.
 _STAMPS = Augmentation(flip=0.5, shift_px=2, erase=0.3)
 
+#: What keras.applications' own weights want (semflash.training.preprocessing): -1..1; red, green, blue means.
+_MOBILENET_INPUT: dict[str, Any] = {"mean": (0.5,), "std": (0.5,)}
+_RESNET_INPUT: dict[str, Any] = {
+    "mean": (123.68 / 255, 116.779 / 255, 103.939 / 255), "std": (1 / 255,), "bgr": True,
+}  # fmt: skip
+_LARGE: dict[str, Any] = {"pipeline": "tf.data", "precision": "mixed_bfloat16", "peak": 1e-3, "ema_every": 16}
+_CIFAR100 = _LARGE | {"dataset": "cifar100", "epochs": 100}
+#: ``--dataset DIR`` names the folder: 200 classes of ImageNet, in train/ and test/.
+_IMAGENET200 = _LARGE | {
+    "dataset": "imagenet-200", "epochs": 30, "image_size": 224,
+    "augmentation": Augmentation(flip=0.5, shift_px=0, crop_area=0.25),
+}  # fmt: skip
+
 _TASKS = (
+    TaskRecipe("mobilenetv2-32", network="mobilenetv2", **_CIFAR100, **_MOBILENET_INPUT),
+    TaskRecipe("resnet50-32", network="resnet50", **_CIFAR100, **_RESNET_INPUT),
+    TaskRecipe("mobilenetv2-224", network="mobilenetv2", **_IMAGENET200, **_MOBILENET_INPUT),
+    TaskRecipe("resnet50-224", network="resnet50", **_IMAGENET200, **_RESNET_INPUT),
     TaskRecipe("fashion-mnist"),
     TaskRecipe("stamps", dataset="stamps", epochs=10, augmentation=_STAMPS),
     TaskRecipe(
@@ -153,7 +170,21 @@ _FASHION_ENCODER = {"stem": 12, "middle": [[16, 1], [20, 2]]}
 #: The method's own terms, as far as one comparison run each on the validation split could tell.
 _METHOD: dict[str, Any] = {"xai_weight": 0.3, "usage_weight": 0.05, "estimate_noise": 0.5}
 
+#: The paper's encoder and rates: 72 and 3,528 bytes (MobileNetV2 at 32 and 224), 48 and 2,352 (ResNet-50).
+_PAPER_MOBILENET = {"encoder": "paper", "latent": 12}
+_PAPER_RESNET = {"encoder": "paper", "latent": 32}
+_PAPER: dict[str, Any] = {"pipeline": "tf.data", "precision": "mixed_bfloat16", "ema_every": 16}
+_PAPER_32 = _PAPER | {"dataset": "cifar100", "autoencoder_epochs": 10, "task_epochs": 30}
+_PAPER_224 = _PAPER | {
+    "dataset": "imagenet-200", "autoencoder_epochs": 3, "task_epochs": 10, "batch": 64,
+    "augmentation": Augmentation(flip=0.5, shift_px=0, crop_area=0.25),
+}  # fmt: skip
+
 _CODECS = (
+    CodecRecipe("mobilenetv2-32", sizes=_PAPER_MOBILENET, **_PAPER_32),
+    CodecRecipe("resnet50-32", sizes=_PAPER_RESNET, **_PAPER_32),
+    CodecRecipe("mobilenetv2-224", sizes=_PAPER_MOBILENET, **_PAPER_224),
+    CodecRecipe("resnet50-224", sizes=_PAPER_RESNET, **_PAPER_224),
     CodecRecipe(
         "fashion-mnist-48", sizes=_FASHION_ENCODER | {"latent": 8}, polish_epochs=4, int8_epochs=2, **_METHOD
     ),
