@@ -18,14 +18,20 @@ pytest.importorskip("tensorflow")
 import keras
 
 from fakes.box_folder import coco_folder
+from fakes.link_device import FakeDevice
 from semflash.bundle import Bundle, read_bundle
 from semflash.bundle.checks import check_contract
 from semflash.bundle.digest import bundle_hash
 from semflash.bundle.packing import pack
+from semflash.bundle.preprocess import to_int8
 from semflash.bundle.schema import CLASSIFICATION, ClassificationTask, DetectionTask
+from semflash.cli.build_options import dataset_name
 from semflash.cli.main import main
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.evaluate import evaluate, measure
+from semflash.edge.golden import GoldenEncoder
+from semflash.edge.live_table import print_summary
+from semflash.edge.monitor import MonitorOptions, check_run, monitor
 from semflash.errors import BundleError, DatasetError
 from semflash.training.codec import train_codec
 from semflash.training.datasets import Dataset, load_dataset
@@ -156,3 +162,45 @@ def test_classification_spelt_out_or_not_is_the_same_bundle():
     assert bundle_hash(spelt_out) == bundle_hash(contract)
     detector = msgspec.structs.replace(contract, task=DetectionTask(7, 7, 4, 3, 0.1, 5))
     assert bundle_hash(detector) != bundle_hash(contract)
+
+
+def test_the_data_set_of_a_verb_is_the_bundles_own_unless_told_otherwise(bundle: Bundle):
+    def trained_on(dataset: object) -> Bundle:
+        return replace(bundle, record=msgspec.structs.replace(bundle.record, recipe={"dataset": dataset}))
+
+    assert dataset_name(None, None, trained_on("stamps-scenes")) == "stamps-scenes"
+    assert dataset_name(None, "mnist", trained_on("stamps-scenes")) == "mnist"
+    assert dataset_name("./photos", "mnist", trained_on("stamps-scenes")) == "./photos"
+    for untrusted in ("/etc", "../..", 7, None):
+        assert dataset_name(None, None, trained_on(untrusted)) == "fashion-mnist"
+
+
+def test_the_monitor_shows_objects_and_their_mean_average_precision(
+    bundle: Bundle, data: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    pixels = to_int8(data.test.images, bundle.contract)
+    payloads = GoldenEncoder(bundle).payloads(data.test.images)
+    golden = {image.tobytes(): bytes(payload) for image, payload in zip(pixels, payloads, strict=True)}
+    device = FakeDevice(
+        bundle=bundle.hash32, rows=32, row_bytes=96, payload_bytes=bundle.payload_bytes, rows_per_frame=16,
+        encode=golden.__getitem__,
+    )  # fmt: skip
+    options = MonitorOptions(count=12, record_path=tmp_path / "run.jsonl", check_golden=True)
+    result = monitor(bundle, device, data.test, options)
+    assert result.exit_code == 0 and result.progress.tally.golden_checked == 12
+    found = result.as_dict()
+    measured = evaluate(bundle, data, [0.0]).measurement.points[0]
+    assert found["map50"] == pytest.approx(measured.accuracy) and found["objects"] == 24
+    lines = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
+    images = [line for line in lines if line["kind"] == "image"]
+    assert len(images) == 12 and all(len(line["boxes"]) == 2 and "label" not in line for line in images)
+    assert lines[-1]["map50"] == found["map50"]
+    print_summary(result)
+    printed = capsys.readouterr().out
+    assert "images wholly right" in printed and "mAP at IoU 0.5" in printed
+
+
+def test_the_monitor_refuses_a_detector_on_data_without_boxes(bundle: Bundle, data: Dataset):
+    flat = replace(data.test, labels=np.zeros(12, np.int32))
+    with pytest.raises(DatasetError, match="no boxes"):
+        check_run(bundle, flat, MonitorOptions(count=12))

@@ -151,12 +151,20 @@ def test_a_missing_weights_file_on_the_command_line_is_an_error_before_anything_
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = folder_of_images(tmp_path / "data", classes=2, train=4, test=2, side=32)
-    command = ["train", "resnet50-32", "--only-task", "--dataset", str(data), "--out", str(tmp_path / "run")]
+    command = [
+        "train",
+        "cifar100-resnet50",
+        "--only-task",
+        "--dataset",
+        str(data),
+        "--out",
+        str(tmp_path / "run"),
+    ]
     assert main([*command, "--weights", "none.h5"]) == 1
     error = capsys.readouterr().err
     assert "no such weights file" in error and "none.h5" in error and "nothing is downloaded" in error
     assert not list((tmp_path / "run").rglob("*.json"))
-    assert main(["train", "resnet50-32", "--task", "somewhere", "--weights", "none.h5"]) == 2
+    assert main(["train", "cifar100-resnet50", "--task", "somewhere", "--weights", "none.h5"]) == 2
     assert "leave --weights out" in capsys.readouterr().err
 
 
@@ -247,10 +255,10 @@ def test_a_keras_file_trains_as_task_network_and_under_a_codec_and_both_come_bac
 @pytest.mark.parametrize(
     ("name", "side", "features", "size_bytes"),
     [
-        ("resnet50-224", 224, (56, 56, 64), 2352),
-        ("mobilenetv2-224", 224, (112, 112, 24), 3528),
-        ("resnet50-32", 32, (8, 8, 64), 48),
-        ("mobilenetv2-32", 32, (16, 16, 24), 72),
+        ("imagenet200-resnet50", 224, (56, 56, 64), 2352),
+        ("imagenet200-mobilenetv2", 224, (112, 112, 24), 3528),
+        ("cifar100-resnet50", 32, (8, 8, 64), 48),
+        ("cifar100-mobilenetv2", 32, (16, 16, 24), 72),
     ],
 )
 def test_the_recipes_of_the_paper_have_its_rates(

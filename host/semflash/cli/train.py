@@ -85,7 +85,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         from semflash.training import recipes
         from semflash.training.distribution import distribution
     if args.list:
-        known = {"codec": sorted(recipes.CODEC_RECIPES), "task": sorted(recipes.TASK_RECIPES)}
+        tasks, codecs = recipes.all_recipes()
+        known = {"codec": sorted(codecs), "task": sorted(tasks)}
         print(json.dumps(known) if args.json else "\n".join(f"{k}: {', '.join(v)}" for k, v in known.items()))
         return 0
     name = first(args.recipe, settings.train.recipe)
@@ -130,13 +131,14 @@ def _codec_recipe(args: argparse.Namespace, settings: Settings, name: str) -> Co
 
 def _task_recipe(args: argparse.Namespace, settings: Settings, name: str) -> TaskRecipe:
     from semflash.training.overrides import override
-    from semflash.training.recipes import TASK_RECIPES, codec_recipe, task_recipe
+    from semflash.training.recipes import codec_recipe, task_recipe
 
-    chosen = args.task_recipe or (name if name in TASK_RECIPES else codec_recipe(name).dataset)
     weights = {} if args.weights is None else {"weights": str(args.weights)}
-    return override(
-        task_recipe(chosen), _common(args, settings) | weights, args.set if args.only_task else []
-    )
+    if args.only_task:
+        return override(task_recipe(name), _common(args, settings) | weights, args.set)
+    wanted = codec_recipe(name)
+    chosen = args.task_recipe or wanted.task or ("tiny" if name == "tiny" else wanted.dataset)
+    return override(task_recipe(chosen), _common(args, settings) | weights, [])
 
 
 def _rates(args: argparse.Namespace, settings: Settings, name: str) -> list[RateRow]:

@@ -23,6 +23,12 @@ PRESETS: dict[str, tuple[tuple[float, ...], tuple[float, ...], bool]] = {
 }
 
 
+def preset(name: str) -> dict[str, Any]:
+    """Fields ``mean``, ``std`` and ``bgr`` of a recipe."""
+    mean, std, bgr = PRESETS[name]
+    return {"mean": mean, "std": std, "bgr": bgr}
+
+
 def with_preprocessing(head: keras.Model, recipe: Mapping[str, Any]) -> keras.Model:
     """The head for images in [0, 1] of one that takes its network's own input.
 

@@ -83,6 +83,7 @@ class CodecRecipe:
         feature_weight, distillation_weight, temperature: of the loss of stage 2.
         ber: bit error rates in training.
         family, sizes: the codec; sizes override the family's defaults.
+        task: recipe of the task network; empty: the one called as the data set.
         pipeline, precision, ema_every: see TaskRecipe; the codec itself computes in float32, and maps of
             importance need ``numpy``.
         xai_weight: gamma, of the feature error of stage 2 weighed by the importance of the features for the
@@ -124,6 +125,7 @@ class CodecRecipe:
     pipeline: Pipeline = "numpy"
     precision: Precision = "float32"
     ema_every: int = 4
+    task: str = ""
     int8_epochs: int = 0
     int8_peak: float = 5e-4
 
@@ -131,24 +133,7 @@ class CodecRecipe:
 #: Few stamps behind many images: parts of an image are covered, so that no single part decides.
 _STAMPS = Augmentation(flip=0.5, shift_px=2, erase=0.3)
 
-#: What keras.applications' own weights want (semflash.training.preprocessing): -1..1; red, green, blue means.
-_MOBILENET_INPUT: dict[str, Any] = {"mean": (0.5,), "std": (0.5,)}
-_RESNET_INPUT: dict[str, Any] = {
-    "mean": (123.68 / 255, 116.779 / 255, 103.939 / 255), "std": (1 / 255,), "bgr": True,
-}  # fmt: skip
-_LARGE: dict[str, Any] = {"pipeline": "tf.data", "precision": "mixed_bfloat16", "peak": 1e-3, "ema_every": 16}
-_CIFAR100 = _LARGE | {"dataset": "cifar100", "epochs": 100}
-#: ``--dataset DIR`` names the folder: 200 classes of ImageNet, in train/ and test/.
-_IMAGENET200 = _LARGE | {
-    "dataset": "imagenet-200", "epochs": 30, "image_size": 224,
-    "augmentation": Augmentation(flip=0.5, shift_px=0, crop_area=0.25),
-}  # fmt: skip
-
 _TASKS = (
-    TaskRecipe("mobilenetv2-32", network="mobilenetv2", **_CIFAR100, **_MOBILENET_INPUT),
-    TaskRecipe("resnet50-32", network="resnet50", **_CIFAR100, **_RESNET_INPUT),
-    TaskRecipe("mobilenetv2-224", network="mobilenetv2", **_IMAGENET200, **_MOBILENET_INPUT),
-    TaskRecipe("resnet50-224", network="resnet50", **_IMAGENET200, **_RESNET_INPUT),
     TaskRecipe("fashion-mnist"),
     TaskRecipe("stamps", dataset="stamps", epochs=10, augmentation=_STAMPS),
     TaskRecipe(
@@ -156,13 +141,13 @@ _TASKS = (
         dataset="stamps-scenes",
         network=DETECTOR,
         widths=(24, 48, 64),
-        epochs=12,
+        epochs=10,
         batch=64,
         augmentation=Augmentation(flip=0.5, shift_px=4),
     ),
     TaskRecipe("fashion-mnist-small", widths=(16, 32, 64)),
     TaskRecipe("tiny", epochs=1, batch=32, head_channels=4, widths=(8, 8), train_images=256),
-)
+)  # fmt: skip
 
 #: From one short comparison on the validation split: a convolution before the first stride helps at 5 % BER.
 _FASHION_ENCODER = {"stem": 12, "middle": [[16, 1], [20, 2]]}
@@ -170,34 +155,20 @@ _FASHION_ENCODER = {"stem": 12, "middle": [[16, 1], [20, 2]]}
 #: The method's own terms, as far as one comparison run each on the validation split could tell.
 _METHOD: dict[str, Any] = {"xai_weight": 0.3, "usage_weight": 0.05, "estimate_noise": 0.5}
 
-#: The paper's encoder and rates: 72 and 3,528 bytes (MobileNetV2 at 32 and 224), 48 and 2,352 (ResNet-50).
-_PAPER_MOBILENET = {"encoder": "paper", "latent": 12}
-_PAPER_RESNET = {"encoder": "paper", "latent": 32}
-_PAPER: dict[str, Any] = {"pipeline": "tf.data", "precision": "mixed_bfloat16", "ema_every": 16}
-_PAPER_32 = _PAPER | {"dataset": "cifar100", "autoencoder_epochs": 10, "task_epochs": 30}
-_PAPER_224 = _PAPER | {
-    "dataset": "imagenet-200", "autoencoder_epochs": 3, "task_epochs": 10, "batch": 64,
-    "augmentation": Augmentation(flip=0.5, shift_px=0, crop_area=0.25),
-}  # fmt: skip
-
 _CODECS = (
-    CodecRecipe("mobilenetv2-32", sizes=_PAPER_MOBILENET, **_PAPER_32),
-    CodecRecipe("resnet50-32", sizes=_PAPER_RESNET, **_PAPER_32),
-    CodecRecipe("mobilenetv2-224", sizes=_PAPER_MOBILENET, **_PAPER_224),
-    CodecRecipe("resnet50-224", sizes=_PAPER_RESNET, **_PAPER_224),
-    CodecRecipe(
-        "fashion-mnist-48", sizes=_FASHION_ENCODER | {"latent": 8}, polish_epochs=4, int8_epochs=2, **_METHOD
-    ),
-    CodecRecipe("fashion-mnist-24", sizes=_FASHION_ENCODER | {"latent": 4}, int8_epochs=2, **_METHOD),
     CodecRecipe(
         "stamps-48", dataset="stamps", sizes=_FASHION_ENCODER | {"latent": 8, "decoder_width": 48},
         autoencoder_epochs=2, task_epochs=10, augmentation=_STAMPS,
     ),
     CodecRecipe(
-        "stamps-detect", dataset="stamps-scenes", batch=64, autoencoder_epochs=2, task_epochs=10,
+        "stamps-detect", dataset="stamps-scenes", batch=64, autoencoder_epochs=2, task_epochs=8,
         sizes={"stem": 12, "middle": [[16, 2]], "latent": 4, "decoder_width": 48},
         augmentation=Augmentation(flip=0.5, shift_px=4),
     ),
+    CodecRecipe(
+        "fashion-mnist-48", sizes=_FASHION_ENCODER | {"latent": 8}, polish_epochs=4, int8_epochs=2, **_METHOD
+    ),
+    CodecRecipe("fashion-mnist-24", sizes=_FASHION_ENCODER | {"latent": 4}, int8_epochs=2, **_METHOD),
     CodecRecipe(
         "tiny", sizes={"stem": 4, "middle": [[4, 2]], "latent": 4, "decoder_width": 8}, batch=32,
         autoencoder_epochs=1, task_epochs=1, train_images=256,
@@ -225,16 +196,18 @@ def comparison(recipe: CodecRecipe, *, seed: int = 0, **changes: Any) -> CodecRe
     return replace(recipe, **(budget | changes))
 
 
-def as_released(recipe: CodecRecipe) -> CodecRecipe:
-    """The same budget for SemanticNN as its training code was released, whose BER range lacks 0.01 %."""
-    return replace(
-        recipe, family="semanticnn-released", ber=replace(recipe.ber, low=2.5e-3, high=5e-2),
-        estimate_noise=0.0,
-    )  # fmt: skip
-
-
 TASK_RECIPES = {recipe.name: recipe for recipe in _TASKS}
 CODEC_RECIPES = {recipe.name: recipe for recipe in _CODECS}
+
+
+def all_recipes() -> tuple[dict[str, TaskRecipe], dict[str, CodecRecipe]]:
+    """Task and codec recipes by name, with those for large data (:mod:`semflash.training.large_recipes`)."""
+    from semflash.training.large_recipes import LARGE_CODECS, LARGE_TASKS
+
+    return (
+        TASK_RECIPES | {recipe.name: recipe for recipe in LARGE_TASKS},
+        CODEC_RECIPES | {recipe.name: recipe for recipe in LARGE_CODECS},
+    )
 
 
 def task_recipe(name: str) -> TaskRecipe:
@@ -243,7 +216,7 @@ def task_recipe(name: str) -> TaskRecipe:
     Raises:
         UsageError: no such recipe.
     """
-    return _look_up(TASK_RECIPES, name)
+    return _look_up(all_recipes()[0], name)
 
 
 def codec_recipe(name: str) -> CodecRecipe:
@@ -252,7 +225,7 @@ def codec_recipe(name: str) -> CodecRecipe:
     Raises:
         UsageError: no such recipe.
     """
-    return _look_up(CODEC_RECIPES, name)
+    return _look_up(all_recipes()[1], name)
 
 
 def _look_up(recipes: dict[str, T], name: str) -> T:
