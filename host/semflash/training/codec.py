@@ -99,7 +99,14 @@ def check_recipe(recipe: CodecRecipe, codec: Codec) -> None:
 
 
 def _check_data(data: Dataset, teacher: TrainedTask) -> None:
-    if data.image_shape != teacher.info.image_shape or list(data.class_names) != teacher.info.class_names:
+    names = list(data.class_names)
+    # A network that was imported without a data set knows how many classes there are, and no names.
+    same = (
+        names == teacher.info.class_names
+        if teacher.info.dataset
+        else len(names) == len(teacher.info.class_names)
+    )
+    if data.image_shape != teacher.info.image_shape or not same:
         raise TrainingError(
             "the task network was trained on another data set",
             value=f"{teacher.info.dataset} {teacher.info.image_shape}, not {data.name} {data.image_shape}",
