@@ -13,7 +13,6 @@ from experiments.material import (
     caption,
     cell,
     missing,
-    name_of,
     ordered,
     percent,
     seeds,
@@ -70,7 +69,7 @@ def ber(material: Material, size: int) -> str:
     for one in ordered(series(results)):
         for framing in one.framings():
             cells = [cell(one.bsc(rate, framing)) for rate in BERS]
-            rows.append([name_of(one, framing), one.subject.budget, seeds(one), *cells])
+            rows.append([one.name(framing), one.subject.budget, seeds(one), *cells])
     head = ["method", "budget", "seeds", *(percent(rate) for rate in BERS)]
     return f"{table(head, rows)}\n\n{caption(results)}" if rows else missing("ber")
 
@@ -107,7 +106,7 @@ def conditions(material: Material, experiment: str, channel: str, detail: str) -
         )  # fmt: skip
         for key in keys:
             cells = [cell(one.means.get(key._replace(rate=rate))) for rate in rates]
-            rows.append([name_of(one, key.framing), str(getattr(key, detail)), seeds(one), *cells])
+            rows.append([one.name(key.framing), str(getattr(key, detail)), seeds(one), *cells])
     head = ["method", detail.replace("_", " "), "seeds", *(percent(rate) for rate in rates)]
     return f"{table(head, rows)}\n\n{caption(results)}" if rows else missing(experiment)
 

@@ -12,7 +12,6 @@ from experiments.material import (
     caption,
     cell,
     missing,
-    name_of,
     ordered,
     percent,
     seeds,
@@ -50,7 +49,7 @@ def claims(material: Material) -> str:
         for rate in BERS:
             mean = own.bsc(rate)
             rivals = [
-                (other, name_of(one, framing))
+                (other, one.name(framing))
                 for one in found
                 for framing in one.framings()
                 if one.subject.method != OWN and (other := one.bsc(rate, framing)) is not None

@@ -16,7 +16,6 @@ SEARCHED = (0.0, 1e-2, 5e-2)
 OWN = "semanticnn"
 #: Most points below the task network, by payload bytes and BER.
 GOALS = {48: {0.0: 1.0, 1e-2: 1.5, 5e-2: 3.0}, 24: {0.0: 2.0, 1e-2: 2.5, 5e-2: 4.5}}
-FRAMING_NAMES = {"deliver": "", "drop": ", damaged payloads dropped", "retransmit": ", retransmitted"}
 
 
 @dataclass(frozen=True)
@@ -64,12 +63,6 @@ def percent(ber: float) -> str:
 def cell(mean: Mean | None) -> str:
     """An accuracy, or a dash where nothing was measured."""
     return "–" if mean is None else mean.percent()
-
-
-def name_of(one: Series, framing: str = "deliver") -> str:
-    """Title, variant and what the link does."""
-    variant = f" ({one.subject.variant})" if one.subject.variant else ""
-    return f"{one.subject.title}{variant}{FRAMING_NAMES.get(framing, ', ' + framing)}"
 
 
 def seeds(one: Series) -> str:

@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from experiments import blocks, compared
 from experiments.markdown import with_blocks, write
-from experiments.material import BERS, Material, name_of, ordered, read_rates
+from experiments.material import Material, ordered, read_rates
 from semflash.edge.report.plots import Axes, Line, line_chart, svg
 from semflash.edge.report.results import ResultStore
 from semflash.edge.report.statistics import series
@@ -98,15 +98,10 @@ def ber_plot(material: Material, size: int) -> str:
     lines = []
     for one in ordered(found):
         for framing in one.framings():
-            means = {rate: one.bsc(rate, framing) for rate in BERS}
-            measured = [(rate, mean) for rate, mean in means.items() if mean is not None]
-            lines.append(
-                Line(
-                    name_of(one, framing), [100 * rate for rate, _ in measured],
-                    [100 * mean.mean for _, mean in measured],
-                    [100 * (mean.spread or 0.0) for _, mean in measured],
-                )
-            )  # fmt: skip
+            pairs = one.line(framing)
+            rates, shares = [100 * rate for rate, _ in pairs], [100 * mean.mean for _, mean in pairs]
+            spread = [100 * (mean.spread or 0.0) for _, mean in pairs]
+            lines.append(Line(one.name(framing), rates, shares, spread))
     task = material.task("comparison")
     level = None if task is None else ("task network, uncompressed", 100 * task.mean)
     axes = Axes(f"{size} bytes per image", "bit error rate, %", "accuracy, %", "ber")

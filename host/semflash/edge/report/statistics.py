@@ -79,6 +79,10 @@ class Subject(NamedTuple):
     budget: str
 
 
+#: What the link does with damaged payloads, as a part of a name.
+FRAMING_NAMES = {"deliver": "", "drop": ", damaged payloads dropped", "retransmit": ", sent again"}
+
+
 @dataclass(frozen=True)
 class Series:
     """A subject's means by condition; seeds: which were measured."""
@@ -90,6 +94,21 @@ class Series:
     def bsc(self, rate: float, framing: str = "deliver", encoder: str = "float") -> Mean | None:
         """At a bit error rate; None: not measured."""
         return self.means.get(Condition("bsc", rate, encoder=encoder, framing=framing))
+
+    def name(self, framing: str = "deliver", *, budget: bool = False) -> str:
+        """Title, variant and what the link does; with `budget` also another budget than the comparison's."""
+        variant = f" ({self.subject.variant})" if self.subject.variant else ""
+        full = f" [{self.subject.budget}]" if budget and self.subject.budget != "comparison" else ""
+        return f"{self.subject.title}{variant}{FRAMING_NAMES.get(framing, ', ' + framing)}{full}"
+
+    def line(self, framing: str) -> list[tuple[float, Mean]]:
+        """(BER, mean) over the binary symmetric channel, float encoder, exact estimate, by rate."""
+        found = [
+            (key.rate, mean)
+            for key, mean in self.means.items()
+            if key == Condition("bsc", key.rate, framing=framing)
+        ]
+        return sorted(found, key=lambda pair: pair[0])
 
     def framings(self) -> tuple[str, ...]:
         """What the link did with damaged payloads, in the order of measuring."""
