@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semflash.edge.report import plots
 from semflash.edge.report.gather import DAMAGED_BER, BundleView, Example
@@ -69,7 +70,9 @@ def code_use(view: BundleView) -> Any:
 def features(view: BundleView) -> Any:
     """Grid: image, decoded features at both rates, importance."""
     names = view.bundle.contract.class_names
-    pictures = [[e.image, e.features_clean, e.features_damaged, e.importance] for e in view.examples]
+    pictures: list[list[NDArray[Any]]] = [
+        [one.image, one.features_clean, one.features_damaged, one.importance] for one in view.examples
+    ]
     rows = [names[example.label] for example in view.examples]
     columns = ["image", "features,\nBER 0", f"features,\nBER {100 * DAMAGED_BER:g} %", "importance"]
     return plots.picture_grid(pictures, rows, columns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -105,7 +106,7 @@ def against_ber(content: Content) -> Section:
                 f"accuracy-ber-{size}", f"{size} bytes per image. Bars: 95 % interval of a bundle, standard "
                 "deviation over seeds of an experiment.",
                 f"Lines falling with the bit error rate at {size} bytes; their numbers are in the table.",
-                lambda views=views, others=others, size=size: pictures.against_ber(views, others, size),
+                partial(pictures.against_ber, views, others, size),
             )
         )  # fmt: skip
         tables.append(
@@ -120,7 +121,7 @@ def against_bytes(content: Content) -> Section:
         Chart(
             f"accuracy-bytes-{100 * ber:g}", f"At a bit error rate of {percent(ber)}.",
             f"Accuracy rising with the bytes per image at BER {percent(ber)}; numbers: the tables above.",
-            lambda ber=ber: pictures.against_bytes(content.views, content.others, ber),
+            partial(pictures.against_bytes, content.views, content.others, ber),
         )
         for ber in MAIN_BERS
     ]  # fmt: skip
@@ -140,7 +141,7 @@ def codes(content: Content) -> Section:
                 f"codes-{name}", f"{name}: {used} of {len(centres)} centres are used at least a tenth as "
                 "often as in an even use (dotted line).",
                 f"Bars, one for each centre of {name}: share of codes sent",
-                lambda view=view: pictures.code_use(view),
+                partial(pictures.code_use, view),
             )
         )  # fmt: skip
         rows = [
@@ -161,7 +162,7 @@ def features(content: Content) -> Section:
             "log-probability drops when a place of the features is put out; bright is important).",
             f"Grid of test images of {view.bundle.name} with their decoded features and importance maps: "
             + "; ".join(pictures.story(view, example) for example in view.examples),
-            lambda view=view: pictures.features(view), wide=True,
+            partial(pictures.features, view), wide=True,
         )
         for view in content.views
     ]  # fmt: skip
@@ -178,7 +179,7 @@ def confusion(content: Content) -> Section:
                 f"confusion-{name}",
                 f"{name} at BER {percent(DAMAGED_BER)}: rows are the truth, columns the answer.",
                 f"Confusion matrix of {name}; the table lists its largest errors.",
-                lambda view=view: pictures.confusion(view),
+                partial(pictures.confusion, view),
             )
         )  # fmt: skip
         pairs = sorted(
@@ -215,7 +216,7 @@ def cost(content: Content) -> Section:
     chart = Chart(
         "cost", "Top left is best. On the front: no other bundle is both cheaper and more accurate.",
         "Accuracy at BER 1 % against what an image costs on the device; the table has the numbers.",
-        lambda: pictures.cost(content.views),
+        partial(pictures.cost, content.views),
     )  # fmt: skip
     text = [
         "RAM is the encoder's state and its deepest stack. A dash: not measured (semflash bench, --bench)."
@@ -231,7 +232,7 @@ def training(content: Content) -> Section:
             f"training-{view.bundle.name}", f"{view.bundle.name}: validation accuracy after each epoch.",
             f"Training curves of {view.bundle.name}: "
             + ", ".join(f"{k} ends at {v}" for k, v in view.history[-1].items() if k.startswith("val_")),
-            lambda view=view: pictures.training(view),
+            partial(pictures.training, view),
         )
         for view in content.views
         if any(key.startswith("val_") for record in view.history for key in record)
