@@ -13,12 +13,11 @@ from experiments.material import (
     caption,
     cell,
     missing,
-    ordered,
     percent,
     seeds,
 )  # fmt: skip
 from semflash.edge.report.results import RunResult
-from semflash.edge.report.statistics import Condition, mean_of, series
+from semflash.edge.report.statistics import Condition, mean_of, ordered, series
 
 
 def budgets(material: Material) -> str:

@@ -12,11 +12,10 @@ from experiments.material import (
     caption,
     cell,
     missing,
-    ordered,
     percent,
     seeds,
 )  # fmt: skip
-from semflash.edge.report.statistics import Mean, Series, above, series
+from semflash.edge.report.statistics import Mean, Series, above, ordered, series
 
 
 def goals(material: Material) -> str:

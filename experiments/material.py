@@ -77,14 +77,3 @@ def caption(results: Sequence[RunResult]) -> str:
     counts = ", ".join(f"{count:,}" for count in images) or "no"
     lines = [f"*Budget {name}: {text}.*" for name, text in budgets]
     return "  \n".join([*lines, f"*Accuracy in percent, {counts} test images, mean ± standard deviation.*"])
-
-
-def ordered(found: list[Series]) -> list[Series]:
-    """Comparison before full, SemanticNN first, learned methods before classical ones, then by title."""
-
-    def key(one: Series) -> tuple[bool, bool, bool, str]:
-        subject = one.subject
-        full, other = subject.budget != "comparison", subject.method != OWN
-        return full, other, subject.kind != "learned", subject.title
-
-    return sorted(found, key=key)

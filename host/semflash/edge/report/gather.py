@@ -122,7 +122,7 @@ def examples(
     return [
         Example(
             images[index], int(labels[index]), int(answers[0][row]), int(answers[1][row]),
-            clean_features[row].mean(-1), damaged_features[row].mean(-1),
+            as_map(clean_features[row]).mean(-1), as_map(damaged_features[row]).mean(-1),
             importance(decoder, clean_features[row]),
         )
         for row, index in enumerate(chosen)
@@ -133,22 +133,28 @@ def importance(decoder: EdgeDecoder, features: NDArray[np.float32]) -> NDArray[n
     """How much each place of the features matters to the answer, by occlusion (Zeiler and Fergus 2014).
 
     Args:
-        features: float32 (h, w, c).
+        features: float32 (h, w, c), or a vector (c,), whose entries are the places.
 
     Returns:
         drop of the answer's log-probability when the place is 0 in all channels, float32 (h', w'); places are
         single ones, or squares where there are more than 16 along a side.
     """
-    height, width = features.shape[:2]
+    places = as_map(features)
+    height, width = places.shape[:2]
     step = max(1, math.ceil(max(height, width) / _POSITIONS))
     rows, columns = range(0, height, step), range(0, width, step)
-    hidden = np.repeat(features[None], len(rows) * len(columns) + 1, axis=0)
+    hidden = np.repeat(places[None], len(rows) * len(columns) + 1, axis=0)
     for index, (y, x) in enumerate((y, x) for y in rows for x in columns):
         hidden[index + 1, y : y + step, x : x + step] = 0.0
-    scores = log_probabilities(decoder.classify(hidden))
+    scores = log_probabilities(decoder.classify(hidden.reshape(-1, *features.shape)))
     answer = int(scores[0].argmax())
     drop: NDArray[np.float32] = scores[0, answer] - scores[1:, answer]
     return drop.reshape(len(rows), len(columns))
+
+
+def as_map(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Features (h, w, c) as they are; a vector (c,) as one row of c places, (1, c, 1)."""
+    return features if features.ndim == 3 else features.reshape(1, -1, 1)
 
 
 def log_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:

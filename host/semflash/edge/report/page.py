@@ -9,11 +9,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Table:
-    """A table: caption, head and rows of text. The first column names the row."""
+    """A table: caption, head and rows of text; the first column names the row. words: cells are no numbers."""
 
     caption: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
+    words: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,14 @@ class Chart:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page with an anchor: paragraphs, then charts, then tables."""
+    """A part of the page: paragraphs, then charts, then tables (folded: behind a click).
+
+    Attributes:
+        anchor: its id. short: its name in the bar on top.
+    """
 
     anchor: str
+    short: str
     title: str
     text: Sequence[str] = ()
     charts: Sequence[Chart] = field(default=())

@@ -47,7 +47,8 @@ def line_chart(lines: Sequence[Line], axes: Axes, level: tuple[str, float] | Non
     figure, plot = _figure((6.4, 4.2))
     for index, line in enumerate(lines):
         plot.errorbar(
-            line.x, line.y, yerr=line.error, label=line.label, capsize=2, markersize=5, linewidth=1.4,
+            line.x, line.y, yerr=line.error, label=line.label, capsize=2, markersize=5,
+            linewidth=2.4 if index == 0 else 1.3, zorder=3 if index == 0 else 2,
             color=COLOURS[index % len(COLOURS)], marker=MARKERS[index % len(MARKERS)],
             linestyle=DASHES[index // len(COLOURS) % len(DASHES)],
         )  # fmt: skip
@@ -65,9 +66,9 @@ def line_chart(lines: Sequence[Line], axes: Axes, level: tuple[str, float] | Non
     plot.grid(alpha=0.25)
     if len(lines) > 6:
         figure.set_size_inches(6.4, 4.6 + 0.17 * len(lines))
-        figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+        figure.legend(loc="outside lower center", ncols=2, fontsize=9)
     elif lines:
-        plot.legend(fontsize=8)
+        plot.legend(fontsize=9)
     return figure
 
 
@@ -84,7 +85,7 @@ def scatter_chart(points: Sequence[Line], axes: Axes) -> Any:
     plot.margins(0.2)
     plot.set(title=axes.title, xlabel=axes.x, ylabel=axes.y)
     plot.grid(alpha=0.25)
-    plot.legend(fontsize=8)
+    plot.legend(fontsize=9)
     return figure
 
 
@@ -103,12 +104,12 @@ def matrix_chart(counts: NDArray[Any], names: Sequence[str], axes: Axes) -> Any:
     figure, plot = _figure((6.4, 5.6))
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     plot.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    plot.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
-    plot.set_yticks(range(len(names)), names, fontsize=8)
+    plot.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=9)
+    plot.set_yticks(range(len(names)), names, fontsize=9)
     if len(names) <= 20:
         for (row, column), count in np.ndenumerate(counts):
             colour = "#ffffff" if shares[row, column] > 0.5 else "#222222"
-            plot.text(column, row, f"{count}", ha="center", va="center", fontsize=7, color=colour)
+            plot.text(column, row, f"{count}", ha="center", va="center", fontsize=8, color=colour)
     plot.set(title=axes.title, xlabel=axes.x, ylabel=axes.y)
     return figure
 
@@ -127,9 +128,9 @@ def picture_grid(
             plot.set_xticks([])
             plot.set_yticks([])
             if y == 0:
-                plot.set_title(columns[x], fontsize=8)
+                plot.set_title(columns[x], fontsize=9)
             if x == 0:
-                plot.set_ylabel(rows[y], fontsize=8)
+                plot.set_ylabel(rows[y], fontsize=9)
     return figure
 
 
@@ -142,7 +143,16 @@ def _figure(size: tuple[float, float], grid: tuple[int, int] | None = None) -> t
     ink = dict.fromkeys(
         ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color"), _INK
     )
-    with mpl.rc_context({**ink, "axes.spines.top": False, "axes.spines.right": False, "font.size": 9}):
+    with mpl.rc_context(
+        {
+            **ink,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 11.5,
+            "legend.frameon": False,
+            "font.size": 10.5,
+        }
+    ):
         rows, columns = grid or (1, 1)
         return plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=grid is None)
 
@@ -157,7 +167,7 @@ def svg(figure: Any, *, in_page: bool, prefix: str = "") -> str:
     from matplotlib import pyplot as plt
 
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "semflash", "legend.framealpha": 0.0}):
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "semflash"}):
         figure.savefig(
             buffer, format="svg", transparent=in_page,
             metadata={"Date": None, "Creator": None, "Format": None, "Type": None},

@@ -15,7 +15,7 @@ from semflash.edge.report import pictures
 from semflash.edge.report.gather import DAMAGED_BER, BundleView
 from semflash.edge.report.page import Chart, Page, Section, Table
 from semflash.edge.report.results import RunResult
-from semflash.edge.report.statistics import Series, series
+from semflash.edge.report.statistics import Series, ordered, series
 
 #: Rates of the summary and of accuracy against bytes.
 MAIN_BERS = (0.0, 0.01, 0.05)
@@ -38,7 +38,7 @@ class Content:
     @property
     def others(self) -> list[Series]:
         """Means over seeds of what the experiments compare (experiment ``ber``)."""
-        return series(self.results, where=lambda result: result.experiment == EXPERIMENT)
+        return ordered(series(self.results, where=lambda result: result.experiment == EXPERIMENT))
 
 
 def page(content: Content) -> Page:
@@ -81,7 +81,7 @@ def summary(content: Content) -> Section:
     head = ["bundle", "bytes per image", "task network, %", *(f"BER {percent(ber)}" for ber in MAIN_BERS),
             "MACs", "instructions"]  # fmt: skip
     table = Table("Accuracy in percent, and what an image costs on the device", head, rows)
-    return Section("summary", "Summary", tables=[table])
+    return Section("summary", "Summary", "Summary", tables=[table])
 
 
 def against_ber(content: Content) -> Section:
@@ -112,7 +112,7 @@ def against_ber(content: Content) -> Section:
         tables.append(
             Table(f"{size} bytes: accuracy in percent", ["method", *(percent(r) for r in rates)], rows)
         )
-    return Section("ber", "Accuracy against bit error rate", charts=charts, tables=tables)
+    return Section("ber", "Bit errors", "Accuracy against bit error rate", charts=charts, tables=tables)
 
 
 def against_bytes(content: Content) -> Section:
@@ -127,7 +127,7 @@ def against_bytes(content: Content) -> Section:
     ]  # fmt: skip
     sizes = {view.bundle.payload_bytes for view in content.views}
     sizes |= {one.subject.payload_bytes for one in content.others}
-    return Section("bytes", "Accuracy against bytes", charts=charts if len(sizes) > 1 else ())
+    return Section("bytes", "Bytes", "Accuracy against bytes", charts=charts if len(sizes) > 1 else ())
 
 
 def codes(content: Content) -> Section:
@@ -149,7 +149,7 @@ def codes(content: Content) -> Section:
             ["share, %", *(f"{100 * u:.1f}" for u in view.use)],
         ]
         tables.append(Table(f"{name}: centres", ["code", *map(str, range(len(centres)))], rows))
-    return Section("codes", "Centres and their use", charts=charts, tables=tables)
+    return Section("codes", "Centres", "Centres and their use", charts=charts, tables=tables)
 
 
 def features(content: Content) -> Section:
@@ -166,7 +166,7 @@ def features(content: Content) -> Section:
         )
         for view in content.views
     ]  # fmt: skip
-    return Section("features", "Decoded features and what matters in them", charts=charts)
+    return Section("features", "Features", "Decoded features and what matters in them", charts=charts)
 
 
 def confusion(content: Content) -> Section:
@@ -187,8 +187,10 @@ def confusion(content: Content) -> Section:
             key=lambda pair: (-pair[0], *pair[1:]),
         )  # fmt: skip
         rows = [[classes[a], classes[b], str(count)] for count, a, b in pairs[:6] if count]
-        tables.append(Table(f"{name}: most frequent errors", ["truth", "answer", "images"], rows))
-    return Section("confusion", f"Confusion at BER {percent(DAMAGED_BER)}", charts=charts, tables=tables)
+        tables.append(Table(f"{name}: most frequent errors", ["truth", "answer", "images"], rows, words=True))
+    return Section(
+        "confusion", "Confusion", f"Confusion at BER {percent(DAMAGED_BER)}", charts=charts, tables=tables
+    )
 
 
 def cost(content: Content) -> Section:
@@ -222,7 +224,7 @@ def cost(content: Content) -> Section:
         "RAM is the encoder's state and its deepest stack. A dash: not measured (semflash bench, --bench)."
     ]
     table = Table("Cost of an image on the device", head, rows)
-    return Section("cost", "Device cost beside accuracy", text=text, charts=[chart], tables=[table])
+    return Section("cost", "Device", "Device cost beside accuracy", text=text, charts=[chart], tables=[table])
 
 
 def training(content: Content) -> Section:
@@ -237,7 +239,7 @@ def training(content: Content) -> Section:
         for view in content.views
         if any(key.startswith("val_") for record in view.history for key in record)
     ]  # fmt: skip
-    return Section("training", "Training", charts=charts)
+    return Section("training", "Training", "Training", charts=charts)
 
 
 def settings(content: Content) -> Section:
@@ -249,16 +251,16 @@ def settings(content: Content) -> Section:
                 ["training seed", str(record.seed)], ["payload", f"{contract.payload.symbols} symbols of "
                  f"{contract.payload.bits_per_symbol} bits"]]  # fmt: skip
         rows += [[key, value] for key, value in flat(record.recipe)]
-        tables.append(Table(f"{view.bundle.name}", ["setting", "value"], rows))
+        tables.append(Table(f"{view.bundle.name}", ["setting", "value"], rows, words=True))
     if content.results:
         rows = [[r.experiment, r.run, r.budget.name, str(r.seed), r.fingerprint] for r in content.results]
         head = ["experiment", "run", "budget", "seed", "fingerprint"]
-        tables.append(Table("Results of experiments in this report", head, rows))
+        tables.append(Table("Results of experiments in this report", head, rows, words=True))
         budgets = dict.fromkeys((r.budget.name, r.budget.text) for r in content.results)
         tables.append(
             Table("Budgets", ["budget", "what a training may take"], [list(pair) for pair in budgets])
         )
-    return Section("settings", "All settings and seeds", tables=tables, folded=True)
+    return Section("settings", "Settings", "All settings and seeds", tables=tables, folded=True)
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

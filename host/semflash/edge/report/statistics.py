@@ -79,6 +79,8 @@ class Subject(NamedTuple):
     budget: str
 
 
+#: The method that stands first.
+OWN_METHOD = "semanticnn"
 #: What the link does with damaged payloads, as a part of a name.
 FRAMING_NAMES = {"deliver": "", "drop": ", damaged payloads dropped", "retransmit": ", sent again"}
 
@@ -142,3 +144,14 @@ def series(
         seeds = tuple(sorted(result.seed for result in members))
         found.append(Series(subject, seeds, {key: mean_of(list_) for key, list_ in values.items()}))
     return [one for one in found if one.means]
+
+
+def ordered(found: list[Series]) -> list[Series]:
+    """Comparison before full, SemanticNN first, learned methods before classical ones, then by title."""
+
+    def key(one: Series) -> tuple[bool, bool, bool, str]:
+        subject = one.subject
+        full, other = subject.budget != "comparison", subject.method != OWN_METHOD
+        return full, other, subject.kind != "learned", subject.title
+
+    return sorted(found, key=key)
