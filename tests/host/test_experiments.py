@@ -264,8 +264,8 @@ def test_an_ablation_says_whether_its_part_helps_hurts_or_does_neither() -> None
         *seeds("semanticnn", 0.92, 0.001, experiment="ablations", variant="Gray codes"),
         *seeds("semanticnn", 0.899, 0.001, experiment="ablations", variant="fixed centres"),
     ]
-    lines = {line.split("|")[1].strip(): line for line in compared.ablations(Material(results, [])).splitlines()
-             if line.startswith("| ")}  # fmt: skip
+    text = compared.ablations(Material(results, []))
+    lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
     assert "+2.00 helps" in lines["no GDN"] and "-2.00 hurts" in lines["Gray codes"]
     assert "+0.10 within the spread" in lines["fixed centres"]
 
