@@ -6,6 +6,7 @@ classes of Keras and of ``codecs/layers`` only: no Lambda, no other module, whoe
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import keras
@@ -21,9 +22,18 @@ _DEPTH_MAX = 200
 
 
 def describe(model: keras.Model) -> dict[str, Any]:
-    """The model's configuration: plain JSON values, no weights."""
-    config: dict[str, Any] = keras.saving.serialize_keras_object(model)
+    """The model's configuration: plain JSON values, no weights; float32, whatever it was trained in."""
+    config: dict[str, Any] = _in_float32(keras.saving.serialize_keras_object(model))
     return config
+
+
+def _in_float32(value: Any) -> Any:
+    """A configuration whose layers compute in float32; mixed precision is for training alone."""
+    if isinstance(value, dict):
+        if value.get("class_name") == "DTypePolicy":
+            return value | {"config": value["config"] | {"name": "float32"}}
+        return {key: _in_float32(inner) for key, inner in value.items()}
+    return [_in_float32(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
 def rebuild(config: dict[str, Any], what: str) -> keras.Model:
@@ -37,7 +47,8 @@ def rebuild(config: dict[str, Any], what: str) -> keras.Model:
     """
     check_config(config, what)
     try:
-        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+        # Keras takes the configuration apart while it reads it.
+        model = keras.saving.deserialize_keras_object(copy.deepcopy(config), safe_mode=True)
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         raise TrainingError(
             f"{what} does not describe a Keras model: {str(error)[:200]}", remedy="import the network again"

@@ -16,6 +16,7 @@ from semflash.bundle.bit_errors import flip_bits
 from semflash.bundle.reader import Bundle
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
+from semflash.edge.judge import Reading, read
 
 BATCH = 64
 _PENDING_BATCHES = 4
@@ -27,15 +28,14 @@ class Labelled:
 
     Attributes:
         received: what the device sent; noisy: its payload after injection; flips: bits injected.
-        predicted: class; confidence: softmax of its logit, 0..1.
+        reading: what the edge says about it.
         golden_equal: payload equals the reference's; None where it was not compared.
     """
 
     received: Received
     noisy: bytes
     flips: int
-    predicted: int
-    confidence: float
+    reading: Reading
     golden_equal: bool | None
 
 
@@ -70,7 +70,7 @@ class Labeller:
     ) -> None:
         self._ber, self._seed = ber, seed
         self._told = ber if assume_ber is None else assume_ber
-        self._decoder = EdgeDecoder(bundle)
+        self._decoder, self._contract = EdgeDecoder(bundle), bundle.contract
         self._images = images
         self._golden = GoldenEncoder(bundle) if images is not None else None
         self._batch: list[Received] = []
@@ -117,13 +117,11 @@ class Labeller:
         """In the worker."""
         injected = [inject(r.payload, self._ber, self._seed, r.index) for r in batch]
         noisy = np.stack([np.frombuffer(payload, np.uint8) for payload, _ in injected])
-        logits = self._decoder.logits(noisy, self._told).astype(np.float64)
-        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-        shares /= shares.sum(axis=1, keepdims=True)
+        readings = read(self._decoder.logits(noisy, self._told), self._contract)
         equal = self._compare(batch)
         return [
-            Labelled(r, payload, flips, int(row.argmax()), float(row.max()), same)
-            for r, (payload, flips), row, same in zip(batch, injected, shares, equal, strict=True)
+            Labelled(r, payload, flips, reading, same)
+            for r, (payload, flips), reading, same in zip(batch, injected, readings, equal, strict=True)
         ]
 
     def _compare(self, batch: Sequence[Received]) -> list[bool | None]:

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
+from semflash.bundle.schema import DetectionTask
+
 if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
@@ -35,7 +37,7 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
             "images",
             f"{tally.received:,} of {tally.wanted:,}" + (f", {tally.lost:,} lost" if tally.lost else ""),
         ),
-        ("accuracy", f"{_percent(tally.accuracy)} of {tally.labelled:,} labels"),
+        _accuracy(progress),
         ("payload", f"{tally.payload_bytes} bytes per image"),
         ("bit errors injected", injected),
         ("rate", "-" if tally.images_per_s is None else f"{tally.images_per_s:.1f} images/s"),
@@ -46,6 +48,9 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
             f"{link.frames_dropped:,} dropped, {link.resyncs:,} resynced",
         ),
     ]
+    if tally.figures:
+        objects = f"{tally.figures['objects']:,} objects, {tally.figures['objects_shown']:,} shown"
+        lines.insert(2, ("mAP at IoU 0.5", f"{_percent(tally.figures['map50'])} ({objects})"))
     if told != options.ber:
         lines.insert(4, ("decoder is told", f"BER {told:.4g}"))
     if link.images_resent or link.stale_answers or link.refused:
@@ -155,6 +160,13 @@ def _counts(progress: Progress) -> str:
         return "-"
     stack = f", stack {tally.stack_bytes:,} B" if tally.stack_bytes else ""
     return f"{tally.count_mean:,.0f} per image (device counter){stack}"
+
+
+def _accuracy(progress: Progress) -> tuple[str, str]:
+    tally = progress.tally
+    if isinstance(progress.bundle.contract.task, DetectionTask):
+        return "images wholly right", f"{_percent(tally.accuracy)} of {tally.labelled:,}"
+    return "accuracy", f"{_percent(tally.accuracy)} of {tally.labelled:,} labels"
 
 
 def _percent(share: Any) -> str:

@@ -10,6 +10,7 @@ import dataclasses
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,11 +23,14 @@ from semflash.bridge.port import Port
 from semflash.bridge.session import Expected, Lost, Session
 from semflash.bundle.preprocess import to_int8
 from semflash.bundle.reader import Bundle
+from semflash.bundle.schema import DetectionTask
+from semflash.edge.evaluate import check_labels
+from semflash.edge.judge import Judge
 from semflash.edge.labeller import Labelled, Labeller
 from semflash.edge.records import FORMAT, VERSION, RecordWriter, check_writable
 from semflash.edge.split import Split
 from semflash.edge.tally import Tally
-from semflash.errors import DatasetError, LinkError, SemflashError, UsageError
+from semflash.errors import LinkError, SemflashError, ToolMissingError, UsageError
 
 _REFRESH_S = 0.2
 _QUANTISE_BATCH = 256
@@ -140,9 +144,11 @@ def monitor(
             bundle, golden, ber=options.ber, assume_ber=options.assume_ber, seed=options.seed
         ) as labeller,
     ):
-        run = _Run(progress, labels, labeller, records, view)
+        judge = Judge(bundle.contract, labels)
+        run = _Run(progress, judge, labeller, records, view)
         records.write("session", run.heading())
         error = run.go(session, _quantised(images, bundle))
+        tally.figures = judge.figures()
         result = MonitorResult(progress, error, None if error else _device_link(session))
         records.write("end", result.as_dict())
     return result
@@ -154,12 +160,12 @@ class _Run:
     def __init__(
         self,
         progress: Progress,
-        labels: NDArray[np.int32],
+        judge: Judge,
         labeller: Labeller,
         records: RecordWriter,
         view: View | None,
     ) -> None:
-        self._progress, self._labels = progress, labels
+        self._progress, self._judge = progress, judge
         self._labeller, self._records, self._view = labeller, records, view
         self._shown_s = self._began_s = time.monotonic()
 
@@ -231,8 +237,8 @@ class _Run:
 
     def _take(self, labelled: Labelled) -> None:
         received, tally = labelled.received, self._progress.tally
-        label = int(self._labels[received.index])
-        tally.add_label(right=labelled.predicted == label, flips=labelled.flips)
+        right = self._judge.right(labelled.reading, received.index)
+        tally.add_label(right=right, flips=labelled.flips)
         if labelled.golden_equal is not None:
             tally.add_golden(received.index, equal=labelled.golden_equal)
         hello = self._progress.hello
@@ -241,9 +247,7 @@ class _Run:
             "index": received.index,
             "request": received.request,
             "attempt": received.attempt,
-            "label": label,
-            "predicted": labelled.predicted,
-            "confidence": round(labelled.confidence, 6),
+            **self._judge.record(labelled.reading, received.index),
             "payload": received.payload.hex(),
             "payload_noisy": labelled.noisy.hex(),
             "ber_injected": self._progress.options.ber,
@@ -287,11 +291,10 @@ def check_run(bundle: Bundle, split: Split, options: MonitorOptions) -> None:
             f"the split has {len(split.labels):,} images", value=options.count, remedy="a smaller --count"
         )
     to_int8(split.images[:1], bundle.contract)  # wrong size or type: before the board is touched
-    classes = len(bundle.contract.class_names)
-    largest = int(np.max(split.labels[: options.count]))
-    if largest >= classes:
-        raise DatasetError(
-            f"the bundle knows {classes} classes", value=f"label {largest}", remedy="use its data set"
+    check_labels(split.labels[: options.count], bundle.contract)
+    if isinstance(bundle.contract.task, DetectionTask) and find_spec("pycocotools") is None:
+        raise ToolMissingError(
+            "the summary of a detector needs pycocotools", remedy="pip install 'semflash[detect]'"
         )
     if options.record_path is not None:
         check_writable(options.record_path)

@@ -1,7 +1,7 @@
 """Import of a classifier that was trained elsewhere: ``import_network(request)`` behind ``semflash import``.
 
-Leaves the run directory of a task network, as if it had been trained here: ``semflash train RECIPE --task DIR``
-puts a codec on top. Nothing is written unless head and tail compute what the original computes.
+Leaves the run directory of a task network, as if it had been trained here: ``semflash train RECIPE --task
+DIR`` puts a codec on top. Nothing is written unless head and tail compute what the original computes.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class _Cut:
     tail: keras.Model
     expected: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
     finish: Callable[[Any], Any] = lambda logits: logits
+    remedy: str = "report the network's operators; nothing was written"
 
 
 def list_splits(model: Path, size: tuple[int, int] | None = None) -> list[tuple[str, tuple[int, ...]]]:
@@ -161,9 +162,17 @@ def _from_onnx(network: Any, tensor: str, images: np.ndarray) -> _Cut:
     converted = convert(network, tensor, images)
     head = keras_model(converted.head, "head", "image")
     tail = keras_model(converted.tail, "tail", "features")
-    return _Cut(
+    parts = _Cut(
         ONNX, tensor, head, tail, lambda _: (converted.features.transpose(0, 2, 3, 1), converted.logits)
     )
+    equal = network.ambiguous()
+    if not equal:
+        return parts
+    remedy = (
+        f"onnx2tf tells axes by their lengths, and {', '.join(equal[:3])} has as many channels as rows and "
+        "columns: export the network for another image size, or with another number of channels there"
+    )
+    return dataclasses.replace(parts, remedy=remedy)
 
 
 def _compare(
@@ -187,7 +196,7 @@ def _compare(
             raise TrainingError(
                 f"the {name} are not those of the original network",
                 value=f"they differ by {difference:.3g}, values reach {scale:.3g}",
-                remedy="report the network's operators; nothing was written",
+                remedy=parts.remedy,
             )
     return results
 

@@ -1,7 +1,7 @@
 """onnx2tf and ONNX Runtime in a child process: private folder, no network, limits on memory and time.
 
-onnx2tf changes its process (seeds, recursion limit, environment, TensorFlow's settings), ends it on some errors,
-and fetches a calibration file if it finds none; none of that reaches the caller from a child.
+onnx2tf changes its process (seeds, recursion limit, environment, TensorFlow's settings), ends it on some
+errors, and fetches a calibration file if it finds none; none of that reaches the caller from a child.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from semflash.errors import ToolMissingError, TrainingError
 from semflash.training.onnx_graph import OnnxNetwork, check_operators
 
 TIMEOUT_S = 900
-MEMORY_BYTES = 24 << 30
+MEMORY_BYTES = 12 << 30
 #: A proxy that nobody serves: a library that wants to fetch something fails at once.
 _NOWHERE = "http://127.0.0.1:9"
 _PACKAGES = ("onnx2tf", "tf_keras", "onnxsim", "onnxruntime", "onnx_graphsurgeon", "sng4onnx", "psutil")
