@@ -16,12 +16,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-<<<<<<< HEAD
 from semflash.bundle.bit_errors import channel_rng, check_rates, flip_bits
-=======
-from semflash.bundle.bit_errors import check_rates, flip_bits
 from semflash.bundle.detections import decode
->>>>>>> main
 from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import AccuracyPoint, Contract, DetectionTask, Measurement, Metric
 from semflash.bundle.writer import update_record
