@@ -25,7 +25,7 @@ from semflash.bundle.preprocess import to_int8
 from semflash.edge.attach import attach
 from semflash.edge.evaluate import evaluate
 from semflash.edge.golden import GoldenEncoder
-from semflash.edge.monitor import MonitorOptions, MonitorResult, monitor
+from semflash.edge.monitor import MonitorOptions, MonitorResult, View, monitor
 from semflash.errors import LinkError, WrongFirmwareError
 from semflash.firmware import emulator
 from semflash.firmware.boards import load_board
@@ -111,13 +111,10 @@ def test_killing_the_emulator_in_mid_stream_is_a_clear_error_and_keeps_what_came
     assert state is not None
     path = tmp_path / "run.jsonl"
 
-    class Killer:
+    class Killer(View):
         def update(self, progress: Any) -> None:
             if progress.tally.received >= 10 and emulator.status(BOARD.name) is not None:
                 os.kill(state.pid, signal.SIGKILL)
-
-        def close(self) -> None:
-            return None
 
     with attach(BOARD) as port:
         result = monitor(
