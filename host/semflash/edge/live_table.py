@@ -54,7 +54,8 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
     if progress.told_ber != progress.ber:
         lines.insert(4, ("decoder is told", f"BER {progress.told_ber:.4g}"))
     if progress.reconnects:
-        lines.append(("cable", f"back {progress.reconnects:,} times, images under way were sent again"))
+        times = "once" if progress.reconnects == 1 else f"{progress.reconnects:,} times"
+        lines.append(("cable", f"came back {times}; images under way were sent again"))
     if link.images_resent or link.stale_answers or link.refused:
         refused = sum(link.refused.values())
         lines.append(

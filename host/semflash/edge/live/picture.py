@@ -22,9 +22,10 @@ _STATE_STYLES = {
     "cable out": "bold red",
     "done": "bold",
 }
-_NAMES = 10  # columns of a line's name
+_NAMES = 11  # columns of a line's name
 _BER_LOW, _BER_HIGH = -4.0, -0.301  # log10 of 0.01 % and 50 %
 _PLOT_ROWS = 4
+_MIN_KEYS_WIDTH = 52
 _MIN_PLOT_WIDTH = 24
 
 
@@ -61,7 +62,7 @@ def lines(
         Section(6, _events(progress, 4)[1:]),
     ]
     if keys:
-        sections.append(Section(0, [_keys(ascii_only)]))
+        sections.append(Section(0, [_keys(width, ascii_only)]))
     shown = _fitting(sections, height)
     for text in shown:
         text.no_wrap = True
@@ -299,9 +300,11 @@ def _events(progress: Progress, count: int) -> list[Text]:
     return [_line(f"{event.seconds:6.1f} s", event.text) for event in newest]
 
 
-def _keys(ascii_only: bool) -> Text:
+def _keys(width: int, ascii_only: bool) -> Text:
     from rich.text import Text
 
+    if width < _MIN_KEYS_WIDTH:
+        return Text("+ - p s q ?", "dim")
     gap = "  " if ascii_only else " · "
     return Text(gap.join(("+/- bit errors", "p pause", "s step", "q quit", "? help")), "dim")
 
