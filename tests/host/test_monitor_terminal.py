@@ -1,4 +1,4 @@
-"""The live monitor in a real (pseudo) terminal: keys pressed, screens read, the terminal as before afterwards."""
+"""The live monitor in a pseudo terminal: keys pressed, screens read, the terminal as before at the end."""
 
 from __future__ import annotations
 
@@ -98,7 +98,9 @@ def test_pause_stops_the_images_and_each_step_lets_one_through(live: Terminal) -
     [("q", 0), ("\x03", 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
     ids=["q", "Ctrl-C", "SIGTERM", "SIGHUP"],
 )
-def test_after_any_end_the_terminal_is_as_before(live: Terminal, end: str | signal.Signals, code: int) -> None:
+def test_after_any_end_the_terminal_is_as_before(
+    live: Terminal, end: str | signal.Signals, code: int
+) -> None:
     live.wait_for(r"image \d+ +\d")
     if isinstance(end, str):
         live.press(end)
