@@ -26,13 +26,14 @@ class Labelled:
     """One image decoded.
 
     Attributes:
-        received: what the device sent; noisy: its payload after injection; flips: bits injected.
+        received: what the device sent; noisy: its payload after injection; flips: injected, at rate `ber`.
         predicted: class; confidence: softmax of its logit, 0..1.
         golden_equal: payload equals the reference's; None where it was not compared.
     """
 
     received: Received
     noisy: bytes
+    ber: float
     flips: int
     predicted: int
     confidence: float
@@ -55,7 +56,7 @@ class Labeller:
     """Decodes payloads in a worker thread.
 
     Args:
-        images: uint8 (N, H, W, C), by index, for the golden check; None: no check.
+        images: uint8 (N, H, W, C), for the golden check; an index counts modulo N. None: no check.
         ber, seed: injected errors. assume_ber: what the decoder is told (None: `ber`).
     """
 
@@ -68,8 +69,7 @@ class Labeller:
         assume_ber: float | None = None,
         seed: int = 0,
     ) -> None:
-        self._ber, self._seed = ber, seed
-        self._told = ber if assume_ber is None else assume_ber
+        self._ber, self._seed, self._assumed = ber, seed, assume_ber
         self._decoder = EdgeDecoder(bundle)
         self._images = images
         self._golden = GoldenEncoder(bundle) if images is not None else None
@@ -86,8 +86,14 @@ class Labeller:
     def push(self) -> None:
         """Give the worker what has come so far."""
         if self._batch:
-            self._pending.append(self._pool.submit(self._label, self._batch))
+            self._pending.append(self._pool.submit(self._label, self._batch, self._ber))
             self._batch = []
+
+    def inject_at(self, ber: float) -> None:
+        """The rate of injected errors from the next image on."""
+        if ber != self._ber:
+            self.push()
+            self._ber = ber
 
     def ready(self) -> Iterator[Labelled]:
         """What is decoded by now; waits only where the worker lags far behind."""
@@ -113,16 +119,18 @@ class Labeller:
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _label(self, batch: Sequence[Received]) -> list[Labelled]:
+    def _label(self, batch: Sequence[Received], ber: float) -> list[Labelled]:
         """In the worker."""
-        injected = [inject(r.payload, self._ber, self._seed, r.index) for r in batch]
+        injected = [inject(r.payload, ber, self._seed, r.index) for r in batch]
         noisy = np.stack([np.frombuffer(payload, np.uint8) for payload, _ in injected])
-        logits = self._decoder.logits(noisy, self._told).astype(np.float64)
+        logits = self._decoder.logits(noisy, ber if self._assumed is None else self._assumed).astype(
+            np.float64
+        )
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
         equal = self._compare(batch)
         return [
-            Labelled(r, payload, flips, int(row.argmax()), float(row.max()), same)
+            Labelled(r, payload, ber, flips, int(row.argmax()), float(row.max()), same)
             for r, (payload, flips), row, same in zip(batch, injected, shares, equal, strict=True)
         ]
 
@@ -130,7 +138,7 @@ class Labeller:
         """Payloads against the reference; one that the link damaged is not the device's word."""
         if self._golden is None or self._images is None:
             return [None] * len(batch)
-        golden = self._golden.payloads(self._images[[r.index for r in batch]])
+        golden = self._golden.payloads(self._images[[r.index % len(self._images) for r in batch]])
         return [
             None if r.damaged else bytes(right) == r.payload for r, right in zip(batch, golden, strict=True)
         ]
