@@ -37,7 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the runs go")
     parser.add_argument("--task", type=Path, metavar="DIR", help="use this trained task network")
     parser.add_argument(
-        "--task-recipe", metavar="NAME", help="recipe of the task network (default: the data set)"
+        "--task-recipe",
+        metavar="NAME",
+        help="recipe of the task network (default: RECIPE's, or the data set's)",
+    )
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE", help="the task network begins with these (.h5, .keras)"
     )
     parser.add_argument("--only-task", action="store_true", help="RECIPE is a task recipe; train no codec")
     parser.add_argument("--dataset", help="another data set or an image folder")
@@ -92,6 +97,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         raise UsageError("--finetune-epochs and --train-encoder go with --codec-from")
     if args.finetune_epochs is not None and args.finetune_epochs < 0:
         raise UsageError("epochs start at 0", value=args.finetune_epochs, remedy="--finetune-epochs 2")
+    if args.weights is not None and args.task is not None:
+        raise UsageError(
+            "--task names a trained network, which has its weights", remedy="leave --weights out"
+        )
     if args.rate_table:
         _print_rates(args, settings, name)
         return 0
@@ -124,9 +133,12 @@ def _task_recipe(args: argparse.Namespace, settings: Settings, name: str) -> Tas
     from semflash.training.overrides import override
     from semflash.training.recipes import codec_recipe, task_recipe
 
+    weights = {} if args.weights is None else {"weights": str(args.weights)}
+    if args.only_task:
+        return override(task_recipe(name), _common(args, settings) | weights, args.set)
     wanted = codec_recipe(name)
     chosen = args.task_recipe or wanted.task or ("tiny" if name == "tiny" else wanted.dataset)
-    return override(task_recipe(chosen), _common(args, settings), [])
+    return override(task_recipe(chosen), _common(args, settings) | weights, [])
 
 
 def _rates(args: argparse.Namespace, settings: Settings, name: str) -> list[RateRow]:
@@ -156,17 +168,15 @@ def _train(
 ) -> dict[str, Any]:
     from semflash.training.codec import train_codec
     from semflash.training.export_run import CODEC_DIR, TASK_DIR, find_run
-    from semflash.training.overrides import override
     from semflash.training.progress import Progress
     from semflash.training.rates import rates_text
-    from semflash.training.recipes import task_recipe
     from semflash.training.task import train_task_network
     from semflash.training.transfer import Transfer
 
     progress = Progress(quiet=args.quiet)
     data_dir = first(args.data_dir, settings.train.data_dir)
     if args.only_task:
-        task = override(task_recipe(name), _common(args, settings), args.set)
+        task = _task_recipe(args, settings, name)
         trained = train_task_network(
             task, out / TASK_DIR, data_dir=data_dir, progress=progress, distribution=here
         )

@@ -90,7 +90,7 @@ def check_recipe(recipe: CodecRecipe, codec: Codec) -> None:
         raise UsageError(
             "the stage on the device's codes quantises with TensorFlow",
             value=f"KERAS_BACKEND={keras.backend.backend()}",
-            remedy="int8_epochs=0 here; or KERAS_BACKEND=tensorflow, which goes on with a run of any backend",
+            remedy="KERAS_BACKEND=tensorflow, or int8_epochs=0",
         )
     if recipe.int8_epochs:
         from semflash.training.export_tail import check_labels
@@ -99,7 +99,14 @@ def check_recipe(recipe: CodecRecipe, codec: Codec) -> None:
 
 
 def _check_data(data: Dataset, teacher: TrainedTask) -> None:
-    if data.image_shape != teacher.info.image_shape or list(data.class_names) != teacher.info.class_names:
+    names = list(data.class_names)
+    # A network that was imported without a data set knows how many classes there are, and no names.
+    same = (
+        names == teacher.info.class_names
+        if teacher.info.dataset
+        else len(names) == len(teacher.info.class_names)
+    )
+    if data.image_shape != teacher.info.image_shape or not same:
         raise TrainingError(
             "the task network was trained on another data set",
             value=f"{teacher.info.dataset} {teacher.info.image_shape}, not {data.name} {data.image_shape}",

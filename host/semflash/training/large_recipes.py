@@ -8,11 +8,14 @@ run to their end; every part of them is tested on tiny data of the same format.
 from __future__ import annotations
 
 from semflash.training.augment import Augmentation
+from semflash.training.preprocessing import preset
 from semflash.training.recipes import TF_DATA, CodecRecipe, TaskRecipe
 
 CIFAR, IMAGENET = "cifar100", "imagenet200"
 #: Latent channels behind the paper's heads: half of those at the split.
 LATENTS = {"resnet50": 32, "mobilenetv2": 12}
+#: What the networks' published weights take; weights that begin at random can take it as well.
+INPUTS = {"resnet50": preset("caffe"), "mobilenetv2": preset("tf")}
 _CIFAR_AUGMENTATION = Augmentation(flip=0.5, shift_px=4, erase=0.25)
 _IMAGENET_AUGMENTATION = Augmentation(flip=0.5, shift_px=0, crop_area=0.2)
 
@@ -25,12 +28,13 @@ def _tasks() -> tuple[TaskRecipe, ...]:
             TaskRecipe(
                 f"{CIFAR}-{network}", dataset=CIFAR, network=network, epochs=100, batch=128, peak=1e-3,
                 label_smoothing=0.1, augmentation=_CIFAR_AUGMENTATION, pipeline=TF_DATA,
-                precision="mixed_bfloat16", ema_decay=0.9995, ema_every=32,
+                precision="mixed_bfloat16", ema_decay=0.9995, ema_every=32, **INPUTS[network],
             ),
             TaskRecipe(
                 f"{IMAGENET}-{network}", dataset=IMAGENET, network=network, image_size=224, epochs=90,
                 batch=256, peak=1e-3, label_smoothing=0.1, augmentation=_IMAGENET_AUGMENTATION,
                 pipeline=TF_DATA, precision="mixed_bfloat16", ema_decay=0.9995, ema_every=32,
+                **INPUTS[network],
             ),
         )
     )  # fmt: skip

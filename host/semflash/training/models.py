@@ -12,7 +12,7 @@ from semflash.codecs.base import Codec, DeviceTailSpec, FixedPayloadSpec
 from semflash.codecs.registry import create
 from semflash.errors import TrainingError
 from semflash.training.run_dir import RunInfo, load_weights
-from semflash.training.task import EVALUATION_BATCH, in_batches
+from semflash.training.task import evaluation_batch, in_batches
 from semflash.training.task_kinds import kind_of
 from semflash.training.task_networks import restore_tail
 
@@ -101,8 +101,9 @@ def accuracy_of_codes(
         raise TrainingError("accuracy is measured of fixed payloads only", value=codec.family)
     bits, rng, found = payload.bits_per_symbol, np.random.default_rng(seed), []
     weights = 1 << np.arange(bits - 1, -1, -1, dtype=np.int32)
-    for start in range(0, len(codes), EVALUATION_BATCH):
-        sent = codes[start : start + EVALUATION_BATCH]
+    batch = evaluation_batch(codec.sizes.image_shape)
+    for start in range(0, len(codes), batch):
+        sent = codes[start : start + batch]
         flips = rng.random((*sent.shape, bits), dtype=np.float32) < ber
         quality = np.full((len(sent), 1), ber if told is None else told, np.float32)
         features = codec.decode(sent ^ (flips * weights).sum(-1, dtype=np.int32), quality)

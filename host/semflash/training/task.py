@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from semflash.training.task_networks import build, keep, restore
 from semflash.training.tasknet import TaskNetwork, computing_in
 
 EVALUATION_BATCH = 1_000
+#: Numbers in the images of one evaluated batch; large images come in smaller batches.
+EVALUATION_VALUES = 12 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,9 +142,15 @@ def limited(split: Split, count: int | None) -> Split:
     return split if count is None else Split(split.images[:count], split.labels[:count])
 
 
+def evaluation_batch(image_shape: tuple[int, ...]) -> int:
+    """Images that are evaluated at a time: a thousand, fewer where they are large."""
+    return max(1, min(EVALUATION_BATCH, EVALUATION_VALUES // math.prod(image_shape)))
+
+
 def in_batches(function: Any, images: np.ndarray) -> np.ndarray:
-    """Apply a model to uint8 images (N, H, W, C), scaled to [0, 1], a thousand at a time."""
-    pieces = (images[i : i + EVALUATION_BATCH] for i in range(0, len(images), EVALUATION_BATCH))
+    """Apply a model to uint8 images (N, H, W, C), scaled to [0, 1], as many at a time as fit."""
+    batch = evaluation_batch(images.shape[1:])
+    pieces = (images[i : i + batch] for i in range(0, len(images), batch))
     results = [function(piece.astype(np.float32) / np.float32(255.0)) for piece in pieces]
     return np.concatenate([keras.ops.convert_to_numpy(result) for result in results])
 
