@@ -110,7 +110,7 @@ def _recipe(
     tuned = {} if trial is None else dict(spec.trials[trial])
     budget = run.budget_plan
     if budget.epochs is None:
-        base = CODEC_RECIPES.get(f"{run.task}-{run.bytes}") if run.method == "semanticnn" else None
+        base = CODEC_RECIPES.get(f"{dataset}-{run.bytes}") if run.method == "semanticnn" else None
         base = dataclasses.replace(base or spec.recipe(run.bytes), seed=run.seed)
         base = dataclasses.replace(base, train_images=budget.train_images)
         recipe = override(base, _dotted(tuned, base), [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -33,14 +34,13 @@ from semflash.training.tasknet import build_head, build_tail  # noqa: E402
 
 CLASSES = 3
 LEARNED = [name for name, spec in METHODS.items() if spec.kind == "learned"]
-CLASSICAL = [name for name, spec in METHODS.items() if spec.kind == "classical"]
 
 
 def split(count: int, seed: int) -> Split:
     """Bars whose place is the class, with some noise."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, CLASSES, count).astype(np.int32)
-    images = rng.integers(0, 40, (count, 28, 28, 1), dtype=np.uint8)
+    images = rng.integers(0, 8, (count, 28, 28, 1), dtype=np.uint8)
     for image, label in zip(images, labels, strict=True):
         image[:, 9 * label + 2 : 9 * label + 8] += 200
     return Split(images, labels)
@@ -48,7 +48,7 @@ def split(count: int, seed: int) -> Split:
 
 @pytest.fixture(scope="module")
 def data() -> Dataset:
-    return Dataset("bars", split(256, 0), split(120, 1), split(120, 2), tuple("abc"))
+    return Dataset("bars", split(128, 0), split(120, 1), split(120, 2), tuple("abc"))
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +56,16 @@ def task(data: Dataset) -> TrainedTask:
     keras.utils.set_random_seed(0)
     head = build_head((28, 28, 1), 4)
     tail = build_tail(head.output_shape[1:], CLASSES, (8,))
+    network = keras.Sequential([head, tail])
+    network.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    network.optimizer.learning_rate = 0.01
+    network.fit(data.train.images / np.float32(255), data.train.labels, batch_size=16, epochs=10, verbose=0)
     return TrainedTask(head, tail, RunInfo.start("task", {"widths": [8]}, data, 0))
 
 
 @pytest.fixture
 def job(task: TrainedTask, data: Dataset, tmp_path: Path) -> Job:
-    return Job(task, data, 48, tmp_path / "run", Budget(256, 6, 0), Progress(quiet=True))
+    return Job(task, data, 48, tmp_path / "run", Budget(128, 2, 0, flip=0.0), Progress(quiet=True))
 
 
 def learned(name: str, job: Job) -> tuple[Method, TrainedCodec]:
@@ -94,9 +98,9 @@ def test_every_learned_trial_fits_the_bytes_and_the_epochs(name: str, size: int)
         assert METHODS[name].first_stage == (len(codec.stages()) == 2)
 
 
-@pytest.mark.parametrize("name", CLASSICAL)
-def test_a_classical_method_learns_its_task_within_its_bytes(name: str, job: Job):
-    method, data = METHODS[name].method(job, 1), job.data
+@pytest.mark.parametrize(("name", "trial"), [("jpeg-delivered", 1), ("webp", 2), ("uniform", 1)])
+def test_a_classical_method_does_its_task_within_its_bytes(name: str, trial: int, job: Job):
+    method, data = METHODS[name].method(job, trial), job.data
     payloads = method.encode(data.test.images)
     assert max(map(len, payloads)) <= job.size_bytes
     clean = accuracy_under(method, data.test.images, data.test.labels, Channel("bsc", 0.0), 0)
@@ -148,7 +152,7 @@ def test_what_the_receiver_believes_can_differ_from_the_channel(job: Job):
 
     class Listening(Method):
         name = title = citation = "x"
-        settings: dict = {}
+        settings: ClassVar[dict] = {}
 
         def encode(self, images):
             return [b"a"] * len(images)

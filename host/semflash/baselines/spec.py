@@ -30,11 +30,14 @@ class Budget:
         train_images: the first so many; None: all.
         epochs: of all stages together.
         seed: of weights, batches and errors in training.
+        flip: share of images mirrored in training, as in the codec recipes; 0 where mirror images have
+            another label.
     """
 
     train_images: int | None = 20_000
     epochs: int = 5
     seed: int = 0
+    flip: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ class TrainingViews:
         self.split: Split = limited(job.data.train, job.budget.train_images)
         images = self.split.images
         self.images = (images, np.ascontiguousarray(images[:, :, ::-1]))
+        self.flip = job.budget.flip
         self.teacher = np.stack([job.task.logits(view) for view in self.images])
 
     @property
@@ -72,7 +73,7 @@ class TrainingViews:
         order = rng.permutation(len(self.split))
         for step in range(self.steps):
             index = order[step * self.batch : (step + 1) * self.batch]
-            yield rng.integers(0, 2, len(index)), index
+            yield (rng.random(len(index)) < self.flip).astype(np.int64), index
 
 
 def copied_head(job: Job) -> keras.Model:
