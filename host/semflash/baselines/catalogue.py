@@ -120,7 +120,11 @@ _LEARNED = (
     ),
     MethodSpec(
         "limitnet", "LimitNet-style", citations.LIMITNET, "learned", recipe=_family("limitnet", 16),
-        trials=({}, _DEEP, {"sizes": _DEEP["sizes"] | {"keep_low": 0.5}}),
+        trials=(
+            _DEEP | {"ber": _CLEAN},
+            {"sizes": _DEEP["sizes"] | {"keep_low": 0.5}},
+            {"sizes": _DEEP["sizes"] | {"keep_low": 0.5, "channel_step": 1.0}},
+        ),
     ),
     MethodSpec(
         "entropy-coded", "SemanticNN, codes entropy-coded", citations.ENTROPY, "learned",

@@ -50,7 +50,7 @@ class LimitNet(BitCodec):
     Deviations: the teacher's saliency is the importance of the split features (integrated gradients), pooled
     to the latent's size, for no salient-object network knows these images; the saliency has the same K levels
     as the values and its bytes count; the decoder gives features instead of an image; bit errors are in
-    training, and one that hits the saliency misplaces values, as it would; the saliency goes on learning with
+    training, (a trial), and one that hits the saliency misplaces values, as it would; the saliency goes on learning with
     the task instead of being frozen; the trunk may have more convolutions (a trial).
     """
 
