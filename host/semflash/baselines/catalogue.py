@@ -15,7 +15,7 @@ from semflash.baselines.base import Method
 from semflash.baselines.spec import Budget, Job, MethodSpec, Settings
 from semflash.errors import UsageError
 from semflash.training.models import TrainedCodec
-from semflash.training.recipes import CodecRecipe, as_released, codec_recipe
+from semflash.training.recipes import METHOD_TERMS, CodecRecipe, as_released, codec_recipe
 
 TRIALS = 3
 SEARCH_BERS = (0.0, 1e-2, 5e-2)
@@ -45,7 +45,7 @@ def _semanticnn(name: str) -> Callable[[int], CodecRecipe]:
                 "4x4 codes of 3 bits take a multiple of 6 bytes", value=size_bytes, remedy="24, 48 or 96"
             )
         own = codec_recipe("fashion-mnist-48")
-        own = replace(own, name=f"{name}-{size_bytes}", sizes=own.sizes | {"latent": latent})
+        own = replace(own, name=f"{name}-{size_bytes}", sizes=own.sizes | {"latent": latent}, **METHOD_TERMS)
         return as_released(own) if name == "semanticnn-released" else own
 
     return recipe

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build_options.add_target(parser)
     build_options.add_build(parser)
     monitor.add_monitor_flags(parser)
-    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+    monitor.add_output_flags(parser)
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -37,10 +37,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     bundle = read_bundle(build_options.bundle_name(args, settings))
     work = monitor.prepare(bundle, args, settings)
     built = build_options.build(args, settings)
-    if not args.json:
+    if not (args.json or args.jsonl):
         show(built)
     done = flash(built, port=link_options.port(args, settings, built.kind))
-    if not args.json:
+    if not (args.json or args.jsonl):
         print(f"flashed     {done.board}" + (f", serial port {done.port}" if done.port else ""), flush=True)
     folder = Path(built.directory)
     return monitor.run_on_board(bundle, work, args, settings, build_dir=folder, port=done.port)

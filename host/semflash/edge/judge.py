@@ -65,6 +65,9 @@ class Judge:
         self.detects = isinstance(contract.task, DetectionTask)
         self._seen: list[tuple[int, NDArray[np.float32]]] = []
 
+    def __len__(self) -> int:
+        return len(self._labels)
+
     def right(self, reading: Reading, index: int) -> bool:
         """Whether it is right about image `index`; a detector's objects are kept for :meth:`figures`."""
         if reading.objects is None:
