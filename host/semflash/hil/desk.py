@@ -1,0 +1,316 @@
+"""One board on the desk: its steps from build to budget, each done once, what they found kept for the report."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semflash.bridge.counters import LinkCounters
+from semflash.bridge.handshake import Expected
+from semflash.bridge.messages import Hello
+from semflash.bridge.outcome import Lost, Received
+from semflash.bridge.port import Port
+from semflash.bridge.session import Session
+from semflash.bundle.preprocess import to_int8
+from semflash.edge.attach import ClosablePort, attach
+from semflash.edge.golden import GoldenEncoder
+from semflash.errors import WrongFirmwareError
+from semflash.firmware import emulator
+from semflash.firmware.build import build_bundle
+from semflash.firmware.build_result import BuildResult
+from semflash.firmware.flash import flash
+from semflash.hil.budget import Budget
+from semflash.hil.images import made_images
+from semflash.hil.plan import HilPlan, Target
+from semflash.hil.verdict import IMAGES_LOST, LINK_UNSTEADY, OUTPUT_MISMATCH, TOO_SLOW, CheckFailed
+
+_SHOWN = 10
+#: A byte on the line with start and stop bit.
+BITS_PER_BYTE = 10
+#: Time that line and clock need, as a share of what an image takes on a plugged-in board; less fails.
+SLOWEST_SHARE = 0.5
+
+
+class NotReached(Exception):
+    """A step before this one did not succeed; the text says which."""
+
+    verdict = "not-reached"
+
+
+class LeftOut(NotReached):
+    """A step that need not be done; those after it go on."""
+
+    def __init__(self, why: str, verdict: str = "left-out") -> None:
+        super().__init__(why)
+        self.verdict = verdict
+
+
+@dataclass
+class Measured:
+    """What the bit-exact run found.
+
+    Attributes:
+        received, wrong: images answered; indices of payloads that differ from the reference.
+        counts: instructions or cycles of each image. stack_bytes: deepest.
+        seconds: of the run. link: counters of its session.
+    """
+
+    received: int = 0
+    damaged: int = 0
+    lost: list[int] = field(default_factory=list)
+    wrong: list[int] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+    stack_bytes: int = 0
+    seconds: float = 0.0
+    link: LinkCounters = field(default_factory=LinkCounters)
+
+
+class Desk:
+    """A board of the map and what is known of it so far.
+
+    Args:
+        target: the board. plan: of the whole run.
+    """
+
+    def __init__(self, target: Target, plan: HilPlan) -> None:
+        self.target, self.plan = target, plan
+        self.facts: dict[str, Any] = {"board": target.board.name, "bundle": plan.bundle.name}
+        self._ends: dict[str, str] = {}
+        self._stack = ExitStack()
+        self._port: ClosablePort | None = None
+        self._flashed_port: str | None = None
+        self.built: BuildResult | None = None
+        self.hello: Hello | None = None
+        self.measured: Measured | None = None
+
+    def step(self, name: str, needs: tuple[str, ...], work: Callable[[], str]) -> str:
+        """Do one step and remember how it ended.
+
+        Returns:
+            what it found, in words.
+
+        Raises:
+            NotReached: a step of `needs` did not succeed. SemflashError: this one failed.
+        """
+        for before in needs:
+            if self._ends.get(before) != "ok":
+                end = self._ends.get(before, "was not run")
+                self._ends[name] = "was not reached"
+                raise NotReached(f"{before} {end}")
+        self._ends[name] = "failed"
+        try:
+            found = work()
+        except LeftOut:
+            self._ends[name] = "ok"
+            raise
+        self._ends[name] = "ok"
+        return found
+
+    def close(self) -> None:
+        """Give the port and the lock back; stop an emulated board that was started here."""
+        if self._port is not None:
+            self._port.close()
+            self._port = None
+        self._stack.close()
+
+    def build(self) -> str:
+        """The firmware for this board."""
+        from dataclasses import replace
+
+        folder = self.plan.work_dir / self.target.name
+        options = replace(self.plan.build, out_dir=folder)
+        self.built = build_bundle(self.plan.bundle, self.target.board, options)
+        sizes = self.built.sizes
+        self.facts |= {"build_id": self.built.build_id, "flash_bytes": sizes.flash if sizes else None}
+        size = f"{sizes.flash:,} B flash, {sizes.ram_static:,} B RAM, " if sizes else ""
+        return f"{size}build {self.built.build_id}"
+
+    def flash(self) -> str:
+        """Upload it; left out with --no-flash."""
+        if not self.plan.flash:
+            raise LeftOut("left out (--no-flash)")
+        assert self.built is not None
+        board = self.target.board
+        if board.kind == "emulated" and emulator.status(board.name) is None:
+            self._stack.callback(emulator.stop, board.name)
+        done = flash(self.built, port=self.target.port)
+        self._flashed_port = done.port
+        return f"port {done.port}" if done.port else "in this process"
+
+    def greet(self) -> str:
+        """HELLO: the board, build and bundle are the ones that were flashed.
+
+        Raises:
+            WrongFirmwareError: another board, build or bundle answers. LinkError: none does.
+        """
+        assert self.built is not None
+        self.hello = hello = self.session().connect()
+        self.facts |= {"engine": hello.engine, "clock_hz": hello.clock_hz, "counter": hello.counter}
+        wanted = (self.target.board.name, self.built.build_id)
+        found = (hello.board, f"{hello.build_id:08x}")
+        if found != wanted:
+            raise WrongFirmwareError(
+                "the board runs other firmware than was built for it",
+                value="board {}, build {}; wanted {}, {}".format(*found, *wanted),
+                remedy="semflash hil without --no-flash flashes it",
+            )
+        return f"{hello.board}, {hello.engine}, {hello.clock_hz / 1e6:.0f} MHz, reset by {hello.reset_cause}"
+
+    def session(self, port: Port | None = None) -> Session:
+        """A new session on the board's port, or on `port` in front of it."""
+        return Session(port or self.port(), Expected.of(self.plan.bundle), timeout_s=self.plan.timeout_s)
+
+    def port(self) -> ClosablePort:
+        """The board's port, opened once."""
+        if self._port is None:
+            self._port = attach(
+                self.target.board,
+                port=self._flashed_port if self.target.board.kind == "hardware" else None,
+                baud=self.target.baud,
+                build_dir=self.plan.work_dir / self.target.name,
+            )
+        return self._port
+
+    def images(self, count: int) -> NDArray[np.uint8]:
+        """The first `count` test images uint8 (N, H, W, C)."""
+        plan = self.plan
+        if plan.dataset is None:
+            return made_images(count, plan.bundle.image_shape, plan.seed)
+        from semflash.training.datasets import load_dataset
+
+        height, width, _ = plan.bundle.image_shape
+        split = load_dataset(plan.dataset, data_dir=plan.data_dir, image_size=(height, width)).test
+        return split.images[:count]
+
+    def codes(self) -> str:
+        """Every payload equals the reference, bit for bit.
+
+        Raises:
+            CheckFailed: one differs, or an image was lost.
+        """
+        images = self.images(self.plan.images)
+        self.measured = found = measure(self.session(), images, self)
+        self.facts |= {"images": len(images), "images_per_s": round(found.received / found.seconds, 1)}
+        if found.counts:
+            self.facts["count_per_image"] = round(statistics.median(found.counts))
+            self.facts["stack_bytes"] = found.stack_bytes
+        check_outcomes(found, len(images))
+        return f"{found.received:,} of {len(images):,} payloads equal, bit for bit"
+
+    def throughput(self) -> str:
+        """The rate of the bit-exact run: nothing was sent twice, and clock and line were used.
+
+        Raises:
+            CheckFailed: frames were lost or repeated, or a plugged-in board took much longer than its parts.
+        """
+        assert self.measured is not None and self.hello is not None
+        found, link, board = self.measured, self.measured.link, self.target.board
+        repairs = {
+            "resyncs": link.resyncs,
+            "images sent again": link.images_resent,
+            "frames lost": link.frames_lost,
+            "frames dropped": link.frames_dropped,
+            "payloads damaged": found.damaged,
+        }
+        if any(repairs.values()):
+            raise CheckFailed(
+                LINK_UNSTEADY,
+                "the link lost or repeated frames at full speed",
+                value=", ".join(f"{count} {name}" for name, count in repairs.items() if count),
+                remedy="another cable or hub port, or a lower baud rate",
+                exit_code=3,
+            )
+        rate, up, down = (n / found.seconds for n in (found.received, link.bytes_sent, link.bytes_received))
+        shown = f"{rate:.1f} images/s, {up / 1000:.1f} kB/s up, {down / 1000:.1f} kB/s down"
+        if board.kind != "hardware":
+            return shown
+        assert board.serial is not None
+        baud = self.target.baud or board.serial.baud
+        line_s = BITS_PER_BYTE * link.bytes_sent / found.received / baud
+        compute_s = statistics.median(found.counts) / self.hello.clock_hz if found.counts else 0.0
+        share = rate * (line_s + compute_s)
+        self.facts["line_share"] = round(rate * line_s, 3)
+        if share < SLOWEST_SHARE:
+            raise CheckFailed(
+                TOO_SLOW,
+                f"an image takes {1 / rate:.4f} s, its bytes and its encoding {line_s + compute_s:.4f} s",
+                value=shown,
+                remedy="another USB port; a shorter latency timer; semflash bench shows the layers",
+            )
+        return f"{shown}, {100 * rate * line_s:.0f} % of the line"
+
+    def cost(self) -> Budget:
+        """What the firmware costs, as measured by `codes`."""
+        assert self.built is not None and self.hello is not None and self.measured is not None
+        counts = self.measured.counts if self.hello.counter != "none" else []
+        native = self.target.board.kind == "native"
+        return Budget(
+            board=self.target.board.name,
+            bundle=self.plan.bundle.name,
+            engine=self.hello.engine,
+            bundle_hash=self.plan.bundle.hash_hex[:8],
+            counter=self.hello.counter,
+            count_per_image=round(statistics.median(counts)) if counts else None,
+            stack_bytes=None if native else self.measured.stack_bytes or None,
+            flash_bytes=self.built.sizes.flash if self.built.sizes is not None else None,
+        )
+
+
+def measure(session: Session, images: NDArray[np.uint8], desk: Desk) -> Measured:
+    """Run images and compare what comes undamaged with the reference."""
+    bundle = desk.plan.bundle
+    golden = GoldenEncoder(bundle).payloads(images)
+    rows = to_int8(images, bundle.contract)
+    found = Measured()
+    hello = session.connect()
+    began = time.monotonic()
+    for outcome in session.stream(enumerate(rows)):
+        if isinstance(outcome, Lost):
+            found.lost.append(outcome.index)
+            continue
+        _note(outcome, found, bytes(golden[outcome.index]), hello)
+    found.seconds = max(time.monotonic() - began, 1e-9)
+    found.link = session.counters
+    return found
+
+
+def _note(outcome: Received, found: Measured, right: bytes, hello: Hello) -> None:
+    found.received += 1
+    found.damaged += outcome.damaged
+    if not outcome.damaged and outcome.payload != right:
+        found.wrong.append(outcome.index)
+    if outcome.ticks is not None and hello.counter != "none":
+        found.counts.append(hello.count(outcome.ticks))
+        found.stack_bytes = max(found.stack_bytes, outcome.stack_bytes or 0)
+
+
+def check_outcomes(found: Measured, wanted: int) -> None:
+    """Nothing wrong, nothing lost, nothing unaccounted for.
+
+    Raises:
+        CheckFailed: says which images.
+    """
+    if found.wrong:
+        shown = ", ".join(map(str, found.wrong[:_SHOWN])) + (", ..." if len(found.wrong) > _SHOWN else "")
+        raise CheckFailed(
+            OUTPUT_MISMATCH,
+            f"{len(found.wrong):,} of {found.received:,} payloads differ from the reference",
+            value=f"images {shown}",
+            remedy="build with --kernels reference and compare; semflash monitor --check-golden --record",
+        )
+    missing = wanted - found.received - len(found.lost)
+    if found.lost or missing:
+        raise CheckFailed(
+            IMAGES_LOST,
+            f"{len(found.lost):,} of {wanted:,} images were given up, {missing:,} have no outcome",
+            value=f"images {', '.join(map(str, found.lost[:_SHOWN]))}" if found.lost else None,
+            remedy="check cable and baud rate; semflash monitor shows the counters",
+            exit_code=3,
+        )
