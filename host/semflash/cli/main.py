@@ -38,6 +38,14 @@ VERBS: dict[str, str] = {
     "doctor": "check what is installed and say how to mend what is missing",
 }
 
+#: Packages that come with an extra of semflash.
+_EXTRAS = {
+    "matplotlib": "plot",
+    "tensorflow": "train",
+    "keras": "train",
+    "tflite_micro": "train",
+    "pytest": "hil",
+}
 EXIT_INTERRUPTED = 130
 _EPILOG = """examples:
   semflash doctor
@@ -179,13 +187,7 @@ def _missing(verb: str, error: ModuleNotFoundError) -> SemflashError:
         return SemflashError(
             f"this installation of semflash is incomplete: {error}", remedy="install semflash again"
         )
-    extra = {
-        "matplotlib": "plot",
-        "tensorflow": "train",
-        "keras": "train",
-        "tflite_micro": "train",
-        "pytest": "hil",
-    }.get(package)
+    extra = _EXTRAS.get(package)
     remedy = f"pip install 'semflash[{extra}]'" if extra else "install semflash again with its dependencies"
     return ToolMissingError(
         f"'semflash {verb}' needs a Python package that is missing", value=package, remedy=remedy

@@ -1,4 +1,4 @@
-"""What a board may cost: counts per image, stack and flash, kept in a TOML file that `--update-budget` writes."""
+"""What a board may cost: counts per image, stack and flash, in a TOML file that `--update-budget` writes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FILE_NAME = "budgets.toml"
 TOLERANCE = 0.03
 MEASURES = ("count_per_image", "stack_bytes", "flash_bytes")
 _MAX_BYTES = 1 << 20
-_HEADER = """# What the boards cost, written by `semflash hil --update-budget`. A measure that grows by more than 3 % fails.
+_HEADER = """# What the boards cost, written by `semflash hil --update-budget`; growth by more than 3 % fails.
 # count_per_image: instructions (emulated) or cycles, median.
 """
 

@@ -1,4 +1,4 @@
-"""One board on the desk: its steps from build to budget, each done once, what they found kept for the report."""
+"""One board on the desk: its steps from build to budget, each done once; what they found is kept."""
 
 from __future__ import annotations
 

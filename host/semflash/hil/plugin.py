@@ -1,13 +1,13 @@
 """The pytest plugin: `desk` is one board of the map, and every test that takes it runs for each of them.
 
-`semflash hil` runs the suite of :mod:`semflash.hil.checks` with it. Tests of your own get the same boards with
+`semflash hil` runs :mod:`semflash.hil.checks` with it. Tests of your own get the same boards with
 
     pytest -p semflash.hil.plugin --hil-bundle BUNDLE [--hil-map FILE] [--hil-board NAME] my_tests/
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,10 @@ class Given:
     def __init__(self, plan: HilPlan, result: HilResult, tell: Callable[[CheckResult], None]) -> None:
         self._plan, self._result, self._tell = plan, result, tell
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_configure(self, config: pytest.Config) -> None:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_configure(self, config: pytest.Config) -> Generator[None, None, None]:
         config.stash[PLAN], config.stash[RESULT] = self._plan, self._result
+        yield
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             config.pluginmanager.unregister(reporter)  # `tell` reports
@@ -90,9 +91,9 @@ def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Iterator[Any]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Generator[None, Any, Any]:
     """Marks each report with its board, for `Given`."""
-    report = yield
+    report: Any = yield
     callspec = getattr(item, "callspec", None)
     params = callspec.params if callspec is not None else {}
     report.hil_target = params["desk"].name if "desk" in params else None
@@ -113,7 +114,7 @@ def _result_of(report: pytest.TestReport) -> CheckResult | None:
     elif report.outcome == "failed" and "exit_code" not in said:
         detail, code = report.longreprtext, 1
     else:
-        detail, code = str(said.get("detail", "")), int(said.get("exit_code", 0))
+        detail, code = str(said.get("detail", "")), int(str(said.get("exit_code", 0)))
     return CheckResult(
         target=target,
         check=f"{name} {getattr(report, 'hil_case', '')}".strip(),

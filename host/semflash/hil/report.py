@@ -11,6 +11,7 @@ from semflash.firmware.project import write_if_changed
 from semflash.hil.plan import HilPlan
 from semflash.hil.results import CheckResult, HilResult
 
+_COLUMNS = ("check", "result", "verdict", "seconds", "found")
 ENDINGS = (".md", ".html")
 _MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}
 _FACTS = (
@@ -28,8 +29,9 @@ _FACTS = (
 )
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
-    "table{border-collapse:collapse;margin:1em 0}td,th{border:1px solid #ccc;padding:.2em .6em;text-align:left;"
-    "vertical-align:top}.failed{background:#fdd}.skipped{color:#777}pre{white-space:pre-wrap;margin:0;font:inherit}"
+    "table{border-collapse:collapse;margin:1em 0}"
+    "td,th{border:1px solid #ccc;padding:.2em .6em;text-align:left;vertical-align:top}"
+    ".failed{background:#fdd}.skipped{color:#777}pre{white-space:pre-wrap;margin:0;font:inherit}"
 )
 
 
@@ -58,6 +60,11 @@ def headline(result: HilResult) -> str:
     return text + (f", {skipped} skipped" if skipped else "")
 
 
+def _subject(plan: HilPlan, quote: str = "") -> str:
+    bundle = plan.bundle
+    return f"Bundle {quote}{bundle.name}{quote} {bundle.hash_hex[:8]}, semflash {__version__}."
+
+
 def _facts(facts: dict[str, object]) -> list[tuple[str, str]]:
     shown = [(name, facts.get(key)) for key, name in _FACTS]
     return [
@@ -71,7 +78,7 @@ def _markdown(plan: HilPlan, result: HilResult) -> str:
     lines = [
         "# Hardware in the loop",
         "",
-        f"{headline(result)}. Bundle `{plan.bundle.name}` {plan.bundle.hash_hex[:8]}, semflash {__version__}.",
+        f"{headline(result)}. {_subject(plan, '`')}",
     ]
     for target, facts in result.facts.items():
         lines += [
@@ -101,12 +108,11 @@ def _html(plan: HilPlan, result: HilResult) -> str:
     parts = [
         "<!doctype html><html lang='en'><meta charset='utf-8'><title>Hardware in the loop</title>",
         f"<style>{_STYLE}</style><h1>Hardware in the loop</h1>",
-        f"<p>{html.escape(headline(result))}. Bundle {html.escape(plan.bundle.name)} {plan.bundle.hash_hex[:8]}, "
-        f"semflash {__version__}.</p>",
+        f"<p>{html.escape(headline(result))}. {html.escape(_subject(plan))}</p>",
     ]
     for target, facts in result.facts.items():
         parts.append(f"<h2>{html.escape(target)}</h2><table><tr>")
-        parts.append("".join(f"<th>{name}" for name in ("check", "result", "verdict", "seconds", "found")))
+        parts.append("".join(f"<th>{name}" for name in _COLUMNS))
         for check in result.of(target):
             cells = (check.check, _MARKS[check.outcome], check.verdict, f"{check.seconds:.1f}", check.detail)
             row = "".join(f"<td><pre>{html.escape(cell)}</pre>" for cell in cells)

@@ -68,7 +68,7 @@ def run_hil(
         all results. What a board does wrong is a result, never an exception.
 
     Raises:
-        ModuleNotFoundError: pytest is not installed. KeyboardInterrupt: Ctrl-C; boards and ports are free again.
+        ModuleNotFoundError: pytest is not installed. KeyboardInterrupt: Ctrl-C; boards are free again.
     """
     import pytest
 
@@ -78,7 +78,7 @@ def run_hil(
     result = HilResult()
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "pytest.ini"
-        settings.write_text("[pytest]\njunit_family = xunit2\n")
+        settings.write_text("[pytest]\njunit_family = xunit1\n")
         arguments = [
             str(_SUITE),
             *("-c", str(settings), "--rootdir", str(_SUITE.parent), "--import-mode", "importlib"),
