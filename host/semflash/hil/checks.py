@@ -66,7 +66,7 @@ def test_fault(desk: Desk, record_property: Record, case: FaultCase) -> None:
 
 
 def test_cost_is_within_the_budget(desk: Desk, record_property: Record) -> None:
-    """Counts per image, stack and flash grew by no more than 3 %."""
+    """Counts per image and flash grew by no more than 3 %."""
     _do(desk, record_property, "budget", ("codes",), lambda: _within_budget(desk))
 
 

@@ -28,19 +28,25 @@ class Given:
     def __init__(self, plan: HilPlan, result: HilResult, tell: Callable[[CheckResult], None]) -> None:
         self._plan, self._result, self._tell = plan, result, tell
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_configure(self, config: pytest.Config) -> Generator[None, None, None]:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
         config.stash[PLAN], config.stash[RESULT] = self._plan, self._result
-        yield
-        reporter = config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
-            config.pluginmanager.unregister(reporter)  # `tell` reports
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         found = _result_of(report)
         if found is not None:
             self._result.checks.append(found)
             self._tell(found)
+
+
+class Quiet:
+    """Takes pytest's own reporter away, for a run whose results somebody else tells."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            config.pluginmanager.unregister(reporter)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

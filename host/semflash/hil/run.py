@@ -72,7 +72,7 @@ def run_hil(
     """
     import pytest
 
-    from semflash.hil.plugin import Given
+    from semflash.hil.plugin import Given, Quiet
 
     budget.read_budgets(plan.budget_path)  # malformed: said before a board is touched
     result = HilResult()
@@ -88,7 +88,7 @@ def run_hil(
         ]
         options = os.environ.pop("PYTEST_ADDOPTS", None)  # of the user's own tests
         try:
-            code = pytest.main(arguments, plugins=[Given(plan, result, tell)])
+            code = pytest.main(arguments, plugins=[Given(plan, result, tell), Quiet()])
         finally:
             if options is not None:
                 os.environ["PYTEST_ADDOPTS"] = options
