@@ -26,7 +26,6 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         board: description, for instance "nucleo_f446re". bundle: name; engine: as HELLO has it.
         bundle_hash: first 32 bits, of the bundle that was measured. counter: "instructions" or "cycles".
-        compiler: version text of the compiler.
         count_per_image: median; None where the board counts none. stack_bytes: deepest, not compared.
         flash_bytes: of the image; None on native.
     """
@@ -36,7 +35,6 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine: str
     bundle_hash: str
     counter: str
-    compiler: str = ""
     count_per_image: int | None = None
     stack_bytes: int | None = None
     flash_bytes: int | None = None

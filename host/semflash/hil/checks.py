@@ -81,12 +81,11 @@ def _within_budget(desk: Desk) -> str:
         raise LeftOut(f"{shown}; no budget in {plan.budget_path.name}, --update-budget writes one", NO_BUDGET)
     grown = budget.excess(cost, allowed)
     if grown:
-        compiler = f"; measured with {allowed.compiler}" if allowed.compiler != cost.compiler else ""
         raise CheckFailed(
             OVER_BUDGET,
-            "the firmware costs more than its budget allows" + compiler,
+            "the firmware costs more than its budget allows",
             value="; ".join(grown),
-            remedy="find what made it slower, or accept it with --update-budget",
+            remedy="find what changed (another compiler counts too), or accept it with --update-budget",
         )
     if allowed.count_per_image and cost.count_per_image:
         change = cost.count_per_image / allowed.count_per_image - 1

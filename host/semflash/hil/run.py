@@ -42,7 +42,7 @@ def targets_of(map_path: Path | None, names: tuple[str, ...] = ()) -> tuple[Targ
 
 def budget_path(map_path: Path | None) -> Path:
     """Where budgets are kept: beside the map, else with the board descriptions."""
-    folder = map_path.resolve().parent if map_path is not None else resources.root() / "boards"
+    folder = map_path.resolve().parent if map_path is not None else resources.root() / "boards" / "hil"
     return folder / budget.FILE_NAME
 
 
