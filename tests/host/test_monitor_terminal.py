@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import signal
 import sys
@@ -155,7 +156,27 @@ def test_without_colours_and_without_unicode_the_screen_is_plain(built: BuildRes
         assert terminal.end() == 0
 
 
-def test_a_dumb_terminal_and_a_pipe_get_lines(built: BuildResult) -> None:
+def test_without_keys_the_screen_is_live_and_sigterm_gives_the_terminal_back(
+    built: BuildResult,
+) -> None:
+    line = shlex.join(command(built, "--loop")) + " < /dev/null"
+    with Terminal(["/bin/sh", "-c", f"exec {line}"]) as terminal:
+        screen = terminal.wait_for("streaming")
+        assert "q quit" not in screen
+        terminal.process.send_signal(signal.SIGTERM)
+        assert terminal.end() == 143
+        assert terminal.is_as_before()
+
+
+def test_in_the_background_of_a_terminal_there_are_lines(built: BuildResult) -> None:
+    line = shlex.join(command(built, "--count", "50"))
+    with Terminal(["/bin/bash", "-ic", f"{line} & wait $!"]) as terminal:
+        assert terminal.end() == 0
+        assert "\x1b[?1049h" not in terminal.text
+        assert "50 of 50" in terminal.text
+
+
+def test_a_dumb_terminal_gets_lines(built: BuildResult) -> None:
     with Terminal(command(built, "--count", "50"), TERM="dumb") as terminal:
         assert terminal.end() == 0
         assert "\x1b[?1049h" not in terminal.text
