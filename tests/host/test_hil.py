@@ -16,8 +16,9 @@ import pytest
 from semflash.bundle import read_bundle
 from semflash.cli.main import main
 from semflash.edge.golden import GoldenEncoder
-from semflash.errors import BuildError, DeviceError, UsageError
+from semflash.errors import BuildError, UsageError
 from semflash.firmware.boards import load_board
+from semflash.firmware.verdicts import Verdict, VerdictError
 from semflash.hil import desk as desk_module
 from semflash.hil.budget import Budget, excess, read_budgets, write_budgets
 from semflash.hil.faults import CASES
@@ -93,14 +94,14 @@ def test_a_board_that_fails_does_not_stop_the_others(plan: HilPlan, monkeypatch:
         return build(bundle, NATIVE.board, options)  # type: ignore[arg-type]
 
     def flash_for(built: object, **where: object) -> object:
-        raise DeviceError("no debug probe was found", remedy="plug the ST-LINK in")
+        raise VerdictError(Verdict.NO_PROBE)
 
     monkeypatch.setattr(desk_module, "build_bundle", build_for)
     both = replace(plan, targets=(absent, NATIVE))
     calls = iter((flash_for, flash))
     monkeypatch.setattr(desk_module, "flash", lambda built, **where: next(calls)(built, **where))
     result = run_hil(both)
-    assert verdicts(result, "absent")["flash"] == "flash-failed"
+    assert verdicts(result, "absent")["flash"] == "no-probe"
     assert verdicts(result, "absent")["hello"] == "not-reached"
     assert verdicts(result)["codes equal the golden reference"] == "ok"
     assert result.exit_code == 3

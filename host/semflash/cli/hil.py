@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "bundle", nargs="?", metavar="BUNDLE", help=f"what the boards run (default: {DEFAULT_BUNDLE})"
     )
-    parser.add_argument("--map", type=Path, metavar="FILE", help="hardware map (default: the emulated board)")
+    parser.add_argument("--map", type=Path, metavar="FILE", help="hardware map (default: semflash-boards.toml, else the emulated board)")
     parser.add_argument("--board", action="append", metavar="NAME", help="only this board; may be repeated")
     parser.add_argument("--images", type=int, metavar="N", help="for the bit-exact check (default 500)")
     parser.add_argument("--dataset", help="use its test images instead of made ones")
@@ -72,6 +72,7 @@ def _plan(args: argparse.Namespace, settings: Settings) -> HilPlan:
     from semflash.edge.records import check_writable
     from semflash.errors import UsageError
     from semflash.firmware.build import BUILD_ROOT
+    from semflash.firmware.hardware_map import find_map
     from semflash.hil.plan import IMAGES, HilPlan
     from semflash.hil.report import check_ending
     from semflash.hil.run import budget_path, targets_of
@@ -86,12 +87,13 @@ def _plan(args: argparse.Namespace, settings: Settings) -> HilPlan:
         check_writable(args.report, "--report")
     if args.junit is not None:
         check_writable(args.junit, "--junit")
-    targets = targets_of(args.map, tuple(args.board or ()))
+    map_path = args.map or find_map()
+    targets = targets_of(map_path, tuple(args.board or ()))
     return HilPlan(
         targets=targets,
         bundle=read_bundle(str(args.bundle or settings.build.bundle or DEFAULT_BUNDLE)),
         work_dir=args.out or BUILD_ROOT / "hil",
-        budget_path=args.budgets or budget_path(args.map),
+        budget_path=args.budgets or budget_path(map_path),
         images=images,
         seed=args.seed,
         dataset=args.dataset,

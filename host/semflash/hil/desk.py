@@ -22,10 +22,11 @@ from semflash.bundle.preprocess import to_int8
 from semflash.edge.attach import ClosablePort, attach
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import WrongFirmwareError
-from semflash.firmware import emulator
+from semflash.firmware import board_lock, emulator, probes
 from semflash.firmware.build import build_bundle
 from semflash.firmware.build_result import BuildResult
 from semflash.firmware.flash import flash
+from semflash.firmware.verdicts import Verdict, VerdictError
 from semflash.hil.budget import Budget
 from semflash.hil.images import made_images
 from semflash.hil.plan import HilPlan, Target
@@ -85,7 +86,6 @@ class Desk:
         self._ends: dict[str, str] = {}
         self._stack = ExitStack()
         self._port: ClosablePort | None = None
-        self._flashed_port: str | None = None
         self.built: BuildResult | None = None
         self.hello: Hello | None = None
         self.measured: Measured | None = None
@@ -133,32 +133,40 @@ class Desk:
         return f"{size}build {self.built.build_id}"
 
     def flash(self) -> str:
-        """Upload it; left out with --no-flash."""
+        """Take the board for this run and upload; the upload is left out with --no-flash.
+
+        Raises:
+            BoardBusyError: another job has it. VerdictError: the upload failed. LeftOut: --no-flash.
+        """
+        assert self.built is not None
+        board, entry = self.target.board, self.target.entry
+        key = board_lock.key(board, entry=entry)
+        map_path = entry.path if entry is not None else None
+        self._stack.enter_context(board_lock.hold(key, map_path=map_path))
         if not self.plan.flash:
             raise LeftOut("left out (--no-flash)")
-        assert self.built is not None
-        board = self.target.board
         if board.kind == "emulated" and emulator.status(board.name) is None:
             self._stack.callback(emulator.stop, board.name)
-        done = flash(self.built, port=self.target.port)
-        self._flashed_port = done.port
+        done = flash(self.built, entry=entry, confirm=False)
         return f"port {done.port}" if done.port else "in this process"
 
     def greet(self) -> str:
         """HELLO: the board, build and bundle are the ones that were flashed.
 
         Raises:
-            WrongFirmwareError: another board, build or bundle answers. LinkError: none does.
+            VerdictError: another board answers, or none is there. WrongFirmwareError: another build or bundle.
+            LinkError: no answer.
         """
         assert self.built is not None
         self.hello = hello = self.session().connect()
         self.facts |= {"engine": hello.engine, "clock_hz": hello.clock_hz, "counter": hello.counter}
-        wanted = (self.target.board.name, self.built.build_id)
-        found = (hello.board, f"{hello.build_id:08x}")
-        if found != wanted:
+        board, build_id = self.target.board.name, f"{hello.build_id:08x}"
+        if hello.board != board:
+            raise VerdictError(Verdict.WRONG_BOARD, value=f"it is {hello.board}, the map says {board}")
+        if build_id != self.built.build_id:
             raise WrongFirmwareError(
                 "the board runs other firmware than was built for it",
-                value="board {}, build {}; wanted {}, {}".format(*found, *wanted),
+                value=f"build {build_id}, wanted {self.built.build_id}",
                 remedy="semflash hil without --no-flash flashes it",
             )
         return f"{hello.board}, {hello.engine}, {hello.clock_hz / 1e6:.0f} MHz, reset by {hello.reset_cause}"
@@ -170,9 +178,10 @@ class Desk:
     def port(self) -> ClosablePort:
         """The board's port, opened once."""
         if self._port is None:
+            board, entry = self.target.board, self.target.entry
             self._port = attach(
-                self.target.board,
-                port=self._flashed_port if self.target.board.kind == "hardware" else None,
+                board,
+                port=probes.choose(board, entry=entry).port if board.kind == "hardware" else None,
                 baud=self.target.baud,
                 build_dir=self.plan.work_dir / self.target.name,
             )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from semflash.bundle.reader import Bundle
 from semflash.firmware.boards import Board
+from semflash.firmware.hardware_map import MapEntry
 from semflash.firmware.options import BuildOptions
 
 IMAGES = 500
@@ -19,14 +20,17 @@ class Target:
 
     Attributes:
         name: in the map, unique. board: its description.
-        probe_serial: of its debug probe; port: where it is known by name only. baud: the board's when None.
+        entry: what the map says of it; None: there is no map.
     """
 
     name: str
     board: Board
-    probe_serial: str | None = None
-    port: str | None = None
-    baud: int | None = None
+    entry: MapEntry | None = None
+
+    @property
+    def baud(self) -> int | None:
+        """Line speed, where it differs from the description's."""
+        return self.entry.baud if self.entry is not None else None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from semflash.errors import SemflashError, UsageError
 from semflash.firmware import resources
 from semflash.firmware.boards import DEFAULT_BOARD, load_board
 from semflash.firmware.build import BUILD_ROOT
+from semflash.firmware.hardware_map import read_map
 from semflash.hil import budget
 from semflash.hil.plan import HilPlan, Target
 from semflash.hil.results import CheckResult, HilResult
@@ -26,13 +27,18 @@ def targets_of(map_path: Path | None, names: tuple[str, ...] = ()) -> tuple[Targ
         names: only these; all when empty.
 
     Raises:
-        UsageError: the map is malformed or has no such board.
+        UsageError: the map is malformed, empty or has no such board.
     """
     if map_path is None:
         board = load_board(DEFAULT_BOARD)
         targets = (Target(board.name, board),)
     else:
-        raise NotImplementedError
+        entries = read_map(map_path).entries
+        targets = tuple(Target(entry.name, load_board(entry.board), entry) for entry in entries)
+        if not targets:
+            raise UsageError(
+                "the hardware map is empty", value=map_path, remedy="semflash boards --scan fills it"
+            )
     known = {target.name: target for target in targets}
     for name in names:
         if name not in known:

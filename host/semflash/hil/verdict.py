@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from semflash.bridge.errors import GarbageError, PortVanishedError, SilenceError, StalledError
-from semflash.errors import BuildError, DeviceError, LinkError, ModelError, SemflashError, WrongFirmwareError
+from semflash.errors import (
+    BuildError,
+    LinkError,
+    ModelError,
+    SemflashError,
+    ToolMissingError,
+    WrongFirmwareError,
+)
 
 #: Verdicts of the checks themselves; those of flashing and finding come with their errors.
 OUTPUT_MISMATCH = "output-mismatch"
@@ -22,7 +29,7 @@ _BY_CLASS: tuple[tuple[type[SemflashError], str], ...] = (
     (StalledError, "link-timeout"),
     (PortVanishedError, "link-timeout"),
     (LinkError, "link-timeout"),
-    (DeviceError, "flash-failed"),
+    (ToolMissingError, "tool-missing"),
     (BuildError, "build-failed"),
     (ModelError, "build-failed"),
 )
@@ -46,7 +53,7 @@ class CheckFailed(SemflashError):
 
 
 def verdict_of(error: SemflashError) -> str:
-    """The one word of an error.
+    """The one word of an error: its own verdict, that of its class, or its kind.
 
     >>> verdict_of(SilenceError("the device is silent"))
     'no-hello'
