@@ -12,13 +12,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from semflash.firmware.verdicts import Verdict, VerdictError
 
 from semflash.bundle import read_bundle
 from semflash.cli.main import main
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import BuildError, UsageError
 from semflash.firmware.boards import load_board
-from semflash.firmware.verdicts import Verdict, VerdictError
 from semflash.hil import desk as desk_module
 from semflash.hil.budget import Budget, excess, read_budgets, write_budgets
 from semflash.hil.faults import CASES

@@ -32,7 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "bundle", nargs="?", metavar="BUNDLE", help=f"what the boards run (default: {DEFAULT_BUNDLE})"
     )
-    parser.add_argument("--map", type=Path, metavar="FILE", help="hardware map (default: semflash-boards.toml, else the emulated board)")
+    parser.add_argument(
+        "--map",
+        type=Path,
+        metavar="FILE",
+        help="hardware map (default: semflash-boards.toml, else the emulated board)",
+    )
     parser.add_argument("--board", action="append", metavar="NAME", help="only this board; may be repeated")
     parser.add_argument("--images", type=int, metavar="N", help="for the bit-exact check (default 500)")
     parser.add_argument("--dataset", help="use its test images instead of made ones")

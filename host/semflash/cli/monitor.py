@@ -67,7 +67,19 @@ def add_monitor_flags(parser: argparse.ArgumentParser) -> None:
         help="wait so long for a cable that was pulled (default: 60 at a terminal, else 0)",
     )
     parser.add_argument("--ber", type=float, metavar="B", help="bit errors to inject into payloads, 0..0.5")
-    parser.add_argument("--assume-ber", type=float, metavar="B", help="tell the decoder this BER instead")
+    told = parser.add_mutually_exclusive_group()
+    told.add_argument(
+        "--assume-ber",
+        type=float,
+        metavar="B",
+        help="tell the decoder this BER, not the estimate from the pilots",
+    )
+    told.add_argument(
+        "--ber-known", action="store_true", default=None, help="tell the decoder the injected BER exactly"
+    )
+    parser.add_argument(
+        "--ber-window", type=int, metavar="N", help="pilot bits that the estimate remembers (default 8192)"
+    )
     parser.add_argument("--seed", type=int, help="of the injected errors")
     parser.add_argument("--record", type=Path, metavar="FILE", help="write every image as a JSON line")
     parser.add_argument(
@@ -150,7 +162,9 @@ def _options(args: argparse.Namespace, settings: Settings) -> MonitorOptions:
     return MonitorOptions(
         count=first(args.count, table.count) or 0,
         ber=first(args.ber, table.ber) or 0.0,
-        assume_ber=first(args.assume_ber, table.assume_ber),
+        assume_ber=None if args.ber_known else first(args.assume_ber, table.assume_ber),
+        ber_known=bool(first(args.ber_known, table.ber_known)) and args.assume_ber is None,
+        ber_window=first(args.ber_window, table.ber_window) or 0,
         seed=first(args.seed, table.seed) or 0,
         record_path=Path(record) if record is not None else None,
         check_golden=bool(first(args.check_golden, table.check_golden)),

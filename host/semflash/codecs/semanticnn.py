@@ -116,16 +116,34 @@ class SemanticNN(keras.Model, Codec):
         """Images to what the quantiser sees, float (B, h, w, C)."""
         return self.prelu(self.gdn(self.device_graph(images, training=training)))
 
-    def transmit(self, images: Any, quality: Any, noise: Any, *, training: bool) -> Any:
+    def transmit(
+        self, images: Any, quality: Any, noise: Any, *, training: bool, told: Any = None
+    ) -> Any:  # fmt: skip
         """Images (B, H, W, C), BER (B, 1), uniform noise (B, h, w, C, bits) to features (B, h', w', c')."""
+        return self.forward(images, quality, noise, training=training, told=told)[0]
+
+    def forward(
+        self, images: Any, quality: Any, noise: Any, *, training: bool, told: Any = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """As :meth:`transmit`; the trace holds ``latent``, what the quantiser saw, float (B, h, w, C)."""
         images, quality = ops.convert_to_tensor(images), ops.convert_to_tensor(quality)
         x = self.analyse(images, training=training)
         received = self.bit_channel(self.quantiser.codes(x), quality, noise)
-        return self.feature_decoder([self.quantiser(x, received), quality], training=training)
+        told = quality if told is None else ops.convert_to_tensor(told)
+        return self.feature_decoder([self.quantiser(x, received), told], training=training), {"latent": x}
 
     def codes(self, images: Any) -> Any:
         """Codes int32 (B, h, w, C) of float images."""
         return self.quantiser.codes(self.analyse(images))
+
+    def values_shape(self) -> tuple[int, ...]:
+        """(h, w, C)."""
+        return tuple(self.device_graph.output_shape[1:])
+
+    def values(self, codes: Any, erased: Any = None) -> Any:
+        """Centres of the codes; the mean of all centres where a code was lost."""
+        values = self.quantiser.values(codes)
+        return values if erased is None else ops.where(erased, ops.mean(self.quantiser.centres), values)
 
     def noise_shape(self) -> tuple[int, ...]:
         """(h, w, C, bits)."""

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, TextIO
 
 from semflash.edge.live.keyboard import is_usable
+from semflash.edge.live.picture import estimate_text
 from semflash.edge.progress import Event, View
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
             f"{link.frames_dropped:,} dropped, {link.resyncs:,} resynced",
         ),
     ]
-    if progress.told_ber != progress.ber:
+    if progress.estimate is not None:
+        lines.insert(4, ("bit errors estimated", estimate_text(progress.estimate)))
+    if options.assume_ber is not None or options.ber_known:
         lines.insert(4, ("decoder is told", f"BER {progress.told_ber:.4g}"))
     if progress.reconnects:
         times = "once" if progress.reconnects == 1 else f"{progress.reconnects:,} times"

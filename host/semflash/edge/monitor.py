@@ -12,6 +12,7 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from semflash.bridge.ber_estimate import BerEstimator
 from semflash.bridge.port import Port
 from semflash.bridge.session import Expected
 from semflash.bundle.preprocess import to_int8
@@ -70,7 +71,13 @@ def monitor(
         with (
             RecordWriter(options.record_path, stream) as records,
             Labeller(
-                bundle, golden, ber=options.ber, assume_ber=options.assume_ber, seed=options.seed
+                bundle,
+                golden,
+                ber=options.ber,
+                assume_ber=options.assume_ber,
+                ber_known=options.ber_known,
+                ber_window=options.ber_window,
+                seed=options.seed,
             ) as labeller,
         ):
             run = MonitorRun(progress, connection, labeller, labels, records, view)
@@ -94,6 +101,7 @@ def check_run(bundle: Bundle, split: Split, options: MonitorOptions) -> None:
     for name, value in (("ber", options.ber), ("assume-ber", options.assume_ber)):
         if value is not None and not 0 <= value <= 0.5:
             raise UsageError(f"--{name} must be between 0 and 0.5", value=value)
+    BerEstimator(options.ber_window)
     if options.seed < 0:
         raise UsageError("--seed must not be negative", value=options.seed)
     if not 0 < options.timeout_s <= 600:

@@ -72,6 +72,7 @@ class MonitorRun:
             for labelled in self._labeller.finish():
                 self._take(labelled)
             self._progress.state = "done"
+            self._progress.estimate = self._labeller.estimate()
             self._records.flush()
             self._show()
         finally:
@@ -168,6 +169,7 @@ class MonitorRun:
         progress.bytes_down += weight * (max(0, down - self._bytes[1]) / seconds - progress.bytes_down)
         self._bytes = (up, down)
         progress.state = self._state()
+        progress.estimate = self._labeller.estimate()
         estimated = progress.estimate.value if progress.estimate is not None else None
         progress.history.tick(now, progress.ber, estimated)
         if self._records.streams and now - self._told_s >= _PROGRESS_EVERY_S:
@@ -250,9 +252,13 @@ def _image_record(
         "payload_noisy": labelled.noisy.hex(),
         "ber_injected": labelled.ber,
         "flips": labelled.flips,
+        "ber_told": labelled.told,
+        "pilot_bits": labelled.pilot_bits,
+        "pilot_bit_errors": labelled.pilot_bit_errors,
         "damaged": received.damaged,
         "ticks": ticks,
         "count": count,
+        "device_us": received.device_us,
         "seconds": round(received.seconds, 6),
     }
     if labelled.golden_equal is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from semflash.bridge.ber_estimate import WINDOW_BITS, BerEstimate
 from semflash.bridge.counters import LinkCounters
 from semflash.bridge.messages import Hello, LinkStats
 from semflash.bundle.reader import Bundle
@@ -29,7 +30,8 @@ class MonitorOptions:
     Attributes:
         count: the first `count` images of the split. loop: begin again after the last, until told to stop.
         ber: bit errors to inject into payloads, 0..0.5; seed: of these.
-        assume_ber: what the decoder is told (None: the injected BER).
+        assume_ber: what the decoder is told; None: the estimate from the pilots, or the injected BER where the
+            firmware has none. ber_known: the injected BER in any case. ber_window: pilot bits that are remembered.
         record_path: file for the records; None: none.
         check_golden: compare every payload, before injection, with the int8 reference.
         timeout_s: silence after which the session starts over.
@@ -39,6 +41,8 @@ class MonitorOptions:
     count: int = 200
     ber: float = 0.0
     assume_ber: float | None = None
+    ber_known: bool = False
+    ber_window: int = WINDOW_BITS
     seed: int = 0
     record_path: Path | None = None
     check_golden: bool = False
@@ -76,15 +80,6 @@ class Recent:
         return self.predicted == self.label
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A bit error rate as the receiver infers it, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
 @dataclass
 class Progress:
     """A run as it is now; views read it, only the run writes it.
@@ -109,7 +104,7 @@ class Progress:
     silent_s: float = 0.0
     bytes_up: float = 0.0
     bytes_down: float = 0.0
-    estimate: Estimate | None = None
+    estimate: BerEstimate | None = None
     help: bool = False
     history: History = field(default_factory=History)
     recent: deque[Recent] = field(default_factory=lambda: deque(maxlen=_KEPT_LABELS))
@@ -120,8 +115,12 @@ class Progress:
 
     @property
     def told_ber(self) -> float:
-        """What the decoder is told."""
-        return self.ber if self.options.assume_ber is None else self.options.assume_ber
+        """What the decoder is told now."""
+        if self.options.assume_ber is not None:
+            return self.options.assume_ber
+        if self.options.ber_known or self.estimate is None:
+            return self.ber
+        return min(self.estimate.value, 0.5)
 
 
 class View:
@@ -197,6 +196,7 @@ class MonitorResult:
             "counter": hello.counter,
             "ber_injected": progress.ber,
             "ber_told": progress.told_ber,
+            "ber_estimate": None if progress.estimate is None else dataclasses.asdict(progress.estimate),
             "seed": options.seed,
             **progress.tally.as_dict(),
             "link": progress.link.as_dict(),

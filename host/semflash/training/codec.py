@@ -12,8 +12,7 @@ import numpy as np
 
 from semflash.codecs.base import Codec
 from semflash.codecs.layers.channel import BerRange
-from semflash.codecs.registry import create
-from semflash.codecs.semanticnn import SemanticNNSizes
+from semflash.codecs.registry import create, sizes_of
 from semflash.errors import TrainingError
 from semflash.training.augment import augment
 from semflash.training.datasets import Dataset, Split, load_dataset
@@ -22,9 +21,8 @@ from semflash.training.models import TrainedCodec, measure_accuracy
 from semflash.training.progress import Progress
 from semflash.training.recipes import CodecRecipe
 from semflash.training.run_dir import RunInfo, save_weights
-from semflash.training.stages import AutoencoderStage, TaskStage
-from semflash.training.task import TrainedTask, limited, load_task, shuffled
-from semflash.training.tasknet import build_tail
+from semflash.training.stages import AutoencoderStage, TaskStage, weights_of
+from semflash.training.task import TrainedTask, limited, load_task, rebuild_tail, shuffled
 
 #: Bit error rates whose accuracy is reported (papers.md, section 1, and the facts' channel table).
 REPORT_BERS = (0.0, 1e-4, 2.5e-3, 1e-2, 2.5e-2, 5e-2)
@@ -54,7 +52,7 @@ def train_codec(
     keras.utils.set_random_seed(recipe.seed)
     codec, tail = _build(recipe, teacher)
     described = dataclasses.asdict(recipe) | {
-        "built_sizes": dataclasses.asdict(codec.sizes), "tail_widths": list(teacher.info.recipe["widths"]),
+        "built_sizes": dataclasses.asdict(codec.sizes), "task_recipe": teacher.info.recipe,
         "task_results": teacher.info.results,
     }  # fmt: skip
     trained = TrainedCodec(codec, tail, RunInfo.start("codec", described, data, recipe.seed))
@@ -82,14 +80,13 @@ def accuracy_by_ber(codec: Codec, tail: keras.Model, split: Split) -> dict[str, 
     }
 
 
-def _build(recipe: CodecRecipe, teacher: TrainedTask) -> tuple[Any, keras.Model]:
+def _build(recipe: CodecRecipe, teacher: TrainedTask) -> tuple[Codec, keras.Model]:
     """The codec and a copy of the tail."""
-    shapes = {"image_shape": teacher.info.image_shape, "feature_shape": teacher.head.output_shape[1:]}
-    sizes = SemanticNNSizes.from_dict(shapes | {"ber": recipe.ber} | recipe.sizes)
-    codec: Any = create(recipe.family, dataclasses.asdict(sizes))
-    tail = build_tail(
-        teacher.head.output_shape[1:], len(teacher.info.class_names), tuple(teacher.info.recipe["widths"])
-    )
+    features = teacher.head.output_shape[1:]
+    shapes = {"image_shape": teacher.info.image_shape, "feature_shape": features}
+    sizes = sizes_of(recipe.family, shapes | {"ber": recipe.ber} | recipe.sizes)
+    codec = create(recipe.family, dataclasses.asdict(sizes))
+    tail = rebuild_tail(teacher.info.recipe, features, len(teacher.info.class_names))
     tail.set_weights(teacher.tail.get_weights())
     return codec, tail
 
@@ -102,24 +99,6 @@ def _plans(
     train = limited(data.train, recipe.train_images)
     sample = train.images[:VARIANCE_IMAGES].astype(np.float32) / 255.0
     variance = float(np.var(keras.ops.convert_to_numpy(teacher.head(sample, training=False))))
-    first = AutoencoderStage(codec, teacher.head, variance)
-    second, third = (
-        TaskStage(
-            codec, tail, teacher.head, teacher.tail, variance, feature_weight=recipe.feature_weight,
-            distillation_weight=recipe.distillation_weight, temperature=recipe.temperature,
-        )
-        for _ in range(2)
-    )  # fmt: skip
-
-    def plan(
-        name: str, model: keras.Model, epochs: int, peak: float, validate: Callable[[], dict[str, float]]
-    ) -> StagePlan:
-        return StagePlan(
-            name=name, model=model, epochs=epochs, steps=len(train) // recipe.batch, peak=peak,
-            batches=lambda rng: _batches(train, recipe, codec.noise_shape(), recipe.ber, rng),
-            validate=validate, weight_decay=recipe.weight_decay, ema_decay=recipe.ema_decay,
-            publish=None if model is first else publish_figures,
-        )  # fmt: skip
 
     def watched() -> dict[str, float]:
         split = data.val
@@ -128,13 +107,27 @@ def _plans(
             for ber in WATCHED_BERS
         }
 
+    def plan(name: str, uses_task: bool, epochs: int, peak: float) -> StagePlan:
+        model: keras.Model = AutoencoderStage(codec, teacher.head, variance, name=name)
+        if uses_task:
+            model = TaskStage(
+                codec, tail, teacher.head, teacher.tail, variance, weights_of(recipe), name=name
+            )
+        return StagePlan(
+            name=name, model=model, epochs=epochs, steps=len(train) // recipe.batch, peak=peak,
+            batches=lambda rng: _batches(train, recipe, codec.noise_shape(), recipe.ber, rng),
+            validate=watched if uses_task else dict, weight_decay=recipe.weight_decay,
+            ema_decay=recipe.ema_decay, publish=publish_figures if uses_task else None,
+        )  # fmt: skip
+
     plans = [
-        plan("autoencoder", first, recipe.autoencoder_epochs, recipe.peak, dict),
-        plan("task", second, recipe.task_epochs, recipe.task_peak, watched),
-    ]
+        plan(stage.name, True, recipe.task_epochs, recipe.task_peak) if stage.uses_task
+        else plan(stage.name, False, recipe.autoencoder_epochs, recipe.peak)
+        for stage in codec.stages()
+    ]  # fmt: skip
     if recipe.polish_epochs:
-        plans.append(plan("polish", third, recipe.polish_epochs, recipe.polish_peak, watched))
-    return plans
+        plans.append(plan("polish", True, recipe.polish_epochs, recipe.polish_peak))
+    return [plan for plan in plans if plan.epochs]
 
 
 def _batches(

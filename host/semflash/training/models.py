@@ -14,8 +14,7 @@ from semflash.codecs.registry import create
 from semflash.errors import TrainingError
 from semflash.training.losses import accuracy
 from semflash.training.run_dir import RunInfo, load_weights
-from semflash.training.task import in_batches
-from semflash.training.tasknet import build_tail
+from semflash.training.task import in_batches, rebuild_tail
 
 
 @dataclass(frozen=True)
@@ -55,11 +54,11 @@ class TrainedCodec:
     @property
     def centres(self) -> np.ndarray:
         """Float32 (K,), ascending."""
-        return self._tail_spec().centres
+        return self.codec.device_tail().centres
 
     @property
     def decoder(self) -> keras.Model:
-        """[latent centre values (B, h, w, C), ber (B, 1)] to features."""
+        """[received values (B, *values_shape), ber (B, 1)] to features."""
         model: keras.Model = self.codec.decoder
         return model
 
@@ -118,10 +117,8 @@ def load_run(out_dir: str | Path) -> TrainedCodec:
         raise TrainingError("not the run of a codec", value=out, remedy="name the directory of a codec run")
     try:
         codec = create(str(info.recipe["family"]), info.recipe["built_sizes"])
-        tail = build_tail(
-            tuple(info.recipe["built_sizes"]["feature_shape"]), len(info.class_names),
-            tuple(info.recipe["tail_widths"]),
-        )  # fmt: skip
+        task_recipe = info.recipe.get("task_recipe") or {"widths": info.recipe["tail_widths"]}
+        tail = rebuild_tail(task_recipe, tuple(codec.sizes.feature_shape), len(info.class_names))
     except (KeyError, TypeError) as error:
         raise TrainingError(f"run.json lacks {error}", value=out, remedy="train again") from error
     load_weights(out, codec.parts() | {"tail": tail})

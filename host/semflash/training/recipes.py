@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from semflash.codecs.layers.channel import BerRange
 from semflash.errors import UsageError
@@ -54,6 +54,13 @@ class CodecRecipe:
         feature_weight, distillation_weight, temperature: of the loss of stage 2.
         ber: bit error rates in training.
         family, sizes: the codec; sizes override the family's defaults.
+        xai_weight: gamma, of the feature error of stage 2 weighed by the importance of the features for the
+            task's loss (integrated gradients); 0: none.
+        xai_steps: steps of the integral, 1 or more; the paper takes 2.
+        xai_kind: ``pixel``: one weight per position; ``channel``: one per channel.
+        usage_weight: alpha, of the term that spreads the codes over all centres; 0: none.
+        estimate_noise: sigma of the log-normal factor between the BER and what the decoder is told in
+            training; 0: it is told the truth.
     """
 
     name: str
@@ -76,10 +83,16 @@ class CodecRecipe:
     temperature: float = 2.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     train_images: int | None = None
+    xai_weight: float = 0.0
+    xai_steps: int = 2
+    xai_kind: Literal["pixel", "channel"] = "pixel"
+    usage_weight: float = 0.0
+    estimate_noise: float = 0.0
 
 
 _TASKS = (
     TaskRecipe("fashion-mnist"),
+    TaskRecipe("fashion-mnist-small", widths=(16, 32, 64)),
     TaskRecipe("tiny", epochs=1, batch=32, head_channels=4, widths=(8, 8), train_images=256),
 )
 

@@ -87,9 +87,18 @@ def load_task(out_dir: str | Path) -> TrainedTask:
     if info.kind != "task":
         raise TrainingError("not the run of a task network", value=out, remedy="name its directory")
     head = build_head(info.image_shape, int(info.recipe["head_channels"]))
-    tail = build_tail(head.output_shape[1:], len(info.class_names), tuple(info.recipe["widths"]))
+    tail = rebuild_tail(info.recipe, head.output_shape[1:], len(info.class_names))
     load_weights(out, {"head": head, "tail": tail})
     return TrainedTask(head, tail, info)
+
+
+def rebuild_tail(
+    task_recipe: dict[str, Any], feature_shape: tuple[int, ...], classes: int
+) -> keras.Model:  # fmt: skip
+    """An untrained tail of the structure that a task network's recipe (as run.json holds it) describes."""
+    return build_tail(
+        (feature_shape[0], feature_shape[1], feature_shape[2]), classes, tuple(task_recipe["widths"])
+    )
 
 
 def limited(split: Split, count: int | None) -> Split:

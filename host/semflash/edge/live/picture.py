@@ -13,7 +13,8 @@ from semflash.edge.live.plot import curve, spark
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from semflash.edge.progress import Estimate, Progress, Recent
+    from semflash.bridge.ber_estimate import BerEstimate
+    from semflash.edge.progress import Progress, Recent
 
 _STATE_STYLES = {
     "streaming": "bold green",
@@ -155,7 +156,7 @@ def _ber(progress: Progress) -> Text:
     if progress.estimate is not None:
         value.append("  estimated ")
         value.append(estimate_text(progress.estimate))
-    if progress.options.assume_ber is not None:
+    if progress.options.assume_ber is not None or progress.options.ber_known:
         value.append(f"  told {rate(progress.told_ber)}")
     flipped = progress.tally.flipped_share
     if progress.ber > 0 and flipped is not None:
@@ -172,7 +173,7 @@ def rate(ber: float) -> str:
     return "none" if ber == 0 else f"{100 * ber:.3g} %"
 
 
-def estimate_text(estimate: Estimate) -> str:
+def estimate_text(estimate: BerEstimate) -> str:
     """An estimated rate with its interval."""
     return f"{100 * estimate.value:.3g} % [{100 * estimate.low:.3g}, {100 * estimate.high:.3g}]"
 
@@ -212,7 +213,8 @@ def _more_facts(progress: Progress) -> list[Text]:
         (link.images_resent, "sent again"),
         (refused, "refused"),
         (link.stale_answers, "stale answers"),
-        (link.reordered, "out of order"),
+        (link.frames_duplicate, "doubled"),
+        (link.frames_reordered, "out of order"),
         (link.foreign + link.unexpected + link.frames_useless, "useless"),
     )
     if any(count for count, _ in repairs):
