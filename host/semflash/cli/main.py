@@ -33,7 +33,7 @@ VERBS: dict[str, str] = {
     "monitor": "run images through a board and show labels, losses and accuracy",
     "run": "build, flash and monitor in one go",
     "bench": "measure instructions, RAM and flash of a model on a board",
-    "boards": "list the boards, or stop an emulated one",
+    "boards": "list the boards, find them, add one, or stop an emulated one",
     "doctor": "check what is installed and say how to mend what is missing",
 }
 
