@@ -16,7 +16,7 @@ DOCTESTS := host/semflash/settings.py host/semflash/bundle host/semflash/bridge 
     host/semflash/firmware codegen/semflash_codegen
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test packages demo test lint zoo tables golden lock bench stop clean
+.PHONY: help setup setup-test packages packages-test demo test lint zoo tables golden lock bench stop clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -51,7 +51,10 @@ $(STAMPS)/test: $(STAMPS)/base requirements/test.lock
 setup: packages $(STAMPS)/base  ## install what building, flashing and monitoring need
 	@echo "== ready: $(VENV)/bin/semflash --help"
 
-setup-test: packages $(STAMPS)/test  ## the same plus TensorFlow and the test tools
+packages-test:
+	@bash requirements/debian_packages.sh test
+
+setup-test: packages packages-test $(STAMPS)/test  ## the same plus TensorFlow and the test tools
 
 demo: setup  ## encode 200 images on the emulated board, with and without bit errors
 	@bash requirements/demo.sh $(VENV)/bin/semflash $(DEMO_BUNDLE) $(DEMO_BOARD) $(DEMO_COUNT)

@@ -34,7 +34,7 @@ VERBS: dict[str, str] = {
     "run": "build, flash and monitor in one go",
     "hil": "build, flash and check every board of a hardware map",
     "bench": "measure instructions, RAM and flash of a model on a board",
-    "boards": "list the boards, or stop an emulated one",
+    "boards": "list the boards, find them, add one, or stop an emulated one",
     "doctor": "check what is installed and say how to mend what is missing",
 }
 
