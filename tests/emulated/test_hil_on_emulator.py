@@ -1,4 +1,4 @@
-"""`semflash hil` on the emulated board passes and writes JUnit; wrong firmware and an exceeded budget fail."""
+"""`semflash hil` on the emulated board passes and writes JUnit; wrong firmware and high costs fail."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def hil(
 ) -> tuple[int, dict[str, str], dict[str, str]]:
     """Exit code, verdicts and details by check."""
     budgets = ("--budgets", str(work / "budgets.toml"), "--out", str(work / "build"))
-    code = main(["hil", str(TINY), *budgets, "--json", *flags])
+    code = main(["hil", str(TINY), *budgets, "--fault-images", "15", "--json", *flags])
     (board,) = json.loads(capsys.readouterr().out)["boards"]
     assert board["name"] == NAME
     checks = board["checks"]

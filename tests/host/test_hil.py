@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from semflash.firmware.verdicts import Verdict, VerdictError
+from semflash.firmware import probes
 
 from semflash.bundle import read_bundle
 from semflash.cli.main import main
@@ -37,7 +37,9 @@ STEPS = 6 + len(CASES)
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> HilPlan:
     folder = tmp_path_factory.mktemp("hil")
-    return HilPlan((NATIVE,), read_bundle(TINY), folder / "build", folder / "budgets.toml", images=60)
+    return HilPlan(
+        (NATIVE,), read_bundle(TINY), folder / "build", folder / "budgets.toml", images=60, fault_images=6
+    )
 
 
 def verdicts(result: HilResult, target: str = NATIVE.name) -> dict[str, str]:
@@ -88,19 +90,14 @@ def test_one_wrong_bit_in_one_payload_is_output_mismatch(
 
 def test_a_board_that_fails_does_not_stop_the_others(plan: HilPlan, monkeypatch: pytest.MonkeyPatch) -> None:
     absent = Target("absent", msgspec.structs.replace(load_board("nucleo_f446re"), name="nucleo_f446re"))
-    build, flash = desk_module.build_bundle, desk_module.flash
+    build = desk_module.build_bundle
 
     def build_for(bundle: object, board: object, options: object) -> object:
         return build(bundle, NATIVE.board, options)  # type: ignore[arg-type]
 
-    def flash_for(built: object, **where: object) -> object:
-        raise VerdictError(Verdict.NO_PROBE)
-
     monkeypatch.setattr(desk_module, "build_bundle", build_for)
-    both = replace(plan, targets=(absent, NATIVE))
-    calls = iter((flash_for, flash))
-    monkeypatch.setattr(desk_module, "flash", lambda built, **where: next(calls)(built, **where))
-    result = run_hil(both)
+    monkeypatch.setattr(probes, "scan", lambda ports=None: ())
+    result = run_hil(replace(plan, targets=(absent, NATIVE)))
     assert verdicts(result, "absent")["flash"] == "no-probe"
     assert verdicts(result, "absent")["hello"] == "not-reached"
     assert verdicts(result)["codes equal the golden reference"] == "ok"
@@ -238,6 +235,7 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     ("flags", "words"),
     [
         (["--images", "0"], "--images must be"),
+        (["--fault-images", "-3"], "--fault-images must be"),
         (["--seed", "-1"], "--seed must not"),
         (["--report", "x.pdf"], "Markdown or HTML"),
         (["--report", "no/x.md"], "the folder for --report does not exist"),

@@ -25,6 +25,7 @@ For each board: build, flash, HELLO, 500 images bit for bit, throughput, a distu
 Exit code: 0 ok, 1 wrong codes, over budget or no build, 3 a board or its link failed.
 """
 DEFAULT_BUNDLE = "fashion-mnist-48"
+MOST_IMAGES = 100_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,10 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--map",
         type=Path,
         metavar="FILE",
-        help="hardware map (default: semflash-boards.toml, else the emulated board)",
+        help="hardware map (default: semflash-boards.toml, else just the emulated board)",
     )
     parser.add_argument("--board", action="append", metavar="NAME", help="only this board; may be repeated")
     parser.add_argument("--images", type=int, metavar="N", help="for the bit-exact check (default 500)")
+    parser.add_argument("--fault-images", type=int, metavar="N", help="for each fault case (default 40)")
     parser.add_argument("--dataset", help="use its test images instead of made ones")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
     parser.add_argument("--seed", type=int, default=0, help="of the made images and of the faults")
@@ -78,13 +80,14 @@ def _plan(args: argparse.Namespace, settings: Settings) -> HilPlan:
     from semflash.errors import UsageError
     from semflash.firmware.build import BUILD_ROOT
     from semflash.firmware.hardware_map import find_map
-    from semflash.hil.plan import IMAGES, HilPlan
+    from semflash.hil.plan import FAULT_IMAGES, IMAGES, HilPlan
     from semflash.hil.report import check_ending
     from semflash.hil.run import budget_path, targets_of
 
-    images = first(args.images, IMAGES)
-    if images is None or not 1 <= images <= 100_000:
-        raise UsageError("--images must be between 1 and 100000", value=images)
+    images, fault_images = first(args.images, IMAGES), first(args.fault_images, FAULT_IMAGES)
+    for flag, count in (("--images", images), ("--fault-images", fault_images)):
+        if count is None or not 1 <= count <= MOST_IMAGES:
+            raise UsageError(f"{flag} must be between 1 and {MOST_IMAGES}", value=count)
     if args.seed < 0:
         raise UsageError("--seed must not be negative", value=args.seed)
     if args.report is not None:
@@ -99,7 +102,9 @@ def _plan(args: argparse.Namespace, settings: Settings) -> HilPlan:
         bundle=read_bundle(str(args.bundle or settings.build.bundle or DEFAULT_BUNDLE)),
         work_dir=args.out or BUILD_ROOT / "hil",
         budget_path=args.budgets or budget_path(map_path),
-        images=images,
+        map_path=map_path,
+        images=images or IMAGES,
+        fault_images=fault_images or FAULT_IMAGES,
         seed=args.seed,
         dataset=args.dataset,
         data_dir=args.data_dir,

@@ -139,22 +139,26 @@ class Desk:
             BoardBusyError: another job has it. VerdictError: the upload failed. LeftOut: --no-flash.
         """
         assert self.built is not None
-        board, entry = self.target.board, self.target.entry
-        key = board_lock.key(board, entry=entry)
-        map_path = entry.path if entry is not None else None
-        self._stack.enter_context(board_lock.hold(key, map_path=map_path))
+        board, entry, map_path = self.target.board, self.target.entry, self.plan.map_path
+        probe = None
+        if board.kind == "hardware":
+            chosen = probes.choose(board, entry=entry)
+            probe = chosen.serial or chosen.port
+        if board.kind != "native":
+            lock = board_lock.hold(board_lock.key(board, probe), map_path=map_path, what="semflash hil")
+            self._stack.enter_context(lock)
         if not self.plan.flash:
             raise LeftOut("left out (--no-flash)")
         if board.kind == "emulated" and emulator.status(board.name) is None:
             self._stack.callback(emulator.stop, board.name)
-        done = flash(self.built, entry=entry, confirm=False)
+        done = flash(self.built, entry=entry, confirmed=False, map_path=map_path)
         return f"port {done.port}" if done.port else "in this process"
 
     def greet(self) -> str:
         """HELLO: the board, build and bundle are the ones that were flashed.
 
         Raises:
-            VerdictError: another board answers, or none is there. WrongFirmwareError: another build or bundle.
+            VerdictError: another board answers, or none is there. WrongFirmwareError: another build.
             LinkError: no answer.
         """
         assert self.built is not None

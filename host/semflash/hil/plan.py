@@ -42,6 +42,7 @@ class HilPlan:
         images: for the bit-exact check; fault_images: for each fault case.
         dataset: data set for the images; None: made from `seed`. data_dir: its files.
         flash: False: the boards run what they were flashed with before.
+        map_path: the hardware map; None: there is none.
         budget_path: file of the budgets. update_budget: write what was measured.
         work_dir: folder for build folders.
         record_dir: folder for the raw bytes of each board; None: not kept.
@@ -52,6 +53,7 @@ class HilPlan:
     bundle: Bundle
     work_dir: Path
     budget_path: Path
+    map_path: Path | None = None
     build: BuildOptions = field(default_factory=BuildOptions)
     images: int = IMAGES
     fault_images: int = FAULT_IMAGES

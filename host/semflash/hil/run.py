@@ -31,9 +31,10 @@ def targets_of(map_path: Path | None, names: tuple[str, ...] = ()) -> tuple[Targ
     """
     if map_path is None:
         board = load_board(DEFAULT_BOARD)
-        targets = (Target(board.name, board),)
+        targets: tuple[Target, ...] = (Target(board.name, board),)
     else:
-        entries = read_map(map_path).entries
+        hardware_map = read_map(map_path)
+        entries = [hardware_map.get(entry.name) for entry in hardware_map.entries]
         targets = tuple(Target(entry.name, load_board(entry.board), entry) for entry in entries)
         if not targets:
             raise UsageError(
@@ -59,6 +60,7 @@ def plan_of(bundle: str, *, map_path: Path | None = None, names: tuple[str, ...]
         bundle=read_bundle(bundle),
         work_dir=BUILD_ROOT / "hil",
         budget_path=budget_path(map_path),
+        map_path=map_path,
     )
 
 
