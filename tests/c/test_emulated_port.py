@@ -139,7 +139,7 @@ def stream(line: Line, images: list[np.ndarray]) -> tuple[dict[int, bytes], list
         if name == "HELLO":
             continue  # the answer to an earlier request; it came before our rows
         if name == "CREDIT":
-            credit = struct.unpack("<I", payload)[0]
+            credit = struct.unpack("<IH", payload)[0]
         elif name == "CODES":
             codes[request] = payload
         else:
@@ -149,13 +149,13 @@ def stream(line: Line, images: list[np.ndarray]) -> tuple[dict[int, bytes], list
 
 def stats(line: Line) -> list[int]:
     line.port.write(wire(raw_frame(TYPES["STATS_REQUEST"], request=0)))
-    return list(struct.unpack("<8I", line.until("LINK_STATS")))
+    return list(struct.unpack("<12I", line.until("LINK_STATS")))
 
 
 def test_hello_is_honest_about_the_emulator(line):
     hello = line.hello()
     window, _, rows, row_bytes, payload_bytes = struct.unpack_from("<HHHHH", hello, 2)
-    assert (hello[0], hello[1], rows, row_bytes, payload_bytes) == (1, INSTRUCTIONS, 28, 28, 18)
+    assert (hello[0], hello[1], rows, row_bytes, payload_bytes) == (2, INSTRUCTIONS, 28, 28, 18)
     assert struct.unpack_from("<IIII", hello, 12) == (tiny.BUNDLE, 0x1234, CLOCK_HZ, SCALE)
     assert hello[32:56].rstrip(b"\0") == b"emulated" and window >= 2
 
@@ -175,7 +175,7 @@ def test_the_stack_high_water_mark_is_plausible_and_does_not_fall(line):
     for picture in (image(0), image(1)):
         for frame in frames_of(picture, 1, 4 + 14 * 28):
             line.port.write(frame)
-        marks.append(struct.unpack("<II", line.until("IMAGE_STATS"))[1])
+        marks.append(struct.unpack("<III", line.until("IMAGE_STATS"))[1])
     assert 200 < marks[0] <= marks[1] < 4096
 
 

@@ -30,8 +30,9 @@ class MonitorOptions:
     Attributes:
         count: the first `count` images of the split. loop: begin again after the last, until told to stop.
         ber: bit errors to inject into payloads, 0..0.5; seed: of these.
-        assume_ber: what the decoder is told; None: the estimate from the pilots, or the injected BER where the
-            firmware has none. ber_known: the injected BER in any case. ber_window: pilot bits that are remembered.
+        assume_ber: what the decoder is told; None: the estimate from the pilots, or the injected BER where
+            the firmware has none. ber_known: the injected BER in any case. ber_window: pilot bits that are
+            remembered.
         record_path: file for the records; None: none.
         check_golden: compare every payload, before injection, with the int8 reference.
         timeout_s: silence after which the session starts over.
