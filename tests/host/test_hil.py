@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from semflash.firmware import probes
 
 from semflash.bundle import read_bundle
 from semflash.cli.main import main
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import BuildError, UsageError
+from semflash.firmware import probes
 from semflash.firmware.boards import load_board
 from semflash.hil import desk as desk_module
 from semflash.hil.budget import Budget, excess, read_budgets, write_budgets
@@ -96,7 +96,7 @@ def test_a_board_that_fails_does_not_stop_the_others(plan: HilPlan, monkeypatch:
         return build(bundle, NATIVE.board, options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(desk_module, "build_bundle", build_for)
-    monkeypatch.setattr(probes, "scan", lambda ports=None: ())
+    monkeypatch.setattr(probes, "candidates", lambda board, ports=None: ())
     result = run_hil(replace(plan, targets=(absent, NATIVE)))
     assert verdicts(result, "absent")["flash"] == "no-probe"
     assert verdicts(result, "absent")["hello"] == "not-reached"
