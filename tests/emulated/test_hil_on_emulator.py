@@ -39,7 +39,7 @@ def hil(
 ) -> tuple[int, dict[str, str], dict[str, str]]:
     """Exit code, verdicts and details by check."""
     budgets = ("--budgets", str(work / "budgets.toml"), "--out", str(work / "build"))
-    code = main(["hil", str(TINY), *budgets, "--fault-images", "15", "--json", *flags])
+    code = main(["hil", str(TINY), *budgets, "--fault-images", "5", "--json", *flags])
     (board,) = json.loads(capsys.readouterr().out)["boards"]
     assert board["name"] == NAME
     checks = board["checks"]
@@ -80,9 +80,6 @@ def test_a_budget_that_is_exceeded_by_more_than_3_percent_fails(
     assert "+3.5 %" in details["cost is within the budget"]
     assert verdicts["flash"] == "left-out"
     assert emulator.status(NAME) is not None, "it was running before, so it still is"
-    write_budgets(path, [measured])
-    code, verdicts, _ = hil(work, "--no-flash", "--images", "20", capsys=capsys)
-    assert (code, verdicts["cost is within the budget"]) == (0, "ok")
 
 
 def test_other_firmware_on_the_board_is_wrong_firmware(

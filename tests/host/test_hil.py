@@ -147,7 +147,10 @@ def test_the_users_own_pytest_settings_do_not_reach_the_suite(
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-flag\n")
     (tmp_path / "conftest.py").write_text("raise RuntimeError('not yours')\n")
     monkeypatch.setenv("PYTEST_ADDOPTS", "-k nothing --no-such-flag")
-    assert run_hil(plan).exit_code == 0
+    write_budgets(tmp_path / "budgets.toml", [Budget("native", "tiny", "aot/fused", "0", "none")])
+    result = run_hil(replace(plan, budget_path=tmp_path / "budgets.toml"))
+    assert result.exit_code == 0
+    assert verdicts(result)["cost is within the budget"] == "ok"
 
 
 def test_made_images_repeat_and_hold_every_value() -> None:
