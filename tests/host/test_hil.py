@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +19,7 @@ from semflash.bundle import read_bundle
 from semflash.cli.main import main
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import BuildError, UsageError
-from semflash.firmware import probes
+from semflash.firmware import board_lock, probes
 from semflash.firmware.boards import load_board
 from semflash.hil import desk as desk_module
 from semflash.hil.budget import Budget, excess, read_budgets, write_budgets
@@ -31,6 +33,7 @@ from semflash.hil.run import run_hil
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
 NATIVE = Target("in-process", load_board("native"))
+PROBE = probes.Probe("/dev/ttyACM0", "0483:374b", "066A", "STM32 STLink")
 STEPS = 6 + len(CASES)
 
 
@@ -264,3 +267,79 @@ def test_the_results_are_plain_values() -> None:
         "output-mismatch",
         "not-reached",
     ]
+
+
+@pytest.fixture
+def desk_map(tmp_path: Path) -> Path:
+    path = tmp_path / "desk.toml"
+    path.write_text(
+        '[[board]]\nname = "left"\nboard = "native"\n\n[[board]]\nname = "right"\nboard = "native"\n'
+    )
+    return path
+
+
+def test_the_boards_of_a_map_are_checked_and_budgets_lie_beside_it(
+    desk_map: Path, in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--map", str(desk_map), "--board", "right", "--images", "8", "--fault-images", "2", "--json"]
+    assert main(["hil", str(TINY), *flags, "--update-budget"]) == 0
+    (board,) = json.loads(capsys.readouterr().out)["boards"]
+    assert (board["name"], board["facts"]["board"]) == ("right", "native")
+    assert board["checks"][-1]["detail"] == "not counted, written to budgets.toml"
+    assert [budget.board for budget in read_budgets(desk_map.with_name("budgets.toml")).values()] == [
+        "native"
+    ]
+    assert (in_folder / "build" / "hil" / "right" / "build.json").is_file()
+
+
+def test_an_empty_map_and_an_unfinished_one_are_usage_errors(
+    desk_map: Path, in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk_map.write_text("")
+    assert main(["hil", str(TINY), "--map", str(desk_map)]) == 2
+    assert "the hardware map is empty" in capsys.readouterr().err
+    desk_map.write_text('[[board]]\nname = "new"\nboard = "unknown"\nprobe = "066A"\n')
+    assert main(["hil", str(TINY), "--map", str(desk_map)]) == 2
+    assert "does not say which board" in capsys.readouterr().err
+
+
+def test_a_board_that_another_job_uses_is_left_alone(plan: HilPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    nucleo = load_board("nucleo_f446re")
+    monkeypatch.setattr(probes, "candidates", lambda board, ports=None: (PROBE,))
+    build = desk_module.build_bundle
+    monkeypatch.setattr(
+        desk_module, "build_bundle", lambda bundle, board, options: build(bundle, NATIVE.board, options)
+    )
+    name = board_lock.key(nucleo, PROBE.serial)
+    program = (
+        "from semflash.firmware.board_lock import hold\n"
+        f"with hold({name!r}, what='a night job'):\n    print('held', flush=True)\n    input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        result = run_hil(replace(plan, targets=(Target("nucleo", nucleo),)))
+        other.communicate("\n", timeout=20)
+    assert (verdicts(result, "nucleo")["flash"], result.exit_code) == ("board-busy", 3)
+    assert "a night job" in next(check.detail for check in result.checks if check.check == "flash")
+
+
+def test_tests_of_ones_own_get_the_boards_of_the_map(desk_map: Path, in_folder: Path) -> None:
+    (in_folder / "test_mine.py").write_text(
+        "def test_it_answers(desk):\n"
+        "    desk.build()\n    desk.flash()\n"
+        "    assert desk.session().connect().board == 'native'\n"
+    )
+    flags = ["--hil-bundle", str(TINY), "--hil-map", str(desk_map), "--hil-board", "left", "-v"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "semflash.hil.plugin", *flags, "test_mine.py"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "test_it_answers[left] PASSED" in done.stdout
+    assert "1 passed" in done.stdout
