@@ -139,6 +139,6 @@ class _Lines:
             self._console.print(Text(check.target, "bold"))
         mark, style = _MARKS[check.outcome]
         verdict = f"{check.verdict}: " if check.outcome == "failed" else ""
-        detail = f"{verdict}{check.detail}".replace("\n", "\n" + 40 * " ")
-        line = Text.assemble("  ", (f"{mark:<5}", style), f"{check.check:<32} ", detail)
+        detail = f"{verdict}{check.detail}".replace("\n", "\n" + 49 * " ")
+        line = Text.assemble("  ", (f"{mark:<5}", style), f"{check.check:<41} ", detail)
         self._console.print(line.append(f"  {check.seconds:.1f} s", "dim"))
