@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from semflash.bridge.frame import Frame, FrameDecoder, FrameType
 from semflash.bundle import read_bundle
 from semflash.cli.main import main
 from semflash.edge.golden import GoldenEncoder
@@ -282,7 +283,7 @@ def test_the_boards_of_a_map_are_checked_and_budgets_lie_beside_it(
     desk_map: Path, in_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--map", str(desk_map), "--board", "right", "--images", "8", "--fault-images", "2", "--json"]
-    assert main(["hil", str(TINY), *flags, "--update-budget"]) == 0
+    assert main(["hil", str(TINY), *flags, "--update-budget", "--record", "raw"]) == 0
     (board,) = json.loads(capsys.readouterr().out)["boards"]
     assert (board["name"], board["facts"]["board"]) == ("right", "native")
     assert board["checks"][-1]["detail"] == "not counted, written to budgets.toml"
@@ -290,6 +291,14 @@ def test_the_boards_of_a_map_are_checked_and_budgets_lie_beside_it(
         "native"
     ]
     assert (in_folder / "build" / "hil" / "right" / "build.json").is_file()
+    lines = [json.loads(line) for line in (in_folder / "raw" / "right.jsonl").read_text().splitlines()]
+    decoder, frames = FrameDecoder(), []
+    for line in lines:
+        if line["to"] == "host":
+            frames += decoder.feed(bytes.fromhex(line["hex"]))
+    codes = [frame for frame in frames if isinstance(frame, Frame) and frame.type == FrameType.CODES]
+    assert len(codes) >= 8
+    assert [line["s"] for line in lines] == sorted(line["s"] for line in lines)
 
 
 def test_an_empty_map_and_an_unfinished_one_are_usage_errors(

@@ -19,7 +19,7 @@ from semflash.bridge.outcome import Lost, Received
 from semflash.bridge.port import Port
 from semflash.bridge.session import Session
 from semflash.bundle.preprocess import to_int8
-from semflash.edge.attach import ClosablePort, attach
+from semflash.edge.attach import attach
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import WrongFirmwareError
 from semflash.firmware import board_lock, emulator, probes
@@ -30,6 +30,7 @@ from semflash.firmware.verdicts import Verdict, VerdictError
 from semflash.hil.budget import Budget
 from semflash.hil.images import made_images
 from semflash.hil.plan import HilPlan, Target
+from semflash.hil.raw import RawRecorder
 from semflash.hil.verdict import IMAGES_LOST, LINK_UNSTEADY, OUTPUT_MISMATCH, TOO_SLOW, CheckFailed
 
 _SHOWN = 10
@@ -85,7 +86,7 @@ class Desk:
         self.facts: dict[str, Any] = {"board": target.board.name, "bundle": plan.bundle.name}
         self._ends: dict[str, str] = {}
         self._stack = ExitStack()
-        self._port: ClosablePort | None = None
+        self._port: Port | None = None
         self.built: BuildResult | None = None
         self.hello: Hello | None = None
         self.measured: Measured | None = None
@@ -115,9 +116,7 @@ class Desk:
 
     def close(self) -> None:
         """Give the port and the lock back; stop an emulated board that was started here."""
-        if self._port is not None:
-            self._port.close()
-            self._port = None
+        self._port = None
         self._stack.close()
 
     def build(self) -> str:
@@ -179,16 +178,22 @@ class Desk:
         """A new session on the board's port, or on `port` in front of it."""
         return Session(port or self.port(), Expected.of(self.plan.bundle), timeout_s=self.plan.timeout_s)
 
-    def port(self) -> ClosablePort:
-        """The board's port, opened once."""
+    def port(self) -> Port:
+        """The board's port, opened once; with --record, what passes is written down."""
         if self._port is None:
             board, entry = self.target.board, self.target.entry
-            self._port = attach(
+            opened = attach(
                 board,
                 port=probes.choose(board, entry=entry).port if board.kind == "hardware" else None,
                 baud=self.target.baud,
                 build_dir=self.plan.work_dir / self.target.name,
             )
+            self._stack.callback(opened.close)
+            self._port = opened
+            if self.plan.record_dir is not None:
+                recorder = RawRecorder(opened, self.plan.record_dir / f"{self.target.name}.jsonl")
+                self._stack.callback(recorder.close)
+                self._port = recorder
         return self._port
 
     def images(self, count: int) -> NDArray[np.uint8]:

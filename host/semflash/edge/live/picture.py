@@ -216,6 +216,8 @@ def _more_facts(progress: Progress) -> list[Text]:
         (link.frames_duplicate, "doubled"),
         (link.frames_reordered, "out of order"),
         (link.foreign + link.unexpected + link.frames_useless, "useless"),
+        (link.restarts, "board restarts"),
+        (link.faults, "crash reports"),
     )
     if any(count for count, _ in repairs):
         found.append(_line("repairs", ", ".join(f"{count:,} {name}" for count, name in repairs if count)))
