@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from semflash.cli import build_options
 from semflash.errors import UsageError
 from semflash.settings import Settings, first
 
@@ -33,7 +34,7 @@ def _bers(text: str) -> tuple[float, ...]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", nargs="?", help="bundle directory, or a name of the zoo")
-    parser.add_argument("--dataset", help="name of a data set, or an image folder")
+    parser.add_argument("--dataset", help="name of a data set, or a folder (default: the bundle's)")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
     parser.add_argument("--split", choices=("train", "val", "test"), default="test")
     parser.add_argument("--ber", type=_bers, metavar="B[,B...]", help="bit error rates to inject, 0..0.5")
@@ -65,7 +66,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     bundle = read_bundle(name)
     data_dir = first(args.data_dir, table.data_dir)
     height, width, _ = bundle.image_shape
-    dataset = load_dataset(args.dataset or table.dataset, data_dir=data_dir, image_size=(height, width))
+    wanted = build_options.dataset_name(args.dataset, table.dataset, bundle)
+    dataset = load_dataset(wanted, data_dir=data_dir, image_size=(height, width))
     result = evaluate(
         bundle,
         dataset,
@@ -87,6 +89,8 @@ def _print_table(result: Evaluation) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from semflash.edge.evaluate import METRIC_TITLES
+
     measured = result.measurement
     console = Console(highlight=False)
     console.print(
@@ -96,7 +100,7 @@ def _print_table(result: Evaluation) -> None:
     )
     table = Table()
     table.add_column("BER", justify="right")
-    table.add_column("accuracy", justify="right")
+    table.add_column(METRIC_TITLES[measured.metric], justify="right")
     table.add_column("95 % interval", justify="right")
     if result.task_accuracy is not None:
         table.add_row("uncompressed", f"{result.task_accuracy:.2%}", "")

@@ -26,6 +26,7 @@ class Family:
 
 FAMILIES = {
     "semanticnn": Family("semanticnn", "SemanticNN", "SemanticNNSizes"),
+    "semanticnn-released": Family("semanticnn_released", "SemanticNNReleased", "SemanticNNReleasedSizes"),
 }
 
 

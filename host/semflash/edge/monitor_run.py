@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semflash.bridge.messages import Hello
 from semflash.bridge.outcome import Lost, Outcome
 from semflash.edge.connection import Connection
+from semflash.edge.judge import Judge
 from semflash.edge.labeller import Labelled, Labeller
 from semflash.edge.live.controls import Controls
 from semflash.edge.progress import Event, Progress, Recent, State, View
@@ -32,7 +34,7 @@ class MonitorRun:
     """One run over one connection that has said HELLO.
 
     Args:
-        labels: int32 (N,); an image's index counts modulo N.
+        judge: knows what is right.
         controls: what a person asks for; the view's keys change it.
     """
 
@@ -41,13 +43,13 @@ class MonitorRun:
         progress: Progress,
         connection: Connection,
         labeller: Labeller,
-        labels: NDArray[np.int32],
+        judge: Judge,
         records: RecordWriter,
         view: View | None = None,
         controls: Controls | None = None,
     ) -> None:
         self._progress, self._connection, self._labeller = progress, connection, labeller
-        self._labels, self._records, self._view = labels, records, view or View()
+        self._judge, self._records, self._view = judge, records, view or View()
         self._controls = controls or Controls(ber=progress.ber)
         self._began_s = self._shown_s = self._ticked_s = self._told_s = time.monotonic()
         self._left_s = self._halted_s = 0.0  # when the cable went; time paused or without a cable
@@ -123,7 +125,7 @@ class MonitorRun:
         if isinstance(outcome, Lost):
             tally.lost += 1
             self._records.write(
-                "lost", {"index": outcome.index % len(self._labels), "attempts": outcome.attempts}
+                "lost", {"index": outcome.index % self._judge.images, "attempts": outcome.attempts}
             )
             return
         tally.received += 1
@@ -191,30 +193,19 @@ class MonitorRun:
 
     def _take(self, labelled: Labelled) -> None:
         progress = self._progress
-        received, tally, hello = labelled.received, progress.tally, progress.hello
-        index = received.index % len(self._labels)
-        label = int(self._labels[index])
-        right = labelled.predicted == label
+        received, reading, tally = labelled.received, labelled.reading, progress.tally
+        turn, index = divmod(received.index, self._judge.images)
+        right = self._judge.right(reading, index)
         tally.add_label(right=right, flips=labelled.flips)
         progress.history.add_label(right=right)
-        names = progress.bundle.contract.class_names
-        progress.recent.append(
-            Recent(
-                index,
-                names[labelled.predicted],
-                names[label],
-                labelled.confidence,
-                labelled.flips,
-                received.damaged,
-            )
-        )
+        words = (self._judge.words(reading), self._judge.truth_words(index))
+        confidence, damaged = reading.confidence, received.damaged
+        progress.recent.append(Recent(index, *words, right, confidence, labelled.flips, damaged))
         if labelled.golden_equal is not None:
             tally.add_golden(index, equal=labelled.golden_equal)
-        ticks = received.ticks if hello.counter != "none" else None
-        count = hello.count(ticks) if ticks is not None else None
-        record = _image_record(labelled, index, label, ticks, count)
+        record = _image_record(labelled, index, self._judge, progress.hello)
         if progress.options.loop:
-            record["round"] = received.index // len(self._labels)
+            record["round"] = turn
         self._records.write("image", record)
 
 
@@ -236,18 +227,15 @@ def heading(progress: Progress) -> dict[str, Any]:
     }
 
 
-def _image_record(
-    labelled: Labelled, index: int, label: int, ticks: int | None, count: int | None
-) -> dict[str, Any]:
+def _image_record(labelled: Labelled, index: int, judge: Judge, hello: Hello) -> dict[str, Any]:
     """The fields of an `image` line (docs/monitor.md)."""
     received = labelled.received
+    ticks = received.ticks if hello.counter != "none" else None
     record: dict[str, Any] = {
         "index": index,
         "request": received.request,
         "attempt": received.attempt,
-        "label": label,
-        "predicted": labelled.predicted,
-        "confidence": round(labelled.confidence, 6),
+        **judge.record(labelled.reading, index),
         "payload": received.payload.hex(),
         "payload_noisy": labelled.noisy.hex(),
         "ber_injected": labelled.ber,
@@ -257,7 +245,7 @@ def _image_record(
         "pilot_bit_errors": labelled.pilot_bit_errors,
         "damaged": received.damaged,
         "ticks": ticks,
-        "count": count,
+        "count": hello.count(ticks) if ticks is not None else None,
         "device_us": received.device_us,
         "seconds": round(received.seconds, 6),
     }

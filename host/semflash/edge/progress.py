@@ -67,18 +67,15 @@ class Event:
 
 @dataclass(frozen=True)
 class Recent:
-    """A label for the screen: names of the predicted and the right class; confidence 0..1."""
+    """A label for the screen: what was predicted and what is right, in words; confidence 0..1."""
 
     index: int
     predicted: str
     label: str
+    right: bool
     confidence: float
     flips: int
     damaged: bool
-
-    @property
-    def right(self) -> bool:
-        return self.predicted == self.label
 
 
 @dataclass
