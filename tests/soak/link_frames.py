@@ -1,9 +1,11 @@
-"""Frames by the hundred thousand through a bad line to the device's own C, every fault at once, all accounted for.
+"""Frames by the hundred thousand through a bad line to the device's own C, every fault at once, all
+accounted for.
 
     python tests/soak/link_frames.py --frames 1000000 --seed 1
 
-Checks, at the end: no image has another's codes; every image has one outcome; every frame that the device sent came,
-or is counted as lost, exactly; after the faults end the line is in order within one frame; no memory grows.
+Checks, at the end: no image has another's codes; every image has one outcome; every frame that the device
+sent came, or is counted as lost, exactly; after the faults end the line is in order within one frame; no
+memory grows.
 """
 
 from __future__ import annotations
@@ -130,12 +132,17 @@ def run(library: Path, expected: Expected, frames: int, seed: int, spec: str = S
         counters = session.counters
         report.frames_sent, report.frames_came = truth.emitted_all, truth.came
         report.frames_lost, report.frames_unknowable = counters.frames_lost, truth.unknowable
-        report.frames_duplicate, report.frames_reordered = counters.frames_duplicate, counters.frames_reordered
+        report.frames_duplicate, report.frames_reordered = (
+            counters.frames_duplicate,
+            counters.frames_reordered,
+        )
         report.dropped = counters.frames_dropped
         assert report.wrong == 0, report
         assert report.images == report.ok + report.damaged + report.lost, report
         assert counters.images_lost == report.lost, report
-        came = counters.frames_ok + counters.frames_damaged + counters.frames_useless + 1  # and the first HELLO
+        came = (
+            counters.frames_ok + counters.frames_damaged + counters.frames_useless + 1
+        )  # and the first HELLO
         assert came == truth.came, (came, truth.came)
         assert (counters.frames_duplicate, counters.frames_lost) == (truth.duplicates, truth.lost), report
         assert counters.frames_reordered == truth.reordered, (report, truth.reordered)
@@ -190,7 +197,9 @@ def _after_the_faults(session, faulty, pixels, golden, truth, report) -> None:  
         list(session.stream([]))
     before, lost = session.counters.frames_dropped, report.lost
     attempts = 0
-    for outcome in session.stream(((report.images + i), pixels[(report.images + i) % _IMAGES]) for i in range(_AFTER)):
+    for outcome in session.stream(
+        ((report.images + i), pixels[(report.images + i) % _IMAGES]) for i in range(_AFTER)
+    ):
         _judge(outcome, golden, truth, report)
         attempts += isinstance(outcome, Received) and outcome.attempt > 1
     report.images += _AFTER
@@ -210,7 +219,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--bundle", type=Path, default=Path(__file__).parents[1] / "vectors" / "tiny.semcodec")
+    parser.add_argument(
+        "--bundle", type=Path, default=Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
+    )
     parser.add_argument("--out", type=Path, default=Path("build/soak-native"))
     chosen = parser.parse_args()
     bundle = read_bundle(chosen.bundle)

@@ -1,7 +1,8 @@
-"""What really happened on the device's side of a bad line: every frame it sent, and which of them reached the host.
+"""What really happened on the device's side of a bad line: every frame it sent, and which of them reached
+the host.
 
-It stands beside the code under test: it reads the device's own output before any fault, and is told of every frame
-that the host's decoder delivered. What the session's counters say is compared with it.
+It stands beside the code under test: it reads the device's own output before any fault, and is told of
+every frame that the host's decoder delivered. What the session's counters say is compared with it.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ class Life:
     """From one reset of the device to the next.
 
     Attributes:
-        first: the first frame that counts. sent: frames that left the device. arrived: those that came, by number.
+        first: the first frame that counts. sent: frames that left the device. arrived: those that came, by
+            number.
     """
 
     first: int = 0

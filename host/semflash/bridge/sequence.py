@@ -33,16 +33,21 @@ class SequenceLedger:
         #: Since the last HELLO: (number, counter it went into or "", numbers counted as lost before it).
         self._recent: deque[tuple[int, str, int]] = deque(maxlen=RECENT_MAX)
 
-    def see(self, sequence: int) -> None:
-        """Note the u16 number of a received frame that is no HELLO."""
+    def see(self, sequence: int) -> bool:
+        """Note the u16 number of a received frame that is no HELLO.
+
+        Returns:
+            whether the number is far from the one that is due, so that the device may have been reset:
+            HELLO tells.
+        """
         if self._next is None:
             self._next, self._window = sequence + 1, 1
-            return
+            return False
         gap = (sequence - self._next) & 0xFFFF
         if gap < 0x8000:
             self._forward(gap)
             self._recent.append((sequence, "", gap))
-            return
+            return gap >= WINDOW
         back = 0xFFFF - gap  # 0: the latest number
         if back < WINDOW and not self._window >> back & 1:
             self._window |= 1 << back
@@ -52,6 +57,7 @@ class SequenceLedger:
             counter = "frames_duplicate"
         setattr(self._counters, counter, getattr(self._counters, counter) + 1)
         self._recent.append((sequence, counter, 0))
+        return back >= WINDOW
 
     def hello(self, frames_sent: int, uptime_us: int) -> bool:
         """Note a HELLO, the frame number `frames_sent` since the reset. True: the device was restarted."""
@@ -98,7 +104,9 @@ class SequenceLedger:
         counters.frames_lost += frames_sent - len(came)
         counters.restarts += 1
         self._next = frames_sent + 1
-        self._window = 1 | sum(1 << (frames_sent - number) for number in came if frames_sent - number < WINDOW)
+        self._window = 1 | sum(
+            1 << (frames_sent - number) for number in came if frames_sent - number < WINDOW
+        )
         self._hellos.clear()
 
     def _since_reset(self, frames_sent: int) -> list[tuple[int, str, int]]:

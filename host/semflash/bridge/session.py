@@ -253,7 +253,7 @@ class Session:
         if isinstance(event, Dropped):
             self.counters.dropped[event.reason] += 1
             return
-        self._ledger.see(event.sequence)
+        self._start_over |= self._ledger.see(event.sequence)
         if not event.damaged:
             self.counters.frames_ok += 1
         elif event.type == FrameType.CODES:
@@ -320,8 +320,11 @@ class Session:
         if "time" not in self.hello.capabilities:
             return None
         forward = (stamp - self._device_us) & 0xFFFF_FFFF
-        self._device_us += forward if forward < 0x8000_0000 else 0
-        return self._device_us if forward < 0x8000_0000 else self._device_us + forward - (1 << 32)
+        if forward >= 0x8000_0000:
+            self._start_over = True  # the clock went back: the device was reset
+            return None
+        self._device_us += forward
+        return self._device_us
 
     def _on_credit(self, frame: Frame) -> None:
         credit = messages.parse_credit(frame.payload)
