@@ -15,7 +15,7 @@ typedef struct harness_event {
     uint16_t length;
     uint8_t type;
     uint8_t damaged;
-    uint8_t payload[2048];
+    uint8_t payload[4096];
 } harness_event_t;
 
 HARNESS_EXPORT uint16_t harness_crc16(const uint8_t *bytes, size_t n);

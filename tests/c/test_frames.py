@@ -17,7 +17,7 @@ COUNTERS = {-6: "broken_cobs", -7: "bad_header_crc", -8: "unknown_version_or_typ
 ROOM = 64
 
 
-def decode(harness, stream: bytes, payload_max: int = 2048) -> list[dict[str, Any]]:
+def decode(harness, stream: bytes, payload_max: int = 4096) -> list[dict[str, Any]]:
     """Events in the form of frames.json."""
     events = harness.ffi.new("harness_event_t[]", ROOM)
     count = harness.lib.harness_decode_frames(stream, len(stream), payload_max, events, ROOM)

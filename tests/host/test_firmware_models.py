@@ -102,8 +102,8 @@ def test_a_damaged_encoder_with_matching_digests_is_a_model_error(cut: int, tmp_
 @pytest.mark.parametrize(
     ("image", "kernel", "latent", "text"),
     [
-        ((8, 1024, 3), 8, (1, 128, 4), "an image row .* 2,044 bytes at most, 1,028 too many"),
-        ((128, 128, 1), 4, (32, 32, 8), "the codes of an image .* 2,048 bytes at most, 1,024 too many"),
+        ((8, 2048, 3), 8, (1, 256, 4), "an image row .* 4,092 bytes at most, 2,052 too many"),
+        ((128, 128, 1), 4, (32, 32, 12), "the codes of an image .* 4,096 bytes at most, 512 too many"),
         ((16, 32, 1), 4, (8, 4, 4), "output of encoder.tflite is not what"),
     ],
 )

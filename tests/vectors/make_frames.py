@@ -3,7 +3,7 @@
 Made with references that are none of the code under test: the `cobs` package, binascii.crc_hqx, zlib.crc32,
 struct. Run it again after a change of the wire format: `python tests/vectors/make_frames.py`.
 
-Each case: `wire`, the bytes on the line (hex); `events`, what a receiver that accepts 2,048 payload bytes
+Each case: `wire`, the bytes on the line (hex); `events`, what a receiver that accepts 4,096 payload bytes
 reports, in order: a frame with its fields, or `{"error": counter}` for a dropped one. Checks are made in the
 order COBS form, at least 20 bytes, header CRC, version and type, length; the payload CRC only sets `damaged`.
 """
@@ -107,7 +107,7 @@ def whole_cases() -> list[tuple[str, bytes, list[dict[str, Any]]]]:
         cases.append((f"{name} is delivered", wire(raw), [event(raw)]))
     extremes = raw_frame(TYPES["CODES"], b"\0\0\0", sequence=0xFFFF, bundle=0xFFFFFFFF, request=0xFFFFFFFF)
     cases.append(("the largest field values and a payload of zeros", wire(extremes), [event(extremes)]))
-    for n in (233, 234, 235, 253, 254, 255, 508, 2047, 2048):
+    for n in (233, 234, 235, 253, 254, 255, 508, 2047, 2048, 4095, 4096):
         raw = raw_frame(TYPES["CODES"], (b"\xff" * n), sequence=n, bundle=0x01010101, request=0x01010101)
         cases.append((f"a payload of {n} bytes without a zero", wire(raw), [event(raw)]))
     mixed = raw_frame(TYPES["ROWS"], struct.pack("<HH", 0, 1) + ramp * 3)
@@ -168,8 +168,8 @@ def broken_cases() -> list[tuple[str, bytes, list[dict[str, Any]]]]:
         ),
         ("a forged length of 65,535", wire(raw_frame(0x82, b"abcd", length=65535)), [error("bad_length")]),
         (
-            "a payload of 2,049 bytes",
-            wire(raw_frame(0x82, bytes(2049))) + wire(good),
+            "a payload of 4,097 bytes",
+            wire(raw_frame(0x82, bytes(4097))) + wire(good),
             [error("bad_length"), *after],
         ),
         (

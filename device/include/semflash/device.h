@@ -109,7 +109,7 @@ typedef struct sf_device_config {
     sf_encoder_t *encoder;   /* initialised */
     uint8_t *receive_buffer; /* SF_FRAME_BYTES(rows_payload) bytes; 4-byte aligned so that rows are */
     size_t receive_bytes;
-    uint16_t rows_payload; /* 4 + k x row bytes, k >= 1, at most 2,048 */
+    uint16_t rows_payload; /* 4 + k x row bytes, k >= 1, at most 4,096 */
     uint16_t window;       /* ROWS frames the port's receive queue holds, at least 1 */
 } sf_device_config_t;
 

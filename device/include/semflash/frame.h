@@ -21,7 +21,7 @@ extern "C" {
 #define SF_PROTOCOL_VERSION  1u
 #define SF_FRAME_HEADER      16u
 #define SF_FRAME_TRAILER     4u
-#define SF_FRAME_PAYLOAD_MAX 2048u
+#define SF_FRAME_PAYLOAD_MAX 4096u
 
 /* Buffer for the largest decoded frame with n payload bytes, and its longest form on the wire. */
 #define SF_FRAME_BYTES(n) (SF_FRAME_HEADER + (n) + SF_FRAME_TRAILER)
@@ -45,7 +45,7 @@ typedef struct sf_frame {
     uint16_t sequence;
     uint32_t bundle; /* first 32 bits of the bundle hash */
     uint32_t request;
-    uint16_t length;        /* payload bytes, 0..2048 */
+    uint16_t length;        /* payload bytes, 0..4096 */
     const uint8_t *payload; /* length bytes */
 } sf_frame_t;
 

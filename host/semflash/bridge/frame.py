@@ -19,7 +19,7 @@ from cobs import cobs
 PROTOCOL_VERSION = 1
 HEADER_BYTES = 16
 TRAILER_BYTES = 4
-PAYLOAD_MAX = 2048
+PAYLOAD_MAX = 4096
 FRAME_MAX = HEADER_BYTES + PAYLOAD_MAX + TRAILER_BYTES
 #: Longest COBS form of the largest frame, without its delimiter.
 WIRE_MAX = FRAME_MAX + FRAME_MAX // 254 + 1
@@ -59,7 +59,7 @@ class Frame:
 
     Attributes:
         type: FrameType.
-        payload: 0..2,048 bytes.
+        payload: 0..4,096 bytes.
         sequence: u16, counts the sender's frames.
         bundle: first 32 bits of the bundle hash.
         request: u32, whose answer this is; 0 in frames about no image.
@@ -89,7 +89,7 @@ def encode_frame(frame: Frame) -> bytes:
     """The frame on the line: COBS form and delimiter. `damaged` is ignored.
 
     Raises:
-        ValueError: the payload is longer than 2,048 bytes, or a field does not fit (a bug of the caller).
+        ValueError: the payload is longer than 4,096 bytes, or a field does not fit (a bug of the caller).
     """
     if len(frame.payload) > PAYLOAD_MAX:
         raise ValueError(f"a payload holds at most {PAYLOAD_MAX} bytes, not {len(frame.payload)}")

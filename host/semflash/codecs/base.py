@@ -34,23 +34,41 @@ class GdnTailSpec:
     Attributes:
         beta: float32 (C,), > 0. gamma: float32 (C, C), >= 0, den_j = beta_j + sum_i x_i^2 gamma[i, j].
         alpha: float32 (C,), > 0. centres: float32 (K,), ascending.
+        labels: uint8 (K,), a permutation: the code sent for each rank; None: the rank itself, the only
+            labelling the device's threshold tests have.
     """
 
     beta: np.ndarray
     gamma: np.ndarray
     alpha: np.ndarray
     centres: np.ndarray
+    labels: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class TableTailSpec:
-    """Device tail without coupling: each channel's value goes to its nearest centre.
+    """Device tail without coupling between channels: a table of 256 codes per channel on the device.
 
     Attributes:
-        centres: float32 (K,), ascending.
+        thresholds: float32 (C, K-1), not descending; the rank of a value is the number of thresholds of its
+            channel below it.
+        centres: float32 (K,), ascending: what the decoder gets for each rank.
+        labels: uint8 (K,), a permutation: the code sent for each rank; None: the rank itself.
     """
 
+    thresholds: np.ndarray
     centres: np.ndarray
+    labels: np.ndarray | None = None
+
+    @classmethod
+    def nearest_centre(
+        cls, centres: np.ndarray, alpha: np.ndarray, labels: np.ndarray | None = None
+    ) -> TableTailSpec:
+        """PReLU with slopes ``alpha`` (C,), > 0, then the nearest of ``centres`` (K,), ascending: midpoints
+        below 0 are pulled back through the PReLU."""
+        middle = (centres[1:] + centres[:-1]) / 2
+        thresholds = np.where(middle >= 0, middle, middle / alpha[:, None])
+        return cls(thresholds.astype(np.float32), centres, labels)
 
 
 DeviceTailSpec = GdnTailSpec | TableTailSpec
@@ -128,15 +146,48 @@ class StageSpec:
     uses_task: bool
 
 
+@dataclass(frozen=True)
+class StageContext:
+    """What a training step knows, for a family's own loss terms (:meth:`Codec.stage_loss`).
+
+    Attributes:
+        images: float (B, H, W, C) in [0, 1]. labels: int (B,).
+        quality, noise: of the channel, see :meth:`Codec.transmit`.
+        features: of the task network's own head, float (B, h, w, c); None: not computed in this stage.
+        importance: of the features for the task's loss, mean 1 per image, float (B, h, w, 1) or
+            (B, 1, 1, c); None: not asked for.
+        decoded: decoded features (B, h, w, c).
+        logits: float (B, classes); None in stages without the task.
+        trace: what :meth:`Codec.forward` handed over.
+    """
+
+    images: Any
+    labels: Any
+    quality: Any
+    noise: Any
+    features: Any
+    importance: Any
+    decoded: Any
+    logits: Any
+    trace: dict[str, Any]
+
+
 class Codec(abc.ABC):
     """The interface of all codec families. Models and tensors are Keras's, whatever the backend.
 
-    A family is constructed from a frozen dataclass of its sizes; the same sizes give the same structure, so
+    A family is constructed from a frozen dataclass of its sizes, which has ``image_shape``,
+    ``feature_shape``, ``ber`` and a class method ``from_dict``; the same sizes give the same structure, so
     that weights saved by :meth:`parts` can be loaded again.
+
+    Attributes:
+        sizes: the dataclass.
+        needs_importance: whether :meth:`stage_loss` reads the importance of the features.
     """
 
     family: str
     family_version: int
+    sizes: Any
+    needs_importance: bool = False
 
     @abc.abstractmethod
     def device_graphs(self) -> tuple[DeviceGraphSpec, ...]:
@@ -172,18 +223,72 @@ class Codec(abc.ABC):
         """Shape of the uniform noise that the channel takes for one image."""
 
     @abc.abstractmethod
-    def transmit(self, images: Any, quality: Any, noise: Any, *, training: bool) -> Any:
+    def transmit(
+        self, images: Any, quality: Any, noise: Any, *, training: bool, told: Any = None
+    ) -> Any:  # fmt: skip
         """The whole way, differentiable: images to decoded features.
 
         Args:
             images: float (B, H, W, C) in [0, 1].
-            quality: float (B, 1), see :meth:`quality_input`.
+            quality: of the channel, float (B, 1), see :meth:`quality_input`.
             noise: float (B, *noise_shape), uniform in [0, 1).
+            told: what the decoder is told of the quality, float (B, 1); None: the truth.
         """
+
+    def forward(
+        self, images: Any, quality: Any, noise: Any, *, training: bool, told: Any = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """:meth:`transmit`, and tensors on the way that :meth:`stage_loss` reads (by default none)."""
+        return self.transmit(images, quality, noise, training=training, told=told), {}
+
+    def stage_loss(self, stage: str, context: StageContext) -> Any | None:
+        """A scalar loss of the family's own, added to that of the stage; None: none.
+
+        Args:
+            stage: name out of :meth:`stages` (``polish`` for the repeated last stage).
+        """
+        del stage, context
+        return None
+
+    def usage_loss(self, trace: dict[str, Any]) -> Any | None:
+        """How far the use of the codes is from even, a scalar >= 0; None: the family has no such term."""
+        del trace
+        return None
+
+    def levels(self) -> int:
+        """How many codes there are; by default all that the bits of a symbol can hold."""
+        payload = self.payload()
+        if not isinstance(payload, FixedPayloadSpec):
+            raise NotImplementedError(f"{self.family} says itself how many codes it has")
+        return 1 << payload.bits_per_symbol
 
     @abc.abstractmethod
     def codes(self, images: Any) -> Any:
-        """Codes that the float encoder sends, int32 (B, h, w, c)."""
+        """Codes that the float encoder sends, int32 (B, ...), bits and order of :meth:`payload`."""
+
+    @abc.abstractmethod
+    def values_shape(self) -> tuple[int, ...]:
+        """Shape of the values the decoder gets for one image."""
+
+    @abc.abstractmethod
+    def values(self, codes: Any, erased: Any = None) -> Any:
+        """What the decoder gets for received codes, float (B, *values_shape).
+
+        Args:
+            codes: int32 (B, ...) as :meth:`codes` gives them, bit errors included.
+            erased: bool of the same shape, True where the code was lost: a neutral value stands there.
+        """
+
+    def decode(self, codes: Any, quality: Any, erased: Any = None) -> Any:
+        """Features (B, h, w, c) of received codes: the path of inference.
+
+        Args:
+            codes, erased: see :meth:`values`.
+            quality: what the decoder is told, float (B, 1).
+        """
+        from keras import ops
+
+        return self.decoder([self.values(codes, erased), ops.convert_to_tensor(quality)], training=False)
 
     @abc.abstractmethod
     def parts(self) -> dict[str, Any]:

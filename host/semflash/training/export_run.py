@@ -78,6 +78,7 @@ def export(
         task_accuracy=task_accuracy,
         ber_range=trained.ber_range,
         family=trained.codec.family,
+        encoder_sha256=trained.info.results.get("int8_encoder_sha256"),
     )
 
 

@@ -43,6 +43,9 @@ class StagePlan:
         weight_decay: decoupled; not on biases, BatchNorm, GDN, PReLU and centres.
         ema_decay: per step, of the weight average.
         publish: called after each epoch with the figures, the averaged weights in place; None: nothing.
+        constant: parts of the model whose weights never change (a teacher): neither averaged nor kept in the
+            checkpoint.
+        frozen: parts that are not trained in this stage, but are kept in the checkpoint.
     """
 
     name: str
@@ -55,6 +58,13 @@ class StagePlan:
     weight_decay: float
     ema_decay: float = 0.998
     publish: Callable[[dict[str, float]], None] | None = None
+    constant: tuple[keras.Model, ...] = ()
+    frozen: tuple[Any, ...] = ()
+
+    def variables(self) -> list[Any]:
+        """The model's weights without those of its constant parts."""
+        skipped = {id(variable) for part in self.constant for variable in part.weights}
+        return [variable for variable in self.model.weights if id(variable) not in skipped]
 
 
 def run_stages(
@@ -83,15 +93,18 @@ class _Stage:
     ) -> None:  # fmt: skip
         self.plan, self.index, self.out_dir, self.seed = plan, index, out_dir, seed
         self.fingerprint, self.history, self.progress = fingerprint, history, progress
+        for part in plan.frozen:
+            part.trainable = False
+        self.variables = plan.variables()
         self.optimizer = _optimizer(plan)
         plan.model.compile(optimizer=self.optimizer, jit_compile=keras.backend.backend() == "jax")
         self.optimizer.build(plan.model.trainable_variables)
-        self.average = Average(plan.model, plan.ema_decay)
+        self.average = Average(self.variables, plan.ema_decay)
 
     def run(self, resumed: Checkpoint | None) -> None:
         start = 0
         if resumed is not None:
-            _assign(self.plan.model.weights, resumed.weights)
+            _assign(self.variables, resumed.weights)
             _assign(self.optimizer.variables, resumed.optimizer)
             self.average.restore(resumed.average, resumed.updates)
             start = resumed.epoch
@@ -130,19 +143,22 @@ class _Stage:
         write_json(self.out_dir / "history.json", self.history)
         Checkpoint(
             fingerprint=self.fingerprint, stage=self.index, epoch=epochs_done, updates=self.average.updates,
-            history=self.history, weights=to_numpy(self.plan.model.weights), average=self.average.values,
+            history=self.history, weights=to_numpy(self.variables), average=self.average.values,
             optimizer=to_numpy(self.optimizer.variables),
         ).save(self.out_dir)  # fmt: skip
 
 
 class Average:
-    """Exponential moving average over all weights of a model, BatchNorm statistics included.
+    """Exponential moving average over the weights of a model, BatchNorm statistics included.
 
     As a context manager it lends the averaged weights to the model and gives the trained ones back.
+
+    Args:
+        variables: the weights. decay: per step.
     """
 
-    def __init__(self, model: keras.Model, decay: float) -> None:
-        self.variables = list(model.weights)
+    def __init__(self, variables: Iterable[Any], decay: float) -> None:
+        self.variables = list(variables)
         self.decay = decay
         self.steps = 0
         self.values = to_numpy(self.variables)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
 
 from semflash.codecs.layers.channel import BerRange
 from semflash.errors import UsageError
 from semflash.training.augment import Augmentation
 
 T = TypeVar("T")
+
+RESIDUAL, DETECTOR, KERAS, ONNX = "residual", "detector", "keras", "onnx"
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,15 @@ class TaskRecipe:
         peak, weight_decay: of AdamW (linear warm-up, cosine decay).
         ema_decay: of the weight average, per step.
         label_smoothing: 0..1.
-        head_channels, widths: sizes of the network, see :mod:`semflash.training.tasknet`.
+        network: ``residual``, ``detector``, ``mobilenetv2``, ``resnet50``, ``keras`` or ``onnx``
+            (:mod:`semflash.training.task_networks`).
+        head_channels, widths: sizes of the first two.
+        weights: file that mobilenetv2 or resnet50 begin with; empty: random.
+        model: file of a keras network.
+        split: layer or tensor whose value is sent; empty: the paper's split point of the network.
+        alpha: width multiplier of mobilenetv2.
+        mean, std, bgr: what the network does to an image in [0, 1] first
+            (:mod:`semflash.training.preprocessing`); empty and False: nothing.
         train_images: use only the first so many training images; None: all.
     """
 
@@ -39,6 +49,14 @@ class TaskRecipe:
     head_channels: int = 16
     widths: tuple[int, ...] = (32, 64, 128)
     train_images: int | None = None
+    network: str = RESIDUAL
+    weights: str = ""
+    model: str = ""
+    split: str = ""
+    alpha: float = 0.75
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    bgr: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +72,15 @@ class CodecRecipe:
         feature_weight, distillation_weight, temperature: of the loss of stage 2.
         ber: bit error rates in training.
         family, sizes: the codec; sizes override the family's defaults.
+        xai_weight: gamma, of the feature error of stage 2 weighed by the importance of the features for the
+            task's loss (integrated gradients); 0: none.
+        xai_steps: steps of the integral, 1 or more; the paper takes 2.
+        xai_kind: ``pixel``: one weight per position; ``channel``: one per channel.
+        usage_weight: alpha, of the term that spreads the codes over all centres; 0: none.
+        estimate_noise: sigma of the log-normal factor between the BER and what the decoder is told in
+            training; 0: it is told the truth.
+        int8_epochs, int8_peak: a last stage that tunes decoder and tail on the codes of the quantised
+            encoder, which is fixed from then on (needs TensorFlow); 0 epochs: none.
     """
 
     name: str
@@ -76,24 +103,58 @@ class CodecRecipe:
     temperature: float = 2.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     train_images: int | None = None
+    xai_weight: float = 0.0
+    xai_steps: int = 2
+    xai_kind: Literal["pixel", "channel"] = "pixel"
+    usage_weight: float = 0.0
+    estimate_noise: float = 0.0
+    int8_epochs: int = 0
+    int8_peak: float = 5e-4
 
 
 _TASKS = (
     TaskRecipe("fashion-mnist"),
+    TaskRecipe("fashion-mnist-small", widths=(16, 32, 64)),
     TaskRecipe("tiny", epochs=1, batch=32, head_channels=4, widths=(8, 8), train_images=256),
 )
 
 #: From one short comparison on the validation split: a convolution before the first stride helps at 5 % BER.
 _FASHION_ENCODER = {"stem": 12, "middle": [[16, 1], [20, 2]]}
 
+#: The method's own terms, as far as one comparison run each on the validation split could tell.
+_METHOD: dict[str, Any] = {"xai_weight": 0.3, "usage_weight": 0.05, "estimate_noise": 0.5}
+
 _CODECS = (
-    CodecRecipe("fashion-mnist-48", sizes=_FASHION_ENCODER | {"latent": 8}, polish_epochs=4),
-    CodecRecipe("fashion-mnist-24", sizes=_FASHION_ENCODER | {"latent": 4}),
+    CodecRecipe(
+        "fashion-mnist-48", sizes=_FASHION_ENCODER | {"latent": 8}, polish_epochs=4, **_METHOD
+    ),
+    CodecRecipe("fashion-mnist-24", sizes=_FASHION_ENCODER | {"latent": 4}, **_METHOD),
     CodecRecipe(
         "tiny", sizes={"stem": 4, "middle": [[4, 2]], "latent": 4, "decoder_width": 8}, batch=32,
         autoencoder_epochs=1, task_epochs=1, train_images=256,
     ),
 )  # fmt: skip
+
+#: What the comparison budget fixes; sizes apart, the same for every family.
+COMPARISON_IMAGES = 20_000
+COMPARISON_EPOCHS = (1, 4)
+COMPARISON_DECODER_WIDTH = 32
+
+
+def comparison(recipe: CodecRecipe, *, seed: int = 0, **changes: Any) -> CodecRecipe:
+    """The recipe within the comparison budget: 20,000 training images, 1 epoch of stage 1, 4 of stage 2.
+
+    Args:
+        changes: fields to replace; ``sizes`` are merged into the recipe's.
+    """
+    sizes = recipe.sizes | {"decoder_width": COMPARISON_DECODER_WIDTH} | changes.pop("sizes", {})
+    first, second = COMPARISON_EPOCHS
+    budget = {
+        "seed": seed, "train_images": COMPARISON_IMAGES, "autoencoder_epochs": first, "task_epochs": second,
+        "polish_epochs": 0, "sizes": sizes,
+    }  # fmt: skip
+    return replace(recipe, **(budget | changes))
+
 
 TASK_RECIPES = {recipe.name: recipe for recipe in _TASKS}
 CODEC_RECIPES = {recipe.name: recipe for recipe in _CODECS}

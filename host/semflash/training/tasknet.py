@@ -15,6 +15,7 @@ them where the shape changes. About 9 M multiply-accumulates and 0.3 M weights a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -63,23 +64,27 @@ def residual_block(x: Any, channels: int, *, stride: int = 1) -> Any:
 
 
 class TaskNetwork(keras.Model):
-    """Head and tail as one model, for training: images (B, H, W, C) in [0, 1] to logits (B, classes)."""
+    """Head and tail as one model, for training: images (B, H, W, C) in [0, 1] to the tail's output.
 
-    def __init__(self, head: keras.Model, tail: keras.Model, label_smoothing: float = 0.0) -> None:
+    ``loss`` takes targets, outputs and label smoothing (:meth:`semflash.training.task_kinds.TaskKind.loss`).
+    """
+
+    def __init__(
+        self, head: keras.Model, tail: keras.Model, loss: Callable[..., Any], label_smoothing: float = 0.0
+    ) -> None:  # fmt: skip
         super().__init__(name="task_network")
         self.head = head
         self.tail = tail
+        self.task_loss = loss
         self.label_smoothing = label_smoothing
 
     def call(self, images: Any, training: bool = False) -> Any:
-        """Logits (B, classes)."""
+        """What the tail gives: logits (B, classes), or a detector's maps."""
         return self.tail(self.head(images, training=training), training=training)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
         training: bool = True,
     ) -> Any:  # fmt: skip
-        """Cross entropy with label smoothing; ``y`` int32 (B,)."""
-        from semflash.training.losses import cross_entropy
-
-        return cross_entropy(y, y_pred, self.label_smoothing)
+        """The task kind's loss; ``y``: its targets."""
+        return self.task_loss(y, y_pred, self.label_smoothing)
