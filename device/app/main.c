@@ -16,12 +16,19 @@
 #define SF_LINK_ROWS_BYTES 512 /* pixel bytes a ROWS frame should hold; one row at least */
 #endif
 
+#ifndef SF_LINK_PILOT_BYTES
+#define SF_LINK_PILOT_BYTES 4 /* known bytes in each CODES frame, as many as fit; 0: none */
+#endif
+
 #define ROWS_THAT_FIT                                                                                        \
     (SF_LINK_ROWS_BYTES / SF_MODEL_ROW_BYTES > 0 ? SF_LINK_ROWS_BYTES / SF_MODEL_ROW_BYTES : 1)
 #define ROWS_PER_FRAME (ROWS_THAT_FIT < SF_MODEL_ROWS ? ROWS_THAT_FIT : SF_MODEL_ROWS)
 #define ROWS_PAYLOAD   (4 + ROWS_PER_FRAME * SF_MODEL_ROW_BYTES)
 /* Room for the window, and for a few short requests between. */
 #define QUEUE_BYTES (SF_LINK_WINDOW * SF_WIRE_BYTES(ROWS_PAYLOAD) + 128)
+
+#define PILOT_ROOM  (SF_FRAME_PAYLOAD_MAX - SF_MODEL_PAYLOAD_BYTES)
+#define PILOT_BYTES (SF_LINK_PILOT_BYTES < PILOT_ROOM ? SF_LINK_PILOT_BYTES : PILOT_ROOM)
 
 _Static_assert(ROWS_PAYLOAD <= SF_FRAME_PAYLOAD_MAX, "one image row does not fit into a frame");
 _Static_assert(SF_MODEL_PAYLOAD_BYTES <= SF_FRAME_PAYLOAD_MAX,
@@ -43,6 +50,7 @@ int main(void) {
     config.receive_bytes = sizeof receive_buffer;
     config.rows_payload = ROWS_PAYLOAD;
     config.window = SF_LINK_WINDOW;
+    config.pilot_bytes = PILOT_BYTES;
     if (sf_encoder_init(&encoder, &sf_model, state, sizeof state, payload, sizeof payload) != SF_OK ||
         sf_device_init(&device, &config) != SF_OK) {
         return 1; /* generated code and runtime disagree: the start-up code parks */

@@ -21,7 +21,11 @@ uint16_t sf_crc16(const uint8_t *bytes, size_t n) {
 }
 
 uint32_t sf_crc32(const uint8_t *bytes, size_t n) {
-    uint32_t crc = 0xFFFFFFFFu;
+    return sf_crc32_more(0, bytes, n);
+}
+
+uint32_t sf_crc32_more(uint32_t crc, const uint8_t *bytes, size_t n) {
+    crc ^= 0xFFFFFFFFu;
     for (size_t i = 0; i < n; i++) {
         crc ^= bytes[i];
         crc = (crc >> 4) ^ crc32_nibble[crc & 15u];

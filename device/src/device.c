@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "semflash/version.h"
+
 /* Answers keep their payloads out of the stack frames under which the encoder runs. */
 #if defined(__GNUC__)
 #define NOT_INLINED __attribute__((noinline))
@@ -20,7 +22,7 @@ sf_status_t sf_device_init(sf_device_t *device, const sf_device_config_t *config
     if (port->write == NULL || port->ticks == NULL || port->stack_bytes == NULL || port->overruns == NULL ||
         config->window == 0u || config->rows_payload > SF_FRAME_PAYLOAD_MAX ||
         config->rows_payload < ROWS_HEADER + (uint32_t)model->graph->row_bytes ||
-        model->payload_bytes > SF_FRAME_PAYLOAD_MAX) {
+        (uint32_t)model->payload_bytes + config->pilot_bytes > SF_FRAME_PAYLOAD_MAX) {
         return SF_ERR_ARGUMENT;
     }
     if (config->receive_bytes < SF_FRAME_BYTES((size_t)config->rows_payload)) {
@@ -32,6 +34,7 @@ sf_status_t sf_device_init(sf_device_t *device, const sf_device_config_t *config
     device->encoder = config->encoder;
     device->rows_payload = config->rows_payload;
     device->window = config->window;
+    device->pilot_bytes = config->pilot_bytes;
     return sf_frame_decoder_init(&device->decoder, config->receive_buffer, config->receive_bytes);
 }
 
@@ -41,24 +44,44 @@ static sf_status_t send_delimiter(sf_device_t *device) {
     return device->port.write(device->port.context, &delimiter, 1);
 }
 
-static sf_status_t send(sf_device_t *device, sf_frame_type_t type, uint32_t request, const uint8_t *payload,
-                        uint16_t length) {
+/* A frame of `length` payload bytes for writer, after a delimiter where half a frame may stand on the line. */
+static sf_status_t begin(sf_device_t *device, sf_frame_writer_t *writer, sf_frame_type_t type,
+                         uint32_t request, uint16_t length) {
     sf_frame_t frame = {0};
     frame.type = (uint8_t)type;
-    frame.sequence = device->sequence++;
+    frame.sequence = (uint16_t)(device->sent & 0xFFFFu);
     frame.bundle = device->encoder->model->bundle_hash;
     frame.request = request;
     frame.length = length;
-    frame.payload = payload;
-    sf_status_t status = device->torn != 0u ? send_delimiter(device) : SF_OK;
-    if (status == SF_OK) {
-        status = sf_frame_write(&frame, &device->cobs, device->port.write, device->port.context);
-    }
+    device->sent++;
+    const sf_status_t status = device->torn != 0u ? send_delimiter(device) : SF_OK;
+    device->torn = 1; /* until the frame has ended */
+    return status == SF_OK
+               ? sf_frame_begin(writer, &frame, &device->cobs, device->port.write, device->port.context)
+               : status;
+}
+
+static sf_status_t end(sf_device_t *device, sf_frame_writer_t *writer) {
+    const sf_status_t status = sf_frame_end(writer);
     device->torn = status != SF_OK;
     return status;
 }
 
-NOT_INLINED static sf_status_t send_hello(sf_device_t *device) {
+static sf_status_t send(sf_device_t *device, sf_frame_type_t type, uint32_t request, const uint8_t *payload,
+                        uint16_t length) {
+    sf_frame_writer_t writer;
+    sf_status_t status = begin(device, &writer, type, request, length);
+    if (status == SF_OK) {
+        status = sf_frame_push(&writer, payload, length);
+    }
+    return status == SF_OK ? end(device, &writer) : status;
+}
+
+static uint64_t uptime_us(const sf_device_t *device) {
+    return device->port.uptime_us != NULL ? device->port.uptime_us(device->port.context) : 0u;
+}
+
+NOT_INLINED static sf_status_t send_hello(sf_device_t *device, uint32_t session) {
     const sf_model_t *model = device->encoder->model;
     const sf_board_info_t *board = &device->board;
     uint8_t hello[SF_HELLO_BYTES] = {0};
@@ -76,13 +99,23 @@ NOT_INLINED static sf_status_t send_hello(sf_device_t *device) {
     sf_store_u32(hello + 28, (uint32_t)board->reset_cause);
     memcpy(hello + 32, board->name, SF_BOARD_NAME_BYTES);
     memcpy(hello + 56, model->engine, sizeof model->engine);
+    const uint64_t now = uptime_us(device);
+    sf_store_u32(hello + 72, board->capabilities | (device->pilot_bytes > 0u ? SF_CAN_PILOTS : 0u) |
+                                 (device->port.uptime_us != NULL ? SF_CAN_TIME : 0u));
+    hello[76] = SF_VERSION_MAJOR;
+    hello[77] = SF_VERSION_MINOR;
+    hello[78] = SF_VERSION_PATCH;
+    sf_store_u32(hello + 80, (uint32_t)(now & 0xFFFFFFFFu));
+    sf_store_u32(hello + 84, (uint32_t)(now >> 32));
+    sf_store_u32(hello + 88, device->sent);
+    sf_store_u16(hello + 92, device->pilot_bytes);
     device->torn = 1; /* whoever asks may have come in the middle of a frame */
-    return send(device, SF_FRAME_HELLO, 0, hello, sizeof hello);
+    return send(device, SF_FRAME_HELLO, session, hello, sizeof hello);
 }
 
 NOT_INLINED static sf_status_t send_link_stats(sf_device_t *device) {
     const sf_link_stats_t *stats = &device->stats;
-    const uint32_t values[8] = {
+    const uint32_t values[12] = {
         stats->ok,
         stats->broken_cobs,
         stats->bad_header_crc,
@@ -91,18 +124,24 @@ NOT_INLINED static sf_status_t send_link_stats(sf_device_t *device) {
         stats->bad_payload_crc,
         stats->foreign_bundle,
         device->port.overruns(device->port.context),
+        device->sent,
+        stats->lost,
+        stats->duplicates,
+        stats->reordered,
     };
     uint8_t payload[sizeof values];
-    for (size_t i = 0; i < 8u; i++) {
+    for (size_t i = 0; i < 12u; i++) {
         sf_store_u32(payload + 4u * i, values[i]);
     }
     return send(device, SF_FRAME_LINK_STATS, 0, payload, sizeof payload);
 }
 
-NOT_INLINED static sf_status_t send_credit(sf_device_t *device) {
-    uint8_t payload[4];
+/* The ROWS frame with number `sequence` has left the queue. */
+NOT_INLINED static sf_status_t send_credit(sf_device_t *device, uint16_t sequence) {
+    uint8_t payload[6];
     device->credit++;
     sf_store_u32(payload, device->credit);
+    sf_store_u16(payload + 4, sequence);
     return send(device, SF_FRAME_CREDIT, 0, payload, sizeof payload);
 }
 
@@ -117,14 +156,39 @@ NOT_INLINED static sf_status_t refuse(sf_device_t *device, uint32_t request, sf_
     return send(device, SF_FRAME_REFUSED, request, &payload, 1);
 }
 
+/* CODES: the codes with pilots between them. */
+static sf_status_t send_codes(sf_device_t *device) {
+    const uint8_t *codes = device->encoder->payload;
+    const uint16_t code_bytes = device->encoder->model->payload_bytes;
+    const uint16_t n = device->pilot_bytes;
+    const uint16_t total = (uint16_t)(code_bytes + n);
+    sf_pilot_t pilot;
+    sf_pilot_begin(&pilot, device->encoder->model->bundle_hash, (uint16_t)(device->sent & 0xFFFFu));
+    sf_frame_writer_t writer;
+    sf_status_t status = begin(device, &writer, SF_FRAME_CODES, device->request, total);
+    for (uint16_t j = 0; j < n && status == SF_OK; j++) {
+        const uint8_t known = sf_pilot_next(&pilot);
+        status = sf_frame_push(&writer, &known, 1);
+        const size_t piece =
+            (size_t)sf_pilot_position((uint16_t)(j + 1u), n, total) - sf_pilot_position(j, n, total) - 1u;
+        if (status == SF_OK) {
+            status = sf_frame_push(&writer, codes, piece);
+        }
+        codes += piece;
+    }
+    if (status == SF_OK && n == 0u) {
+        status = sf_frame_push(&writer, codes, code_bytes);
+    }
+    return status == SF_OK ? end(device, &writer) : status;
+}
+
 /* CODES, then IMAGE_STATS of the image just encoded. */
 NOT_INLINED static sf_status_t send_image(sf_device_t *device) {
-    const sf_encoder_t *encoder = device->encoder;
-    uint8_t stats[8];
+    uint8_t stats[12];
     sf_store_u32(stats, device->ticks);
     sf_store_u32(stats + 4, device->port.stack_bytes(device->port.context));
-    const sf_status_t status =
-        send(device, SF_FRAME_CODES, device->request, encoder->payload, encoder->model->payload_bytes);
+    sf_store_u32(stats + 8, (uint32_t)(uptime_us(device) & 0xFFFFFFFFu));
+    const sf_status_t status = send_codes(device);
     return status == SF_OK ? send(device, SF_FRAME_IMAGE_STATS, device->request, stats, sizeof stats)
                            : status;
 }
@@ -184,7 +248,7 @@ static sf_status_t take_rows(sf_device_t *device, const sf_frame_t *frame) {
 
 static sf_status_t on_rows(sf_device_t *device, const sf_frame_t *frame) {
     /* The frame has left the receive queue, so its place is free before the encoder runs. */
-    const sf_status_t status = send_credit(device);
+    const sf_status_t status = send_credit(device, frame->sequence);
     if (status != SF_OK) {
         return status;
     }
@@ -200,7 +264,39 @@ static sf_status_t on_rows(sf_device_t *device, const sf_frame_t *frame) {
     return take_rows(device, frame);
 }
 
+/* Note the number of a frame whose header is whole. */
+static void note_sequence(sf_device_t *device, const sf_frame_t *frame) {
+    sf_sequence_t *heard = &device->heard;
+    sf_link_stats_t *stats = &device->stats;
+    const uint16_t gap = (uint16_t)(frame->sequence - heard->next);
+    if (heard->known == 0u) {
+        heard->known = 1;
+        heard->window = 1;
+        heard->next = (uint16_t)(frame->sequence + 1u);
+    } else if (gap < 0x8000u) {
+        stats->lost += gap;
+        heard->window = gap < 31u ? heard->window << (gap + 1u) | 1u : 1u;
+        heard->next = (uint16_t)(frame->sequence + 1u);
+    } else {
+        const uint16_t back = (uint16_t)(0xFFFFu - gap); /* 0: the latest number */
+        const uint32_t bit = back < 32u ? 1u << back : 0u;
+        if (bit == 0u || (heard->window & bit) != 0u) {
+            stats->duplicates++;
+        } else {
+            stats->reordered++;
+            stats->lost -= stats->lost > 0u;
+            heard->window |= bit;
+        }
+    }
+}
+
 static sf_status_t on_frame(sf_device_t *device, const sf_frame_t *frame) {
+    if (frame->type == SF_FRAME_HELLO_REQUEST && frame->damaged == 0u &&
+        frame->request != device->heard.session) {
+        device->heard.session = frame->request; /* another host: its numbers start where they like */
+        device->heard.known = 0;
+    }
+    note_sequence(device, frame);
     if (frame->type == SF_FRAME_ROWS) {
         return on_rows(device, frame);
     }
@@ -222,7 +318,7 @@ static sf_status_t on_frame(sf_device_t *device, const sf_frame_t *frame) {
     }
     device->image = SF_IMAGE_NONE;
     device->credit = 0;
-    return send_hello(device);
+    return send_hello(device, frame->request);
 }
 
 static void count_dropped(sf_link_stats_t *stats, sf_status_t status) {

@@ -45,7 +45,7 @@ sf_status_t sf_frame_decoder_init(sf_frame_decoder_t *decoder, uint8_t *buffer, 
 
 static uint8_t known_type(uint8_t type) {
     return (type >= SF_FRAME_HELLO_REQUEST && type <= SF_FRAME_STATS_REQUEST) ||
-           (type >= SF_FRAME_HELLO && type <= SF_FRAME_LINK_STATS);
+           (type >= SF_FRAME_HELLO && type <= SF_FRAME_FAULT);
 }
 
 /* Check a decoded frame of `length` bytes (capacity + 1: too long) and describe it. */
@@ -88,9 +88,9 @@ sf_status_t sf_frame_decoder_push(sf_frame_decoder_t *decoder, uint8_t byte, sf_
     return status == SF_OK ? parse(cobs->bytes, cobs->length, cobs->capacity, frame) : status;
 }
 
-sf_status_t sf_frame_write(const sf_frame_t *frame, sf_cobs_encoder_t *scratch, sf_write_fn write,
-                           void *context) {
-    if (frame->length > SF_FRAME_PAYLOAD_MAX || (frame->length > 0u && frame->payload == NULL)) {
+sf_status_t sf_frame_begin(sf_frame_writer_t *writer, const sf_frame_t *frame, sf_cobs_encoder_t *scratch,
+                           sf_write_fn write, void *context) {
+    if (frame->length > SF_FRAME_PAYLOAD_MAX) {
         return SF_ERR_ARGUMENT;
     }
     uint8_t header[SF_FRAME_HEADER];
@@ -101,16 +101,41 @@ sf_status_t sf_frame_write(const sf_frame_t *frame, sf_cobs_encoder_t *scratch, 
     sf_store_u32(header + AT_REQUEST, frame->request);
     sf_store_u16(header + AT_LENGTH, frame->length);
     sf_store_u16(header + AT_HEADER_CRC, sf_crc16(header, AT_HEADER_CRC));
-    uint8_t trailer[SF_FRAME_TRAILER];
-    sf_store_u32(trailer, sf_crc32(frame->payload, frame->length));
-
+    writer->cobs = scratch;
+    writer->crc = 0;
+    writer->left = frame->length;
     sf_cobs_encode_begin(scratch, write, context);
-    sf_status_t status = sf_cobs_encode_push(scratch, header, sizeof header);
-    if (status == SF_OK) {
-        status = sf_cobs_encode_push(scratch, frame->payload, frame->length);
+    return sf_cobs_encode_push(scratch, header, sizeof header);
+}
+
+sf_status_t sf_frame_push(sf_frame_writer_t *writer, const uint8_t *bytes, size_t n) {
+    if (n > writer->left || (n > 0u && bytes == NULL)) {
+        return SF_ERR_ARGUMENT;
     }
-    if (status == SF_OK) {
-        status = sf_cobs_encode_push(scratch, trailer, sizeof trailer);
+    writer->left = (uint16_t)(writer->left - n);
+    writer->crc = sf_crc32_more(writer->crc, bytes, n);
+    return sf_cobs_encode_push(writer->cobs, bytes, n);
+}
+
+sf_status_t sf_frame_end(sf_frame_writer_t *writer) {
+    if (writer->left != 0u) {
+        return SF_ERR_ARGUMENT;
     }
-    return status == SF_OK ? sf_cobs_encode_end(scratch) : status;
+    uint8_t trailer[SF_FRAME_TRAILER];
+    sf_store_u32(trailer, writer->crc);
+    const sf_status_t status = sf_cobs_encode_push(writer->cobs, trailer, sizeof trailer);
+    return status == SF_OK ? sf_cobs_encode_end(writer->cobs) : status;
+}
+
+sf_status_t sf_frame_write(const sf_frame_t *frame, sf_cobs_encoder_t *scratch, sf_write_fn write,
+                           void *context) {
+    if (frame->length > 0u && frame->payload == NULL) {
+        return SF_ERR_ARGUMENT;
+    }
+    sf_frame_writer_t writer;
+    sf_status_t status = sf_frame_begin(&writer, frame, scratch, write, context);
+    if (status == SF_OK) {
+        status = sf_frame_push(&writer, frame->payload, frame->length);
+    }
+    return status == SF_OK ? sf_frame_end(&writer) : status;
 }

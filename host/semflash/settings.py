@@ -38,6 +38,7 @@ class BuildSettings(Struct, frozen=True, forbid_unknown_fields=True):
     weights: Text = "fast"
     cmsis_nn_dir: Text | None = None
     tflm_dir: Text | None = None
+    pilot_bytes: Annotated[int, Meta(ge=0, le=1024)] = 4
 
 
 class LinkSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,8 +57,12 @@ class MonitorSettings(Struct, frozen=True, forbid_unknown_fields=True):
     count: Count = 200
     ber: Ber = 0.0
     assume_ber: Ber | None = None
+    ber_known: bool = False
+    ber_window: Annotated[int, Meta(ge=32, le=1 << 30)] = 8192
+    fault: Text | None = None
     seed: Seed = 0
     record: Text | None = None
+    record_raw: Text | None = None
     check_golden: bool = False
 
 
@@ -110,7 +115,7 @@ class Settings(_Tables, frozen=True, forbid_unknown_fields=True):
 #: Keys that hold paths, by table. [build] bundle is one where such a folder exists, else a name of the zoo.
 _PATHS = {
     "build": ("out_dir", "cmsis_nn_dir", "tflm_dir"),
-    "monitor": ("data_dir", "record"),
+    "monitor": ("data_dir", "record", "record_raw"),
     "train": ("data_dir", "out_dir"),
     "evaluate": ("data_dir",),
 }

@@ -25,7 +25,8 @@ from semflash.bundle.preprocess import to_int8
 from semflash.edge.attach import attach
 from semflash.edge.evaluate import evaluate
 from semflash.edge.golden import GoldenEncoder
-from semflash.edge.monitor import MonitorOptions, MonitorResult, monitor
+from semflash.edge.monitor import MonitorOptions, MonitorResult, View, monitor
+from semflash.edge.reopen import reopener
 from semflash.errors import LinkError, WrongFirmwareError
 from semflash.firmware import emulator
 from semflash.firmware.boards import load_board
@@ -111,13 +112,10 @@ def test_killing_the_emulator_in_mid_stream_is_a_clear_error_and_keeps_what_came
     assert state is not None
     path = tmp_path / "run.jsonl"
 
-    class Killer:
+    class Killer(View):
         def update(self, progress: Any) -> None:
             if progress.tally.received >= 10 and emulator.status(BOARD.name) is not None:
                 os.kill(state.pid, signal.SIGKILL)
-
-        def close(self) -> None:
-            return None
 
     with attach(BOARD) as port:
         result = monitor(
@@ -130,6 +128,34 @@ def test_killing_the_emulator_in_mid_stream_is_a_clear_error_and_keeps_what_came
     assert 10 <= len(images) == result.progress.tally.received < COUNT
     assert all(line["golden_equal"] for line in images)
     assert lines[-1]["ended_by"] == "PortVanishedError"
+
+
+def test_a_board_that_is_started_again_in_mid_stream_is_found_and_every_image_is_checked(
+    board: str, built: BuildResult, bundle: Bundle, split: Images
+) -> None:
+    class Restarter(View):
+        """Pulls the cable after ten images, plugs it in again while the monitor waits."""
+
+        pulled = False
+
+        def update(self, progress: Any) -> None:
+            state = emulator.status(BOARD.name)
+            if progress.tally.received >= 10 and state is not None and not self.pulled:
+                self.pulled = True
+                os.kill(state.pid, signal.SIGKILL)
+            if progress.state == "cable out" and state is None:
+                emulator.start_build(built)
+
+    with attach(BOARD) as port:
+        again = reopener(BOARD, port)
+        options = MonitorOptions(count=40, check_golden=True, reconnect_s=20.0)
+        result = monitor(bundle, port, split, options, Restarter(), reopen=again)
+    tally = result.progress.tally
+    assert (result.exit_code, result.progress.reconnects) == (0, 1)
+    assert (tally.received, tally.golden_checked, tally.golden_wrong, tally.lost) == (40, 40, 0, 0)
+    kinds = [event.kind for event in result.progress.events]
+    assert kinds == ["disconnected", "reconnected"]
+    assert result.progress.events[0].values["under_way"] == result.progress.events[1].values["sent_again"]
 
 
 def test_a_paused_emulator_is_silence_and_picked_up_again(board: str, bundle: Bundle, split: Images) -> None:

@@ -15,13 +15,13 @@ from collections.abc import Callable
 from cobs import cobs
 
 HELLO_REQUEST, ROWS, STATS_REQUEST = 0x01, 0x02, 0x03
-HELLO, CODES, IMAGE_STATS, CREDIT, REFUSED, LINK_STATS = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86
+HELLO, CODES, IMAGE_STATS, CREDIT, REFUSED, LINK_STATS, FAULT = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87
 
 Fault = Callable[[int, bytes], list[bytes]]
 
 
 def build(
-    kind: int, payload: bytes = b"", *, request: int = 0, bundle: int = 0, sequence: int = 0, version: int = 1
+    kind: int, payload: bytes = b"", *, request: int = 0, bundle: int = 0, sequence: int = 0, version: int = 2
 ) -> bytes:
     """A frame before COBS."""
     header = struct.pack("<BBHIIH", version, kind, sequence, bundle, request, len(payload))
@@ -38,6 +38,32 @@ def split(raw: bytes) -> tuple[int, int, bytes]:
     """(type, request, payload) of a whole frame before COBS."""
     _, kind, _, _, request, length = struct.unpack_from("<BBHIIH", raw)
     return kind, request, raw[16 : 16 + length]
+
+
+def pilot_pattern(bundle: int, sequence: int, count: int) -> list[int]:
+    """Pilot bytes, as docs/wire-format.md defines them."""
+    x, values = (bundle ^ (sequence + 1) * 0x9E3779B1) % 2**32 or 0x9E3779B1, []
+    for _ in range(count):
+        x ^= x << 13 & 0xFFFFFFFF
+        x ^= x >> 17
+        x ^= x << 5 & 0xFFFFFFFF
+        values.append(x >> 24)
+    return values
+
+
+def with_pilots(codes: bytes, bundle: int, sequence: int, count: int) -> bytes:
+    """The payload of CODES."""
+    total, left = len(codes) + count, iter(codes)
+    known = dict(
+        zip((j * total // count for j in range(count)), pilot_pattern(bundle, sequence, count), strict=True)
+    )
+    return bytes(known[place] if place in known else next(left) for place in range(total))
+
+
+def without_pilots(payload: bytes, count: int) -> bytes:
+    """The codes of a CODES payload."""
+    places = {j * len(payload) // count for j in range(count)}
+    return bytes(value for place, value in enumerate(payload) if place not in places)
 
 
 def digest_codes(image: bytes, payload_bytes: int) -> bytes:
@@ -63,11 +89,13 @@ class FakeDevice:
         rows_per_frame: int = 2,
         encode: Callable[[bytes], bytes] | None = None,
         fault: Fault | None = None,
-        protocol: int = 1,
+        protocol: int = 2,
+        pilot_bytes: int = 0,
         ticks: int = 1000,
     ) -> None:
         self.bundle, self.rows, self.row_bytes, self.payload_bytes = bundle, rows, row_bytes, payload_bytes
         self.window, self.rows_per_frame, self.protocol, self.ticks = window, rows_per_frame, protocol, ticks
+        self.pilot_bytes = pilot_bytes
         self.encode = encode or (lambda image: digest_codes(image, payload_bytes))
         self.fault = fault
         self.hear: Callable[[bytes], bytes] = lambda data: data
@@ -79,6 +107,7 @@ class FakeDevice:
         self._out = bytearray()
         self._in = bytearray()
         self._sequence = self._credit = self._next_row = 0
+        self._booted = 0.0
         self._state, self._request, self._image = "none", 0, b""
 
     # The port's side.
@@ -139,6 +168,7 @@ class FakeDevice:
         self._sequence = self._credit = self._next_row = 0
         self._state = "none"
         self._in.clear()
+        self._booted = self.now
 
     def _take(self, piece: bytes) -> None:
         try:
@@ -147,19 +177,21 @@ class FakeDevice:
             return
         if len(raw) < 20 or binascii.crc_hqx(raw[:14], 0xFFFF) != struct.unpack_from("<H", raw, 14)[0]:
             return
+        if raw[0] != self.protocol:
+            return
         kind, request, payload = split(raw)
         damaged = zlib.crc32(payload) != struct.unpack_from("<I", raw, 16 + len(payload))[0]
         if kind == ROWS:
             self._on_rows(raw, request, payload, damaged)
         elif not damaged and kind == HELLO_REQUEST:
             self._credit, self._state = 0, "none"
-            self.send(HELLO, self.hello())
+            self.send(HELLO, self.hello(), request if self.protocol > 1 else 0)
         elif not damaged and kind == STATS_REQUEST:
-            self.send(LINK_STATS, struct.pack("<8I", *range(1, 9)))
+            self.send(LINK_STATS, struct.pack("<12I", *range(1, 13)))
 
     def hello(self) -> bytes:
         return struct.pack(
-            "<BBHHHHHIIIII24s16s",
+            "<BBHHHHHIIIII24s16sI4BQIHH",
             self.protocol,
             1,
             self.window,
@@ -174,11 +206,20 @@ class FakeDevice:
             1,
             b"fake-board",
             b"aot/fake",
+            2 | (self.pilot_bytes > 0),
+            *(0, 1, 0, 0),
+            self.uptime_us(),
+            self._sequence,
+            self.pilot_bytes,
+            0,
         )
+
+    def uptime_us(self) -> int:
+        return 1000 + round((self.now - self._booted) * 1e6)
 
     def _on_rows(self, raw: bytes, request: int, payload: bytes, damaged: bool) -> None:
         self._credit += 1
-        self.send(CREDIT, struct.pack("<I", self._credit))
+        self.send(CREDIT, struct.pack("<IH", self._credit, struct.unpack_from("<H", raw, 2)[0]))
         if struct.unpack_from("<I", raw, 4)[0] != self.bundle:
             self._refuse(request, 4)
             return
@@ -199,8 +240,12 @@ class FakeDevice:
         self._next_row = first + count
         if self._next_row == self.rows:
             self._state = "none"
-            self.send(CODES, self.encode(self._image), request)
-            self.send(IMAGE_STATS, struct.pack("<II", self.ticks, 512), request)
+            codes = self.encode(self._image)
+            self.send(
+                CODES, with_pilots(codes, self.bundle, self._sequence & 0xFFFF, self.pilot_bytes), request
+            )
+            stamp = self.uptime_us() & 0xFFFFFFFF
+            self.send(IMAGE_STATS, struct.pack("<III", self.ticks, 512, stamp), request)
 
     def _refuse(self, request: int, reason: int) -> None:
         if self._state == "lost" and self._request == request:

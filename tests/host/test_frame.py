@@ -84,7 +84,7 @@ def test_encoding_gives_the_bytes_of_the_vectors(case: dict[str, Any]) -> None:
 @given(frames)
 def test_encoding_equals_struct_cobs_and_crc_by_hand(frame: Frame) -> None:
     header = struct.pack(
-        "<BBHIIH", 1, frame.type, frame.sequence, frame.bundle, frame.request, len(frame.payload)
+        "<BBHIIH", 2, frame.type, frame.sequence, frame.bundle, frame.request, len(frame.payload)
     )
     header += struct.pack("<H", binascii.crc_hqx(header, 0xFFFF))
     by_hand = cobs.encode(header + frame.payload + struct.pack("<I", zlib.crc32(frame.payload))) + b"\0"

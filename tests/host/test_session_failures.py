@@ -100,8 +100,11 @@ def test_a_wrong_bundle_names_both_hashes_and_the_remedy() -> None:
 
 
 def test_another_protocol_version_is_told_from_garbage() -> None:
-    with pytest.raises(WrongFirmwareError, match="protocol version 2"):
-        session_with(FakeDevice(protocol=2), timeout_s=0.5).connect()
+    device = FakeDevice(protocol=1)
+    with pytest.raises(WrongFirmwareError, match="protocol version 1") as caught:
+        session_with(device, timeout_s=0.5).connect()
+    assert "build and flash again: semflash build toy, then semflash flash toy" in str(caught.value)
+    assert device.now < 1.1, "an old firmware is told after the first time-out"
 
 
 def test_a_device_of_other_sizes_is_refused() -> None:

@@ -29,6 +29,7 @@ TYPES = {
     "CREDIT": 0x84,
     "REFUSED": 0x85,
     "LINK_STATS": 0x86,
+    "FAULT": 0x87,
 }
 
 
@@ -39,7 +40,7 @@ def raw_frame(
     sequence: int = 1,
     bundle: int = 0xA1B2C3D4,
     request: int = 7,
-    version: int = 1,
+    version: int = 2,
     length: int | None = None,
 ) -> bytes:
     """A frame before COBS; `length` overrides the length field."""
@@ -89,12 +90,13 @@ def whole_cases() -> list[tuple[str, bytes, list[dict[str, Any]]]]:
         "HELLO_REQUEST": b"",
         "ROWS": struct.pack("<HH", 3, 2) + bytes(range(200, 256)),
         "STATS_REQUEST": b"",
-        "HELLO": bytes(range(72)),
+        "HELLO": bytes(range(96)),
         "CODES": bytes((i * 37 + 11) & 255 for i in range(48)),
-        "IMAGE_STATS": struct.pack("<II", 123456, 512),
-        "CREDIT": struct.pack("<I", 4),
+        "IMAGE_STATS": struct.pack("<III", 123456, 512, 2**32 - 1),
+        "CREDIT": struct.pack("<IH", 4, 0xFFFF),
         "REFUSED": b"\x02",
-        "LINK_STATS": struct.pack("<8I", *range(1, 9)),
+        "LINK_STATS": struct.pack("<12I", *range(1, 13)),
+        "FAULT": struct.pack("<8I", *range(1, 9)),
     }
     for name, kind in TYPES.items():
         raw = raw_frame(
@@ -147,7 +149,12 @@ def broken_cases() -> list[tuple[str, bytes, list[dict[str, Any]]]]:
         ),
         (
             "an unknown version",
-            wire(raw_frame(0x82, b"abc", version=2)) + wire(good),
+            wire(raw_frame(0x82, b"abc", version=3)) + wire(good),
+            [error("unknown_version_or_type"), *after],
+        ),
+        (
+            "the version before this one",
+            wire(raw_frame(0x81, bytes(72), version=1)) + wire(good),
             [error("unknown_version_or_type"), *after],
         ),
         (

@@ -15,6 +15,9 @@ uint16_t sf_crc16(const uint8_t *bytes, size_t n);
 /* CRC-32 of IEEE 802.3 (zlib's): reflected 0xEDB88320, initial value and final XOR 0xFFFFFFFF. */
 uint32_t sf_crc32(const uint8_t *bytes, size_t n);
 
+/* The same over pieces: start with crc 0, hand in the last result with the next piece. */
+uint32_t sf_crc32_more(uint32_t crc, const uint8_t *bytes, size_t n);
+
 #ifdef __cplusplus
 }
 #endif

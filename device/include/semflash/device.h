@@ -16,6 +16,7 @@
 
 #include "semflash/encoder.h"
 #include "semflash/frame.h"
+#include "semflash/pilot.h"
 #include "semflash/source.h"
 #include "semflash/status.h"
 
@@ -23,8 +24,13 @@
 extern "C" {
 #endif
 
-#define SF_HELLO_BYTES      72u
+#define SF_HELLO_BYTES      96u
 #define SF_BOARD_NAME_BYTES 24u
+
+/* Capabilities in HELLO, one bit each. */
+#define SF_CAN_PILOTS 0x00000001u /* CODES carry pilots */
+#define SF_CAN_TIME   0x00000002u /* HELLO and IMAGE_STATS carry the time since reset */
+#define SF_CAN_FAULTS 0x00000004u /* a crash before the last reset is told in a FAULT frame */
 
 typedef enum sf_counter_kind {
     SF_COUNTER_NONE = 0,
@@ -55,6 +61,7 @@ typedef struct sf_port {
     uint32_t (*ticks)(void *context);       /* free-running counter, modulo 2^32 */
     uint32_t (*stack_bytes)(void *context); /* deepest stack use so far, 0: unknown */
     uint32_t (*overruns)(void *context);    /* bytes lost by the receiver since reset */
+    uint64_t (*uptime_us)(void *context);   /* microseconds since reset; NULL: the board has no clock */
 } sf_port_t;
 
 /* What HELLO says about the board. */
@@ -64,10 +71,12 @@ typedef struct sf_board_info {
     uint32_t clock_hz;
     uint32_t build_id;
     sf_reset_cause_t reset_cause;
+    uint32_t capabilities;          /* SF_CAN_* that the port adds (SF_CAN_FAULTS); the others are found */
     char name[SF_BOARD_NAME_BYTES]; /* zero-padded */
 } sf_board_info_t;
 
-/* Counts of LINK_STATS, in its order. Every frame received adds to exactly one of the first seven. */
+/* Counts of LINK_STATS, in its order but for overruns and sent, which are counted elsewhere. Every frame received
+ * adds to exactly one of the first seven; the last three are found from the host's frame numbers. */
 typedef struct sf_link_stats {
     uint32_t ok;
     uint32_t broken_cobs;
@@ -76,7 +85,18 @@ typedef struct sf_link_stats {
     uint32_t bad_length;
     uint32_t bad_payload_crc;
     uint32_t foreign_bundle;
+    uint32_t lost;       /* numbers that never came */
+    uint32_t duplicates; /* frames whose number had come before */
+    uint32_t reordered;  /* frames that came after a later one */
 } sf_link_stats_t;
+
+/* Which of the host's frame numbers have come. */
+typedef struct sf_sequence {
+    uint32_t session; /* of the last HELLO_REQUEST; another one starts counting anew */
+    uint32_t window;  /* bit i: number next - 1 - i has come */
+    uint16_t next;
+    uint8_t known; /* a first frame has come */
+} sf_sequence_t;
 
 /* State of the image whose rows come in. */
 typedef enum sf_image_state {
@@ -92,13 +112,15 @@ typedef struct sf_device {
     sf_frame_decoder_t decoder;
     sf_cobs_encoder_t cobs;
     sf_link_stats_t stats;
-    uint32_t request;  /* image being received */
-    uint32_t ticks;    /* spent on it */
-    uint32_t credit;   /* ROWS frames consumed since HELLO */
-    uint16_t sequence; /* of the next frame sent */
+    uint32_t request; /* image being received */
+    uint32_t ticks;   /* spent on it */
+    uint32_t credit;  /* ROWS frames consumed since HELLO */
+    uint32_t sent;    /* frames since reset; its low half numbers the next one */
+    sf_sequence_t heard;
     uint16_t next_row;
     uint16_t rows_payload; /* largest payload of a ROWS frame */
     uint16_t window;
+    uint16_t pilot_bytes;
     uint8_t image; /* sf_image_state_t */
     uint8_t torn;  /* the line may hold half a frame: send a delimiter first */
 } sf_device_t;
@@ -111,6 +133,7 @@ typedef struct sf_device_config {
     size_t receive_bytes;
     uint16_t rows_payload; /* 4 + k x row bytes, k >= 1, at most 4,096 */
     uint16_t window;       /* ROWS frames the port's receive queue holds, at least 1 */
+    uint16_t pilot_bytes;  /* known bytes in each CODES frame, 0: none; codes and pilots fit into a frame */
 } sf_device_config_t;
 
 SF_MUST_CHECK sf_status_t sf_device_init(sf_device_t *device, const sf_device_config_t *config);

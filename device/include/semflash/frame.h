@@ -1,4 +1,4 @@
-/* Frames of the link, protocol version 1. The specification is docs/wire-format.md; its host twin is
+/* Frames of the link, protocol version 2. The specification is docs/wire-format.md; its host twin is
  * host/semflash/bridge/frame.py, and tests/vectors/frames.json holds cases for both.
  *
  * COBS( version type sequence bundle request length header-CRC16 | payload | payload-CRC32 ) 0x00
@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define SF_PROTOCOL_VERSION  1u
+#define SF_PROTOCOL_VERSION  2u
 #define SF_FRAME_HEADER      16u
 #define SF_FRAME_TRAILER     4u
 #define SF_FRAME_PAYLOAD_MAX 4096u
@@ -36,7 +36,8 @@ typedef enum sf_frame_type {
     SF_FRAME_IMAGE_STATS = 0x83,
     SF_FRAME_CREDIT = 0x84,
     SF_FRAME_REFUSED = 0x85,
-    SF_FRAME_LINK_STATS = 0x86
+    SF_FRAME_LINK_STATS = 0x86,
+    SF_FRAME_FAULT = 0x87
 } sf_frame_type_t;
 
 typedef struct sf_frame {
@@ -64,8 +65,22 @@ SF_MUST_CHECK sf_status_t sf_frame_decoder_init(sf_frame_decoder_t *decoder, uin
  * the next frame. */
 SF_MUST_CHECK sf_status_t sf_frame_decoder_push(sf_frame_decoder_t *decoder, uint8_t byte, sf_frame_t *frame);
 
-/* Encode frame (damaged is ignored) and write it in pieces of at most 255 bytes. SF_ERR_ARGUMENT: payload too
- * long. scratch is working memory. */
+/* A frame that is being written piece by piece, so that its payload need not lie in one place. */
+typedef struct sf_frame_writer {
+    sf_cobs_encoder_t *cobs;
+    uint32_t crc;  /* of the payload so far */
+    uint16_t left; /* payload bytes still to come */
+} sf_frame_writer_t;
+
+/* Write the header of frame (payload and damaged are ignored), then its `length` payload bytes in any pieces, then
+ * the end. Leaves the line in pieces of at most 255 bytes. SF_ERR_ARGUMENT: payload too long, or another number
+ * of bytes than length. scratch is working memory until the end. */
+SF_MUST_CHECK sf_status_t sf_frame_begin(sf_frame_writer_t *writer, const sf_frame_t *frame,
+                                         sf_cobs_encoder_t *scratch, sf_write_fn write, void *context);
+SF_MUST_CHECK sf_status_t sf_frame_push(sf_frame_writer_t *writer, const uint8_t *bytes, size_t n);
+SF_MUST_CHECK sf_status_t sf_frame_end(sf_frame_writer_t *writer);
+
+/* The three in one call, for a payload that lies in one place. */
 SF_MUST_CHECK sf_status_t sf_frame_write(const sf_frame_t *frame, sf_cobs_encoder_t *scratch,
                                          sf_write_fn write, void *context);
 

@@ -1,6 +1,7 @@
 #include "native.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "semflash/device.h"
 #include "semflash/encoder.h"
@@ -16,9 +17,15 @@
 
 #define WINDOW       8u
 #define ROWS_PAYLOAD SF_FRAME_PAYLOAD_MAX
+#ifndef SF_LINK_PILOT_BYTES
+#define SF_LINK_PILOT_BYTES 4 /* known bytes in each CODES frame, as many as fit; 0: none */
+#endif
+#define PILOT_ROOM  (SF_FRAME_PAYLOAD_MAX - SF_MODEL_PAYLOAD_BYTES)
+#define PILOT_BYTES (SF_LINK_PILOT_BYTES < PILOT_ROOM ? SF_LINK_PILOT_BYTES : PILOT_ROOM)
 /* Most that one received frame makes the device send: CREDIT, CODES, IMAGE_STATS, REFUSED. */
 #define ANSWER_BYTES                                                                                         \
-    (SF_WIRE_BYTES(4u) + SF_WIRE_BYTES(SF_MODEL_PAYLOAD_BYTES) + SF_WIRE_BYTES(8u) + SF_WIRE_BYTES(72u))
+    (SF_WIRE_BYTES(6u) + SF_WIRE_BYTES(SF_MODEL_PAYLOAD_BYTES + PILOT_BYTES) + SF_WIRE_BYTES(12u) +          \
+     SF_WIRE_BYTES(SF_HELLO_BYTES))
 #define OUTPUT_BYTES (16u * ANSWER_BYTES)
 
 _Static_assert(4 + SF_MODEL_ROW_BYTES <= ROWS_PAYLOAD, "one image row does not fit into a frame");
@@ -33,6 +40,7 @@ struct sf_native {
     uint8_t payload[SF_MODEL_PAYLOAD_BYTES];
     uint8_t output[OUTPUT_BYTES];
     size_t output_bytes;
+    uint64_t created_us;
     sf_encoder_t encoder;
     sf_device_t device;
 };
@@ -50,6 +58,21 @@ static sf_status_t write_output(void *context, const uint8_t *bytes, size_t n) {
 static uint32_t nothing(void *context) {
     (void)context;
     return 0;
+}
+
+/* Of the host's clock; 0 where it has none. */
+static uint64_t clock_us(void) {
+    struct timespec now;
+    if (timespec_get(&now, TIME_UTC) != TIME_UTC) {
+        return 0;
+    }
+    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+static uint64_t uptime_us(void *context) {
+    const uint64_t now = clock_us();
+    const uint64_t created = ((const sf_native_t *)context)->created_us;
+    return now > created ? now - created : 0u; /* the host's clock may be set back */
 }
 
 uint32_t sf_native_abi(void) {
@@ -94,6 +117,8 @@ sf_status_t sf_native_create(void *memory, size_t bytes, sf_native_t **device) {
     config.port.ticks = nothing;
     config.port.stack_bytes = nothing;
     config.port.overruns = nothing;
+    config.port.uptime_us = uptime_us;
+    native->created_us = clock_us();
     config.board.counter_kind = SF_COUNTER_NONE;
     config.board.build_id = SF_BUILD_ID;
     memcpy(config.board.name, SF_BOARD_NAME, sizeof SF_BOARD_NAME - 1u);
@@ -102,6 +127,7 @@ sf_status_t sf_native_create(void *memory, size_t bytes, sf_native_t **device) {
     config.receive_bytes = sizeof native->receive_buffer;
     config.rows_payload = ROWS_PAYLOAD;
     config.window = WINDOW;
+    config.pilot_bytes = PILOT_BYTES;
     status = sf_device_init(&native->device, &config);
     *device = status == SF_OK ? native : NULL;
     return status;

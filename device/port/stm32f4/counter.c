@@ -21,19 +21,15 @@ void sf_counter_init(sf_counter_t *counter) {
     }
     counter->use_systick = DWT_CYCCNT == first;
     counter->emulated = counter->use_systick && DBGMCU_IDCODE == 0u;
-    if (counter->use_systick) {
-        SYST_RVR = SYSTICK_MASK;
-        SYST_CVR = 0;
-        SYST_CSR = SYSTICK_START;
-        for (uint32_t i = 0; i < START_BOUND && SYST_CVR == 0u; i++) {
-        }
+    /* SysTick runs in any case: it is the clock of sf_counter_uptime, one interrupt each 2^24 ticks. */
+    SYST_RVR = SYSTICK_MASK;
+    SYST_CVR = 0;
+    SYST_CSR = SYSTICK_START;
+    for (uint32_t i = 0; i < START_BOUND && SYST_CVR == 0u; i++) {
     }
 }
 
-uint32_t sf_counter_read(const sf_counter_t *counter) {
-    if (!counter->use_systick) {
-        return DWT_CYCCNT;
-    }
+uint64_t sf_counter_uptime(const sf_counter_t *counter) {
     uint32_t wraps = 0;
     uint32_t value = 0;
     /* Counts down; zero is where the interrupt counts a wrap, so look again there. */
@@ -44,5 +40,9 @@ uint32_t sf_counter_read(const sf_counter_t *counter) {
             break;
         }
     }
-    return (wraps << SYSTICK_BITS) + (SYSTICK_MASK + 1u - value);
+    return ((uint64_t)wraps << SYSTICK_BITS) + (SYSTICK_MASK + 1u - value);
+}
+
+uint32_t sf_counter_read(const sf_counter_t *counter) {
+    return counter->use_systick ? (uint32_t)(sf_counter_uptime(counter) & 0xFFFFFFFFu) : DWT_CYCCNT;
 }

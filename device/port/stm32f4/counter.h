@@ -16,4 +16,7 @@ void sf_counter_init(sf_counter_t *counter);
 /* Ticks so far, modulo 2^32. May be called from any context below the SysTick interrupt. */
 uint32_t sf_counter_read(const sf_counter_t *counter);
 
+/* SysTick ticks since sf_counter_init: they do not wrap within a human life. Same contexts. */
+uint64_t sf_counter_uptime(const sf_counter_t *counter);
+
 #endif

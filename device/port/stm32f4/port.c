@@ -68,6 +68,7 @@ static struct {
     sf_counter_t counter;
     uint8_t *queue;
     uint32_t capacity;
+    uint32_t clock_hz;
     volatile uint32_t head;          /* next free place, written by the interrupt */
     volatile uint32_t tail;          /* next byte to read, written by sf_board_read */
     volatile uint32_t overruns;      /* bytes lost */
@@ -165,6 +166,12 @@ static uint32_t port_overruns(void *context) {
     return board.overruns;
 }
 
+static uint64_t port_uptime_us(void *context) {
+    (void)context;
+    const uint64_t ticks = sf_counter_uptime(&board.counter);
+    return ticks / board.clock_hz * 1000000u + ticks % board.clock_hz * 1000000u / board.clock_hz;
+}
+
 static sf_reset_cause_t reset_cause(void) {
     const uint32_t flags = RCC_CSR;
     RCC_CSR |= RCC_CSR_RMVF;
@@ -214,10 +221,12 @@ void sf_board_init(uint8_t *queue, size_t queue_bytes, sf_port_t *port, sf_board
     port->ticks = port_ticks;
     port->stack_bytes = port_stack_bytes;
     port->overruns = port_overruns;
+    port->uptime_us = port_uptime_us;
     memset(info, 0, sizeof *info);
     info->counter_kind = board.counter.emulated ? SF_COUNTER_INSTRUCTIONS : SF_COUNTER_CYCLES;
     info->counter_scale = board.counter.emulated ? EMULATOR_SCALE : COUNTER_ONE;
-    info->clock_hz = board.counter.emulated ? EMULATOR_CLOCK_HZ : clock.cpu_hz;
+    board.clock_hz = board.counter.emulated ? EMULATOR_CLOCK_HZ : clock.cpu_hz;
+    info->clock_hz = board.clock_hz;
     info->build_id = SF_BUILD_ID;
     info->reset_cause = reset_cause();
     memcpy(info->name, SF_BOARD_NAME, sizeof SF_BOARD_NAME - 1u);

@@ -59,10 +59,12 @@ class Flight:
         self._open: dict[int, Sending] = {}
         self.current: Sending | None = None
         self.repeated = 0
+        self.exhausted = False  # the last `take` found nothing to send
 
     def load(self, images: Iterable[tuple[int, bytes]]) -> None:
         """Images to send next."""
         self._images = iter(images)
+        self.exhausted = False
 
     def take(self, now_s: float) -> Sending | None:
         """The image whose rows go out next: one to repeat first, else the next new one; None: no more."""
@@ -71,6 +73,7 @@ class Flight:
         else:
             item = next(self._images, None)
             if item is None:
+                self.exhausted = True
                 return None
             sending = Sending(*item)
         sending.request = self._number()
@@ -97,12 +100,17 @@ class Flight:
         """
         if request not in self._open:
             return None, []
+        given_up = self.overtake(request)
+        return self._close(request), given_up
+
+    def overtake(self, request: int) -> list[Sending]:
+        """The device has gone on to `request`: the answers to all opened before it are lost. Those given up."""
         given_up: list[Sending] = []
-        for older in list(self._open):
+        for older in list(self._open) if request in self._open else ():
             if older == request:
                 break
             given_up += self._repeat(self._close(older))
-        return self._close(request), given_up
+        return given_up
 
     def refuse(self, request: int) -> tuple[Sending | None, list[Sending]]:
         """Like `answer`, for an image the device gave up: it is sent again unless tried enough."""
@@ -122,6 +130,7 @@ class Flight:
         if sending.attempt >= self._max_attempts:
             return [sending]
         self.repeated += 1
+        self.exhausted = False
         self._again.append(Sending(sending.index, sending.rows, sending.attempt + 1))
         return []
 

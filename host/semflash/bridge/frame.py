@@ -1,4 +1,4 @@
-"""Frames of the link, protocol version 1: pure bytes, no port, no time.
+"""Frames of the link, protocol version 2: pure bytes, no port, no time.
 
 The specification is ``docs/wire-format.md``; the device's twin is ``device/include/semflash/frame.h``, and
 ``tests/vectors/frames.json`` holds cases for both. Integers are little-endian::
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from cobs import cobs
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 HEADER_BYTES = 16
 TRAILER_BYTES = 4
 PAYLOAD_MAX = 4096
@@ -39,6 +39,7 @@ class FrameType(enum.IntEnum):
     CREDIT = 0x84
     REFUSED = 0x85
     LINK_STATS = 0x86
+    FAULT = 0x87
 
 
 _TYPES = frozenset(int(kind) for kind in FrameType)
@@ -85,8 +86,10 @@ class Dropped:
 Event = Frame | Dropped
 
 
-def encode_frame(frame: Frame) -> bytes:
+def encode_frame(frame: Frame, *, version: int = PROTOCOL_VERSION) -> bytes:
     """The frame on the line: COBS form and delimiter. `damaged` is ignored.
+
+    version: another one only to find out whether a device speaks it.
 
     Raises:
         ValueError: the payload is longer than 4,096 bytes, or a field does not fit (a bug of the caller).
@@ -95,7 +98,7 @@ def encode_frame(frame: Frame) -> bytes:
         raise ValueError(f"a payload holds at most {PAYLOAD_MAX} bytes, not {len(frame.payload)}")
     try:
         header = _HEADER.pack(
-            PROTOCOL_VERSION, frame.type, frame.sequence, frame.bundle, frame.request, len(frame.payload)
+            version, frame.type, frame.sequence, frame.bundle, frame.request, len(frame.payload)
         )
     except struct.error as error:
         raise ValueError(f"a field of {frame!r} is out of range: {error}") from error

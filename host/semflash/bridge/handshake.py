@@ -40,7 +40,7 @@ def check_hello(hello: Hello, expected: Expected) -> Hello:
     """
     remedy = f"semflash flash {expected.name}, or monitor with the bundle that is on the board"
     if hello.protocol != PROTOCOL_VERSION:
-        raise _wrong_protocol(hello.protocol, remedy)
+        raise _wrong_protocol(hello.protocol, expected)
     if hello.bundle != expected.hash32:
         raise WrongFirmwareError(
             f"the device runs bundle {hello.bundle:08x}, wanted {expected.hash32:08x} ({expected.name})",
@@ -76,10 +76,15 @@ class HelloWatch:
             if event.version not in (None, PROTOCOL_VERSION):
                 self._version = event.version
 
+    @property
+    def other_version(self) -> int | None:
+        """Protocol version of the device, where it speaks another one (and is no echo of ours)."""
+        return self._version if not self._echoed else None
+
     def failure(self, expected: Expected, seconds: float) -> LinkError:
         """Why no HELLO came within `seconds`."""
-        if self._version is not None:
-            return _wrong_protocol(self._version, f"semflash flash {expected.name}")
+        if self.other_version is not None:
+            return _wrong_protocol(self.other_version, expected)
         if self._bytes == 0:
             return SilenceError(
                 "the device is silent",
@@ -105,8 +110,9 @@ class HelloWatch:
         )
 
 
-def _wrong_protocol(version: int, remedy: str) -> WrongFirmwareError:
+def _wrong_protocol(version: int, expected: Expected) -> WrongFirmwareError:
     return WrongFirmwareError(
         f"the device speaks protocol version {version}, this semflash speaks {PROTOCOL_VERSION}",
-        remedy=remedy,
+        value=f"firmware built by {'an earlier' if version < PROTOCOL_VERSION else 'a later'} semflash",
+        remedy=f"build and flash again: semflash build {expected.name}, then semflash flash {expected.name}",
     )

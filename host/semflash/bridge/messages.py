@@ -5,12 +5,15 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from semflash.bridge.frame import PAYLOAD_MAX
 from semflash.errors import LinkError
 
-HELLO_BYTES = 72
+HELLO_BYTES = 96
 ROWS_HEADER = struct.Struct("<HH")
-_HELLO = struct.Struct("<BBHHHHHIIIII24s16s")
-_LINK_STATS = struct.Struct("<8I")
+_HELLO = struct.Struct("<BBHHHHHIIIII24s16sI4BQIHH")
+_LINK_STATS = struct.Struct("<12I")
+_IMAGE_STATS = struct.Struct("<III")
+_CREDIT = struct.Struct("<IH")
 
 COUNTER_KINDS = {0: "none", 1: "instructions", 2: "cycles"}
 RESET_CAUSES = {0: "unknown", 1: "power-on", 2: "pin", 3: "software", 4: "watchdog"}
@@ -22,6 +25,8 @@ REFUSALS = {
     5: "encoder error",
 }
 REFUSED_BUNDLE = 4
+#: Bits of HELLO's capabilities.
+CAPABILITIES = {0: "pilots", 1: "time", 2: "faults"}
 
 assert _HELLO.size == HELLO_BYTES
 
@@ -36,6 +41,10 @@ class Hello:
         rows, row_bytes: of one image; payload_bytes: of its CODES.
         bundle: first 32 bits of the bundle hash; build_id: of the firmware.
         engine: for instance "aot/cmsis-nn".
+        capabilities: names of CAPABILITIES; version: of the device library, for instance "0.1.0".
+        uptime_us: since reset, 0 without the capability "time".
+        frames_sent: frames the device sent since reset, before this one.
+        pilot_bytes: known bytes in each CODES frame, beside payload_bytes.
     """
 
     protocol: int
@@ -52,6 +61,11 @@ class Hello:
     reset_cause: str
     board: str
     engine: str
+    capabilities: frozenset[str] = frozenset()
+    version: str = ""
+    uptime_us: int = 0
+    frames_sent: int = 0
+    pilot_bytes: int = 0
 
     @property
     def rows_per_frame(self) -> int:
@@ -65,7 +79,10 @@ class Hello:
 
 @dataclass(frozen=True)
 class LinkStats:
-    """The device's own counts since reset, in the order of LINK_STATS."""
+    """The device's own counts since reset, in the order of LINK_STATS.
+
+    overruns: bytes. sent: frames, this one included. lost, duplicates, reordered: by the host's frame numbers.
+    """
 
     ok: int
     broken_cobs: int
@@ -75,6 +92,10 @@ class LinkStats:
     bad_payload_crc: int
     foreign_bundle: int
     overruns: int
+    sent: int
+    lost: int
+    duplicates: int
+    reordered: int
 
 
 def parse_hello(payload: bytes) -> Hello:
@@ -100,6 +121,15 @@ def parse_hello(payload: bytes) -> Hello:
         cause,
         board,
         engine,
+        capabilities,
+        major,
+        minor,
+        patch,
+        _,
+        uptime_us,
+        frames_sent,
+        pilot_bytes,
+        _,
     ) = _HELLO.unpack(payload)
     hello = Hello(
         protocol,
@@ -116,22 +146,29 @@ def parse_hello(payload: bytes) -> Hello:
         RESET_CAUSES.get(cause, f"cause {cause}"),
         _text(board),
         _text(engine),
+        frozenset(CAPABILITIES.get(bit, f"bit {bit}") for bit in range(32) if capabilities >> bit & 1),
+        f"{major}.{minor}.{patch}",
+        uptime_us,
+        frames_sent,
+        pilot_bytes,
     )
     if not (window and rows and row_bytes and codes):
         raise _odd_hello("a size is 0")
     if rows_payload < ROWS_HEADER.size + row_bytes:
         raise _odd_hello(f"a row of {row_bytes} bytes does not fit into ROWS of {rows_payload}")
+    if codes + pilot_bytes > PAYLOAD_MAX or rows_payload > PAYLOAD_MAX:
+        raise _odd_hello(f"{codes} + {pilot_bytes} bytes up, {rows_payload} down do not fit into frames")
     return hello
 
 
-def parse_image_stats(payload: bytes) -> tuple[int, int] | None:
-    """(ticks, stack bytes) of IMAGE_STATS; None where the size is wrong."""
-    return struct.unpack("<II", payload) if len(payload) == 8 else None
+def parse_image_stats(payload: bytes) -> tuple[int, int, int] | None:
+    """(ticks, stack bytes, microseconds modulo 2^32) of IMAGE_STATS; None where the size is wrong."""
+    return _IMAGE_STATS.unpack(payload) if len(payload) == _IMAGE_STATS.size else None
 
 
-def parse_credit(payload: bytes) -> int | None:
-    """ROWS frames consumed since HELLO; None where the size is wrong."""
-    return int.from_bytes(payload, "little") if len(payload) == 4 else None
+def parse_credit(payload: bytes) -> tuple[int, int] | None:
+    """(ROWS frames consumed since HELLO, number of the last one); None where the size is wrong."""
+    return _CREDIT.unpack(payload) if len(payload) == _CREDIT.size else None
 
 
 def parse_link_stats(payload: bytes) -> LinkStats | None:

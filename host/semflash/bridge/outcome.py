@@ -11,8 +11,10 @@ class Received:
 
     Attributes:
         index: the caller's number of the image; request: of the link; attempt: 1 for the first sending.
-        payload: packed codes as received; damaged: its CRC was wrong.
+        payload: packed codes as received; damaged: the CRC of the frame was wrong.
         ticks, stack_bytes: the device's IMAGE_STATS; None where that frame was lost.
+        device_us: the device's time since reset when it sent the codes; None: lost, or it has no clock.
+        pilot_errors: pilots XOR what they should be, a set bit is an error; b"": the frame had none.
         seconds: from the first row sent to the codes received.
     """
 
@@ -24,6 +26,13 @@ class Received:
     seconds: float
     ticks: int | None = None
     stack_bytes: int | None = None
+    device_us: int | None = None
+    pilot_errors: bytes = b""
+
+    @property
+    def pilot_bit_errors(self) -> int:
+        """Wrong pilot bits, of 8 x len(pilot_errors)."""
+        return int.from_bytes(self.pilot_errors, "big").bit_count()
 
 
 @dataclass(frozen=True)

@@ -21,23 +21,27 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bridge import messages
-from semflash.bridge.counters import LinkCounters, SequenceCheck
+from semflash.bridge import messages, pilots
+from semflash.bridge.counters import LinkCounters
 from semflash.bridge.errors import StalledError
 from semflash.bridge.flight import Flight, Sending, pixels
-from semflash.bridge.frame import Dropped, Event, Frame, FrameType
+from semflash.bridge.frame import PROTOCOL_VERSION, Dropped, Event, Frame, FrameType
 from semflash.bridge.handshake import Expected, HelloWatch, check_hello
 from semflash.bridge.line import Line
 from semflash.bridge.messages import Hello, LinkStats
 from semflash.bridge.outcome import Lost, Outcome, Received
 from semflash.bridge.port import Port
+from semflash.bridge.sequence import SequenceLedger
+from semflash.bridge.window import Underway, Window
 from semflash.errors import LinkError
 
 HELLO_ATTEMPTS = 3
 BARREN_RESYNCS = 3
+LOST_IN_A_ROW = 10
 STATS_WAIT_S = 0.25
-#: Rows under way: less than the 4,096 bytes a pseudo terminal holds, so neither side waits for the other.
-IN_FLIGHT_BYTES = 3500
+FRAME_OVERHEAD = 32  # header, CRC and COBS of a ROWS frame of usual size
+#: Images under way whose answers may still come, whatever window a device claims.
+OPEN_IMAGES_MAX = 256
 
 __all__ = ["Expected", "Lost", "Outcome", "Received", "Session"]
 
@@ -67,14 +71,16 @@ class Session:
         self._line = Line(port)
         self._expected, self._timeout_s, self._clock = expected, timeout_s, clock
         self._flight = Flight(max_attempts, first_request)
-        self._sequences = SequenceCheck(self.counters)
-        self._sent = self._credit = 0  # ROWS frames since HELLO
+        self._ledger = SequenceLedger(self.counters)
+        self._window = Window()
         self._held: Received | None = None  # codes that wait for their IMAGE_STATS
         self._held_s = 0.0
         self._outcomes: deque[Outcome] = deque()
         self._progress_s = 0.0
-        self._barren = 0  # resyncs since codes last came
-        self._foreign_rows = False
+        self._barren = self._lost_in_a_row = 0  # resyncs and images given up since codes last came
+        self._start_over = False  # what came shows that the device is not where this session is
+        self._device_us = 0
+        self.fault_report: bytes | None = None
 
     @property
     def counters(self) -> LinkCounters:
@@ -89,7 +95,8 @@ class Session:
         """
         hello = self._ask_hello()
         self._line.counters = LinkCounters()
-        self._sequences = SequenceCheck(self.counters)
+        self._ledger = SequenceLedger(self.counters)
+        self._ledger.hello(hello.frames_sent, hello.uptime_us)
         return hello
 
     def stream(self, images: Iterable[tuple[int, NDArray[np.int8]]]) -> Generator[Outcome, None, None]:
@@ -135,7 +142,7 @@ class Session:
                 stats = messages.parse_link_stats(event.payload)
                 if stats is not None:
                     self.counters.frames_ok += 1
-                    self._sequences.see(event.sequence)
+                    self._ledger.see(event.sequence)
                     return stats
             if event is not None:
                 self._on_event(event)
@@ -151,7 +158,7 @@ class Session:
     def _step(self) -> bool:
         """Send what the window takes, handle one event; False when every image has its outcome."""
         self._pump()
-        if not self._flight.open_count and self._held is None and self._window_open():
+        if self._flight.exhausted and not self._flight.open_count and self._held is None:
             return False
         event = self._line.next_event()
         if event is not None:
@@ -159,48 +166,44 @@ class Session:
         now = self._clock()
         if self._held is not None and now - self._held_s > STATS_WAIT_S:
             self._release()
-        if self._foreign_rows or now - self._progress_s > self._timeout_s:
+        if self._start_over or now - self._progress_s > self._timeout_s:
             self._resync()
         return True
-
-    def _window_open(self) -> bool:
-        return self._sent - self._credit < self._window
-
-    @property
-    def _window(self) -> int:
-        """ROWS frames to have under way."""
-        assert self.hello is not None
-        return max(1, min(self.hello.window, IN_FLIGHT_BYTES // self.hello.rows_payload))
 
     def _pump(self) -> None:
         """Send rows while the device has room for them."""
         assert self.hello is not None
         rows, row_bytes = self._expected.rows, self._expected.row_bytes
-        while self._window_open():
-            # A credit comes before the codes it makes, so more than window + 1 open images means lost codes.
-            if self._flight.current is None and self._flight.open_count > self._window:
+        while True:
+            # A credit comes before the codes it makes, so more open images than that means lost codes.
+            if self._flight.current is None and self._flight.open_count > min(
+                self.hello.window, OPEN_IMAGES_MAX
+            ):
+                return
+            next_row = self._flight.current.next_row if self._flight.current is not None else 0
+            count = min(self.hello.rows_per_frame, rows - next_row)
+            if not self._window.takes(count * row_bytes + FRAME_OVERHEAD, self.hello.window):
                 return
             sending = self._flight.current or self._flight.take(self._clock())
             if sending is None:
                 return
-            count = min(self.hello.rows_per_frame, rows - sending.next_row)
             part = sending.rows[sending.next_row * row_bytes : (sending.next_row + count) * row_bytes]
             payload = messages.rows_payload(sending.next_row, part, row_bytes)
             bundle = self._expected.hash32
-            self._line.send(FrameType.ROWS, payload, request=sending.request, bundle=bundle)
-            self._sent += 1
+            number, size = self._line.send(FrameType.ROWS, payload, request=sending.request, bundle=bundle)
+            self._window.sent(Underway(number, size, sending.request))
             sending.next_row += count
             if sending.next_row == rows:
                 self._flight.current = None
 
     def _resync(self) -> None:
         """Ask for HELLO and send everything unanswered again."""
-        self._foreign_rows = False
+        self._start_over = False
         self._barren += 1
-        if self._barren > BARREN_RESYNCS:
+        if self._barren > BARREN_RESYNCS or self._lost_in_a_row >= LOST_IN_A_ROW:
             raise StalledError(
                 "the device answers HELLO but encodes no image",
-                value=f"{BARREN_RESYNCS} new starts without codes",
+                value=f"{self._barren - 1} new starts, {self._lost_in_a_row} images given up without codes",
                 remedy="reset or flash the board again; raise [link] timeout_s if it is slow",
             )
         self.counters.resyncs += 1
@@ -211,28 +214,41 @@ class Session:
 
     def _ask_hello(self) -> Hello:
         watch = HelloWatch()
-        for _ in range(HELLO_ATTEMPTS):
-            self._line.send(FrameType.HELLO_REQUEST)
+        for attempt in range(HELLO_ATTEMPTS):
+            if attempt > 0:
+                self._line.ask_hello_of(PROTOCOL_VERSION - 1)  # an old firmware hears nothing else
+            self._line.ask_hello()
             deadline = self._clock() + self._timeout_s
             while self._clock() < deadline:
                 before = self.counters.bytes_received
                 event = self._line.next_event()
                 watch.see(event, self.counters.bytes_received - before)
-                if isinstance(event, Frame) and event.type == FrameType.HELLO and not event.damaged:
-                    self.hello = check_hello(messages.parse_hello(event.payload), self._expected)
-                    self.counters.frames_ok += 1
-                    self._sequences.restart(event.sequence)
-                    self._sent = self._credit = 0
-                    return self.hello
+                if isinstance(event, Frame) and self._is_answer(event):
+                    return self._take_hello(event)
                 if event is not None:
                     self._on_event(event)
+                if attempt > 0 and watch.other_version is not None:
+                    raise watch.failure(self._expected, self._timeout_s)
         raise watch.failure(self._expected, HELLO_ATTEMPTS * self._timeout_s)
+
+    def _is_answer(self, frame: Frame) -> bool:
+        """A HELLO to this session's request."""
+        return frame.type == FrameType.HELLO and not frame.damaged and frame.request == self._line.session
+
+    def _take_hello(self, frame: Frame) -> Hello:
+        hello = check_hello(messages.parse_hello(frame.payload), self._expected)
+        self.hello = hello
+        self.counters.frames_ok += 1
+        self._ledger.hello(hello.frames_sent, hello.uptime_us)
+        self._window.restart()
+        self._device_us = hello.uptime_us
+        return hello
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Dropped):
             self.counters.dropped[event.reason] += 1
             return
-        self._sequences.see(event.sequence)
+        self._ledger.see(event.sequence)
         if not event.damaged:
             self.counters.frames_ok += 1
         elif event.type == FrameType.CODES:
@@ -248,44 +264,72 @@ class Session:
             FrameType.IMAGE_STATS: self._on_image_stats,
             FrameType.CREDIT: self._on_credit,
             FrameType.REFUSED: self._on_refused,
+            FrameType.FAULT: self._on_fault,
         }
         handlers.get(event.type, self._on_unexpected)(event)
 
     def _on_codes(self, frame: Frame) -> None:
         sending = self._flight.find(frame.request)
-        if sending is None:
+        if sending is None or self.hello is None:
             self.counters.stale_answers += 1
             return
-        if len(frame.payload) != self._expected.payload_bytes or sending.next_row < self._expected.rows:
+        size = self._expected.payload_bytes + self.hello.pilot_bytes
+        if len(frame.payload) != size or sending.next_row < self._expected.rows:
             self._on_unexpected(frame)  # the wrong size, or an answer before the last row was sent
             return
         self._release()
         _, given_up = self._flight.answer(frame.request)
+        self._window.answered(frame.request)
         self._lose(given_up)
         self._held_s = self._progress_s = self._clock()
-        self._barren = 0
-        seconds = self._held_s - sending.sent_s
+        self._barren = self._lost_in_a_row = 0
+        codes, known = pilots.split(frame.payload, self.hello.pilot_bytes)
         self._held = Received(
-            sending.index, frame.request, sending.attempt, frame.payload, frame.damaged, seconds
+            sending.index,
+            frame.request,
+            sending.attempt,
+            codes,
+            frame.damaged,
+            self._held_s - sending.sent_s,
+            pilot_errors=pilots.difference(known, frame.bundle, frame.sequence),
         )
+        self.counters.pilot_bits += 8 * len(known)
+        self.counters.pilot_bit_errors += self._held.pilot_bit_errors
 
     def _on_image_stats(self, frame: Frame) -> None:
         stats = messages.parse_image_stats(frame.payload)
         if stats is None:
             self._on_unexpected(frame)
-        elif self._held is None or self._held.request != frame.request:
-            self.counters.stale_answers += 1
-        else:
-            self._held = replace(self._held, ticks=stats[0], stack_bytes=stats[1])
+        elif self._held is not None and self._held.request == frame.request:
+            ticks, stack_bytes, stamp = stats
+            time_us = self._device_time(stamp)
+            self._held = replace(self._held, ticks=ticks, stack_bytes=stack_bytes, device_us=time_us)
             self._release()
+        else:
+            self.counters.stale_answers += 1
+
+    def _device_time(self, stamp: int) -> int | None:
+        """Microseconds since the device's reset, from their low 32 bits."""
+        assert self.hello is not None
+        if "time" not in self.hello.capabilities:
+            return None
+        forward = (stamp - self._device_us) & 0xFFFF_FFFF
+        self._device_us += forward if forward < 0x8000_0000 else 0
+        return self._device_us if forward < 0x8000_0000 else self._device_us + forward - (1 << 32)
 
     def _on_credit(self, frame: Frame) -> None:
         credit = messages.parse_credit(frame.payload)
-        if credit is None or not self._credit <= credit <= self._sent:
+        if credit is None:
             self._on_unexpected(frame)
-        elif credit > self._credit:
-            self._credit = credit
-            self._progress_s = self._clock()
+            return
+        went_back = self._window.went_back(credit[0])
+        taken = self._window.credit(*credit)
+        if taken is None:
+            self.counters.stale_answers += 1
+            return
+        self._progress_s = self._clock()
+        self._lose(self._flight.overtake(taken.request))
+        self._start_over |= went_back  # the device was reset
 
     def _on_refused(self, frame: Frame) -> None:
         if len(frame.payload) != 1:
@@ -297,9 +341,13 @@ class Session:
             return
         reason = frame.payload[0]
         self.counters.refused[reason] = self.counters.refused.get(reason, 0) + 1
-        self._foreign_rows |= reason == messages.REFUSED_BUNDLE
+        self._start_over |= reason == messages.REFUSED_BUNDLE
         self._lose(given_up)
         self._progress_s = self._clock()
+
+    def _on_fault(self, frame: Frame) -> None:
+        self.counters.faults += 1
+        self.fault_report = frame.payload
 
     def _on_unexpected(self, frame: Frame) -> None:
         self.counters.unexpected += 1
@@ -314,3 +362,5 @@ class Session:
         self._outcomes.extend(Lost(sending.index, sending.attempt) for sending in given_up)
         self.counters.images_lost += len(given_up)
         self.counters.images_resent = self._flight.repeated
+        self._lost_in_a_row += len(given_up)
+        self._start_over |= self._lost_in_a_row >= LOST_IN_A_ROW

@@ -31,6 +31,12 @@ def add_build(parser: argparse.ArgumentParser, *, engine: bool = True) -> None:
     parser.add_argument(
         "--weights", choices=(FAST, SMALL), help="tables of streaming kernels: int16 (fast, default) or int8"
     )
+    parser.add_argument(
+        "--pilot-bytes",
+        type=int,
+        metavar="N",
+        help="known bytes per CODES frame, by which bit errors are estimated",
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="build folder (default: build/BUNDLE-BOARD)")
     parser.add_argument("--cmsis-nn-dir", type=Path, metavar="DIR", help="your own CMSIS-NN source tree")
     parser.add_argument(
@@ -82,6 +88,7 @@ def options(args: argparse.Namespace, settings: Settings) -> BuildOptions:
         out_dir=build_dir(args, settings),
         cmsis_nn_dir=Path(cmsis) if cmsis is not None else None,
         tflm_dir=tflm_dir(args, settings),
+        pilot_bytes=chosen.pilot_bytes if args.pilot_bytes is None else args.pilot_bytes,
     )
 
 

@@ -58,7 +58,7 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (without the program's name) and return its exit code."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
-    verbose, as_json = _wants(argv, "-v", "--verbose"), _wants(argv, "--json")
+    verbose, as_json = _wants(argv, "-v", "--verbose"), _wants(argv, "--json", "--jsonl")
     try:
         return _dispatch(argv)
     except SemflashError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,10 +21,15 @@ EPILOG = """examples:
   semflash monitor fashion-mnist-48 --ber 0.01 --record run.jsonl  # 1 % of all payload bits flipped
   semflash monitor fashion-mnist-48 --board native --count 10000 --check-golden
   semflash monitor fashion-mnist-48 --board nucleo_f446re --port /dev/ttyACM0
+  semflash monitor fashion-mnist-48 --loop                         # until q; + and - change the bit errors
+  semflash monitor fashion-mnist-48 --jsonl | jq .kind             # every record as it is written
 
+At a terminal the view is live: + - bit errors, p pause, s one image, q quit, ? help.
 Bit errors are injected into received payloads (seeded per image); a serial line is practically error-free.
 Exit code: 0 ok, 1 a payload differs from the golden reference, 3 the link failed or images were lost.
 """
+
+RECONNECT_S = 60.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build_options.add_target(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="build folder of board native")
     add_monitor_flags(parser)
-    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+    add_output_flags(parser)
+
+
+def add_output_flags(parser: argparse.ArgumentParser) -> None:
+    """--json and --jsonl."""
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+    output.add_argument("--jsonl", action="store_true", help="print records and progress as JSON lines")
 
 
 def add_monitor_flags(parser: argparse.ArgumentParser) -> None:
@@ -46,8 +59,27 @@ def add_monitor_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", help="name of a data set, or an image folder")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
     parser.add_argument("--count", type=int, metavar="N", help="the first N test images (default 200)")
+    parser.add_argument("--loop", action="store_true", help="begin again after the last image, until q")
+    parser.add_argument(
+        "--reconnect",
+        type=float,
+        metavar="S",
+        help="wait so long for a cable that was pulled (default: 60 at a terminal, else 0)",
+    )
     parser.add_argument("--ber", type=float, metavar="B", help="bit errors to inject into payloads, 0..0.5")
-    parser.add_argument("--assume-ber", type=float, metavar="B", help="tell the decoder this BER instead")
+    told = parser.add_mutually_exclusive_group()
+    told.add_argument(
+        "--assume-ber",
+        type=float,
+        metavar="B",
+        help="tell the decoder this BER, not the estimate from the pilots",
+    )
+    told.add_argument(
+        "--ber-known", action="store_true", default=None, help="tell the decoder the injected BER exactly"
+    )
+    parser.add_argument(
+        "--ber-window", type=int, metavar="N", help="pilot bits that the estimate remembers (default 8192)"
+    )
     parser.add_argument("--seed", type=int, help="of the injected errors")
     parser.add_argument("--record", type=Path, metavar="FILE", help="write every image as a JSON line")
     parser.add_argument(
@@ -103,6 +135,7 @@ def run_on_board(
     """
     from semflash.edge.attach import attach
     from semflash.edge.monitor import monitor
+    from semflash.edge.reopen import reopener
     from semflash.firmware.build import BUILD_ROOT
 
     board = build_options.board(args, settings)
@@ -110,9 +143,12 @@ def run_on_board(
     wished = port or link_options.port(args, settings, board.kind)
     folder = build_dir or BUILD_ROOT / f"{bundle.name}-{board.name}"
     baud = first(args.baud, settings.link.baud)
-    with attach(board, port=wished, baud=baud, build_dir=folder) as opened:
-        result = monitor(bundle, opened, split, options, _view(args))
-    _report(result, as_json=args.json)
+    with attach(board, port=wished, baud=baud, build_dir=folder) as opened, _view(args) as view:
+        again = reopener(board, opened, port=wished, baud=baud)
+        stream = sys.stdout if args.jsonl else None
+        result = monitor(bundle, opened, split, options, view, reopen=again, stream=stream)
+    if not args.jsonl:
+        _report(result, as_json=args.json)
     if result.error is not None:
         raise result.error
     return result.exit_code
@@ -126,18 +162,33 @@ def _options(args: argparse.Namespace, settings: Settings) -> MonitorOptions:
     return MonitorOptions(
         count=first(args.count, table.count) or 0,
         ber=first(args.ber, table.ber) or 0.0,
-        assume_ber=first(args.assume_ber, table.assume_ber),
+        assume_ber=None if args.ber_known else first(args.assume_ber, table.assume_ber),
+        ber_known=bool(first(args.ber_known, table.ber_known)) and args.assume_ber is None,
+        ber_window=first(args.ber_window, table.ber_window) or 0,
         seed=first(args.seed, table.seed) or 0,
         record_path=Path(record) if record is not None else None,
         check_golden=bool(first(args.check_golden, table.check_golden)),
         timeout_s=first(args.timeout, settings.link.timeout_s) or 0.0,
+        loop=args.loop,
+        reconnect_s=_reconnect_s(args),
     )
 
 
-def _view(args: argparse.Namespace) -> View | None:
+def _reconnect_s(args: argparse.Namespace) -> float:
+    """A person at a terminal may plug the cable in again; a script wants its error."""
+    if args.reconnect is not None:
+        return float(args.reconnect)
+    return RECONNECT_S if sys.stdout.isatty() and not (args.json or args.jsonl) else 0.0
+
+
+def _view(args: argparse.Namespace) -> View:
+    if args.json or args.jsonl:
+        from semflash.edge.progress import View
+
+        return View()
     from semflash.edge.live_table import choose_view
 
-    return None if args.json else choose_view()
+    return choose_view()
 
 
 def _report(result: MonitorResult, *, as_json: bool) -> None:

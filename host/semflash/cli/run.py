@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build_options.add_target(parser)
     build_options.add_build(parser)
     monitor.add_monitor_flags(parser)
+    monitor.add_output_flags(parser)
     link_options.add_board(parser)
-    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     bundle = read_bundle(build_options.bundle_name(args, settings))
     work = monitor.prepare(bundle, args, settings)
     built = build_options.build(args, settings)
-    if not args.json:
+    if not (args.json or args.jsonl):
         show(built)
     done = flash(
         built,
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         entry=entry,
         map_path=args.map,
     )
-    if not args.json:
+    if not (args.json or args.jsonl):
         print(f"flashed     {done.board}" + (f", serial port {done.port}" if done.port else ""), flush=True)
     folder = Path(built.directory)
     return monitor.run_on_board(bundle, work, args, settings, build_dir=folder, port=done.port)

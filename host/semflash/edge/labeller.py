@@ -11,6 +11,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from semflash.bridge.ber_estimate import WINDOW_BITS, BerEstimate, BerEstimator
 from semflash.bridge.outcome import Received
 from semflash.bundle.bit_errors import flip_bits
 from semflash.bundle.reader import Bundle
@@ -26,17 +27,23 @@ class Labelled:
     """One image decoded.
 
     Attributes:
-        received: what the device sent; noisy: its payload after injection; flips: bits injected.
+        received: what the device sent; noisy: its payload after injection; flips: injected, at rate `ber`.
+        told: the BER that the decoder was told.
+        pilot_bits, pilot_bit_errors: known bits of its frame, and how many came wrong, after injection.
         predicted: class; confidence: softmax of its logit, 0..1.
         golden_equal: payload equals the reference's; None where it was not compared.
     """
 
     received: Received
     noisy: bytes
+    ber: float
     flips: int
     predicted: int
     confidence: float
     golden_equal: bool | None
+    told: float = 0.0
+    pilot_bits: int = 0
+    pilot_bit_errors: int = 0
 
 
 def image_rng(seed: int, ber: float, index: int) -> np.random.Generator:
@@ -51,12 +58,26 @@ def inject(payload: bytes, ber: float, seed: int, index: int) -> tuple[bytes, in
     return noisy.tobytes(), int(np.bitwise_count(noisy ^ clean).sum())
 
 
+def noisy_pilot_errors(errors: bytes, ber: float, seed: int, index: int) -> int:
+    """Wrong pilot bits after injection at the same rate as into the payload, with flips of their own.
+
+    errors: pilots XOR what they should be, as the link delivered them.
+    """
+    if not errors:
+        return 0
+    rng = np.random.default_rng([seed, round(ber * 2**40), index, 1])
+    noisy = flip_bits(np.frombuffer(errors, np.uint8)[None], ber, rng)
+    return int(np.bitwise_count(noisy).sum())
+
+
 class Labeller:
     """Decodes payloads in a worker thread.
 
     Args:
-        images: uint8 (N, H, W, C), by index, for the golden check; None: no check.
-        ber, seed: injected errors. assume_ber: what the decoder is told (None: `ber`).
+        images: uint8 (N, H, W, C), for the golden check; an index counts modulo N. None: no check.
+        ber, seed: injected errors.
+        assume_ber: what the decoder is told; None: the estimate from the pilots, or `ber` where there are none.
+        ber_known: without assume_ber, the decoder is told `ber`. ber_window: pilot bits that the estimate remembers.
     """
 
     def __init__(
@@ -66,10 +87,12 @@ class Labeller:
         *,
         ber: float = 0.0,
         assume_ber: float | None = None,
+        ber_known: bool = False,
+        ber_window: float = WINDOW_BITS,
         seed: int = 0,
     ) -> None:
-        self._ber, self._seed = ber, seed
-        self._told = ber if assume_ber is None else assume_ber
+        self._ber, self._seed, self._assumed, self._known = ber, seed, assume_ber, ber_known
+        self._estimator = BerEstimator(ber_window)
         self._decoder = EdgeDecoder(bundle)
         self._images = images
         self._golden = GoldenEncoder(bundle) if images is not None else None
@@ -86,8 +109,14 @@ class Labeller:
     def push(self) -> None:
         """Give the worker what has come so far."""
         if self._batch:
-            self._pending.append(self._pool.submit(self._label, self._batch))
+            self._pending.append(self._pool.submit(self._label, self._batch, self._ber))
             self._batch = []
+
+    def inject_at(self, ber: float) -> None:
+        """The rate of injected errors from the next image on."""
+        if ber != self._ber:
+            self.push()
+            self._ber = ber
 
     def ready(self) -> Iterator[Labelled]:
         """What is decoded by now; waits only where the worker lags far behind."""
@@ -99,6 +128,10 @@ class Labeller:
         self.push()
         while self._pending:
             yield from self._pending.popleft().result()
+
+    def estimate(self) -> BerEstimate | None:
+        """Bit error rate after the pilots that were decoded so far; None: no pilots."""
+        return self._estimator.estimate()
 
     @property
     def idle(self) -> bool:
@@ -113,24 +146,43 @@ class Labeller:
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _label(self, batch: Sequence[Received]) -> list[Labelled]:
+    def _label(self, batch: Sequence[Received], ber: float) -> list[Labelled]:
         """In the worker."""
-        injected = [inject(r.payload, self._ber, self._seed, r.index) for r in batch]
+        injected = [inject(r.payload, ber, self._seed, r.index) for r in batch]
+        wrong = [noisy_pilot_errors(r.pilot_errors, ber, self._seed, r.index) for r in batch]
+        told = [self._tell(r, errors, ber) for r, errors in zip(batch, wrong, strict=True)]
         noisy = np.stack([np.frombuffer(payload, np.uint8) for payload, _ in injected])
-        logits = self._decoder.logits(noisy, self._told).astype(np.float64)
+        logits = self._decoder.logits(noisy, told).astype(np.float64)
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
         equal = self._compare(batch)
         return [
-            Labelled(r, payload, flips, int(row.argmax()), float(row.max()), same)
-            for r, (payload, flips), row, same in zip(batch, injected, shares, equal, strict=True)
+            Labelled(
+                received,
+                *(payload, ber, flips),
+                predicted=int(shares[i].argmax()),
+                confidence=float(shares[i].max()),
+                golden_equal=equal[i],
+                told=told[i],
+                pilot_bits=8 * len(received.pilot_errors),
+                pilot_bit_errors=wrong[i],
+            )
+            for i, (received, (payload, flips)) in enumerate(zip(batch, injected, strict=True))
         ]
+
+    def _tell(self, received: Received, wrong: int, ber: float) -> float:
+        """Take the pilots of one image, wrong ones counted; what the decoder is told for it."""
+        self._estimator.add(wrong, 8 * len(received.pilot_errors))
+        if self._assumed is not None:
+            return self._assumed
+        estimated = self._estimator.decoder_value
+        return ber if self._known or estimated is None else estimated
 
     def _compare(self, batch: Sequence[Received]) -> list[bool | None]:
         """Payloads against the reference; one that the link damaged is not the device's word."""
         if self._golden is None or self._images is None:
             return [None] * len(batch)
-        golden = self._golden.payloads(self._images[[r.index for r in batch]])
+        golden = self._golden.payloads(self._images[[r.index % len(self._images) for r in batch]])
         return [
             None if r.damaged else bytes(right) == r.payload for r, right in zip(batch, golden, strict=True)
         ]

@@ -1,34 +1,40 @@
-"""What a person sees of a monitor run: a live table or plain lines, and a summary at the end."""
+"""What a person sees of a monitor run: the live screen or plain lines, and a summary at the end."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
+from semflash.edge.live.picture import estimate_text
+from semflash.edge.progress import Event, View
+
 if TYPE_CHECKING:
-    from rich.live import Live
     from rich.table import Table
 
-    from semflash.edge.monitor import MonitorResult, Progress, View
+    from semflash.edge.progress import MonitorResult, Progress
 
 _PLAIN_EVERY_S = 2.0
 
 
 def choose_view(stream: TextIO | None = None) -> View:
-    """A live table when `stream` (stdout) is a terminal, else a line every two seconds."""
+    """The live screen when `stream` (stdout) is a terminal that can move its cursor, else plain lines."""
     target = stream or sys.stdout
-    return LiveTable() if target.isatty() else PlainLines(target)
+    if target.isatty() and os.environ.get("TERM", "") not in ("", "dumb"):
+        from semflash.edge.live.screen import LiveScreen
+
+        return LiveScreen(target)
+    return PlainLines(target)
 
 
 def rows(progress: Progress) -> list[tuple[str, str]]:
     """The table's lines: (name, value)."""
     tally, link, options, hello = progress.tally, progress.link, progress.options, progress.hello
-    told = options.ber if options.assume_ber is None else options.assume_ber
     injected = "none"
-    if options.ber > 0:
+    if progress.ber > 0 or tally.flips:
         injected = (
-            f"BER {options.ber:.4g} (seed {options.seed}), {tally.flips:,} of {tally.bits:,} bits flipped"
+            f"BER {progress.ber:.4g} (seed {options.seed}), {tally.flips:,} of {tally.bits:,} bits flipped"
         )
     lines = [
         (
@@ -46,8 +52,13 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
             f"{link.frames_dropped:,} dropped, {link.resyncs:,} resynced",
         ),
     ]
-    if told != options.ber:
-        lines.insert(4, ("decoder is told", f"BER {told:.4g}"))
+    if progress.estimate is not None:
+        lines.insert(4, ("bit errors estimated", estimate_text(progress.estimate)))
+    if options.assume_ber is not None or options.ber_known:
+        lines.insert(4, ("decoder is told", f"BER {progress.told_ber:.4g}"))
+    if progress.reconnects:
+        times = "once" if progress.reconnects == 1 else f"{progress.reconnects:,} times"
+        lines.append(("cable", f"came back {times}; images under way were sent again"))
     if link.images_resent or link.stale_answers or link.refused:
         refused = sum(link.refused.values())
         lines.append(
@@ -87,29 +98,8 @@ def print_summary(result: MonitorResult, stream: TextIO | None = None) -> None:
         )
 
 
-class LiveTable:
-    """A table that is redrawn in place; it appears with the first update."""
-
-    def __init__(self) -> None:
-        self._live: Live | None = None
-
-    def update(self, progress: Progress) -> None:
-        """Redraw."""
-        if self._live is None:
-            from rich.live import Live
-
-            self._live = Live(transient=True, auto_refresh=False)
-            self._live.start()
-        self._live.update(_table(progress), refresh=True)
-
-    def close(self) -> None:
-        """Take the table away; the summary follows."""
-        if self._live is not None:
-            self._live.stop()
-
-
-class PlainLines:
-    """A line every two seconds, for logs."""
+class PlainLines(View):
+    """A line every two seconds and one for each event, for logs."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -130,8 +120,9 @@ class PlainLines:
             flush=True,
         )
 
-    def close(self) -> None:
-        """Nothing to take away."""
+    def event(self, progress: Progress, event: Event) -> None:
+        """Print it at once."""
+        print(f"{event.kind}: {event.text}", file=self._stream, flush=True)
 
 
 def _table(progress: Progress) -> Table:

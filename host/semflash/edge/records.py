@@ -1,5 +1,8 @@
 """Records of a monitor run as JSON lines: `session`, then `image` or `lost` for each image, then `end`.
 
+Between them: `ber` (the injected rate changed), `disconnected` and `reconnected`. A stream may get the same
+lines at the same time, and `progress` once per second beside them.
+
 The file grows while the run goes on and every batch is flushed, so what was received survives any end of the
 program. Fields: docs/monitor.md.
 """
@@ -10,7 +13,7 @@ import json
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from semflash.errors import UsageError
 
@@ -33,10 +36,10 @@ def check_writable(path: Path, flag: str = "--record") -> None:
 
 
 class RecordWriter:
-    """Appends lines to `path` (replaced when it exists); None: writes nothing."""
+    """Appends lines to `path` (replaced when it exists; None: no file) and to `stream`."""
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
+    def __init__(self, path: Path | None, stream: TextIO | None = None) -> None:
+        self._path, self._stream = path, stream
         try:
             self._file = path.open("w", encoding="utf-8") if path is not None else None
         except OSError as error:
@@ -44,21 +47,35 @@ class RecordWriter:
                 f"cannot write records: {error.strerror}", value=path, remedy="name another file"
             ) from error
 
-    def write(self, kind: str, values: dict[str, Any]) -> None:
-        """One line.
+    @property
+    def streams(self) -> bool:
+        """Whether there is a stream."""
+        return self._stream is not None
+
+    def write(self, kind: str, values: dict[str, Any], *, to_file: bool = True) -> None:
+        """One line. to_file: else the stream alone gets it.
 
         Raises:
             UsageError: the disk is full, or the file cannot be written any more.
+            BrokenPipeError: nobody reads the stream any more.
         """
-        if self._file is None:
+        wanted = to_file and self._file is not None
+        if not wanted and self._stream is None:
+            return
+        line = json.dumps({"kind": kind, **values}, separators=(",", ":")) + "\n"
+        if self._stream is not None:
+            self._stream.write(line)
+        if self._file is None or not to_file:
             return
         try:
-            self._file.write(json.dumps({"kind": kind, **values}, separators=(",", ":")) + "\n")
+            self._file.write(line)
         except OSError as error:
             raise self._failed(error) from error
 
     def flush(self) -> None:
         """Hand the lines to the operating system. Errors: as `write`."""
+        if self._stream is not None:
+            self._stream.flush()
         if self._file is None:
             return
         try:

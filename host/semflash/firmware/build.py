@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from semflash.bundle.reader import Bundle, read_bundle
-from semflash.errors import BuildError
+from semflash.errors import BuildError, UsageError
 from semflash.firmware import elf, memory_map, platformio, resources, sources
 from semflash.firmware.boards import Board
 from semflash.firmware.build_result import FILE_NAME, BuildResult, ImageSizes, MemoryKinds
 from semflash.firmware.model import Model, generate_model
-from semflash.firmware.options import BuildOptions
+from semflash.firmware.options import PILOT_BYTES, PILOT_BYTES_MAX, BuildOptions
 from semflash.firmware.project import exclusive
 
 BUILD_ROOT = Path("build")
@@ -28,19 +28,20 @@ def build(
     out_dir: Path | None = None,
     cmsis_nn_dir: Path | None = None,
     tflm_dir: Path | None = None,
+    pilot_bytes: int = PILOT_BYTES,
 ) -> BuildResult:
     """Build the firmware of a bundle for a board.
 
     Args:
         bundle_path: bundle directory, or the name of a bundle of the zoo.
-        engine, kernels, weights, out_dir, cmsis_nn_dir, tflm_dir: see :class:`BuildOptions`.
+        engine, kernels, weights, out_dir, cmsis_nn_dir, tflm_dir, pilot_bytes: see :class:`BuildOptions`.
 
     Raises:
         BundleError, ModelError: the bundle cannot be read or compiled.
         BuildError: it does not fit the board, or does not compile or link.
         ToolMissingError: no compiler, or no TFLM tree.
     """
-    options = BuildOptions(engine, kernels, weights, out_dir, cmsis_nn_dir, tflm_dir)
+    options = BuildOptions(engine, kernels, weights, out_dir, cmsis_nn_dir, tflm_dir, pilot_bytes)
     return build_bundle(read_bundle(bundle_path), board, options)
 
 
@@ -52,7 +53,7 @@ def build_bundle(bundle: Bundle, board: Board, options: BuildOptions) -> BuildRe
     files = sources.gather(
         resources.root(), board, model.files, model.cmsis, model.library, bench=options.bench
     )
-    settings = sources.defines(board)
+    settings = sources.defines(board) | {"SF_LINK_PILOT_BYTES": str(check_pilots(options.pilot_bytes))}
     link = [
         *sources.link_flags(board),
         "-Wl,--defsym=sf_stack_bytes=0",  # check_stack says by how much it fails
@@ -89,6 +90,15 @@ def _bench_header(model: Model) -> bytes:
     """sf_bench.h, which turns the layer clock on."""
     steps = 1 + max(layer.step for layer in model.layers)
     return f"#define SF_BENCH 1\n#define SF_BENCH_LAYERS {steps}\n".encode()
+
+
+def check_pilots(pilot_bytes: int) -> int:
+    """The number of pilot bytes itself. UsageError: out of range."""
+    if not 0 <= pilot_bytes <= PILOT_BYTES_MAX:
+        raise UsageError(
+            f"pilot bytes are 0 to {PILOT_BYTES_MAX:,}", value=pilot_bytes, remedy="--pilot-bytes 4"
+        )
+    return pilot_bytes
 
 
 def check_fits(model: Model, board: Board) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+#: Of a CODES frame unless told otherwise; 32 bits a frame, docs/link.md has what they cost.
+PILOT_BYTES = 4
+PILOT_BYTES_MAX = 1024
+
 
 @dataclass(frozen=True)
 class BuildOptions:
@@ -15,6 +19,7 @@ class BuildOptions:
         out_dir: build folder; build/<bundle>-<board> in the working directory when None.
         cmsis_nn_dir: CMSIS-NN of the user's; the packaged one when None.
         tflm_dir: TFLM tree (engine "tflm"); that of SEMFLASH_TFLM_DIR when None.
+        pilot_bytes: known bytes in each CODES frame, 0..1,024 (as many as fit); 0: no BER estimate.
         bench: link the layer clock of device/bench, which `semflash bench` reads.
     """
 
@@ -24,4 +29,5 @@ class BuildOptions:
     out_dir: Path | None = None
     cmsis_nn_dir: Path | None = None
     tflm_dir: Path | None = None
+    pilot_bytes: int = PILOT_BYTES
     bench: bool = False
