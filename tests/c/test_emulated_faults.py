@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from c import tiny_reference as tiny
-from c.test_emulated_port import Line, build, emulate, frames_of, pytestmark, stream  # noqa: F401
+from c.test_emulated_port import Line, build, emulate, frames_of, pytestmark  # noqa: F401
 from semflash.bridge.fault import parse_fault
 
 RESET_FAULT = 5
@@ -46,7 +46,7 @@ sf_status_t __wrap_sf_encoder_push_row(sf_encoder_t *encoder, const int8_t *row,
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("faulty")
     (folder / "faulty.c").write_text(FAULTY)
-    return build(folder, "-Wl,--wrap=sf_encoder_push_row", extra=[folder / "faulty.c"])
+    return build(folder, "-Wl,--wrap=sf_encoder_push_row", "-DSF_LINK_PILOT_BYTES=0", extra=[folder / "faulty.c"])
 
 
 def picture(seed: int, *start: int) -> np.ndarray:
@@ -89,8 +89,9 @@ def test_the_registers_of_a_crash_arrive_after_the_reset_and_the_board_works_on(
         assert report.hfsr & 1 << 30 and report.xpsr & 1 << 24
         assert 0x20000000 < report.sp <= 0x20020000
         assert str(report).startswith("hard fault at pc 0x0800") and "bus fault on data access" in str(report)
-        codes, _ = stream(line, [picture(7)])
-        assert codes == {1: tiny.payload(picture(7))}
+        for frame in frames_of(picture(7), 2, struct.unpack_from("<H", hello, 4)[0]):
+            line.port.write(frame)
+        assert line.until("CODES") == tiny.payload(picture(7))
         line.hello()
         assert parse_fault(line.until("FAULT")) == report, "it is told to every host until power is off"
 
@@ -101,10 +102,10 @@ def test_a_crash_with_a_ruined_stack_pointer_is_reported_too(faulty):
         time.sleep(0.2)
         assert struct.unpack_from("<I", line.hello(), 28)[0] == RESET_FAULT
         report = parse_fault(line.until("FAULT"))
-        assert report is not None and report.sp != 0
-        where = address(faulty, "overflow_here")
-        assert report.cfsr & 0x1A00, "a bus fault on the access or on the exception's entry"
-        assert where <= report.pc < where + 16 or report.cfsr & 0x1000, "pc, unless it could not be stored"
+        assert report is not None
+        assert report.cfsr & 0x1000, "the exception's entry could not store the registers"
+        assert 0x1FFFFF00 < report.sp <= 0x20000000
+        assert (report.pc, report.lr) == (0, 0), "what was not stored is not made up"
 
 
 def test_crashes_are_counted(faulty):
@@ -164,8 +165,8 @@ def test_the_watchdog_is_started_and_fed(tmp_path):
     with subprocess.Popen(command) as emulator:
         time.sleep(1.0)
         emulator.kill()
-    found = re.findall(r"IWDG: unimplemented device write \(size 4, offset (0x\w+), value (0x\w+)\)", trace.read_text())
+    found = re.findall(r"(?:IWDG|I2S2ext): unimplemented device write \(size 4, offset (0x\w+), value (0x\w+)\)", trace.read_text())
     writes = [(int(offset, 16), int(value, 16)) for offset, value in found]
-    # RM0390 20.3: start, unlock, prescaler /256, reload: 500 ticks of 8 ms; then feeding, several times a second.
+    # QEMU 7.2 calls the address I2S2ext. RM0390 20.3: start, unlock, prescaler /256, reload: 500 ticks of 8 ms; then feeding, several times a second.
     assert writes[:4] == [(0, 0xCCCC), (0, 0x5555), (4, 6), (8, 499)]
     assert set(writes[4:]) == {(0, 0xAAAA)} and len(writes) > 6

@@ -29,6 +29,14 @@
 
 #define STACK_WORDS 64u
 
+/* Where RAM can be on a Cortex-M (Arm DDI 0403E, B3.1). */
+#define RAM_START 0x20000000u
+#define RAM_END   0x40000000u
+
+/* From the linker script. */
+extern uint32_t sf_stack_limit[];
+extern uint32_t sf_stack_top[];
+
 void sf_fault_store(const uint32_t *frame, uint32_t exc_return);
 
 sf_fault_record_t sf_fault_record __attribute__((section(".noinit"), aligned(32)));
@@ -89,7 +97,19 @@ static void write_back(void) {
     __asm volatile("dsb" ::: "memory");
 }
 
-__attribute__((used, noreturn)) void sf_fault_store(const uint32_t *frame, uint32_t exc_return) {
+/* Whether a stacked frame can be read: a ruined stack pointer may point anywhere. */
+static uint8_t in_ram(const uint32_t *frame) {
+    const uint32_t start = (uint32_t)(uintptr_t)frame;
+    return (start & 3u) == 0u && start >= RAM_START && start < RAM_END - FRAME_BYTES &&
+           ((uintptr_t)frame < (uintptr_t)sf_stack_limit ||
+            (uintptr_t)frame + FRAME_BYTES <= (uintptr_t)sf_stack_top);
+}
+
+__attribute__((used, noreturn)) /* From the linker script. */
+extern uint32_t sf_stack_limit[];
+extern uint32_t sf_stack_top[];
+
+void sf_fault_store(const uint32_t *frame, uint32_t exc_return) {
     __asm volatile("cpsid f" ::: "memory");
     SCB_CCR |= CCR_BFHFNMIGN; /* the stack pointer may point nowhere */
     __asm volatile("dsb\n isb" ::: "memory");
@@ -104,7 +124,11 @@ __attribute__((used, noreturn)) void sf_fault_store(const uint32_t *frame, uint3
     record->hfsr = SCB_HFSR;
     record->mmfar = SCB_MMFAR;
     record->bfar = SCB_BFAR;
-    memcpy(&record->r0, frame, FRAME_BYTES);
+    if (in_ram(frame)) {
+        memcpy(&record->r0, frame, FRAME_BYTES);
+    } else { /* nothing could be stored there */
+        memset(&record->r0, 0, FRAME_BYTES);
+    }
     record->sp = (uint32_t)(uintptr_t)frame + FRAME_BYTES +
                  ((exc_return & NO_FPU_FRAME) != 0u ? 0u : FPU_BYTES) +
                  ((record->xpsr & XPSR_ALIGNED) != 0u ? 4u : 0u);
