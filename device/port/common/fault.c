@@ -105,11 +105,7 @@ static uint8_t in_ram(const uint32_t *frame) {
             (uintptr_t)frame + FRAME_BYTES <= (uintptr_t)sf_stack_top);
 }
 
-__attribute__((used, noreturn)) /* From the linker script. */
-extern uint32_t sf_stack_limit[];
-extern uint32_t sf_stack_top[];
-
-void sf_fault_store(const uint32_t *frame, uint32_t exc_return) {
+__attribute__((used, noreturn)) void sf_fault_store(const uint32_t *frame, uint32_t exc_return) {
     __asm volatile("cpsid f" ::: "memory");
     SCB_CCR |= CCR_BFHFNMIGN; /* the stack pointer may point nowhere */
     __asm volatile("dsb\n isb" ::: "memory");
