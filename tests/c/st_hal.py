@@ -18,7 +18,20 @@ PACKAGE, VERSION = "qualia-codegen-core", "2.6.0"
 _INSIDE = "qualia_codegen_core/examples/Qualia-CodeGen-NucleoL476RG/"
 MACHINE = ["-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"]
 #: HAL modules that port and example need.
-MODULES = ("", "_cortex", "_dma", "_gpio", "_i2c", "_i2c_ex", "_pwr", "_pwr_ex", "_rcc", "_rcc_ex", "_uart", "_uart_ex")
+MODULES = (
+    "",
+    "_cortex",
+    "_dma",
+    "_gpio",
+    "_i2c",
+    "_i2c_ex",
+    "_pwr",
+    "_pwr_ex",
+    "_rcc",
+    "_rcc_ex",
+    "_uart",
+    "_uart_ex",
+)
 
 
 def hal_folder() -> Path:

@@ -46,7 +46,9 @@ sf_status_t __wrap_sf_encoder_push_row(sf_encoder_t *encoder, const int8_t *row,
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("faulty")
     (folder / "faulty.c").write_text(FAULTY)
-    return build(folder, "-Wl,--wrap=sf_encoder_push_row", "-DSF_LINK_PILOT_BYTES=0", extra=[folder / "faulty.c"])
+    return build(
+        folder, "-Wl,--wrap=sf_encoder_push_row", "-DSF_LINK_PILOT_BYTES=0", extra=[folder / "faulty.c"]
+    )
 
 
 def picture(seed: int, *start: int) -> np.ndarray:
@@ -79,7 +81,13 @@ def test_the_registers_of_a_crash_arrive_after_the_reset_and_the_board_works_on(
         assert struct.unpack_from("<I", hello, 28)[0] == RESET_FAULT
         report = parse_fault(line.until("FAULT"))
         assert report is not None
-        assert (report.r0, report.r1, report.r2, report.r3, report.r12) == (0x60000000, 0x11, 0x22, 0x33, 0xCC)
+        assert (report.r0, report.r1, report.r2, report.r3, report.r12) == (
+            0x60000000,
+            0x11,
+            0x22,
+            0x33,
+            0xCC,
+        )
         where = address(faulty, "crash_here")
         assert where < report.pc < where + 32
         text = address(faulty, "__wrap_sf_encoder_push_row")
@@ -161,11 +169,25 @@ def test_the_watchdog_is_started_and_fed(tmp_path):
     image = build(tmp_path, "-DSF_PORT_WATCHDOG_MS=4000")
     trace = tmp_path / "trace"
     command = ["qemu-system-arm", "-M", "netduinoplus2", "-display", "none", "-monitor", "none"]
-    command += ["-icount", "shift=0", "-d", "unimp", "-D", str(trace), "-kernel", str(image), "-serial", "null"]
+    command += [
+        "-icount",
+        "shift=0",
+        "-d",
+        "unimp",
+        "-D",
+        str(trace),
+        "-kernel",
+        str(image),
+        "-serial",
+        "null",
+    ]
     with subprocess.Popen(command) as emulator:
         time.sleep(1.0)
         emulator.kill()
-    found = re.findall(r"(?:IWDG|I2S2ext): unimplemented device write \(size 4, offset (0x\w+), value (0x\w+)\)", trace.read_text())
+    found = re.findall(
+        r"(?:IWDG|I2S2ext): unimplemented device write \(size 4, offset (0x\w+), value (0x\w+)\)",
+        trace.read_text(),
+    )
     writes = [(int(offset, 16), int(value, 16)) for offset, value in found]
     # QEMU 7.2 calls the address I2S2ext. RM0390 20.3: start, unlock, prescaler /256, reload: 500 ticks of 8 ms; then feeding, several times a second.
     assert writes[:4] == [(0, 0xCCCC), (0, 0x5555), (4, 6), (8, 499)]

@@ -39,7 +39,12 @@ pytestmark = [
 def build(folder: Path, *options: str, extra: Sequence[Path] = ()) -> Path:
     """Firmware with the handwritten model and extra sources."""
     image = folder / "firmware.elf"
-    sources = [*ROOT.glob("device/src/*.c"), *PORT.glob("*.c"), *COMMON.glob("*.c"), ROOT / "device/app/main.c"]
+    sources = [
+        *ROOT.glob("device/src/*.c"),
+        *PORT.glob("*.c"),
+        *COMMON.glob("*.c"),
+        ROOT / "device/app/main.c",
+    ]
     command = ["arm-none-eabi-gcc", *MACHINE, "-std=c11", "-O2", "-ffunction-sections", "-fdata-sections"]
     command += [f"-I{ROOT / 'device/include'}", f"-I{COMMON}", f"-I{ROOT / 'tests/c/tiny_model'}"]
     command += ['-DSF_BOARD_NAME="emulated"', "-DSF_BUILD_ID=0x1234u", *options]

@@ -29,7 +29,14 @@ def link(hal: Path, out: Path, files: list[Path], *options: str) -> Path:
     board = load_board("nucleo_l476rg")
     image = out / "firmware.elf"
     defines = [f"-D{name}={value}" for name, value in sources.defines(board).items()]
-    command = ["arm-none-eabi-gcc", *st_hal.MACHINE, "-std=c11", "-O2", "-ffunction-sections", "-fdata-sections"]
+    command = [
+        "arm-none-eabi-gcc",
+        *st_hal.MACHINE,
+        "-std=c11",
+        "-O2",
+        "-ffunction-sections",
+        "-fdata-sections",
+    ]
     command += [*STRICT_WARNINGS, "-DSTM32L476xx", "-DUSE_HAL_DRIVER", *defines, *options]
     command += [*(f"-I{folder}" for folder in OURS), *st_hal.includes(hal)]
     command += [*map(str, files), "-Wl,--whole-archive", str(st_hal.library(hal)), "-Wl,--no-whole-archive"]
