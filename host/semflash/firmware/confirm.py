@@ -44,16 +44,25 @@ def ask_hello(port: Port, bundle_name: str = "BUNDLE", *, timeout_s: float = 2.0
         LinkError: none comes; its class says why.
     """
     line, watch = Line(port), HelloWatch()
-    for _ in range(ATTEMPTS):
-        line.send(FrameType.HELLO_REQUEST)
+    for attempt in range(ATTEMPTS):
+        if attempt > 0:
+            line.ask_hello_of(PROTOCOL_VERSION - 1)  # an old firmware hears nothing else
+        line.ask_hello()
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             before = line.counters.bytes_received
             event = line.next_event()
             watch.see(event, line.counters.bytes_received - before)
-            if isinstance(event, Frame) and event.type == FrameType.HELLO and not event.damaged:
+            if isinstance(event, Frame) and _answers(event, line):
                 return parse_hello(event.payload)
+            if attempt > 0 and watch.other_version is not None:
+                raise watch.failure(Expected(bundle_name, 0, 0, 0, 0), timeout_s)
     raise watch.failure(Expected(bundle_name, 0, 0, 0, 0), ATTEMPTS * timeout_s)
+
+
+def _answers(frame: Frame, line: Line) -> bool:
+    """Whether this is the HELLO to our own request."""
+    return frame.type == FrameType.HELLO and not frame.damaged and frame.request == line.session
 
 
 def check(hello: Hello, built: BuildResult) -> Hello:

@@ -101,7 +101,7 @@ def _patterns(board: Board) -> tuple[str, ...]:
     port = (
         "device/app/*.[ch]",
         f"device/port/{board.port}/*",
-        "device/port/cortex_m/*",
+        "device/port/common/*",
         "boards/scripts/*.py",
     )
     platform = ("boards/platform/**/*.json", "boards/platform/**/*.py") if board.kind == "emulated" else ()
