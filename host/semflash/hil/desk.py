@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bridge.counters import LinkCounters
 from semflash.bridge.handshake import Expected
 from semflash.bridge.messages import Hello
-from semflash.bridge.outcome import Lost, Received
 from semflash.bridge.port import Port
 from semflash.bridge.session import Session
-from semflash.bundle.preprocess import to_int8
 from semflash.edge.attach import attach
-from semflash.edge.golden import GoldenEncoder
 from semflash.errors import WrongFirmwareError
 from semflash.firmware import board_lock, emulator, probes
 from semflash.firmware.build import build_bundle
@@ -29,11 +23,11 @@ from semflash.firmware.flash import flash
 from semflash.firmware.verdicts import Verdict, VerdictError
 from semflash.hil.budget import Budget
 from semflash.hil.images import made_images
+from semflash.hil.measure import Measured, check_outcomes, measure
 from semflash.hil.plan import HilPlan, Target
 from semflash.hil.raw import RawRecorder
-from semflash.hil.verdict import IMAGES_LOST, LINK_UNSTEADY, OUTPUT_MISMATCH, TOO_SLOW, CheckFailed
+from semflash.hil.verdict import LINK_UNSTEADY, TOO_SLOW, CheckFailed
 
-_SHOWN = 10
 #: A byte on the line with start and stop bit.
 BITS_PER_BYTE = 10
 #: Time that line and clock need, as a share of what an image takes on a plugged-in board; less fails.
@@ -52,26 +46,6 @@ class LeftOut(NotReached):
     def __init__(self, why: str, verdict: str = "left-out") -> None:
         super().__init__(why)
         self.verdict = verdict
-
-
-@dataclass
-class Measured:
-    """What the bit-exact run found.
-
-    Attributes:
-        received, wrong: images answered; indices of payloads that differ from the reference.
-        counts: instructions or cycles of each image. stack_bytes: deepest.
-        seconds: of the run. link: counters of its session.
-    """
-
-    received: int = 0
-    damaged: int = 0
-    lost: list[int] = field(default_factory=list)
-    wrong: list[int] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
-    stack_bytes: int = 0
-    seconds: float = 0.0
-    link: LinkCounters = field(default_factory=LinkCounters)
 
 
 class Desk:
@@ -214,7 +188,7 @@ class Desk:
             CheckFailed: one differs, or an image was lost.
         """
         images = self.images(self.plan.images)
-        self.measured = found = measure(self.session(), images, self)
+        self.measured = found = measure(self.session(), images, self.plan.bundle)
         self.facts |= {"images": len(images), "images_per_s": round(found.received / found.seconds, 1)}
         if found.counts:
             self.facts["count_per_image"] = round(statistics.median(found.counts))
@@ -278,57 +252,4 @@ class Desk:
             count_per_image=round(statistics.median(counts)) if counts else None,
             stack_bytes=None if native else self.measured.stack_bytes or None,
             flash_bytes=self.built.sizes.flash if self.built.sizes is not None else None,
-        )
-
-
-def measure(session: Session, images: NDArray[np.uint8], desk: Desk) -> Measured:
-    """Run images and compare what comes undamaged with the reference."""
-    bundle = desk.plan.bundle
-    golden = GoldenEncoder(bundle).payloads(images)
-    rows = to_int8(images, bundle.contract)
-    found = Measured()
-    hello = session.connect()
-    began = time.monotonic()
-    for outcome in session.stream(enumerate(rows)):
-        if isinstance(outcome, Lost):
-            found.lost.append(outcome.index)
-            continue
-        _note(outcome, found, bytes(golden[outcome.index]), hello)
-    found.seconds = max(time.monotonic() - began, 1e-9)
-    found.link = session.counters
-    return found
-
-
-def _note(outcome: Received, found: Measured, right: bytes, hello: Hello) -> None:
-    found.received += 1
-    found.damaged += outcome.damaged
-    if not outcome.damaged and outcome.payload != right:
-        found.wrong.append(outcome.index)
-    if outcome.ticks is not None and hello.counter != "none":
-        found.counts.append(hello.count(outcome.ticks))
-        found.stack_bytes = max(found.stack_bytes, outcome.stack_bytes or 0)
-
-
-def check_outcomes(found: Measured, wanted: int) -> None:
-    """Nothing wrong, nothing lost, nothing unaccounted for.
-
-    Raises:
-        CheckFailed: says which images.
-    """
-    if found.wrong:
-        shown = ", ".join(map(str, found.wrong[:_SHOWN])) + (", ..." if len(found.wrong) > _SHOWN else "")
-        raise CheckFailed(
-            OUTPUT_MISMATCH,
-            f"{len(found.wrong):,} of {found.received:,} payloads differ from the reference",
-            value=f"images {shown}",
-            remedy="build with --kernels reference and compare; semflash monitor --check-golden --record",
-        )
-    missing = wanted - found.received - len(found.lost)
-    if found.lost or missing:
-        raise CheckFailed(
-            IMAGES_LOST,
-            f"{len(found.lost):,} of {wanted:,} images were given up, {missing:,} have no outcome",
-            value=f"images {', '.join(map(str, found.lost[:_SHOWN]))}" if found.lost else None,
-            remedy="check cable and baud rate; semflash monitor shows the counters",
-            exit_code=3,
         )

@@ -15,7 +15,8 @@ from semflash.bridge.handshake import Expected
 from semflash.bridge.messages import HELLO_BYTES
 from semflash.bridge.session import Session
 from semflash.errors import LinkError
-from semflash.hil.desk import Desk, Measured, check_outcomes, measure
+from semflash.hil.desk import Desk
+from semflash.hil.measure import Measured, check_outcomes, measure
 from semflash.hil.verdict import FAULT_NOT_SURVIVED, CheckFailed
 
 #: Sendings per image before it may be given up, and the share of images that may be.
@@ -89,7 +90,7 @@ def survive(desk: Desk, case: FaultCase) -> str:
     try:
         for _ in range(ROUNDS):
             session = Session(port, expected, timeout_s=_timeout_s(desk), max_attempts=ATTEMPTS)
-            found = measure(session, images, desk)
+            found = measure(session, images, plan.bundle)
             _check_disturbed(case, found, len(images))
             if log.total:
                 break
@@ -100,7 +101,9 @@ def survive(desk: Desk, case: FaultCase) -> str:
     finally:
         port.stop()
     try:
-        check_outcomes(measure(desk.session(), images[:AFTERWARDS], desk), min(AFTERWARDS, len(images)))
+        check_outcomes(
+            measure(desk.session(), images[:AFTERWARDS], plan.bundle), min(AFTERWARDS, len(images))
+        )
     except (LinkError, CheckFailed) as error:
         raise _broken(case, "the board does not work after the disturbance", error) from error
     faults = ", ".join(f"{count} {name}" for name, count in log.by_name().items())
