@@ -352,3 +352,15 @@ def test_tests_of_ones_own_get_the_boards_of_the_map(desk_map: Path, in_folder: 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "test_it_answers[left] PASSED" in done.stdout
     assert "1 passed" in done.stdout
+
+
+def test_without_pytest_the_verb_says_how_to_get_it(in_folder: Path) -> None:
+    program = (
+        "import sys; sys.modules['pytest'] = None\n"
+        f"from semflash.cli.main import main; sys.exit(main(['hil', {str(TINY)!r}]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "pip install 'semflash[hil]'" in done.stderr
