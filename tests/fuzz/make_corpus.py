@@ -1,4 +1,4 @@
-"""Write the first corpus of both fuzz targets: the shared vectors, and conversations that reach every answer."""
+"""Write the first corpus of both fuzz targets: the shared vectors, and conversations with every answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The device's frame decoder and session under libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer."""
+"""The device's frame decoder and session under libFuzzer with AddressSanitizer and UBSan."""
 
 from __future__ import annotations
 

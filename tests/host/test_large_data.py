@@ -19,17 +19,21 @@ pytest.importorskip("tensorflow")
 import keras
 
 from fakes.noise_folders import noise_folder
+from semflash.codecs.keras_config import describe, rebuild
 from semflash.codecs.layers.channel import BerRange
 from semflash.errors import DatasetError, UsageError
 from semflash.training import distribution as distributions
 from semflash.training import lazy_images
 from semflash.training.augment import NO_AUGMENTATION, Augmentation, augment
+from semflash.training.codec import train_codec
 from semflash.training.datasets import Split, load_dataset
 from semflash.training.distribution import distribution
 from semflash.training.lazy_images import LazyImages
+from semflash.training.models import load_run
 from semflash.training.progress import Progress
 from semflash.training.recipes import codec_recipe, task_recipe
 from semflash.training.task import load_task, train_task_network
+from semflash.training.tasknet import computing_in
 from semflash.training.tf_batches import ChannelInputs, TfBatches
 
 pytestmark = pytest.mark.skipif(
@@ -194,8 +198,6 @@ def _interrupted_after(number: int) -> object:
 
 
 def test_importance_maps_of_images_on_disk_are_refused(folder: Path, tmp_path: Path, on_disk: None):
-    from semflash.training.codec import train_codec
-
     recipe = replace(task_recipe("tiny"), dataset=str(folder), epochs=1, batch=16)
     train_task_network(recipe, tmp_path / "task", progress=QUIET)
     codec = replace(codec_recipe("tiny"), dataset=str(folder), batch=16, xai_weight=0.1)
@@ -262,3 +264,36 @@ def test_mirroring_needs_a_gpu(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(UsageError, match="no GPU"):
         distribution("mirrored")
     assert distribution(None).replicas == 1 and distribution(None).chief
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["imagenet200-mobilenetv2", "cifar100-resnet50"])
+def test_a_recipe_for_large_data_trains_and_loads_on_tiny_data(name: str, tmp_path: Path, on_disk: None):
+    """As the recipe says, but for epochs and batch: two steps of network and codec, from files."""
+    data = noise_folder(tmp_path / "data", train=6, test=1, suffix=".jpeg", size=(60, 50))
+    task, codec = task_recipe(name), codec_recipe(name)
+    brief = {"dataset": str(data), "batch": 4}
+    train_task_network(replace(task, epochs=1, **brief), tmp_path / "task", progress=QUIET)
+    trained = train_codec(
+        replace(codec, autoencoder_epochs=1, task_epochs=1, **brief),
+        tmp_path / "task",
+        tmp_path / "codec",
+        progress=QUIET,
+    )
+    assert trained.codec.payload().size_bytes == {"imagenet200-mobilenetv2": 3528}.get(name, 48)
+    loaded = load_run(tmp_path / "codec")
+    for model in (loaded.device_graph, loaded.tail, loaded.decoder):
+        assert {layer.compute_dtype for layer in model._flatten_layers()} == {"float32"}
+    images = load_dataset(str(data), image_size=loaded.info.image_shape[:2]).test.images.read()
+    assert np.array_equal(loaded.encode_codes(images), trained.encode_codes(images))
+
+
+def test_a_network_described_in_mixed_precision_is_rebuilt_in_the_precision_of_the_moment():
+    with computing_in("mixed_bfloat16"):
+        mixed = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Conv2D(2, 3), keras.layers.Flatten()])
+        described = describe(mixed)
+        again = rebuild(described, "network")
+    plain = rebuild(described, "network")
+    assert "bfloat16" not in json.dumps(described)
+    assert [layer.compute_dtype for layer in again.layers] == ["bfloat16"] * 2
+    assert [layer.compute_dtype for layer in plain.layers] == ["float32"] * 2

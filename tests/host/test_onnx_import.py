@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 from pathlib import Path
@@ -24,7 +25,7 @@ from semflash.training.onnx_graph import read_onnx  # noqa: E402
 from semflash.training.task import load_task  # noqa: E402
 
 needs_converter = pytest.mark.skipif(
-    any(__import__("importlib").util.find_spec(name) is None for name in ("onnx2tf", "tf_keras")),
+    any(importlib.util.find_spec(name) is None for name in ("onnx2tf", "tf_keras")),
     reason="onnx2tf and tf-keras are not installed: pip install 'semflash[onnx]'",
 )
 IMAGES = np.random.default_rng(5).integers(0, 256, (9, 16, 16, 3), np.uint8)
@@ -294,6 +295,17 @@ def keras_classifier(path: Path) -> Any:
     model = keras.Model(image, keras.layers.Dense(2, activation="softmax", name="classes")(x))
     model.save(path)
     return model
+
+
+def test_a_package_that_is_missing_is_named_with_the_extra_that_brings_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tf_keras" else found(name))
+    path = write(residual_classifier(), tmp_path / "net.onnx")
+    assert main(["import", str(path), "--list"]) == 1
+    error = capsys.readouterr().err
+    assert "got: tf_keras" in error and "semflash[onnx]" in error
 
 
 def test_a_keras_file_imports_with_a_data_set_and_says_how_well_it_does(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from fakes.image_folders import folder_of_images  # noqa: E402
 from semflash.cli.main import main  # noqa: E402
 from semflash.codecs.keras_config import describe, rebuild  # noqa: E402
 from semflash.codecs.registry import create  # noqa: E402
+from semflash.codecs.semanticnn_sizes import SemanticNNSizes  # noqa: E402
 from semflash.errors import TrainingError, UsageError  # noqa: E402
 from semflash.training import task_networks  # noqa: E402
 from semflash.training.codec import train_codec  # noqa: E402
@@ -139,6 +140,36 @@ def test_weights_come_back_from_every_kind_of_file_and_other_classes_keep_a_rand
     assert "classes starts at random" in told[0]
     np.testing.assert_array_equal(other.get_layer("stem").kernel, source.get_layer("stem").kernel)
     assert np.isfinite(np.concatenate([value.ravel() for value in other.get_weights()])).all()
+
+
+def test_weights_in_the_form_that_keras_applications_publishes_without_top_leave_the_last_layer_random(
+    tmp_path: Path,
+) -> None:
+    h5py = pytest.importorskip("h5py")
+    source, target = small_residual(), small_residual()
+    source.save(tmp_path / "whole.h5")
+    with h5py.File(tmp_path / "whole.h5") as whole, h5py.File(tmp_path / "notop.h5", "w") as notop:
+        names = [name for name in whole["model_weights"].attrs["layer_names"] if name != "classes"]
+        for name in names:
+            whole.copy(f"model_weights/{name}", notop)
+        notop.attrs["layer_names"] = [str(name).encode() for name in names]
+        for key in ("backend", "keras_version"):
+            notop.attrs[key] = whole["model_weights"].attrs[key]
+    assert load_weights_file(target, tmp_path / "notop.h5") == ["classes"]
+    np.testing.assert_array_equal(target.get_layer("outer").kernel, source.get_layer("outer").kernel)
+
+
+def test_the_kept_rates_of_the_papers_networks_are_those_of_the_code() -> None:
+    folder = Path(__file__).parents[2] / "experiments" / "results" / "rate"
+    kept = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    assert {one["case"]["name"]: one["payload_bytes"] for one in kept} == {
+        "mobilenetv2-224": 3528, "mobilenetv2-32": 72, "resnet50-224": 2352, "resnet50-32": 48,
+    }  # fmt: skip
+    for one in kept:
+        shapes = {"image_shape": tuple(one["image_shape"]), "feature_shape": tuple(one["feature_shape"])}
+        sizes = SemanticNNSizes(**shapes, encoder="paper", latent=one["case"]["latent"])
+        assert sizes.payload_bytes == one["payload_bytes"] and one["ratio_to_float_features"] == 341.33
+        assert one["cost"]["aot"]["codes_wrong"] == 0 and one["cost"]["aot"]["counts_median"] > 0
 
 
 def test_a_missing_weights_file_says_that_nothing_is_downloaded(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ classes of Keras and of ``codecs/layers`` only: no Lambda, no other module, whoe
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import keras
@@ -19,25 +18,17 @@ _REFUSED = frozenset(
 )
 _PACKAGES = ("keras", imported.__name__)
 _DEPTH_MAX = 200
+_FLOAT = "float32"
 
 
 def describe(model: keras.Model) -> dict[str, Any]:
-    """The model's configuration: plain JSON values, no weights; float32, whatever it was trained in."""
-    config: dict[str, Any] = _in_float32(keras.saving.serialize_keras_object(model))
+    """The model's configuration: plain JSON values, no weights; layers of mixed precision as float32 ones."""
+    config: dict[str, Any] = _in_precision(keras.saving.serialize_keras_object(model), _FLOAT)
     return config
 
 
-def _in_float32(value: Any) -> Any:
-    """A configuration whose layers compute in float32; mixed precision is for training alone."""
-    if isinstance(value, dict):
-        if value.get("class_name") == "DTypePolicy":
-            return value | {"config": value["config"] | {"name": "float32"}}
-        return {key: _in_float32(inner) for key, inner in value.items()}
-    return [_in_float32(inner) for inner in value] if isinstance(value, (list, tuple)) else value
-
-
 def rebuild(config: dict[str, Any], what: str) -> keras.Model:
-    """A model with untrained weights from :func:`describe`.
+    """A model with untrained weights from :func:`describe`, in Keras's precision of the moment.
 
     Args:
         what: names the model in errors.
@@ -46,9 +37,9 @@ def rebuild(config: dict[str, Any], what: str) -> keras.Model:
         TrainingError: it names what is not of Keras, or describes no model.
     """
     check_config(config, what)
+    own = _in_precision(config, keras.config.dtype_policy().name)  # Keras empties what it is given
     try:
-        # Keras takes the configuration apart while it reads it.
-        model = keras.saving.deserialize_keras_object(copy.deepcopy(config), safe_mode=True)
+        model = keras.saving.deserialize_keras_object(own, safe_mode=True)
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         raise TrainingError(
             f"{what} does not describe a Keras model: {str(error)[:200]}", remedy="import the network again"
@@ -56,6 +47,19 @@ def rebuild(config: dict[str, Any], what: str) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise TrainingError(f"{what} does not describe a Keras model", value=type(model).__name__)
     return model
+
+
+def _in_precision(value: Any, policy: str) -> Any:
+    """The configuration with another dtype policy in all layers of float32 or of mixed precision."""
+    if isinstance(value, dict):
+        if value.get("class_name") == "DTypePolicy" and value["config"]["name"].startswith(
+            (_FLOAT, "mixed_")
+        ):
+            return value | {"config": value["config"] | {"name": policy}}
+        return {key: _in_precision(inner, policy) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_in_precision(inner, policy) for inner in value)
+    return value
 
 
 def check_config(value: Any, what: str, depth: int = 0) -> None:

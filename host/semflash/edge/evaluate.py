@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bundle.bit_errors import check_rates, flip_bits
+from semflash.bundle.bit_errors import channel_rng, check_rates, flip_bits
 from semflash.bundle.detections import decode
 from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import AccuracyPoint, Contract, DetectionTask, Measurement, Metric
@@ -76,11 +76,6 @@ def wilson_interval(right: int, total: int) -> tuple[float, float]:
     scale = 1 + z2 / total
     low, high = (centre - spread) / scale, (centre + spread) / scale
     return (0.0 if right == 0 else max(0.0, low)), (1.0 if right == total else min(1.0, high))
-
-
-def channel_rng(seed: int, ber: float) -> np.random.Generator:
-    """Generator of the injected errors: depends on seed and BER only, not on the list of BERs."""
-    return np.random.default_rng([seed, round(ber * 2**40)])
 
 
 def evaluate(

@@ -65,9 +65,7 @@ class Judge:
         self.detects = isinstance(contract.task, DetectionTask)
         self._seen: dict[int, NDArray[np.float32]] = {}
 
-    @property
-    def images(self) -> int:
-        """Number of images that it knows labels of."""
+    def __len__(self) -> int:
         return len(self._labels)
 
     def right(self, reading: Reading, index: int) -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bridge.messages import Hello
 from semflash.bridge.outcome import Lost, Outcome
 from semflash.edge.connection import Connection
 from semflash.edge.judge import Judge
@@ -34,7 +33,7 @@ class MonitorRun:
     """One run over one connection that has said HELLO.
 
     Args:
-        judge: knows what is right.
+        judge: knows what is right; an image's index counts modulo its number of images.
         controls: what a person asks for; the view's keys change it.
     """
 
@@ -125,7 +124,7 @@ class MonitorRun:
         if isinstance(outcome, Lost):
             tally.lost += 1
             self._records.write(
-                "lost", {"index": outcome.index % self._judge.images, "attempts": outcome.attempts}
+                "lost", {"index": outcome.index % len(self._judge), "attempts": outcome.attempts}
             )
             return
         tally.received += 1
@@ -193,19 +192,30 @@ class MonitorRun:
 
     def _take(self, labelled: Labelled) -> None:
         progress = self._progress
-        received, reading, tally = labelled.received, labelled.reading, progress.tally
-        turn, index = divmod(received.index, self._judge.images)
-        right = self._judge.right(reading, index)
+        received, tally, hello = labelled.received, progress.tally, progress.hello
+        judge, reading = self._judge, labelled.reading
+        index = received.index % len(judge)
+        right = judge.right(reading, index)
         tally.add_label(right=right, flips=labelled.flips)
         progress.history.add_label(right=right)
-        words = (self._judge.words(reading), self._judge.truth_words(index))
-        confidence, damaged = reading.confidence, received.damaged
-        progress.recent.append(Recent(index, *words, right, confidence, labelled.flips, damaged))
+        progress.recent.append(
+            Recent(
+                index,
+                judge.words(reading),
+                judge.truth_words(index),
+                right,
+                reading.confidence,
+                labelled.flips,
+                received.damaged,
+            )
+        )
         if labelled.golden_equal is not None:
             tally.add_golden(index, equal=labelled.golden_equal)
-        record = _image_record(labelled, index, self._judge, progress.hello)
+        ticks = received.ticks if hello.counter != "none" else None
+        count = hello.count(ticks) if ticks is not None else None
+        record = _image_record(labelled, index, judge.record(reading, index), ticks, count)
         if progress.options.loop:
-            record["round"] = turn
+            record["round"] = received.index // len(judge)
         self._records.write("image", record)
 
 
@@ -227,15 +237,16 @@ def heading(progress: Progress) -> dict[str, Any]:
     }
 
 
-def _image_record(labelled: Labelled, index: int, judge: Judge, hello: Hello) -> dict[str, Any]:
+def _image_record(
+    labelled: Labelled, index: int, judged: dict[str, Any], ticks: int | None, count: int | None
+) -> dict[str, Any]:
     """The fields of an `image` line (docs/monitor.md)."""
     received = labelled.received
-    ticks = received.ticks if hello.counter != "none" else None
     record: dict[str, Any] = {
         "index": index,
         "request": received.request,
         "attempt": received.attempt,
-        **judge.record(labelled.reading, index),
+        **judged,
         "payload": received.payload.hex(),
         "payload_noisy": labelled.noisy.hex(),
         "ber_injected": labelled.ber,
@@ -245,7 +256,7 @@ def _image_record(labelled: Labelled, index: int, judge: Judge, hello: Hello) ->
         "pilot_bit_errors": labelled.pilot_bit_errors,
         "damaged": received.damaged,
         "ticks": ticks,
-        "count": hello.count(ticks) if ticks is not None else None,
+        "count": count,
         "device_us": received.device_us,
         "seconds": round(received.seconds, 6),
     }

@@ -67,7 +67,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Recent:
-    """A label for the screen: what was predicted and what is right, in words; confidence 0..1."""
+    """An image for the screen: what was read and what would be right, in words; confidence 0..1."""
 
     index: int
     predicted: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.util
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from semflash.errors import ExportError, TrainingError
+from semflash.errors import ExportError, ToolMissingError, TrainingError
 from semflash.training.datasets import Dataset, load_dataset
 from semflash.training.int8_check import check_int8
 from semflash.training.keras_cuts import cut, ends_in_softmax, head_and_whole, split_points
@@ -33,6 +34,16 @@ CALIBRATION_IMAGES = 64
 #: Largest difference of features and logits, as a share of the largest absolute value (at least of 1): what
 #: float32 sums in another order differ by. A wrong layout or a lost operator changes tens of per cent.
 TOLERANCE = 2e-4
+_PACKAGES = (
+    "onnx",
+    "onnx2tf",
+    "tf_keras",
+    "onnxsim",
+    "onnxruntime",
+    "onnx_graphsurgeon",
+    "sng4onnx",
+    "psutil",
+)
 
 
 @dataclass(frozen=True)
@@ -85,6 +96,7 @@ def list_splits(model: Path, size: tuple[int, int] | None = None) -> list[tuple[
     """Where a network can be cut: names and shapes (h, w, c), from the image on."""
     if model.suffix != ".onnx":
         return split_points(read_model(model))
+    _check_packages()
     from semflash.training.onnx_graph import read_onnx
 
     return [(name, (*shape[1:], shape[0])) for name, shape in read_onnx(model, size).split_points()]
@@ -135,6 +147,7 @@ def _read(request: ImportRequest) -> tuple[tuple[int, int, int], int, Callable[[
     """Image shape, number of classes, and what makes the cut for images float (N, H, W, C)."""
     listing = f"semflash import {request.model.name} --list"
     if request.model.suffix == ".onnx":
+        _check_packages()
         from semflash.training.onnx_graph import read_onnx
 
         network = read_onnx(request.model, request.size)
@@ -266,3 +279,13 @@ def _info(
     return RunInfo(
         "task", recipe, request.dataset or "", names, image_shape, 0, versions, results | {"source": source}
     )
+
+
+def _check_packages() -> None:
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ToolMissingError(
+            "importing ONNX networks needs Python packages that are missing",
+            value=", ".join(missing),
+            remedy="pip install 'semflash[onnx]'",
+        )

@@ -141,13 +141,8 @@ _TASKS = (
     TaskRecipe("mnist", dataset="mnist", widths=(16, 32, 64), epochs=8, augmentation=_DIGITS),
     TaskRecipe("stamps", dataset="stamps", epochs=10, augmentation=_STAMPS),
     TaskRecipe(
-        "stamps-scenes",
-        dataset="stamps-scenes",
-        network=DETECTOR,
-        widths=(24, 48, 64),
-        epochs=10,
-        batch=64,
-        augmentation=Augmentation(flip=0.5, shift_px=4),
+        "stamps-scenes", dataset="stamps-scenes", network=DETECTOR, widths=(24, 48, 64), epochs=10, batch=64,
+        image_size=64, augmentation=Augmentation(flip=0.5, shift_px=4),
     ),
     TaskRecipe("fashion-mnist-small", widths=(16, 32, 64)),
     TaskRecipe("tiny", epochs=1, batch=32, head_channels=4, widths=(8, 8), train_images=256),
@@ -156,12 +151,12 @@ _TASKS = (
 #: From one short comparison on the validation split: a convolution before the first stride helps at 5 % BER.
 _FASHION_ENCODER = {"stem": 12, "middle": [[16, 1], [20, 2]]}
 
-#: The method's own terms, as far as one comparison run each on the validation split could tell.
-_METHOD: dict[str, Any] = {"xai_weight": 0.3, "usage_weight": 0.05, "estimate_noise": 0.5}
+#: The method's own terms, as the comparison runs have them (docs/experiments.md says what each is worth).
+METHOD_TERMS: dict[str, Any] = {"xai_weight": 0.3, "usage_weight": 0.05, "estimate_noise": 0.5}
 
-#: The zoo's runs: long second stage, then decoder and tail tuned on the device's own codes.
-_ZOO: dict[str, Any] = {"task_epochs": 14, "int8_epochs": 2}
-_FASHION: dict[str, Any] = {"task": "fashion-mnist-small"} | _ZOO | _METHOD
+#: The zoo goes without these terms and without the stage on the device's codes: at this length of training,
+#: one run with them was 0.3 to 0.6 points worse on the validation split at every bit error rate.
+_FASHION: dict[str, Any] = {"task": "fashion-mnist-small", "task_epochs": 14}
 
 
 def _latent(channels: int) -> dict[str, Any]:
@@ -173,8 +168,7 @@ _CODECS = (
     CodecRecipe("fashion-mnist-48", sizes=_latent(8), **_FASHION),
     CodecRecipe("fashion-mnist-96", sizes=_latent(16), **_FASHION),
     CodecRecipe(
-        "mnist-12", dataset="mnist", sizes=_latent(2), augmentation=_DIGITS, task_epochs=8, int8_epochs=2,
-        **_METHOD,
+        "mnist-12", dataset="mnist", sizes=_latent(2), augmentation=_DIGITS, task_epochs=8,
     ),
     CodecRecipe(
         "stamps-48", dataset="stamps", sizes=_FASHION_ENCODER | {"latent": 8, "decoder_width": 48},
@@ -210,6 +204,14 @@ def comparison(recipe: CodecRecipe, *, seed: int = 0, **changes: Any) -> CodecRe
         "polish_epochs": 0, "int8_epochs": 0, "sizes": sizes,
     }  # fmt: skip
     return replace(recipe, **(budget | changes))
+
+
+def as_released(recipe: CodecRecipe) -> CodecRecipe:
+    """The same budget for SemanticNN as its training code was released, whose BER range lacks 0.01 %."""
+    return replace(
+        recipe, family="semanticnn-released", ber=replace(recipe.ber, low=2.5e-3, high=5e-2),
+        estimate_noise=0.0,
+    )  # fmt: skip
 
 
 TASK_RECIPES = {recipe.name: recipe for recipe in _TASKS}
