@@ -1,10 +1,10 @@
 """The receiver's running estimate of the bit error rate, from pilots alone.
 
-Model: every pilot bit is wrong with probability p (binary symmetric channel); prior Beta(1/2, 1/2) (Jeffreys), so
-after k wrong of n bits the posterior is Beta(k + 1/2, n - k + 1/2). The estimate is its mean, the interval its
-central 95 %; both are exact for the model, for k = 0 and small n too (Brown, Cai, DasGupta, "Interval Estimation
-for a Binomial Proportion", 2001, section 4). Old bits are forgotten: with a window of W bits, one that was seen n
-bits ago weighs exp(-n / W), so at most about W bits count.
+Model: every pilot bit is wrong with probability p (binary symmetric channel); prior Beta(1/2, 1/2)
+(Jeffreys), so after k wrong of n bits the posterior is Beta(k + 1/2, n - k + 1/2). The estimate is its
+mean, the interval its central 95 %; both are exact for the model, for k = 0 and small n too (Brown, Cai,
+DasGupta, "Interval Estimation for a Binomial Proportion", 2001, section 4). Old bits are forgotten: with a
+window of W bits, one that was seen n bits ago weighs exp(-n / W), so at most about W bits count.
 """
 
 from __future__ import annotations

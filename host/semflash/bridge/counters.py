@@ -16,7 +16,8 @@ class LinkCounters:
         frames_ok: frames delivered undamaged; frames_damaged: CODES with a wrong payload CRC (used, flagged).
         frames_useless: other frames with a wrong payload CRC.
         dropped: frames without a usable header or length, by reason.
-        frames_lost: numbers of the device's frames that never came; frames_duplicate: numbers that had come before;
+        frames_lost: numbers of the device's frames that never came; frames_duplicate: numbers that had come
+            before;
             frames_reordered: frames that came after a later one (:mod:`semflash.bridge.sequence`).
         stale_answers: for requests that are not open (unknown, old, duplicated); never given to an image.
         foreign: frames of another bundle; unexpected: frames no device should send now, or of a wrong size.

@@ -104,7 +104,7 @@ class Flight:
         return self._close(request), given_up
 
     def overtake(self, request: int) -> list[Sending]:
-        """The device has gone on to `request`: the answers to all opened before it are lost. Those given up."""
+        """The device has gone on to `request`: answers to all opened before are lost. Those given up."""
         given_up: list[Sending] = []
         for older in list(self._open) if request in self._open else ():
             if older == request:

@@ -15,8 +15,8 @@ _READ_BYTES = 4096
 class Line:
     """Sends frames with running sequence numbers, hands out received ones. `counters` may be replaced.
 
-    session: u32 in this line's HELLO_REQUESTs; the device repeats it in HELLO, and starts to count a session's frame
-    numbers anew when it changes.
+    session: u32 in this line's HELLO_REQUESTs; the device repeats it in HELLO, and starts to count a
+    session's frame numbers anew when it changes.
     """
 
     def __init__(self, port: Port) -> None:
@@ -52,7 +52,7 @@ class Line:
         self.send(FrameType.HELLO_REQUEST, request=self.session)
 
     def ask_hello_of(self, version: int) -> None:
-        """Send HELLO_REQUEST as protocol `version` had it: a device that speaks it answers with its version."""
+        """Send HELLO_REQUEST of protocol `version`: a device that speaks it answers with its version."""
         self._write(b"\0" + encode_frame(Frame(FrameType.HELLO_REQUEST), version=version))
 
     def _write(self, data: bytes) -> None:

@@ -81,7 +81,7 @@ class Hello:
 class LinkStats:
     """The device's own counts since reset, in the order of LINK_STATS.
 
-    overruns: bytes. sent: frames, this one included. lost, duplicates, reordered: by the host's frame numbers.
+    overruns: bytes. sent: frames before this one. lost, duplicates, reordered: by the host's frame numbers.
     """
 
     ok: int

@@ -1,7 +1,7 @@
 """Pilots: known bytes among the codes of a CODES frame (docs/wire-format.md; device twin: semflash/pilot.h).
 
-Pilot j of n in a payload of T bytes stands at byte ``j * T // n``. The values come from xorshift32 (Marsaglia,
-"Xorshift RNGs", 2003), seeded by bundle and frame number.
+Pilot j of n in a payload of T bytes stands at byte ``j * T // n``. The values come from xorshift32
+(Marsaglia, "Xorshift RNGs", 2003), seeded by bundle and frame number.
 
 >>> pattern(0x5EED1234, 7, 4).hex()
 'e02b824c'

@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 from semflash.bridge.counters import LinkCounters
 
 #: How many of the latest frame numbers are told apart one by one.
 WINDOW = 1024
-#: Frames that may turn out to be a restarted device's; more are not put right.
-DOUBTFUL_MAX = 4096
+#: The latest frames that may turn out to be a restarted device's; what came earlier is not put right.
+RECENT_MAX = 2048
 _MASK = (1 << WINDOW) - 1
-
-
-@dataclass(frozen=True)
-class _Doubt:
-    """How a frame was counted that may belong to a device that started over."""
-
-    sequence: int
-    counter: str  # name in LinkCounters, "" for none
-    gap: int = 0
 
 
 class SequenceLedger:
     """Accounts for the frames of one device from its first HELLO on.
 
-    Frame numbers have 16 bits; HELLO tells the 32-bit count of frames since reset, so that silence of any length
-    is accounted for. While the device is not restarted,
+    Frame numbers have 16 bits; HELLO tells the 32-bit count of frames since reset, so that silence of any
+    length is accounted for. While the device is not restarted,
 
         frames it sent = frames that came (each number once) + frames_lost
 
-    Frames beyond that are in `frames_duplicate`. What a restarted device had sent last, before its reset, nobody can
-    know: it counts nowhere, and `restarts` says how often that happened.
+    Frames beyond that are in `frames_duplicate`. What a restarted device had sent last, before its reset,
+    nobody can know: it counts nowhere, and `restarts` says how often that happened.
     """
 
     def __init__(self, counters: LinkCounters) -> None:
@@ -40,19 +30,24 @@ class SequenceLedger:
         self._next: int | None = None  # 32 bits and more: the number that is due
         self._window = 0  # bit i: number next - 1 - i came
         self._hellos: deque[tuple[int, int]] = deque(maxlen=8)  # of this device since its reset
-        self._doubtful: list[_Doubt] = []
+        #: Since the last HELLO: (number, counter it went into or "", numbers counted as lost before it).
+        self._recent: deque[tuple[int, str, int]] = deque(maxlen=RECENT_MAX)
 
-    def see(self, sequence: int) -> None:
-        """Note the u16 number of a received frame that is no HELLO."""
+    def see(self, sequence: int) -> bool:
+        """Note the u16 number of a received frame that is no HELLO.
+
+        Returns:
+            whether the number is far from the one that is due, so that the device may have been reset:
+            HELLO tells.
+        """
         if self._next is None:
             self._next, self._window = sequence + 1, 1
-            return
+            return False
         gap = (sequence - self._next) & 0xFFFF
         if gap < 0x8000:
             self._forward(gap)
-            if self._doubtful:
-                self._doubt(_Doubt(sequence, "", gap))
-            return
+            self._recent.append((sequence, "", gap))
+            return gap >= WINDOW
         back = 0xFFFF - gap  # 0: the latest number
         if back < WINDOW and not self._window >> back & 1:
             self._window |= 1 << back
@@ -61,10 +56,11 @@ class SequenceLedger:
         else:
             counter = "frames_duplicate"
         setattr(self._counters, counter, getattr(self._counters, counter) + 1)
-        self._doubt(_Doubt(sequence, counter))
+        self._recent.append((sequence, counter, 0))
+        return back >= WINDOW
 
     def hello(self, frames_sent: int, uptime_us: int) -> bool:
-        """Note a HELLO that was the device's frame number `frames_sent` since its reset. True: it was restarted."""
+        """Note a HELLO, the frame number `frames_sent` since the reset. True: the device was restarted."""
         due = self._next
         if due is None:
             self._next, self._window = frames_sent + 1, 1
@@ -75,7 +71,7 @@ class SequenceLedger:
             self._forward(frames_sent - due)
         else:
             self.see(frames_sent & 0xFFFF)
-        self._doubtful.clear()
+        self._recent.clear()
         self._hellos.append((frames_sent, uptime_us))
         return restarted
 
@@ -95,21 +91,16 @@ class SequenceLedger:
         self._window = (self._window << (gap + 1) | 1) & _MASK if gap < WINDOW else 1
         self._next += gap + 1
 
-    def _doubt(self, doubt: _Doubt) -> None:
-        if len(self._doubtful) < DOUBTFUL_MAX:
-            self._doubtful.append(doubt)
-
     def _restart(self, frames_sent: int) -> None:
         """Count what came since the reset as the new device's."""
         counters = self._counters
-        for doubt in self._doubtful:
-            counters.frames_lost -= doubt.gap
-            if doubt.counter:
-                setattr(counters, doubt.counter, getattr(counters, doubt.counter) - 1)
-            if doubt.counter == "frames_reordered":
-                counters.frames_lost += 1
-        came = {doubt.sequence for doubt in self._doubtful if doubt.sequence < frames_sent}
-        counters.frames_duplicate += len(self._doubtful) - len(came)
+        fresh = self._since_reset(frames_sent)
+        for _, counter, gap in fresh:
+            counters.frames_lost += (counter == "frames_reordered") - gap
+            if counter:
+                setattr(counters, counter, getattr(counters, counter) - 1)
+        came = {number for number, _, _ in fresh}
+        counters.frames_duplicate += len(fresh) - len(came)
         counters.frames_lost += frames_sent - len(came)
         counters.restarts += 1
         self._next = frames_sent + 1
@@ -117,3 +108,13 @@ class SequenceLedger:
             1 << (frames_sent - number) for number in came if frames_sent - number < WINDOW
         )
         self._hellos.clear()
+
+    def _since_reset(self, frames_sent: int) -> list[tuple[int, str, int]]:
+        """The latest frames that fit a device that has sent `frames_sent`: the first of them went back."""
+        fresh: list[tuple[int, str, int]] = []
+        for entry in reversed(self._recent):
+            if entry[0] >= frames_sent:
+                break
+            fresh.insert(0, entry)
+        backward = (index for index, entry in enumerate(fresh) if entry[1])
+        return fresh[next(backward, len(fresh)) :]

@@ -53,7 +53,8 @@ class Session:
         port: open port; the session does not close it.
         expected: what the bundle says the device must be.
         timeout_s: without progress for that long, the session asks for HELLO and sends again.
-        max_attempts: sendings per image.
+        max_attempts: sendings per image. hello_attempts: questions for HELLO before the device counts as
+            dead.
         first_request: of the session (tests); random by default.
     """
 
@@ -64,12 +65,14 @@ class Session:
         *,
         timeout_s: float = 10.0,
         max_attempts: int = 3,
+        hello_attempts: int = HELLO_ATTEMPTS,
         first_request: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.hello: Hello | None = None
         self._line = Line(port)
         self._expected, self._timeout_s, self._clock = expected, timeout_s, clock
+        self._hello_attempts = hello_attempts
         self._flight = Flight(max_attempts, first_request)
         self._ledger = SequenceLedger(self.counters)
         self._window = Window()
@@ -81,6 +84,7 @@ class Session:
         self._start_over = False  # what came shows that the device is not where this session is
         self._device_us = 0
         self.fault_report: bytes | None = None
+        self._link_stats: LinkStats | None = None
 
     @property
     def counters(self) -> LinkCounters:
@@ -102,6 +106,8 @@ class Session:
     def stream(self, images: Iterable[tuple[int, NDArray[np.int8]]]) -> Generator[Outcome, None, None]:
         """Send images, yield what becomes of each; one outcome per image, not always in order.
 
+        After a LinkError it may be called again on the same port: what was under way is sent again first.
+
         Args:
             images: (index, int8 (H, W, C)) pairs; may be a generator.
 
@@ -112,6 +118,7 @@ class Session:
             self.connect()
         size = self._expected.rows * self._expected.row_bytes
         self._flight.load(pixels(images, size))
+        self._barren = self._lost_in_a_row = 0
         self._progress_s = self._clock()
         try:
             while self._step():
@@ -120,6 +127,7 @@ class Session:
                     yield self._outcomes.popleft()
                     self._progress_s += self._clock() - paused_s  # the caller's time is not the device's
         except LinkError:
+            self._start_over = True
             self._release()
             yield from self._outcomes
             self._outcomes.clear()
@@ -134,18 +142,15 @@ class Session:
         Raises:
             LinkError: no answer within the time-out.
         """
+        self._link_stats = None
         self._line.send(FrameType.STATS_REQUEST, bundle=self._expected.hash32)
         deadline = self._clock() + self._timeout_s
         while self._clock() < deadline:
             event = self._line.next_event()
-            if isinstance(event, Frame) and event.type == FrameType.LINK_STATS and not event.damaged:
-                stats = messages.parse_link_stats(event.payload)
-                if stats is not None:
-                    self.counters.frames_ok += 1
-                    self._ledger.see(event.sequence)
-                    return stats
             if event is not None:
                 self._on_event(event)
+            if self._link_stats is not None:
+                return self._link_stats
         raise LinkError(
             "the device does not tell its link statistics", remedy="reset the board and try again"
         )
@@ -214,7 +219,7 @@ class Session:
 
     def _ask_hello(self) -> Hello:
         watch = HelloWatch()
-        for attempt in range(HELLO_ATTEMPTS):
+        for attempt in range(self._hello_attempts):
             if attempt > 0:
                 self._line.ask_hello_of(PROTOCOL_VERSION - 1)  # an old firmware hears nothing else
             self._line.ask_hello()
@@ -229,7 +234,7 @@ class Session:
                     self._on_event(event)
                 if attempt > 0 and watch.other_version is not None:
                     raise watch.failure(self._expected, self._timeout_s)
-        raise watch.failure(self._expected, HELLO_ATTEMPTS * self._timeout_s)
+        raise watch.failure(self._expected, self._hello_attempts * self._timeout_s)
 
     def _is_answer(self, frame: Frame) -> bool:
         """A HELLO to this session's request."""
@@ -248,7 +253,7 @@ class Session:
         if isinstance(event, Dropped):
             self.counters.dropped[event.reason] += 1
             return
-        self._ledger.see(event.sequence)
+        self._start_over |= self._ledger.see(event.sequence)
         if not event.damaged:
             self.counters.frames_ok += 1
         elif event.type == FrameType.CODES:
@@ -264,6 +269,7 @@ class Session:
             FrameType.IMAGE_STATS: self._on_image_stats,
             FrameType.CREDIT: self._on_credit,
             FrameType.REFUSED: self._on_refused,
+            FrameType.LINK_STATS: self._on_link_stats,
             FrameType.FAULT: self._on_fault,
         }
         handlers.get(event.type, self._on_unexpected)(event)
@@ -314,8 +320,11 @@ class Session:
         if "time" not in self.hello.capabilities:
             return None
         forward = (stamp - self._device_us) & 0xFFFF_FFFF
-        self._device_us += forward if forward < 0x8000_0000 else 0
-        return self._device_us if forward < 0x8000_0000 else self._device_us + forward - (1 << 32)
+        if forward >= 0x8000_0000:
+            self._start_over = True  # the clock went back: the device was reset
+            return None
+        self._device_us += forward
+        return self._device_us
 
     def _on_credit(self, frame: Frame) -> None:
         credit = messages.parse_credit(frame.payload)
@@ -344,6 +353,11 @@ class Session:
         self._start_over |= reason == messages.REFUSED_BUNDLE
         self._lose(given_up)
         self._progress_s = self._clock()
+
+    def _on_link_stats(self, frame: Frame) -> None:
+        self._link_stats = messages.parse_link_stats(frame.payload)
+        if self._link_stats is None:
+            self._on_unexpected(frame)
 
     def _on_fault(self, frame: Frame) -> None:
         self.counters.faults += 1

@@ -21,9 +21,9 @@ class Underway:
 class Window:
     """ROWS frames since HELLO that no CREDIT has acknowledged.
 
-    CREDIT names the last ROWS frame that the device took. The line keeps the order, so all that were sent before
-    that one have been taken too or are lost: either way they are under way no more, and a lost frame does not
-    narrow the window.
+    CREDIT names the last ROWS frame that the device took. The line keeps the order, so all that were sent
+    before that one have been taken too or are lost: either way they are under way no more, and a lost frame
+    does not narrow the window.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class Window:
         return frame
 
     def answered(self, request: int) -> None:
-        """The codes of an image came, so the device has taken all its frames and those before, CREDIT or not."""
+        """Codes came: the device has taken all frames of their image and before, CREDIT or not."""
         while any(frame.request == request for frame in self._frames):
             self._take()
 

@@ -76,8 +76,10 @@ class Labeller:
     Args:
         images: uint8 (N, H, W, C), for the golden check; an index counts modulo N. None: no check.
         ber, seed: injected errors.
-        assume_ber: what the decoder is told; None: the estimate from the pilots, or `ber` where there are none.
-        ber_known: without assume_ber, the decoder is told `ber`. ber_window: pilot bits that the estimate remembers.
+        assume_ber: what the decoder is told; None: the estimate from the pilots, or `ber` where there are
+            none.
+        ber_known: without assume_ber, the decoder is told `ber`. ber_window: pilot bits that the estimate
+            remembers.
     """
 
     def __init__(

@@ -30,7 +30,8 @@ from semflash.firmware.emulator_state import EmulatorState
 START_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 5.0
 SETTLE_S = 0.2
-_PTY_LINE = re.compile(r"char device redirected to (/dev/\S+)")
+_PTY_LINE = re.compile(r"char device redirected to (/dev/\S+) \(label (\w+)\)")
+_MONITOR_LABEL = "compat_monitor0"
 
 
 def command(board: Board, image: Path) -> list[str]:
@@ -54,7 +55,7 @@ def command(board: Board, image: Path) -> list[str]:
     serials: list[str] = []
     for usart in range(1, board.serial.usart + 1):  # USART1 is QEMU's serial 0
         serials += ["-serial", "pty" if usart == board.serial.usart else "null"]
-    fixed = ["-display", "none", "-monitor", "none", "-icount", "shift=0"]
+    fixed = ["-display", "none", "-monitor", "pty", "-icount", "shift=0"]
     return [program, "-M", board.emulator.machine, *fixed, *serials, "-kernel", str(image)]
 
 
@@ -92,7 +93,7 @@ def start(
                 cwd="/",
             )
         try:
-            port = _wait_for_port(process, log)
+            port, monitor = _wait_for_ports(process, log)
             time.sleep(SETTLE_S)  # QEMU opens the port before it loads the firmware
             began = emulator_state.birth(process.pid)
             if process.poll() is not None or began is None:
@@ -107,6 +108,7 @@ def start(
                 bundle_hash=bundle_hash,
                 build_id=build_id,
                 started_unix=time.time(),
+                monitor=monitor,
             )
             emulator_state.save(state)
         except BaseException:
@@ -172,13 +174,35 @@ def status(name: str) -> EmulatorState | None:
     return emulator_state.read(name)
 
 
-def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> str:
-    """The pseudo terminal that QEMU tells of in its first line."""
+def reset(name: str) -> None:
+    """Reset the running board `name` as its reset button would; memory keeps its contents.
+
+    Raises:
+        DeviceError: it does not run, or its emulator takes no commands.
+    """
+    state = emulator_state.read(name)
+    if state is None:
+        raise DeviceError("the emulated board does not run", value=name, remedy="semflash flash starts it")
+    try:
+        terminal = os.open(state.monitor, os.O_WRONLY | os.O_NOCTTY)
+    except OSError as error:
+        raise DeviceError(
+            "the emulator takes no commands", value=state.monitor or name, remedy="semflash flash again"
+        ) from error
+    try:
+        os.write(terminal, b"system_reset\n")
+    finally:
+        os.close(terminal)
+
+
+def _wait_for_ports(process: subprocess.Popen[bytes], log: Path) -> tuple[str, str]:
+    """The pseudo terminals of serial port and monitor, which QEMU tells of in its first lines."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
-        match = _PTY_LINE.search(log.read_text(encoding="utf-8", errors="replace"))
-        if match:
-            return match.group(1)
+        found = {label: path for path, label in _PTY_LINE.findall(log.read_text("utf-8", errors="replace"))}
+        monitor = found.pop(_MONITOR_LABEL, None)
+        if monitor and found:
+            return next(iter(found.values())), monitor
         if process.poll() is not None:
             raise _ended(log)
         time.sleep(0.02)

@@ -29,6 +29,7 @@ class EmulatorState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         bundle_hash: SHA-256 of the bundle's contract, hex.
         build_id: 32-bit id of the firmware's sources, hex.
         started_unix: seconds since 1970.
+        monitor: pseudo terminal of the emulator's own command line; "": it has none.
     """
 
     board: str
@@ -40,6 +41,7 @@ class EmulatorState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bundle_hash: str
     build_id: str
     started_unix: float
+    monitor: str = ""
 
 
 def state_dir() -> Path:

@@ -193,6 +193,13 @@ class NativePort:
             self._require_open()
             self._output.clear()
 
+    def reset(self) -> None:
+        """Reset the device: it starts over, and what it sent and nobody read is lost."""
+        with self._changed:
+            self._require_open()
+            self._library.reset()
+            self._output.clear()
+
     def flush(self) -> None:
         """Nothing to wait for: `write` returns when the device has taken everything."""
 

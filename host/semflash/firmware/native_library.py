@@ -97,6 +97,7 @@ class NativeLibrary:
                 value=path,
                 remedy="build it again: semflash build BUNDLE --board native",
             )
+        self._memory: Any = None
         self._create()
         raw = self.ffi.new("sf_native_info_t *")
         self.lib.sf_native_describe(raw)
@@ -107,11 +108,16 @@ class NativeLibrary:
     def _create(self) -> None:
         size = int(self.lib.sf_native_bytes())
         # The buffer must outlive the device: kept here.
-        self._memory = self.ffi.new("uint8_t[]", size + _ALIGNMENT)
+        if self._memory is None:
+            self._memory = self.ffi.new("uint8_t[]", size + _ALIGNMENT)
         offset = -int(self.ffi.cast("uintptr_t", self._memory)) % _ALIGNMENT
         out = self.ffi.new("sf_native_t **")
         self.check(self.lib.sf_native_create(self._memory + offset, size, out), "create the device")
         self.device = out[0]
+
+    def reset(self) -> None:
+        """A new device in place of the old one, in the same memory."""
+        self._create()
 
     @staticmethod
     def check(status: int, action: str) -> None:
