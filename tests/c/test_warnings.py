@@ -16,9 +16,15 @@ PORTABLE = sorted(
     [*ROOT.glob("device/src/*.c"), *ROOT.glob("device/kernels/*.c"), *ROOT.glob("tests/c/**/*.c")]
 )
 HOST_ONLY = sorted(ROOT.glob("device/port/native/*.c"))
-TARGET_ONLY = sorted([*ROOT.glob("device/app/*.c"), *ROOT.glob("device/port/stm32f4/*.c")])
+TARGET_ONLY = sorted(
+    [
+        *ROOT.glob("device/app/*.c"),
+        *ROOT.glob("device/port/common/*.c"),
+        *ROOT.glob("device/port/stm32f4/*.c"),
+    ]
+)
 INCLUDES = [
-    *(ROOT / "device" / name for name in ("include", "kernels/include", "port/native")),
+    *(ROOT / "device" / name for name in ("include", "kernels/include", "port/native", "port/common")),
     ROOT / "tests/c",
     TINY,
 ]

@@ -95,12 +95,12 @@ def test_every_learned_trial_fits_the_bytes_and_the_epochs(name: str, size: int)
         assert recipe.train_images == 20_000
         codec = create(recipe.family, recipe.sizes)
         assert size - 6 < codec.payload().size_bytes <= size
-        assert METHODS[name].first_stage == (len(codec.stages()) == 2)
+        assert (recipe.autoencoder_epochs > 0) == (len(codec.stages()) == 2)
 
 
-@pytest.mark.parametrize("name", ["jpeg-delivered", "webp", "uniform"])
-def test_a_classical_method_learns_its_task_within_its_bytes(name: str, job: Job):
-    method, data = METHODS[name].method(job, 1), job.data
+@pytest.mark.parametrize(("name", "trial"), [("jpeg-delivered", 1), ("webp", 2), ("uniform", 1)])
+def test_a_classical_method_does_its_task_within_its_bytes(name: str, trial: int, job: Job):
+    method, data = METHODS[name].method(job, trial), job.data
     payloads = method.encode(data.test.images)
     assert max(map(len, payloads)) <= job.size_bytes
     clean = accuracy_under(method, data.test.images, data.test.labels, Channel("bsc", 0.0), 0)

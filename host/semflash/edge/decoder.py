@@ -67,6 +67,17 @@ class EdgeDecoder:
         """
         return self._run(payloads, ber, tail=True)
 
+    def classify(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Class scores of features of the split point, float32 (N, ...); returns as :meth:`logits`."""
+        parts = []
+        for start in range(0, len(features), BATCH):
+            part = features[start : start + BATCH]
+            self._resize(len(part))
+            self._tail.set_tensor(self._tail_input, np.ascontiguousarray(part, np.float32))
+            self._tail.invoke()
+            parts.append(self._tail.get_tensor(self._logits_index))
+        return np.concatenate(parts) if parts else np.empty((0, *self._outputs), np.float32)
+
     def _run(self, payloads: NDArray[np.uint8], ber: ArrayLike, *, tail: bool) -> NDArray[np.float32]:
         latents = self._latents(payloads)
         quality = check_rates(ber, len(latents)).astype(np.float32)

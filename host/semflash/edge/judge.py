@@ -63,7 +63,7 @@ class Judge:
     def __init__(self, contract: Contract, labels: NDArray[Any]) -> None:
         self._names, self._labels = contract.class_names, labels
         self.detects = isinstance(contract.task, DetectionTask)
-        self._seen: list[tuple[int, NDArray[np.float32]]] = []
+        self._seen: dict[int, NDArray[np.float32]] = {}
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -72,7 +72,7 @@ class Judge:
         """Whether it is right about image `index`; a detector's objects are kept for :meth:`figures`."""
         if reading.objects is None:
             return reading.predicted == int(self._labels[index])
-        self._seen.append((index, reading.objects))
+        self._seen[index] = reading.objects
         return found_all(self._truth(index), shown(reading.objects))
 
     def record(self, reading: Reading, index: int) -> dict[str, Any]:
@@ -105,8 +105,8 @@ class Judge:
             return {}
         from semflash.training.average_precision import mean_average_precision
 
-        boxes = np.stack([self._labels[index] for index, _ in self._seen])
-        found = [objects for _, objects in self._seen]
+        boxes = np.stack([self._labels[index] for index in self._seen])
+        found = list(self._seen.values())
         return {
             "map50": mean_average_precision(boxes, found, len(self._names)),
             "objects": int((present(boxes) & (boxes[..., IGNORED] != 1)).sum()),

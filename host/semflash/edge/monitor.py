@@ -89,6 +89,7 @@ def monitor(
             error = run.go(_looped(images, bundle, tally) if options.loop else _quantised(images, bundle))
             tally.figures = judge.figures()
             device_link = None if error or run.stopped else connection.link_stats()
+            tally.figures = judge.figures()
             result = MonitorResult(progress, error, device_link, run.stopped)
             records.write("end", result.as_dict())
             records.flush()
