@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from semflash.bridge.frame import Frame, FrameDecoder, FrameType
+from semflash.bridge.raw_record import FROM_DEVICE, RawReader
 from semflash.bundle import read_bundle
 from semflash.cli.main import main
 from semflash.edge.golden import GoldenEncoder
@@ -291,14 +292,13 @@ def test_the_boards_of_a_map_are_checked_and_budgets_lie_beside_it(
         "native"
     ]
     assert (in_folder / "build" / "hil" / "right" / "build.json").is_file()
-    lines = [json.loads(line) for line in (in_folder / "raw" / "right.jsonl").read_text().splitlines()]
-    decoder, frames = FrameDecoder(), []
-    for line in lines:
-        if line["to"] == "host":
-            frames += decoder.feed(bytes.fromhex(line["hex"]))
+    recording = RawReader(in_folder / "raw" / "right.sfraw")
+    assert recording.header["bundle_hash"] == read_bundle(TINY).hash_hex
+    decoder = FrameDecoder()
+    frames = [f for r in recording.records() if r.kind == FROM_DEVICE for f in decoder.feed(r.data)]
     codes = [frame for frame in frames if isinstance(frame, Frame) and frame.type == FrameType.CODES]
     assert len(codes) >= 8
-    assert [line["s"] for line in lines] == sorted(line["s"] for line in lines)
+    assert not recording.truncated
 
 
 def test_an_empty_map_and_an_unfinished_one_are_usage_errors(

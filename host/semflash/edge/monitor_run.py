@@ -218,7 +218,8 @@ class MonitorRun:
             tally.add_golden(index, equal=labelled.golden_equal)
         ticks = received.ticks if hello.counter != "none" else None
         count = hello.count(ticks) if ticks is not None else None
-        record = _image_record(labelled, index, judge.record(reading, index), ticks, count)
+        judged = judge.record(reading, index)
+        record = _image_record(labelled, index, judged, ticks, count)
         if progress.options.loop:
             record["round"] = received.index // len(judge)
         self._records.write("image", record)
