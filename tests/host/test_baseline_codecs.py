@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -190,3 +193,44 @@ def test_every_device_graph_converts_to_int8(family: str):
         graph = graphs.convert_int8(spec.model, images)
         allowed = {"CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", "ADD", "PAD"}
         assert set(graph.operators) <= allowed, (spec.name, graph.operators)
+
+
+STEPS = """
+import numpy as np, keras
+assert keras.backend.backend() == "jax"
+from semflash.codecs.registry import create
+from semflash.training.stages import LossWeights, TaskStage
+from semflash.training.tasknet import build_head, build_tail
+sizes = dict(stem=4, latent=3, decoder_width=8, feature_shape=(14, 14, 4))
+rng = np.random.default_rng(0)
+images, labels = rng.random((8, 28, 28, 1), dtype=np.float32), np.arange(8, dtype=np.int32)
+head = build_head((28, 28, 1), 4)
+teacher, tail = (build_tail((14, 14, 4), 10, (6,)) for _ in range(2))
+for family in FAMILIES:
+    codec = create(family, sizes)
+    model = TaskStage(codec, tail, head, teacher, 1.0, LossWeights(feature=0.1, distillation=1.0))
+    model.compile(optimizer=keras.optimizers.AdamW(1e-2), jit_compile=True)
+    ber = np.full((8, 1), 0.02, np.float32)
+    x = {"image": images, "ber": ber, "noise": rng.random((8, *codec.noise_shape()), dtype=np.float32),
+         "importance": rng.random((8, 14, 14, 1), dtype=np.float32)}
+    before = [np.array(w) for w in codec.trainable_weights]
+    losses = [float(model.train_on_batch(x, labels)) for _ in range(8)]
+    after = codec.trainable_weights
+    moved = [bool(np.abs(np.array(w) - b).max() > 0) for w, b in zip(after, before)]
+    still = [w.path for w, m in zip(after, moved) if not m]
+    assert losses[-1] < losses[0] and not still, (family, losses, still)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", [keras.backend.backend(), "jax"])
+def test_every_weight_learns_and_the_loss_falls(backend: str):
+    if backend == "jax":
+        pytest.importorskip("jax")
+    script = STEPS.replace("FAMILIES", repr(FAMILIES)).replace('== "jax"', f'== "{backend}"')
+    script = script.replace("jit_compile=True", f"jit_compile={backend == 'jax'}")
+    environment = os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -95,7 +95,7 @@ def test_every_learned_trial_fits_the_bytes_and_the_epochs(name: str, size: int)
         assert recipe.train_images == 20_000
         codec = create(recipe.family, recipe.sizes)
         assert size - 6 < codec.payload().size_bytes <= size
-        assert METHODS[name].first_stage == (len(codec.stages()) == 2)
+        assert (recipe.autoencoder_epochs > 0) == (len(codec.stages()) == 2)
 
 
 @pytest.mark.parametrize(("name", "trial"), [("jpeg-delivered", 1), ("webp", 2), ("uniform", 1)])

@@ -1,4 +1,4 @@
-"""The report in headless Chromium: nothing is fetched, nothing is complained of, pictures and tables have a size."""
+"""The report in headless Chromium: nothing is fetched, no complaint, pictures and tables have a size."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ addEventListener("load", () => {
     for (const d of document.querySelectorAll("details")) d.open = true;
     const box = e.getBoundingClientRect(); return [e.tagName, box.width, box.height]; });
   const found = {sizes, wide: document.documentElement.scrollWidth > innerWidth,
-                 loaded: performance.getEntriesByType("resource").map(r => r.name).filter(n => !n.startsWith("data:"))};
+    loaded: performance.getEntriesByType("resource").map(r => r.name).filter(n => !n.startsWith("data:"))};
   const out = document.createElement("pre"); out.id = "probe"; out.textContent = JSON.stringify(found);
   document.body.append(out); });
 </script></body>"""

@@ -20,6 +20,8 @@ from semflash.training.recipes import METHOD_TERMS, CodecRecipe, as_released, co
 TRIALS = 3
 SEARCH_BERS = (0.0, 1e-2, 5e-2)
 _CLEAN = {"low": 1e-4, "high": 6e-2, "clean_share": 1.0}
+#: Without XAI, usage term and estimate noise.
+_PLAIN: dict[str, Any] = {"xai_weight": 0.0, "usage_weight": 0.0, "estimate_noise": 0.0}
 _DEEP: dict[str, Any] = {"sizes": {"stem": 12, "middle": [[16, 1], [20, 2]]}}
 
 
@@ -51,14 +53,18 @@ def _semanticnn(name: str) -> Callable[[int], CodecRecipe]:
     return recipe
 
 
-def _family(family: str, symbols_beside: int) -> Callable[[int], CodecRecipe]:
-    """A baseline's recipe: as many latent channels of 4x4 codes of 3 bits as fit beside its other symbols."""
+def _family(family: str, symbols_beside: int, *, stages: int = 2) -> Callable[[int], CodecRecipe]:
+    """A baseline's recipe: as many latent channels of 4x4 codes of 3 bits as fit beside its other symbols.
+    With one stage all epochs go to the task."""
 
     def recipe(size_bytes: int) -> CodecRecipe:
         latent = (8 * size_bytes // 3 - symbols_beside) // 16
         if latent < 1:
             raise UsageError("not one latent channel fits", value=size_bytes, remedy="24 bytes or more")
-        return CodecRecipe(f"{family}-{size_bytes}", family=family, sizes={"latent": latent})
+        name, sizes = f"{family}-{size_bytes}", {"latent": latent}
+        if stages == 1:
+            return CodecRecipe(name, family=family, sizes=sizes, autoencoder_epochs=0, task_epochs=10)
+        return CodecRecipe(name, family=family, sizes=sizes)
 
     return recipe
 
@@ -92,7 +98,7 @@ def _entropy(trained: TrainedCodec, job: Job, spec: MethodSpec) -> Method:
 _LEARNED = (
     MethodSpec(
         "semanticnn", "SemanticNN", citations.SEMANTICNN, "learned",
-        recipe=_semanticnn("semanticnn"), trials=({}, {"xai_weight": 0.0}, {"task_peak": 3e-3}),
+        recipe=_semanticnn("semanticnn"), trials=({}, _PLAIN, {"task_peak": 3e-3}),
     ),
     MethodSpec(
         "semanticnn-released", "SemanticNN as released", citations.SEMANTICNN, "learned",
@@ -104,23 +110,27 @@ _LEARNED = (
         trials=({"ber": _CLEAN}, {}, {"sizes": {"isometry": 1e-1}}),
     ),
     MethodSpec(
-        "bottlenetpp", "BottleNet++-style", citations.BOTTLENETPP, "learned", first_stage=False,
-        recipe=_family("bottlenetpp", 0),
+        "bottlenetpp", "BottleNet++-style", citations.BOTTLENETPP, "learned",
+        recipe=_family("bottlenetpp", 0, stages=1),
         trials=({}, _DEEP, {"sizes": _DEEP["sizes"] | {"decoder_convolutions": 2}}),
     ),
     MethodSpec(
-        "adjscc", "ADJSCC-style", citations.ADJSCC, "learned", first_stage=False,
-        recipe=_family("adjscc", 0), trials=({}, _DEEP, _DEEP | {"task_peak": 3e-3}),
+        "adjscc", "ADJSCC-style", citations.ADJSCC, "learned",
+        recipe=_family("adjscc", 0, stages=1), trials=({}, _DEEP, _DEEP | {"task_peak": 3e-3}),
     ),
     MethodSpec(
-        "agilenn", "AgileNN-style", citations.AGILENN, "learned", first_stage=False,
-        recipe=_family("agilenn", 10),
+        "agilenn", "AgileNN-style", citations.AGILENN, "learned",
+        recipe=_family("agilenn", 10, stages=1),
         trials=({}, {"sizes": {"middle": [[16, 1]]}},
                 {"sizes": {"middle": [[16, 1]], "skewness": 0.5, "task_share": 0.9}}),
     ),
     MethodSpec(
         "limitnet", "LimitNet-style", citations.LIMITNET, "learned", recipe=_family("limitnet", 16),
-        trials=({}, _DEEP, {"sizes": _DEEP["sizes"] | {"keep_low": 0.5}}),
+        trials=(
+            _DEEP | {"ber": _CLEAN},
+            {"sizes": _DEEP["sizes"] | {"keep_low": 0.5}},
+            {"sizes": _DEEP["sizes"] | {"keep_low": 0.5, "channel_step": 1.0}},
+        ),
     ),
     MethodSpec(
         "entropy-coded", "SemanticNN, codes entropy-coded", citations.ENTROPY, "learned",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -77,8 +77,6 @@ class MethodSpec:
         adapt: trained codec, job and spec to a method (learned); None: as it is.
         framings: names out of :data:`semflash.baselines.accuracy.FRAMINGS` that it is reported under; the
             first is that of the search.
-        first_stage: whether a learned method has a stage before the task's loss; without one its epochs all
-            go to the task.
     """
 
     name: str
@@ -90,7 +88,6 @@ class MethodSpec:
     build: Callable[[Job, Settings, MethodSpec], Method] | None = None
     adapt: Callable[[TrainedCodec, Job, MethodSpec], Method] | None = None
     framings: tuple[str, ...] = ("deliver",)
-    first_stage: bool = True
 
     def __post_init__(self) -> None:
         assert (self.recipe is None) != (self.build is None), self.name
@@ -107,11 +104,7 @@ class MethodSpec:
         changes = dict(self._settings(trial))
         if "ber" in changes:
             changes["ber"] = BerRange(**changes["ber"])
-        recipe = comparison(self.recipe(size_bytes), seed=seed, **changes)
-        if self.first_stage:
-            return recipe
-        epochs = recipe.autoencoder_epochs + recipe.task_epochs
-        return replace(recipe, autoencoder_epochs=0, task_epochs=epochs)
+        return comparison(self.recipe(size_bytes), seed=seed, **changes)
 
     def method(self, job: Job, trial: int = 0, trained: TrainedCodec | None = None) -> Method:
         """A method ready to be measured: classical ones are built and tuned here, which takes about as long

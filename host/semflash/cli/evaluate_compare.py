@@ -92,7 +92,10 @@ def _print(content: sections.Content, written: Sequence[Path]) -> None:
         for one in section.tables:
             table = Table(title=one.caption, title_justify="left")
             for index, head in enumerate(one.head):
-                table.add_column(head, justify="left" if index == 0 else "right", no_wrap=index == 0)
+                words = [word for row in (one.head, *one.rows) for word in row[index].split()]
+                table.add_column(
+                    head, justify="left" if index == 0 else "right", min_width=max(map(len, words), default=1)
+                )
             for row in one.rows:
                 table.add_row(*row)
             console.print(table)

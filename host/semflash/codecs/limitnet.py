@@ -49,9 +49,9 @@ class LimitNet(BitCodec):
     makes the saliency maps, learned with weight 0.05 beside the reconstruction; then training with the task.
     Deviations: the teacher's saliency is the importance of the split features (integrated gradients), pooled
     to the latent's size, for no salient-object network knows these images; the saliency has the same K levels
-    as the values and its bytes count; the decoder gives features instead of an image; bit errors are in
-    training, and one that hits the saliency misplaces values, as it would; the saliency goes on learning with
-    the task instead of being frozen; the trunk may have more convolutions (a trial).
+    as the values and its bytes count; the decoder gives features instead of an image; training may see
+    bit errors (a trial), and one that hits the saliency misplaces values, as it would; the saliency goes on
+    learning with the task instead of being frozen; the trunk may have more convolutions.
     """
 
     family = "limitnet"

@@ -68,7 +68,7 @@ class EdgeDecoder:
         return self._run(payloads, ber, tail=True)
 
     def classify(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What the task network's tail says of features (N, h, w, c) of the split point; see :meth:`logits`."""
+        """Class scores of features of the split point, float32 (N, ...); returns as :meth:`logits`."""
         parts = []
         for start in range(0, len(features), BATCH):
             part = features[start : start + BATCH]

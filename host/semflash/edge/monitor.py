@@ -156,7 +156,10 @@ def check_run(bundle: Bundle, split: Split, options: MonitorOptions) -> None:
         )
     to_int8(split.images[:1], bundle.contract)  # wrong size or type: before the board is touched
     check_labels(split.labels[: options.count], bundle.contract)
-    if isinstance(bundle.contract.task, DetectionTask) and find_spec("pycocotools") is None:
+    detects = isinstance(bundle.contract.task, DetectionTask)
+    if detects and options.raw_path is not None:
+        raise UsageError("a raw recording keeps classes, not boxes", remedy="record a detector with --record")
+    if detects and find_spec("pycocotools") is None:
         raise ToolMissingError(
             "the summary of a detector needs pycocotools", remedy="pip install 'semflash[detect]'"
         )

@@ -228,7 +228,7 @@ class MonitorRun:
                 {
                     "request": received.request,
                     "index": received.index,
-                    "label": judged.get("label", -1),
+                    "label": judge.label(index),
                     "predicted": reading.predicted,
                     "ber": labelled.ber,
                 }

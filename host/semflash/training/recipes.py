@@ -192,13 +192,14 @@ COMPARISON_DECODER_WIDTH = 32
 
 
 def comparison(recipe: CodecRecipe, *, seed: int = 0, **changes: Any) -> CodecRecipe:
-    """The recipe within the comparison budget: 20,000 training images, 1 epoch of stage 1, 4 of stage 2.
+    """The recipe within the comparison budget: 20,000 training images, 1 epoch of stage 1, 4 of stage 2; 5 of
+    stage 2 for a recipe without stage 1.
 
     Args:
         changes: fields to replace; ``sizes`` are merged into the recipe's.
     """
     sizes = recipe.sizes | {"decoder_width": COMPARISON_DECODER_WIDTH} | changes.pop("sizes", {})
-    first, second = COMPARISON_EPOCHS
+    first, second = COMPARISON_EPOCHS if recipe.autoencoder_epochs else (0, sum(COMPARISON_EPOCHS))
     budget = {
         "seed": seed, "train_images": COMPARISON_IMAGES, "autoencoder_epochs": first, "task_epochs": second,
         "polish_epochs": 0, "int8_epochs": 0, "sizes": sizes,

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Table:
-    """A table: caption, head and rows of text; the first column names the row. words: cells are no numbers."""
+    """A table: caption, head and rows of text; the first column names the row. words: no numbers."""
 
     caption: str
     head: Sequence[str]

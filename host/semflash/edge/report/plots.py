@@ -20,6 +20,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h", "p")
 DASHES = ("-", "--", ":", "-.")
 _INK = "#010203"  # stands for the foreground until the SVG is written
+_LEGEND: dict[str, Any] = {"frameon": False, "labelcolor": _INK, "fontsize": 9}
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,9 @@ def line_chart(lines: Sequence[Line], axes: Axes, level: tuple[str, float] | Non
     plot.grid(alpha=0.25)
     if len(lines) > 6:
         figure.set_size_inches(6.4, 4.6 + 0.17 * len(lines))
-        figure.legend(loc="outside lower center", ncols=2, fontsize=9)
+        figure.legend(loc="outside lower center", ncols=2, **_LEGEND)
     elif lines:
-        plot.legend(fontsize=9)
+        plot.legend(**_LEGEND)
     return figure
 
 
@@ -85,7 +86,7 @@ def scatter_chart(points: Sequence[Line], axes: Axes) -> Any:
     plot.margins(0.2)
     plot.set(title=axes.title, xlabel=axes.x, ylabel=axes.y)
     plot.grid(alpha=0.25)
-    plot.legend(fontsize=9)
+    plot.legend(**_LEGEND)
     return figure
 
 
@@ -117,14 +118,17 @@ def matrix_chart(counts: NDArray[Any], names: Sequence[str], axes: Axes) -> Any:
 def picture_grid(
     pictures: Sequence[Sequence[NDArray[Any]]], rows: Sequence[str], columns: Sequence[str]
 ) -> Any:
-    """Small pictures (grey or RGB) in a grid with names for rows and columns."""
+    """Pictures in a grid with named rows and columns: images first, then maps, a scale for each column."""
     figure, plots = _figure((1.25 * len(columns), 1.3 * len(rows)), (len(rows), len(columns)))
     for y, line in enumerate(pictures):
         for x, picture in enumerate(line):
             plot = plots[y, x]
             grey = picture.ndim == 2 or picture.shape[-1] == 1
             shown = picture.reshape(picture.shape[:2]) if grey else picture
-            plot.imshow(shown, cmap="gray" if x == 0 else "magma", interpolation="nearest")
+            column = [float(row[x].max()) for row in pictures]
+            limits = (0, 255) if x == 0 else (0.0, max(*column, 1e-9))
+            colours = "gray" if x == 0 else "magma"
+            plot.imshow(shown, cmap=colours, interpolation="nearest", vmin=limits[0], vmax=limits[1])
             plot.set_xticks([])
             plot.set_yticks([])
             if y == 0:
@@ -149,7 +153,6 @@ def _figure(size: tuple[float, float], grid: tuple[int, int] | None = None) -> t
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.titlesize": 11.5,
-            "legend.frameon": False,
             "font.size": 10.5,
         }
     ):

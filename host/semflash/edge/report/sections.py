@@ -188,9 +188,8 @@ def confusion(content: Content) -> Section:
         )  # fmt: skip
         rows = [[classes[a], classes[b], str(count)] for count, a, b in pairs[:6] if count]
         tables.append(Table(f"{name}: most frequent errors", ["truth", "answer", "images"], rows, words=True))
-    return Section(
-        "confusion", "Confusion", f"Confusion at BER {percent(DAMAGED_BER)}", charts=charts, tables=tables
-    )
+    title = f"Confusion at BER {percent(DAMAGED_BER)}"
+    return Section("confusion", "Confusion", title, charts=charts, tables=tables)
 
 
 def cost(content: Content) -> Section:
