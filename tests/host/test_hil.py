@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -36,6 +37,11 @@ pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compile
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
 NATIVE = Target("in-process", load_board("native"))
 PROBE = probes.Probe("/dev/ttyACM0", "0483:374b", "066A", "STM32 STLink")
+#: For programs in other folders: this checkout, whatever is installed.
+HERE = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(str(TINY.parents[2] / part) for part in ("host", "codegen")),
+}
 STEPS = 6 + len(CASES)
 
 
@@ -344,6 +350,7 @@ def test_tests_of_ones_own_get_the_boards_of_the_map(desk_map: Path, in_folder: 
     flags = ["--hil-bundle", str(TINY), "--hil-map", str(desk_map), "--hil-board", "left", "-v"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "semflash.hil.plugin", *flags, "test_mine.py"],
+        env=HERE,
         capture_output=True,
         text=True,
         timeout=120,
@@ -360,7 +367,7 @@ def test_without_pytest_the_verb_says_how_to_get_it(in_folder: Path) -> None:
         f"from semflash.cli.main import main; sys.exit(main(['hil', {str(TINY)!r}]))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program], env=HERE, capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert "pip install 'semflash[hil]'" in done.stderr
