@@ -10,8 +10,8 @@ from semflash.cli.main import main
 from semflash.errors import BuildError, DeviceError, UsageError
 from semflash.firmware import sources
 from semflash.firmware.boards import DEFAULT_BOARD, list_boards, load_board
-from semflash.firmware.probes import Probe, choose
 from semflash.firmware.inventory import inventory
+from semflash.firmware.probes import Probe, choose
 
 GOOD = """
 name = "one"
