@@ -187,7 +187,7 @@ def test_the_watchdog_is_started_and_fed(tmp_path):
         trace.read_text(),
     )
     writes = [(int(offset, 16), int(value, 16)) for offset, value in found]
-    # QEMU 7.2 calls the address I2S2ext. RM0390 20.3: start, unlock, prescaler /256, reload: 500 ticks of 8 ms;
-    # then feeding, several times a second.
+    # QEMU 7.2 calls the address I2S2ext. RM0390 20.3: start, unlock, prescaler /256, reload 500 ticks of
+    # 8 ms; then feeding, several times a second.
     assert writes[:4] == [(0, 0xCCCC), (0, 0x5555), (4, 6), (8, 499)]
     assert set(writes[4:]) == {(0, 0xAAAA)} and len(writes) > 6

@@ -1,4 +1,4 @@
-"""Flashing and finding on a desk of stand-in boards: each failure has its verdict, no board is ever guessed."""
+"""Flashing and finding on a desk of stand-in boards: each failure has its verdict, none is guessed."""
 
 from __future__ import annotations
 
