@@ -14,15 +14,20 @@ import pytest
 keras = pytest.importorskip("keras")
 
 from fakes.image_folders import folder_of_images  # noqa: E402
+from semflash.cli.main import main  # noqa: E402
 from semflash.codecs.keras_config import describe, rebuild  # noqa: E402
+from semflash.codecs.registry import create  # noqa: E402
+from semflash.codecs.semanticnn_sizes import SemanticNNSizes  # noqa: E402
 from semflash.errors import TrainingError, UsageError  # noqa: E402
 from semflash.training import task_networks  # noqa: E402
 from semflash.training.codec import train_codec  # noqa: E402
+from semflash.training.export_graphs import convert_int8  # noqa: E402
 from semflash.training.keras_cuts import cut, split_points  # noqa: E402
 from semflash.training.keras_files import load_weights_file, read_model  # noqa: E402
 from semflash.training.models import load_run  # noqa: E402
 from semflash.training.preprocessing import PRESETS, matrix_of, with_preprocessing  # noqa: E402
-from semflash.training.recipes import TaskRecipe, codec_recipe  # noqa: E402
+from semflash.training.rates import rate_table  # noqa: E402
+from semflash.training.recipes import TaskRecipe, codec_recipe, task_recipe  # noqa: E402
 from semflash.training.task import load_task, train_task_network  # noqa: E402
 
 IMAGE = (32, 32, 3)
@@ -137,10 +142,61 @@ def test_weights_come_back_from_every_kind_of_file_and_other_classes_keep_a_rand
     assert np.isfinite(np.concatenate([value.ravel() for value in other.get_weights()])).all()
 
 
+def test_weights_in_the_form_that_keras_applications_publishes_without_top_leave_the_last_layer_random(
+    tmp_path: Path,
+) -> None:
+    h5py = pytest.importorskip("h5py")
+    source, target = small_residual(), small_residual()
+    source.save(tmp_path / "whole.h5")
+    with h5py.File(tmp_path / "whole.h5") as whole, h5py.File(tmp_path / "notop.h5", "w") as notop:
+        names = [name for name in whole["model_weights"].attrs["layer_names"] if name != "classes"]
+        for name in names:
+            whole.copy(f"model_weights/{name}", notop)
+        notop.attrs["layer_names"] = [str(name).encode() for name in names]
+        for key in ("backend", "keras_version"):
+            notop.attrs[key] = whole["model_weights"].attrs[key]
+    assert load_weights_file(target, tmp_path / "notop.h5") == ["classes"]
+    np.testing.assert_array_equal(target.get_layer("outer").kernel, source.get_layer("outer").kernel)
+
+
+def test_the_kept_rates_of_the_papers_networks_are_those_of_the_code() -> None:
+    folder = Path(__file__).parents[2] / "experiments" / "results" / "rate"
+    kept = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    assert {one["case"]["name"]: one["payload_bytes"] for one in kept} == {
+        "mobilenetv2-224": 3528, "mobilenetv2-32": 72, "resnet50-224": 2352, "resnet50-32": 48,
+    }  # fmt: skip
+    for one in kept:
+        shapes = {"image_shape": tuple(one["image_shape"]), "feature_shape": tuple(one["feature_shape"])}
+        sizes = SemanticNNSizes(**shapes, encoder="paper", latent=one["case"]["latent"])
+        assert sizes.payload_bytes == one["payload_bytes"] and one["ratio_to_float_features"] == 341.33
+        assert one["cost"]["aot"]["codes_wrong"] == 0 and one["cost"]["aot"]["counts_median"] > 0
+
+
 def test_a_missing_weights_file_says_that_nothing_is_downloaded(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no such weights file") as caught:
         task_networks.build(network("mobilenetv2", weights=str(tmp_path / "none.h5")), IMAGE, 7)
     assert "nothing is downloaded" in caught.value.remedy
+
+
+def test_a_missing_weights_file_on_the_command_line_is_an_error_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = folder_of_images(tmp_path / "data", classes=2, train=4, test=2, side=32)
+    command = [
+        "train",
+        "cifar100-resnet50",
+        "--only-task",
+        "--dataset",
+        str(data),
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    assert main([*command, "--weights", "none.h5"]) == 1
+    error = capsys.readouterr().err
+    assert "no such weights file" in error and "none.h5" in error and "nothing is downloaded" in error
+    assert not list((tmp_path / "run").rglob("*.json"))
+    assert main(["train", "cifar100-resnet50", "--task", "somewhere", "--weights", "none.h5"]) == 2
+    assert "leave --weights out" in capsys.readouterr().err
 
 
 def test_weights_of_another_network_and_damaged_files_are_refused(tmp_path: Path) -> None:
@@ -212,12 +268,62 @@ def test_a_keras_file_trains_as_task_network_and_under_a_codec_and_both_come_bac
     (tmp_path / "net.keras").unlink()
     again = load_task(tmp_path / "task")
     np.testing.assert_array_equal(again.logits(np.uint8(IMAGES * 255)), task.logits(np.uint8(IMAGES * 255)))
-    codec = replace(codec_recipe("tiny"), dataset=str(data), batch=8, autoencoder_epochs=0)
+    sizes = {"encoder": "paper", "latent": 4, "decoder_width": 8}
+    codec = replace(codec_recipe("tiny"), dataset=str(data), batch=8, autoencoder_epochs=0, sizes=sizes)
     trained = train_codec(codec, tmp_path / "task", tmp_path / "codec")
     loaded = load_run(tmp_path / "codec")
+    stem = loaded.device_graph.get_layer("head").get_weights()
+    for value, kept in zip(stem, again.head.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, kept)  # the paper's encoder begins with the head, frozen
+    assert loaded.codec.payload().size_bytes == 4 * 4 * 4 * 3 // 8
+    graph = convert_int8(loaded.device_graph, np.uint8(IMAGES * 255))
+    assert graph.output_shape == (4, 4, 4) and graph.macs == 16 * 16 * 4 * (27 + 36 + 36) + 4 * 4 * 4 * 64
     for value, kept in zip(loaded.tail.get_weights(), trained.tail.get_weights(), strict=True):
         np.testing.assert_array_equal(value, kept)
     assert loaded.tail.output_shape == (None, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "features", "size_bytes"),
+    [
+        ("imagenet200-resnet50", 224, (56, 56, 64), 2352),
+        ("imagenet200-mobilenetv2", 224, (112, 112, 24), 3528),
+        ("cifar100-resnet50", 32, (8, 8, 64), 48),
+        ("cifar100-mobilenetv2", 32, (16, 16, 24), 72),
+    ],
+)
+def test_the_recipes_of_the_paper_have_its_rates(
+    name: str, side: int, features: tuple[int, ...], size_bytes: int
+) -> None:
+    row = rate_table(codec_recipe(name), (side, side, 3), features)[0]
+    assert row.payload_bytes == size_bytes and row.against_features == 341.33
+    assert task_recipe(name).image_size == side
+    recipe = asdict(replace(task_recipe(name), dataset=""))
+    head, _ = task_networks.build(recipe, (side, side, 3), 3)
+    assert head.output_shape[1:] == features
+
+
+def test_the_papers_encoder_needs_the_task_networks_head() -> None:
+    with pytest.raises(UsageError, match="begins with the task network's head"):
+        create("semanticnn", {"encoder": "paper"})
+    with pytest.raises(UsageError, match="unknown encoder"):
+        create("semanticnn", {"encoder": "papyrus"})
+    other, _ = cut(small_residual(), "stem")
+    with pytest.raises(UsageError, match="not those of the sizes"):
+        create("semanticnn", {"encoder": "paper", "image_shape": IMAGE, "head": describe(other)})
+
+
+def test_a_structure_trained_in_mixed_precision_is_kept_in_float32() -> None:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        head, _ = cut(small_residual(), "stem")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert head(IMAGES).dtype == "bfloat16"
+    copy = rebuild(describe(head), "a copy")
+    copy.set_weights(head.get_weights())
+    assert copy(IMAGES).dtype == "float32"
+    np.testing.assert_allclose(copy(IMAGES), keras.ops.cast(head(IMAGES), "float32"), atol=0.02)
 
 
 def test_a_structure_survives_json_and_damage_is_a_training_error() -> None:

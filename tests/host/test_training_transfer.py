@@ -32,7 +32,7 @@ from semflash.training.datasets import load_dataset  # noqa: E402
 from semflash.training.export_graphs import content_sha256  # noqa: E402
 from semflash.training.models import load_run, measure_accuracy  # noqa: E402
 from semflash.training.progress import Progress  # noqa: E402
-from semflash.training.recipes import CodecRecipe  # noqa: E402
+from semflash.training.recipes import CodecRecipe, as_released  # noqa: E402
 from semflash.training.task import load_task, train_task_network  # noqa: E402
 from semflash.training.transfer import Transfer  # noqa: E402
 
@@ -104,6 +104,13 @@ def test_a_run_s_accuracy_is_that_of_its_codes_under_bit_flips(codec_dir: Path, 
     assert figures["0.05"] == pytest.approx(expected)
     told = measure_accuracy(run.codec, run.tail, split.images, split.labels, 0.05, seed=1, told=0.05)
     assert told == pytest.approx(expected)
+
+
+def test_the_codec_as_released_trains_in_the_same_budget(task_dir: Path, data_dir: Path, tmp_path: Path):
+    run = load_run(trained(as_released(WHOLE), task_dir, tmp_path, data_dir))
+    assert run.codec.family == "semanticnn-released" and run.info.recipe["ber"]["low"] == 2.5e-3
+    assert run.centres == pytest.approx(np.linspace(-1, 1, 8), abs=1e-6)
+    assert run.info.recipe["usage_weight"] == WHOLE.usage_weight
 
 
 def test_a_codec_is_attached_as_it_is_with_the_other_network_s_tail(codec_dir: Path, tmp_path: Path):
@@ -269,6 +276,26 @@ def test_codecs_with_a_table_on_the_device_are_exported(
     by_codec = keras.ops.convert_to_numpy(run.codec.values(codes.astype(np.int32)))
     assert by_edge == pytest.approx(by_codec, abs=1e-6)
     assert (codes != run.encode_codes(images)).mean() < 0.25
+
+
+@pytest.mark.slow
+def test_a_cropped_codec_runs_on_the_device_code_for_code(
+    task_dir: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):  # fmt: skip
+    from semflash.training.export_run import export
+
+    switches = {"gdn": False, "labels": "gray", "crop": 0.7}
+    recipe = dataclasses.replace(WHOLE, autoencoder_epochs=0, task_epochs=1, sizes=WHOLE.sizes | switches)
+    trained(recipe, task_dir, tmp_path / "run", data_dir)
+    export(tmp_path / "run", tmp_path / "cropped.semcodec", data_dir=data_dir)
+    monkeypatch.setenv("SEMFLASH_DATA_DIR", str(data_dir))
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    flags = ["--board", "native", "--count", "40", "--check-golden", "--json"]
+    assert main(["run", str(tmp_path / "cropped.semcodec"), *flags]) == 0
+    golden = json.loads(capsys.readouterr().out)["golden"]
+    assert (golden["checked"], golden["different"]) == (40, 0)
 
 
 KILLED = """

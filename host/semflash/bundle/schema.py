@@ -40,6 +40,7 @@ Int8 = Annotated[int, Meta(ge=-128, le=127)]
 Scale = Annotated[float, Meta(gt=0.0, le=1e6)]
 Ber = Annotated[float, Meta(ge=0.0, le=0.5)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+Metric = Literal["accuracy", "map50"]
 Count = Annotated[int, Meta(ge=0, le=(1 << 53))]
 
 
@@ -217,7 +218,7 @@ class Measurement(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     images: Count
     seed: Count
     points: Annotated[list[AccuracyPoint], Meta(max_length=256)]
-    metric: Literal["accuracy", "map50"] = "accuracy"
+    metric: Metric = "accuracy"
 
 
 class Record(Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ from semflash.errors import UsageError
 from semflash.settings import Settings, first
 
 if TYPE_CHECKING:
+    from semflash.training.distribution import Distribution
     from semflash.training.rates import RateRow
     from semflash.training.recipes import CodecRecipe, TaskRecipe
 
@@ -36,7 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the runs go")
     parser.add_argument("--task", type=Path, metavar="DIR", help="use this trained task network")
     parser.add_argument(
-        "--task-recipe", metavar="NAME", help="recipe of the task network (default: the data set)"
+        "--task-recipe",
+        metavar="NAME",
+        help="recipe of the task network (default: RECIPE's, or the data set's)",
+    )
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE", help="the task network begins with these (.h5, .keras)"
     )
     parser.add_argument("--only-task", action="store_true", help="RECIPE is a task recipe; train no codec")
     parser.add_argument("--dataset", help="another data set or an image folder")
@@ -49,6 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="override a field of the recipe (JSON value)",
     )
+    parser.add_argument(
+        "--distribute", choices=("mirrored", "multi-worker"),
+        help="mirrored: all GPUs of this machine; multi-worker: with the processes that TF_CONFIG names",
+    )  # fmt: skip
     parser.add_argument(
         "--rate-table", action="store_true", help="only print what an image costs in bytes; train nothing"
     )
@@ -73,8 +83,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
     with hidden_native_messages():  # TensorFlow reports on oneDNN and CUDA while it is imported
         from semflash.training import recipes
+        from semflash.training.distribution import distribution
     if args.list:
-        known = {"codec": sorted(recipes.CODEC_RECIPES), "task": sorted(recipes.TASK_RECIPES)}
+        tasks, codecs = recipes.all_recipes()
+        known = {"codec": sorted(codecs), "task": sorted(tasks)}
         print(json.dumps(known) if args.json else "\n".join(f"{k}: {', '.join(v)}" for k, v in known.items()))
         return 0
     name = first(args.recipe, settings.train.recipe)
@@ -85,10 +97,15 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         raise UsageError("--finetune-epochs and --train-encoder go with --codec-from")
     if args.finetune_epochs is not None and args.finetune_epochs < 0:
         raise UsageError("epochs start at 0", value=args.finetune_epochs, remedy="--finetune-epochs 2")
+    if args.weights is not None and args.task is not None:
+        raise UsageError(
+            "--task names a trained network, which has its weights", remedy="leave --weights out"
+        )
     if args.rate_table:
         _print_rates(args, settings, name)
         return 0
-    results = _train(args, settings, name, out)
+    here = distribution(args.distribute)  # before anything else of TensorFlow runs
+    results = _train(args, settings, name, out, here)
     if args.json:
         print(json.dumps(results))
     elif not args.only_task:
@@ -116,8 +133,12 @@ def _task_recipe(args: argparse.Namespace, settings: Settings, name: str) -> Tas
     from semflash.training.overrides import override
     from semflash.training.recipes import codec_recipe, task_recipe
 
-    chosen = args.task_recipe or ("tiny" if name == "tiny" else codec_recipe(name).dataset)
-    return override(task_recipe(chosen), _common(args, settings), [])
+    weights = {} if args.weights is None else {"weights": str(args.weights)}
+    if args.only_task:
+        return override(task_recipe(name), _common(args, settings) | weights, args.set)
+    wanted = codec_recipe(name)
+    chosen = args.task_recipe or wanted.task or ("tiny" if name == "tiny" else wanted.dataset)
+    return override(task_recipe(chosen), _common(args, settings) | weights, [])
 
 
 def _rates(args: argparse.Namespace, settings: Settings, name: str) -> list[RateRow]:
@@ -142,21 +163,23 @@ def _print_rates(args: argparse.Namespace, settings: Settings, name: str) -> Non
     print(json.dumps([dataclasses.asdict(row) for row in rows]) if args.json else rates_text(rows))
 
 
-def _train(args: argparse.Namespace, settings: Settings, name: str, out: Path) -> dict[str, Any]:
+def _train(
+    args: argparse.Namespace, settings: Settings, name: str, out: Path, here: Distribution
+) -> dict[str, Any]:
     from semflash.training.codec import train_codec
     from semflash.training.export_run import CODEC_DIR, TASK_DIR, find_run
-    from semflash.training.overrides import override
     from semflash.training.progress import Progress
     from semflash.training.rates import rates_text
-    from semflash.training.recipes import task_recipe
     from semflash.training.task import train_task_network
     from semflash.training.transfer import Transfer
 
     progress = Progress(quiet=args.quiet)
     data_dir = first(args.data_dir, settings.train.data_dir)
     if args.only_task:
-        task = override(task_recipe(name), _common(args, settings), args.set)
-        trained = train_task_network(task, out / TASK_DIR, data_dir=data_dir, progress=progress)
+        task = _task_recipe(args, settings, name)
+        trained = train_task_network(
+            task, out / TASK_DIR, data_dir=data_dir, progress=progress, distribution=here
+        )
         return {"task": str(out / TASK_DIR), "results": trained.info.results}
     recipe, transfer = _codec_recipe(args, settings, name), None
     if args.codec_from is None:
@@ -168,8 +191,9 @@ def _train(args: argparse.Namespace, settings: Settings, name: str, out: Path) -
     if task_dir is None:
         task_dir = out / TASK_DIR
         task = _task_recipe(args, settings, name)
-        train_task_network(task, task_dir, data_dir=data_dir, progress=progress)
+        train_task_network(task, task_dir, data_dir=data_dir, progress=progress, distribution=here)
     codec = train_codec(
-        recipe, task_dir, out / CODEC_DIR, data_dir=data_dir, progress=progress, transfer=transfer
-    )
+        recipe, task_dir, out / CODEC_DIR, data_dir=data_dir, progress=progress, transfer=transfer,
+        distribution=here,
+    )  # fmt: skip
     return {"task": str(task_dir), "codec": str(out / CODEC_DIR), "results": codec.info.results}

@@ -18,16 +18,17 @@ _REFUSED = frozenset(
 )
 _PACKAGES = ("keras", imported.__name__)
 _DEPTH_MAX = 200
+_FLOAT = "float32"
 
 
 def describe(model: keras.Model) -> dict[str, Any]:
-    """The model's configuration: plain JSON values, no weights."""
-    config: dict[str, Any] = keras.saving.serialize_keras_object(model)
+    """The model's configuration: plain JSON values, no weights; layers of mixed precision as float32 ones."""
+    config: dict[str, Any] = _in_precision(keras.saving.serialize_keras_object(model), _FLOAT)
     return config
 
 
 def rebuild(config: dict[str, Any], what: str) -> keras.Model:
-    """A model with untrained weights from :func:`describe`.
+    """A model with untrained weights from :func:`describe`, in Keras's precision of the moment.
 
     Args:
         what: names the model in errors.
@@ -36,8 +37,9 @@ def rebuild(config: dict[str, Any], what: str) -> keras.Model:
         TrainingError: it names what is not of Keras, or describes no model.
     """
     check_config(config, what)
+    own = _in_precision(config, keras.config.dtype_policy().name)  # Keras empties what it is given
     try:
-        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+        model = keras.saving.deserialize_keras_object(own, safe_mode=True)
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         raise TrainingError(
             f"{what} does not describe a Keras model: {str(error)[:200]}", remedy="import the network again"
@@ -45,6 +47,19 @@ def rebuild(config: dict[str, Any], what: str) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise TrainingError(f"{what} does not describe a Keras model", value=type(model).__name__)
     return model
+
+
+def _in_precision(value: Any, policy: str) -> Any:
+    """The configuration with another dtype policy in all layers of float32 or of mixed precision."""
+    if isinstance(value, dict):
+        if value.get("class_name") == "DTypePolicy" and value["config"]["name"].startswith(
+            (_FLOAT, "mixed_")
+        ):
+            return value | {"config": value["config"] | {"name": policy}}
+        return {key: _in_precision(inner, policy) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_in_precision(inner, policy) for inner in value)
+    return value
 
 
 def check_config(value: Any, what: str, depth: int = 0) -> None:

@@ -27,7 +27,7 @@ def build_device_graph(sizes: SemanticNNSizes) -> keras.Model:
     x = _centre_crop(x, sizes.cropped_map)
     *middle, last = sizes.strides
     for (channels, _), stride in zip(sizes.middle, middle, strict=True):
-        x = _conv_bn_relu(x, channels, stride)
+        x = conv_bn_relu(x, channels, stride)
     x = layers.Conv2D(sizes.latent, 3, strides=last, padding="same", name="latent")(x)
     return keras.Model(image, x, name="device_graph")
 
@@ -64,15 +64,15 @@ def build_decoder(
     """
     latent = keras.Input(latent_shape, name="latent")
     ber = keras.Input((1,), name="ber")
-    x = _conv_bn_relu(latent, width, 1)
+    x = conv_bn_relu(latent, width, 1)
     for _ in range(2):
-        x = QualityAttention(blind=not ber_aware)([_residual_pair(x, width), ber])
-    targets = _sizes_upwards(latent_shape[:2], inner or feature_shape[:2])
+        x = QualityAttention(blind=not ber_aware)([residual_pair(x, width), ber])
+    targets = sizes_upwards(latent_shape[:2], inner or feature_shape[:2])
     for target in targets[:-1]:
-        x = layers.BatchNormalization(momentum=BN_MOMENTUM)(_upsample(x, width * 3 // 4, target))
+        x = layers.BatchNormalization(momentum=BN_MOMENTUM)(upsample(x, width * 3 // 4, target))
         x = PositivePReLU(alpha_init=0.25)(GDN(inverse=True)(x) if gdn else x)
         x = QualityAttention(blind=not ber_aware)([x, ber])
-    x = layers.ReLU(name="features")(_upsample(x, feature_shape[2], targets[-1]))
+    x = layers.ReLU(name="features")(upsample(x, feature_shape[2], targets[-1]))
     return keras.Model([latent, ber], _pad_back(x, feature_shape[:2]), name="decoder")
 
 
@@ -100,7 +100,7 @@ def _pad_back(x: Any, target: tuple[int, int]) -> Any:
     return layers.ZeroPadding2D(tuple((m // 2, m - m // 2) for m in margins), name="around")(x)
 
 
-def _upsample(x: Any, channels: int, target: tuple[int, int]) -> Any:
+def upsample(x: Any, channels: int, target: tuple[int, int]) -> Any:
     """Transposed Conv 4x4 stride 2, cut to ``target`` (height, width): the adjoint of a stride of two. Where
     there is nothing to double, a Conv 3x3."""
     if tuple(x.shape[1:3]) == target:
@@ -109,7 +109,7 @@ def _upsample(x: Any, channels: int, target: tuple[int, int]) -> Any:
     return layers.Cropping2D(tuple((1, x.shape[1 + axis] - 1 - target[axis]) for axis in (0, 1)))(x)
 
 
-def _sizes_upwards(start: tuple[int, ...], end: tuple[int, ...]) -> list[tuple[int, int]]:
+def sizes_upwards(start: tuple[int, ...], end: tuple[int, ...]) -> list[tuple[int, int]]:
     """Heights and widths after each doubling, from just above ``start`` up to ``end``: (4,4), (14,14) gives
     [(7, 7), (14, 14)], the sizes a stride of two with SAME padding passes on its way down."""
     sizes = [(end[0], end[1])]
@@ -118,12 +118,14 @@ def _sizes_upwards(start: tuple[int, ...], end: tuple[int, ...]) -> list[tuple[i
     return sizes
 
 
-def _conv_bn_relu(x: Any, channels: int, stride: int) -> Any:
+def conv_bn_relu(x: Any, channels: int, stride: int) -> Any:
+    """Conv 3x3 without bias, BatchNorm, ReLU."""
     x = layers.Conv2D(channels, 3, strides=stride, padding="same", use_bias=False)(x)
     return layers.ReLU()(layers.BatchNormalization(momentum=BN_MOMENTUM)(x))
 
 
-def _residual_pair(x: Any, channels: int) -> Any:
-    y = _conv_bn_relu(x, channels, 1)
+def residual_pair(x: Any, channels: int) -> Any:
+    """Two 3x3 convolutions beside an identity."""
+    y = conv_bn_relu(x, channels, 1)
     y = layers.Conv2D(channels, 3, padding="same", use_bias=False)(y)
     return layers.ReLU()(layers.Add()([x, layers.BatchNormalization(momentum=BN_MOMENTUM)(y)]))

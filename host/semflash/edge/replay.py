@@ -47,7 +47,7 @@ class Replay:
     """
 
     bundle: str
-    board: str
+    board: str = ""
     images: int = 0
     correct: int = 0
     changed: int = 0
@@ -104,7 +104,7 @@ def replay(
         header = reader.header
         noted = _notes(reader.records())
     seed = header.get("seed", 0)
-    result = Replay(bundle.name, str(header.get("board", ""))[:80])
+    result = Replay(bundle.name)
     with (
         RawReader(path) as reader,
         Labeller(
@@ -161,7 +161,9 @@ def _answers(
                 continue
             result.frames += 1
             if event.type == FrameType.HELLO and not event.damaged:
-                pilot_bytes = _pilot_bytes(event, pilot_bytes)
+                hello = _hello(event)
+                pilot_bytes = pilot_bytes if hello is None else hello.pilot_bytes
+                result.board = result.board if hello is None else hello.board
             elif event.type == FrameType.CODES and event.bundle == bundle.hash32:
                 size = bundle.payload_bytes + pilot_bytes
                 if event.request not in left or len(event.payload) != size:
@@ -171,11 +173,11 @@ def _answers(
                 yield _received(event, noted[event.request], pilot_bytes), noted[event.request]
 
 
-def _pilot_bytes(frame: Frame, before: int) -> int:
+def _hello(frame: Frame) -> messages.Hello | None:
     try:
-        return messages.parse_hello(frame.payload).pilot_bytes
+        return messages.parse_hello(frame.payload)
     except LinkError:
-        return before
+        return None
 
 
 def _received(frame: Frame, note: Noted, pilot_bytes: int) -> Received:
@@ -188,8 +190,8 @@ def _count(result: Replay, labelled: Labelled, noted: dict[int, Noted]) -> None:
     note = noted[labelled.received.request]
     result.images += 1
     result.damaged += labelled.received.damaged
-    result.correct += labelled.predicted == note.label
-    result.changed += labelled.predicted != note.predicted
+    result.correct += labelled.reading.predicted == note.label
+    result.changed += labelled.reading.predicted != note.predicted
 
 
 def as_dict(result: Replay) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from semflash.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -16,12 +18,16 @@ class Augmentation:
         shift_px: largest shift in each direction, pixels; what comes in is 0 (black).
         erase: share of images with one rectangle overwritten by one random grey value, 0..1.
         erase_max_side: largest side of that rectangle as a share of the image side, 0..1.
+        crop_area: smallest share of the area that a random crop keeps before it is resized to the image's
+            size,
+            0..1; 1: no crop. Only in the tf.data pipeline (:mod:`semflash.training.tf_batches`).
     """
 
     flip: float = 0.5
     shift_px: int = 2
     erase: float = 0.0
     erase_max_side: float = 0.4
+    crop_area: float = 1.0
 
 
 NO_AUGMENTATION = Augmentation(flip=0.0, shift_px=0, erase=0.0)
@@ -40,6 +46,11 @@ class Moves:
     down: np.ndarray
     right: np.ndarray
 
+    @classmethod
+    def none(cls, count: int) -> Moves:
+        """Of a batch of images left as they are."""
+        return cls(np.zeros(count, np.bool_), np.zeros(count, np.int64), np.zeros(count, np.int64))
+
 
 def augment(images: np.ndarray, how: Augmentation, rng: np.random.Generator) -> np.ndarray:
     """Return float32 images in [0, 1], shape (B, H, W, C), from uint8 images of the same shape."""
@@ -50,6 +61,10 @@ def augment_and_tell(
     images: np.ndarray, how: Augmentation, rng: np.random.Generator
 ) -> tuple[np.ndarray, Moves]:  # fmt: skip
     """As :func:`augment`, and how each image was moved."""
+    if how.crop_area < 1:
+        raise UsageError(
+            "random crops are made by tf.data only", value=how.crop_area, remedy='pipeline="tf.data"'
+        )
     batch = images.copy()
     mirrored = rng.random(len(batch)) < how.flip
     batch[mirrored] = batch[mirrored, :, ::-1]

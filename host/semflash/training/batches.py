@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from semflash.training.datasets import Split
 from semflash.training.importance import mean_one
 from semflash.training.recipes import CodecRecipe
 from semflash.training.task import shuffled
+from semflash.training.task_kinds import Classification, TaskKind
 
 Batch = tuple[dict[str, np.ndarray], np.ndarray]
 
@@ -25,15 +26,17 @@ class CodecBatches:
         recipe: batch size, augmentation, bit error rates, estimate noise.
         noise_shape: of the codec.
         importance: float16 (N, h, w) or (N, c); None: the batches hold none.
+        kind: of the task, makes targets of labels.
     """
 
     data: Split
     recipe: CodecRecipe
     noise_shape: tuple[int, ...]
     importance: np.ndarray | None = None
+    kind: TaskKind = field(default_factory=Classification)
 
     def __call__(self, rng: np.random.Generator) -> Iterator[Batch]:
-        """({image, ber, told, noise, importance}, labels); told and importance only where asked for."""
+        """({image, ber, told, noise, importance}, targets); told and importance only where asked for."""
         ber = self.recipe.ber
         for chosen in shuffled(self.data, self.recipe.batch, rng):
             image, moves = augment_and_tell(self.data.images[chosen], self.recipe.augmentation, rng)
@@ -48,4 +51,5 @@ class CodecBatches:
                 else:
                     maps = maps.astype(np.float32)[:, None, None, :]
                 inputs["importance"] = maps
-            yield inputs, self.data.labels[chosen]
+            size = (image.shape[1], image.shape[2])
+            yield inputs, self.kind.targets(self.data.labels[chosen], moves, size)

@@ -15,6 +15,7 @@ from semflash.codecs.semanticnn_sizes import PAPER
 from semflash.errors import TrainingError, UsageError
 from semflash.training.codec_plans import CodecRun
 from semflash.training.datasets import Dataset, load_dataset
+from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import fingerprint_of, run_stages
 from semflash.training.models import TrainedCodec
 from semflash.training.progress import Progress
@@ -22,12 +23,13 @@ from semflash.training.recipes import CodecRecipe
 from semflash.training.run_dir import RunInfo
 from semflash.training.task import TrainedTask, load_task
 from semflash.training.task_networks import clone_tail
+from semflash.training.tasknet import computing_in
 from semflash.training.transfer import Transfer, attach
 
 
 def train_codec(
     recipe: CodecRecipe, task_dir: str | Path, out_dir: str | Path, *, data_dir: str | Path | None = None,
-    progress: Progress | None = None, transfer: Transfer | None = None,
+    progress: Progress | None = None, transfer: Transfer | None = None, distribution: Distribution = ALONE,
 ) -> TrainedCodec:  # fmt: skip
     """Train a codec and fine-tune the task network's tail, or go on with a stopped run in the same directory.
 
@@ -35,15 +37,26 @@ def train_codec(
 
     Args:
         transfer: take the codec of another run instead of a new one; family and sizes are that run's.
+        distribution: several GPUs or workers.
 
     Raises:
         DatasetError: the data set is missing or malformed.
         TrainingError: no task network in ``task_dir``, it does not fit, or the loss is no longer finite.
         UsageError: the recipe asks for what the family or the backend cannot do.
     """
-    out = Path(out_dir)
+    shown = progress or Progress()
+    with distribution.scope():
+        return _train(recipe, Path(task_dir), Path(out_dir), data_dir, shown, transfer, distribution)
+
+
+def _train(
+    recipe: CodecRecipe, task_dir: Path, out: Path, data_dir: str | Path | None, progress: Progress,
+    transfer: Transfer | None, distribution: Distribution,
+) -> TrainedCodec:  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
-    teacher, data = load_task(task_dir), load_dataset(recipe.dataset, data_dir=data_dir)
+    with computing_in(recipe.precision):
+        teacher = load_task(task_dir)
+    data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=teacher.info.image_shape[:2])
     _check_data(data, teacher)
     keras.utils.set_random_seed(recipe.seed)
     described: dict[str, Any] = dataclasses.asdict(recipe)
@@ -59,9 +72,11 @@ def train_codec(
         "task_results": teacher.info.results,
     }  # fmt: skip
     trained = TrainedCodec(codec, tail, RunInfo.start("codec", described, data, recipe.seed))
-    run = CodecRun(recipe, trained, teacher, Path(task_dir), data, out, progress or Progress())
-    plans = run.plans(transfer)
-    run_stages(plans, out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=run.progress)
+    run = CodecRun(recipe, trained, teacher, task_dir, data, out, progress, distribution)
+    run_stages(
+        run.plans(transfer), out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=progress,
+        distribution=distribution,
+    )  # fmt: skip
     return run.finish()
 
 
@@ -75,7 +90,7 @@ def check_recipe(recipe: CodecRecipe, codec: Codec) -> None:
         raise UsageError(
             "the stage on the device's codes quantises with TensorFlow",
             value=f"KERAS_BACKEND={keras.backend.backend()}",
-            remedy="int8_epochs=0 here; or KERAS_BACKEND=tensorflow, which goes on with a run of any backend",
+            remedy="KERAS_BACKEND=tensorflow, or int8_epochs=0",
         )
     if recipe.int8_epochs:
         from semflash.training.export_tail import check_labels
@@ -84,7 +99,14 @@ def check_recipe(recipe: CodecRecipe, codec: Codec) -> None:
 
 
 def _check_data(data: Dataset, teacher: TrainedTask) -> None:
-    if data.image_shape != teacher.info.image_shape or list(data.class_names) != teacher.info.class_names:
+    names = list(data.class_names)
+    # A network that was imported without a data set knows how many classes there are, and no names.
+    same = (
+        names == teacher.info.class_names
+        if teacher.info.dataset
+        else len(names) == len(teacher.info.class_names)
+    )
+    if data.image_shape != teacher.info.image_shape or not same:
         raise TrainingError(
             "the task network was trained on another data set",
             value=f"{teacher.info.dataset} {teacher.info.image_shape}, not {data.name} {data.image_shape}",

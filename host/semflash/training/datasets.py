@@ -12,11 +12,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from semflash.errors import DatasetError
 from semflash.training.idx import find_idx_file, read_idx
+from semflash.training.lazy_images import LazyImages, some
 
 DATA_DIR_VARIABLE = "SEMFLASH_DATA_DIR"
 SPLIT_SEED = 20_251_123
@@ -31,15 +33,15 @@ CIFAR10_CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
 )  # fmt: skip
 
-Arrays = tuple[np.ndarray, np.ndarray]
+Arrays = tuple[Any, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 (N, H, W, C) and labels: classes int32 (N,), or boxes float32 (N, M, 6) for detection
-    (:mod:`semflash.training.boxes`)."""
+    """Images uint8 (N, H, W, C), an array or :class:`semflash.training.lazy_images.LazyImages`, and labels:
+    classes int32 (N,), or boxes float32 (N, M, 6) for detection (:mod:`semflash.training.boxes`)."""
 
-    images: np.ndarray
+    images: Any
     labels: np.ndarray
 
     def __len__(self) -> int:
@@ -200,7 +202,7 @@ def _assemble(name: str, train: Arrays, test: Arrays, classes: tuple[str, ...]) 
 
 
 def _checked(name: str, images: np.ndarray, labels: np.ndarray, classes: int) -> Split:
-    images = np.asarray(images)
+    images = images if isinstance(images, LazyImages) else np.asarray(images)
     labels = np.asarray(labels).reshape(-1).astype(np.int32)
     if images.ndim == 3:
         images = images[..., None]
@@ -224,7 +226,10 @@ def _carve_validation(train: Split) -> tuple[Split, Split]:
     count = min(VALIDATION_IMAGES, max(1, len(train) // 10))
     order = np.random.default_rng(SPLIT_SEED).permutation(len(train))
     held, kept = np.sort(order[:count]), np.sort(order[count:])
-    return Split(train.images[kept], train.labels[kept]), Split(train.images[held], train.labels[held])
+    return (
+        Split(some(train.images, kept), train.labels[kept]),
+        Split(some(train.images, held), train.labels[held]),
+    )
 
 
 _LOADERS: dict[str, Callable[[str, Path | None], Dataset]] = {

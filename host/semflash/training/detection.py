@@ -25,7 +25,7 @@ from keras import layers, ops
 from semflash.bundle.detections import GEOMETRY, decode
 from semflash.bundle.schema import DetectionTask, Task
 from semflash.errors import DatasetError, TrainingError
-from semflash.training.augment import Augmentation, augment_and_tell
+from semflash.training.augment import Moves
 from semflash.training.average_precision import mean_average_precision
 from semflash.training.boxes import BOTTOM, CLASS, IGNORED, LEFT, RIGHT, TOP, mirror, present, shift
 from semflash.training.datasets import Dataset
@@ -99,18 +99,23 @@ class Detection(TaskKind):
             )
         return cls(height, width, stride, values - GEOMETRY)
 
-    def batch(
-        self, images: np.ndarray, labels: np.ndarray, how: Augmentation, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Targets float32 (B, h, w, classes + 5), see :func:`target_maps`; boxes move with their images."""
-        augmented, moves = augment_and_tell(images, how, rng)
-        moved = np.where(moves.mirrored[:, None, None], mirror(labels, images.shape[2]), labels)
-        moved = shift(moved, moves.right, moves.down, (images.shape[1], images.shape[2]))
-        return augmented, target_maps(moved, self)
+    def targets(self, labels: np.ndarray, moves: Moves, image_size: tuple[int, int]) -> np.ndarray:
+        """Maps float32 (B, h, w, classes + 5), see :func:`target_maps`; boxes move with their images."""
+        moved = np.where(moves.mirrored[:, None, None], mirror(labels, image_size[1]), labels)
+        return target_maps(shift(moved, moves.right, moves.down, image_size), self)
 
     def loss(self, targets: Any, outputs: Any, label_smoothing: float = 0.0) -> Any:
         """Focal loss of the centres (section 3) + 0.5 x L1 of the log size + L1 of the offset, per object."""
         del label_smoothing
+        return ops.sum(self._summed(targets, outputs)) / _objects(targets)
+
+    def per_image_loss(self, targets: Any, outputs: Any) -> Any:
+        """The same sum for each image, over the objects of an average image of the batch."""
+        images = ops.cast(ops.shape(targets)[0], outputs.dtype)
+        return self._summed(targets, outputs) * images / _objects(targets)
+
+    def _summed(self, targets: Any, outputs: Any) -> Any:
+        """Loss summed over the cells of each image, float (B,)."""
         heat, target = outputs[..., : self.classes], targets[..., : self.classes]
         log_hit, log_miss = ops.log_sigmoid(heat), ops.log_sigmoid(-heat)
         hit = ops.exp(log_hit)
@@ -118,11 +123,9 @@ class Detection(TaskKind):
         near = ops.power(1.0 - target, BETA)
         focal = centre * ops.power(1.0 - hit, ALPHA) * log_hit
         focal += (1.0 - centre) * near * ops.power(hit, ALPHA) * log_miss
-        mask = targets[..., -1:]
-        objects = ops.maximum(ops.sum(mask), 1.0)
-        error = mask * ops.abs(outputs[..., self.classes :] - targets[..., self.classes : -1])
-        size, offset = ops.sum(error[..., :2]), ops.sum(error[..., 2:])
-        return (SIZE_WEIGHT * size + OFFSET_WEIGHT * offset - ops.sum(focal)) / objects
+        error = targets[..., -1:] * ops.abs(outputs[..., self.classes :] - targets[..., self.classes : -1])
+        size, offset = (ops.sum(part, axis=(1, 2, 3)) for part in (error[..., :2], error[..., 2:]))
+        return SIZE_WEIGHT * size + OFFSET_WEIGHT * offset - ops.sum(focal, axis=(1, 2, 3))
 
     def distillation(self, targets: Any, student: Any, teacher: Any, temperature: float) -> Any:
         """KL divergence of the cells' centre probabilities at a temperature, times its square, per object."""
@@ -130,8 +133,7 @@ class Detection(TaskKind):
         hit = ops.sigmoid(theirs)
         divergence = hit * (ops.log_sigmoid(theirs) - ops.log_sigmoid(ours))
         divergence += (1.0 - hit) * (ops.log_sigmoid(-theirs) - ops.log_sigmoid(-ours))
-        objects = ops.maximum(ops.sum(targets[..., -1]), 1.0)
-        return ops.sum(divergence) / objects * temperature**2
+        return ops.sum(divergence) / _objects(targets) * temperature**2
 
     def score(self, labels: np.ndarray, outputs: np.ndarray) -> float:
         """mAP at IoU 0.5."""
@@ -155,6 +157,11 @@ class Detection(TaskKind):
                 value=data.name,
                 remedy="use stamps-scenes, or a COCO or VOC folder",
             )
+
+
+def _objects(targets: Any) -> Any:
+    """How many centres a batch of targets has, at least 1."""
+    return ops.maximum(ops.sum(targets[..., -1]), 1.0)
 
 
 def target_maps(boxes: np.ndarray, kind: Detection) -> np.ndarray:

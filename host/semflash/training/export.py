@@ -33,6 +33,7 @@ from semflash.bundle.schema import (
     ImageInput,
     Record,
     TableTail,
+    Task,
 )
 from semflash.bundle.writer import check_name, check_place, write_bundle
 from semflash.codecs.base import DeviceTailSpec
@@ -41,6 +42,7 @@ from semflash.training.datasets import Dataset
 from semflash.training.export_graphs import Int8Graph, content_sha256, convert_float
 from semflash.training.export_proof import prove_edge, prove_encoder, run_edge, run_model
 from semflash.training.export_tail import centres_by_code, codes_by_formula, quantise_device
+from semflash.training.task_kinds import kind_of
 from semflash.training.tflm_arena import measure_arena
 
 PROOF_IMAGES = 1000
@@ -109,6 +111,8 @@ def export_codec(
     """
     check_place(Path(out), overwrite)
     check_name(name)
+    kind = kind_of(trained.tail, dataset.image_shape)
+    kind.check(dataset)
     graph, tail = quantise_device(trained, dataset, whole_graph)
     _check_encoder_is(encoder_sha256, graph)
     files = {
@@ -117,7 +121,7 @@ def export_codec(
         "tail.tflite": convert_float(trained.tail, "task tail"),
     }
     centres = [float(v) for v in centres_by_code(trained.tail_spec)]
-    contract = _contract(name, family, dataset, graph, tail, centres, files, ber_range)
+    contract = _contract(name, family, dataset, graph, tail, centres, files, ber_range, kind.contract_task())
     check_encoder(graph.data, contract)
     arena_bytes, proof = _prove(trained, dataset, contract, files)
     record = Record(
@@ -155,6 +159,7 @@ def _contract(
     centres: list[float],
     files: Mapping[str, bytes],
     ber_range: tuple[float, float],
+    task: Task,
 ) -> Contract:
     height, width, channels = graph.output_shape
     symbols, bits = height * width * channels, max(1, (len(centres) - 1).bit_length())
@@ -177,6 +182,7 @@ def _contract(
         decoder=file_ref("decoder.tflite", files["decoder.tflite"]),
         task_tail=file_ref("tail.tflite", files["tail.tflite"]),
         class_names=list(dataset.class_names),
+        task=task,
     )
 
 
@@ -224,7 +230,7 @@ def _check_formulas(trained: TrainedCodec, images: NDArray[np.uint8], expected: 
 
 
 def _accuracy(trained: TrainedCodec, latents: NDArray[np.float32], labels: NDArray[np.int32]) -> float:
-    """Top-1 accuracy of the Keras edge side at BER 0."""
+    """Top-1 accuracy (mAP of a detector) of the Keras edge side at BER 0."""
     quality = np.zeros((len(latents), 1), np.float32)
-    logits = run_edge(trained.decoder, trained.tail, latents, quality)
-    return float((logits.argmax(1) == labels).mean())
+    outputs = run_edge(trained.decoder, trained.tail, latents, quality)
+    return kind_of(trained.tail, trained.device_graph.input_shape[1:]).score(labels, outputs)

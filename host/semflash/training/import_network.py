@@ -1,13 +1,14 @@
 """Import of a classifier that was trained elsewhere: ``import_network(request)`` behind ``semflash import``.
 
-Leaves the run directory of a task network, as if it had been trained here: ``semflash train RECIPE --task DIR``
-puts a codec on top. Nothing is written unless head and tail compute what the original computes.
+Leaves the run directory of a task network, as if it had been trained here: ``semflash train RECIPE --task
+DIR`` puts a codec on top. Nothing is written unless head and tail compute what the original computes.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.util
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from semflash.errors import ExportError, TrainingError
+from semflash.errors import ExportError, ToolMissingError, TrainingError
 from semflash.training.datasets import Dataset, load_dataset
 from semflash.training.int8_check import check_int8
 from semflash.training.keras_cuts import cut, ends_in_softmax, head_and_whole, split_points
@@ -33,6 +34,16 @@ CALIBRATION_IMAGES = 64
 #: Largest difference of features and logits, as a share of the largest absolute value (at least of 1): what
 #: float32 sums in another order differ by. A wrong layout or a lost operator changes tens of per cent.
 TOLERANCE = 2e-4
+_PACKAGES = (
+    "onnx",
+    "onnx2tf",
+    "tf_keras",
+    "onnxsim",
+    "onnxruntime",
+    "onnx_graphsurgeon",
+    "sng4onnx",
+    "psutil",
+)
 
 
 @dataclass(frozen=True)
@@ -78,12 +89,14 @@ class _Cut:
     tail: keras.Model
     expected: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
     finish: Callable[[Any], Any] = lambda logits: logits
+    remedy: str = "report the network's operators; nothing was written"
 
 
 def list_splits(model: Path, size: tuple[int, int] | None = None) -> list[tuple[str, tuple[int, ...]]]:
     """Where a network can be cut: names and shapes (h, w, c), from the image on."""
     if model.suffix != ".onnx":
         return split_points(read_model(model))
+    _check_packages()
     from semflash.training.onnx_graph import read_onnx
 
     return [(name, (*shape[1:], shape[0])) for name, shape in read_onnx(model, size).split_points()]
@@ -134,6 +147,7 @@ def _read(request: ImportRequest) -> tuple[tuple[int, int, int], int, Callable[[
     """Image shape, number of classes, and what makes the cut for images float (N, H, W, C)."""
     listing = f"semflash import {request.model.name} --list"
     if request.model.suffix == ".onnx":
+        _check_packages()
         from semflash.training.onnx_graph import read_onnx
 
         network = read_onnx(request.model, request.size)
@@ -161,9 +175,17 @@ def _from_onnx(network: Any, tensor: str, images: np.ndarray) -> _Cut:
     converted = convert(network, tensor, images)
     head = keras_model(converted.head, "head", "image")
     tail = keras_model(converted.tail, "tail", "features")
-    return _Cut(
+    parts = _Cut(
         ONNX, tensor, head, tail, lambda _: (converted.features.transpose(0, 2, 3, 1), converted.logits)
     )
+    equal = network.ambiguous()
+    if not equal:
+        return parts
+    remedy = (
+        f"onnx2tf tells axes by their lengths, and {', '.join(equal[:3])} has as many channels as rows and "
+        "columns: export the network for another image size, or with another number of channels there"
+    )
+    return dataclasses.replace(parts, remedy=remedy)
 
 
 def _compare(
@@ -187,7 +209,7 @@ def _compare(
             raise TrainingError(
                 f"the {name} are not those of the original network",
                 value=f"they differ by {difference:.3g}, values reach {scale:.3g}",
-                remedy="report the network's operators; nothing was written",
+                remedy=parts.remedy,
             )
     return results
 
@@ -257,3 +279,13 @@ def _info(
     return RunInfo(
         "task", recipe, request.dataset or "", names, image_shape, 0, versions, results | {"source": source}
     )
+
+
+def _check_packages() -> None:
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ToolMissingError(
+            "importing ONNX networks needs Python packages that are missing",
+            value=", ".join(missing),
+            remedy="pip install 'semflash[onnx]'",
+        )

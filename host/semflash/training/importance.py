@@ -22,49 +22,48 @@ import numpy as np
 from keras import ops
 
 from semflash.errors import TrainingError, UsageError
+from semflash.training.augment import Moves
 from semflash.training.checkpoint import read_npz, write_npz
 from semflash.training.datasets import Split
 from semflash.training.gradients import input_gradient
 from semflash.training.progress import Progress
 from semflash.training.task import TrainedTask
+from semflash.training.task_kinds import Classification, TaskKind
 
 BATCH = 256
 Kind = Literal["pixel", "channel"]
 
 
 class IntegratedGradients:
-    """Attributions of a tail's cross entropy to its input features.
+    """Attributions of a tail's loss to its input features.
 
     Args:
         tail: features to logits.
         steps: of the integral (midpoint rule), 1 or more; the paper takes 2.
+        kind: of the task; None: classification.
     """
 
-    def __init__(self, tail: keras.Model, steps: int) -> None:
+    def __init__(self, tail: keras.Model, steps: int, kind: TaskKind | None = None) -> None:
         if steps < 1:
             raise UsageError(
                 "integrated gradients need a step", value=steps, remedy="xai_steps=2 as the paper"
             )
         self.steps = steps
-        self._gradient = input_gradient(lambda f, labels: ops.sum(per_image_loss(tail, f, labels)))
+        task = kind or Classification()
+        self._gradient = input_gradient(
+            lambda features, targets: ops.sum(task.per_image_loss(targets, tail(features, training=False)))
+        )
 
     def __call__(self, features: Any, labels: Any) -> np.ndarray:
         """Float32 (B, h, w, c); summed over an image, about loss(features) - loss(0).
 
         Args:
-            features: float (B, h, w, c). labels: int32 (B,).
+            features: float (B, h, w, c). labels: the targets of the task kind, such as int32 (B,).
         """
         places = [(k + 0.5) / self.steps for k in range(self.steps)]
         gradients = (ops.convert_to_numpy(self._gradient(features * np.float32(p), labels)) for p in places)
         mean: np.ndarray = sum(gradients) / np.float32(self.steps)
         return ops.convert_to_numpy(features) * mean
-
-
-def per_image_loss(tail: keras.Model, features: Any, labels: Any) -> Any:
-    """Cross entropy of each image in nats, float (B,)."""
-    logits = tail(features, training=False)
-    target = ops.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
-    return -ops.sum(target * ops.log_softmax(logits, axis=-1), axis=-1)
 
 
 def normalised(attribution: np.ndarray, kind: Kind) -> np.ndarray:
@@ -97,12 +96,13 @@ def importance_of(
             raise TrainingError("not importance maps of these images", value=path, remedy="delete the file")
         return kept
     progress.say(f"importance of {len(train):,} images, {steps} steps each")
-    attributions = IntegratedGradients(teacher.tail, steps)
+    attributions, size = IntegratedGradients(teacher.tail, steps, teacher.kind), train.images.shape[1:3]
     pieces = []
     for start in range(0, len(train), BATCH):
         part = slice(start, start + BATCH)
         features = teacher.head(train.images[part].astype(np.float32) / np.float32(255), training=False)
-        pieces.append(normalised(attributions(features, train.labels[part]), kind).astype(np.float16))
+        targets = teacher.kind.targets(train.labels[part], Moves.none(len(features)), (size[0], size[1]))
+        pieces.append(normalised(attributions(features, targets), kind).astype(np.float16))
     importance = np.concatenate(pieces)
     if os.access(task_dir, os.W_OK):
         write_npz(path, {"importance": importance})

@@ -23,28 +23,32 @@ from semflash.bundle.schema import GdnTail, TableTail
 from semflash.codecs.base import FixedPayloadSpec
 from semflash.codecs.layers.channel import BinarySymmetricChannel
 from semflash.errors import TrainingError
+from semflash.training.augment import Moves
 from semflash.training.batches import Batch
 from semflash.training.checkpoint import read_npz, write_npz
 from semflash.training.datasets import Dataset, Split
 from semflash.training.export_graphs import Int8Graph, content_sha256
 from semflash.training.export_tail import quantise_device
-from semflash.training.losses import cross_entropy, distillation
 from semflash.training.models import TrainedCodec
 from semflash.training.progress import Progress
 from semflash.training.recipes import CodecRecipe
-from semflash.training.stages import LossWeights
+from semflash.training.stages import LossWeights, in_float32
 from semflash.training.task import TrainedTask, shuffled
+from semflash.training.task_kinds import Classification, TaskKind
 
 CODES_FILE = "int8_codes.npz"
 
 
 class Int8Stage(keras.Model):
     """Received codes to logits; inputs {codes int32 (B, ...), ber (B, 1), told (B, 1), noise (B, ..., bits),
-    teacher (B, classes)}, ``y`` int32 (B,) labels. The loss is cross entropy and distillation.
+    teacher (B, classes)}, ``y``: targets of the task kind. The loss is the task's and distillation.
     """
 
-    def __init__(self, codec: Any, tail: keras.Model, weights: LossWeights) -> None:
+    def __init__(
+        self, codec: Any, tail: keras.Model, weights: LossWeights, kind: TaskKind | None = None
+    ) -> None:  # fmt: skip
         super().__init__(name="int8")
+        self.kind = kind or Classification()
         self.codec, self.tail, self.loss_weights = codec, tail, weights
         self.bit_channel = BinarySymmetricChannel(bits_of(codec), name="bits")
 
@@ -53,21 +57,23 @@ class Int8Stage(keras.Model):
         del input_shape
 
     def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
-        """Logits (B, classes)."""
+        """Logits (B, classes), or a detector's maps."""
         ber = keras.ops.convert_to_tensor(inputs["ber"])
         received = self.bit_channel(inputs["codes"], ber, inputs["noise"])
         told = keras.ops.convert_to_tensor(inputs.get("told", ber))
         features = self.codec.decoder([self.codec.values(received), told], training=training)
-        return self.tail(features, training=training)
+        return in_float32(self.tail(features, training=training))
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
         training: bool = True,
     ) -> Any:  # fmt: skip
-        """Cross entropy + distillation_weight x distillation."""
-        weights, loss = self.loss_weights, cross_entropy(y, y_pred)
+        """Task loss + distillation_weight x distillation."""
+        weights, loss = self.loss_weights, self.kind.loss(y, y_pred)
         if weights.distillation:
-            loss += weights.distillation * distillation(y_pred, x["teacher"], weights.temperature)
+            loss += weights.distillation * self.kind.distillation(
+                y, y_pred, x["teacher"], weights.temperature
+            )
         return loss
 
 
@@ -111,7 +117,7 @@ class DeviceCodes:
         return self._codes["validation"].astype(np.int32)
 
     def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
-        """({codes, ber, noise, told, teacher}, labels); told only where asked for."""
+        """({codes, ber, noise, told, teacher}, targets); told only where asked for."""
         bits, recipe = bits_of(self.trained.codec), self.recipe
         for chosen in shuffled(self.train, recipe.batch, rng):
             view = (rng.random(len(chosen)) < recipe.augmentation.flip).astype(np.int64)
@@ -121,7 +127,10 @@ class DeviceCodes:
             inputs["teacher"] = self._teacher_logits[view, chosen]
             if recipe.estimate_noise:
                 inputs["told"] = recipe.ber.tell(inputs["ber"], recipe.estimate_noise, rng)
-            yield inputs, self.train.labels[chosen]
+            still = np.zeros(len(chosen), np.int64)
+            moves, size = Moves(view == 1, still, still), self.train.images.shape[1:3]
+            targets = self.teacher.kind.targets(self.train.labels[chosen], moves, (size[0], size[1]))
+            yield inputs, targets
 
     @cached_property
     def _codes(self) -> dict[str, np.ndarray]:
@@ -146,7 +155,7 @@ class DeviceCodes:
 
     @cached_property
     def _teacher_logits(self) -> np.ndarray:
-        """Float32 (views, N, classes)."""
+        """Float32 (views, N, classes), or maps."""
         return np.stack([self.teacher.logits(view) for view in self._views()])
 
     def _views(self) -> list[np.ndarray]:

@@ -12,7 +12,8 @@ from semflash.codecs.base import Codec, DeviceTailSpec, FixedPayloadSpec
 from semflash.codecs.registry import create
 from semflash.errors import TrainingError
 from semflash.training.run_dir import RunInfo, load_weights
-from semflash.training.task import EVALUATION_BATCH, in_batches
+from semflash.training.task import evaluation_batch, in_batches
+from semflash.training.task_kinds import kind_of
 from semflash.training.task_networks import restore_tail
 
 
@@ -77,7 +78,7 @@ def measure_accuracy(
     codec: Codec, tail: keras.Model, images: np.ndarray, labels: np.ndarray, ber: float, *, seed: int,
     told: float | None = None,
 ) -> float:  # fmt: skip
-    """Share of right labels, 0..1; see :meth:`TrainedCodec.float_accuracy`.
+    """Share of right labels, 0..1 (mAP of a detector); see :meth:`TrainedCodec.float_accuracy`.
 
     Args:
         told: the BER the decoder is told; None: the truth.
@@ -100,13 +101,14 @@ def accuracy_of_codes(
         raise TrainingError("accuracy is measured of fixed payloads only", value=codec.family)
     bits, rng, found = payload.bits_per_symbol, np.random.default_rng(seed), []
     weights = 1 << np.arange(bits - 1, -1, -1, dtype=np.int32)
-    for start in range(0, len(codes), EVALUATION_BATCH):
-        sent = codes[start : start + EVALUATION_BATCH]
+    batch = evaluation_batch(codec.sizes.image_shape)
+    for start in range(0, len(codes), batch):
+        sent = codes[start : start + batch]
         flips = rng.random((*sent.shape, bits), dtype=np.float32) < ber
         quality = np.full((len(sent), 1), ber if told is None else told, np.float32)
         features = codec.decode(sent ^ (flips * weights).sum(-1, dtype=np.int32), quality)
-        found.append(keras.ops.convert_to_numpy(tail(features, training=False)).argmax(-1))
-    return float((np.concatenate(found) == labels).mean())
+        found.append(keras.ops.convert_to_numpy(tail(features, training=False)))
+    return kind_of(tail, codec.sizes.image_shape).score(labels, np.concatenate(found))
 
 
 def load_run(out_dir: str | Path) -> TrainedCodec:

@@ -1,12 +1,11 @@
 """onnx2tf and ONNX Runtime in a child process: private folder, no network, limits on memory and time.
 
-onnx2tf changes its process (seeds, recursion limit, environment, TensorFlow's settings), ends it on some errors,
-and fetches a calibration file if it finds none; none of that reaches the caller from a child.
+onnx2tf changes its process (seeds, recursion limit, environment, TensorFlow's settings), ends it on some
+errors, and fetches a calibration file if it finds none; none of that reaches the caller from a child.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import resource
@@ -15,19 +14,17 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 
-from semflash.errors import ToolMissingError, TrainingError
+from semflash.errors import TrainingError
 from semflash.training.onnx_graph import OnnxNetwork, check_operators
 
 TIMEOUT_S = 900
-MEMORY_BYTES = 24 << 30
+MEMORY_BYTES = 12 << 30
 #: A proxy that nobody serves: a library that wants to fetch something fails at once.
 _NOWHERE = "http://127.0.0.1:9"
-_PACKAGES = ("onnx2tf", "tf_keras", "onnxsim", "onnxruntime", "onnx_graphsurgeon", "sng4onnx", "psutil")
 
 
 @dataclass(frozen=True)
@@ -56,9 +53,7 @@ def convert(
 
     Raises:
         TrainingError: an operator does not convert (operator and node are named), or the child fails.
-        ToolMissingError: a package of the extra ``onnx`` is not installed.
     """
-    _check_packages()
     parts = {
         "whole": network.with_output(features),
         "head": network.part(network.image, features),
@@ -135,13 +130,3 @@ def _environment(folder: Path) -> dict[str, str]:
 def _limit() -> None:
     for which, limit in ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CORE, 0)):
         resource.setrlimit(which, (limit, limit))
-
-
-def _check_packages() -> None:
-    missing: list[Any] = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ToolMissingError(
-            "importing ONNX networks needs Python packages that are missing",
-            value=", ".join(missing),
-            remedy="pip install 'semflash[onnx]'",
-        )

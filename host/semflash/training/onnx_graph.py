@@ -27,10 +27,10 @@ _SOFTMAX = ("Softmax", "LogSoftmax")
 #: Operators that become Keras layers, and those that only compute shapes and vanish.
 CONVERTED = frozenset(
     (
-        "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Conv", "ConvTranspose", "Div", "Dropout",
-        "Elu", "Flatten", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "HardSwish", "Identity", "LeakyRelu",
-        "MatMul", "MaxPool", "Mul", "Pad", "PRelu", "ReduceMean", "Relu", "Reshape", "Sigmoid", "Softmax",
-        "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
+        "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Conv", "ConvTranspose", "Div",
+        "Dropout", "Elu", "Flatten", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "HardSwish", "Identity",
+        "LeakyRelu", "MatMul", "MaxPool", "Mul", "Pad", "PRelu", "ReduceMean", "Relu", "Reshape", "Sigmoid",
+        "Softmax", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
     )
 )  # fmt: skip
 SHAPE_ARITHMETIC = frozenset(("Cast", "Constant", "ConstantOfShape", "Gather", "Range", "Shape", "Slice"))
@@ -62,6 +62,11 @@ class OnnxNetwork:
         """Tensors at which it can be cut, and their shapes (C, h, w)."""
         names = single_cuts(self.steps, self.image, self.logits)
         return [(name, self.shapes[name][1:]) for name in names if len(self.shapes.get(name, ())) == 4]
+
+    def ambiguous(self) -> list[str]:
+        """Maps with as many channels as rows and columns: onnx2tf tells axes by their lengths."""
+        return [name for name, shape in self.shapes.items() if len(shape) == 4 and len(set(shape[1:])) == 1
+                and shape[1] > 1]  # fmt: skip
 
     def find(self, split: str, how_to_list: str) -> str:
         """The tensor that a split names (or the node that makes it), checked.

@@ -23,6 +23,12 @@ PRESETS: dict[str, tuple[tuple[float, ...], tuple[float, ...], bool]] = {
 }
 
 
+def preset(name: str) -> dict[str, Any]:
+    """Fields ``mean``, ``std`` and ``bgr`` of a recipe."""
+    mean, std, bgr = PRESETS[name]
+    return {"mean": mean, "std": std, "bgr": bgr}
+
+
 def with_preprocessing(head: keras.Model, recipe: Mapping[str, Any]) -> keras.Model:
     """The head for images in [0, 1] of one that takes its network's own input.
 
@@ -37,7 +43,7 @@ def with_preprocessing(head: keras.Model, recipe: Mapping[str, Any]) -> keras.Mo
     kernel, bias = matrix_of(shape[2], recipe.get("mean", ()), recipe.get("std", ()), bool(recipe.get("bgr")))
     if np.array_equal(kernel, np.eye(shape[2], dtype=np.float32)) and not bias.any():
         return head
-    layer = keras.layers.Conv2D(shape[2], 1, trainable=False, name="preprocess")
+    layer = keras.layers.Conv2D(shape[2], 1, trainable=False, dtype="float32", name="preprocess")
     image = keras.Input(shape, name="image")
     model = keras.Model(image, head(layer(image)), name="head")
     layer.set_weights([kernel[None, None], bias])

@@ -8,7 +8,7 @@ from typing import Any
 
 from semflash.codecs.base import FixedPayloadSpec
 from semflash.codecs.registry import create, sizes_of
-from semflash.codecs.semanticnn_sizes import SemanticNNSizes
+from semflash.codecs.semanticnn_sizes import PAPER, SemanticNNSizes
 from semflash.errors import UsageError
 from semflash.training.recipes import CodecRecipe
 
@@ -77,14 +77,14 @@ def rates_text(rows: list[RateRow]) -> str:
 
 
 def _turns(sizes: SemanticNNSizes) -> dict[str, dict[str, Any]]:
-    stride = math.prod(sizes.strides) * 2
+    stride = 0 if sizes.encoder == PAPER else math.prod(sizes.strides) * 2
     turns: dict[str, dict[str, Any]] = {}
     for latent in (sizes.latent // 2, sizes.latent * 2):
         turns[f"latent={latent}"] = {"latent": latent}
     for levels in (2, 4, 8, 16):
         if levels != sizes.levels:
             turns[f"levels={levels}"] = {"levels": levels}
-    for other in (stride // 2, stride * 2):
+    for other in (stride // 2, stride * 2) if stride else ():
         turns[f"stride={other}"] = {"stride": other}
     turns |= {f"crop={crop}": {"crop": crop} for crop in (0.75, 0.5) if crop < sizes.crop}
     return turns

@@ -12,11 +12,12 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from semflash.bundle.schema import CLASSIFICATION, Task
 from semflash.errors import DatasetError
 from semflash.training import losses
-from semflash.training.augment import Augmentation, augment
+from semflash.training.augment import Augmentation, Moves, augment_and_tell
 from semflash.training.datasets import Dataset
 
 
@@ -31,14 +32,23 @@ class TaskKind(abc.ABC):
     metric: str
 
     @abc.abstractmethod
+    def targets(self, labels: np.ndarray, moves: Moves, image_size: tuple[int, int]) -> np.ndarray:
+        """What the losses take, of a batch's labels whose images (height, width) were moved like this."""
+
     def batch(
         self, images: np.ndarray, labels: np.ndarray, how: Augmentation, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """Augmented float32 images (B, H, W, C) in [0, 1] and targets, of uint8 images and their labels."""
+        augmented, moves = augment_and_tell(images, how, rng)
+        return augmented, self.targets(labels, moves, (images.shape[1], images.shape[2]))
 
     @abc.abstractmethod
     def loss(self, targets: Any, outputs: Any, label_smoothing: float = 0.0) -> Any:
         """The task's loss, a scalar."""
+
+    @abc.abstractmethod
+    def per_image_loss(self, targets: Any, outputs: Any) -> Any:
+        """The loss of each image, float (B,), for the importance of its features."""
 
     @abc.abstractmethod
     def distillation(self, targets: Any, student: Any, teacher: Any, temperature: float) -> Any:
@@ -62,15 +72,19 @@ class Classification(TaskKind):
 
     name, metric = "classification", "accuracy"
 
-    def batch(
-        self, images: np.ndarray, labels: np.ndarray, how: Augmentation, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Labels are not touched: int32 (B,)."""
-        return augment(images, how, rng), labels
+    def targets(self, labels: np.ndarray, moves: Moves, image_size: tuple[int, int]) -> np.ndarray:
+        """The labels themselves, int32 (B,)."""
+        del moves, image_size
+        return labels
 
     def loss(self, targets: Any, outputs: Any, label_smoothing: float = 0.0) -> Any:
         """Cross entropy."""
         return losses.cross_entropy(targets, outputs, label_smoothing)
+
+    def per_image_loss(self, targets: Any, outputs: Any) -> Any:
+        """Cross entropy of each image in nats."""
+        target = ops.one_hot(targets, outputs.shape[-1], dtype=outputs.dtype)
+        return -ops.sum(target * ops.log_softmax(outputs, axis=-1), axis=-1)
 
     def distillation(self, targets: Any, student: Any, teacher: Any, temperature: float) -> Any:
         """KL divergence at a temperature."""

@@ -15,11 +15,12 @@ them where the shape changes. About 9 M multiply-accumulates and 0.3 M weights a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 BN_MOMENTUM = 0.95
 WIDTHS = (32, 64, 128)
@@ -63,6 +64,17 @@ def residual_block(x: Any, channels: int, *, stride: int = 1) -> Any:
     return layers.ReLU()(layers.Add()([x, y]))
 
 
+@contextlib.contextmanager
+def computing_in(precision: str) -> Iterator[None]:
+    """Layers made within it compute in a Keras dtype policy, such as ``mixed_bfloat16``."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 class TaskNetwork(keras.Model):
     """Head and tail as one model, for training: images (B, H, W, C) in [0, 1] to the tail's output.
 
@@ -87,4 +99,4 @@ class TaskNetwork(keras.Model):
         training: bool = True,
     ) -> Any:  # fmt: skip
         """The task kind's loss; ``y``: its targets."""
-        return self.task_loss(y, y_pred, self.label_smoothing)
+        return self.task_loss(y, ops.cast(y_pred, "float32"), self.label_smoothing)
