@@ -82,9 +82,8 @@ def run(model: tuple[FFI, Any], board: Board, lacks: int = 0) -> Tree:
     system = vco / (((pll >> 16 & 3) + 1) * 2) if configuration >> 2 & 3 == 2 else HSI_HZ
     divider = [1, 1, 1, 1, 2, 4, 8, 16]
     apb1, apb2 = (system / divider[configuration >> shift & 7] for shift in (10, 13))
-    return Tree(
-        system, apb1, apb2, pll_input, vco, flash & 15, power >> 16 & 3 == 3, bool(control >> 18 & 1), tuple(reported)
-    )  # fmt: skip
+    over_drive, bypass = power >> 16 & 3 == 3, bool(control >> 18 & 1)
+    return Tree(system, apb1, apb2, pll_input, vco, flash & 15, over_drive, bypass, tuple(reported))
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)

@@ -1,4 +1,4 @@
-"""The port over ST's HAL and the sensor example compile without a warning and link against ST's own HAL (L476RG)."""
+"""Port over ST's HAL and sensor example compile without a warning and link against ST's own HAL (L476RG)."""
 
 from __future__ import annotations
 
