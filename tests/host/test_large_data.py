@@ -19,8 +19,10 @@ pytest.importorskip("tensorflow")
 import keras
 
 from fakes.noise_folders import noise_folder
+from semflash.bundle import read_bundle
 from semflash.codecs.keras_config import describe, rebuild
 from semflash.codecs.layers.channel import BerRange
+from semflash.edge.golden import GoldenEncoder
 from semflash.errors import DatasetError, UsageError
 from semflash.training import distribution as distributions
 from semflash.training import lazy_images
@@ -297,3 +299,13 @@ def test_a_network_described_in_mixed_precision_is_rebuilt_in_the_precision_of_t
     assert "bfloat16" not in json.dumps(described)
     assert [layer.compute_dtype for layer in again.layers] == ["bfloat16"] * 2
     assert [layer.compute_dtype for layer in plain.layers] == ["float32"] * 2
+
+
+def test_the_golden_encoder_takes_images_from_disk(
+    folder: Path, on_disk: None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("semflash.edge.golden.BATCH", 20)
+    encoder, images = GoldenEncoder(read_bundle("stamps-48")), load_dataset(folder).train.images
+    payloads = encoder.payloads(images)
+    assert payloads.shape == (54, 48) and np.array_equal(payloads, encoder.payloads(images.read()))
+    assert encoder.payloads(images[:0]).shape == (0, 48)

@@ -32,12 +32,22 @@ VERBS: dict[str, str] = {
     "build": "build the firmware of a bundle for a board",
     "flash": "put built firmware on a board",
     "monitor": "run images through a board and show labels, losses and accuracy",
+    "replay": "decode a raw recording of a line again",
     "run": "build, flash and monitor in one go",
+    "hil": "build, flash and check every board of a hardware map",
     "bench": "measure instructions, RAM and flash of a model on a board",
-    "boards": "list the boards, or stop an emulated one",
+    "boards": "list the boards, find them, add one, or stop an emulated one",
     "doctor": "check what is installed and say how to mend what is missing",
 }
 
+#: Packages that come with an extra of semflash.
+_EXTRAS = {
+    "matplotlib": "plot",
+    "tensorflow": "train",
+    "keras": "train",
+    "tflite_micro": "train",
+    "pytest": "hil",
+}
 EXIT_INTERRUPTED = 130
 _EPILOG = """examples:
   semflash doctor
@@ -179,9 +189,7 @@ def _missing(verb: str, error: ModuleNotFoundError) -> SemflashError:
         return SemflashError(
             f"this installation of semflash is incomplete: {error}", remedy="install semflash again"
         )
-    extra = {"matplotlib": "plot", "tensorflow": "train", "keras": "train", "tflite_micro": "train"}.get(
-        package
-    )
+    extra = _EXTRAS.get(package)
     remedy = f"pip install 'semflash[{extra}]'" if extra else "install semflash again with its dependencies"
     return ToolMissingError(
         f"'semflash {verb}' needs a Python package that is missing", value=package, remedy=remedy

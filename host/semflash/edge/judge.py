@@ -63,7 +63,7 @@ class Judge:
     def __init__(self, contract: Contract, labels: NDArray[Any]) -> None:
         self._names, self._labels = contract.class_names, labels
         self.detects = isinstance(contract.task, DetectionTask)
-        self._seen: list[tuple[int, NDArray[np.float32]]] = []
+        self._seen: dict[int, NDArray[np.float32]] = {}
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -72,8 +72,12 @@ class Judge:
         """Whether it is right about image `index`; a detector's objects are kept for :meth:`figures`."""
         if reading.objects is None:
             return reading.predicted == int(self._labels[index])
-        self._seen.append((index, reading.objects))
+        self._seen[index] = reading.objects
         return found_all(self._truth(index), shown(reading.objects))
+
+    def label(self, index: int) -> int:
+        """The right class of image `index`; of a detector the number of its objects."""
+        return len(self._truth(index)) if self.detects else int(self._labels[index])
 
     def record(self, reading: Reading, index: int) -> dict[str, Any]:
         """Plain values for the `image` line of the records (docs/monitor.md)."""
@@ -105,8 +109,8 @@ class Judge:
             return {}
         from semflash.training.average_precision import mean_average_precision
 
-        boxes = np.stack([self._labels[index] for index, _ in self._seen])
-        found = [objects for _, objects in self._seen]
+        boxes = np.stack([self._labels[index] for index in self._seen])
+        found = list(self._seen.values())
         return {
             "map50": mean_average_precision(boxes, found, len(self._names)),
             "objects": int((present(boxes) & (boxes[..., IGNORED] != 1)).sum()),

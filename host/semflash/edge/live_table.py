@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, TextIO
 
 from semflash.bundle.schema import DetectionTask
+from semflash.edge.live.keyboard import is_usable
 from semflash.edge.live.picture import estimate_text
 from semflash.edge.progress import Event, View
 
@@ -20,9 +21,9 @@ _PLAIN_EVERY_S = 2.0
 
 
 def choose_view(stream: TextIO | None = None) -> View:
-    """The live screen when `stream` (stdout) is a terminal that can move its cursor, else plain lines."""
+    """The live screen when `stream` (stdout) is our terminal and can move its cursor, else plain lines."""
     target = stream or sys.stdout
-    if target.isatty() and os.environ.get("TERM", "") not in ("", "dumb"):
+    if os.environ.get("TERM", "") not in ("", "dumb") and is_usable(target):
         from semflash.edge.live.screen import LiveScreen
 
         return LiveScreen(target)
