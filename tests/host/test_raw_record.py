@@ -48,7 +48,7 @@ def bundle() -> Bundle:
 
 @pytest.fixture(scope="module")
 def recorded(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[int]]:
-    """A recording of 60 images with injected errors, lost, damaged and doubled codes; the labels of the run."""
+    """A recording of 60 images, some codes lost, damaged and doubled; the labels of the run."""
     rng, count = np.random.default_rng(5), 60
     split = Images(rng.integers(0, 256, (count, *bundle.image_shape), np.uint8), np.zeros(count, np.int32))
     rows = to_int8(split.images, bundle.contract)
