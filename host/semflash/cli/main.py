@@ -46,6 +46,11 @@ _EXTRAS = {
     "tensorflow": "train",
     "keras": "train",
     "tflite_micro": "train",
+    "jinja2": "report",
+    "pycocotools": "detect",
+    "PIL": "data",
+    "onnx": "onnx",
+    "onnx2tf": "onnx",
     "pytest": "hil",
 }
 EXIT_INTERRUPTED = 130
