@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import socket
 import time
 from pathlib import Path
 
@@ -255,3 +256,42 @@ def test_a_proxy_that_loses_its_port_hangs_up_and_takes_it_back(tmp_path: Path) 
 def test_a_proxy_refuses_strange_places(listen: str) -> None:
     with pytest.raises(UsageError):
         Proxy(FakeDevice(), FaultSpec(), listen=listen)
+
+
+def test_a_proxy_removes_no_file_but_its_own_link(tmp_path: Path) -> None:
+    mine = tmp_path / "notes.txt"
+    mine.write_text("mine")
+    with pytest.raises(UsageError, match="there is a file"):
+        Proxy(FakeDevice(), FaultSpec(), listen=f"pty:{mine}")
+    assert mine.read_text() == "mine"
+
+
+def test_a_host_that_takes_no_bytes_does_not_hold_the_proxy_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("semflash.bridge.proxy._HOST_TIMEOUT_S", 0.1)
+
+    class Chatty(FakeDevice):
+        """Has more bytes at fifteen of sixteen looks, 16 MB in all."""
+
+        looks = reads = 0
+
+        @property
+        def in_waiting(self) -> int:
+            self.looks += 1
+            return 65_536 if self.looks % 16 and self.reads < 4000 else 0
+
+        def read(self, size: int = 1, /) -> bytes:
+            self.reads += 1
+            return bytes(range(1, 251)) * (size // 250) + b"\0"
+
+    chatty = Chatty()
+    with Proxy(chatty, FaultSpec(), listen="tcp:127.0.0.1:0") as proxy:
+        host, _, port = proxy.url.removeprefix("socket://").partition(":")
+        with socket.create_connection((host, int(port))) as silent:
+            silent.sendall(b"\0")
+            deadline = time.monotonic() + 5.0
+            while chatty.reads < 4000 and time.monotonic() < deadline:
+                time.sleep(0.05)
+            time.sleep(0.3)  # the socket's buffers fill
+            proxy._ending.set()
+            proxy._thread.join(3.0)
+            assert not proxy._thread.is_alive()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -16,9 +17,10 @@ import pytest
 
 from fakes.desk import STANDIN_PIO, StandInBoard
 from semflash.bridge.port import open_port
+from semflash.cli import link_options
 from semflash.cli.main import main
 from semflash.errors import DeviceError, UsageError
-from semflash.firmware import board_lock, probes
+from semflash.firmware import board_lock, platformio, probes
 from semflash.firmware.boards import load_board
 from semflash.firmware.build_result import BuildResult
 from semflash.firmware.flash import flash
@@ -405,3 +407,76 @@ def test_ctrl_c_ends_the_upload_and_frees_probe_port_and_lock(
     with open_port(board.usb.device):
         pass  # nobody holds it
     assert flash(built).probe == "066AFF"
+
+
+def test_a_map_that_is_named_tells_two_boards_apart(plug: Plug, built: BuildResult, tmp_path: Path) -> None:
+    plug("066AFF"), plug("066BFF")
+    path = tmp_path / "other.toml"
+    path.write_text(
+        "".join(
+            f'[[board]]\nname = "{name}"\nboard = "{board}"\nprobe = "{probe}"\n'
+            for name, board, probe in (("left", F401, "066AFF"), ("right", F446, "066BFF"))
+        )
+    )
+    assert flash(built, map_path=path).probe == "066BFF"
+
+
+def test_the_port_that_is_told_is_the_one_after_the_reset(
+    plug: Plug, built: BuildResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug("066AFF")
+    monkeypatch.setattr(
+        probes, "same_probe", lambda probe, kind: probes.Probe("/dev/moved", "", probe.serial)
+    )
+    assert flash(built, confirmed=False).port == "/dev/moved"
+
+
+def test_an_upload_that_does_not_end_is_flash_failed(
+    plug: Plug, built: BuildResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug("066AFF")
+
+    def endless(command: list[str], env: dict[str, str], timeout_s: float) -> tuple[int, str]:
+        raise subprocess.TimeoutExpired(command, timeout_s)
+
+    monkeypatch.setattr(platformio, "_in_own_group", endless)
+    error = verdict_of(built)
+    assert error.verdict is Verdict.FLASH_FAILED and "did not come to an end" in error.what
+
+
+_TAKE_LOCK = """
+import sys
+from semflash.firmware import board_lock
+from semflash.firmware.boards import load_board
+try:
+    with board_lock.hold(board_lock.key(load_board(sys.argv[1]), sys.argv[2])):
+        print("free")
+except board_lock.BoardBusyError as error:
+    print(error)
+"""
+
+
+def test_a_monitor_keeps_others_off_its_board(plug: Plug, desk: Path, tmp_path: Path) -> None:
+    board = plug("066AFF")
+    by_id = tmp_path / "by-id"
+    by_id.symlink_to(board.usb.device)
+
+    def said() -> str:
+        command = [sys.executable, "-c", _TAKE_LOCK, F446, "066AFF"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    with link_options.held(load_board(F446), str(by_id), argparse.Namespace(map=None)):
+        assert "another job uses the board" in (busy := said()) and "semflash monitor" in busy
+    assert said() == "free\n"
+
+
+def test_the_monitor_finds_the_board_of_a_probe_and_of_an_entry(plug: Plug, desk: Path) -> None:
+    one, two = plug("066AFF"), plug("066BFF")
+    board = load_board(F446)
+    by_probe = argparse.Namespace(probe="066BFF", map=None)
+    assert link_options.find_port(board, by_probe, None, None) == two.usb.device
+    path = write_map(desk, ("left", F446, "066AFF"), ("right", F446, "066BFF"))
+    by_entry = argparse.Namespace(probe=None, map=path)
+    assert link_options.find_port(board, by_entry, None, read_map(path).get("left")) == one.usb.device
+    with pytest.raises(UsageError, match="no debug probe"):
+        link_options.find_port(load_board("native"), by_probe, None, None)

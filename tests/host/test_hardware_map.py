@@ -148,3 +148,39 @@ def test_the_map_is_found_upward_or_where_the_environment_says(
     assert find_map(deep) == tmp_path / FILE_NAME
     monkeypatch.setenv("SEMFLASH_BOARDS_MAP", "/etc/semflash/desk.toml")
     assert find_map(deep) == Path("/etc/semflash/desk.toml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "board = " + "[" * 60_000,
+        "board = " + "{a=" * 40_000,
+        '[[board]]\nname = "../../up"\nboard = "native"\n',
+        '[[board]]\nname = ".hidden"\nboard = "native"\n',
+        '[[board]]\nname = "x"\nboard = "native"\nport = "\\u001b[2J"\n',
+        "# " + "x" * (1 << 17),
+    ],
+    ids=["nested arrays", "nested tables", "a path", "a hidden file", "an escape sequence", "too long"],
+)
+def test_a_hostile_map_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / FILE_NAME
+    path.write_text(text)
+    with pytest.raises(UsageError):
+        read_map(path)
+    with pytest.raises(UsageError):
+        update_map(path, [ONE])
+    assert path.read_text() == text
+
+
+def test_bytes_that_are_no_text_are_refused_by_a_scan_too(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    path.write_bytes(b"# \xff\n")
+    with pytest.raises(UsageError):
+        update_map(path, [ONE])
+
+
+def test_what_a_usb_device_says_of_itself_is_fit_for_terminals(tmp_path: Path) -> None:
+    found = scan(lambda: [FakeUsbPort("/dev/ttyACM0", "06\x1b[2J", product="\x1b]0;owned\x07")])
+    update_map(tmp_path / FILE_NAME, found)
+    entry = read_map(tmp_path / FILE_NAME).entries[0]
+    assert (entry.probe, entry.product) == ("06?[2J", "?]0;owned?")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fakes.link_device import CODES, FakeDevice, on_wire
+from fakes.link_device import CODES, FAULT, HELLO, FakeDevice, build, on_wire
 from semflash.bridge.errors import PortVanishedError
 from semflash.bundle import Bundle, read_bundle
 from semflash.bundle.preprocess import to_int8
@@ -278,6 +279,36 @@ def test_the_summary_says_what_is_injected_and_what_it_cost(
     shown = text.getvalue()
     for words in ("30 of 30", "injected", "BER 0.02 (seed 0)", "is told", "3,000 per image", "fake-board"):
         assert words in shown
+
+
+def test_what_a_board_is_called_is_neither_markup_nor_a_crash(
+    bundle: Bundle, split: Images, golden: dict[bytes, bytes]
+) -> None:
+    device = device_of(bundle, golden)
+    hello = device.hello
+    device.hello = lambda: hello()[:32] + b"[/x][red]evil".ljust(24, b"\0") + hello()[56:]  # type: ignore[method-assign]
+    text = io.StringIO()
+    print_summary(monitor(bundle, device, split, MonitorOptions(count=3)), text)
+    assert "[/x][red]evil" in text.getvalue()
+
+
+def test_a_crash_that_the_board_tells_of_is_shown_and_recorded_once(
+    bundle: Bundle, split: Images, golden: dict[bytes, bytes], tmp_path: Path
+) -> None:
+    device = device_of(bundle, golden)
+    registers = (0x20001000, *range(5), 0x08000123, 0x08000456, 0, 1 << 25, 0, 0, 0)  # sp, r0 .. bfar
+    crash = struct.pack("<17I", 1, 0xB1D, 3, 0xFFFFFFF9, *registers)
+    device.fault = lambda kind, raw: (
+        [on_wire(raw), *([on_wire(build(FAULT, crash, bundle=bundle.hash32, sequence=1))] * 2)]
+        if kind == HELLO
+        else [on_wire(raw)]
+    )
+    text = io.StringIO()
+    options = MonitorOptions(count=5, record_path=tmp_path / "r.jsonl")
+    monitor(bundle, device, split, options, PlainLines(text))
+    crashes = [line for line in lines_of(tmp_path / "r.jsonl") if line["kind"] == "crash"]
+    assert [(c["pc"], c["cause"]) for c in crashes] == [(0x08000456, "division by zero")]
+    assert text.getvalue().count("hard fault at pc 0x08000456") == 1
 
 
 def test_plain_lines_come_at_their_time(

@@ -175,3 +175,14 @@ def test_a_damaged_recording_gives_an_answer_or_a_clear_error(
         assert replay(bundle, path).images <= 60
     except SemflashError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize("name", ["/tmp/evil", "../evil", ".", "a/b", "", "\x1b[2J", None, 7, ["x"]])
+def test_a_recording_is_never_followed_to_a_path(
+    name: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = json.dumps({"version": 1, "bundle": name}).encode()
+    (tmp_path / "x").write_bytes(MAGIC + struct.pack("<I", len(header)) + header)
+    assert main(["replay", str(tmp_path / "x")]) == 2
+    said = capsys.readouterr().err
+    assert "--bundle" in said and "\x1b" not in said

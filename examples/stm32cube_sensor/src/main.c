@@ -77,6 +77,12 @@ int main(void) {
     }
     size_t tail = 0;
     for (uint32_t picture = 1;; picture++) {
+        if (uart.RxState == HAL_UART_STATE_READY) { /* HAL ends the reception at a broken byte: start it again */
+            tail = 0;
+            if (HAL_UART_Receive_DMA(&uart, ring, sizeof ring) != HAL_OK) {
+                HAL_Delay(1);
+            }
+        }
         const size_t head =
             sizeof ring - __HAL_DMA_GET_COUNTER(&receive_dma); /* what came meanwhile: HELLO_REQUEST */
         while (tail != head % sizeof ring) {

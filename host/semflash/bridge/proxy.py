@@ -32,6 +32,9 @@ from semflash.errors import LinkError, SemflashError, UsageError
 
 _POLL_S = 0.005
 _BLOCK = 4096
+_BURST = 64
+#: A host that takes no bytes for so long has hung up: it must not hold the proxy for ever.
+_HOST_TIMEOUT_S = 2.0
 
 
 class Endpoint(Protocol):
@@ -65,13 +68,14 @@ class PtyEndpoint:
         self.come_back()
 
     def come_back(self) -> None:
+        if self._link is not None:
+            self._remove_link(self._link)
         self._master, slave = os.openpty()
         tty.setraw(slave)
         os.set_blocking(self._master, False)
         self.url = os.ttyname(slave)
         os.close(slave)
         if self._link is not None:
-            self._link.unlink(missing_ok=True)
             self._link.symlink_to(self.url)
             self.url = str(self._link)
 
@@ -96,7 +100,18 @@ class PtyEndpoint:
         if self._master >= 0:
             self.hang_up()
         if self._link is not None:
-            self._link.unlink(missing_ok=True)
+            self._remove_link(self._link)
+
+    @staticmethod
+    def _remove_link(link: Path) -> None:
+        """Remove a link of an earlier run, and nothing else."""
+        if link.exists() and not link.is_symlink():
+            raise UsageError(
+                "there is a file where the proxy's link should be",
+                value=link,
+                remedy="name another: pty:LINK",
+            )
+        link.unlink(missing_ok=True)
 
 
 class TcpEndpoint:
@@ -125,8 +140,10 @@ class TcpEndpoint:
         if not select.select([source], [], [], timeout_s)[0]:
             return b""
         if self._client is None:
-            self._client = self._server.accept()[0]
-            self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with contextlib.suppress(OSError):  # it went away again
+                self._client = self._server.accept()[0]
+                self._client.settimeout(_HOST_TIMEOUT_S)
+                self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return b""
         try:
             data = self._client.recv(_BLOCK)
@@ -226,7 +243,9 @@ class Proxy:
     def _pass_on(self) -> None:
         if data := self._endpoint.receive(_POLL_S if not self.faulty.in_waiting else 0.0):
             self.faulty.write(data)
-        while self.faulty.in_waiting:
+        for _ in range(_BURST):  # a device that never stops must not keep the host's bytes waiting
+            if not self.faulty.in_waiting:
+                break
             self._endpoint.send(self.faulty.read(_BLOCK))
 
     def _return(self) -> bool:

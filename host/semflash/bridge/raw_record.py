@@ -134,7 +134,11 @@ class RawReader:
             self._file: BinaryIO = path.open("rb")
         except OSError as error:
             raise UsageError(f"cannot read the recording: {error.strerror}", value=path) from error
-        self.header = self._header()
+        try:
+            self.header = self._header()
+        except BaseException:
+            self._file.close()
+            raise
 
     def _header(self) -> dict[str, Any]:
         start = self._file.read(len(MAGIC) + _LENGTH.size)

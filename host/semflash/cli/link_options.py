@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semflash.errors import UsageError
 
 if TYPE_CHECKING:
+    from semflash.firmware.boards import Board
     from semflash.firmware.hardware_map import MapEntry
     from semflash.settings import Settings
 
@@ -49,6 +52,47 @@ def entry(args: argparse.Namespace) -> MapEntry | None:
     found = read_map(path).get(args.entry)
     args.board = args.board or found.board
     return found
+
+
+def find_port(
+    board: Board, args: argparse.Namespace, named: str | None, entry: MapEntry | None
+) -> str | None:
+    """The port of a plugged-in board: the one that is named, else that of its probe; None: of another kind.
+
+    Raises:
+        DeviceError: several fit. VerdictError: none does.
+    """
+    if board.kind != "hardware" and args.probe is not None:
+        raise UsageError(
+            f"board '{board.name}' has no debug probe", value=args.probe, remedy="leave --probe out"
+        )
+    if board.kind != "hardware" or named is not None:
+        return named
+    from semflash.firmware.hardware_map import read_map
+    from semflash.firmware.probes import choose
+
+    known = read_map(args.map) if args.map is not None else None
+    return choose(board, probe=args.probe, entry=entry, hardware_map=known).port
+
+
+def held(board: Board, url: str | None, args: argparse.Namespace) -> AbstractContextManager[None]:
+    """The lock of a plugged-in board while it is talked to, so that nobody flashes it meanwhile.
+
+    The emulated board has none: it may be started again, and a monitor finds it then.
+
+    Raises:
+        BoardBusyError: another job uses it.
+    """
+    if board.kind != "hardware" or url is None:
+        return nullcontext()
+    from semflash.firmware import board_lock
+    from semflash.firmware.hardware_map import find_map
+    from semflash.firmware.probes import candidates
+
+    real = os.path.realpath(url)  # also of /dev/serial/by-id/...
+    found = (probe.serial for probe in candidates(board) if os.path.realpath(probe.port) == real)
+    name = board_lock.key(board, next(found, "") or real)
+    return board_lock.hold(name, map_path=args.map or find_map(), what="semflash monitor")
 
 
 def flash_port(args: argparse.Namespace, settings: Settings, kind: str) -> str | None:

@@ -210,7 +210,12 @@ def _report(kind: str, error: SemflashError, code: int, *, as_json: bool, verbos
         body = {"kind": kind, "what": error.what, "value": value, "remedy": error.remedy, "exit_code": code}
         print(json.dumps({"error": body}), file=sys.stderr)
     elif not verbose:
-        print(f"semflash: {error}", file=sys.stderr)
+        print(f"semflash: {_printable(str(error))}", file=sys.stderr)
+
+
+def _printable(text: str) -> str:
+    """Text fit for a terminal: parts of it may come from files, boards and USB devices."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text.replace("\t", " "))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ EPILOG = """examples:
   semflash monitor fashion-mnist-48 --ber 0.01 --record run.jsonl  # 1 % of all payload bits flipped
   semflash monitor fashion-mnist-48 --board native --count 10000 --check-golden
   semflash monitor fashion-mnist-48 --board nucleo_f446re --port /dev/ttyACM0
+  semflash monitor fashion-mnist-48 --entry desk                   # of the hardware map
   semflash monitor fashion-mnist-48 --loop                         # until q; + and - change the bit errors
   semflash monitor fashion-mnist-48 --jsonl | jq .kind             # every record as it is written
 
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="build folder of board native")
     add_monitor_flags(parser)
     add_output_flags(parser)
+    link_options.add_board(parser)
 
 
 def add_output_flags(parser: argparse.ArgumentParser) -> None:
@@ -112,6 +114,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Attach, run, sum up."""
     from semflash.bundle import read_bundle
 
+    link_options.entry(args)  # may say which board is meant
     bundle = read_bundle(build_options.bundle_name(args, settings))
     work = prepare(bundle, args, settings)
     return run_on_board(bundle, work, args, settings, build_dir=build_options.build_dir(args, settings))
@@ -159,12 +162,18 @@ def run_on_board(
     from semflash.edge.reopen import reopener
     from semflash.firmware.build import BUILD_ROOT
 
+    entry = link_options.entry(args)
     board = build_options.board(args, settings)
     split, options = work
-    wished = port or link_options.port(args, settings, board.kind)
+    wished = port or link_options.flash_port(args, settings, board.kind)
     folder = build_dir or BUILD_ROOT / f"{bundle.name}-{board.name}"
-    baud = first(args.baud, settings.link.baud)
-    with attach(board, port=wished, baud=baud, build_dir=folder) as opened, _view(args) as view:
+    baud = first(args.baud, entry.baud if entry is not None else None, settings.link.baud)
+    url = link_options.find_port(board, args, wished, entry)
+    with (
+        link_options.held(board, url, args),
+        attach(board, port=url, baud=baud, build_dir=folder) as opened,
+        _view(args) as view,
+    ):
         again = reopener(board, opened, port=wished, baud=baud)
         stream = sys.stdout if args.jsonl else None
         with FaultLog(args.fault_log) as log:

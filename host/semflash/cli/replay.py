@@ -41,14 +41,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from semflash.bridge.raw_record import RawReader
     from semflash.bundle import read_bundle
     from semflash.bundle.bit_errors import check_rates
-    from semflash.edge.replay import as_dict, replay
+    from semflash.edge.replay import as_dict, recorded_name, replay
 
     for rate in (args.ber, args.assume_ber):
         if rate is not None:
             check_rates(rate)
     with RawReader(args.file) as reader:
-        recorded = str(reader.header.get("bundle", ""))[:200]
-    bundle = read_bundle(args.bundle or recorded)
+        bundle = read_bundle(args.bundle or recorded_name(reader))
     result = replay(
         bundle,
         args.file,

@@ -133,12 +133,14 @@ class PlainLines(View):
 def _table(progress: Progress) -> Table:
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title(progress), title_justify="left", show_header=False, box=box.SIMPLE)
+    # Text, not str: what a device says of itself is no markup.
+    table = Table(title=Text(title(progress)), title_justify="left", show_header=False, box=box.SIMPLE)
     table.add_column(no_wrap=True)
     table.add_column()
     for row in rows(progress):
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     return table
 
 

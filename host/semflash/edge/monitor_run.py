@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semflash.bridge.fault import parse_fault
 from semflash.bridge.outcome import Lost, Outcome
 from semflash.bridge.raw_record import RawRecorder
 from semflash.edge.connection import Connection
@@ -24,6 +26,7 @@ _TICK_S = 0.05
 _PROGRESS_EVERY_S = 1.0
 _SILENT_S = 1.5
 _NAP_S = 0.02
+_CRASHES_MAX = 10  # told per run: a board that crashes all the time, or lies, does not fill the record
 
 
 class Stopped(Exception):
@@ -59,6 +62,7 @@ class MonitorRun:
         self._left_s = self._halted_s = 0.0  # when the cable went; time paused or without a cable
         self._bytes = (0, 0)
         self.stopped = False
+        self._crashes: list[bytes] = []  # reports that were told
         progress.where = connection.where
         connection.watch(self._tick, self._report)
         records.write("session", heading(progress))
@@ -77,6 +81,7 @@ class MonitorRun:
                 error = caught
             for labelled in self._labeller.finish():
                 self._take(labelled)
+            self._tell_crash()
             self._progress.state = "done"
             self._progress.estimate = self._labeller.estimate()
             self._records.flush()
@@ -95,6 +100,7 @@ class MonitorRun:
         if now - self._ticked_s < _TICK_S:
             return
         self._ticked_s = now
+        self._tell_crash()
         self._follow_controls()
         if now - self._shown_s >= REFRESH_S:
             self._refresh(now)
@@ -114,6 +120,17 @@ class MonitorRun:
             assert self._connection.hello is not None
             self._progress.hello = self._connection.hello
         self._view.event(self._progress, event)
+
+    def _tell_crash(self) -> None:
+        """Say what a board reports of a crash before its last reset; each report once."""
+        said = self._connection.session.fault_report
+        if said is None or said in self._crashes or len(self._crashes) >= _CRASHES_MAX:
+            return
+        self._crashes.append(said)
+        report = parse_fault(said)
+        if report is not None:
+            values = {**dataclasses.asdict(report), "cause": report.cause}
+            self._report("crash", f"the board crashed before its last reset: {report}", values)
 
     def _stream(self, images: Iterable[tuple[int, NDArray[np.int8]]]) -> None:
         for outcome in self._connection.stream(images):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,9 @@ from semflash.bridge.outcome import Received
 from semflash.bridge.raw_record import FROM_DEVICE, NOTE, RawReader, RawRecord, parse_note
 from semflash.bundle.reader import Bundle
 from semflash.edge.labeller import Labelled, Labeller
-from semflash.errors import BundleError, LinkError
+from semflash.errors import BundleError, LinkError, UsageError
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,99}")
 #: More images than that are not read from one file.
 IMAGES_MAX = 5_000_000
 
@@ -65,6 +67,22 @@ class Replay:
     def accuracy(self) -> float | None:
         """Share of right labels."""
         return self.correct / self.images if self.images else None
+
+
+def recorded_name(reader: RawReader) -> str:
+    """The name of the recorded bundle; a recording is never followed to a path.
+
+    Raises:
+        UsageError: it names none, or a path.
+    """
+    name = reader.header.get("bundle")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise UsageError(
+            "the recording does not name a bundle",
+            value=ascii(name)[:80],
+            remedy="name it with --bundle",
+        )
+    return name
 
 
 def check_recording(reader: RawReader, bundle: Bundle) -> None:

@@ -135,7 +135,7 @@ def parse_board(data: bytes, stem: str) -> Board:
         if len(data) > _MAX_TOML_BYTES:
             raise ValueError(f"{len(data)} bytes is too long for a board description")
         board = msgspec.toml.decode(data, type=Board)
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise BuildError(
             "the board's description is malformed", value=f"{stem}.toml: {error}", remedy="see docs/boards.md"
         ) from error

@@ -11,7 +11,7 @@ from semflash.errors import UsageError
 from semflash.firmware import board_lock, confirm, emulator, platformio, probes
 from semflash.firmware.boards import Board, load_board
 from semflash.firmware.build_result import BuildResult
-from semflash.firmware.hardware_map import MapEntry, find_map
+from semflash.firmware.hardware_map import MapEntry, find_map, read_map
 from semflash.firmware.project import exclusive
 from semflash.firmware.verdicts import Verdict, VerdictError
 
@@ -77,17 +77,15 @@ def flash(
             if confirmed:
                 hello = confirm.confirm(built, url, confirm_baud(board, entry), timeout_s=timeout_s)
         return FlashResult(board.name, url, built.build_id, built.bundle_hash, None, hello)
-    chosen = probes.choose(board, port=port, probe=probe, entry=entry)
+    known = read_map(map_path) if map_path is not None else None
+    chosen = probes.choose(board, port=port, probe=probe, entry=entry, hardware_map=known)
     name = board_lock.key(board, chosen.serial or chosen.port)
     with board_lock.hold(name, map_path=map_path, timeout_s=lock_timeout_s, what="semflash flash"):
         _upload(built, board, chosen)
-        hello = None
+        url, hello = probes.same_probe(chosen, board).port, None  # a reset may have given it another name
         if confirmed:
-            url = probes.same_probe(chosen, board).port  # a reset may have given it another name
             hello = confirm.confirm(built, url, confirm_baud(board, entry), timeout_s=timeout_s)
-    return FlashResult(
-        board.name, chosen.port, built.build_id, built.bundle_hash, chosen.serial or None, hello
-    )
+    return FlashResult(board.name, url, built.build_id, built.bundle_hash, chosen.serial or None, hello)
 
 
 def confirm_baud(board: Board, entry: MapEntry | None) -> int:

@@ -33,15 +33,18 @@ if TYPE_CHECKING:
 FILE_NAME = "semflash-boards.toml"
 VARIABLE = "SEMFLASH_BOARDS_MAP"
 UNKNOWN_BOARD = "unknown"
-_MAX_BYTES = 1 << 20
+_MAX_BYTES = 1 << 17
 
-Text = Annotated[str, Meta(min_length=1, max_length=200)]
+#: No control characters: these texts reach terminals.
+Text = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
+#: Names files of results, too.
+Name = Annotated[str, Meta(max_length=80, pattern=r"^[^\x00-\x1f\x7f-\x9f/\\.][^\x00-\x1f\x7f-\x9f/\\]*\Z")]
 
 
 class MapEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One board of the desk; the keys are those of the file."""
 
-    name: Text
+    name: Name
     board: Text
     probe: Text | None = None
     port: Text | None = None
@@ -132,8 +135,9 @@ def update_map(path: Path, probes: Iterable[Probe]) -> ScanReport:
     from semflash.firmware.project import exclusive, write_if_changed
 
     with exclusive(path.resolve().parent):
-        text = _read(path).decode("utf-8") if path.exists() else _HEADER
-        entries = _parse(text.encode(), path) if path.exists() else ()
+        data = _read(path) if path.exists() else _HEADER.encode()
+        entries = _parse(data, path)
+        text = data.decode("utf-8")
         changed, report = _merged(text, entries, list(probes), path)
         _parse(changed.encode(), path)  # what is written can be read again
         write_if_changed(path, changed)
@@ -225,7 +229,7 @@ def _parse(data: bytes, path: Path) -> tuple[MapEntry, ...]:
     """Entries, each of which makes sense."""
     try:
         entries = msgspec.toml.decode(data, type=_File).board
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise UsageError(
             f"the hardware map is malformed: {error}", value=path, remedy="docs/boards.md shows its keys"
         ) from error

@@ -141,7 +141,10 @@ def run(
     command += ["--disable-auto-clean"]  # SCons knows what to compile again; PlatformIO would compile all
     command += ["-t", target] if target else []
     command += list(extra)
-    returncode, output = _in_own_group(command, environment(probe), timeout_s)
+    try:
+        returncode, output = _in_own_group(command, environment(probe), timeout_s)
+    except subprocess.TimeoutExpired as error:
+        raise _endless(target, timeout_s) from error
     if log is not None:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(output, encoding="utf-8")
@@ -163,17 +166,20 @@ def _in_own_group(command: list[str], env: dict[str, str], timeout_s: float) -> 
     )
     try:
         output, _ = process.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired as error:
-        _end_group(process)
-        raise BuildError(
-            "PlatformIO did not come to an end",
-            value=f"{timeout_s:.0f} s",
-            remedy="see whether it waits for the network; the emulated board needs none",
-        ) from error
     except BaseException:
         _end_group(process)
         raise
     return process.returncode, output.decode("utf-8", "replace")
+
+
+def _endless(target: str | None, timeout_s: float) -> SemflashError:
+    """The error for a pio that was ended because it did not end."""
+    what, value = "PlatformIO did not come to an end", f"{timeout_s:.0f} s"
+    if target == "upload":
+        return VerdictError(Verdict.FLASH_FAILED, what, value=value)
+    return BuildError(
+        what, value=value, remedy="see whether it waits for the network; the emulated board needs none"
+    )
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -60,8 +60,13 @@ def scan(ports: Ports | None = None, usb_ids: Iterable[str] = STLINK_IDS) -> tup
             continue
         usb_id = f"{port.vid:04x}:{port.pid:04x}"
         if usb_id in wanted:
-            found.append(Probe(port.device, usb_id, port.serial_number or "", port.product or ""))
+            found.append(Probe(port.device, usb_id, _words(port.serial_number), _words(port.product)))
     return tuple(sorted(found, key=lambda probe: probe.port))
+
+
+def _words(said: str | None) -> str:
+    """What a USB device says of itself, fit for terminals and files."""
+    return "".join(c if c.isprintable() else "?" for c in said or "")[:80]
 
 
 def candidates(board: Board, ports: Ports | None = None) -> tuple[Probe, ...]:

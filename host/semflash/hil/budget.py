@@ -14,7 +14,7 @@ FILE_NAME = "budgets.toml"
 TOLERANCE = 0.03
 #: What may not grow; the stack is kept for the eye alone, its depth depends on when interrupts come.
 MEASURES = ("count_per_image", "flash_bytes")
-_MAX_BYTES = 1 << 20
+_MAX_BYTES = 1 << 17
 _HEADER = """# What the boards cost, written by `semflash hil --update-budget`; growth by more than 3 % fails.
 # count_per_image: instructions (emulated) or cycles, median.
 """
@@ -62,7 +62,7 @@ def read_budgets(path: Path) -> dict[tuple[str, str, str], Budget]:
         found = msgspec.toml.decode(data, type=_File).budget
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise UsageError(
             "the budget file is malformed", value=f"{path}: {error}", remedy="semflash hil --update-budget"
         ) from error

@@ -22,6 +22,7 @@ from semflash.firmware import board_lock, emulator, probes
 from semflash.firmware.build import build_bundle
 from semflash.firmware.build_result import BuildResult
 from semflash.firmware.flash import flash
+from semflash.firmware.hardware_map import read_map
 from semflash.firmware.verdicts import Verdict, VerdictError
 from semflash.hil.budget import Budget
 from semflash.hil.images import made_images
@@ -116,7 +117,7 @@ class Desk:
         board, entry, map_path = self.target.board, self.target.entry, self.plan.map_path
         probe = None
         if board.kind == "hardware":
-            chosen = probes.choose(board, entry=entry)
+            chosen = self._probe()
             probe = chosen.serial or chosen.port
         if board.kind != "native":
             lock = board_lock.hold(board_lock.key(board, probe), map_path=map_path, what="semflash hil")
@@ -156,10 +157,10 @@ class Desk:
     def port(self) -> Port:
         """The board's port, opened once; with --record, what passes is written down."""
         if self._port is None:
-            board, entry = self.target.board, self.target.entry
+            board = self.target.board
             opened = attach(
                 board,
-                port=probes.choose(board, entry=entry).port if board.kind == "hardware" else None,
+                port=self._probe().port if board.kind == "hardware" else None,
                 baud=self.target.baud,
                 build_dir=self.plan.work_dir / self.target.name,
             )
@@ -168,6 +169,11 @@ class Desk:
             if self.plan.record_dir is not None:
                 self._port = RecordingPort(opened, self._recorder(self.plan.record_dir))
         return self._port
+
+    def _probe(self) -> probes.Probe:
+        """The probe that the plan's map means."""
+        known = read_map(self.plan.map_path) if self.plan.map_path is not None else None
+        return probes.choose(self.target.board, entry=self.target.entry, hardware_map=known)
 
     def _recorder(self, folder: Path) -> RawRecorder:
         """The file for the raw bytes of this board, closed with it."""
@@ -232,7 +238,8 @@ class Desk:
         assert board.serial is not None
         baud = self.target.baud or board.serial.baud
         line_s = BITS_PER_BYTE * link.bytes_sent / found.received / baud
-        compute_s = statistics.median(found.counts) / self.hello.clock_hz if found.counts else 0.0
+        clock_hz = self.hello.clock_hz  # 0: the firmware does not say
+        compute_s = statistics.median(found.counts) / clock_hz if found.counts and clock_hz else 0.0
         share = rate * (line_s + compute_s)
         self.facts["line_share"] = round(rate * line_s, 3)
         if share < SLOWEST_SHARE:

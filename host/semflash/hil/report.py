@@ -101,7 +101,9 @@ def _row(check: CheckResult) -> str:
 
 def _cell(text: str) -> str:
     """Text that cannot end a cell of a Markdown table."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", "<br>")
+    for character in "\\|[`":  # no links and pictures either: boards say what they are called
+        text = text.replace(character, f"\\{character}")
+    return text.replace("<", "&lt;").replace("\n", "<br>")
 
 
 def _html(plan: HilPlan, result: HilResult) -> str:
