@@ -77,7 +77,8 @@ int main(void) {
     }
     size_t tail = 0;
     for (uint32_t picture = 1;; picture++) {
-        if (uart.RxState == HAL_UART_STATE_READY) { /* HAL ends the reception at a broken byte: start it again */
+        /* HAL ends the reception at a broken byte: start it again. */
+        if (uart.RxState == HAL_UART_STATE_READY) {
             tail = 0;
             if (HAL_UART_Receive_DMA(&uart, ring, sizeof ring) != HAL_OK) {
                 HAL_Delay(1);
