@@ -7,7 +7,8 @@ The proxy's line paces every byte of both directions (10 bit times each). The de
 model that costs no time, so that the link alone is measured: its session, window, framing and credit are the
 real ones. Share: down, pixel bytes of images that were answered; up, code bytes (pilots not counted); times
 10 bits, over elapsed time times baud. "line time" advances a simulated clock from event to event, the result
-is exact and the same everywhere; "real time" waits with this machine's clock and includes the host program; the best of three, because other programs run beside it.
+is exact and the same everywhere; "real time" waits with this machine's clock and includes the host program; the
+best of three, because other programs run beside it.
 
 Decoding: images per second, by the wall clock, and per two seconds of processor time, which is what two idle
 cores give; the two differ where other programs run.
