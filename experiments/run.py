@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import os
+import signal
 import statistics
 import sys
 from collections.abc import Sequence
@@ -212,7 +213,14 @@ def _one(campaign: Campaign, args: argparse.Namespace) -> int:
     return 0
 
 
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    # Both, and SIGINT even where a shell started this in the background with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""ST's HAL for the STM32L476 out of a public wheel, for compile tests only; nothing of it is kept in the repository.
+"""ST's HAL for the STM32L476 out of a public wheel, for compile tests only; nothing of it is committed.
 
 The wheel is AGPL-3.0; the files used here are ST's and Arm's (BSD-3-Clause, Apache-2.0 by their headers).
 """

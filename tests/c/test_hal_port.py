@@ -1,4 +1,4 @@
-"""The port over ST's HAL and the sensor example compile without a warning and link against ST's own HAL (L476RG)."""
+"""Port over ST's HAL and sensor example compile without a warning and link against ST's own HAL (L476RG)."""
 
 from __future__ import annotations
 
@@ -89,7 +89,12 @@ def test_a_users_own_clock_and_handlers_come_first(hal: Path, tmp_path: Path) ->
         "void USART2_IRQHandler(void);\nvoid USART2_IRQHandler(void) { sf_uart_interrupt(); }\n"
         "void SysTick_Handler(void);\nvoid SysTick_Handler(void) { HAL_IncTick(); }\n"
     )
-    options = ("-DSF_PORT_OWN_HANDLERS", "-DSF_PORT_UART_HANDLE=huart2", "-DSF_PORT_WATCHDOG_MS=4000")
+    options = (
+        "-DSF_PORT_OWN_HANDLERS",
+        "-DSF_PORT_UART_HANDLE=huart2",
+        "-USF_PORT_WATCHDOG_MS",
+        "-DSF_PORT_WATCHDOG_MS=4000",
+    )
     image = link(hal, tmp_path, [*runtime(), ROOT / "device/app/main.c", own], *options)
     assert "huart2" in symbols(image)
 

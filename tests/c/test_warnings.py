@@ -24,7 +24,10 @@ TARGET_ONLY = sorted(
     ]
 )
 INCLUDES = [
-    *(ROOT / "device" / name for name in ("include", "kernels/include", "port/native", "port/common")),
+    *(
+        ROOT / "device" / name
+        for name in ("include", "kernels/include", "port/native", "port/common", "port/stm32f4")
+    ),
     ROOT / "tests/c",
     TINY,
 ]

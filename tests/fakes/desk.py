@@ -1,4 +1,4 @@
-"""A desk of stand-in boards: debug probes for the stand-in PlatformIO, and behind each a serial port with a device.
+"""A desk of stand-in boards: probes for the stand-in PlatformIO, behind each a serial port with a device.
 
 A board runs what its probe was flashed with: HELLO names that build.
 """
@@ -50,8 +50,8 @@ class StandInBoard:
 
     Args:
         fate: of uploads, a word of the stand-in PlatformIO.
-        says: fields of HELLO that differ from what was flashed. silent: never answers. vanishes: its port goes
-            when it is asked.
+        says: fields of HELLO that differ from what was flashed.
+        silent: never answers. vanishes: its port goes when it is asked.
     """
 
     def __init__(

@@ -180,6 +180,8 @@ class FakeDevice:
         if raw[0] != self.protocol:
             return
         kind, request, payload = split(raw)
+        if len(raw) != 20 + struct.unpack_from("<H", raw, 12)[0]:
+            return
         damaged = zlib.crc32(payload) != struct.unpack_from("<I", raw, 16 + len(payload))[0]
         if kind == ROWS:
             self._on_rows(raw, request, payload, damaged)

@@ -8,7 +8,7 @@
  *                   u16; 4: one bit of the line flipped, place by the next u16; 5: cut after the next u16 bytes;
  *                   6: the frame twice
  *             7     ROWS that fit: u8 first row, u8 number of rows, pixels all equal
- *   op & 8    feed the bytes one by one; & 16: another bundle; & 32: read the answers now
+ *   op & 8    feed the bytes one by one; & 16: another bundle; & 32: read the answers now; & 64: long payloads too
  *
  * Beyond what the sanitizers see: the device never stops taking bytes once its answers are read, every answer is a
  * whole frame, the counters add up to the frames that came, and HELLO is answered at the end.
@@ -172,7 +172,8 @@ static void step(sf_native_t *device, listener_t *listener, input_t *input) {
         const uint8_t type = (uint8_t)take(input, 1);
         const uint16_t sequence = (uint16_t)take(input, 2);
         const uint32_t request = take(input, 4);
-        const uint16_t length = (uint16_t)(take(input, 2) % (SF_FRAME_PAYLOAD_MAX + 1u));
+        const uint32_t most = (op & 64u) != 0u ? SF_FRAME_PAYLOAD_MAX : 127u;
+        const uint16_t length = (uint16_t)(take(input, 2) % (most + 1u));
         const size_t there = length < input->left ? length : input->left;
         memset(payload, 0, length);
         memcpy(payload, input->next, there);

@@ -1,4 +1,4 @@
-"""Write the first corpus of both fuzz targets: the shared vectors, and conversations with every answer."""
+"""Write the first corpus of both fuzz targets: shared vectors, conversations that reach every answer."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def device_seeds() -> list[bytes]:
         frame(1, 0x82, payload=b"codes") + frame(1, 1, payload=b"x") + frame(1, 0x7F),
         bytes([0, 6]) + b"\x09abc\0\0" + hello,
         bytes([8, 200]) + b"\xff" * 200 + hello,
-        frame(1, 2, payload=bytes(4096)) + stats,
+        bytes([65, 2]) + struct.pack("<HIH", 0, 7, 4096) + stats,
     ]
 
 

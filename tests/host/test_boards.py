@@ -10,8 +10,8 @@ from semflash.cli.main import main
 from semflash.errors import BuildError, DeviceError, UsageError
 from semflash.firmware import sources
 from semflash.firmware.boards import DEFAULT_BOARD, list_boards, load_board
-from semflash.firmware.probes import Probe, choose
 from semflash.firmware.inventory import inventory
+from semflash.firmware.probes import Probe, choose
 
 GOOD = """
 name = "one"
@@ -94,6 +94,7 @@ def test_a_good_description_is_read(tmp_path: Path) -> None:
             GOOD.replace('mcu = "m"', 'mcu = "stm32f401re"').replace("m = 8, n = 336", "m = 2, n = 84"),
             "PLL input",
         ),
+        (GOOD.replace("clock_hz", "watchdog_ms = 100\nclock_hz"), "watchdog_ms is 0"),
         (GOOD.replace("origin = 4096", "origin = 1000"), "overlap"),
         (GOOD.replace("usart = 1", "usart = 3"), "no USART3"),
         (GOOD.replace('port = "stm32f4"', ""), "needs port"),

@@ -1,4 +1,4 @@
-"""Flashing and finding on a desk of stand-in boards: each failure has its verdict, and no board is ever guessed."""
+"""Flashing and finding on a desk of stand-in boards: each failure has its verdict, none is guessed."""
 
 from __future__ import annotations
 
@@ -319,7 +319,8 @@ def holder(key: str, path: Path | None = None) -> subprocess.Popen[str]:
     code = (
         "import sys; from pathlib import Path; from semflash.firmware.board_lock import hold\n"
         "where = Path(sys.argv[2]) if len(sys.argv) > 2 else None\n"
-        "with hold(sys.argv[1], map_path=where, what='night job'):\n    print('held', flush=True); sys.stdin.read()"
+        "with hold(sys.argv[1], map_path=where, what='night job'):\n"
+        "    print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, key, *([str(path)] if path else [])]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 from semflash.bridge.frame import Frame, FrameDecoder, FrameType
+from semflash.bridge.raw_record import FROM_DEVICE, RawReader
 from semflash.bundle import read_bundle
 from semflash.cli.main import main
 from semflash.edge.golden import GoldenEncoder
@@ -35,6 +37,11 @@ pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compile
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
 NATIVE = Target("in-process", load_board("native"))
 PROBE = probes.Probe("/dev/ttyACM0", "0483:374b", "066A", "STM32 STLink")
+#: For programs in other folders: this checkout, whatever is installed.
+HERE = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(str(TINY.parents[2] / part) for part in ("host", "codegen")),
+}
 STEPS = 6 + len(CASES)
 
 
@@ -291,14 +298,13 @@ def test_the_boards_of_a_map_are_checked_and_budgets_lie_beside_it(
         "native"
     ]
     assert (in_folder / "build" / "hil" / "right" / "build.json").is_file()
-    lines = [json.loads(line) for line in (in_folder / "raw" / "right.jsonl").read_text().splitlines()]
-    decoder, frames = FrameDecoder(), []
-    for line in lines:
-        if line["to"] == "host":
-            frames += decoder.feed(bytes.fromhex(line["hex"]))
+    recording = RawReader(in_folder / "raw" / "right.sfraw")
+    assert recording.header["bundle_hash"] == read_bundle(TINY).hash_hex
+    decoder = FrameDecoder()
+    frames = [f for r in recording.records() if r.kind == FROM_DEVICE for f in decoder.feed(r.data)]
     codes = [frame for frame in frames if isinstance(frame, Frame) and frame.type == FrameType.CODES]
     assert len(codes) >= 8
-    assert [line["s"] for line in lines] == sorted(line["s"] for line in lines)
+    assert not recording.truncated
 
 
 def test_an_empty_map_and_an_unfinished_one_are_usage_errors(
@@ -344,6 +350,7 @@ def test_tests_of_ones_own_get_the_boards_of_the_map(desk_map: Path, in_folder: 
     flags = ["--hil-bundle", str(TINY), "--hil-map", str(desk_map), "--hil-board", "left", "-v"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "semflash.hil.plugin", *flags, "test_mine.py"],
+        env=HERE,
         capture_output=True,
         text=True,
         timeout=120,
@@ -360,7 +367,7 @@ def test_without_pytest_the_verb_says_how_to_get_it(in_folder: Path) -> None:
         f"from semflash.cli.main import main; sys.exit(main(['hil', {str(TINY)!r}]))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program], env=HERE, capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert "pip install 'semflash[hil]'" in done.stderr

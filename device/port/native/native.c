@@ -15,8 +15,14 @@
 #define SF_BUILD_ID 0u
 #endif
 
-#define WINDOW       8u
-#define ROWS_PAYLOAD SF_FRAME_PAYLOAD_MAX
+#ifndef SF_NATIVE_WINDOW
+#define SF_NATIVE_WINDOW 8u
+#endif
+#ifndef SF_NATIVE_ROWS_PAYLOAD
+#define SF_NATIVE_ROWS_PAYLOAD SF_FRAME_PAYLOAD_MAX
+#endif
+#define WINDOW       SF_NATIVE_WINDOW
+#define ROWS_PAYLOAD SF_NATIVE_ROWS_PAYLOAD
 #ifndef SF_LINK_PILOT_BYTES
 #define SF_LINK_PILOT_BYTES 4 /* known bytes in each CODES frame, as many as fit; 0: none */
 #endif

@@ -38,12 +38,14 @@ int main(void) {
         return 1; /* the start-up code parks */
     }
     uint32_t picture = 0;
+    uint32_t heard = 0; /* good frames from the host so far */
     const sf_source_t source = {&picture, next_row};
     for (;;) {
         uint8_t chunk[64];
         const size_t n = sf_board_read(chunk, sizeof chunk);
         sf_status_t status = sf_device_receive(&device, chunk, n);
-        if (status == SF_OK && n > 1u && chunk[n - 1u] == 0u) { /* a frame has ended */
+        if (status == SF_OK && device.stats.ok != heard) {
+            heard = device.stats.ok;
             picture++;
             status = sf_device_capture(&device, &source, picture, row, sizeof row);
         }

@@ -236,7 +236,8 @@ class Proxy:
         self._endpoint.hang_up()
         while not self._ending.is_set():
             try:
-                self._again()
+                if self.faulty.pulled:
+                    self._again()
             except LinkError:
                 self._ending.wait(_POLL_S)
                 continue

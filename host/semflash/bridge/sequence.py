@@ -61,6 +61,9 @@ class SequenceLedger:
 
     def hello(self, frames_sent: int, uptime_us: int) -> bool:
         """Note a HELLO, the frame number `frames_sent` since the reset. True: the device was restarted."""
+        if (frames_sent, uptime_us) in self._hellos:
+            self._counters.frames_duplicate += 1  # the line doubled the frame
+            return False
         due = self._next
         if due is None:
             self._next, self._window = frames_sent + 1, 1
@@ -78,8 +81,6 @@ class SequenceLedger:
     def _is_restart(self, frames_sent: int, uptime_us: int) -> bool:
         """Whether a HELLO with these values comes from a device that was reset since the last one."""
         assert self._next is not None
-        if (frames_sent, uptime_us) in self._hellos:
-            return False  # the line doubled a frame
         if self._hellos and uptime_us < max(uptime for _, uptime in self._hellos):
             return True
         back = self._next - 1 - frames_sent
@@ -110,11 +111,11 @@ class SequenceLedger:
         self._hellos.clear()
 
     def _since_reset(self, frames_sent: int) -> list[tuple[int, str, int]]:
-        """The latest frames that fit a device that has sent `frames_sent`: the first of them went back."""
+        """The latest frames that fit a device that has sent `frames_sent`, from where the numbers leapt."""
         fresh: list[tuple[int, str, int]] = []
         for entry in reversed(self._recent):
             if entry[0] >= frames_sent:
                 break
             fresh.insert(0, entry)
-        backward = (index for index, entry in enumerate(fresh) if entry[1])
-        return fresh[next(backward, len(fresh)) :]
+        leaps = (index for index, (_, counter, gap) in enumerate(fresh) if counter or gap >= WINDOW)
+        return fresh[next(leaps, 0) :]

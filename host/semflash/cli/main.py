@@ -32,6 +32,7 @@ VERBS: dict[str, str] = {
     "build": "build the firmware of a bundle for a board",
     "flash": "put built firmware on a board",
     "monitor": "run images through a board and show labels, losses and accuracy",
+    "replay": "decode a raw recording of a line again",
     "run": "build, flash and monitor in one go",
     "hil": "build, flash and check every board of a hardware map",
     "bench": "measure instructions, RAM and flash of a model on a board",

@@ -11,9 +11,14 @@ from semflash.cli import build_options, link_options
 from semflash.settings import Settings, first
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from semflash.bridge.fault_log import FaultLog
+    from semflash.bridge.port import Port
     from semflash.bundle import Bundle
     from semflash.edge.monitor import MonitorOptions, MonitorResult, View
     from semflash.edge.split import Split
+    from semflash.firmware.boards import Board
 
 HELP = "run images through a board and show labels, losses and accuracy"
 EPILOG = """examples:
@@ -26,6 +31,7 @@ EPILOG = """examples:
 
 At a terminal the view is live: + - bit errors, p pause, s one image, q quit, ? help.
 Bit errors are injected into received payloads (seeded per image); a serial line is practically error-free.
+--fault puts errors on the whole line, frames and all.
 Exit code: 0 ok, 1 a payload differs from the golden reference, 3 the link failed or images were lost.
 """
 
@@ -81,6 +87,18 @@ def add_monitor_flags(parser: argparse.ArgumentParser) -> None:
         "--ber-window", type=int, metavar="N", help="pilot bits that the estimate remembers (default 8192)"
     )
     parser.add_argument("--seed", type=int, help="of the injected errors")
+    parser.add_argument(
+        "--fault",
+        metavar="SPEC",
+        help="put faults on the line, e.g. flip=1e-4,drop=1e-5;seed=7 (docs/link.md)",
+    )
+    parser.add_argument("--fault-log", type=Path, metavar="FILE", help="write every fault as a JSON line")
+    parser.add_argument(
+        "--record-raw",
+        type=Path,
+        metavar="FILE",
+        help="keep the raw bytes with their times (semflash replay)",
+    )
     parser.add_argument("--record", type=Path, metavar="FILE", help="write every image as a JSON line")
     parser.add_argument(
         "--check-golden",
@@ -105,10 +123,12 @@ def prepare(bundle: Bundle, args: argparse.Namespace, settings: Settings) -> tup
     Raises:
         UsageError: a flag is out of range. DatasetError: the images are missing or do not fit the bundle.
     """
+    from semflash.bridge.faults import FaultSpec
     from semflash.edge.monitor import check_run
     from semflash.training.datasets import load_dataset
 
     options = _options(args, settings)
+    FaultSpec.parse(first(args.fault, settings.monitor.fault) or "")
     name = build_options.dataset_name(args.dataset, settings.monitor.dataset, bundle)
     data_dir = first(args.data_dir, settings.monitor.data_dir)
     height, width, _ = bundle.image_shape
@@ -133,6 +153,7 @@ def run_on_board(
         build_dir: of board native; build/BUNDLE-native when None.
         port: where flashing said the board is, unless --port says otherwise.
     """
+    from semflash.bridge.fault_log import FaultLog
     from semflash.edge.attach import attach
     from semflash.edge.monitor import monitor
     from semflash.edge.reopen import reopener
@@ -146,7 +167,11 @@ def run_on_board(
     with attach(board, port=wished, baud=baud, build_dir=folder) as opened, _view(args) as view:
         again = reopener(board, opened, port=wished, baud=baud)
         stream = sys.stdout if args.jsonl else None
-        result = monitor(bundle, opened, split, options, view, reopen=again, stream=stream)
+        with FaultLog(args.fault_log) as log:
+            line, again = _bad_line(args, settings, board, opened, again, log)
+            result = monitor(bundle, line, split, options, view, reopen=again, stream=stream)
+        if log.total and not (args.json or args.jsonl):
+            print("faults      " + ", ".join(f"{count:,} {name}" for name, count in log.by_name().items()))
     if not args.jsonl:
         _report(result, as_json=args.json)
     if result.error is not None:
@@ -154,11 +179,41 @@ def run_on_board(
     return result.exit_code
 
 
+def _bad_line(
+    args: argparse.Namespace,
+    settings: Settings,
+    board: Board,
+    opened: Port,
+    again: Callable[[], Port] | None,
+    log: FaultLog,
+) -> tuple[Port, Callable[[], Port] | None]:
+    """The port behind the faults of --fault, and what opens it again."""
+    text = first(args.fault, settings.monitor.fault)
+    if not text:
+        return opened, again
+    from semflash.bridge.fault_port import FaultyPort
+    from semflash.bridge.faults import FaultSpec
+
+    faulty = FaultyPort(opened, FaultSpec.parse(text), log=log, reset=board_reset(board, opened))
+    return faulty, faulty.reopener(again)
+
+
+def board_reset(board: Board, port: Port) -> Callable[[], None] | None:
+    """What resets the board from here; None: nothing does."""
+    if board.kind == "native":
+        return getattr(port, "reset", None)
+    if board.kind == "emulated":
+        from semflash.firmware import emulator
+
+        return lambda: emulator.reset(board.name)
+    return None
+
+
 def _options(args: argparse.Namespace, settings: Settings) -> MonitorOptions:
     from semflash.edge.monitor import MonitorOptions
 
     table = settings.monitor
-    record = first(args.record, table.record)
+    record, raw = first(args.record, table.record), first(args.record_raw, table.record_raw)
     return MonitorOptions(
         count=first(args.count, table.count) or 0,
         ber=first(args.ber, table.ber) or 0.0,
@@ -167,6 +222,7 @@ def _options(args: argparse.Namespace, settings: Settings) -> MonitorOptions:
         ber_window=first(args.ber_window, table.ber_window) or 0,
         seed=first(args.seed, table.seed) or 0,
         record_path=Path(record) if record is not None else None,
+        raw_path=Path(raw) if raw is not None else None,
         check_golden=bool(first(args.check_golden, table.check_golden)),
         timeout_s=first(args.timeout, settings.link.timeout_s) or 0.0,
         loop=args.loop,

@@ -75,6 +75,10 @@ class Judge:
         self._seen[index] = reading.objects
         return found_all(self._truth(index), shown(reading.objects))
 
+    def label(self, index: int) -> int:
+        """The right class of image `index`; of a detector the number of its objects."""
+        return len(self._truth(index)) if self.detects else int(self._labels[index])
+
     def record(self, reading: Reading, index: int) -> dict[str, Any]:
         """Plain values for the `image` line of the records (docs/monitor.md)."""
         if reading.objects is None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semflash.bridge.ber_estimate import BerEstimator
 from semflash.bridge.port import Port
+from semflash.bridge.raw_record import RawRecorder, RecordingPort
 from semflash.bridge.session import Expected
 from semflash.bundle.preprocess import to_int8
 from semflash.bundle.reader import Bundle
@@ -59,6 +60,39 @@ def monitor(
         UsageError, DatasetError: the options or images do not fit. WrongFirmwareError, LinkError: no HELLO.
     """
     check_run(bundle, split, options)
+    if options.raw_path is None:
+        return _monitor(bundle, port, split, options, view, None, reopen, stream)
+    with RawRecorder(options.raw_path, _raw_header(bundle, options)) as raw:
+        again = None if reopen is None else _recorded(reopen, raw)
+        return _monitor(bundle, RecordingPort(port, raw), split, options, view, raw, again, stream)
+
+
+def _recorded(reopen: Callable[[], Port], raw: RawRecorder) -> Callable[[], Port]:
+    """`reopen`, whose port goes on recording."""
+    return lambda: RecordingPort(reopen(), raw)
+
+
+def _raw_header(bundle: Bundle, options: MonitorOptions) -> dict[str, Any]:
+    """What a raw recording says about itself."""
+    return {
+        "bundle": bundle.name,
+        "bundle_hash": bundle.hash_hex,
+        "ber_injected": options.ber,
+        "seed": options.seed,
+    }
+
+
+def _monitor(
+    bundle: Bundle,
+    port: Port,
+    split: Split,
+    options: MonitorOptions,
+    view: View | None,
+    raw: RawRecorder | None,
+    reopen: Callable[[], Port] | None,
+    stream: TextIO | None,
+) -> MonitorResult:
+    """:func:`monitor` with checked options."""
     connection = Connection(
         port,
         Expected.of(bundle),
@@ -85,9 +119,8 @@ def monitor(
             ) as labeller,
         ):
             judge = Judge(bundle.contract, labels)
-            run = MonitorRun(progress, connection, labeller, judge, records, view)
+            run = MonitorRun(progress, connection, labeller, judge, records, view, raw=raw)
             error = run.go(_looped(images, bundle, tally) if options.loop else _quantised(images, bundle))
-            tally.figures = judge.figures()
             device_link = None if error or run.stopped else connection.link_stats()
             tally.figures = judge.figures()
             result = MonitorResult(progress, error, device_link, run.stopped)
@@ -123,12 +156,17 @@ def check_run(bundle: Bundle, split: Split, options: MonitorOptions) -> None:
         )
     to_int8(split.images[:1], bundle.contract)  # wrong size or type: before the board is touched
     check_labels(split.labels[: options.count], bundle.contract)
-    if isinstance(bundle.contract.task, DetectionTask) and find_spec("pycocotools") is None:
+    detects = isinstance(bundle.contract.task, DetectionTask)
+    if detects and options.raw_path is not None:
+        raise UsageError("a raw recording keeps classes, not boxes", remedy="record a detector with --record")
+    if detects and find_spec("pycocotools") is None:
         raise ToolMissingError(
             "the summary of a detector needs pycocotools", remedy="pip install 'semflash[detect]'"
         )
     if options.record_path is not None:
         check_writable(options.record_path)
+    if options.raw_path is not None:
+        check_writable(options.raw_path, "--record-raw")
 
 
 def _quantised(images: NDArray[np.uint8], bundle: Bundle) -> Iterator[tuple[int, NDArray[np.int8]]]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.bridge.outcome import Lost, Outcome
+from semflash.bridge.raw_record import RawRecorder
 from semflash.edge.connection import Connection
 from semflash.edge.judge import Judge
 from semflash.edge.labeller import Labelled, Labeller
@@ -35,6 +36,7 @@ class MonitorRun:
     Args:
         judge: knows what is right; an image's index counts modulo its number of images.
         controls: what a person asks for; the view's keys change it.
+        raw: the raw recording, which gets a note of each image.
     """
 
     def __init__(
@@ -46,9 +48,12 @@ class MonitorRun:
         records: RecordWriter,
         view: View | None = None,
         controls: Controls | None = None,
+        *,
+        raw: RawRecorder | None = None,
     ) -> None:
         self._progress, self._connection, self._labeller = progress, connection, labeller
         self._judge, self._records, self._view = judge, records, view or View()
+        self._raw = raw
         self._controls = controls or Controls(ber=progress.ber)
         self._began_s = self._shown_s = self._ticked_s = self._told_s = time.monotonic()
         self._left_s = self._halted_s = 0.0  # when the cable went; time paused or without a cable
@@ -213,10 +218,21 @@ class MonitorRun:
             tally.add_golden(index, equal=labelled.golden_equal)
         ticks = received.ticks if hello.counter != "none" else None
         count = hello.count(ticks) if ticks is not None else None
-        record = _image_record(labelled, index, judge.record(reading, index), ticks, count)
+        judged = judge.record(reading, index)
+        record = _image_record(labelled, index, judged, ticks, count)
         if progress.options.loop:
             record["round"] = received.index // len(judge)
         self._records.write("image", record)
+        if self._raw is not None:
+            self._raw.note(
+                {
+                    "request": received.request,
+                    "index": received.index,
+                    "label": judge.label(index),
+                    "predicted": reading.predicted,
+                    "ber": labelled.ber,
+                }
+            )
 
 
 def heading(progress: Progress) -> dict[str, Any]:

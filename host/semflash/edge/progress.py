@@ -33,7 +33,8 @@ class MonitorOptions:
         assume_ber: what the decoder is told; None: the estimate from the pilots, or the injected BER where
             the firmware has none. ber_known: the injected BER in any case. ber_window: pilot bits that are
             remembered.
-        record_path: file for the records; None: none.
+        record_path: file for the records; raw_path: for the raw bytes of the line with their times; None:
+            none.
         check_golden: compare every payload, before injection, with the int8 reference.
         timeout_s: silence after which the session starts over.
         reconnect_s: how long to wait for a port that vanished; 0: not at all.
@@ -46,6 +47,7 @@ class MonitorOptions:
     ber_window: int = WINDOW_BITS
     seed: int = 0
     record_path: Path | None = None
+    raw_path: Path | None = None
     check_golden: bool = False
     timeout_s: float = 10.0
     loop: bool = False

@@ -65,6 +65,7 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         platformio_env: environment in platformio.ini; platformio_board: PlatformIO's name of the board, where
             the environment is not in platformio.ini and the build has to write it.
         ram: the first region takes data, bss and stack.
+        watchdog_ms: the independent watchdog resets a firmware that hangs for so long; 0: off.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flash: Flash | None = None
     ram: tuple[RamRegion, ...] = ()
     clock: Clock | None = None
+    watchdog_ms: int = 0
     serial: Serial | None = None
     emulator: Emulator | None = None
 
@@ -181,6 +183,8 @@ def _problem(board: Board, stem: str) -> str:
     assert board.flash is not None and board.serial is not None and board.clock is not None
     if board.port == "native":
         return f"a board of kind {board.kind!r} needs port, one of {', '.join(_USARTS)}"
+    if board.watchdog_ms and not 2000 <= board.watchdog_ms <= 32_000:
+        return "watchdog_ms is 0 (off) or 2000 to 32000"
     problem = _memory_problem(board.flash, board.ram) or _serial_problem(board.serial, board.port)
     return problem or clock_tree.problem(board.clock, board.clock_hz, board.mcu)
 

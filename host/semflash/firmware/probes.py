@@ -33,7 +33,7 @@ Ports = Callable[[], Iterable[UsbPort]]
 
 
 class Probe(msgspec.Struct, frozen=True):
-    """A probe's serial port. usb_id: VID:PID in lower-case hex; serial: as OpenOCD's `adapter serial` takes it."""
+    """A probe's serial port. usb_id: VID:PID in lower-case hex; serial: what `adapter serial` takes."""
 
     port: str
     usb_id: str

@@ -147,6 +147,7 @@ def defines(board: Board) -> dict[str, str]:
         values |= {
             "SF_PORT_USART": str(board.serial.usart),
             "SF_PORT_BAUD": f"{board.serial.baud}u",
+            "SF_PORT_WATCHDOG_MS": f"{board.watchdog_ms}",
         }
     return values if board.clock is None else values | clock_defines(board.clock, board.clock_hz)
 

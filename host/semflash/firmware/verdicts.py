@@ -37,7 +37,8 @@ UDEV_REMEDY = (
 TEXTS: dict[Verdict, tuple[str, str]] = {
     Verdict.NO_PROBE: (
         "no debug probe was found",
-        "plug the board's ST-LINK in (semflash boards lists what is seen); monitor takes any serial port with --port",
+        "plug the board's ST-LINK in (semflash boards lists what is seen);"
+        " semflash monitor takes any serial port with --port",
     ),
     Verdict.NO_PERMISSION: ("the probe is there, but this user may not open it", UDEV_REMEDY),
     Verdict.WRONG_BOARD: (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from semflash.bridge.handshake import Expected
 from semflash.bridge.messages import Hello
 from semflash.bridge.port import Port
+from semflash.bridge.raw_record import RawRecorder, RecordingPort
 from semflash.bridge.session import Session
 from semflash.edge.attach import attach
 from semflash.errors import WrongFirmwareError
@@ -25,7 +27,6 @@ from semflash.hil.budget import Budget
 from semflash.hil.images import made_images
 from semflash.hil.measure import Measured, check_outcomes, measure
 from semflash.hil.plan import HilPlan, Target
-from semflash.hil.raw import RawRecorder
 from semflash.hil.verdict import LINK_UNSTEADY, TOO_SLOW, CheckFailed
 
 #: A byte on the line with start and stop bit.
@@ -165,10 +166,15 @@ class Desk:
             self._stack.callback(opened.close)
             self._port = opened
             if self.plan.record_dir is not None:
-                recorder = RawRecorder(opened, self.plan.record_dir / f"{self.target.name}.jsonl")
-                self._stack.callback(recorder.close)
-                self._port = recorder
+                self._port = RecordingPort(opened, self._recorder(self.plan.record_dir))
         return self._port
+
+    def _recorder(self, folder: Path) -> RawRecorder:
+        """The file for the raw bytes of this board, closed with it."""
+        bundle = self.plan.bundle
+        header = {"bundle": bundle.name, "bundle_hash": bundle.hash_hex, "target": self.target.name}
+        folder.mkdir(parents=True, exist_ok=True)
+        return self._stack.enter_context(RawRecorder(folder / f"{self.target.name}.sfraw", header))
 
     def images(self, count: int) -> NDArray[np.uint8]:
         """The first `count` test images uint8 (N, H, W, C)."""

@@ -118,7 +118,7 @@ def matrix_chart(counts: NDArray[Any], names: Sequence[str], axes: Axes) -> Any:
 def picture_grid(
     pictures: Sequence[Sequence[NDArray[Any]]], rows: Sequence[str], columns: Sequence[str]
 ) -> Any:
-    """Pictures in a grid with names for rows and columns: images first, then maps, a scale for each column."""
+    """Pictures in a grid with named rows and columns: images first, then maps, a scale for each column."""
     figure, plots = _figure((1.25 * len(columns), 1.3 * len(rows)), (len(rows), len(columns)))
     for y, line in enumerate(pictures):
         for x, picture in enumerate(line):

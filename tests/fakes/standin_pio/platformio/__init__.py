@@ -1,1 +1,1 @@
-"""Stands in for PlatformIO and OpenOCD: `python -m platformio run ... -t upload` over a desk of boards in a folder."""
+"""Stands in for PlatformIO and OpenOCD: `python -m platformio run ... -t upload` over a desk of boards."""

@@ -1,8 +1,8 @@
 """What pio and OpenOCD print, in the words docs/boards.md records, for the desk that STANDIN_DESK names.
 
-The desk is a folder: <serial>.probe for each plugged-in probe, holding one word: what happens to an upload. A good upload
-leaves <serial>.flashed, the build.json of what it got. OpenOCD's habit is kept: without `adapter serial` it takes
-the first probe it finds.
+The desk is a folder: <serial>.probe for each plugged-in probe, holding one word: what happens to an upload. A
+good upload leaves <serial>.flashed, the build.json of what it got. OpenOCD's habit is kept: without
+`adapter serial` it takes the first probe it finds.
 """
 
 import os
@@ -35,7 +35,8 @@ def openocd(project: Path, flags: list[str]) -> int:
         return 1
     if fate == "programming-failed":
         print(
-            "** Programming Started **\nError: failed erasing sectors 0 to 3\n** Programming Failed **\n*** [upload] Error 1"
+            "** Programming Started **\nError: failed erasing sectors 0 to 3\n"
+            "** Programming Failed **\n*** [upload] Error 1"
         )
         return 1
     if fate == "hang":
@@ -66,7 +67,8 @@ def main() -> int:
         return 0
     if protocol == "mbed":
         print(
-            f"Looking for upload disk...\nAuto-detected: {DESK / 'drive'}\nUploading .pio/build/x/firmware.bin"
+            f"Looking for upload disk...\nAuto-detected: {DESK / 'drive'}\n"
+            "Uploading .pio/build/x/firmware.bin"
         )
         print("Firmware has been successfully uploaded.\n(Some boards may require manual hard reset)")
         return 0
