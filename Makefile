@@ -1,4 +1,4 @@
-# make help | setup | demo | test | lint | zoo | tables | golden | lock | bench | stop | clean
+# make help | setup | demo | test | lint | zoo | tables | experiments | hil | golden | lock | bench | stop | clean
 #
 # Everything is installed into .venv from lock files with exact versions and hashes; Debian packages are installed only
 # when one is missing. Stamps inside .venv make a second run quick. PYTHON=python3.12 picks another interpreter.
@@ -13,10 +13,10 @@ DEMO_COUNT ?= 200
 BENCH_MODELS ?=
 ZOO ?= fashion-mnist-48 fashion-mnist-24
 DOCTESTS := host/semflash/settings.py host/semflash/bundle host/semflash/bridge host/semflash/edge \
-    host/semflash/firmware codegen/semflash_codegen
+    host/semflash/firmware host/semflash/hil codegen/semflash_codegen
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test packages demo test lint zoo tables golden lock bench stop clean
+.PHONY: help setup setup-test packages packages-test demo test lint zoo tables experiments golden lock bench hil stop clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -51,7 +51,10 @@ $(STAMPS)/test: $(STAMPS)/base requirements/test.lock
 setup: packages $(STAMPS)/base  ## install what building, flashing and monitoring need
 	@echo "== ready: $(VENV)/bin/semflash --help"
 
-setup-test: packages $(STAMPS)/test  ## the same plus TensorFlow and the test tools
+packages-test:
+	@bash requirements/debian_packages.sh test
+
+setup-test: packages packages-test $(STAMPS)/test  ## the same plus TensorFlow and the test tools
 
 demo: setup  ## encode 200 images on the emulated board, with and without bit errors
 	@bash requirements/demo.sh $(VENV)/bin/semflash $(DEMO_BUNDLE) $(DEMO_BOARD) $(DEMO_COUNT)
@@ -70,6 +73,13 @@ lint: setup-test  ## ruff and mypy
 
 bench: setup-test  ## measure encoders on the emulated board, write docs/benchmarks.md (TFLM: set SEMFLASH_TFLM_DIR)
 	@$(PY) benchmarks/device_cost.py --board $(DEMO_BOARD) $(BENCH_MODELS)
+
+hil: setup-test  ## check every board of HIL_MAP (default: the emulated one) from build to budget
+	@$(VENV)/bin/semflash hil $(if $(HIL_MAP),--map $(HIL_MAP))
+
+experiments: setup-test  ## do the comparison's missing runs (hours), then write docs/experiments.md
+	@$(PY) experiments/run.py --budget comparison --jobs 2
+	@$(PY) experiments/tables.py
 
 golden: setup-test  ## renew the golden text of the generated C (tests compare with it)
 	@$(PY) tests/codegen/fused/make_golden.py

@@ -113,6 +113,15 @@ NOT_INLINED static sf_status_t send_hello(sf_device_t *device, uint32_t session)
     return send(device, SF_FRAME_HELLO, session, hello, sizeof hello);
 }
 
+/* What is known of the last crash, if there was one. */
+NOT_INLINED static sf_status_t send_fault(sf_device_t *device) {
+    uint8_t report[SF_FAULT_BYTES];
+    if (device->port.fault == NULL || device->port.fault(device->port.context, report) == 0u) {
+        return SF_OK;
+    }
+    return send(device, SF_FRAME_FAULT, 0, report, sizeof report);
+}
+
 NOT_INLINED static sf_status_t send_link_stats(sf_device_t *device) {
     const sf_link_stats_t *stats = &device->stats;
     const uint32_t values[12] = {
@@ -318,7 +327,8 @@ static sf_status_t on_frame(sf_device_t *device, const sf_frame_t *frame) {
     }
     device->image = SF_IMAGE_NONE;
     device->credit = 0;
-    return send_hello(device, frame->request);
+    const sf_status_t status = send_hello(device, frame->request);
+    return status == SF_OK ? send_fault(device) : status;
 }
 
 static void count_dropped(sf_link_stats_t *stats, sf_status_t status) {

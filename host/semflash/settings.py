@@ -50,9 +50,11 @@ class LinkSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MonitorSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """[monitor]: which images run through the board and how many bits are flipped on the way (injected)."""
+    """[monitor]: which images run through the board and how many bits are flipped on the way (injected).
 
-    dataset: Text = "fashion-mnist"
+    dataset: None: the one the bundle was trained on."""
+
+    dataset: Text | None = None
     data_dir: Text | None = None
     count: Count = 200
     ber: Ber = 0.0
@@ -77,9 +79,9 @@ class TrainSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EvaluateSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """[evaluate]: bit error rates and number of test images (None: all)."""
+    """[evaluate]: bit error rates and number of test images (None: all); dataset as in [monitor]."""
 
-    dataset: Text = "fashion-mnist"
+    dataset: Text | None = None
     data_dir: Text | None = None
     bers: Annotated[tuple[Ber, ...], Meta(min_length=1, max_length=64)] = (
         0.0,

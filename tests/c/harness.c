@@ -255,7 +255,7 @@ int harness_capture(uint16_t fail_at, uint8_t *out, size_t room, size_t *n) {
     sf_device_t device;
     sf_status_t status = sf_encoder_init(&encoder, &sf_model, state, sizeof state, payload, sizeof payload);
     sf_device_config_t config = {0};
-    config.port = (sf_port_t){&sink, write_sink, no_count, no_count, no_count, NULL};
+    config.port = (sf_port_t){&sink, write_sink, no_count, no_count, no_count, NULL, NULL};
     config.encoder = &encoder;
     config.receive_buffer = buffer;
     config.receive_bytes = sizeof buffer;

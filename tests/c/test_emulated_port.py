@@ -22,6 +22,7 @@ from vectors.make_frames import TYPES, raw_frame, wire
 
 ROOT = Path(__file__).resolve().parents[2]
 PORT = ROOT / "device/port/stm32f4"
+COMMON = ROOT / "device/port/common"
 MACHINE = ["-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"]
 TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm")
 NAMES = {value: name for name, value in TYPES.items()}
@@ -40,9 +41,14 @@ pytestmark = [
 def build(folder: Path, *options: str, extra: Sequence[Path] = ()) -> Path:
     """Firmware with the handwritten model and extra sources."""
     image = folder / "firmware.elf"
-    sources = [*ROOT.glob("device/src/*.c"), *PORT.glob("*.c"), ROOT / "device/app/main.c"]
+    sources = [
+        *ROOT.glob("device/src/*.c"),
+        *PORT.glob("*.c"),
+        *COMMON.glob("*.c"),
+        ROOT / "device/app/main.c",
+    ]
     command = ["arm-none-eabi-gcc", *MACHINE, "-std=c11", "-O2", "-ffunction-sections", "-fdata-sections"]
-    command += [f"-I{ROOT / 'device/include'}", f"-I{ROOT / 'tests/c/tiny_model'}"]
+    command += [f"-I{ROOT / 'device/include'}", f"-I{COMMON}", f"-I{ROOT / 'tests/c/tiny_model'}"]
     command += ['-DSF_BOARD_NAME="emulated"', "-DSF_BUILD_ID=0x1234u", *options]
     command += [*map(str, sources), *map(str, extra), str(ROOT / "tests/c/tiny_model/sf_model.c")]
     command += ["-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs", "-Wl,--gc-sections"]
@@ -224,37 +230,3 @@ def test_more_than_the_window_in_flight_is_counted_as_overrun_or_survived(line):
 def test_a_board_with_too_little_memory_does_not_link(tmp_path, options, complaint):
     with pytest.raises(RuntimeError, match=complaint):
         build(tmp_path, *options)
-
-
-def peek(image: Path, symbol: str, words: int) -> list[int]:
-    """Words at a symbol after half a second in the emulator, read through its monitor."""
-    listing = subprocess.run(
-        ["arm-none-eabi-nm", str(image)], capture_output=True, text=True, timeout=60, check=True
-    ).stdout
-    [address] = [line.split()[0] for line in listing.splitlines() if line.endswith(f" {symbol}")]
-    command = ["qemu-system-arm", "-M", "netduinoplus2", "-display", "none", "-serial", "null"]
-    command += ["-monitor", "stdio", "-icount", "shift=0", "-kernel", str(image)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as emulator:
-        try:
-            time.sleep(0.5)
-            out, _ = emulator.communicate(f"xp /{words}xw 0x{address}\nquit\n", timeout=20)
-        finally:
-            emulator.kill()
-    lines = [line for line in out.splitlines() if re.match(r"[0-9a-f]{8,16}: 0x", line)]
-    return [int(word, 16) for line in lines for word in line.split()[1:]]
-
-
-def test_constructors_run_and_a_fault_leaves_its_registers_and_parks(tmp_path):
-    source = tmp_path / "faulty.c"
-    source.write_text(
-        "#include <stdint.h>\n"
-        "__attribute__((constructor)) static void fault(void) {\n"
-        "    *(volatile uint32_t *)0x60000000u = 1u; /* nothing is there */\n"
-        "}\n",
-        encoding="utf-8",
-    )
-    image = build(tmp_path, extra=[source])
-    magic, cfsr, hfsr, address, _, pc = peek(image, "sf_fault_record", 6)
-    assert magic == 0x53464654, "no fault was recorded"
-    assert cfsr & 0x8200 == 0x8200 and address == 0x60000000, "a precise bus fault with its address"
-    assert hfsr & 1 << 30 and 0x08000000 <= pc < 0x08100000

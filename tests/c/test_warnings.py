@@ -16,9 +16,18 @@ PORTABLE = sorted(
     [*ROOT.glob("device/src/*.c"), *ROOT.glob("device/kernels/*.c"), *ROOT.glob("tests/c/**/*.c")]
 )
 HOST_ONLY = sorted(ROOT.glob("device/port/native/*.c"))
-TARGET_ONLY = sorted([*ROOT.glob("device/app/*.c"), *ROOT.glob("device/port/stm32f4/*.c")])
+TARGET_ONLY = sorted(
+    [
+        *ROOT.glob("device/app/*.c"),
+        *ROOT.glob("device/port/common/*.c"),
+        *ROOT.glob("device/port/stm32f4/*.c"),
+    ]
+)
 INCLUDES = [
-    *(ROOT / "device" / name for name in ("include", "kernels/include", "port/native")),
+    *(
+        ROOT / "device" / name
+        for name in ("include", "kernels/include", "port/native", "port/common", "port/stm32f4")
+    ),
     ROOT / "tests/c",
     TINY,
 ]

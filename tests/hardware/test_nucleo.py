@@ -14,7 +14,8 @@ from semflash.edge.attach import attach
 from semflash.edge.golden import GoldenEncoder
 from semflash.firmware.boards import list_boards
 from semflash.firmware.build import build
-from semflash.firmware.flash import candidates, flash
+from semflash.firmware.flash import flash
+from semflash.firmware.probes import candidates
 
 HARDWARE = [board for board in list_boards() if board.kind == "hardware"]
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"

@@ -16,7 +16,7 @@ from semflash.bridge.port import open_port
 from semflash.edge.attach import attach
 from semflash.errors import BuildError, DeviceError, LinkError, UsageError
 from semflash.firmware.boards import load_board
-from semflash.firmware.flash import SerialCandidate
+from semflash.firmware.probes import Probe
 
 
 @pytest.fixture
@@ -117,8 +117,8 @@ def test_nobody_listening_is_a_link_error() -> None:
 def test_a_hardware_board_is_never_guessed(
     ports: tuple[str, ...], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = [SerialCandidate(port, "0483:374b", port[-1]) for port in ports]
-    monkeypatch.setattr("semflash.firmware.flash.candidates", lambda board: found)
+    found = [Probe(port, "0483:374b", port[-1]) for port in ports]
+    monkeypatch.setattr("semflash.firmware.probes.candidates", lambda board: found)
     with pytest.raises(DeviceError, match=words) as caught:
         attach(load_board("nucleo_f446re"))
     assert "--port" in str(caught.value)
@@ -127,8 +127,8 @@ def test_a_hardware_board_is_never_guessed(
 def test_the_one_hardware_board_that_fits_is_opened(
     terminal: tuple[int, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = [SerialCandidate(terminal[1], "0483:374b", "1")]
-    monkeypatch.setattr("semflash.firmware.flash.candidates", lambda board: found)
+    found = [Probe(terminal[1], "0483:374b", "1")]
+    monkeypatch.setattr("semflash.firmware.probes.candidates", lambda board: found)
     with attach(load_board("nucleo_f446re")) as port:
         port.write(b"x")
         assert os.read(terminal[0], 10) == b"x"

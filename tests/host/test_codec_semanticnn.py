@@ -109,22 +109,36 @@ def test_an_unknown_family_or_size_is_a_usage_error():
 
 
 JAX_STEP = """
-import numpy as np, keras
+import dataclasses, numpy as np, keras
 assert keras.backend.backend() == "jax"
-from semflash.codecs.semanticnn import SemanticNN, SemanticNNSizes
-from semflash.training.stages import AutoencoderStage
-from semflash.training.tasknet import build_head
-sizes = SemanticNNSizes(stem=4, middle=(), latent=4, decoder_width=8, feature_shape=(14, 14, 4))
-codec = SemanticNN(sizes)
-model = AutoencoderStage(codec, build_head((28, 28, 1), 4), 1.0)
-model.compile(optimizer=keras.optimizers.AdamW(1e-2))
+from semflash.codecs.registry import create
+from semflash.training.importance import IntegratedGradients, normalised, per_image_loss
+from semflash.training.stages import AutoencoderStage, LossWeights, TaskStage
+from semflash.training.tasknet import build_head, build_tail
+sizes = dict(stem=4, middle=[], latent=4, decoder_width=8, feature_shape=(14, 14, 4))
 rng = np.random.default_rng(0)
-x = {"image": rng.random((8, 28, 28, 1), dtype=np.float32), "ber": np.full((8, 1), 0.02, np.float32),
-     "noise": rng.random((8, *codec.noise_shape()), dtype=np.float32)}
-before = np.array(codec.quantiser.centres)
-losses = [float(model.train_on_batch(x, np.arange(8, dtype=np.int32))) for _ in range(4)]
-assert np.isfinite(losses).all() and losses[-1] < losses[0], losses
-assert (np.array(codec.quantiser.centres) != before).all()
+images, labels = rng.random((8, 28, 28, 1), dtype=np.float32), np.arange(8, dtype=np.int32)
+head = build_head((28, 28, 1), 4)
+teacher, tail = (build_tail((14, 14, 4), 8, (6,)) for _ in range(2))
+features = np.asarray(head(images)) + 0.1
+attribution = IntegratedGradients(teacher, 100)(features, labels)
+change = np.asarray(per_image_loss(teacher, features, labels) - per_image_loss(teacher, features * 0, labels))
+assert np.abs(attribution.sum((1, 2, 3)) - change).max() < 0.03 * np.abs(change).max(), change
+importance = normalised(attribution, "pixel")[..., None]
+cases = [("semanticnn", {}), ("semanticnn", dict(gdn=False, labels="gray", crop=0.75, decoder_ber=False)),
+         ("semanticnn-released", {})]
+for family, switches in cases:
+    codec = create(family, sizes | switches)
+    weights = LossWeights(feature=0.1, distillation=1.0, xai=0.3, usage=0.1)
+    for model in (AutoencoderStage(codec, head, 1.0), TaskStage(codec, tail, head, teacher, 1.0, weights)):
+        model.compile(optimizer=keras.optimizers.AdamW(1e-2), jit_compile=True)
+        ber = np.full((8, 1), 0.02, np.float32)
+        x = {"image": images, "ber": ber, "told": ber / 2,
+             "noise": rng.random((8, *codec.noise_shape()), dtype=np.float32), "importance": importance}
+        before = np.array(codec.quantiser.centres)
+        losses = [float(model.train_on_batch(x, labels)) for _ in range(4)]
+        assert np.isfinite(losses).all() and losses[-1] < losses[0], (family, switches, losses)
+        assert (np.array(codec.quantiser.centres) != before).all() == (family == "semanticnn")
 """
 
 

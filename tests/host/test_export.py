@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from semflash.bundle import Bundle, read_bundle
+from semflash.codecs.base import GdnTailSpec
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import BundleError, ExportError
@@ -33,6 +34,10 @@ class FakeCodec:
     centres: np.ndarray
     decoder: Any
     tail: Any
+
+    @property
+    def tail_spec(self) -> GdnTailSpec:
+        return GdnTailSpec(self.gdn_beta, self.gdn_gamma, self.prelu_alpha, self.centres)
 
     def encode_codes(self, images: np.ndarray) -> np.ndarray:
         x = self.device_graph.predict(images.astype(np.float32) / np.float32(255), verbose=0)

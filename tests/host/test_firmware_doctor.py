@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,40 @@ def test_a_folder_of_the_users_counts_as_the_data_set(
     assert doctor._fashion_mnist().state == "optional"
     (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(b"")
     assert doctor._fashion_mnist().found == str(tmp_path)
+
+
+def test_a_probe_that_may_not_be_opened_brings_the_udev_rule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fakes.desk import FakeUsbPort
+    from semflash.firmware import probes
+    from semflash.firmware.verdicts import UDEV_RULE
+
+    @dataclass(frozen=True)
+    class Port(FakeUsbPort):
+        usb_device_path: str = str(tmp_path)
+
+    (tmp_path / "busnum").write_text("1\n")
+    (tmp_path / "devnum").write_text("23\n")
+    monkeypatch.setattr(doctor, "_USB_NODES", tmp_path / "usb")
+    monkeypatch.setattr(probes, "comports", lambda: [Port("/dev/ttyACM0", "066A")])
+    check = doctor._probe_access()
+    assert check.state == "missing" and str(tmp_path / "usb/001/023") in check.found
+    assert UDEV_RULE in check.mend
+    (tmp_path / "usb/001").mkdir(parents=True)
+    (tmp_path / "usb/001/023").write_bytes(b"")
+    assert doctor._probe_access().state == "ok"
+
+
+def test_without_a_probe_the_udev_rule_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from semflash.firmware import probes
+    from semflash.firmware.verdicts import UDEV_RULE
+
+    monkeypatch.setattr(probes, "comports", list)
+    monkeypatch.setattr(doctor, "_UDEV_FOLDERS", (tmp_path,))
+    assert doctor._probe_access().state == "optional"
+    (tmp_path / "60-st-link.rules").write_text(f"# ours\n{UDEV_RULE}\n")
+    assert doctor._probe_access().state == "ok"
 
 
 def test_a_missing_optional_package_leaves_the_machine_ready() -> None:

@@ -111,6 +111,16 @@ def test_the_config_pins_platform_script_float_flags_and_probe_for_the_nucleo() 
     environments = json.loads(lines[0])
     assert lines[1] == "[]"
     nucleo = environments["nucleo_f446re"]
+    for name in ("nucleo_f446re", "nucleo_f401re", "nucleo_l476rg", "nucleo_h743zi"):
+        board = environments[name]
+        assert board["platform"] == "platformio/ststm32@19.6.0"
+        assert board["upload_protocol"] == "stlink"
+        assert "platformio/toolchain-gccarmnoneeabi@~1.120301.0" in board["platform_packages"]
+        assert "-mfloat-abi=hard" in board["custom_machine_flags"]
+        assert board["extra_scripts"] == ["pre:boards/scripts/machine_flags.py"]
+    assert environments["nucleo_l476rg"]["framework"] == ["stm32cube"]
+    assert environments["nucleo_h743zi"]["custom_machine_flags"].startswith("-mfpu=fpv5-d16")
+    assert "-nostartfiles" not in environments["nucleo_h743zi"]["custom_link_flags"]
     assert nucleo["platform"] == "platformio/ststm32@19.6.0"
     assert nucleo["upload_protocol"] == "stlink"
     assert nucleo["board_build.ldscript"] == "device/port/stm32f4/stm32f4.ld"
@@ -125,3 +135,19 @@ def test_an_error_of_our_own_upload_command_comes_through_whole(kind: type[Semfl
     found = platformio.translate(f"Uploading\n{line}\n*** [upload] Error 1\n", 1, target="upload", log=None)
     assert found is not None and type(found) is kind
     assert (found.what, found.value, found.remedy) == ("what", "a b", "mend\nit")
+
+
+def test_the_probes_serial_number_reaches_openocd_as_two_arguments() -> None:
+    code = (
+        "import json; from platformio.project.config import ProjectConfig as P; c = P('platformio.ini');"
+        "print(json.dumps(c.get('env:nucleo_f446re', 'upload_flags')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=resources.root(),
+        env=platformio.environment("066AFF48"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == ["-c", "adapter serial 066AFF48"]

@@ -103,3 +103,16 @@ def test_the_real_device_takes_up_after_damage_on_the_way_to_it(
         }
     assert received == {index: bytes(payload) for index, payload in enumerate(golden)}
     assert session.counters.images_resent > 0
+
+
+def test_jsonl_prints_every_record_and_json_with_it_is_refused(
+    built: BuildResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*monitor_arguments(built, "--count", "30")[:-3], "--jsonl", "--count", "30"]
+    assert main(arguments) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    kinds = [line["kind"] for line in lines]
+    assert (kinds[0], kinds[-1], kinds.count("image")) == ("session", "end", 30)
+    assert lines[-1]["received"] == 30
+    assert main([*arguments, "--json"]) == 2
+    assert "not allowed with" in json.loads(capsys.readouterr().err)["error"]["what"]

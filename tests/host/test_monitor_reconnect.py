@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fakes.link_device import FakeDevice, digest_codes
+from fakes.link_device import CREDIT, FakeDevice, digest_codes
 from semflash.bridge.counters import LinkCounters
 from semflash.bridge.errors import PortVanishedError
 from semflash.bridge.outcome import Lost, Received
@@ -90,6 +90,37 @@ def test_counters_of_all_connections_add_up() -> None:
     frames_of_answers = 80 * 2  # CODES and IMAGE_STATS; credits and HELLOs beside them
     assert link.counters.frames_ok > frames_of_answers
     assert link.counters.bytes_sent > 80 * 24
+
+
+def test_a_board_that_ran_on_tells_how_many_frames_the_cable_cost() -> None:
+    device = fragile(20)
+
+    def again() -> FakeDevice:
+        device.vanish_after = None
+        device.read(1 << 20)  # what was on the line is lost
+        for _ in range(7):
+            device.send(CREDIT, bytes(6))
+        device.read(1 << 20)
+        return device
+
+    events: list[tuple[str, str, dict[str, object]]] = []
+    link = Connection(device, EXPECTED, timeout_s=0.2, reopen=again, reconnect_s=5.0)
+    link.watch(lambda: None, lambda *event: events.append(event))
+    link.connect()
+    assert len(list(link.stream(enumerate(images(60))))) == 60
+    back = events[1][2]
+    assert back["board_reset"] is False
+    assert isinstance(back["frames_lost"], int)
+    assert back["frames_lost"] >= 7
+    assert f"{back['frames_lost']} frames of the board got lost" in events[1][1]
+    assert link.counters.frames_lost == back["frames_lost"]
+
+
+def test_a_board_that_was_reset_while_the_cable_was_out_is_said_so() -> None:
+    _, link, events = run([fragile(20), fragile(None)], images(60))
+    assert events[1][2]["board_reset"] is True
+    assert "the board was reset meanwhile" in events[1][1]
+    assert link.counters.frames_lost == 0
 
 
 def test_counters_are_added_field_by_field() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import signal
 import sys
@@ -137,10 +138,13 @@ def test_ctrl_z_gives_the_terminal_back_until_the_program_goes_on(live: Terminal
 @pytest.mark.parametrize(("columns", "rows"), [(40, 10), (24, 5), (200, 60)])
 def test_the_picture_follows_the_size_of_the_terminal(live: Terminal, columns: int, rows: int) -> None:
     live.resize(columns, rows)
-    live.wait_for(rf"^(?:[^\n]{{0,{columns}}}\n){{0,{rows - 1}}}[^\n]{{0,{columns}}}$")
-    screen = live.screen()
+    whole = rf"^(?:[^\n]{{{columns}}}\n){{{rows - 1}}}[^\n]{{{columns}}}$"
+    screen = live.wait_for(whole)
     assert "tiny on native" in screen
-    assert ("image " in screen) == (rows > 12)
+    if rows > 12:
+        live.wait_for(r"image \d+ +\d")
+    else:
+        assert "image " not in screen
 
 
 def test_without_colours_and_without_unicode_the_screen_is_plain(built: BuildResult) -> None:
@@ -155,7 +159,27 @@ def test_without_colours_and_without_unicode_the_screen_is_plain(built: BuildRes
         assert terminal.end() == 0
 
 
-def test_a_dumb_terminal_and_a_pipe_get_lines(built: BuildResult) -> None:
+def test_without_keys_the_screen_is_live_and_sigterm_gives_the_terminal_back(
+    built: BuildResult,
+) -> None:
+    line = shlex.join(command(built, "--loop")) + " < /dev/null"
+    with Terminal(["/bin/sh", "-c", f"exec {line}"]) as terminal:
+        screen = terminal.wait_for("streaming")
+        assert "q quit" not in screen
+        terminal.process.send_signal(signal.SIGTERM)
+        assert terminal.end() == 143
+        assert terminal.is_as_before()
+
+
+def test_in_the_background_of_a_terminal_there_are_lines(built: BuildResult) -> None:
+    line = shlex.join(command(built, "--count", "50"))
+    with Terminal(["/bin/bash", "-ic", f"{line} & wait $!"]) as terminal:
+        assert terminal.end() == 0
+        assert "\x1b[?1049h" not in terminal.text
+        assert "50 of 50" in terminal.text
+
+
+def test_a_dumb_terminal_gets_lines(built: BuildResult) -> None:
     with Terminal(command(built, "--count", "50"), TERM="dumb") as terminal:
         assert terminal.end() == 0
         assert "\x1b[?1049h" not in terminal.text

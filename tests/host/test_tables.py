@@ -33,3 +33,18 @@ def test_a_figure_changed_by_hand_is_found(tmp_path):
     done = check(tmp_path / "benchmarks" / "tables.py")
     assert done.returncode == 1
     assert "README.md" in done.stderr
+
+
+def test_the_cards_of_the_zoo_are_what_the_bundles_record():
+    done = check(ROOT / "benchmarks" / "zoo_cards.py")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_card_changed_by_hand_is_found(tmp_path):
+    for name in ("docs/zoo.md", "benchmarks/zoo_cards.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    (tmp_path / "host").symlink_to(ROOT / "host")
+    (tmp_path / "docs/zoo.md").write_text((ROOT / "docs/zoo.md").read_text().replace("92.24", "93.24"))
+    done = check(tmp_path / "benchmarks" / "zoo_cards.py")
+    assert done.returncode == 1 and "docs/zoo.md" in done.stderr

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import gzip
 import io
 import json
 import shutil
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -15,38 +13,25 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
+from fakes.training_runs import QUIET, StopAfter, bars, weights  # noqa: E402
+from semflash.codecs.base import GdnTailSpec  # noqa: E402
 from semflash.errors import DatasetError, TrainingError, UsageError  # noqa: E402
 from semflash.training import loop  # noqa: E402
 from semflash.training.augment import Augmentation, augment  # noqa: E402
-from semflash.training.codec import REPORT_BERS, train_codec  # noqa: E402
+from semflash.training.codec import train_codec  # noqa: E402
 from semflash.training.models import load_run  # noqa: E402
 from semflash.training.progress import Progress  # noqa: E402
 from semflash.training.recipes import codec_recipe, task_recipe  # noqa: E402
 from semflash.training.task import load_task, train_task_network  # noqa: E402
+from semflash.training.validation import REPORT_BERS  # noqa: E402
 
-QUIET = Progress(quiet=True)
 TASK = dataclasses.replace(task_recipe("tiny"), epochs=2, ema_decay=0.8, widths=(8,))
 CODEC = dataclasses.replace(codec_recipe("tiny"), autoencoder_epochs=2, task_epochs=2, ema_decay=0.8)
 
 
-def write_idx(path: Path, array: np.ndarray) -> None:
-    header = bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape)
-    path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes(), 1))
-
-
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """200 + 40 images of a bright bar whose height is the class: learnt in seconds."""
-    folder = tmp_path_factory.mktemp("bars")
-    rng = np.random.default_rng(0)
-    for part, count in (("train", 200), ("t10k", 40)):
-        labels = np.arange(count) % 10
-        images = rng.integers(0, 60, (count, 28, 28))
-        for image, label in zip(images, labels, strict=True):
-            image[2 * label + 4 : 2 * label + 7] = 250
-        write_idx(folder / f"{part}-images-idx3-ubyte.gz", images)
-        write_idx(folder / f"{part}-labels-idx1-ubyte.gz", labels)
-    return folder
+    return bars(tmp_path_factory.mktemp("bars"), 0)
 
 
 @pytest.fixture(scope="module")
@@ -61,25 +46,6 @@ def codec_dir(data_dir: Path, task_dir: Path, tmp_path_factory: pytest.TempPathF
     out = tmp_path_factory.mktemp("codec")
     train_codec(CODEC, task_dir, out, data_dir=data_dir, progress=QUIET)
     return out
-
-
-def weights(out: Path) -> dict[str, np.ndarray]:
-    with np.load(out / "weights.npz") as file:
-        return dict(file)
-
-
-class StopAfter(Progress):
-    """Raises KeyboardInterrupt at the first batch of the epoch after ``epochs`` finished ones."""
-
-    def __init__(self, epochs: int) -> None:
-        super().__init__(io.StringIO())
-        self.left = epochs
-
-    def epoch(self, stage: str, epoch: int, epochs: int, steps: int):
-        if self.left == 0:
-            raise KeyboardInterrupt
-        self.left -= 1
-        return super().epoch(stage, epoch, epochs, steps)
 
 
 def test_a_task_run_leaves_a_directory_that_loads_to_the_same_accuracy(task_dir: Path, data_dir: Path):
@@ -100,8 +66,10 @@ def test_a_codec_run_loads_with_everything_the_export_needs(codec_dir: Path):
     images = np.random.default_rng(0).integers(0, 256, (5, 28, 28, 1), dtype=np.uint8)
     codes = trained.encode_codes(images)
     assert codes.shape == (5, 4, 4, 4) and codes.dtype == np.uint8 and codes.max() < 8
-    assert trained.gdn_beta.shape == (4,) and trained.gdn_gamma.shape == (4, 4)
-    assert trained.prelu_alpha.shape == (4,) and (np.diff(trained.centres) >= 0).all()
+    spec = trained.tail_spec
+    assert isinstance(spec, GdnTailSpec) and spec.labels is None
+    assert spec.beta.shape == (4,) and spec.gamma.shape == (4, 4)
+    assert spec.alpha.shape == (4,) and (np.diff(trained.centres) >= 0).all()
     values = trained.centres[codes]
     features = trained.decoder([values, np.zeros((5, 1), np.float32)])
     assert tuple(trained.tail(features).shape) == (5, 10)
@@ -183,7 +151,7 @@ def test_the_weight_average_follows_the_weights_and_gives_them_back():
     model = keras.Sequential([keras.layers.Dense(1, use_bias=False)])
     model.build((None, 1))
     model.weights[0].assign([[0.0]])
-    average = loop.Average(model, 0.5)
+    average = loop.Average(model.weights, 0.5)
     model.weights[0].assign([[1.0]])
     for _ in range(loop.EMA_EVERY_STEPS):
         average.update()

@@ -100,6 +100,7 @@ def refusal(layer: Layer) -> str | None:
 def make_plan(layers: Sequence[Layer], *, small: bool = False) -> Plan:
     """Stages for a chain of layers none of which :func:`refusal` refuses."""
     stages: list[Stage] = []
+    layers = [_clipped(layer, before) for before, layer in zip([None, *layers[:-1]], layers, strict=True)]
     position = 0
     while position < len(layers):
         layer = layers[position]
@@ -112,6 +113,34 @@ def make_plan(layers: Sequence[Layer], *, small: bool = False) -> Plan:
         stages.append(_stage(layer, small))
         position += 1
     return _place(stages)
+
+
+def _clipped(layer: Layer, before: Layer | None) -> Layer:
+    """A maximum behind a PAD whose value is never above what it pads: as if windows were clipped.
+
+    So is ResNet's pool: its input went through a ReLU, and is padded with 0.
+    """
+    if not isinstance(layer, Pool) or layer.average or not layer.explicit_padding:
+        return layer
+    window, source = layer.window, layer.source
+    sides = (
+        (source.height, layer.output.height, window.kernel[0], window.stride[0], window.top),
+        (source.width, layer.output.width, window.kernel[1], window.stride[1], window.left),
+    )
+    never_empty = all(
+        before_it < kernel and (out - 1) * stride - before_it < side
+        for side, out, kernel, stride, before_it in sides
+    )
+    if window.pad_value > _lowest(before) or not never_empty:
+        return layer
+    return replace(layer, explicit_padding=False)
+
+
+def _lowest(layer: Layer | None) -> int:
+    """A bound of a layer's outputs from below, int8; the image's for None."""
+    if layer is None:
+        return -128
+    return int(layer.values.min()) if isinstance(layer, Table) else layer.low
 
 
 def _stage(layer: Layer, small: bool) -> Stage:

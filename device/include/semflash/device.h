@@ -25,6 +25,7 @@ extern "C" {
 #endif
 
 #define SF_HELLO_BYTES      96u
+#define SF_FAULT_BYTES      68u
 #define SF_BOARD_NAME_BYTES 24u
 
 /* Capabilities in HELLO, one bit each. */
@@ -43,7 +44,8 @@ typedef enum sf_reset_cause {
     SF_RESET_POWER_ON = 1,
     SF_RESET_PIN = 2,
     SF_RESET_SOFTWARE = 3,
-    SF_RESET_WATCHDOG = 4
+    SF_RESET_WATCHDOG = 4,
+    SF_RESET_FAULT = 5 /* a crash; FAULT follows HELLO */
 } sf_reset_cause_t;
 
 typedef enum sf_refusal {
@@ -62,6 +64,9 @@ typedef struct sf_port {
     uint32_t (*stack_bytes)(void *context); /* deepest stack use so far, 0: unknown */
     uint32_t (*overruns)(void *context);    /* bytes lost by the receiver since reset */
     uint64_t (*uptime_us)(void *context);   /* microseconds since reset; NULL: the board has no clock */
+    /* Write the FAULT payload (docs/wire-format.md) of the last crash and return 1; 0: there was none since power-on.
+     * NULL: the board cannot tell. */
+    uint8_t (*fault)(void *context, uint8_t report[SF_FAULT_BYTES]);
 } sf_port_t;
 
 /* What HELLO says about the board. */

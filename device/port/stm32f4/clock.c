@@ -3,35 +3,25 @@
 #include "registers.h"
 
 #define HSI_HZ     16000000u
-#define MHZ        1000000u
 #define WAIT_BOUND 200000u /* about 0.1 s at 16 MHz */
 #define HSI_BOUND  1000u   /* HSI runs after every reset; the emulator's never says so */
 
-/* Above this the F446 needs over-drive (RM0390 section 5.1.4). */
-#define NORMAL_DRIVE_HZ 168000000u
-
-/* Prescaler code (0: /1, 4: /2, 5: /4) that keeps hz at or below limit. */
-static uint32_t apb_prescaler(uint32_t hz, uint32_t limit_hz, uint32_t *divider) {
-    if (hz <= limit_hz) {
-        *divider = 1;
-        return 0;
+/* Prescaler code of an APB divider: 0: /1, 4: /2, 5: /4, 6: /8, 7: /16. */
+static uint32_t apb_code(uint32_t divider) {
+    uint32_t code = 0;
+    for (uint32_t step = 1; step < divider; step *= 2u) {
+        code = code == 0u ? 4u : code + 1u;
     }
-    if (hz / 2u <= limit_hz) {
-        *divider = 2;
-        return 4;
-    }
-    *divider = 4;
-    return 5;
+    return code;
 }
 
-/* M, N, P for wanted_hz from a 2 MHz PLL input; VCO between 192 and 432 MHz. */
-static uint32_t pll_configuration(uint32_t wanted_hz, uint32_t source_hz, uint32_t source_bit) {
-    const uint32_t p = wanted_hz * 2u >= 192u * MHZ ? 2u : 4u;
-    const uint32_t m = source_hz / (2u * MHZ);
-    const uint32_t n = wanted_hz * p / (2u * MHZ);
-    const uint32_t q = 9u; /* USB and SDIO are not used; keep their clock below 48 MHz */
+/* The plan's PLL; from HSI with another first divider, so that the rest of the tree is the same. */
+static uint32_t pll_configuration(const sf_clock_plan_t *plan, uint8_t from_hse) {
+    const uint32_t source_hz = plan->hse_hz != 0u ? plan->hse_hz : HSI_HZ;
+    const uint32_t m = from_hse ? plan->pll_m : HSI_HZ / (source_hz / plan->pll_m);
     const uint32_t r = 2u; /* only the F446 has it; the reset value elsewhere */
-    return m | (n << 6) | ((p / 2u - 1u) << 16) | source_bit | (q << 24) | (r << 28);
+    return m | ((uint32_t)plan->pll_n << 6) | ((plan->pll_p / 2u - 1u) << 16) |
+           (from_hse ? RCC_PLLCFGR_HSE : 0u) | ((uint32_t)plan->pll_q << 24) | (r << 28);
 }
 
 static uint8_t enable_over_drive(void) {
@@ -51,42 +41,37 @@ static uint8_t start_hse(uint8_t bypass) {
     return sf_wait_for(&RCC_CR, RCC_CR_HSERDY, RCC_CR_HSERDY, WAIT_BOUND);
 }
 
-sf_clock_t sf_clock_init(uint32_t wanted_hz, uint32_t hse_hz, uint8_t hse_bypass) {
+/* PLL and flash ready for the plan's rate. */
+static uint8_t prepare(const sf_clock_plan_t *plan, uint8_t from_hse) {
+    RCC_PLLCFGR = pll_configuration(plan, from_hse);
+    RCC_CR |= RCC_CR_PLLON;
+    if (plan->over_drive != 0u && !enable_over_drive()) {
+        return 0;
+    }
+    if (!sf_wait_for(&RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY, WAIT_BOUND)) {
+        return 0;
+    }
+    FLASH_ACR = plan->wait_states | FLASH_ACR_CACHES;
+    return sf_wait_for(&FLASH_ACR, FLASH_ACR_LATENCY, plan->wait_states, WAIT_BOUND);
+}
+
+sf_clock_t sf_clock_init(const sf_clock_plan_t *plan) {
     const sf_clock_t fallback = {HSI_HZ, HSI_HZ, HSI_HZ};
     RCC_CR |= RCC_CR_HSION;
     if (!sf_wait_for(&RCC_CR, RCC_CR_HSIRDY, RCC_CR_HSIRDY, HSI_BOUND)) {
         return fallback;
     }
-    uint32_t source_hz = HSI_HZ;
-    uint32_t source_bit = 0;
-    if (hse_hz != 0u && start_hse(hse_bypass)) {
-        source_hz = hse_hz;
-        source_bit = RCC_PLLCFGR_HSE;
-    }
-    RCC_PLLCFGR = pll_configuration(wanted_hz, source_hz, source_bit);
-    RCC_CR |= RCC_CR_PLLON;
-    if (wanted_hz > NORMAL_DRIVE_HZ && !enable_over_drive()) {
+    const uint8_t from_hse = plan->hse_hz != 0u && start_hse(plan->hse_bypass);
+    if (!prepare(plan, from_hse)) {
         return fallback;
     }
-    if (!sf_wait_for(&RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY, WAIT_BOUND)) {
-        return fallback;
-    }
-    /* One wait state for each 30 MHz begun (2.7 to 3.6 V). */
-    const uint32_t wait_states = (wanted_hz - 1u) / (30u * MHZ);
-    FLASH_ACR = wait_states | FLASH_ACR_CACHES;
-    if (!sf_wait_for(&FLASH_ACR, FLASH_ACR_LATENCY, wait_states, WAIT_BOUND)) {
-        return fallback;
-    }
-    uint32_t divider1 = 1;
-    uint32_t divider2 = 1;
-    const uint32_t code1 = apb_prescaler(wanted_hz, 45u * MHZ, &divider1);
-    const uint32_t code2 = apb_prescaler(wanted_hz, 90u * MHZ, &divider2);
-    RCC_CFGR = (code1 << 10) | (code2 << 13);
+    RCC_CFGR = (apb_code(plan->apb1_divider) << 10) | (apb_code(plan->apb2_divider) << 13);
     RCC_CFGR |= RCC_CFGR_SW_PLL;
     if (!sf_wait_for(&RCC_CFGR, RCC_CFGR_SWS_MASK, RCC_CFGR_SWS_PLL, WAIT_BOUND)) {
         RCC_CFGR = 0;
         return fallback;
     }
-    const sf_clock_t running = {wanted_hz, wanted_hz / divider1, wanted_hz / divider2};
+    const sf_clock_t running = {plan->cpu_hz, plan->cpu_hz / plan->apb1_divider,
+                                plan->cpu_hz / plan->apb2_divider};
     return running;
 }

@@ -1,5 +1,6 @@
 #include "counter.h"
 
+#include "dwt.h"
 #include "registers.h"
 
 #define SYSTICK_BITS  24
@@ -12,14 +13,7 @@
 
 void sf_counter_init(sf_counter_t *counter) {
     counter->wraps = 0;
-    SCB_DEMCR |= SCB_DEMCR_TRCENA;
-    DWT_CYCCNT = 0;
-    DWT_CTRL |= 1u;
-    const uint32_t first = DWT_CYCCNT;
-    for (uint32_t i = 0; i < 100u; i++) {
-        __asm volatile("nop");
-    }
-    counter->use_systick = DWT_CYCCNT == first;
+    counter->use_systick = !sf_dwt_start();
     counter->emulated = counter->use_systick && DBGMCU_IDCODE == 0u;
     /* SysTick runs in any case: it is the clock of sf_counter_uptime, one interrupt each 2^24 ticks. */
     SYST_RVR = SYSTICK_MASK;
@@ -44,5 +38,5 @@ uint64_t sf_counter_uptime(const sf_counter_t *counter) {
 }
 
 uint32_t sf_counter_read(const sf_counter_t *counter) {
-    return counter->use_systick ? (uint32_t)(sf_counter_uptime(counter) & 0xFFFFFFFFu) : DWT_CYCCNT;
+    return counter->use_systick ? (uint32_t)(sf_counter_uptime(counter) & 0xFFFFFFFFu) : SF_DWT_CYCCNT;
 }

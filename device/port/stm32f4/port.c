@@ -1,9 +1,11 @@
-/* The port for the STM32F405 family: one serial port, one counter. Runs unchanged on a part and in QEMU 7.2's
- * netduinoplus2, and finds out at run time which of the two it is.
+/* The port for the STM32F4: one serial port, one counter. Runs unchanged on F401, F405 and F446 and in QEMU 7.2's
+ * netduinoplus2, and finds out at run time whether it is in the emulator.
  *
  * Compile-time settings, from the board description:
  *   SF_PORT_USART 1 (PA9/PA10) or 2 (PA2/PA3)      SF_PORT_CLOCK_HZ wanted CPU clock     SF_PORT_BAUD
  *   SF_PORT_HSE_HZ crystal or clock input (0: HSI)   SF_PORT_HSE_BYPASS 1: a clock, not a crystal
+ *   SF_PORT_PLL_M, _N, _P, _Q, SF_PORT_APB1_DIVIDER, SF_PORT_APB2_DIVIDER, SF_PORT_WAIT_STATES, SF_PORT_OVER_DRIVE
+ *   SF_PORT_WATCHDOG_MS 2000 to 32000: independent watchdog (0: off)
  *   SF_BOARD_NAME "text"   SF_BUILD_ID number
  */
 #include "semflash/board.h"
@@ -12,8 +14,11 @@
 
 #include "clock.h"
 #include "counter.h"
+#include "fault.h"
 #include "registers.h"
+#include "stack.h"
 #include "startup.h"
+#include "watchdog.h"
 
 #if __has_include("sf_build.h")
 #include "sf_build.h" /* of a build folder: SF_BUILD_ID, in one file so that a new id compiles one file */
@@ -33,6 +38,16 @@
 #endif
 #ifndef SF_PORT_HSE_BYPASS
 #define SF_PORT_HSE_BYPASS 0
+#endif
+#ifndef SF_PORT_PLL_N /* from HSI: 16 MHz / 16 x 336 / 2 */
+#define SF_PORT_PLL_M        16
+#define SF_PORT_PLL_N        336
+#define SF_PORT_PLL_P        2
+#define SF_PORT_PLL_Q        7
+#define SF_PORT_APB1_DIVIDER 4
+#define SF_PORT_APB2_DIVIDER 2
+#define SF_PORT_WAIT_STATES  5
+#define SF_PORT_OVER_DRIVE   0
 #endif
 #ifndef SF_BOARD_NAME
 #define SF_BOARD_NAME "stm32f4"
@@ -113,6 +128,7 @@ void sf_systick_handler(void) {
 
 static sf_status_t port_write(void *context, const uint8_t *bytes, size_t n) {
     (void)context;
+    sf_watchdog_feed();
     for (size_t i = 0; i < n; i++) {
         if (!sf_wait_for(&USART_SR(USART), USART_SR_TXE, USART_SR_TXE, TX_BOUND)) {
             return SF_ERR_IO;
@@ -125,6 +141,7 @@ static sf_status_t port_write(void *context, const uint8_t *bytes, size_t n) {
 /* Without the time spent in the receive interrupt: the encoder's own ticks. */
 static uint32_t port_ticks(void *context) {
     (void)context;
+    sf_watchdog_feed();
     for (;;) {
         const uint32_t handled = board.handler_ticks;
         const uint32_t entries = (uint32_t)((uint64_t)board.handler_count * board.entry_cost / COST_ONE);
@@ -156,11 +173,6 @@ static void calibrate(void) {
     board.entry_cost = calls > 0u && outside <= all ? outside * COST_ONE / calls : 0u;
 }
 
-static uint32_t port_stack_bytes(void *context) {
-    (void)context;
-    return sf_stack_high_water();
-}
-
 static uint32_t port_overruns(void *context) {
     (void)context;
     return board.overruns;
@@ -173,15 +185,19 @@ static uint64_t port_uptime_us(void *context) {
 }
 
 static sf_reset_cause_t reset_cause(void) {
+    const uint8_t crashed = sf_fault_start(SF_BUILD_ID);
     const uint32_t flags = RCC_CSR;
     RCC_CSR |= RCC_CSR_RMVF;
     if ((flags & (RCC_CSR_IWDGRSTF | RCC_CSR_WWDGRSTF)) != 0u) {
         return SF_RESET_WATCHDOG;
     }
+    if (crashed != 0u) {
+        return SF_RESET_FAULT;
+    }
     if ((flags & RCC_CSR_SFTRSTF) != 0u) {
         return SF_RESET_SOFTWARE;
     }
-    if ((flags & RCC_CSR_PORRSTF) != 0u) {
+    if ((flags & (RCC_CSR_PORRSTF | RCC_CSR_BORRSTF)) != 0u) {
         return SF_RESET_POWER_ON;
     }
     return (flags & RCC_CSR_PINRSTF) != 0u ? SF_RESET_PIN : SF_RESET_UNKNOWN;
@@ -214,12 +230,27 @@ static void start_usart(const sf_clock_t *clock) {
 void sf_board_init(uint8_t *queue, size_t queue_bytes, sf_port_t *port, sf_board_info_t *info) {
     board.queue = queue;
     board.capacity = (uint32_t)queue_bytes;
-    const sf_clock_t clock = sf_clock_init(SF_PORT_CLOCK_HZ, SF_PORT_HSE_HZ, SF_PORT_HSE_BYPASS);
+    sf_watchdog_start();
+    static const sf_clock_plan_t plan = {
+        .cpu_hz = SF_PORT_CLOCK_HZ,
+        .hse_hz = SF_PORT_HSE_HZ,
+        .hse_bypass = SF_PORT_HSE_BYPASS,
+        .over_drive = SF_PORT_OVER_DRIVE,
+        .apb1_divider = SF_PORT_APB1_DIVIDER,
+        .apb2_divider = SF_PORT_APB2_DIVIDER,
+        .wait_states = SF_PORT_WAIT_STATES,
+        .pll_p = SF_PORT_PLL_P,
+        .pll_q = SF_PORT_PLL_Q,
+        .pll_m = SF_PORT_PLL_M,
+        .pll_n = SF_PORT_PLL_N,
+    };
+    const sf_clock_t clock = sf_clock_init(&plan);
     sf_counter_init(&board.counter);
     port->context = NULL;
     port->write = port_write;
     port->ticks = port_ticks;
-    port->stack_bytes = port_stack_bytes;
+    port->stack_bytes = sf_stack_high_water;
+    port->fault = sf_fault_report;
     port->overruns = port_overruns;
     port->uptime_us = port_uptime_us;
     memset(info, 0, sizeof *info);
@@ -229,6 +260,7 @@ void sf_board_init(uint8_t *queue, size_t queue_bytes, sf_port_t *port, sf_board
     info->clock_hz = board.clock_hz;
     info->build_id = SF_BUILD_ID;
     info->reset_cause = reset_cause();
+    info->capabilities = SF_CAN_FAULTS;
     memcpy(info->name, SF_BOARD_NAME, sizeof SF_BOARD_NAME - 1u);
     start_usart(&clock);
     __asm volatile("cpsie i" ::: "memory");
@@ -239,6 +271,7 @@ size_t sf_board_read(uint8_t *bytes, size_t capacity) {
     board.idle = 1;
     /* Look and sleep with interrupts masked: a pending one still wakes the core, so none is slept through. */
     for (;;) {
+        sf_watchdog_feed(); /* SysTick wakes the core a few times a second */
         __asm volatile("cpsid i" ::: "memory");
         if (board.head != board.tail) {
             break;

@@ -1,10 +1,13 @@
-/* The registers of the STM32F4 that this port uses. Source: ST RM0090 (F405) and RM0390 (F446), Arm DDI 0403E. */
+/* The registers of the STM32F4 that this port uses. Source: ST RM0090 (F405), RM0390 (F446),
+ * RM0368 (F401), Arm DDI 0403E. */
 #ifndef SEMFLASH_STM32F4_REGISTERS_H
 #define SEMFLASH_STM32F4_REGISTERS_H
 
 #include <stdint.h>
 
+#ifndef SF_REGISTER /* tests put a model of the clock tree here */
 #define SF_REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
+#endif
 
 /* Reset and clock control, RM0090 section 7.3 */
 #define RCC_CR             SF_REGISTER(0x40023800u)
@@ -30,6 +33,7 @@
 #define RCC_APB2ENR_USART1 (1u << 4)
 #define RCC_CSR            SF_REGISTER(0x40023874u)
 #define RCC_CSR_RMVF       (1u << 24)
+#define RCC_CSR_BORRSTF    (1u << 25)
 #define RCC_CSR_PINRSTF    (1u << 26)
 #define RCC_CSR_PORRSTF    (1u << 27)
 #define RCC_CSR_SFTRSTF    (1u << 28)
@@ -80,13 +84,6 @@
 #define NVIC_IPR_BYTE(irq) (*(volatile uint8_t *)(uintptr_t)(0xE000E400u + (irq)))
 #define SCB_VTOR           SF_REGISTER(0xE000ED08u)
 #define SCB_CPACR          SF_REGISTER(0xE000ED88u)
-#define SCB_CFSR           SF_REGISTER(0xE000ED28u)
-#define SCB_HFSR           SF_REGISTER(0xE000ED2Cu)
-#define SCB_BFAR           SF_REGISTER(0xE000ED38u)
-#define SCB_DEMCR          SF_REGISTER(0xE000EDFCu)
-#define SCB_DEMCR_TRCENA   (1u << 24)
-#define DWT_CTRL           SF_REGISTER(0xE0001000u)
-#define DWT_CYCCNT         SF_REGISTER(0xE0001004u)
 #define DBGMCU_IDCODE      SF_REGISTER(0xE0042000u)
 #define DBGMCU_CR          SF_REGISTER(0xE0042004u)
 #define DBGMCU_CR_SLEEP    (1u << 0)

@@ -1,10 +1,10 @@
 #include "startup.h"
 
+#include "fault.h"
 #include "registers.h"
+#include "stack.h"
 
-#define STACK_PAINT  0x5AA5C33Cu
-#define SCAN_BYTES   4096u /* no frame of this firmware leaves a hole this large */
-#define IRQ_COUNT    97    /* STM32F446; the F405 has 82 */
+#define IRQ_COUNT    97 /* STM32F446; the F405 has 82 */
 #define FIRST_IRQ    16
 #define SYSTICK_SLOT 15
 
@@ -14,7 +14,6 @@ extern uint32_t sf_data_start[];
 extern uint32_t sf_data_end[];
 extern uint32_t sf_bss_start[];
 extern uint32_t sf_bss_end[];
-extern uint32_t sf_stack_limit[];
 extern uint32_t sf_stack_top[];
 typedef void (*sf_function_t)(void);
 extern const sf_function_t sf_init_array_start[];
@@ -22,8 +21,6 @@ extern const sf_function_t sf_init_array_end[];
 
 int main(void);
 void sf_reset_handler(void);
-void sf_fault_handler(void);
-void sf_fault_park(const uint32_t *frame);
 
 /* The first word is the initial stack pointer; the rest are handlers. */
 typedef union sf_vector {
@@ -33,46 +30,10 @@ typedef union sf_vector {
 
 extern const sf_vector_t sf_vectors[FIRST_IRQ + IRQ_COUNT];
 
-sf_fault_record_t sf_fault_record __attribute__((section(".noinit")));
-
-/* Lowest address known to be used. */
-static uint32_t *stack_mark;
-
-uint32_t sf_stack_high_water(void) {
-    uint32_t *start = sf_stack_limit;
-    if ((uintptr_t)stack_mark - (uintptr_t)sf_stack_limit > SCAN_BYTES) {
-        start = stack_mark - SCAN_BYTES / sizeof *stack_mark;
-    }
-    uint32_t *word = start;
-    if (*word != STACK_PAINT) {
-        word = sf_stack_limit; /* deeper than the window: look at all of it */
-    }
-    while (word < stack_mark && *word == STACK_PAINT) {
-        word++;
-    }
-    stack_mark = word;
-    return (uint32_t)((uintptr_t)sf_stack_top - (uintptr_t)word);
-}
-
 __attribute__((noreturn)) static void park(void) {
     for (;;) {
         __asm volatile("cpsid i\n wfi");
     }
-}
-
-void sf_fault_park(const uint32_t *frame) {
-    sf_fault_record.magic = SF_FAULT_MAGIC;
-    sf_fault_record.cfsr = SCB_CFSR;
-    sf_fault_record.hfsr = SCB_HFSR;
-    sf_fault_record.bfar = SCB_BFAR;
-    sf_fault_record.lr = frame[5];
-    sf_fault_record.pc = frame[6];
-    park();
-}
-
-/* Only the main stack is used: the faulting frame lies at its top. */
-__attribute__((naked)) void sf_fault_handler(void) {
-    __asm volatile("mrs r0, msp\n b sf_fault_park");
 }
 
 void sf_reset_handler(void) {
@@ -87,12 +48,7 @@ void sf_reset_handler(void) {
     for (uint32_t *to = sf_bss_start; to < sf_bss_end; to++) {
         *to = 0;
     }
-    uint32_t *here;
-    __asm volatile("mov %0, sp" : "=r"(here));
-    stack_mark = here;
-    for (uint32_t *word = sf_stack_limit; word < here; word++) {
-        *(volatile uint32_t *)word = STACK_PAINT;
-    }
+    sf_stack_paint();
     for (const sf_function_t *function = sf_init_array_start; function < sf_init_array_end; function++) {
         (*function)();
     }

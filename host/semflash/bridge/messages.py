@@ -16,7 +16,7 @@ _IMAGE_STATS = struct.Struct("<III")
 _CREDIT = struct.Struct("<IH")
 
 COUNTER_KINDS = {0: "none", 1: "instructions", 2: "cycles"}
-RESET_CAUSES = {0: "unknown", 1: "power-on", 2: "pin", 3: "software", 4: "watchdog"}
+RESET_CAUSES = {0: "unknown", 1: "power-on", 2: "pin", 3: "software", 4: "watchdog", 5: "fault"}
 REFUSALS = {
     1: "damaged payload",
     2: "row out of order",

@@ -24,6 +24,11 @@ def check_rates(ber: ArrayLike, count: int = 1) -> NDArray[np.float64]:
     return np.broadcast_to(rates, (count,))
 
 
+def channel_rng(seed: int, ber: float) -> np.random.Generator:
+    """Generator of the injected errors: depends on seed and BER only, not on the list of BERs."""
+    return np.random.default_rng([seed, round(ber * 2**40)])
+
+
 def flip_bits(payloads: NDArray[np.uint8], ber: ArrayLike, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Flip every bit independently with probability ``ber``.
 

@@ -15,6 +15,7 @@ from semflash.bundle.schema import (
     ENCODER_MAX_BYTES,
     HISTORY_MAX_BYTES,
     Contract,
+    DetectionTask,
     DeviceGraph,
     GdnTail,
     Record,
@@ -49,6 +50,7 @@ def check_contract(contract: Contract) -> None:
         raise _refuse(
             "channel.ber_min is above ber_max", (contract.channel.ber_min, contract.channel.ber_max)
         )
+    _check_task(contract)
     repeated = [name for name, times in Counter(contract.class_names).most_common(3) if times > 1]
     if repeated:
         raise _refuse("class names repeat", repeated)
@@ -102,8 +104,22 @@ def _check_centres(contract: Contract) -> None:
         )
     if not all(math.isfinite(c) for c in centres):
         raise _refuse("a centre is not finite", centres)
-    if any(a >= b for a, b in pairwise(centres)):
+    if isinstance(contract.device_tail, TableTail):
+        if len(set(centres)) != len(centres):
+            raise _refuse("centres repeat", centres)
+    elif any(a >= b for a, b in pairwise(centres)):
         raise _refuse("centres are not ascending", centres)
+
+
+def _check_task(contract: Contract) -> None:
+    task, image = contract.task, contract.input
+    if not isinstance(task, DetectionTask):
+        return
+    covered = (task.height * task.stride, task.width * task.stride)
+    if covered != (image.height, image.width):
+        raise _refuse("the detection grid does not cover the image", (covered, (image.height, image.width)))
+    if task.peak_window % 2 == 0:
+        raise _refuse("the window of a detection peak needs a middle (odd side)", task.peak_window)
 
 
 def _check_model_files(contract: Contract) -> None:

@@ -11,12 +11,17 @@ import json
 
 import msgspec
 
-from semflash.bundle.schema import Contract, FileRef, Record
+from semflash.bundle.schema import ClassificationTask, Contract, FileRef, Record
 
 
 def canonical_json(value: Contract | Record) -> bytes:
-    """Canonical JSON of a part of codec.json. ValueError: a NaN or an infinity."""
+    """Canonical JSON of a part of codec.json. ValueError: a NaN or an infinity.
+
+    Classification, the task of every bundle before there was another, is not spelt out in a contract.
+    """
     plain = msgspec.to_builtins(value)
+    if isinstance(value, Contract) and isinstance(value.task, ClassificationTask):
+        plain.pop("task", None)
     return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from semflash.bundle.detections import GEOMETRY
 from semflash.bundle.litert import load_interpreter
-from semflash.bundle.schema import Contract, DeviceGraph
+from semflash.bundle.schema import Contract, DetectionTask, DeviceGraph
 from semflash.errors import BundleError
 
 _REMEDY = "export the bundle again"
@@ -18,6 +19,14 @@ def single(details: list[dict[str, Any]], what: str) -> dict[str, Any]:
     if len(details) != 1:
         raise BundleError(f"{what}: exactly one tensor expected", value=len(details), remedy=_REMEDY)
     return details[0]
+
+
+def output_shape(contract: Contract) -> tuple[int, ...]:
+    """Shape of the task tail's output for one image: (classes,), or a detector's (h, w, classes + 4)."""
+    classes, task = len(contract.class_names), contract.task
+    if isinstance(task, DetectionTask):
+        return task.height, task.width, classes + GEOMETRY
+    return (classes,)
 
 
 def check_encoder(model: bytes, contract: Contract) -> None:

@@ -30,6 +30,7 @@ def to_int8(images: NDArray[np.generic], contract: Contract) -> NDArray[np.int8]
             value=tuple(images.shape),
             remedy=f"resize them to {image.height} x {image.width} with {image.channels} channel(s)",
         )
+    images = np.asarray(images)  # images that were on disk until now
     if np.issubdtype(images.dtype, np.floating):
         pixels = _float_to_uint8(images)
     elif images.dtype == np.uint8:

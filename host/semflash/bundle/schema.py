@@ -7,7 +7,7 @@ or device tail is a new member, and an older semflash refuses it by name instead
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -40,6 +40,7 @@ Int8 = Annotated[int, Meta(ge=-128, le=127)]
 Scale = Annotated[float, Meta(gt=0.0, le=1e6)]
 Ber = Annotated[float, Meta(ge=0.0, le=0.5)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+Metric = Literal["accuracy", "map50"]
 Count = Annotated[int, Meta(ge=0, le=(1 << 53))]
 
 
@@ -135,11 +136,39 @@ class BerInput(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"
     name: Name
 
 
+class ClassificationTask(
+    Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="classification"
+):  # fmt: skip
+    """The task tail gives logits float32 (B, classes)."""
+
+
+class DetectionTask(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="detection"):
+    """The task tail gives maps float32 (B, height, width, classes + 4), :mod:`semflash.bundle.detections`.
+
+    Attributes:
+        height, width: of the maps. stride: pixels of the image per cell, in both directions.
+        peak_window: side of the window in which a peak is the largest score, cells, odd.
+        score_min: peaks below it are no objects. objects_max: most objects per image.
+    """
+
+    height: Side
+    width: Side
+    stride: Annotated[int, Meta(ge=1, le=256)]
+    peak_window: Annotated[int, Meta(ge=1, le=15)]
+    score_min: Share
+    objects_max: Annotated[int, Meta(ge=1, le=1000)]
+
+
 Tail = GdnTail | TableTail
+Task = ClassificationTask | DetectionTask
+CLASSIFICATION = ClassificationTask()
 
 
-class Contract(Struct, frozen=True, forbid_unknown_fields=True):
-    """What device and edge must agree on. Its canonical JSON is what the bundle hash covers."""
+class Contract(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What device and edge must agree on. Its canonical JSON is what the bundle hash covers.
+
+    ``task`` is left out of it for classification, so that bundles older than this field keep their hash.
+    """
 
     name: Name
     family: Name
@@ -154,6 +183,7 @@ class Contract(Struct, frozen=True, forbid_unknown_fields=True):
     decoder: FileRef
     task_tail: FileRef
     class_names: Annotated[list[Text], Meta(min_length=2, max_length=CLASSES_MAX)]
+    task: Task = CLASSIFICATION
 
 
 class ExportProof(Struct, frozen=True, forbid_unknown_fields=True):
@@ -172,7 +202,7 @@ class ExportProof(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AccuracyPoint(Struct, frozen=True, forbid_unknown_fields=True):
-    """Top-1 accuracy at one injected BER with its 95 % interval (Wilson)."""
+    """The metric at one injected BER, its 95 % interval (accuracy: Wilson; mAP: bootstrap over images)."""
 
     ber: Ber
     accuracy: Share
@@ -180,14 +210,15 @@ class AccuracyPoint(Struct, frozen=True, forbid_unknown_fields=True):
     high: Share
 
 
-class Measurement(Struct, frozen=True, forbid_unknown_fields=True):
-    """One ``semflash evaluate`` run."""
+class Measurement(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One ``semflash evaluate`` run; ``metric``: top-1 accuracy, or the mean average precision at IoU 0.5."""
 
     dataset: Text
     split: Text
     images: Count
     seed: Count
     points: Annotated[list[AccuracyPoint], Meta(max_length=256)]
+    metric: Metric = "accuracy"
 
 
 class Record(Struct, frozen=True, forbid_unknown_fields=True):
@@ -201,7 +232,7 @@ class Record(Struct, frozen=True, forbid_unknown_fields=True):
         operators: operators of the device graphs in order.
         macs: multiply-accumulates of the device graphs for one image.
         arena_bytes: tensor arena TFLite-Micro needs on a 64-bit host (None: not measured).
-        task_accuracy: accuracy of the uncompressed task network on the test split.
+        task_accuracy: of the uncompressed task network on the test split (for detection: mAP at IoU 0.5).
         measurements: accuracy of the whole path per BER.
     """
 

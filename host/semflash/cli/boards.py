@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from semflash.firmware.inventory import BoardStatus
     from semflash.settings import Settings
 
-HELP = "list the boards, or stop an emulated one"
+HELP = "list the boards, find them, add one, or stop an emulated one"
 EPILOG = """examples:
   semflash boards
   semflash boards --json
+  semflash boards --scan                   # find debug probes, write them into the hardware map
+  semflash boards --scan --map desk.toml
+  semflash boards add my_board --like nucleo_l476rg --mcu stm32l452re   # asks for the rest
   semflash boards --stop                   # stop every emulated board
   semflash boards --stop qemu-stm32f405"""
 
@@ -22,7 +26,16 @@ _WIDE = 76  # columns that the whole table needs
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own flags."""
+    from semflash.cli import boards_add
+
     parser.add_argument("--json", action="store_true", help="print the list as JSON")
+    parser.add_argument(
+        "--scan", action="store_true", help="find debug probes and bring the hardware map up to date"
+    )
+    parser.add_argument(
+        "--map", type=Path, metavar="FILE", help="hardware map (default: semflash-boards.toml, found upward)"
+    )
+    boards_add.add_arguments(parser)
     parser.add_argument(
         "--stop",
         nargs="?",
@@ -36,6 +49,12 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print the table, or stop boards."""
     if args.stop is not None:
         return _stop(args.stop, as_json=args.json)
+    if args.scan:
+        return _scan(args.map, as_json=args.json)
+    if args.action is not None:
+        from semflash.cli import boards_add
+
+        return boards_add.run(args)
 
     from semflash.firmware.inventory import inventory
 
@@ -65,6 +84,37 @@ def _stop(name: str, *, as_json: bool) -> int:
         print(msgspec.json.encode({"stopped": stopped}).decode())
     else:
         print(f"stopped: {', '.join(stopped)}" if stopped else "no emulated board was running")
+    return 0
+
+
+def _scan(named: Path | None, *, as_json: bool) -> int:
+    """Bring the map up to date and say what changed."""
+    import msgspec
+
+    from semflash.firmware import probes
+    from semflash.firmware.hardware_map import FILE_NAME, UNKNOWN_BOARD, find_map, read_map, update_map
+
+    path = named or find_map() or Path(FILE_NAME)
+    report = update_map(path, probes.scan())
+    entries = read_map(path).entries
+    if as_json:
+        body = {"map": str(path), "report": report, "boards": entries}
+        print(msgspec.json.encode(body).decode())
+        return 0
+    for word in ("added", "moved", "present", "gone"):
+        for entry in (entry for entry in entries if entry.name in getattr(report, word)):
+            print(f"{word:8} {entry.name}: {entry.board}, probe {entry.probe}, {entry.port}")
+    for port in report.unnumbered:
+        print(f"skipped  {port}: its probe has no serial number, so a map cannot name it")
+    incomplete = [entry.name for entry in entries if entry.board == UNKNOWN_BOARD]
+    if incomplete:
+        print(
+            f"to complete by hand in {path}: board of {', '.join(incomplete)}"
+            " (semflash boards lists the names)"
+        )
+    if not any(entry.connected and entry.probe for entry in entries):
+        print("no debug probe with a serial port is plugged in")
+    print(f"map      {path}")
     return 0
 
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from semflash.cli import build_options
 from semflash.errors import UsageError
 from semflash.settings import Settings, first
 
@@ -18,9 +19,11 @@ EPILOG = """examples:
   semflash evaluate fashion-mnist-48
   semflash evaluate runs/mine.semcodec --ber 0,0.01,0.05 --limit 1000 --json
   semflash evaluate fashion-mnist-48 --plot accuracy.png --record
+  semflash evaluate fashion-mnist-24 fashion-mnist-48 --compare experiments/results --report report.html
 
 Bit errors are injected into the payloads (seeded); no board takes part. --record writes the result into the
-bundle's record, which does not change the bundle hash.
+bundle's record, which does not change the bundle hash. --compare measures several bundles and puts results of
+experiments beside them; --report writes what was found as one HTML file (and .md), --plots as PNG and SVG.
 """
 
 
@@ -32,8 +35,8 @@ def _bers(text: str) -> tuple[float, ...]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("bundle", nargs="?", help="bundle directory, or a name of the zoo")
-    parser.add_argument("--dataset", help="name of a data set, or an image folder")
+    parser.add_argument("bundle", nargs="*", help="bundle directories, or names of the zoo")
+    parser.add_argument("--dataset", help="name of a data set, or a folder (default: the bundle's)")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
     parser.add_argument("--split", choices=("train", "val", "test"), default="test")
     parser.add_argument("--ber", type=_bers, metavar="B[,B...]", help="bit error rates to inject, 0..0.5")
@@ -43,6 +46,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--record", action="store_true", help="write the result into the bundle's record")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="accuracy against BER as .png or .svg")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--compare",
+        nargs="*",
+        type=Path,
+        metavar="RESULTS",
+        help="beside results of experiments (files, folders)",
+    )
+    parser.add_argument(
+        "--report", type=Path, metavar="DIR|FILE.html", help="write the comparison as a report"
+    )
+    parser.add_argument("--plots", type=Path, metavar="DIR", help="write its charts as .png and .svg")
+    parser.add_argument(
+        "--bench",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="device cost: semflash bench --json",
+    )
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -50,11 +72,16 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from semflash.edge.evaluate import check_plot, evaluate, plot, record_measurement
     from semflash.training.datasets import load_dataset
 
-    name = first(args.bundle, settings.build.bundle)
-    if name is None:
+    names = args.bundle or [name for name in (settings.build.bundle,) if name is not None]
+    if not names:
         raise UsageError(
             "which bundle?", remedy="semflash evaluate BUNDLE, or bundle in [build] of semflash.toml"
         )
+    if args.compare is not None or args.report is not None or args.plots is not None or len(names) > 1:
+        from semflash.cli.evaluate_compare import compare
+
+        return compare(names, args, settings)
+    name = names[0]
     if args.limit is not None and args.limit < 1:
         raise UsageError("--limit must be at least 1", value=args.limit)
     if args.record and args.assume_ber is not None:
@@ -65,7 +92,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     bundle = read_bundle(name)
     data_dir = first(args.data_dir, table.data_dir)
     height, width, _ = bundle.image_shape
-    dataset = load_dataset(args.dataset or table.dataset, data_dir=data_dir, image_size=(height, width))
+    wanted = build_options.dataset_name(args.dataset, table.dataset, bundle)
+    dataset = load_dataset(wanted, data_dir=data_dir, image_size=(height, width))
     result = evaluate(
         bundle,
         dataset,
@@ -87,6 +115,8 @@ def _print_table(result: Evaluation) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from semflash.edge.evaluate import METRIC_TITLES
+
     measured = result.measurement
     console = Console(highlight=False)
     console.print(
@@ -96,7 +126,7 @@ def _print_table(result: Evaluation) -> None:
     )
     table = Table()
     table.add_column("BER", justify="right")
-    table.add_column("accuracy", justify="right")
+    table.add_column(METRIC_TITLES[measured.metric], justify="right")
     table.add_column("95 % interval", justify="right")
     if result.task_accuracy is not None:
         table.add_row("uncompressed", f"{result.task_accuracy:.2%}", "")

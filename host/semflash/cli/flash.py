@@ -16,9 +16,12 @@ HELP = "put built firmware on a board"
 EPILOG = """examples:
   semflash flash fashion-mnist-48                      # what build/fashion-mnist-48-qemu-stm32f405 holds
   semflash flash --out build/mine --board nucleo_f446re
+  semflash flash my.semcodec --board nucleo_f446re --probe 066AFF485457
+  semflash flash my.semcodec --entry desk               # of the hardware map
   semflash flash --stop                                # stop the emulated board
 
-The emulated board stays up until it is stopped; flashing again replaces its firmware."""
+Afterwards the board is asked who it is. The emulated board stays up until it is stopped; flashing again
+replaces its firmware. Where two boards fit, nothing is flashed and both are named."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build_options.add_target(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="build folder (default: build/BUNDLE-BOARD)")
     parser.add_argument("--port", help="serial port of a plugged-in board, where several fit")
+    link_options.add_board(parser)
     parser.add_argument("--stop", action="store_true", help="stop the emulated board instead")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -43,14 +47,23 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         stopped = [name] if emulator.stop(name) else []
         _print({"stopped": stopped}, f"stopped: {name}" if stopped else f"{name} was not running", args.json)
         return 0
+    entry = link_options.entry(args)
     built = _built(args, settings)
-    done = flash(built, port=link_options.port(args, settings, built.kind))
+    done = flash(
+        built,
+        port=link_options.flash_port(args, settings, built.kind),
+        probe=args.probe,
+        entry=entry,
+        map_path=args.map,
+    )
     where = f", serial port {done.port}" if done.port else " (runs in-process; nothing to upload)"
     facts = {
         "board": done.board,
         "port": done.port,
         "build_id": done.build_id,
         "bundle_hash": done.bundle_hash,
+        "probe": done.probe,
+        "reset_cause": done.hello.reset_cause if done.hello is not None else None,
     }
     _print(
         facts,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from semflash.errors import UsageError
+
 if TYPE_CHECKING:
+    from semflash.firmware.hardware_map import MapEntry
     from semflash.settings import Settings
 
 
@@ -14,6 +18,42 @@ def baud(text: str) -> int:
     if not (text.isdecimal() and 1200 <= int(text) <= 20_000_000):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1200 to 20000000")
     return int(text)
+
+
+def add_board(parser: argparse.ArgumentParser) -> None:
+    """--probe and --entry: which of several boards of one kind."""
+    parser.add_argument(
+        "--probe", metavar="SERIAL", help="debug probe of the board, where several are plugged in"
+    )
+    parser.add_argument("--entry", metavar="NAME", help="the board's entry in the hardware map")
+    parser.add_argument(
+        "--map", type=Path, metavar="FILE", help="hardware map (default: semflash-boards.toml)"
+    )
+
+
+def entry(args: argparse.Namespace) -> MapEntry | None:
+    """What --entry names; it says which board is meant, so --board can be left out.
+
+    Raises:
+        UsageError: there is no map, or it has no such entry.
+    """
+    from semflash.firmware.hardware_map import FILE_NAME, find_map, read_map
+
+    if args.entry is None:
+        return None
+    path = args.map or find_map()
+    if path is None:
+        raise UsageError(
+            "there is no hardware map", value=FILE_NAME, remedy="semflash boards --scan writes one"
+        )
+    found = read_map(path).get(args.entry)
+    args.board = args.board or found.board
+    return found
+
+
+def flash_port(args: argparse.Namespace, settings: Settings, kind: str) -> str | None:
+    """As :func:`port`, but [link] port does not count where --probe or --entry say which board is meant."""
+    return args.port if args.probe or args.entry else port(args, settings, kind)
 
 
 def port(args: argparse.Namespace, settings: Settings, kind: str) -> str | None:

@@ -26,6 +26,7 @@ from semflash.settings import load_settings
 #: so that `semflash --help` imports none of them.
 VERBS: dict[str, str] = {
     "train": "train a task network and a codec",
+    "import": "make a task network of an ONNX or Keras classifier, cut at a named tensor",
     "export": "turn a trained codec into a bundle, with proof",
     "evaluate": "measure a bundle's accuracy at given bit error rates",
     "build": "build the firmware of a bundle for a board",
@@ -33,11 +34,25 @@ VERBS: dict[str, str] = {
     "monitor": "run images through a board and show labels, losses and accuracy",
     "replay": "decode a raw recording of a line again",
     "run": "build, flash and monitor in one go",
+    "hil": "build, flash and check every board of a hardware map",
     "bench": "measure instructions, RAM and flash of a model on a board",
-    "boards": "list the boards, or stop an emulated one",
+    "boards": "list the boards, find them, add one, or stop an emulated one",
     "doctor": "check what is installed and say how to mend what is missing",
 }
 
+#: Packages that come with an extra of semflash.
+_EXTRAS = {
+    "matplotlib": "plot",
+    "tensorflow": "train",
+    "keras": "train",
+    "tflite_micro": "train",
+    "jinja2": "report",
+    "pycocotools": "detect",
+    "PIL": "data",
+    "onnx": "onnx",
+    "onnx2tf": "onnx",
+    "pytest": "hil",
+}
 EXIT_INTERRUPTED = 130
 _EPILOG = """examples:
   semflash doctor
@@ -179,9 +194,7 @@ def _missing(verb: str, error: ModuleNotFoundError) -> SemflashError:
         return SemflashError(
             f"this installation of semflash is incomplete: {error}", remedy="install semflash again"
         )
-    extra = {"matplotlib": "plot", "tensorflow": "train", "keras": "train", "tflite_micro": "train"}.get(
-        package
-    )
+    extra = _EXTRAS.get(package)
     remedy = f"pip install 'semflash[{extra}]'" if extra else "install semflash again with its dependencies"
     return ToolMissingError(
         f"'semflash {verb}' needs a Python package that is missing", value=package, remedy=remedy

@@ -62,7 +62,7 @@ def add_monitor_flags(parser: argparse.ArgumentParser) -> None:
         "--baud", type=link_options.baud, metavar="N", help="bits per second (default: the board's)"
     )
     parser.add_argument("--timeout", type=float, metavar="S", help="silence that counts as lost, seconds")
-    parser.add_argument("--dataset", help="name of a data set, or an image folder")
+    parser.add_argument("--dataset", help="name of a data set, or a folder (default: the bundle's)")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
     parser.add_argument("--count", type=int, metavar="N", help="the first N test images (default 200)")
     parser.add_argument("--loop", action="store_true", help="begin again after the last image, until q")
@@ -129,10 +129,10 @@ def prepare(bundle: Bundle, args: argparse.Namespace, settings: Settings) -> tup
 
     options = _options(args, settings)
     FaultSpec.parse(first(args.fault, settings.monitor.fault) or "")
-    name = first(args.dataset, settings.monitor.dataset)
+    name = build_options.dataset_name(args.dataset, settings.monitor.dataset, bundle)
     data_dir = first(args.data_dir, settings.monitor.data_dir)
     height, width, _ = bundle.image_shape
-    split = load_dataset(str(name), data_dir=data_dir, image_size=(height, width)).test
+    split = load_dataset(name, data_dir=data_dir, image_size=(height, width)).test
     check_run(bundle, split, options)
     return split, options
 

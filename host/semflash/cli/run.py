@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build_options.add_build(parser)
     monitor.add_monitor_flags(parser)
     monitor.add_output_flags(parser)
+    link_options.add_board(parser)
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -34,12 +35,19 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from semflash.cli.build import show
     from semflash.firmware.flash import flash
 
+    entry = link_options.entry(args)
     bundle = read_bundle(build_options.bundle_name(args, settings))
     work = monitor.prepare(bundle, args, settings)
     built = build_options.build(args, settings)
     if not (args.json or args.jsonl):
         show(built)
-    done = flash(built, port=link_options.port(args, settings, built.kind))
+    done = flash(
+        built,
+        port=link_options.flash_port(args, settings, built.kind),
+        probe=args.probe,
+        entry=entry,
+        map_path=args.map,
+    )
     if not (args.json or args.jsonl):
         print(f"flashed     {done.board}" + (f", serial port {done.port}" if done.port else ""), flush=True)
     folder = Path(built.directory)

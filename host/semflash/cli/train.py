@@ -6,10 +6,15 @@ import argparse
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semflash.errors import UsageError
 from semflash.settings import Settings, first
+
+if TYPE_CHECKING:
+    from semflash.training.distribution import Distribution
+    from semflash.training.rates import RateRow
+    from semflash.training.recipes import CodecRecipe, TaskRecipe
 
 HELP = "train a task network and a codec"
 EPILOG = """examples:
@@ -17,6 +22,8 @@ EPILOG = """examples:
   semflash train fashion-mnist-24 --task runs/fashion-mnist-48/task --out runs/fm24
   semflash train fashion-mnist-48 --set task_epochs=60 --set sizes.latent=6 --out runs/six
   semflash train fashion-mnist --only-task
+  semflash train fashion-mnist-48 --set sizes.latent=4 --rate-table
+  semflash train fashion-mnist-48 --dataset mnist --codec-from runs/fashion-mnist-48 --finetune-epochs 2
 
 Runs go to OUT/task and OUT/codec (default OUT: runs/RECIPE). A stopped training goes on when the same
 command is given again. Needs semflash[train]; KERAS_BACKEND chooses the backend.
@@ -30,7 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the runs go")
     parser.add_argument("--task", type=Path, metavar="DIR", help="use this trained task network")
     parser.add_argument(
-        "--task-recipe", metavar="NAME", help="recipe of the task network (default: the data set)"
+        "--task-recipe",
+        metavar="NAME",
+        help="recipe of the task network (default: RECIPE's, or the data set's)",
+    )
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE", help="the task network begins with these (.h5, .keras)"
     )
     parser.add_argument("--only-task", action="store_true", help="RECIPE is a task recipe; train no codec")
     parser.add_argument("--dataset", help="another data set or an image folder")
@@ -43,6 +55,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="override a field of the recipe (JSON value)",
     )
+    parser.add_argument(
+        "--distribute", choices=("mirrored", "multi-worker"),
+        help="mirrored: all GPUs of this machine; multi-worker: with the processes that TF_CONFIG names",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rate-table", action="store_true", help="only print what an image costs in bytes; train nothing"
+    )
+    parser.add_argument(
+        "--codec-from", type=Path, metavar="RUN", help="attach the codec of this run to the task network"
+    )
+    parser.add_argument(
+        "--finetune-epochs", type=int, metavar="N",
+        help="with --codec-from: tune decoder and tail for so many epochs (default 0: attach only)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--train-encoder", action="store_true", help="with --codec-from: tune the device's side, too"
+    )
     parser.add_argument("--list", action="store_true", help="list the recipes")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
@@ -54,15 +83,29 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
     with hidden_native_messages():  # TensorFlow reports on oneDNN and CUDA while it is imported
         from semflash.training import recipes
+        from semflash.training.distribution import distribution
     if args.list:
-        known = {"codec": sorted(recipes.CODEC_RECIPES), "task": sorted(recipes.TASK_RECIPES)}
+        tasks, codecs = recipes.all_recipes()
+        known = {"codec": sorted(codecs), "task": sorted(tasks)}
         print(json.dumps(known) if args.json else "\n".join(f"{k}: {', '.join(v)}" for k, v in known.items()))
         return 0
     name = first(args.recipe, settings.train.recipe)
     if name is None:
         raise UsageError("which recipe?", remedy="semflash train RECIPE; --list shows them")
     out = Path(first(args.out, settings.train.out_dir) or Path("runs") / name)
-    results = _train(args, settings, name, out)
+    if args.codec_from is None and (args.finetune_epochs is not None or args.train_encoder):
+        raise UsageError("--finetune-epochs and --train-encoder go with --codec-from")
+    if args.finetune_epochs is not None and args.finetune_epochs < 0:
+        raise UsageError("epochs start at 0", value=args.finetune_epochs, remedy="--finetune-epochs 2")
+    if args.weights is not None and args.task is not None:
+        raise UsageError(
+            "--task names a trained network, which has its weights", remedy="leave --weights out"
+        )
+    if args.rate_table:
+        _print_rates(args, settings, name)
+        return 0
+    here = distribution(args.distribute)  # before anything else of TensorFlow runs
+    results = _train(args, settings, name, out, here)
     if args.json:
         print(json.dumps(results))
     elif not args.only_task:
@@ -70,31 +113,87 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _train(args: argparse.Namespace, settings: Settings, name: str, out: Path) -> dict[str, Any]:
-    from semflash.training.codec import train_codec
-    from semflash.training.export_run import CODEC_DIR, TASK_DIR
-    from semflash.training.overrides import override
-    from semflash.training.progress import Progress
-    from semflash.training.recipes import codec_recipe, task_recipe
-    from semflash.training.task import train_task_network
-
-    progress = Progress(quiet=args.quiet)
-    data_dir = first(args.data_dir, settings.train.data_dir)
+def _common(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    """Fields that task and codec recipe share."""
     seed = first(args.seed, settings.train.seed)
     if seed is not None and not 0 <= seed <= _SEED_MAX:
         raise UsageError(f"the seed is a whole number of 0 to {_SEED_MAX}", value=seed, remedy="--seed 0")
     common = {"dataset": first(args.dataset, settings.train.dataset), "seed": seed}
-    common = {key: value for key, value in common.items() if value is not None}
+    return {key: value for key, value in common.items() if value is not None}
+
+
+def _codec_recipe(args: argparse.Namespace, settings: Settings, name: str) -> CodecRecipe:
+    from semflash.training.overrides import override
+    from semflash.training.recipes import codec_recipe
+
+    return override(codec_recipe(name), _common(args, settings), args.set)
+
+
+def _task_recipe(args: argparse.Namespace, settings: Settings, name: str) -> TaskRecipe:
+    from semflash.training.overrides import override
+    from semflash.training.recipes import codec_recipe, task_recipe
+
+    weights = {} if args.weights is None else {"weights": str(args.weights)}
     if args.only_task:
-        task = override(task_recipe(name), common, args.set)
-        trained = train_task_network(task, out / TASK_DIR, data_dir=data_dir, progress=progress)
+        return override(task_recipe(name), _common(args, settings) | weights, args.set)
+    wanted = codec_recipe(name)
+    chosen = args.task_recipe or wanted.task or ("tiny" if name == "tiny" else wanted.dataset)
+    return override(task_recipe(chosen), _common(args, settings) | weights, [])
+
+
+def _rates(args: argparse.Namespace, settings: Settings, name: str) -> list[RateRow]:
+    from semflash.training.rates import rate_table
+    from semflash.training.task import load_task, shapes_of
+
+    if args.task is not None:
+        head = load_task(args.task).head
+        shapes = head.input_shape[1:], head.output_shape[1:]
+    else:
+        data_dir = first(args.data_dir, settings.train.data_dir)
+        shapes = shapes_of(_task_recipe(args, settings, name), data_dir=data_dir)
+    return rate_table(_codec_recipe(args, settings, name), *shapes)
+
+
+def _print_rates(args: argparse.Namespace, settings: Settings, name: str) -> None:
+    import dataclasses
+
+    from semflash.training.rates import rates_text
+
+    rows = _rates(args, settings, name)
+    print(json.dumps([dataclasses.asdict(row) for row in rows]) if args.json else rates_text(rows))
+
+
+def _train(
+    args: argparse.Namespace, settings: Settings, name: str, out: Path, here: Distribution
+) -> dict[str, Any]:
+    from semflash.training.codec import train_codec
+    from semflash.training.export_run import CODEC_DIR, TASK_DIR, find_run
+    from semflash.training.progress import Progress
+    from semflash.training.rates import rates_text
+    from semflash.training.task import train_task_network
+    from semflash.training.transfer import Transfer
+
+    progress = Progress(quiet=args.quiet)
+    data_dir = first(args.data_dir, settings.train.data_dir)
+    if args.only_task:
+        task = _task_recipe(args, settings, name)
+        trained = train_task_network(
+            task, out / TASK_DIR, data_dir=data_dir, progress=progress, distribution=here
+        )
         return {"task": str(out / TASK_DIR), "results": trained.info.results}
-    recipe = override(codec_recipe(name), common, args.set)
+    recipe, transfer = _codec_recipe(args, settings, name), None
+    if args.codec_from is None:
+        progress.say(rates_text(_rates(args, settings, name)))
+    else:
+        source = find_run(args.codec_from)[0]
+        transfer = Transfer(source, args.finetune_epochs or 0, args.train_encoder)
     task_dir = args.task
     if task_dir is None:
         task_dir = out / TASK_DIR
-        chosen = args.task_recipe or ("tiny" if name == "tiny" else codec_recipe(name).dataset)
-        task = override(task_recipe(chosen), common, [])
-        train_task_network(task, task_dir, data_dir=data_dir, progress=progress)
-    codec = train_codec(recipe, task_dir, out / CODEC_DIR, data_dir=data_dir, progress=progress)
+        task = _task_recipe(args, settings, name)
+        train_task_network(task, task_dir, data_dir=data_dir, progress=progress, distribution=here)
+    codec = train_codec(
+        recipe, task_dir, out / CODEC_DIR, data_dir=data_dir, progress=progress, transfer=transfer,
+        distribution=here,
+    )  # fmt: skip
     return {"task": str(task_dir), "codec": str(out / CODEC_DIR), "results": codec.info.results}

@@ -34,12 +34,15 @@ class GdnTailSpec:
     Attributes:
         beta: float32 (C,), > 0. gamma: float32 (C, C), >= 0, den_j = beta_j + sum_i x_i^2 gamma[i, j].
         alpha: float32 (C,), > 0. centres: float32 (K,), ascending.
+        labels: uint8 (K,), a permutation: the code sent for each rank; None: the rank itself, the only
+            labelling the device's threshold tests have.
     """
 
     beta: np.ndarray
     gamma: np.ndarray
     alpha: np.ndarray
     centres: np.ndarray
+    labels: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -247,6 +250,18 @@ class Codec(abc.ABC):
         del stage, context
         return None
 
+    def usage_loss(self, trace: dict[str, Any]) -> Any | None:
+        """How far the use of the codes is from even, a scalar >= 0; None: the family has no such term."""
+        del trace
+        return None
+
+    def levels(self) -> int:
+        """How many codes there are; by default all that the bits of a symbol can hold."""
+        payload = self.payload()
+        if not isinstance(payload, FixedPayloadSpec):
+            raise NotImplementedError(f"{self.family} says itself how many codes it has")
+        return 1 << payload.bits_per_symbol
+
     @abc.abstractmethod
     def codes(self, images: Any) -> Any:
         """Codes that the float encoder sends, int32 (B, ...), bits and order of :meth:`payload`."""
@@ -271,7 +286,9 @@ class Codec(abc.ABC):
             codes, erased: see :meth:`values`.
             quality: what the decoder is told, float (B, 1).
         """
-        return self.decoder([self.values(codes, erased), quality], training=False)
+        from keras import ops
+
+        return self.decoder([self.values(codes, erased), ops.convert_to_tensor(quality)], training=False)
 
     @abc.abstractmethod
     def parts(self) -> dict[str, Any]:

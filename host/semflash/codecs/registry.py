@@ -26,6 +26,12 @@ class Family:
 
 FAMILIES = {
     "semanticnn": Family("semanticnn", "SemanticNN", "SemanticNNSizes"),
+    "semanticnn-released": Family("semanticnn_released", "SemanticNNReleased", "SemanticNNReleasedSizes"),
+    "deepcod": Family("deepcod", "DeepCOD", "DeepCODSizes"),
+    "bottlenetpp": Family("bottlenetpp", "BottleNetPP", "BottleNetPPSizes"),
+    "adjscc": Family("adjscc", "ADJSCC", "BitCodecSizes"),
+    "agilenn": Family("agilenn", "AgileNN", "AgileNNSizes"),
+    "limitnet": Family("limitnet", "LimitNet", "LimitNetSizes"),
 }
 
 

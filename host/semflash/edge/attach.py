@@ -18,12 +18,18 @@ class ClosablePort(Port, AbstractContextManager["ClosablePort"], Protocol):
 
 
 def attach(
-    board: Board, *, port: str | None = None, baud: int | None = None, build_dir: Path | None = None
+    board: Board,
+    *,
+    port: str | None = None,
+    probe: str | None = None,
+    baud: int | None = None,
+    build_dir: Path | None = None,
 ) -> ClosablePort:
     """Open the port of `board`.
 
     Args:
         port: device file or URL; overrides what the board says.
+        probe: serial number of the debug probe, where several boards of this kind are plugged in.
         baud: bits per second; the board's when None.
         build_dir: folder of the build (board `native` runs its library in this process).
 
@@ -39,7 +45,7 @@ def attach(
         return open_port(port, baud=speed)
     if board.kind == "emulated":
         return open_port(_emulator_port(board), baud=speed)
-    return open_port(_hardware_port(board), baud=speed)
+    return open_port(_hardware_port(board, probe), baud=speed)
 
 
 def _native(port: str | None, build_dir: Path | None) -> ClosablePort:
@@ -69,18 +75,7 @@ def _emulator_port(board: Board) -> str:
     return state.port
 
 
-def _hardware_port(board: Board) -> str:
-    from semflash.firmware.flash import candidates
+def _hardware_port(board: Board, probe: str | None) -> str:
+    from semflash.firmware.probes import choose
 
-    found = candidates(board)
-    if len(found) == 1:
-        return found[0].port
-    if found:
-        names = ", ".join(f"{c.port} (probe {c.serial_number or 'without number'})" for c in found)
-        raise DeviceError(
-            f"{len(found)} boards of this kind are plugged in", value=names, remedy="choose: --port"
-        )
-    raise DeviceError(
-        f"no {board.title} is plugged in",
-        remedy="plug it in, or name its port with --port; see semflash boards",
-    )
+    return choose(board, probe=probe).port

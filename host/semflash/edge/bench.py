@@ -186,11 +186,11 @@ def _open(built: BuildResult, instance: str) -> Iterator[Port]:
         port = open_port(state.port)
     else:
         from semflash.firmware.boards import load_board
-        from semflash.firmware.flash import choose_port
+        from semflash.firmware.probes import choose
 
         board = load_board(built.board)
         assert board.serial is not None
-        port = open_port(choose_port(board, None), baud=board.serial.baud)
+        port = open_port(choose(board).port, baud=board.serial.baud)
     try:
         yield port
     finally:

@@ -155,6 +155,7 @@ class Connection:
     def _reconnect(self, error: PortVanishedError, under_way: int, given_up: int) -> None:
         """Wait until the board answers HELLO on some port again."""
         began, before, old_where = time.monotonic(), self.hello, self.where
+        ended = self.session.counters
         self._ended, self.away = self.counters, True
         self.port.close()
         losses = f"{_images(under_way)} under way" + (f", {_images(given_up)} given up" if given_up else "")
@@ -165,13 +166,21 @@ class Connection:
         self.reconnects += 1
         assert before is not None and self.hello is not None
         seconds = time.monotonic() - began
+        lost = frames_lost(before, ended, self.hello)
+        self._ended.frames_lost += lost or 0
         text = f"back on {self.where or 'the port'} after {seconds:.1f} s, {_images(under_way)} sent again"
+        if lost is None:
+            text += "; the board was reset meanwhile"
+        elif lost:
+            text += f"; {lost} frame{'s' * (lost != 1)} of the board got lost with the cable"
         if self.hello.build_id != before.build_id:
             text += f"; it runs build {self.hello.build_id:08x} now, it ran {before.build_id:08x}"
         values = {
             "port": self.where,
             "away_s": round(seconds, 3),
             "sent_again": under_way,
+            "board_reset": lost is None,
+            "frames_lost": lost,
             "build_id": f"{self.hello.build_id:08x}",
             "reset_cause": self.hello.reset_cause,
         }
@@ -200,6 +209,17 @@ class Connection:
             value=last.what,
             remedy=error.remedy,
         ) from last
+
+
+def frames_lost(before: Hello, counters: LinkCounters, after: Hello) -> int | None:
+    """Frames that a device sent between two sessions and nobody received; None: it was reset meanwhile.
+
+    Args:
+        before: HELLO that began the first session. counters: of that session. after: HELLO of the second.
+    """
+    came = counters.frames_ok + counters.frames_damaged + counters.frames_useless - counters.frames_duplicate
+    due = before.frames_sent + 1 + came + counters.frames_lost
+    return after.frames_sent - due if after.frames_sent >= due and not counters.restarts else None
 
 
 def added(first: LinkCounters, second: LinkCounters) -> LinkCounters:

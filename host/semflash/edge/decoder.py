@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from semflash.bundle.bit_errors import check_rates
 from semflash.bundle.litert import load_interpreter
-from semflash.bundle.models import check_decoder, single
+from semflash.bundle.models import check_decoder, output_shape, single
 from semflash.bundle.packing import unpack
 from semflash.bundle.reader import Bundle
 from semflash.errors import BundleError
@@ -60,12 +60,23 @@ class EdgeDecoder:
             ber: estimate of the bit error rate, 0..0.5; one number or (N,).
 
         Returns:
-            float32 (N, classes).
+            float32 (N, classes), or a detector's maps (N, h, w, classes + 4).
 
         Raises:
             BundleError: payloads of the wrong size. UsageError: a BER out of range.
         """
         return self._run(payloads, ber, tail=True)
+
+    def classify(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Class scores of features of the split point, float32 (N, ...); returns as :meth:`logits`."""
+        parts = []
+        for start in range(0, len(features), BATCH):
+            part = features[start : start + BATCH]
+            self._resize(len(part))
+            self._tail.set_tensor(self._tail_input, np.ascontiguousarray(part, np.float32))
+            self._tail.invoke()
+            parts.append(self._tail.get_tensor(self._logits_index))
+        return np.concatenate(parts) if parts else np.empty((0, *self._outputs), np.float32)
 
     def _run(self, payloads: NDArray[np.uint8], ber: ArrayLike, *, tail: bool) -> NDArray[np.float32]:
         latents = self._latents(payloads)
@@ -74,7 +85,7 @@ class EdgeDecoder:
         for start in range(0, len(latents), BATCH):
             part = slice(start, min(start + BATCH, len(latents)))
             parts.append(self._invoke(latents[part], quality[part, None], tail=tail))
-        return np.concatenate(parts) if parts else np.empty((0, self._classes), np.float32)
+        return np.concatenate(parts) if parts else np.empty((0, *self._outputs), np.float32)
 
     def _latents(self, payloads: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Centre values (N, h, w, c); a code beyond the last centre (levels < 2^bits) takes the last."""
@@ -121,6 +132,10 @@ class EdgeDecoder:
 
     def _check_logits(self) -> None:
         shape = tuple(int(v) for v in self._tail.get_output_details()[0]["shape"])
-        self._classes = len(self._bundle.contract.class_names)
-        if shape != (1, self._classes):
-            raise BundleError("task tail and class names disagree", value=f"{shape}, {self._classes} names")
+        self._outputs = output_shape(self._bundle.contract)
+        if shape != (1, *self._outputs):
+            raise BundleError(
+                "task tail and contract disagree about the output",
+                value=f"{shape}, expected {(1, *self._outputs)}",
+                remedy="export the bundle again",
+            )

@@ -1,4 +1,4 @@
-"""Accuracy of a bundle against bit error rate: int8 encoder, simulated channel, LiteRT decoder.
+"""Accuracy (mAP of a detector) of a bundle against bit error rate: int8 encoder, channel, LiteRT decoder.
 
 Bits are flipped on packed payloads (injected, seeded); the decoder is told the injected BER unless another
 estimate is given.
@@ -16,18 +16,21 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bundle.bit_errors import check_rates, flip_bits
+from semflash.bundle.bit_errors import channel_rng, check_rates, flip_bits
+from semflash.bundle.detections import decode
 from semflash.bundle.reader import Bundle
-from semflash.bundle.schema import AccuracyPoint, Measurement
+from semflash.bundle.schema import AccuracyPoint, Contract, DetectionTask, Measurement, Metric
 from semflash.bundle.writer import update_record
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
 from semflash.edge.records import check_writable
 from semflash.edge.split import Split
 from semflash.errors import DatasetError, UsageError
+from semflash.training.boxes import CLASS
 
 #: The bit error rates the project reports.
 REPORTED_BERS = (0.0, 1e-4, 2.5e-3, 1e-2, 2.5e-2, 5e-2)
+METRIC_TITLES = {"accuracy": "accuracy", "map50": "mAP at IoU 0.5"}
 _Z_95 = 1.959963984540054  # two-sided 95 % of the normal distribution
 
 
@@ -37,9 +40,9 @@ class Evaluation:
 
     Attributes:
         bundle: name. hash_hex: bundle hash. payload_bytes: per image.
-        measurement: data set, number of images, seed and accuracy per BER.
+        measurement: data set, number of images, seed, metric and its value per BER.
         task_accuracy: of the uncompressed task network, from the bundle's record; None: not recorded.
-        predictions: BER -> predicted classes int64 (N,).
+        predictions: BER -> predicted classes int64 (N,), or a detector's objects per image, float32 (n, 6).
     """
 
     bundle: str
@@ -47,7 +50,7 @@ class Evaluation:
     payload_bytes: int
     measurement: Measurement
     task_accuracy: float | None
-    predictions: dict[float, NDArray[np.int64]]
+    predictions: dict[float, Any]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for ``--json``."""
@@ -75,11 +78,6 @@ def wilson_interval(right: int, total: int) -> tuple[float, float]:
     return (0.0 if right == 0 else max(0.0, low)), (1.0 if right == total else min(1.0, high))
 
 
-def channel_rng(seed: int, ber: float) -> np.random.Generator:
-    """Generator of the injected errors: depends on seed and BER only, not on the list of BERs."""
-    return np.random.default_rng([seed, round(ber * 2**40)])
-
-
 def evaluate(
     bundle: Bundle,
     dataset: Any,
@@ -90,7 +88,7 @@ def evaluate(
     split: str = "test",
     assume_ber: float | None = None,
 ) -> Evaluation:
-    """Measure accuracy per BER.
+    """Measure accuracy per BER, or mAP at IoU 0.5 where the bundle's task is detection.
 
     Args:
         bundle: what to measure.
@@ -105,7 +103,7 @@ def evaluate(
         DatasetError: no images, wrong size, labels that the bundle has no class for.
         UsageError: a BER out of range. BundleError, ModelError: the bundle does not run.
     """
-    images, labels = _images(getattr(dataset, split), len(bundle.contract.class_names), limit)
+    images, labels = _images(getattr(dataset, split), bundle.contract, limit)
     if not bers:
         raise UsageError("no bit error rate to evaluate at", remedy="--ber 0,0.01")
     for ber in bers:
@@ -117,12 +115,12 @@ def evaluate(
     points, predictions = [], {}
     for ber in bers:
         received = flip_bits(clean, ber, channel_rng(seed, ber))
-        logits = decoder.logits(received, ber if assume_ber is None else assume_ber)
-        predictions[ber] = logits.argmax(1)
-        right = int((predictions[ber] == labels).sum())
-        points.append(AccuracyPoint(ber, right / len(labels), *wilson_interval(right, len(labels))))
+        outputs = decoder.logits(received, ber if assume_ber is None else assume_ber)
+        predictions[ber], value = measure(bundle.contract, outputs, labels, seed=seed)
+        points.append(AccuracyPoint(ber, *value))
     name = str(getattr(dataset, "name", "unnamed"))
-    measurement = Measurement(name, split, len(labels), seed, points)
+    metric: Metric = "map50" if isinstance(bundle.contract.task, DetectionTask) else "accuracy"
+    measurement = Measurement(name, split, len(labels), seed, points, metric)
     return Evaluation(
         bundle.name,
         bundle.hash_hex,
@@ -133,16 +131,54 @@ def evaluate(
     )
 
 
-def _images(split: Split, classes: int, limit: int | None) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+def measure(
+    contract: Contract, outputs: NDArray[np.float32], labels: NDArray[Any], *, seed: int = 0
+) -> tuple[Any, tuple[float, float, float]]:
+    """What the outputs of a bundle's tail say, and how good that is.
+
+    Args:
+        outputs: float32 (N, classes), or a detector's maps. labels: classes (N,), or boxes (N, M, 6).
+        seed: of the bootstrap samples of a detector's interval.
+
+    Returns:
+        predictions (see Evaluation), and (value, low, high) of accuracy or mAP with its 95 % interval.
+    """
+    if isinstance(contract.task, DetectionTask):
+        from semflash.training.average_precision import precision_interval
+
+        classes = len(contract.class_names)
+        found = decode(outputs, contract.task, classes)
+        return found, precision_interval(labels, found, classes, seed=seed)
+    predicted = outputs.argmax(1)
+    right = int((predicted == labels).sum())
+    return predicted, (right / len(labels), *wilson_interval(right, len(labels)))
+
+
+def _images(split: Split, contract: Contract, limit: int | None) -> tuple[NDArray[np.uint8], NDArray[Any]]:
     images, labels = split.images[:limit], split.labels[:limit]
     if len(images) == 0 or len(images) != len(labels):
         raise DatasetError("the split has no images, or not one label each", value=(len(images), len(labels)))
-    check_labels(labels, classes)
+    check_labels(labels, contract)
     return images, labels
 
 
-def check_labels(labels: NDArray[np.integer], classes: int) -> None:
-    """Refuse labels outside 0 .. classes - 1, or that are no integers. DatasetError."""
+def check_labels(labels: NDArray[Any], contract: Contract) -> None:
+    """Refuse classes that the bundle has not, and boxes or their absence where its task has no use for them.
+
+    Raises:
+        DatasetError: as above.
+    """
+    classes, detects = len(contract.class_names), isinstance(contract.task, DetectionTask)
+    if detects != (labels.ndim == 3):
+        raise DatasetError(
+            "the bundle detects objects, and the data set has no boxes"
+            if detects
+            else "the bundle classifies images, and the data set has boxes",
+            value=f"labels {labels.shape}",
+            remedy="use its data set",
+        )
+    if detects:
+        labels = labels[..., CLASS][labels[..., CLASS] >= 0].astype(np.int64)
     if not np.issubdtype(labels.dtype, np.integer):
         raise DatasetError("labels must be integers", value=labels.dtype, remedy="use its data set")
     wrong = (labels < 0) | (labels >= classes)
@@ -206,7 +242,8 @@ def plot(evaluations: Sequence[Evaluation], path: Path) -> None:
             axes.axhline(100 * evaluation.task_accuracy, linestyle="--", color="grey", label="task network")
     axes.set_xscale("symlog", linthresh=0.01)
     axes.set_xlim(left=0)
-    axes.set(xlabel="injected bit error rate, %", ylabel="accuracy, %")
+    names = {METRIC_TITLES[evaluation.measurement.metric] for evaluation in evaluations}
+    axes.set(xlabel="injected bit error rate, %", ylabel=f"{' / '.join(sorted(names))}, %")
     axes.grid(alpha=0.3)
     axes.legend()
     temporary = path.with_name(f".{path.name}.tmp")

@@ -16,6 +16,9 @@ from semflash.bundle.preprocess import to_int8
 from semflash.bundle.reader import Bundle
 from semflash.bundle.reference import ReferenceGraph
 
+#: Images in memory at once, of a data set that is on disk.
+BATCH = 1_000
+
 
 class GoldenEncoder:
     """The device side of a bundle on the host.
@@ -42,4 +45,5 @@ class GoldenEncoder:
 
     def payloads(self, images: NDArray[np.generic]) -> NDArray[np.uint8]:
         """Payloads uint8 (N, P) of images uint8 (N, H, W, C). DatasetError: wrong size, type or NaN."""
-        return pack(self.codes(images), self._bundle.bits_per_symbol)
+        parts = [images[start : start + BATCH] for start in range(0, max(1, len(images)), BATCH)]
+        return np.concatenate([pack(self.codes(part), self._bundle.bits_per_symbol) for part in parts])

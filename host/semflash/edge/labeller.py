@@ -17,6 +17,7 @@ from semflash.bundle.bit_errors import flip_bits
 from semflash.bundle.reader import Bundle
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
+from semflash.edge.judge import Reading, read
 
 BATCH = 64
 _PENDING_BATCHES = 4
@@ -30,7 +31,7 @@ class Labelled:
         received: what the device sent; noisy: its payload after injection; flips: injected, at rate `ber`.
         told: the BER that the decoder was told.
         pilot_bits, pilot_bit_errors: known bits of its frame, and how many came wrong, after injection.
-        predicted: class; confidence: softmax of its logit, 0..1.
+        reading: what the edge says about it.
         golden_equal: payload equals the reference's; None where it was not compared.
     """
 
@@ -38,8 +39,7 @@ class Labelled:
     noisy: bytes
     ber: float
     flips: int
-    predicted: int
-    confidence: float
+    reading: Reading
     golden_equal: bool | None
     told: float = 0.0
     pilot_bits: int = 0
@@ -95,7 +95,7 @@ class Labeller:
     ) -> None:
         self._ber, self._seed, self._assumed, self._known = ber, seed, assume_ber, ber_known
         self._estimator = BerEstimator(ber_window)
-        self._decoder = EdgeDecoder(bundle)
+        self._decoder, self._contract = EdgeDecoder(bundle), bundle.contract
         self._images = images
         self._golden = GoldenEncoder(bundle) if images is not None else None
         self._batch: list[Received] = []
@@ -154,16 +154,13 @@ class Labeller:
         wrong = [noisy_pilot_errors(r.pilot_errors, ber, self._seed, r.index) for r in batch]
         told = [self._tell(r, errors, ber) for r, errors in zip(batch, wrong, strict=True)]
         noisy = np.stack([np.frombuffer(payload, np.uint8) for payload, _ in injected])
-        logits = self._decoder.logits(noisy, told).astype(np.float64)
-        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-        shares /= shares.sum(axis=1, keepdims=True)
+        readings = read(self._decoder.logits(noisy, told), self._contract)
         equal = self._compare(batch)
         return [
             Labelled(
                 received,
                 *(payload, ber, flips),
-                predicted=int(shares[i].argmax()),
-                confidence=float(shares[i].max()),
+                reading=readings[i],
                 golden_equal=equal[i],
                 told=told[i],
                 pilot_bits=8 * len(received.pilot_errors),

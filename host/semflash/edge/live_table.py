@@ -7,6 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
+from semflash.bundle.schema import DetectionTask
+from semflash.edge.live.keyboard import is_usable
 from semflash.edge.live.picture import estimate_text
 from semflash.edge.progress import Event, View
 
@@ -19,9 +21,9 @@ _PLAIN_EVERY_S = 2.0
 
 
 def choose_view(stream: TextIO | None = None) -> View:
-    """The live screen when `stream` (stdout) is a terminal that can move its cursor, else plain lines."""
+    """The live screen when `stream` (stdout) is our terminal and can move its cursor, else plain lines."""
     target = stream or sys.stdout
-    if target.isatty() and os.environ.get("TERM", "") not in ("", "dumb"):
+    if os.environ.get("TERM", "") not in ("", "dumb") and is_usable(target):
         from semflash.edge.live.screen import LiveScreen
 
         return LiveScreen(target)
@@ -41,7 +43,7 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
             "images",
             f"{tally.received:,} of {tally.wanted:,}" + (f", {tally.lost:,} lost" if tally.lost else ""),
         ),
-        ("accuracy", f"{_percent(tally.accuracy)} of {tally.labelled:,} labels"),
+        _accuracy(progress),
         ("payload", f"{tally.payload_bytes} bytes per image"),
         ("bit errors injected", injected),
         ("rate", "-" if tally.images_per_s is None else f"{tally.images_per_s:.1f} images/s"),
@@ -52,6 +54,9 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
             f"{link.frames_dropped:,} dropped, {link.resyncs:,} resynced",
         ),
     ]
+    if tally.figures:
+        objects = f"{tally.figures['objects']:,} objects, {tally.figures['objects_shown']:,} shown"
+        lines.insert(2, ("mAP at IoU 0.5", f"{_percent(tally.figures['map50'])} ({objects})"))
     if progress.estimate is not None:
         lines.insert(4, ("bit errors estimated", estimate_text(progress.estimate)))
     if options.assume_ber is not None or options.ber_known:
@@ -146,6 +151,13 @@ def _counts(progress: Progress) -> str:
         return "-"
     stack = f", stack {tally.stack_bytes:,} B" if tally.stack_bytes else ""
     return f"{tally.count_mean:,.0f} per image (device counter){stack}"
+
+
+def _accuracy(progress: Progress) -> tuple[str, str]:
+    tally = progress.tally
+    if isinstance(progress.bundle.contract.task, DetectionTask):
+        return "images wholly right", f"{_percent(tally.accuracy)} of {tally.labelled:,}"
+    return "accuracy", f"{_percent(tally.accuracy)} of {tally.labelled:,} labels"
 
 
 def _percent(share: Any) -> str:

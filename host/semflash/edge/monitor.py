@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import Any, TextIO
 
 import numpy as np
@@ -18,14 +19,17 @@ from semflash.bridge.raw_record import RawRecorder, RecordingPort
 from semflash.bridge.session import Expected
 from semflash.bundle.preprocess import to_int8
 from semflash.bundle.reader import Bundle
+from semflash.bundle.schema import DetectionTask
 from semflash.edge.connection import Connection
+from semflash.edge.evaluate import check_labels
+from semflash.edge.judge import Judge
 from semflash.edge.labeller import Labeller
 from semflash.edge.monitor_run import MonitorRun
 from semflash.edge.progress import MonitorOptions, MonitorResult, Progress, View
 from semflash.edge.records import RecordWriter, check_writable
 from semflash.edge.split import Split
 from semflash.edge.tally import Tally
-from semflash.errors import DatasetError, UsageError
+from semflash.errors import ToolMissingError, UsageError
 
 __all__ = ["MonitorOptions", "MonitorResult", "Progress", "View", "check_run", "monitor"]
 
@@ -114,9 +118,11 @@ def _monitor(
                 seed=options.seed,
             ) as labeller,
         ):
-            run = MonitorRun(progress, connection, labeller, labels, records, view, raw=raw)
+            judge = Judge(bundle.contract, labels)
+            run = MonitorRun(progress, connection, labeller, judge, records, view, raw=raw)
             error = run.go(_looped(images, bundle, tally) if options.loop else _quantised(images, bundle))
             device_link = None if error or run.stopped else connection.link_stats()
+            tally.figures = judge.figures()
             result = MonitorResult(progress, error, device_link, run.stopped)
             records.write("end", result.as_dict())
             records.flush()
@@ -149,11 +155,13 @@ def check_run(bundle: Bundle, split: Split, options: MonitorOptions) -> None:
             f"the split has {len(split.labels):,} images", value=options.count, remedy="a smaller --count"
         )
     to_int8(split.images[:1], bundle.contract)  # wrong size or type: before the board is touched
-    classes = len(bundle.contract.class_names)
-    largest = int(np.max(split.labels[: options.count]))
-    if largest >= classes:
-        raise DatasetError(
-            f"the bundle knows {classes} classes", value=f"label {largest}", remedy="use its data set"
+    check_labels(split.labels[: options.count], bundle.contract)
+    detects = isinstance(bundle.contract.task, DetectionTask)
+    if detects and options.raw_path is not None:
+        raise UsageError("a raw recording keeps classes, not boxes", remedy="record a detector with --record")
+    if detects and find_spec("pycocotools") is None:
+        raise ToolMissingError(
+            "the summary of a detector needs pycocotools", remedy="pip install 'semflash[detect]'"
         )
     if options.record_path is not None:
         check_writable(options.record_path)

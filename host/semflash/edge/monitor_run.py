@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from semflash.bridge.outcome import Lost, Outcome
 from semflash.bridge.raw_record import RawRecorder
 from semflash.edge.connection import Connection
+from semflash.edge.judge import Judge
 from semflash.edge.labeller import Labelled, Labeller
 from semflash.edge.live.controls import Controls
 from semflash.edge.progress import Event, Progress, Recent, State, View
@@ -33,7 +34,7 @@ class MonitorRun:
     """One run over one connection that has said HELLO.
 
     Args:
-        labels: int32 (N,); an image's index counts modulo N.
+        judge: knows what is right; an image's index counts modulo its number of images.
         controls: what a person asks for; the view's keys change it.
         raw: the raw recording, which gets a note of each image.
     """
@@ -43,7 +44,7 @@ class MonitorRun:
         progress: Progress,
         connection: Connection,
         labeller: Labeller,
-        labels: NDArray[np.int32],
+        judge: Judge,
         records: RecordWriter,
         view: View | None = None,
         controls: Controls | None = None,
@@ -51,7 +52,7 @@ class MonitorRun:
         raw: RawRecorder | None = None,
     ) -> None:
         self._progress, self._connection, self._labeller = progress, connection, labeller
-        self._labels, self._records, self._view = labels, records, view or View()
+        self._judge, self._records, self._view = judge, records, view or View()
         self._raw = raw
         self._controls = controls or Controls(ber=progress.ber)
         self._began_s = self._shown_s = self._ticked_s = self._told_s = time.monotonic()
@@ -128,7 +129,7 @@ class MonitorRun:
         if isinstance(outcome, Lost):
             tally.lost += 1
             self._records.write(
-                "lost", {"index": outcome.index % len(self._labels), "attempts": outcome.attempts}
+                "lost", {"index": outcome.index % len(self._judge), "attempts": outcome.attempts}
             )
             return
         tally.received += 1
@@ -197,18 +198,18 @@ class MonitorRun:
     def _take(self, labelled: Labelled) -> None:
         progress = self._progress
         received, tally, hello = labelled.received, progress.tally, progress.hello
-        index = received.index % len(self._labels)
-        label = int(self._labels[index])
-        right = labelled.predicted == label
+        judge, reading = self._judge, labelled.reading
+        index = received.index % len(judge)
+        right = judge.right(reading, index)
         tally.add_label(right=right, flips=labelled.flips)
         progress.history.add_label(right=right)
-        names = progress.bundle.contract.class_names
         progress.recent.append(
             Recent(
                 index,
-                names[labelled.predicted],
-                names[label],
-                labelled.confidence,
+                judge.words(reading),
+                judge.truth_words(index),
+                right,
+                reading.confidence,
                 labelled.flips,
                 received.damaged,
             )
@@ -217,17 +218,18 @@ class MonitorRun:
             tally.add_golden(index, equal=labelled.golden_equal)
         ticks = received.ticks if hello.counter != "none" else None
         count = hello.count(ticks) if ticks is not None else None
-        record = _image_record(labelled, index, label, ticks, count)
+        judged = judge.record(reading, index)
+        record = _image_record(labelled, index, judged, ticks, count)
         if progress.options.loop:
-            record["round"] = received.index // len(self._labels)
+            record["round"] = received.index // len(judge)
         self._records.write("image", record)
         if self._raw is not None:
             self._raw.note(
                 {
                     "request": received.request,
                     "index": received.index,
-                    "label": label,
-                    "predicted": labelled.predicted,
+                    "label": judge.label(index),
+                    "predicted": reading.predicted,
                     "ber": labelled.ber,
                 }
             )
@@ -252,7 +254,7 @@ def heading(progress: Progress) -> dict[str, Any]:
 
 
 def _image_record(
-    labelled: Labelled, index: int, label: int, ticks: int | None, count: int | None
+    labelled: Labelled, index: int, judged: dict[str, Any], ticks: int | None, count: int | None
 ) -> dict[str, Any]:
     """The fields of an `image` line (docs/monitor.md)."""
     received = labelled.received
@@ -260,9 +262,7 @@ def _image_record(
         "index": index,
         "request": received.request,
         "attempt": received.attempt,
-        "label": label,
-        "predicted": labelled.predicted,
-        "confidence": round(labelled.confidence, 6),
+        **judged,
         "payload": received.payload.hex(),
         "payload_noisy": labelled.noisy.hex(),
         "ber_injected": labelled.ber,

@@ -69,18 +69,15 @@ class Event:
 
 @dataclass(frozen=True)
 class Recent:
-    """A label for the screen: names of the predicted and the right class; confidence 0..1."""
+    """An image for the screen: what was read and what would be right, in words; confidence 0..1."""
 
     index: int
     predicted: str
     label: str
+    right: bool
     confidence: float
     flips: int
     damaged: bool
-
-    @property
-    def right(self) -> bool:
-        return self.predicted == self.label
 
 
 @dataclass

@@ -190,8 +190,8 @@ def _count(result: Replay, labelled: Labelled, noted: dict[int, Noted]) -> None:
     note = noted[labelled.received.request]
     result.images += 1
     result.damaged += labelled.received.damaged
-    result.correct += labelled.predicted == note.label
-    result.changed += labelled.predicted != note.predicted
+    result.correct += labelled.reading.predicted == note.label
+    result.changed += labelled.reading.predicted != note.predicted
 
 
 def as_dict(result: Replay) -> dict[str, Any]:

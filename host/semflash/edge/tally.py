@@ -16,7 +16,7 @@ class Tally:
 
     Attributes:
         wanted: images to send; received: codes came; lost: given up; labelled: decoded and classified.
-        correct: labels that are right.
+        correct: labels that are right; of a detector: images in which all objects and they alone were found.
         payload_bytes: of one image; damaged: payloads whose CRC was wrong on the real link.
         flips: bits flipped by injection, of `bits` payload bits.
         golden_checked, golden_wrong: payloads compared with the reference, and those that differ.
@@ -24,6 +24,7 @@ class Tally:
         counted, count_sum, count_min, count_max: instructions (or cycles) that the device reported.
         stack_bytes: deepest stack use the device reported.
         seconds: from the first image sent to the last outcome.
+        figures: of a detector, at the end of the run: ``map50`` and numbers of objects.
     """
 
     wanted: int
@@ -44,6 +45,7 @@ class Tally:
     count_max: int = 0
     stack_bytes: int = 0
     seconds: float = 0.0
+    figures: dict[str, float] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> float | None:
@@ -110,6 +112,7 @@ class Tally:
             "correct": self.correct,
             "accuracy": self.accuracy,
             "accuracy_95": interval,
+            **self.figures,
             "payload_bytes": self.payload_bytes,
             "damaged": self.damaged,
             "bits_flipped": self.flips,

@@ -62,12 +62,13 @@ def build_bundle(bundle: Bundle, board: Board, options: BuildOptions) -> BuildRe
     if options.bench:
         link += [f"-Wl,--wrap={name}" for name in _BENCH_WRAPS]
         files["model/sf_bench.h"] = _bench_header(model)
-    build_id = sources.build_id(files, sources.settings_ini(settings, link, model.library))
+    build_id = sources.build_id(files, sources.settings_ini(settings, link, model.library, board=board))
     if board.kind == "native":
         settings["SF_BUILD_ID"] = f"0x{build_id}u"
     else:
         files["model/sf_build.h"] = f"#define SF_BUILD_ID 0x{build_id}u\n".encode()
-        files["semflash.ini"] = sources.settings_ini(settings, link, model.library).encode("utf-8")
+        ini = sources.settings_ini(settings, link, model.library, board=board)
+        files["semflash.ini"] = ini.encode("utf-8")
     kinds = None
     with exclusive(folder):
         unchanged = _is_built(folder, build_id)

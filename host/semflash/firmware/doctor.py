@@ -16,10 +16,13 @@ from typing import Literal
 import msgspec
 
 from semflash.errors import SemflashError
-from semflash.firmware import platformio, resources
+from semflash.firmware import platformio, probes, resources
+from semflash.firmware.verdicts import UDEV_REMEDY
 
 State = Literal["ok", "missing", "optional"]
 _ARM = "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
+_UDEV_FOLDERS = (Path("/etc/udev/rules.d"), Path("/run/udev/rules.d"), Path("/lib/udev/rules.d"))
+_USB_NODES = Path("/dev/bus/usb")
 _FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
 
@@ -47,6 +50,7 @@ def diagnose() -> list[Check]:
         _cffi,
         _fashion_mnist,
         _serial_access,
+        _probe_access,
         _tensorflow,
     )
     return [check() for check in checks]
@@ -175,6 +179,48 @@ def _fashion_mnist() -> Check:
         if find_idx_file(place, "t10k-images-idx3-ubyte") is not None:
             return Check("Fashion-MNIST", "ok", str(place))
     return Check("Fashion-MNIST", "optional", f"no idx files in {places[-1]}", mend)
+
+
+def _probe_access() -> Check:
+    """May this user open the debug probe itself, which is another device than its serial port?"""
+    nodes = {node for port in _stlink_ports() if (node := _usb_node(port)) is not None}
+    refused = sorted(str(node) for node in nodes if not os.access(node, os.R_OK | os.W_OK))
+    if refused:
+        return Check("debug probes", "missing", f"no permission for {', '.join(refused)}", UDEV_REMEDY)
+    if nodes:
+        return Check("debug probes", "ok", ", ".join(sorted(map(str, nodes))))
+    for folder in _UDEV_FOLDERS:
+        for path in sorted(folder.glob("*.rules")):
+            if _names_stlink(path):
+                return Check("debug probes", "ok", f"none is plugged in; udev rule {path}")
+    return Check(
+        "debug probes", "optional", "none is plugged in, and no udev rule names the ST-LINK", UDEV_REMEDY
+    )
+
+
+def _stlink_ports() -> list[object]:
+    """Serial ports of ST-LINKs, as pyserial describes them."""
+    known = {probe.port for probe in probes.scan()}
+    return [port for port in probes.comports() if port.device in known]
+
+
+def _usb_node(port: object) -> Path | None:
+    """The USB device of a serial port, /dev/bus/usb/BUS/DEVICE; None where the system does not tell."""
+    folder = getattr(port, "usb_device_path", None)
+    try:
+        numbers = [int((Path(folder) / name).read_text()) for name in ("busnum", "devnum")] if folder else []
+    except (OSError, ValueError):
+        return None
+    return _USB_NODES / f"{numbers[0]:03d}" / f"{numbers[1]:03d}" if numbers else None
+
+
+def _names_stlink(path: Path) -> bool:
+    """Whether a udev rule is about the ST-LINK."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return any('"0483"' in line and '"374' in line for line in text.splitlines() if not line.startswith("#"))
 
 
 def _serial_access() -> Check:

@@ -6,7 +6,7 @@ import msgspec
 
 from semflash.firmware import emulator
 from semflash.firmware.boards import Board, list_boards
-from semflash.firmware.flash import candidates
+from semflash.firmware.probes import candidates
 
 
 class BoardStatus(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ def _status(board: Board) -> BoardStatus:
         found = candidates(board)
         attached = bool(found)
         ports = tuple(candidate.port for candidate in found)
-        detail = ", ".join(f"probe {candidate.serial_number}" for candidate in found)
+        detail = ", ".join(f"probe {candidate.serial}" for candidate in found)
     else:
         detail = "in this process"
     return BoardStatus(

@@ -7,19 +7,23 @@ builds offline.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from semflash.errors import BuildError, DeviceError, SemflashError, ToolMissingError
+from semflash.errors import BuildError, DeviceError, SemflashError, ToolMissingError, UsageError
 from semflash.firmware.project import write_if_changed
+from semflash.firmware.verdicts import TEXTS, Verdict, VerdictError
 
 BUILD_TIMEOUT_S = 900
 _TAIL_LINES = 25
@@ -35,8 +39,11 @@ def core_dir() -> Path:
     return (Path(cache) if cache else Path.home() / ".cache") / "semflash" / "platformio"
 
 
-def environment() -> dict[str, str]:
-    """The environment pio runs in. PLATFORMIO_* of the caller does not leak into it."""
+def environment(probe: str | None = None) -> dict[str, str]:
+    """The environment pio runs in. PLATFORMIO_* of the caller does not leak into it.
+
+    probe: serial number, which OpenOCD gets before it reads the board's file (`--upload-port` never does).
+    """
     env = {key: value for key, value in os.environ.items() if not key.startswith("PLATFORMIO_")}
     env.update(
         PLATFORMIO_CORE_DIR=str(core_dir()),
@@ -45,6 +52,12 @@ def environment() -> dict[str, str]:
         PLATFORMIO_NO_ANSI="true",
         PYTHONUNBUFFERED="1",
     )
+    if probe is not None:
+        if not re.fullmatch(r"[A-Za-z0-9._-]+", probe):
+            raise UsageError(
+                "this is no probe's serial number", value=probe, remedy="semflash boards lists them"
+            )
+        env["PLATFORMIO_UPLOAD_FLAGS"] = f"-c\nadapter serial {probe}"  # one argument a line
     return env
 
 
@@ -111,8 +124,13 @@ def run(
     extra: Sequence[str] = (),
     log: Path | None = None,
     timeout_s: float = BUILD_TIMEOUT_S,
+    probe: str | None = None,
 ) -> PioResult:
     """`pio run` in `project_dir` (with `-t target`), output kept in `log`.
+
+    probe: serial number of the debug probe an upload must use; None: the only one.
+
+    Ctrl-C, or any other exception, ends pio and all it started before it is passed on.
 
     Raises:
         ToolMissingError, BuildError: the build failed.
@@ -123,53 +141,75 @@ def run(
     command += ["--disable-auto-clean"]  # SCons knows what to compile again; PlatformIO would compile all
     command += ["-t", target] if target else []
     command += list(extra)
-    try:
-        done = subprocess.run(
-            command,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=timeout_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise BuildError(
-            "PlatformIO did not come to an end",
-            value=f"{timeout_s:.0f} s",
-            remedy="see whether it waits for the network; the emulated board needs none",
-        ) from error
-    output = done.stdout.decode("utf-8", "replace")
+    returncode, output = _in_own_group(command, environment(probe), timeout_s)
     if log is not None:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(output, encoding="utf-8")
-    error_found = translate(output, done.returncode, target=target, log=log)
+    error_found = translate(output, returncode, target=target, log=log)
     if error_found is not None:
         raise error_found
     return PioResult(output)
 
 
-# (text in the output, error class, what, remedy). The first that matches wins. Texts: docs/boards.md.
-_UPLOAD_TABLE: tuple[tuple[str, str, str], ...] = (
-    (
-        "LIBUSB_ERROR_ACCESS",
-        "the probe is there, but this user may not open it",
-        "install the udev rule of docs/boards.md, then unplug and plug the board",
-    ),
-    (
-        "Error: open failed",
-        "no debug probe was found",
-        "plug the board's ST-LINK in; semflash boards lists what is seen",
-    ),
+def _in_own_group(command: list[str], env: dict[str, str], timeout_s: float) -> tuple[int, str]:
+    """Run a command in a process group of its own; nothing of it is left when this returns or raises."""
+    process = subprocess.Popen(
+        command,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # Ctrl-C comes to us alone; we pass it on
+    )
+    try:
+        output, _ = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired as error:
+        _end_group(process)
+        raise BuildError(
+            "PlatformIO did not come to an end",
+            value=f"{timeout_s:.0f} s",
+            remedy="see whether it waits for the network; the emulated board needs none",
+        ) from error
+    except BaseException:
+        _end_group(process)
+        raise
+    return process.returncode, output.decode("utf-8", "replace")
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End a process and its children: OpenOCD lets go of the probe at SIGINT, the rest need not be asked."""
+    for number, seconds in ((signal.SIGINT, 3.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            process.poll()
+            try:
+                os.killpg(process.pid, 0)
+            except ProcessLookupError:
+                if process.stdout is not None:
+                    process.stdout.close()
+                return
+            time.sleep(0.02)
+
+
+#: (text in the output, verdict, what, remedy). The first that matches wins; None: the verdict's own words.
+_UPLOAD_TABLE: tuple[tuple[str, Verdict, str | None, str | None], ...] = (
+    ("LIBUSB_ERROR_ACCESS", Verdict.NO_PERMISSION, None, None),
+    ("Error: open failed", Verdict.NO_PROBE, None, None),
     (
         "init mode failed (unable to connect to the target)",
+        Verdict.FLASH_FAILED,
         "the probe answers, but the microcontroller does not",
-        "check the board's power and its ST-LINK jumpers, or hold reset while flashing",
+        None,
     ),
+    ("Verify Failed", Verdict.VERIFY_FAILED, None, None),
+    ("Programming Failed", Verdict.FLASH_FAILED, None, "check the board's power; flash again"),
     (
-        "Verify Failed",
-        "what was read back from flash differs from the image",
-        "flash again; try another cable",
+        "Unknown upload protocol",
+        Verdict.FLASH_FAILED,
+        "PlatformIO does not know the upload protocol, and uploaded nothing",
+        "correct upload_protocol in platformio.ini",
     ),
 )
 _BUILD_TABLE: tuple[tuple[str, str, str], ...] = (
@@ -194,15 +234,10 @@ def translate(output: str, returncode: int, *, target: str | None, log: Path | N
         own = _own_error(output)
         if own is not None:
             return own
-        for text, what, remedy in _UPLOAD_TABLE:
+        for text, verdict, what, remedy in _UPLOAD_TABLE:
             if text in output:
-                return DeviceError(what, value=text, remedy=remedy + where)
-        if re.search(
-            r"upload protocol.*(unknown|not supported)|Unknown upload protocol", output, re.IGNORECASE
-        ):
-            return DeviceError(
-                "PlatformIO does not know the upload protocol", remedy=f"correct platformio.ini{where}"
-            )
+                mend = (TEXTS[verdict][1] if remedy is None else remedy) + where
+                return VerdictError(verdict, what, value=text, remedy=mend)
     if returncode == 0:
         return None
     for text, what, remedy in _BUILD_TABLE:
@@ -218,7 +253,12 @@ def translate(output: str, returncode: int, *, target: str | None, log: Path | N
         )
     tail = "\n".join(_interesting(output))
     if target == "upload":
-        return DeviceError("PlatformIO could not upload", value=tail, remedy=f"read the lines above{where}")
+        return VerdictError(
+            Verdict.FLASH_FAILED,
+            "PlatformIO could not upload",
+            value=tail,
+            remedy=f"read the lines above{where}",
+        )
     return BuildError(
         "PlatformIO could not build the firmware", value=tail, remedy=f"read the lines above{where}"
     )

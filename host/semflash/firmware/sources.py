@@ -10,6 +10,7 @@ from pathlib import Path
 from semflash.errors import BuildError
 from semflash.firmware.boards import Board
 from semflash.firmware.build_result import FILE_NAME
+from semflash.firmware.clock_tree import Clock
 from semflash.firmware.project import write_if_changed
 
 #: Folders of a build folder that semflash owns: files there that a build does not name are removed.
@@ -97,7 +98,12 @@ def _patterns(board: Board) -> tuple[str, ...]:
     )
     if board.kind == "native":
         return (*runtime, "device/port/native/*.[ch]")
-    port = ("device/app/*.[ch]", "device/port/stm32f4/*", "boards/scripts/*.py")
+    port = (
+        "device/app/*.[ch]",
+        f"device/port/{board.port}/*",
+        "device/port/common/*",
+        "boards/scripts/*.py",
+    )
     platform = ("boards/platform/**/*.json", "boards/platform/**/*.py") if board.kind == "emulated" else ()
     return (*runtime, *port, *platform)
 
@@ -140,11 +146,30 @@ def defines(board: Board) -> dict[str, str]:
     if board.serial is not None:
         values |= {
             "SF_PORT_USART": str(board.serial.usart),
-            "SF_PORT_CLOCK_HZ": f"{board.clock_hz}",
-            "SF_PORT_BAUD": f"{board.serial.baud}",
-            "SF_PORT_HSE_HZ": f"{board.hse_hz}",
-            "SF_PORT_HSE_BYPASS": f"{int(board.hse_bypass)}",
+            "SF_PORT_BAUD": f"{board.serial.baud}u",
+            "SF_PORT_WATCHDOG_MS": f"{board.watchdog_ms}",
         }
+    return values if board.clock is None else values | clock_defines(board.clock, board.clock_hz)
+
+
+def clock_defines(clock: Clock, clock_hz: int) -> dict[str, str]:
+    """C macros of a clock tree, for the ports' clock set-up and for ST's HAL."""
+    external = clock.source.startswith("hse")
+    values = {
+        "SF_PORT_CLOCK_HZ": f"{clock_hz}u",
+        "SF_PORT_HSE_HZ": f"{clock.source_hz if external else 0}u",
+        "SF_PORT_HSE_BYPASS": f"{int(clock.source == 'hse-bypass')}",
+        "SF_PORT_AHB_DIVIDER": f"{clock.ahb_divider}",
+        "SF_PORT_APB1_DIVIDER": f"{clock.apb_dividers[0]}",
+        "SF_PORT_APB2_DIVIDER": f"{clock.apb_dividers[1]}",
+        "SF_PORT_WAIT_STATES": f"{clock.flash_wait_states}",
+        "SF_PORT_OVER_DRIVE": f"{int(clock.over_drive)}",
+    }
+    values |= {
+        f"SF_PORT_PLL_{name.upper()}": f"{getattr(clock.pll, name)}" for name in ("m", "n", "p", "q", "r")
+    }
+    if external:
+        values["HSE_VALUE"] = f"{clock.source_hz}u"  # the templates of ST's HAL say 25 MHz
     return values
 
 
@@ -161,8 +186,17 @@ def link_flags(board: Board) -> list[str]:
     return [f"-Wl,--defsym={name}={value:#x}" for name, value in memories.items()]
 
 
-def settings_ini(values: Mapping[str, str], link: Iterable[str], library: Library | None = None) -> str:
-    """semflash.ini: the settings of this build, read by platformio.ini."""
+def settings_ini(
+    values: Mapping[str, str],
+    link: Iterable[str],
+    library: Library | None = None,
+    *,
+    board: Board | None = None,
+) -> str:
+    """semflash.ini: the settings of this build, read by platformio.ini.
+
+    board: gets an environment of its own where platformio.ini has none for it.
+    """
     macros = dict(values) if library is None else {**values, **library.defines}
     lines = [f"    -D{name}=" + value.replace('"', '\\"') for name, value in macros.items()]
     if library is not None:
@@ -176,9 +210,21 @@ def settings_ini(values: Mapping[str, str], link: Iterable[str], library: Librar
             "link =",
             *(f"    {flag}" for flag in link),
             "libraries =" if library is None else f"libraries = {library.name}",
+            *(_environment(board) if board is not None else ()),
             "",
         ]
     )
+
+
+def _environment(board: Board) -> list[str]:
+    """Lines of the environment of a board that platformio.ini does not know."""
+    if board.platformio_board is None:
+        return []
+    return [
+        f"[env:{board.platformio_env}]",
+        f"extends = {board.port}_part",
+        f"board = {board.platformio_board}",
+    ]
 
 
 def place(files: Mapping[str, bytes], folder: Path) -> None:

@@ -3,140 +3,124 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from semflash.codecs.base import Codec
-from semflash.codecs.layers.channel import BerRange
+from semflash.codecs.keras_config import describe
 from semflash.codecs.registry import create, sizes_of
-from semflash.errors import TrainingError
-from semflash.training.augment import augment
-from semflash.training.datasets import Dataset, Split, load_dataset
-from semflash.training.loop import StagePlan, fingerprint_of, run_stages
-from semflash.training.models import TrainedCodec, measure_accuracy
+from semflash.codecs.semanticnn_sizes import PAPER
+from semflash.errors import TrainingError, UsageError
+from semflash.training.codec_plans import CodecRun
+from semflash.training.datasets import Dataset, load_dataset
+from semflash.training.distribution import ALONE, Distribution
+from semflash.training.loop import fingerprint_of, run_stages
+from semflash.training.models import TrainedCodec
 from semflash.training.progress import Progress
 from semflash.training.recipes import CodecRecipe
-from semflash.training.run_dir import RunInfo, save_weights
-from semflash.training.stages import AutoencoderStage, TaskStage, weights_of
-from semflash.training.task import TrainedTask, limited, load_task, rebuild_tail, shuffled
-
-#: Bit error rates whose accuracy is reported (papers.md, section 1, and the facts' channel table).
-REPORT_BERS = (0.0, 1e-4, 2.5e-3, 1e-2, 2.5e-2, 5e-2)
-WATCHED_BERS = (0.0, 1e-2, 5e-2)
-VARIANCE_IMAGES = 1_000
-CHANNEL_SEED = 1
+from semflash.training.run_dir import RunInfo
+from semflash.training.task import TrainedTask, load_task
+from semflash.training.task_networks import clone_tail
+from semflash.training.tasknet import computing_in
+from semflash.training.transfer import Transfer, attach
 
 
 def train_codec(
     recipe: CodecRecipe, task_dir: str | Path, out_dir: str | Path, *, data_dir: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress | None = None, transfer: Transfer | None = None, distribution: Distribution = ALONE,
 ) -> TrainedCodec:  # fmt: skip
     """Train a codec and fine-tune the task network's tail, or go on with a stopped run in the same directory.
 
     Writes ``run.json``, ``history.json``, ``weights.npz`` (averaged weights) and ``checkpoint.npz``.
 
+    Args:
+        transfer: take the codec of another run instead of a new one; family and sizes are that run's.
+        distribution: several GPUs or workers.
+
     Raises:
         DatasetError: the data set is missing or malformed.
         TrainingError: no task network in ``task_dir``, it does not fit, or the loss is no longer finite.
+        UsageError: the recipe asks for what the family or the backend cannot do.
     """
-    out = Path(out_dir)
+    shown = progress or Progress()
+    with distribution.scope():
+        return _train(recipe, Path(task_dir), Path(out_dir), data_dir, shown, transfer, distribution)
+
+
+def _train(
+    recipe: CodecRecipe, task_dir: Path, out: Path, data_dir: str | Path | None, progress: Progress,
+    transfer: Transfer | None, distribution: Distribution,
+) -> TrainedCodec:  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
-    teacher = load_task(task_dir)
-    data = load_dataset(recipe.dataset, data_dir=data_dir)
-    if data.image_shape != teacher.info.image_shape or list(data.class_names) != teacher.info.class_names:
-        raise TrainingError("the task network was trained on another data set", value=teacher.info.dataset)
+    with computing_in(recipe.precision):
+        teacher = load_task(task_dir)
+    data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=teacher.info.image_shape[:2])
+    _check_data(data, teacher)
     keras.utils.set_random_seed(recipe.seed)
-    codec, tail = _build(recipe, teacher)
-    described = dataclasses.asdict(recipe) | {
+    described: dict[str, Any] = dataclasses.asdict(recipe)
+    if transfer is None:
+        codec = _new_codec(recipe, teacher)
+    else:
+        codec, origin = attach(transfer, teacher)
+        described |= origin
+    check_recipe(recipe, codec)
+    tail = clone_tail(teacher.tail)
+    described |= {
         "built_sizes": dataclasses.asdict(codec.sizes), "task_recipe": teacher.info.recipe,
         "task_results": teacher.info.results,
     }  # fmt: skip
     trained = TrainedCodec(codec, tail, RunInfo.start("codec", described, data, recipe.seed))
-    plans = _plans(recipe, trained, teacher, data, lambda figures: publish(trained, out, figures))
+    run = CodecRun(recipe, trained, teacher, task_dir, data, out, progress, distribution)
     run_stages(
-        plans, out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=progress or Progress()
+        run.plans(transfer), out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=progress,
+        distribution=distribution,
+    )  # fmt: skip
+    return run.finish()
+
+
+def check_recipe(recipe: CodecRecipe, codec: Codec) -> None:
+    """UsageError: the recipe asks for what the family or the backend cannot do."""
+    if recipe.usage_weight and type(codec).usage_loss is Codec.usage_loss:
+        raise UsageError(
+            f"the family {codec.family} has no usage term", value=recipe.usage_weight, remedy="usage_weight=0"
+        )
+    if recipe.int8_epochs and keras.backend.backend() != "tensorflow":
+        raise UsageError(
+            "the stage on the device's codes quantises with TensorFlow",
+            value=f"KERAS_BACKEND={keras.backend.backend()}",
+            remedy="KERAS_BACKEND=tensorflow, or int8_epochs=0",
+        )
+    if recipe.int8_epochs:
+        from semflash.training.export_tail import check_labels
+
+        check_labels(codec.device_tail(), whole_graph=False)
+
+
+def _check_data(data: Dataset, teacher: TrainedTask) -> None:
+    names = list(data.class_names)
+    # A network that was imported without a data set knows how many classes there are, and no names.
+    same = (
+        names == teacher.info.class_names
+        if teacher.info.dataset
+        else len(names) == len(teacher.info.class_names)
     )
-    results = {"val_accuracy": accuracy_by_ber(codec, tail, data.val)}
-    publish(trained, out, results)
-    info = trained.info.finished(**results)
-    return dataclasses.replace(trained, info=info)
+    if data.image_shape != teacher.info.image_shape or not same:
+        raise TrainingError(
+            "the task network was trained on another data set",
+            value=f"{teacher.info.dataset} {teacher.info.image_shape}, not {data.name} {data.image_shape}",
+            remedy="--dataset, or another --task",
+        )
 
 
-def publish(trained: TrainedCodec, out: Path, results: dict[str, Any]) -> None:
-    """Write run.json and weights.npz of the models as they are, so that a run can be used before its end."""
-    save_weights(out, trained.codec.parts() | {"tail": trained.tail})
-    trained.info.finished(**results).save(out)
-
-
-def accuracy_by_ber(codec: Codec, tail: keras.Model, split: Split) -> dict[str, float]:
-    """Float accuracy (share) at each reported BER; the keys are the BERs as text."""
-    return {
-        f"{ber:g}": measure_accuracy(codec, tail, split.images, split.labels, ber, seed=CHANNEL_SEED)
-        for ber in REPORT_BERS
-    }
-
-
-def _build(recipe: CodecRecipe, teacher: TrainedTask) -> tuple[Codec, keras.Model]:
-    """The codec and a copy of the tail."""
-    features = teacher.head.output_shape[1:]
-    shapes = {"image_shape": teacher.info.image_shape, "feature_shape": features}
-    sizes = sizes_of(recipe.family, shapes | {"ber": recipe.ber} | recipe.sizes)
-    codec = create(recipe.family, dataclasses.asdict(sizes))
-    tail = rebuild_tail(teacher.info.recipe, features, len(teacher.info.class_names))
-    tail.set_weights(teacher.tail.get_weights())
-    return codec, tail
-
-
-def _plans(
-    recipe: CodecRecipe, trained: TrainedCodec, teacher: TrainedTask, data: Dataset,
-    publish_figures: Callable[[dict[str, float]], None],
-) -> list[StagePlan]:  # fmt: skip
-    codec, tail = trained.codec, trained.tail
-    train = limited(data.train, recipe.train_images)
-    sample = train.images[:VARIANCE_IMAGES].astype(np.float32) / 255.0
-    variance = float(np.var(keras.ops.convert_to_numpy(teacher.head(sample, training=False))))
-
-    def watched() -> dict[str, float]:
-        split = data.val
-        return {
-            f"val_{ber:g}": measure_accuracy(codec, tail, split.images, split.labels, ber, seed=CHANNEL_SEED)
-            for ber in WATCHED_BERS
-        }
-
-    def plan(name: str, uses_task: bool, epochs: int, peak: float) -> StagePlan:
-        model: keras.Model = AutoencoderStage(codec, teacher.head, variance, name=name)
-        if uses_task:
-            model = TaskStage(
-                codec, tail, teacher.head, teacher.tail, variance, weights_of(recipe), name=name
-            )
-        return StagePlan(
-            name=name, model=model, epochs=epochs, steps=len(train) // recipe.batch, peak=peak,
-            batches=lambda rng: _batches(train, recipe, codec.noise_shape(), recipe.ber, rng),
-            validate=watched if uses_task else dict, weight_decay=recipe.weight_decay,
-            ema_decay=recipe.ema_decay, publish=publish_figures if uses_task else None,
-        )  # fmt: skip
-
-    plans = [
-        plan(stage.name, True, recipe.task_epochs, recipe.task_peak) if stage.uses_task
-        else plan(stage.name, False, recipe.autoencoder_epochs, recipe.peak)
-        for stage in codec.stages()
-    ]  # fmt: skip
-    if recipe.polish_epochs:
-        plans.append(plan("polish", True, recipe.polish_epochs, recipe.polish_peak))
-    return [plan for plan in plans if plan.epochs]
-
-
-def _batches(
-    data: Split, recipe: CodecRecipe, noise_shape: tuple[int, ...], ber: BerRange, rng: np.random.Generator
-) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-    for chosen in shuffled(data, recipe.batch, rng):
-        inputs = {
-            "image": augment(data.images[chosen], recipe.augmentation, rng),
-            "ber": ber.sample(len(chosen), rng),
-            "noise": rng.random((len(chosen), *noise_shape), dtype=np.float32),
-        }
-        yield inputs, data.labels[chosen]
+def _new_codec(recipe: CodecRecipe, teacher: TrainedTask) -> Codec:
+    shapes = {"image_shape": teacher.info.image_shape, "feature_shape": teacher.head.output_shape[1:]}
+    fields = shapes | {"ber": recipe.ber} | recipe.sizes
+    behind_head = recipe.sizes.get("encoder") == PAPER
+    if behind_head:
+        fields["head"] = describe(teacher.head)
+    codec = create(recipe.family, dataclasses.asdict(sizes_of(recipe.family, fields)))
+    if behind_head:
+        codec.device_graphs()[0].model.get_layer(teacher.head.name).set_weights(teacher.head.get_weights())
+    return codec

@@ -1,4 +1,4 @@
-"""Data sets behind one interface: Fashion-MNIST, MNIST, CIFAR-10, CIFAR-100 and any image folder.
+"""Data sets behind one interface: Fashion-MNIST, MNIST, CIFAR-10, CIFAR-100, stamps and any image folder.
 
 Fashion-MNIST, MNIST in idx files and image folders need numpy (and Pillow for folders) only; Keras is
 imported when a data set has to come from ``keras.datasets``.
@@ -12,11 +12,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from semflash.errors import DatasetError
 from semflash.training.idx import find_idx_file, read_idx
+from semflash.training.lazy_images import LazyImages, some
 
 DATA_DIR_VARIABLE = "SEMFLASH_DATA_DIR"
 SPLIT_SEED = 20_251_123
@@ -31,14 +33,15 @@ CIFAR10_CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
 )  # fmt: skip
 
-Arrays = tuple[np.ndarray, np.ndarray]
+Arrays = tuple[Any, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 (N, H, W, C) and labels int32 (N,)."""
+    """Images uint8 (N, H, W, C), an array or :class:`semflash.training.lazy_images.LazyImages`, and labels:
+    classes int32 (N,), or boxes float32 (N, M, 6) for detection (:mod:`semflash.training.boxes`)."""
 
-    images: np.ndarray
+    images: Any
     labels: np.ndarray
 
     def __len__(self) -> int:
@@ -56,6 +59,11 @@ class Dataset:
     class_names: tuple[str, ...]
 
     @property
+    def has_boxes(self) -> bool:
+        """The labels are boxes: a detection data set."""
+        return self.train.labels.ndim == 3
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of one image."""
         height, width, channels = self.train.images.shape[1:]
@@ -68,8 +76,9 @@ def load_dataset(
     """Load a data set by name, or an image folder by path.
 
     Args:
-        name_or_path: ``fashion-mnist``, ``mnist``, ``cifar10``, ``cifar100``, or a directory with
-            ``train/`` and ``test/``, each with a folder per class.
+        name_or_path: ``fashion-mnist``, ``mnist``, ``cifar10``, ``cifar100``, ``stamps``, ``stamps-scenes``
+            (boxes), or a directory: ``train/`` and ``test/`` with a folder per class, or COCO, or VOC
+            (boxes).
         data_dir: where the files of a named data set lie; default: the environment variable
             ``SEMFLASH_DATA_DIR``, then the usual places.
         image_size: height and width that the images of a folder are resized to, pixels.
@@ -82,6 +91,12 @@ def load_dataset(
         folder = data_dir if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE)
         return _LOADERS[name](name, Path(folder) if folder else None)
     if Path(name).is_dir():
+        from semflash.training.detection_folder import is_detection_folder, read_detection_folder
+
+        if is_detection_folder(Path(name)):
+            train, test, classes = read_detection_folder(Path(name), image_size)
+            kept, held_out = _carve_validation(Split(*train))
+            return Dataset(Path(name).resolve().name, kept, held_out, Split(*test), classes)
         from semflash.training.image_folder import read_image_folder
 
         folder_train, folder_test, classes = read_image_folder(Path(name), image_size)
@@ -148,6 +163,18 @@ def _cifar(name: str, folder: Path | None) -> Dataset:
     return _assemble(name, train, test, classes)
 
 
+def _stamps(name: str, folder: Path | None) -> Dataset:
+    from semflash.training.stamp_images import load_stamps
+
+    return load_stamps(name, folder)
+
+
+def _scenes(name: str, folder: Path | None) -> Dataset:
+    from semflash.training.stamp_scenes import load_scenes
+
+    return load_scenes(name, folder)
+
+
 def _from_keras(name: str, keras_name: str, how: str) -> tuple[Arrays, Arrays]:
     try:
         import keras
@@ -175,7 +202,7 @@ def _assemble(name: str, train: Arrays, test: Arrays, classes: tuple[str, ...]) 
 
 
 def _checked(name: str, images: np.ndarray, labels: np.ndarray, classes: int) -> Split:
-    images = np.asarray(images)
+    images = images if isinstance(images, LazyImages) else np.asarray(images)
     labels = np.asarray(labels).reshape(-1).astype(np.int32)
     if images.ndim == 3:
         images = images[..., None]
@@ -199,7 +226,10 @@ def _carve_validation(train: Split) -> tuple[Split, Split]:
     count = min(VALIDATION_IMAGES, max(1, len(train) // 10))
     order = np.random.default_rng(SPLIT_SEED).permutation(len(train))
     held, kept = np.sort(order[:count]), np.sort(order[count:])
-    return Split(train.images[kept], train.labels[kept]), Split(train.images[held], train.labels[held])
+    return (
+        Split(some(train.images, kept), train.labels[kept]),
+        Split(some(train.images, held), train.labels[held]),
+    )
 
 
 _LOADERS: dict[str, Callable[[str, Path | None], Dataset]] = {
@@ -207,4 +237,6 @@ _LOADERS: dict[str, Callable[[str, Path | None], Dataset]] = {
     "mnist": _mnist,
     "cifar10": _cifar,
     "cifar100": _cifar,
+    "stamps": _stamps,
+    "stamps-scenes": _scenes,
 }

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash import __version__
-from semflash.bundle.code_tail import codes, float_codes, quantise_tail
+from semflash.bundle.code_tail import codes
 from semflash.bundle.digest import file_ref
 from semflash.bundle.models import check_encoder
 from semflash.bundle.packing import payload_size
@@ -33,22 +33,24 @@ from semflash.bundle.schema import (
     ImageInput,
     Record,
     TableTail,
+    Task,
 )
 from semflash.bundle.writer import check_name, check_place, write_bundle
+from semflash.codecs.base import DeviceTailSpec
 from semflash.errors import ExportError
 from semflash.training.datasets import Dataset
-from semflash.training.export_graphs import Int8Graph, convert_float, convert_int8, with_gdn
+from semflash.training.export_graphs import Int8Graph, content_sha256, convert_float
 from semflash.training.export_proof import prove_edge, prove_encoder, run_edge, run_model
+from semflash.training.export_tail import centres_by_code, codes_by_formula, quantise_device
+from semflash.training.task_kinds import kind_of
 from semflash.training.tflm_arena import measure_arena
 
-CALIBRATION_IMAGES = 300
 PROOF_IMAGES = 1000
 VALIDATION_IMAGES = 5000
 EDGE_PROOF_IMAGES = 64
 #: Share of codes in which the trained encoder and the formulas may differ: values within float32 rounding of
 #: a midpoint. A transposed gamma or a forgotten PReLU changes tens of per cent.
 FORMULA_TOLERANCE = 2e-3
-_CALIBRATION_SEED = 300
 
 
 class TrainedCodec(Protocol):
@@ -56,21 +58,14 @@ class TrainedCodec(Protocol):
 
     Attributes:
         device_graph: image float32 (B, H, W, C) in [0, 1] -> latent (B, h, w, c) before GDN.
-        gdn_beta, gdn_gamma: (c,), (c, c) with den_j = beta_j + sum_i x_i^2 gamma[i, j].
-        prelu_alpha: (c,) or (1,). centres: (L,) ascending.
-        decoder: [latent values (B, h, w, c), ber (B, 1)] -> features. tail: features -> logits.
+        tail_spec: what turns a latent into codes.
+        decoder: [values (B, h, w, c), ber (B, 1)] -> features. tail: features -> logits.
     """
 
     @property
     def device_graph(self) -> keras.Model: ...
     @property
-    def gdn_beta(self) -> NDArray[np.float32]: ...
-    @property
-    def gdn_gamma(self) -> NDArray[np.float32]: ...
-    @property
-    def prelu_alpha(self) -> NDArray[np.float32]: ...
-    @property
-    def centres(self) -> NDArray[np.float32]: ...
+    def tail_spec(self) -> DeviceTailSpec: ...
     @property
     def decoder(self) -> keras.Model: ...
     @property
@@ -95,6 +90,7 @@ def export_codec(
     task_accuracy: float | None = None,
     ber_range: tuple[float, float] = (0.0, 0.06),
     family: str = "semanticnn",
+    encoder_sha256: str | None = None,
 ) -> Bundle:
     """Quantise, prove and write a bundle.
 
@@ -107,6 +103,7 @@ def export_codec(
         overwrite: replace an existing bundle.
         recipe, seed, history, task_accuracy: for the record (history: JSON bytes).
         ber_range: the codec was trained for.
+        encoder_sha256: of the content of the int8 graph on whose codes the decoder was tuned; None: of none.
 
     Raises:
         ExportError: the proof fails, the graph is not int8, parameters out of range.
@@ -114,14 +111,17 @@ def export_codec(
     """
     check_place(Path(out), overwrite)
     check_name(name)
-    graph, tail = _quantise(trained, dataset, whole_graph)
+    kind = kind_of(trained.tail, dataset.image_shape)
+    kind.check(dataset)
+    graph, tail = quantise_device(trained, dataset, whole_graph)
+    _check_encoder_is(encoder_sha256, graph)
     files = {
         "encoder.tflite": graph.data,
         "decoder.tflite": convert_float(trained.decoder, "decoder"),
         "tail.tflite": convert_float(trained.tail, "task tail"),
     }
-    centres = [float(v) for v in np.asarray(trained.centres, np.float32)]
-    contract = _contract(name, family, dataset, graph, tail, centres, files, ber_range)
+    centres = [float(v) for v in centres_by_code(trained.tail_spec)]
+    contract = _contract(name, family, dataset, graph, tail, centres, files, ber_range, kind.contract_task())
     check_encoder(graph.data, contract)
     arena_bytes, proof = _prove(trained, dataset, contract, files)
     record = Record(
@@ -140,33 +140,14 @@ def export_codec(
     return write_bundle(out, contract, record, files, overwrite=overwrite)
 
 
-def _quantise(
-    trained: TrainedCodec, dataset: Dataset, whole_graph: bool
-) -> tuple[Int8Graph, GdnTail | TableTail]:
-    """The int8 device graph and the integers of its tail."""
-    expected = tuple(trained.device_graph.input_shape[1:])
-    if dataset.image_shape != expected:
+def _check_encoder_is(sha256: str | None, graph: Int8Graph) -> None:
+    found = content_sha256(graph.data)
+    if sha256 is not None and found != sha256:
         raise ExportError(
-            f"the codec takes images {expected}", value=dataset.image_shape, remedy="use its data set"
+            "the decoder was tuned on the codes of another int8 encoder",
+            value=f"{found[:16]}, not {sha256[:16]}",
+            remedy="export with the TensorFlow and the data set of the training, without --whole-graph",
         )
-    images = dataset.train.images
-    chosen = np.random.default_rng(_CALIBRATION_SEED).permutation(len(images))[:CALIBRATION_IMAGES]
-    beta, gamma, alpha = trained.gdn_beta, trained.gdn_gamma, trained.prelu_alpha
-    if whole_graph:
-        graph = convert_int8(with_gdn(trained.device_graph, beta, gamma, alpha), images[np.sort(chosen)])
-        return graph, nearest_centre_table(trained.centres, graph)
-    graph = convert_int8(trained.device_graph, images[np.sort(chosen)])
-    scale, zero_point = graph.output_scale, graph.output_zero_point
-    return graph, quantise_tail(beta, gamma, alpha, trained.centres, scale, zero_point)
-
-
-def nearest_centre_table(centres: NDArray[np.floating], graph: Int8Graph) -> TableTail:
-    """Tail of a graph that already computes GDN and PReLU: the nearest centre of every int8 value."""
-    values = (np.arange(-128, 128) - graph.output_zero_point) * graph.output_scale
-    nearest = np.abs(values[:, None] - np.asarray(centres, np.float64)).argmin(1)
-    channels = graph.output_shape[2]
-    table = [int(v) for v in np.tile(nearest, channels)]
-    return TableTail(channels, len(centres), graph.output_zero_point, table)
 
 
 def _contract(
@@ -178,6 +159,7 @@ def _contract(
     centres: list[float],
     files: Mapping[str, bytes],
     ber_range: tuple[float, float],
+    task: Task,
 ) -> Contract:
     height, width, channels = graph.output_shape
     symbols, bits = height * width * channels, max(1, (len(centres) - 1).bit_length())
@@ -200,6 +182,7 @@ def _contract(
         decoder=file_ref("decoder.tflite", files["decoder.tflite"]),
         task_tail=file_ref("tail.tflite", files["tail.tflite"]),
         class_names=list(dataset.class_names),
+        task=task,
     )
 
 
@@ -236,8 +219,7 @@ def _int8(images: NDArray[np.uint8]) -> NDArray[np.int8]:
 def _check_formulas(trained: TrainedCodec, images: NDArray[np.uint8], expected: NDArray[np.uint8]) -> None:
     """GDN, PReLU and centres read out of the codec must reproduce the trained encoder's own codes."""
     latent = run_model(trained.device_graph, images.astype(np.float32) / np.float32(255))
-    alpha = np.broadcast_to(np.ravel(trained.prelu_alpha), (latent.shape[-1],))
-    found, _ = float_codes(latent, trained.gdn_beta, trained.gdn_gamma, alpha, trained.centres)
+    found = codes_by_formula(trained.tail_spec, latent)
     share = float((found != expected).mean()) if found.shape == expected.shape else 1.0
     if share > FORMULA_TOLERANCE:
         raise ExportError(
@@ -248,7 +230,7 @@ def _check_formulas(trained: TrainedCodec, images: NDArray[np.uint8], expected: 
 
 
 def _accuracy(trained: TrainedCodec, latents: NDArray[np.float32], labels: NDArray[np.int32]) -> float:
-    """Top-1 accuracy of the Keras edge side at BER 0."""
+    """Top-1 accuracy (mAP of a detector) of the Keras edge side at BER 0."""
     quality = np.zeros((len(latents), 1), np.float32)
-    logits = run_edge(trained.decoder, trained.tail, latents, quality)
-    return float((logits.argmax(1) == labels).mean())
+    outputs = run_edge(trained.decoder, trained.tail, latents, quality)
+    return kind_of(trained.tail, trained.device_graph.input_shape[1:]).score(labels, outputs)

@@ -6,6 +6,7 @@ Needs the extra ``train`` (TensorFlow); imported only by the export.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import math
 import warnings
@@ -174,6 +175,31 @@ def inspect_int8(data: bytes) -> Int8Graph:
     macs = sum(_macs(graph, o, n) for o, n in zip(graph.operators, names, strict=True))
     out_scale, out_zero = _quantisation(output)
     return Int8Graph(data, names, macs, (shape[1], shape[2], shape[3]), out_scale, out_zero)
+
+
+def content_sha256(data: bytes) -> str:
+    """SHA-256 (hexadecimal) of what an int8 graph computes: operators, their options, shapes, quantisation
+    and weights, without the tensors' names, which count up from one conversion to the next."""
+    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    digest = hashlib.sha256()
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            name = _operator_name(model.operatorCodes[operator.opcodeIndex])
+            options = sorted((key, str(value)) for key, value in _options(operator))
+            wires = [[int(i) for i in part] for part in (operator.inputs, operator.outputs)]
+            digest.update(repr((name, options, wires)).encode())
+        for tensor in graph.tensors:
+            scales = tensor.quantization
+            numbers = [] if scales is None else [scales.scale, scales.zeroPoint, scales.quantizedDimension]
+            shape = [int(side) for side in tensor.shape]
+            digest.update(repr((shape, tensor.type, [np.asarray(n).tolist() for n in numbers])).encode())
+            weights = model.buffers[tensor.buffer].data
+            digest.update(b"" if weights is None else np.asarray(weights, np.uint8).tobytes())
+    return digest.hexdigest()
+
+
+def _options(operator: Any) -> list[tuple[str, Any]]:
+    return [] if operator.builtinOptions is None else list(vars(operator.builtinOptions).items())
 
 
 _NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}

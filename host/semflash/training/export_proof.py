@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from semflash.bundle.code_tail import codes
 from semflash.bundle.litert import load_interpreter
-from semflash.bundle.models import check_decoder, single
+from semflash.bundle.models import check_decoder, output_shape, single
 from semflash.bundle.reference import ReferenceGraph
 from semflash.bundle.schema import Contract, GdnTail, TableTail
 from semflash.errors import ExportError
@@ -107,7 +107,7 @@ def prove_edge(
     """
     quality = np.linspace(0.0, contract.channel.ber_max, len(latents), dtype=np.float32)[:, None]
     expected = run_edge(decoder, tail, latents, quality)
-    if expected.shape != (len(latents), len(contract.class_names)):
+    if expected.shape[1:] != output_shape(contract):
         raise ExportError(
             f"the data set has {len(contract.class_names)} classes, the task tail gives another number",
             value=expected.shape[1:],

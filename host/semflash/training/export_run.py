@@ -63,7 +63,8 @@ def export(
     codec_dir, found_task = find_run(Path(run_dir))
     task = found_task if task_dir is None else Path(task_dir)
     trained = load_run(codec_dir)
-    dataset = load_dataset(trained.info.dataset, data_dir=data_dir)
+    size = trained.info.image_shape[:2]
+    dataset = load_dataset(trained.info.dataset, data_dir=data_dir, image_size=size)
     task_accuracy = None if task is None else load_task(task).accuracy(dataset.test)
     return export_codec(
         trained,
@@ -78,6 +79,7 @@ def export(
         task_accuracy=task_accuracy,
         ber_range=trained.ber_range,
         family=trained.codec.family,
+        encoder_sha256=trained.info.results.get("int8_encoder_sha256"),
     )
 
 

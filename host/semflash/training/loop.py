@@ -18,6 +18,7 @@ import numpy as np
 
 from semflash.errors import TrainingError
 from semflash.training.checkpoint import Checkpoint, write_json
+from semflash.training.distribution import ALONE, Distribution
 from semflash.training.progress import Progress
 
 EMA_EVERY_STEPS = 4
@@ -43,6 +44,11 @@ class StagePlan:
         weight_decay: decoupled; not on biases, BatchNorm, GDN, PReLU and centres.
         ema_decay: per step, of the weight average.
         publish: called after each epoch with the figures, the averaged weights in place; None: nothing.
+        local: the batches hold only this worker's rows (of a distributed training).
+        ema_every: steps between two looks of the average at the weights.
+        constant: parts of the model whose weights never change (a teacher): neither averaged nor kept in the
+            checkpoint.
+        frozen: parts that are not trained in this stage, but are kept in the checkpoint.
     """
 
     name: str
@@ -55,11 +61,21 @@ class StagePlan:
     weight_decay: float
     ema_decay: float = 0.998
     publish: Callable[[dict[str, float]], None] | None = None
+    local: bool = False
+    ema_every: int = EMA_EVERY_STEPS
+    constant: tuple[keras.Model, ...] = ()
+    frozen: tuple[Any, ...] = ()
+
+    def variables(self) -> list[Any]:
+        """The model's weights without those of its constant parts."""
+        skipped = {id(variable) for part in self.constant for variable in part.weights}
+        return [variable for variable in self.model.weights if id(variable) not in skipped]
 
 
 def run_stages(
-    plans: list[StagePlan], out_dir: Path, *, seed: int, fingerprint: str, progress: Progress
-) -> None:
+    plans: list[StagePlan], out_dir: Path, *, seed: int, fingerprint: str, progress: Progress,
+    distribution: Distribution = ALONE,
+) -> None:  # fmt: skip
     """Run the stages in order, going on from ``out_dir/checkpoint.npz`` where there is one.
 
     At the end of each stage its model holds the averaged weights.
@@ -73,25 +89,30 @@ def run_stages(
         if checkpoint and index < checkpoint.stage:
             continue
         resumed = checkpoint if checkpoint and index == checkpoint.stage else None
-        _Stage(plan, index, out_dir, seed, fingerprint, history, progress).run(resumed)
+        _Stage(plan, index, out_dir, seed, fingerprint, history, progress, distribution).run(resumed)
 
 
 class _Stage:
     def __init__(
         self, plan: StagePlan, index: int, out_dir: Path, seed: int, fingerprint: str,
-        history: list[dict[str, Any]], progress: Progress,
+        history: list[dict[str, Any]], progress: Progress, distribution: Distribution,
     ) -> None:  # fmt: skip
         self.plan, self.index, self.out_dir, self.seed = plan, index, out_dir, seed
         self.fingerprint, self.history, self.progress = fingerprint, history, progress
-        self.optimizer = _optimizer(plan)
+        for part in plan.frozen:
+            part.trainable = False
+        self.chief = distribution.chief
+        self.variables = plan.variables()
+        self.optimizer = _optimizer(plan, distribution)
         plan.model.compile(optimizer=self.optimizer, jit_compile=keras.backend.backend() == "jax")
         self.optimizer.build(plan.model.trainable_variables)
-        self.average = Average(plan.model, plan.ema_decay)
+        self.train = distribution.trainer(plan.model, local=plan.local)
+        self.average = Average(self.variables, plan.ema_decay, plan.ema_every)
 
     def run(self, resumed: Checkpoint | None) -> None:
         start = 0
         if resumed is not None:
-            _assign(self.plan.model.weights, resumed.weights)
+            _assign(self.variables, resumed.weights)
             _assign(self.optimizer.variables, resumed.optimizer)
             self.average.restore(resumed.average, resumed.updates)
             start = resumed.epoch
@@ -105,7 +126,7 @@ class _Stage:
         rng = np.random.default_rng([self.seed, self.index, epoch])
         with self.progress.epoch(plan.name, epoch, plan.epochs, plan.steps) as bar:
             for step, (x, y) in enumerate(plan.batches(rng)):
-                loss = float(plan.model.train_on_batch(x, y))
+                loss = self.train(x, y)
                 total += loss
                 if not np.isfinite(loss):
                     raise TrainingError(
@@ -115,6 +136,8 @@ class _Stage:
                     )
                 self.average.update()
                 bar.step(loss)
+        if not self.chief:
+            return
         with self.average:
             figures = plan.validate()
             if plan.publish is not None:
@@ -127,23 +150,28 @@ class _Stage:
         self.progress.line(self.history[-1], plan.epochs)
 
     def _save(self, epochs_done: int) -> None:
+        if not self.chief:
+            return
         write_json(self.out_dir / "history.json", self.history)
         Checkpoint(
             fingerprint=self.fingerprint, stage=self.index, epoch=epochs_done, updates=self.average.updates,
-            history=self.history, weights=to_numpy(self.plan.model.weights), average=self.average.values,
+            history=self.history, weights=to_numpy(self.variables), average=self.average.values,
             optimizer=to_numpy(self.optimizer.variables),
         ).save(self.out_dir)  # fmt: skip
 
 
 class Average:
-    """Exponential moving average over all weights of a model, BatchNorm statistics included.
+    """Exponential moving average over the weights of a model, BatchNorm statistics included.
 
     As a context manager it lends the averaged weights to the model and gives the trained ones back.
+
+    Args:
+        variables: the weights. decay: per step.
     """
 
-    def __init__(self, model: keras.Model, decay: float) -> None:
-        self.variables = list(model.weights)
-        self.decay = decay
+    def __init__(self, variables: Iterable[Any], decay: float, every: int = EMA_EVERY_STEPS) -> None:
+        self.variables = list(variables)
+        self.decay, self.every = decay, every
         self.steps = 0
         self.values = to_numpy(self.variables)
         self._trained: list[np.ndarray] = []
@@ -158,11 +186,11 @@ class Average:
         self.values, self.steps = [value.copy() for value in values], steps
 
     def update(self) -> None:
-        """To be called after every training step; looks at the weights at every fourth."""
+        """To be called after every training step; looks at the weights at every fourth, or as told."""
         self.steps += 1
-        if self.steps % EMA_EVERY_STEPS:
+        if self.steps % self.every:
             return
-        keep = min(self.decay, (1 + self.steps) / (10 + self.steps)) ** EMA_EVERY_STEPS
+        keep = min(self.decay, (1 + self.steps) / (10 + self.steps)) ** self.every
         for mean, variable in zip(self.values, self.variables, strict=True):
             if np.issubdtype(mean.dtype, np.floating):
                 mean += (1.0 - keep) * (keras.ops.convert_to_numpy(variable) - mean)
@@ -189,13 +217,13 @@ def _assign(variables: Iterable[Any], values: Iterable[np.ndarray]) -> None:
         variable.assign(value)
 
 
-def _optimizer(plan: StagePlan) -> Any:
+def _optimizer(plan: StagePlan, distribution: Distribution) -> Any:
     total = plan.epochs * plan.steps
     warmup = max(1, min(int(WARMUP_EPOCHS * plan.steps), total // 4))
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, max(1, total - warmup), alpha=FINAL_SHARE, warmup_target=plan.peak, warmup_steps=warmup
     )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=plan.weight_decay, global_clipnorm=CLIP_NORM)
+    optimizer = distribution.optimizer(schedule, weight_decay=plan.weight_decay, global_clipnorm=CLIP_NORM)
     excluded = [v for v in plan.model.trainable_variables if len(v.shape) < 2 or v.name == "gamma_root"]
     optimizer.exclude_from_weight_decay(var_list=excluded)
     return optimizer

@@ -22,6 +22,11 @@ def feature_loss(decoded: Any, features: Any, variance: float) -> Any:
     return ops.mean(ops.square(decoded - features)) / variance
 
 
+def weighed_feature_loss(decoded: Any, features: Any, importance: Any, variance: float) -> Any:
+    """:func:`feature_loss` with a weight per feature; importance float, broadcast to (B, h, w, c), mean 1."""
+    return ops.mean(importance * ops.square(decoded - features)) / variance
+
+
 def distillation(student_logits: Any, teacher_logits: Any, temperature: float) -> Any:
     """KL(teacher || student) at a temperature, times its square (Hinton et al. 2015, arXiv 1503.02531)."""
     teacher = ops.softmax(teacher_logits / temperature, axis=-1)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
-from semflash.codecs.base import Codec, GdnTailSpec
+from semflash.codecs.base import Codec, DeviceTailSpec, FixedPayloadSpec
 from semflash.codecs.registry import create
 from semflash.errors import TrainingError
-from semflash.training.losses import accuracy
 from semflash.training.run_dir import RunInfo, load_weights
-from semflash.training.task import in_batches, rebuild_tail
+from semflash.training.task import evaluation_batch, in_batches
+from semflash.training.task_kinds import kind_of
+from semflash.training.task_networks import restore_tail
 
 
 @dataclass(frozen=True)
@@ -37,24 +37,14 @@ class TrainedCodec:
         return self.codec.device_graphs()[0].model
 
     @property
-    def gdn_beta(self) -> np.ndarray:
-        """Float32 (C,)."""
-        return self._tail_spec().beta
-
-    @property
-    def gdn_gamma(self) -> np.ndarray:
-        """Float32 (C, C); den_j = beta_j + sum_i x_i^2 gamma[i, j]."""
-        return self._tail_spec().gamma
-
-    @property
-    def prelu_alpha(self) -> np.ndarray:
-        """Float32 (C,), > 0."""
-        return self._tail_spec().alpha
+    def tail_spec(self) -> DeviceTailSpec:
+        """What turns the latent into codes on the device."""
+        return self.codec.device_tail()
 
     @property
     def centres(self) -> np.ndarray:
-        """Float32 (K,), ascending."""
-        return self.codec.device_tail().centres
+        """Float32 (K,), ascending: what the decoder gets for each rank."""
+        return self.tail_spec.centres
 
     @property
     def decoder(self) -> keras.Model:
@@ -69,7 +59,7 @@ class TrainedCodec:
 
     def encode_codes(self, images: np.ndarray) -> np.ndarray:
         """Codes uint8 (N, h, w, C) of uint8 images by the float encoder."""
-        return in_batches(self.codec.codes, images).astype(np.uint8)
+        return encode(self.codec, images).astype(np.uint8)
 
     def float_accuracy(
         self, images: np.ndarray, labels: np.ndarray, ber: float = 0.0, *, seed: int = 0
@@ -83,26 +73,42 @@ class TrainedCodec:
         """
         return measure_accuracy(self.codec, self.tail, images, labels, ber, seed=seed)
 
-    def _tail_spec(self) -> GdnTailSpec:
-        spec = self.codec.device_tail()
-        if not isinstance(spec, GdnTailSpec):
-            raise TrainingError("this codec family has no GDN tail", value=self.codec.family)
-        return spec
-
 
 def measure_accuracy(
-    codec: Codec, tail: keras.Model, images: np.ndarray, labels: np.ndarray, ber: float, *, seed: int
-) -> float:
-    """Share of right labels, 0..1; see :meth:`TrainedCodec.float_accuracy`."""
-    rng = np.random.default_rng(seed)
-    shape = codec.noise_shape()
+    codec: Codec, tail: keras.Model, images: np.ndarray, labels: np.ndarray, ber: float, *, seed: int,
+    told: float | None = None,
+) -> float:  # fmt: skip
+    """Share of right labels, 0..1 (mAP of a detector); see :meth:`TrainedCodec.float_accuracy`.
 
-    def logits(batch: np.ndarray) -> Any:
-        noise = rng.random((len(batch), *shape), dtype=np.float32)
-        quality = np.full((len(batch), 1), ber, np.float32)
-        return tail(codec.transmit(batch, quality, noise, training=False), training=False)
+    Args:
+        told: the BER the decoder is told; None: the truth.
+    """
+    return accuracy_of_codes(codec, tail, encode(codec, images), labels, ber, seed=seed, told=told)
 
-    return accuracy(labels, in_batches(logits, images))
+
+def encode(codec: Codec, images: np.ndarray) -> np.ndarray:
+    """Codes int32 (N, ...) of uint8 images by the float encoder."""
+    return in_batches(codec.codes, images).astype(np.int32)
+
+
+def accuracy_of_codes(
+    codec: Codec, tail: keras.Model, codes: np.ndarray, labels: np.ndarray, ber: float, *, seed: int,
+    told: float | None = None,
+) -> float:  # fmt: skip
+    """The same from codes int32 (N, ...), which takes the encoder only once for many BERs."""
+    payload = codec.payload()
+    if not isinstance(payload, FixedPayloadSpec):
+        raise TrainingError("accuracy is measured of fixed payloads only", value=codec.family)
+    bits, rng, found = payload.bits_per_symbol, np.random.default_rng(seed), []
+    weights = 1 << np.arange(bits - 1, -1, -1, dtype=np.int32)
+    batch = evaluation_batch(codec.sizes.image_shape)
+    for start in range(0, len(codes), batch):
+        sent = codes[start : start + batch]
+        flips = rng.random((*sent.shape, bits), dtype=np.float32) < ber
+        quality = np.full((len(sent), 1), ber if told is None else told, np.float32)
+        features = codec.decode(sent ^ (flips * weights).sum(-1, dtype=np.int32), quality)
+        found.append(keras.ops.convert_to_numpy(tail(features, training=False)))
+    return kind_of(tail, codec.sizes.image_shape).score(labels, np.concatenate(found))
 
 
 def load_run(out_dir: str | Path) -> TrainedCodec:
@@ -118,7 +124,7 @@ def load_run(out_dir: str | Path) -> TrainedCodec:
     try:
         codec = create(str(info.recipe["family"]), info.recipe["built_sizes"])
         task_recipe = info.recipe.get("task_recipe") or {"widths": info.recipe["tail_widths"]}
-        tail = rebuild_tail(task_recipe, tuple(codec.sizes.feature_shape), len(info.class_names))
+        tail = restore_tail(out, task_recipe, tuple(codec.sizes.feature_shape), len(info.class_names))
     except (KeyError, TypeError) as error:
         raise TrainingError(f"run.json lacks {error}", value=out, remedy="train again") from error
     load_weights(out, codec.parts() | {"tail": tail})

@@ -4,8 +4,9 @@ Two-stage feature-augmentation learning, SemanticNN (arXiv 2511.11038), section 
 
 1. autoencoder: images -> codec -> decoded features, against the features of the task network's own head,
    under sampled bit error rates (a denoising autoencoder; the tail takes no part);
-2. task: decoded features -> tail -> logits; cross entropy, a small feature loss and distillation from the
-   task network; codec and tail learn together.
+2. task: decoded features -> tail -> logits; cross entropy, a small feature loss, the same weighed by the
+   features' importance for the task (XAI asymmetry compensation), the use of the centres against even use,
+   and distillation from the task network; codec and tail learn together.
 
 A family adds terms of its own by :meth:`semflash.codecs.base.Codec.stage_loss`.
 Deviation: distillation stands beside the task loss.
@@ -17,31 +18,43 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras import ops
 
 from semflash.codecs.base import StageContext
-from semflash.training.losses import cross_entropy, distillation, feature_loss
+from semflash.training.losses import feature_loss, weighed_feature_loss
 from semflash.training.recipes import CodecRecipe
+from semflash.training.task_kinds import Classification, TaskKind
 
 
 @dataclass(frozen=True)
 class LossWeights:
     """Weights of stage 2's loss terms beside the cross entropy; see CodecRecipe."""
 
-    feature: float
-    distillation: float
-    temperature: float
+    feature: float = 0.0
+    distillation: float = 0.0
+    temperature: float = 2.0
+    xai: float = 0.0
+    usage: float = 0.0
 
 
 def weights_of(recipe: CodecRecipe) -> LossWeights:
     """The weights a recipe names."""
-    return LossWeights(recipe.feature_weight, recipe.distillation_weight, recipe.temperature)
+    return LossWeights(
+        feature=recipe.feature_weight, distillation=recipe.distillation_weight,
+        temperature=recipe.temperature, xai=recipe.xai_weight, usage=recipe.usage_weight,
+    )  # fmt: skip
+
+
+def in_float32(value: Any) -> Any:
+    """For the losses, where the task network computes in less."""
+    return ops.cast(value, "float32")
 
 
 class _Stage(keras.Model):
     """Common to both: the way through the codec, and its own loss term.
 
     Inputs {image (B, H, W, C), ber (B, 1), told (B, 1), noise (B, ...), importance (only if weighed)};
-    ``y`` int32 (B,) labels.
+    ``y``: the task kind's targets, for classification int32 (B,) labels.
     """
 
     def __init__(self, codec: Any, teacher_head: keras.Model, variance: float, *, name: str) -> None:
@@ -98,47 +111,56 @@ class AutoencoderStage(_Stage):
         training: bool = True,
     ) -> Any:  # fmt: skip
         """Feature error over the features' variance."""
-        features = self.teacher_head(x["image"], training=False)
+        features = in_float32(self.teacher_head(x["image"], training=False))
         loss = feature_loss(y_pred["features"], features, self.variance)
         return self.with_own_loss(loss, x, y, y_pred, features)
 
 
 class TaskStage(_Stage):
-    """Stage 2; the call also gives logits (B, classes).
+    """Stage 2; the call also gives logits (B, classes), or a detector's maps.
 
     Args:
         codec, variance: as in stage 1.
         tail: fine-tuned with the codec.
         teacher_head, teacher_tail: the task network, frozen.
         weights: of the loss terms.
+        kind: of the task; None: classification.
     """
 
     def __init__(
         self, codec: Any, tail: keras.Model, teacher_head: keras.Model, teacher_tail: keras.Model,
-        variance: float, weights: LossWeights, *, name: str = "task",
+        variance: float, weights: LossWeights, *, name: str = "task", kind: TaskKind | None = None,
     ) -> None:  # fmt: skip
         super().__init__(codec, teacher_head, variance, name=name)
         teacher_tail.trainable = False
         self.tail = tail
         self.teacher_tail = teacher_tail
         self.loss_weights = weights
+        self.kind = kind or Classification()
 
     def call(self, inputs: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Decoded features (B, h, w, c), logits (B, classes) and the codec's trace."""
         result = self.through_codec(inputs, training)
-        return result | {"logits": self.tail(result["features"], training=training)}
+        return result | {"logits": in_float32(self.tail(result["features"], training=training))}
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
         training: bool = True,
     ) -> Any:  # fmt: skip
-        """Cross entropy + feature error + distillation, weighed."""
-        weights = self.loss_weights
-        features = self.teacher_head(x["image"], training=False)
-        teacher_logits = self.teacher_tail(features, training=False)
-        loss = (
-            cross_entropy(y, y_pred["logits"])
-            + weights.feature * feature_loss(y_pred["features"], features, self.variance)
-            + weights.distillation * distillation(y_pred["logits"], teacher_logits, weights.temperature)
-        )
+        """The task's loss and the weighed terms; what has weight 0 is not computed."""
+        weights, decoded = self.loss_weights, y_pred["features"]
+        loss, features = self.kind.loss(y, y_pred["logits"]), None
+        if weights.feature or weights.xai or weights.distillation:
+            features = in_float32(self.teacher_head(x["image"], training=False))
+        if weights.feature:
+            loss += weights.feature * feature_loss(decoded, features, self.variance)
+        if weights.xai:
+            loss += weights.xai * weighed_feature_loss(decoded, features, x["importance"], self.variance)
+        if weights.distillation:
+            teacher_logits = in_float32(self.teacher_tail(features, training=False))
+            loss += weights.distillation * self.kind.distillation(
+                y, y_pred["logits"], teacher_logits, weights.temperature
+            )
+        if weights.usage:
+            loss += weights.usage * self.codec.usage_loss(y_pred["trace"])
         return self.with_own_loss(loss, x, y, y_pred, features)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,20 @@ import keras
 import numpy as np
 
 from semflash.errors import TrainingError
-from semflash.training import losses
-from semflash.training.augment import Augmentation, augment
+from semflash.training.augment import Augmentation
 from semflash.training.datasets import Dataset, Split, load_dataset
+from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
 from semflash.training.progress import Progress
-from semflash.training.recipes import TaskRecipe
+from semflash.training.recipes import TF_DATA, TaskRecipe
 from semflash.training.run_dir import RunInfo, load_weights, save_weights
-from semflash.training.tasknet import TaskNetwork, build_head, build_tail
+from semflash.training.task_kinds import TaskKind, kind_of
+from semflash.training.task_networks import build, keep, restore
+from semflash.training.tasknet import TaskNetwork, computing_in
 
 EVALUATION_BATCH = 1_000
+#: Numbers in the images of one evaluated batch; large images come in smaller batches.
+EVALUATION_VALUES = 12 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,47 +37,74 @@ class TrainedTask:
     info: RunInfo
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Logits float32 (N, classes) of uint8 images (N, H, W, C)."""
+        """Logits float32 (N, classes), or a detector's maps, of uint8 images (N, H, W, C)."""
         return in_batches(lambda x: self.tail(self.head(x, training=False), training=False), images)
 
     def accuracy(self, split: Split) -> float:
-        """Share of right labels, 0..1."""
-        return losses.accuracy(split.labels, self.logits(split.images))
+        """The task's figure of merit, 0..1: share of right labels, or mAP of a detector."""
+        return self.kind.score(split.labels, self.logits(split.images))
+
+    @property
+    def kind(self) -> TaskKind:
+        """What the network is for."""
+        return kind_of(self.tail, self.info.image_shape)
 
 
 def train_task_network(
     recipe: TaskRecipe, out_dir: str | Path, *, data_dir: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress | None = None, distribution: Distribution = ALONE,
 ) -> TrainedTask:  # fmt: skip
     """Train head and tail, or go on with a stopped run in the same directory.
 
-    Writes ``run.json``, ``history.json``, ``weights.npz`` (averaged weights) and ``checkpoint.npz``.
+    Writes ``run.json``, ``history.json``, ``weights.npz`` (averaged weights), ``checkpoint.npz`` and, of a
+    network that its recipe does not describe, ``network.json``.
 
     Raises:
         DatasetError: the data set is missing or malformed.
-        TrainingError: the directory holds another recipe's checkpoint, or the loss is no longer finite.
+        UsageError: no such network, or it does not take these images.
+        TrainingError: the directory holds another recipe's checkpoint, a weights or model file is missing or
+            does not fit, or the loss is no longer finite.
     """
-    out = Path(out_dir)
+    with distribution.scope():
+        return _train(recipe, Path(out_dir), data_dir, progress or Progress(), distribution)
+
+
+def _train(
+    recipe: TaskRecipe, out: Path, data_dir: str | Path | None, progress: Progress, distribution: Distribution
+) -> TrainedTask:
     out.mkdir(parents=True, exist_ok=True)
-    data = load_dataset(recipe.dataset, data_dir=data_dir)
+    size = (recipe.image_size, recipe.image_size)
+    data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=size)
     train = limited(data.train, recipe.train_images)
     keras.utils.set_random_seed(recipe.seed)
-    head = build_head(data.image_shape, recipe.head_channels)
-    tail = build_tail(head.output_shape[1:], len(data.class_names), recipe.widths)
-    network = TaskNetwork(head, tail, recipe.label_smoothing)
-    info = RunInfo.start("task", dataclasses.asdict(recipe), data, recipe.seed)
+    described = dataclasses.asdict(recipe)
+    with computing_in(recipe.precision):
+        head, tail = build(described, data.image_shape, len(data.class_names), say=progress.say)
+    if distribution.chief:
+        keep(out, described, head=head, tail=tail)
+    # A file of the user is told by its name: where it lies concerns nobody who gets the run or a bundle.
+    described |= {field: Path(described[field]).name for field in ("weights", "model") if described[field]}
+    info = RunInfo.start("task", described, data, recipe.seed)
     trained = TrainedTask(head, tail, info)
+    kind = trained.kind
+    kind.check(data)
+    network = TaskNetwork(head, tail, kind.loss, recipe.label_smoothing)
     plan = StagePlan(
         name="task", model=network, epochs=recipe.epochs, steps=len(train) // recipe.batch,
-        batches=lambda rng: _batches(train, recipe.batch, recipe.augmentation, rng),
-        validate=lambda: {"val_accuracy": trained.accuracy(data.val)},
+        batches=_batches_of(recipe, kind, train, distribution), local=recipe.pipeline == TF_DATA,
+        validate=lambda: {f"val_{kind.metric}": trained.accuracy(data.val)},
         peak=recipe.peak, weight_decay=recipe.weight_decay, ema_decay=recipe.ema_decay,
+        ema_every=recipe.ema_every,
     )  # fmt: skip
-    shown = progress or Progress()
-    run_stages([plan], out, seed=recipe.seed, fingerprint=fingerprint_of(info.recipe), progress=shown)
-    save_weights(out, {"head": head, "tail": tail})
-    info = info.finished(val_accuracy=trained.accuracy(data.val))
-    info.save(out)
+    run_stages(
+        [plan], out, seed=recipe.seed, fingerprint=fingerprint_of(info.recipe), progress=progress,
+        distribution=distribution,
+    )  # fmt: skip
+    if distribution.chief:
+        save_weights(out, {"head": head, "tail": tail})
+        info = info.finished(**{f"val_{kind.metric}": trained.accuracy(data.val)})
+        info.save(out)
+    distribution.barrier()
     return dataclasses.replace(trained, info=info)
 
 
@@ -86,19 +118,23 @@ def load_task(out_dir: str | Path) -> TrainedTask:
     info = RunInfo.load(out)
     if info.kind != "task":
         raise TrainingError("not the run of a task network", value=out, remedy="name its directory")
-    head = build_head(info.image_shape, int(info.recipe["head_channels"]))
-    tail = rebuild_tail(info.recipe, head.output_shape[1:], len(info.class_names))
+    try:
+        head, tail = restore(out, info.recipe, info.image_shape, len(info.class_names))
+    except KeyError as error:
+        raise TrainingError(f"run.json lacks {error}", value=out, remedy="train again") from error
     load_weights(out, {"head": head, "tail": tail})
     return TrainedTask(head, tail, info)
 
 
-def rebuild_tail(
-    task_recipe: dict[str, Any], feature_shape: tuple[int, ...], classes: int
-) -> keras.Model:  # fmt: skip
-    """An untrained tail of the structure that a task network's recipe (as run.json holds it) describes."""
-    return build_tail(
-        (feature_shape[0], feature_shape[1], feature_shape[2]), classes, tuple(task_recipe["widths"])
-    )
+def shapes_of(
+    recipe: TaskRecipe, *, data_dir: str | Path | None = None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:  # fmt: skip
+    """Shapes of image and split features that a recipe will have; nothing is trained, no weights are read."""
+    size = (recipe.image_size, recipe.image_size)
+    data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=size)
+    described = dataclasses.asdict(recipe) | {"weights": ""}
+    head, _ = build(described, data.image_shape, len(data.class_names))
+    return tuple(head.input_shape[1:]), tuple(head.output_shape[1:])
 
 
 def limited(split: Split, count: int | None) -> Split:
@@ -106,9 +142,15 @@ def limited(split: Split, count: int | None) -> Split:
     return split if count is None else Split(split.images[:count], split.labels[:count])
 
 
+def evaluation_batch(image_shape: tuple[int, ...]) -> int:
+    """Images that are evaluated at a time: a thousand, fewer where they are large."""
+    return max(1, min(EVALUATION_BATCH, EVALUATION_VALUES // math.prod(image_shape)))
+
+
 def in_batches(function: Any, images: np.ndarray) -> np.ndarray:
-    """Apply a model to uint8 images (N, H, W, C), scaled to [0, 1], a thousand at a time."""
-    pieces = (images[i : i + EVALUATION_BATCH] for i in range(0, len(images), EVALUATION_BATCH))
+    """Apply a model to uint8 images (N, H, W, C), scaled to [0, 1], as many at a time as fit."""
+    batch = evaluation_batch(images.shape[1:])
+    pieces = (images[i : i + batch] for i in range(0, len(images), batch))
     results = [function(piece.astype(np.float32) / np.float32(255.0)) for piece in pieces]
     return np.concatenate([keras.ops.convert_to_numpy(result) for result in results])
 
@@ -120,13 +162,24 @@ def shuffled(data: Split, batch: int, rng: np.random.Generator) -> Iterator[np.n
         yield order[start : start + batch]
 
 
+def _batches_of(recipe: TaskRecipe, kind: TaskKind, train: Split, distribution: Distribution) -> Any:
+    """Batches of an epoch from its generator, by the recipe's pipeline."""
+    if recipe.pipeline == TF_DATA:
+        from semflash.training.tf_batches import TfBatches
+
+        return TfBatches(
+            train, recipe.batch, recipe.augmentation, rank=distribution.rank, workers=distribution.workers
+        )
+    return lambda rng: _batches(kind, train, recipe.batch, recipe.augmentation, rng)
+
+
 def _batches(
-    data: Split, batch: int, how: Augmentation, rng: np.random.Generator
+    kind: TaskKind, data: Split, batch: int, how: Augmentation, rng: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for chosen in shuffled(data, batch, rng):
-        yield augment(data.images[chosen], how, rng), data.labels[chosen]
+        yield kind.batch(data.images[chosen], data.labels[chosen], how, rng)
 
 
 def dataset_of(info: RunInfo, data_dir: str | Path | None = None) -> Dataset:
     """The data set a run was trained on."""
-    return load_dataset(info.dataset, data_dir=data_dir)
+    return load_dataset(info.dataset, data_dir=data_dir, image_size=info.image_shape[:2])

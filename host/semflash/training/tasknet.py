@@ -15,10 +15,12 @@ them where the shape changes. About 9 M multiply-accumulates and 0.3 M weights a
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 BN_MOMENTUM = 0.95
 WIDTHS = (32, 64, 128)
@@ -62,24 +64,39 @@ def residual_block(x: Any, channels: int, *, stride: int = 1) -> Any:
     return layers.ReLU()(layers.Add()([x, y]))
 
 
-class TaskNetwork(keras.Model):
-    """Head and tail as one model, for training: images (B, H, W, C) in [0, 1] to logits (B, classes)."""
+@contextlib.contextmanager
+def computing_in(precision: str) -> Iterator[None]:
+    """Layers made within it compute in a Keras dtype policy, such as ``mixed_bfloat16``."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
-    def __init__(self, head: keras.Model, tail: keras.Model, label_smoothing: float = 0.0) -> None:
+
+class TaskNetwork(keras.Model):
+    """Head and tail as one model, for training: images (B, H, W, C) in [0, 1] to the tail's output.
+
+    ``loss`` takes targets, outputs and label smoothing (:meth:`semflash.training.task_kinds.TaskKind.loss`).
+    """
+
+    def __init__(
+        self, head: keras.Model, tail: keras.Model, loss: Callable[..., Any], label_smoothing: float = 0.0
+    ) -> None:  # fmt: skip
         super().__init__(name="task_network")
         self.head = head
         self.tail = tail
+        self.task_loss = loss
         self.label_smoothing = label_smoothing
 
     def call(self, images: Any, training: bool = False) -> Any:
-        """Logits (B, classes)."""
+        """What the tail gives: logits (B, classes), or a detector's maps."""
         return self.tail(self.head(images, training=training), training=training)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
         training: bool = True,
     ) -> Any:  # fmt: skip
-        """Cross entropy with label smoothing; ``y`` int32 (B,)."""
-        from semflash.training.losses import cross_entropy
-
-        return cross_entropy(y, y_pred, self.label_smoothing)
+        """The task kind's loss; ``y``: its targets."""
+        return self.task_loss(y, ops.cast(y_pred, "float32"), self.label_smoothing)

@@ -58,6 +58,43 @@ def test_padding_of_another_value_than_the_zero_point_is_that_value(model: bytes
     assert np.array_equal(got.reshape(micro.shape), micro)
 
 
+def _rectified(height: int, width: int, activation: str = "relu") -> Builder:
+    """A convolution with a bias that lets about half of its outputs end at the lowest value."""
+    rng = np.random.default_rng(2)
+    weights = rng.integers(-127, 128, (8, 3, 3, 3)).astype(np.int8)
+    return _image(height, width, 3).conv(
+        weights, rng.integers(-2000, 2000, 8).astype(np.int32), np.full(8, 0.01, np.float32), stride=(1, 1),
+        same=True, activation=activation, scale=0.05, zero=-20,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("builder", "kernel", "stride", "kind"),
+    [
+        (_rectified(8, 8).pad((1, 1), (1, 1)), (3, 3), (2, 2), "max"),
+        (_rectified(9, 6).pad((1, 0), (0, 1)), (3, 3), (2, 2), "max"),
+        (_rectified(7, 9).pad((1, 1), (1, 1)), (2, 2), (2, 2), "max"),
+        (_rectified(6, 6).pad((2, 2), (2, 2)), (3, 3), (3, 2), "max"),
+        (_rectified(8, 8).padv2((1, 1), (1, 1), -128), (3, 3), (2, 2), "max"),
+        (_rectified(8, 8).padv2((1, 1), (1, 1), -19), (3, 3), (2, 2), "max ring"),
+        (_rectified(8, 8, "none").pad((1, 1), (1, 1)), (3, 3), (2, 2), "max ring"),
+        (_rectified(8, 8).pad((1, 5), (1, 1)), (3, 3), (2, 2), "max ring"),
+    ],
+    ids=["resnet", "one-sided", "even", "wide", "lowest", "above", "no-relu", "empty-last"],
+)  # fmt: skip
+def test_a_maximum_behind_padding_that_never_wins_keeps_no_ring(
+    builder: Builder, kernel: tuple[int, int], stride: tuple[int, int], kind: str, tmp_path: Path
+) -> None:
+    model = builder.pool("MAX_POOL_2D", kernel, stride=stride, same=False).finish()
+    images = inputs(model, 6, 1)
+    micro, lite = golden(model, images)
+    assert np.array_equal(micro, lite)
+    item = streamed(model)
+    assert item.plan.stages[-1].kind == kind
+    got = HostBatch([item], tmp_path).run(0, images)
+    assert np.array_equal(got.reshape(micro.shape), micro)
+
+
 @pytest.mark.parametrize(
     ("model", "reason"),
     [

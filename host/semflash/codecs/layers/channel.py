@@ -34,6 +34,47 @@ class BerRange:
         ber[rng.random(count) < self.clean_share] = 0.0
         return ber.astype(np.float32)[:, None]
 
+    def tell(self, ber: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
+        """What a receiver that estimates the BER would be told, float32 (count, 1), 0..0.5.
+
+        A log-normal factor (median 1, ``sigma`` of its logarithm) stands on every BER. Half of the images at
+        BER 0 are told 0, the other half a small number around ``low``, for an estimate never is quite 0.
+
+        Args:
+            ber: the truth, float32 (count, 1).
+        """
+        factor = np.exp(sigma * rng.standard_normal(ber.shape))
+        floored = (ber == 0) & (rng.random(ber.shape) < 0.5)
+        return np.minimum(np.where(floored, self.low, ber) * factor, 0.5).astype(np.float32)
+
+
+class SymbolSwapChannel(keras.layers.Layer):
+    """Swaps whole symbols for random ones, as the released training code of SemanticNN does: no bit flips.
+
+    Args:
+        levels: codes 0..levels-1.
+    """
+
+    def __init__(self, levels: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.levels = levels
+
+    def call(self, codes: Any, ber: Any, noise: Any) -> Any:
+        """Damaged codes int32, same shape as ``codes``: with probability ``ber`` any of the codes.
+
+        Args:
+            codes: int32 (B, ...).
+            ber: float (B, 1).
+            noise: float (B, ..., 2), uniform in [0, 1): whether, and for which.
+        """
+        rate = ops.reshape(ber, (-1,) + (1,) * (len(codes.shape) - 1))
+        other = ops.cast(ops.floor(noise[..., 1] * self.levels), "int32")
+        return ops.where(noise[..., 0] < rate, other, codes)
+
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds the layer."""
+        return {**super().get_config(), "levels": self.levels}
+
 
 class BinarySymmetricChannel(keras.layers.Layer):
     """Flips bits of codes.

@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 BER_FLOOR = 1e-4
+BER_MAX = 0.5
 
 
 def log_ber(ber: Any) -> Any:
@@ -25,7 +26,14 @@ class QualityAttention(keras.layers.Layer):
         ber (B, 1) -----> log ---------+
 
     Deviation from the paper: the gate spans (0, 2) rather than (0, 1), so that it starts as an identity.
+
+    Args:
+        blind: see a BER of 0.5 whatever it is, to find out what knowing the BER is worth.
     """
+
+    def __init__(self, *, blind: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.blind = blind
 
     def build(self, input_shape: list[tuple[int | None, ...]]) -> None:
         """Create both dense layers."""
@@ -38,6 +46,8 @@ class QualityAttention(keras.layers.Layer):
     def call(self, inputs: list[Any]) -> Any:
         """``inputs``: [x float (B, h, w, C), ber float (B, 1)]; float (B, h, w, C)."""
         x, ber = inputs
+        if self.blind:
+            ber = ops.maximum(ber, BER_MAX)
         summary = ops.concatenate([ops.mean(x, axis=(1, 2)), log_ber(ber)], axis=-1)
         gate = 2.0 * self.excite(self.squeeze(summary))
         return x * ops.reshape(gate, (-1, 1, 1, x.shape[-1]))
@@ -45,3 +55,7 @@ class QualityAttention(keras.layers.Layer):
     def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
         """Shape of the first input."""
         return input_shape[0]
+
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds the layer."""
+        return {**super().get_config(), "blind": self.blind}

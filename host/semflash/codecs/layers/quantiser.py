@@ -38,51 +38,95 @@ def bits_for(levels: int) -> int:
 
 
 class CentreQuantiser(keras.layers.Layer):
-    """Nearest of K learnable centres; the code of a centre is its rank in ascending order (natural binary).
+    """Nearest of K learnable centres; the code of a centre is the label of its rank in ascending order.
 
     Args:
         levels: K, 2..16.
         span: the centres start evenly spaced over [-span, span].
         sharpness: of the soft assignment; larger is closer to nearest-centre.
+        learn: whether the centres are trained.
+        labels: ``natural``: the label is the rank; ``gray``: rank xor rank / 2 (K a power of two).
     """
 
-    def __init__(self, levels: int = 8, *, span: float = 1.0, sharpness: float = 8.0, **kwargs: Any) -> None:
+    def __init__(
+        self, levels: int = 8, *, span: float = 1.0, sharpness: float = 8.0, learn: bool = True,
+        labels: str = "natural", **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.bits = bits_for(levels)
         self.levels = levels
         self.span = span
         self.sharpness = sharpness
+        self.learn = learn
+        self.labels = labels
+
+    @property
+    def labels_of_ranks(self) -> np.ndarray | None:
+        """uint8 (K,), the label of each rank; None: natural."""
+        if self.labels == "natural":
+            return None
+        ranks = np.arange(self.levels)
+        return (ranks ^ (ranks >> 1)).astype(np.uint8)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the centres (K,)."""
         del input_shape
         start = np.linspace(-self.span, self.span, self.levels, dtype=np.float32)
         self.raw_centres = self.add_weight(
-            shape=(self.levels,), initializer=lambda *_, **__: ops.convert_to_tensor(start), name="centres"
-        )
+            shape=(self.levels,), initializer=lambda *_, **__: ops.convert_to_tensor(start), name="centres",
+            trainable=self.learn,
+        )  # fmt: skip
 
     @property
     def centres(self) -> Any:
         """Float (K,), ascending."""
         return ops.sort(self.raw_centres)
 
-    def codes(self, x: Any) -> Any:
-        """Code of the nearest centre: float (...) to int32 (...), 0..K-1. No gradient."""
+    def ranks(self, x: Any) -> Any:
+        """Rank of the nearest centre: float (...) to int32 (...), 0..K-1. No gradient."""
         centres = ops.stop_gradient(self.centres)
         thresholds = (centres[1:] + centres[:-1]) / 2.0
         above = ops.expand_dims(x, -1) > thresholds
         return ops.sum(ops.cast(above, "int32"), axis=-1)
 
+    def codes(self, x: Any) -> Any:
+        """Code of the nearest centre: float (...) to int32 (...), 0..K-1. No gradient."""
+        ranks, labels = self.ranks(x), self.labels_of_ranks
+        return ranks if labels is None else ops.take(ops.convert_to_tensor(labels.astype(np.int32)), ranks)
+
     def soft(self, x: Any) -> Any:
         """Soft value: float (...) to float (...); differentiable in x, the centres taken as constants."""
         centres = ops.stop_gradient(self.centres)
-        weights = ops.softmax(-self.sharpness * ops.abs(ops.expand_dims(x, -1) - centres), axis=-1)
-        return ops.sum(weights * centres, axis=-1)
+        return ops.sum(self._assignment(x, centres) * centres, axis=-1)
+
+    def usage_deficit(self, x: Any) -> Any:
+        """log K minus the entropy of the mean soft assignment, in nats: the Kullback-Leibler divergence of
+        the use of the centres from even use. 0..log K, differentiable in x and in the centres.
+
+        Args:
+            x: float (B, ...), a batch of what the encoder computed.
+        """
+        weights = self._assignment(x, self.centres)
+        share = ops.mean(ops.reshape(weights, (-1, self.levels)), axis=0)
+        return ops.sum(share * ops.log(share * self.levels + 1e-9))
+
+    def counted_usage_error(self, x: Any) -> Any:
+        """Mean squared distance of the counted use of the centres from even use; counts have no gradient."""
+        hits = ops.expand_dims(self.ranks(x), -1) == ops.arange(self.levels, dtype="int32")
+        share = ops.mean(ops.reshape(ops.cast(hits, "float32"), (-1, self.levels)), axis=0)
+        return ops.mean(ops.square(share - 1.0 / self.levels))
 
     def values(self, codes: Any) -> Any:
         """Centres of the codes: int32 (...) to float (...). Codes beyond K-1 (possible where K is no power of
         two and bits were flipped) stand for the last centre."""
+        labels = self.labels_of_ranks
+        if labels is not None:
+            codes = ops.take(ops.convert_to_tensor(np.argsort(labels).astype(np.int32)), codes)
         return ops.take(self.centres, ops.minimum(codes, self.levels - 1))
+
+    def _assignment(self, x: Any, centres: Any) -> Any:
+        """Soft assignment float (..., K); each row sums to 1."""
+        return ops.softmax(-self.sharpness * ops.abs(ops.expand_dims(x, -1) - centres), axis=-1)
 
     def call(self, x: Any, received: Any = None) -> Any:
         """Values at the receiver, float (...), with both gradients.
@@ -97,5 +141,8 @@ class CentreQuantiser(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """What rebuilds the layer."""
-        own = {"levels": self.levels, "span": self.span, "sharpness": self.sharpness}
+        own = {
+            "levels": self.levels, "span": self.span, "sharpness": self.sharpness, "learn": self.learn,
+            "labels": self.labels,
+        }  # fmt: skip
         return {**super().get_config(), **own}

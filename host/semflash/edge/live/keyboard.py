@@ -1,7 +1,7 @@
 """Single key presses of a terminal, without Enter; the terminal is as before after any exit.
 
-Ctrl-C and Ctrl-Z stay signals. SIGTERM and SIGHUP end the program through the usual ``finally`` blocks, so
-that the terminal is restored then too.
+Ctrl-C and Ctrl-Z stay signals. With :class:`OrderlyEnd`, SIGTERM and SIGHUP end the program through the usual
+``finally`` blocks, so that the terminal is restored then too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Terminated(SystemExit):
 
 
 def is_usable(stream: TextIO) -> bool:
-    """Whether `stream` is a terminal whose keys this program may read (it runs in the foreground)."""
+    """Whether `stream` is a terminal that is this program's to use: it runs in the foreground there."""
     try:
         return stream.isatty() and os.tcgetpgrp(stream.fileno()) == os.getpgrp()
     except (OSError, ValueError):
@@ -61,6 +61,26 @@ def keys_of(data: bytes) -> list[str]:
     return keys
 
 
+class OrderlyEnd:
+    """While the ``with`` block lasts, SIGTERM and SIGHUP raise :class:`Terminated` in the main thread."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> OrderlyEnd:
+        if threading.current_thread() is threading.main_thread():
+            for number in _ENDING:
+                self._handlers[number] = signal.signal(number, _end)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers.clear()
+
+
 class Keyboard:
     """Keys of a terminal while the ``with`` block lasts.
 
@@ -71,7 +91,7 @@ class Keyboard:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._fd = (stream or sys.stdin).fileno()
         self._before: list[Any] | None = None
-        self._handlers: dict[signal.Signals, Any] = {}
+        self._suspend_handler: Any = None
         self._suspend = False
 
     def read(self) -> list[str]:
@@ -97,9 +117,7 @@ class Keyboard:
     def __enter__(self) -> Keyboard:
         self._before = termios.tcgetattr(self._fd)
         if threading.current_thread() is threading.main_thread():
-            for number in _ENDING:
-                self._handlers[number] = signal.signal(number, _end)
-            self._handlers[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._on_suspend)
+            self._suspend_handler = signal.signal(signal.SIGTSTP, self._on_suspend)
         self._cbreak()
         return self
 
@@ -107,9 +125,9 @@ class Keyboard:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._restore()
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers.clear()
+        if self._suspend_handler is not None:
+            signal.signal(signal.SIGTSTP, self._suspend_handler)
+            self._suspend_handler = None
 
     def _cbreak(self) -> None:
         tty.setcbreak(self._fd, termios.TCSADRAIN)

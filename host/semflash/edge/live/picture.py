@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from semflash.edge.evaluate import wilson_interval
 from semflash.edge.live.controls import KEYS
-from semflash.edge.live.plot import curve, spark
+from semflash.edge.live.panels import NAMES, events, labels, line, plots
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from semflash.bridge.ber_estimate import BerEstimate
-    from semflash.edge.progress import Progress, Recent
+    from semflash.edge.progress import Progress
 
 _STATE_STYLES = {
     "streaming": "bold green",
@@ -23,11 +23,7 @@ _STATE_STYLES = {
     "cable out": "bold red",
     "done": "bold",
 }
-_NAMES = 11  # columns of a line's name
-_BER_LOW, _BER_HIGH = -4.0, -0.301  # log10 of 0.01 % and 50 %
-_PLOT_ROWS = 4
 _MIN_KEYS_WIDTH = 52
-_MIN_PLOT_WIDTH = 24
 
 
 @dataclass(frozen=True)
@@ -48,19 +44,19 @@ def lines(
     """
     sections = [
         Section(0, [_title(progress), _connection(progress, ascii_only)]),
-        Section(1, [_line("", "")]),
+        Section(1, [line("", "")]),
         Section(0, [_images(progress, width, ascii_only), _accuracy(progress), _ber(progress)]),
         Section(1, [_rate(progress), _frames(progress)]),
         Section(2, _more_facts(progress)),
     ]
     if progress.help and keys:
-        sections.append(Section(1, [_line(key, text) for key, text in KEYS]))
+        sections.append(Section(1, [line(key, text) for key, text in KEYS]))
     sections += [
-        Section(4, _plots(progress, width, ascii_only)),
-        Section(3, _labels(progress, 3, ascii_only)),
-        Section(5, _labels(progress, 8, ascii_only)[4:]),
-        Section(3, _events(progress, 1)),
-        Section(6, _events(progress, 4)[1:]),
+        Section(4, plots(progress, width, ascii_only)),
+        Section(3, labels(progress, 3, ascii_only)),
+        Section(5, labels(progress, 8, ascii_only)[4:]),
+        Section(3, events(progress, 1)),
+        Section(6, events(progress, 4)[1:]),
     ]
     if keys:
         sections.append(Section(0, [_keys(width, ascii_only)]))
@@ -79,15 +75,9 @@ def _fitting(sections: Sequence[Section], height: int) -> list[Text]:
         if len(section.lines) <= room:
             taken.add(number)
             room -= len(section.lines)
-    return [line for number, section in enumerate(sections) if number in taken for line in section.lines][
+    return [text for number, section in enumerate(sections) if number in taken for text in section.lines][
         :height
     ]
-
-
-def _line(name: str, value: str | Text) -> Text:
-    from rich.text import Text
-
-    return Text.assemble((f"{name:<{_NAMES}} ", "dim"), value)
 
 
 def _title(progress: Progress) -> Text:
@@ -125,14 +115,14 @@ def _images(progress: Progress, width: int, ascii_only: bool) -> Text:
     value = Text(f"{tally.received:,} of {tally.wanted:,}")
     if tally.lost:
         value.append(f", {tally.lost:,} lost", "red")
-    room = min(30, width - _NAMES - len(value) - 4)
+    room = min(30, width - NAMES - len(value) - 4)
     if room >= 10 and not progress.options.loop:
         done = round(room * (tally.received + tally.lost) / tally.wanted)
         full, empty = ("#", ".") if ascii_only else ("━", "─")
         value.append("  ")
         value.append(full * done, "green")
         value.append(empty * (room - done), "dim")
-    return _line("images", value)
+    return line("images", value)
 
 
 def _accuracy(progress: Progress) -> Text:
@@ -140,13 +130,13 @@ def _accuracy(progress: Progress) -> Text:
 
     tally = progress.tally
     if tally.accuracy is None:
-        return _line("accuracy", "-")
+        return line("accuracy", "-")
     low, high = wilson_interval(tally.correct, tally.labelled)
     value = Text.assemble((f"{tally.accuracy:.1%}", "bold"), f"  95 % {low:.1%} to {high:.1%}")
     latest = progress.history.accuracy(1)[-1]
     if latest is not None:
         value.append(f"  lately {latest:.0%}")
-    return _line("accuracy", value)
+    return line("accuracy", value)
 
 
 def _ber(progress: Progress) -> Text:
@@ -161,7 +151,7 @@ def _ber(progress: Progress) -> Text:
     flipped = progress.tally.flipped_share
     if progress.ber > 0 and flipped is not None:
         value.append(f"  flipped so far {rate(flipped)}", "dim")
-    return _line("bit errors", value)
+    return line("bit errors", value)
 
 
 def rate(ber: float) -> str:
@@ -181,8 +171,8 @@ def estimate_text(estimate: BerEstimate) -> str:
 def _rate(progress: Progress) -> Text:
     tally = progress.tally
     if tally.images_per_s is None:
-        return _line("rate", "-")
-    return _line(
+        return line("rate", "-")
+    return line(
         "rate",
         f"{tally.images_per_s:.1f} images/s of {tally.payload_bytes} B"
         f"  link up {_size(progress.bytes_up)}/s, down {_size(progress.bytes_down)}/s",
@@ -201,7 +191,7 @@ def _frames(progress: Progress) -> Text:
         (link.resyncs, "resyncs"),
     ):
         value.append(f", {count:,} {name}", "yellow" if count else "dim")
-    return _line("frames", value)
+    return line("frames", value)
 
 
 def _more_facts(progress: Progress) -> list[Text]:
@@ -216,90 +206,20 @@ def _more_facts(progress: Progress) -> list[Text]:
         (link.frames_duplicate, "doubled"),
         (link.frames_reordered, "out of order"),
         (link.foreign + link.unexpected + link.frames_useless, "useless"),
+        (link.restarts, "board restarts"),
+        (link.faults, "crash reports"),
     )
     if any(count for count, _ in repairs):
-        found.append(_line("repairs", ", ".join(f"{count:,} {name}" for count, name in repairs if count)))
+        found.append(line("repairs", ", ".join(f"{count:,} {name}" for count, name in repairs if count)))
     if tally.count_mean is not None:
         stack = f", stack {tally.stack_bytes:,} B" if tally.stack_bytes else ""
-        found.append(_line("cost", f"{tally.count_mean:,.0f} {hello.counter} per image{stack}"))
+        found.append(line("cost", f"{tally.count_mean:,.0f} {hello.counter} per image{stack}"))
     if progress.options.check_golden:
         equal = tally.golden_checked - tally.golden_wrong
-        found.append(_line("golden", f"{equal:,} of {tally.golden_checked:,} payloads equal, bit for bit"))
+        found.append(line("golden", f"{equal:,} of {tally.golden_checked:,} payloads equal, bit for bit"))
         if tally.golden_wrong:
             found[-1].stylize("red")
     return found
-
-
-def _plots(progress: Progress, width: int, ascii_only: bool) -> list[Text]:
-    """Accuracy and bit errors over time, side by side where there is room."""
-    from rich.text import Text
-
-    history = progress.history
-    both = width >= 2 * _MIN_PLOT_WIDTH + 4
-    room = (width - 4) // 2 if both else max(_MIN_PLOT_WIDTH, width - 2)
-    room = min(room, 60)
-    count = room if ascii_only else 2 * room
-    shares, injected, estimated = (
-        history.accuracy(count),
-        history.injected(count),
-        history.estimated(count),
-    )
-    if ascii_only:
-        text = [_line("accuracy", spark(shares, room, 0.0, 1.0))]
-        return [*text, _line("bit errors", spark(injected, room, _BER_LOW, _BER_HIGH))]
-    accuracy = curve(shares, room, _PLOT_ROWS, 0.0, 1.0)
-    errors = curve(injected, room, _PLOT_ROWS, _BER_LOW, _BER_HIGH)
-    inferred = curve(estimated, room, _PLOT_ROWS, _BER_LOW, _BER_HIGH)
-    heads = Text("accuracy, 0 to 100 %".ljust(room), "dim")
-    if both:
-        name = "bit errors, 0.01 to 50 %"
-        heads.append("    " + (name + ": injected, estimated" if any(estimated) else name), "dim")
-    shown = [heads]
-    for row in range(_PLOT_ROWS):
-        line = Text(accuracy[row], "green")
-        if both:
-            line.append("    ")
-            line.append(_over(errors[row], inferred[row]))
-        shown.append(line)
-    return shown
-
-
-def _over(below: str, above: str) -> Text:
-    """Two curves in one line: red and cyan, both where they meet."""
-    from rich.text import Text
-
-    text = Text()
-    for first, second in zip(below, above, strict=True):
-        mark = chr(ord(first) | ord(second))
-        text.append(mark, "cyan" if ord(second) > 0x2800 else "red")
-    return text
-
-
-def _labels(progress: Progress, count: int, ascii_only: bool) -> list[Text]:
-    """The newest labels, newest first, under a heading."""
-    recent = list(progress.recent)[::-1][:count]
-    if not recent:
-        return []
-    return [_line("", ""), *(_label(item, ascii_only) for item in recent)]
-
-
-def _label(item: Recent, ascii_only: bool) -> Text:
-    from rich.text import Text
-
-    good, bad = ("ok", "no") if ascii_only else ("✓", "✗")
-    value = Text(f"{item.confidence:6.1%}  {item.predicted:<14} ")
-    value.append(good if item.right else f"{bad} is {item.label}", "green" if item.right else "red")
-    if item.flips:
-        value.append(f"  {item.flips} bits flipped", "dim")
-    if item.damaged:
-        value.append("  damaged on the link", "yellow")
-    return _line(f"image {item.index}", value)
-
-
-def _events(progress: Progress, count: int) -> list[Text]:
-    """The newest events, newest first."""
-    newest = list(progress.events)[::-1][:count]
-    return [_line(f"{event.seconds:6.1f} s", event.text) for event in newest]
 
 
 def _keys(width: int, ascii_only: bool) -> Text:

@@ -6,7 +6,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from semflash.edge.live.keyboard import Keyboard, is_usable
+from semflash.edge.live.keyboard import Keyboard, OrderlyEnd, is_usable
 from semflash.edge.live.picture import lines
 from semflash.edge.progress import Event, Progress, View
 
@@ -29,11 +29,13 @@ class LiveScreen(View):
         self._console = Console(file=output or sys.stdout, highlight=False)
         source = source or sys.stdin
         self._keyboard = Keyboard(source) if is_usable(source) else None
+        self._orderly = OrderlyEnd()
         self._live: Live | None = None
         self._progress: Progress | None = None
         self._notes: list[Event] = []
 
     def __enter__(self) -> LiveScreen:
+        self._orderly.__enter__()
         if self._keyboard is not None:
             self._keyboard.__enter__()
         return self
@@ -44,6 +46,7 @@ class LiveScreen(View):
         self.close()
         if self._keyboard is not None:
             self._keyboard.__exit__(kind, error, trace)
+        self._orderly.__exit__(kind, error, trace)
 
     def update(self, progress: Progress) -> None:
         """Redraw in the size that the terminal has now."""

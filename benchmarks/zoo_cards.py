@@ -1,0 +1,168 @@
+"""Write docs/zoo.md: a card for each bundle of the zoo, out of its codec.json; no number is typed by hand.
+
+python benchmarks/zoo_cards.py            # write docs/zoo.md
+python benchmarks/zoo_cards.py --check    # exit 1 when it is not what the bundles record
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from semflash.bundle.reader import Bundle, read_bundle
+from semflash.bundle.schema import DetectionTask, Measurement
+
+ROOT = Path(__file__).resolve().parent.parent
+ZOO = ROOT / "host" / "semflash" / "zoo"
+TARGET = ROOT / "docs" / "zoo.md"
+#: Data set -> what it is, and under which terms it is to be had. None of its images is in a bundle.
+DATA = {
+    "fashion-mnist": (
+        "Fashion-MNIST, 28x28 grey, ten kinds of clothes (Xiao, Rasul, Vollgraf 2017, arXiv 1708.07747)",
+        "MIT, Zalando SE",
+    ),
+    "mnist": (
+        "MNIST, 28x28 grey, handwritten digits (LeCun, Cortes, Burges)",
+        "CC BY-SA 3.0, Yann LeCun and Corinna Cortes",
+    ),
+    "stamps": (
+        "32x32 colour images, each one cut-out of Debian's tuxpaint-stamps-default on a random background "
+        "(composed by semflash); training, validation and test show different cut-outs",
+        "GPL-2, Bill Kendrick and the contributors of Tux Paint",
+    ),
+    "stamps-scenes": (
+        "64x64 colour scenes of one to four cut-outs of Debian's tuxpaint-stamps-default (composed by "
+        "semflash); training, validation and test show different cut-outs",
+        "GPL-2, Bill Kendrick and the contributors of Tux Paint",
+    ),
+}
+METRICS = {"accuracy": "top-1 accuracy", "map50": "mAP at IoU 0.5"}
+HEADER = """# The zoo
+
+Bundles that come with semflash; `semflash run NAME` builds, flashes and monitors one. Written by
+`python benchmarks/zoo_cards.py` from each bundle's `codec.json`. Figures are percent with the int8 encoder
+that runs on the device; bit errors are injected into the packed payload (seeded), and the decoder is told
+their rate. In brackets: the 95 % interval, of accuracy after Wilson, of mAP by bootstrap over the images. Of
+composed images the interval does not hold how few different cut-outs a split has. *Task network*: the same
+network without compression. The bundles are part of semflash (Apache-2.0); the terms below are those of the
+data they learnt from, which is not in them.
+"""
+
+
+def main() -> int:
+    """Entry point; returns the exit code."""
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
+    parser.add_argument("--check", action="store_true", help="write nothing, compare")
+    check = parser.parse_args().check
+    text = cards([read_bundle(path) for path in sorted(ZOO.glob("*.semcodec"))])
+    if check:
+        if not TARGET.is_file() or TARGET.read_text(encoding="utf-8") != text:
+            print("docs/zoo.md is stale: run python benchmarks/zoo_cards.py", file=sys.stderr)
+            return 1
+        return 0
+    TARGET.write_text(text, encoding="utf-8")
+    return 0
+
+
+def cards(bundles: list[Bundle]) -> str:
+    """The whole file."""
+    lines = ["| bundle | task | data | bytes per image |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| [`{bundle.name}`](#{bundle.name}) | {task_of(bundle)} | {bundle.record.recipe['dataset']} | "
+        f"{bundle.payload_bytes} |"
+        for bundle in bundles
+    ]
+    return "\n".join([HEADER, *lines, "", *(card(bundle) for bundle in bundles)])
+
+
+def task_of(bundle: Bundle) -> str:
+    """Task and number of classes in words."""
+    verb = "detection" if isinstance(bundle.contract.task, DetectionTask) else "classification"
+    return f"{verb}, {len(bundle.contract.class_names)} classes"
+
+
+def card(bundle: Bundle) -> str:
+    """One bundle's section."""
+    height, width, channels = bundle.image_shape
+    record = bundle.record
+    rows = {
+        "task": f"{task_of(bundle)}: {', '.join(bundle.contract.class_names)}",
+        "image": f"{height}x{width}x{channels}",
+        "payload": f"{bundle.payload_bytes} bytes: {bundle.contract.payload.symbols} codes of "
+        f"{bundle.bits_per_symbol} bits, {len(bundle.contract.centres)} centres",
+        "hash": f"`{bundle.hash_hex}`",
+        "data": data_of(bundle)[0],
+        "licence of the data": data_of(bundle)[1],
+        "recipe": recipe_of(bundle),
+        "device": f"{record.macs:,} multiply-accumulates per image; {' '.join(record.operators)}",
+        "proof": proof_of(bundle),
+    }
+    lines = [f"## {bundle.name}", "", "| | |", "| --- | --- |"]
+    lines += [f"| {name} | {text} |" for name, text in rows.items()]
+    return "\n".join([*lines, "", *accuracy_of(bundle), ""])
+
+
+def data_of(bundle: Bundle) -> tuple[str, str]:
+    """Description and licence of the data set. SystemExit: one this script does not know."""
+    name = bundle.record.recipe["dataset"]
+    if name not in DATA:
+        raise SystemExit(f"{bundle.name}: add the data set {name} and its licence to DATA")
+    return DATA[name]
+
+
+def recipe_of(bundle: Bundle) -> str:
+    """Recipe, seed, epochs and versions."""
+    recipe, versions = bundle.record.recipe["recipe"], bundle.record.recipe["versions"]
+    stages = {stage: recipe.get(f"{stage}_epochs", 0) for stage in ("autoencoder", "task", "polish", "int8")}
+    epochs = ", ".join(f"{stage} {count}" for stage, count in stages.items() if count)
+    return (
+        f"`{recipe['name']}` ({recipe['family']}), seed {bundle.record.seed}, epochs: {epochs}; "
+        f"Keras {versions['keras']} on {versions['backend']}"
+    )
+
+
+def proof_of(bundle: Bundle) -> str:
+    """What the export checked."""
+    proof = bundle.record.proof
+    if proof is None:
+        raise SystemExit(f"{bundle.name}: exported without proof")
+    return (
+        f"{' = '.join(proof.references)} in every code of {proof.images:,} images; "
+        f"{100 * proof.codes_differing_from_float:.1f} % of the codes differ from the float encoder's"
+    )
+
+
+def accuracy_of(bundle: Bundle) -> list[str]:
+    """The table of the test split, and of the validation split where it was measured."""
+    lines = []
+    for split in ("test", "val"):
+        for measured in bundle.record.measurements:
+            if measured.split == split:
+                lines += [*_table(bundle, measured), ""]
+    if not lines:
+        raise SystemExit(f"{bundle.name}: not measured; run semflash evaluate {bundle.name} --record")
+    return lines[:-1]
+
+
+def _table(bundle: Bundle, measured: Measurement) -> list[str]:
+    what = {"test": "test", "val": "validation"}[measured.split]
+    title = f"{METRICS[measured.metric]}, {measured.images:,} {what} images"
+    cells: dict[str, Any] = {}
+    if measured.split == "test" and bundle.record.task_accuracy is not None:
+        cells["task network"] = f"{100 * bundle.record.task_accuracy:.2f}"
+    for point in measured.points:
+        cells[f"BER {100 * point.ber:g} %"] = (
+            f"{100 * point.accuracy:.2f} ({100 * point.low:.1f}..{100 * point.high:.1f})"
+        )
+    return [
+        f"| {title} | {' | '.join(cells)} |",
+        "| --- |" + " --- |" * len(cells),
+        f"| percent | {' | '.join(cells.values())} |",
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

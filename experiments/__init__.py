@@ -1,0 +1,1 @@
+"""Experiments: what is trained and measured for docs/experiments.md (run.py), and its tables (tables.py)."""

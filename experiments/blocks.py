@@ -1,0 +1,144 @@
+"""The generated tables of docs/experiments.md, each made of results alone."""
+
+from __future__ import annotations
+
+import json
+
+from experiments.markdown import table
+from experiments.material import (
+    BERS,
+    OWN,
+    SEARCHED,
+    Material,
+    caption,
+    cell,
+    missing,
+    percent,
+    seeds,
+)  # fmt: skip
+from semflash.edge.report.results import RunResult
+from semflash.edge.report.statistics import Condition, mean_of, ordered, series
+
+
+def budgets(material: Material) -> str:
+    """Budgets that occur, and the task network of each."""
+    rows = []
+    for name, text in dict.fromkeys((r.budget.name, r.budget.text) for r in material.results):
+        count = sum(result.budget.name == name for result in material.results)
+        rows.append([name, text, cell(material.task(name)), str(count)])
+    return table(["budget", "what", "task network, %", "results"], rows) if rows else missing("*")
+
+
+def search(material: Material) -> str:
+    """Every trial with its validation score; the best of a method in bold."""
+    results = [r for r in material.of("search") if r.method != "task-network"]
+    methods = {result.method for result in results}
+    best = {name: max((score(r), -trial(r)) for r in results if r.method == name) for name in methods}
+    rows = []
+    for result in sorted(results, key=lambda r: (r.method != OWN, r.method, r.run)):
+        won = (score(result), -trial(result)) == best[result.method]
+        text = f"{100 * score(result):.2f}"
+        rows.append([result.title, str(trial(result)), changes(result), f"**{text}**" if won else text])
+    head = ["method", "trial", "settings", "validation, mean of BER 0, 1 and 5 %"]
+    return table(head, rows) if rows else missing("search")
+
+
+def score(result: RunResult) -> float:
+    """Mean validation accuracy over the search's rates."""
+    values = [r.accuracy for r in result.rows if r.split == "val" and r.rate in SEARCHED]
+    return sum(values) / len(values) if values else 0.0
+
+
+def trial(result: RunResult) -> int:
+    """Number of the trial, out of the run's name."""
+    parts = reversed(result.run.split("-"))
+    return int(next(part[1:] for part in parts if part[:1] == "t" and part[1:].isdigit()))
+
+
+def changes(result: RunResult) -> str:
+    """What the trial sets."""
+    given = result.figures.get("trial", {})
+    return ", ".join(f"{key} {json.dumps(value)}" for key, value in given.items()) or "as it is"
+
+
+def ber(material: Material, size: int) -> str:
+    """Method by bit error rate, comparison first, then full."""
+    results = material.of("ber", payload_bytes=size)
+    rows = []
+    for one in ordered(series(results)):
+        for framing in one.framings():
+            cells = [cell(one.bsc(rate, framing)) for rate in BERS]
+            rows.append([one.name(framing), one.subject.budget, seeds(one), *cells])
+    head = ["method", "budget", "seeds", *(percent(rate) for rate in BERS)]
+    return f"{table(head, rows)}\n\n{caption(results)}" if rows else missing("ber")
+
+
+def variants(material: Material, experiment: str) -> str:
+    """Variant by bit error rate."""
+    results = [r for r in material.of(experiment) if r.method != "task-network"]
+    rows = [
+        [one.subject.variant, seeds(one), *(cell(one.bsc(rate)) for rate in BERS)] for one in series(results)
+    ]
+    head = ["variant", "seeds", *(percent(rate) for rate in BERS)]
+    return f"{table(head, rows)}\n\n{caption(results)}" if rows else missing(experiment)
+
+
+def transfer(material: Material) -> str:
+    """The variants, and the task network there."""
+    networks = material.of("transfer", method="task-network")
+    found = [row for result in networks for row in result.rows if row.split == "test"]
+    text = variants(material, "transfer")
+    if not found:
+        return text
+    return f"{text}\n\nMNIST's task network without compression: {100 * found[0].accuracy:.2f} %."
+
+
+def conditions(material: Material, experiment: str, channel: str, detail: str) -> str:
+    """Rows: subject and one detail of the condition; columns: rates."""
+    results = material.of(experiment)
+    found = [one for one in ordered(series(results)) if any(c.channel == channel for c in one.means)]
+    rates = sorted({c.rate for one in found for c in one.means if c.channel == channel})
+    rows = []
+    for one in found:
+        keys = dict.fromkeys(
+            c._replace(rate=0.0) for c in one.means if c.channel == channel
+        )  # fmt: skip
+        for key in keys:
+            cells = [cell(one.means.get(key._replace(rate=rate))) for rate in rates]
+            rows.append([one.name(key.framing), str(getattr(key, detail)), seeds(one), *cells])
+    head = ["method", detail.replace("_", " "), "seeds", *(percent(rate) for rate in rates)]
+    return f"{table(head, rows)}\n\n{caption(results)}" if rows else missing(experiment)
+
+
+def int8(material: Material) -> str:
+    """Float and int8 encoder beside each other, and the share of codes that differ."""
+    results = material.of("int8")
+    rows = []
+    for one in series(results):
+        members = [r for r in results if r.payload_bytes == one.subject.payload_bytes]
+        shares = [r.figures["codes_differing"] for r in members if "codes_differing" in r.figures]
+        for encoder in ("float", "int8"):
+            cells = [cell(one.means.get(Condition("bsc", rate, encoder=encoder))) for rate in BERS]
+            differ = mean_of(shares).percent() if shares and encoder == "int8" else "–"
+            rows.append([f"{one.subject.payload_bytes} B", encoder, seeds(one), differ, *cells])
+    head = ["payload", "encoder", "seeds", "codes that differ, %", *(percent(rate) for rate in BERS)]
+    return f"{table(head, rows)}\n\n{caption(results)}" if rows else missing("int8")
+
+
+def rate(material: Material) -> str:
+    """Bytes and cost of the paper's networks."""
+    rows = []
+    for one in material.rates:
+        cost = one["cost"].get("aot", {})
+        figures = ["refused: " + cost["refused"].splitlines()[0]] + ["–"] * 3 if "refused" in cost else [
+            f"{cost['macs']:,}", f"{cost['counts_median']:,}", f"{cost['encoder_ram_bytes']:,}",
+            f"{cost['encoder_flash_bytes']:,}",
+        ]  # fmt: skip
+        shapes = " x ".join(map(str, one["feature_shape"]))
+        rows.append([
+            one["case"]["name"], shapes, f"{one['payload_bytes']:,}", f"{one['ratio_to_float_features']:g}",
+            f"{one['ratio_to_image_bytes']:g}", *figures,
+        ])  # fmt: skip
+    head = ["network", "features", "bytes", "times below float32 features", "times below the 8-bit image",
+            "MACs", "instructions", "RAM, B", "flash, B"]  # fmt: skip
+    return table(head, rows) if rows else "No results yet: `python experiments/rate_table.py`"

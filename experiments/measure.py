@@ -1,0 +1,120 @@
+"""Accuracy of a method under the conditions of a run: images are encoded once per split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.plan import Measure
+from semflash.baselines.accuracy import FRAMINGS, Framing, send
+from semflash.baselines.base import Method
+from semflash.baselines.channels import Channel
+from semflash.edge.report.results import Row
+from semflash.errors import UsageError
+
+#: Of the generator of BER estimates, beside that of the channel.
+_ESTIMATE_STREAM = 1_729
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A split's payloads and labels."""
+
+    payloads: list[bytes]
+    labels: NDArray[np.integer]
+
+
+def estimate(how: str, ber: float, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """What the decoder is told of each of `count` payloads, float64 (count,), 0..0.5.
+
+    Args:
+        how: ``exact``; ``+50%`` or ``-50%``; ``x10``; ``/10``; ``pilots:N``: the share of wrong bits among N
+            known ones that met the same channel, drawn for every payload.
+        ber: of the channel.
+
+    Raises:
+        UsageError: another word.
+
+    >>> estimate("x10", 0.02, 2, np.random.default_rng(0)).tolist()
+    [0.2, 0.2]
+    """
+    if how == "exact":
+        return np.full(count, ber)
+    if match := re.fullmatch(r"pilots:(\d+)", how):
+        pilots = int(match[1])
+        return np.minimum(rng.binomial(pilots, ber, count) / pilots, 0.5)
+    if match := re.fullmatch(r"([+-]\d+)%", how):
+        return np.full(count, min(0.5, ber * (1 + int(match[1]) / 100)))
+    if match := re.fullmatch(r"([x/])(\d+)", how):
+        factor = float(match[2]) if match[1] == "x" else 1 / float(match[2])
+        return np.full(count, min(0.5, ber * factor))
+    raise UsageError("no such estimate", value=how, remedy="exact, +50%, -50%, x10, /10 or pilots:N")
+
+
+def measure(
+    method: Method, splits: Any, measures: Sequence[Measure], framings: Sequence[str], seed: int
+) -> tuple[list[Row], float]:
+    """All rows, and the mean payload bytes on the split measured last.
+
+    Args:
+        splits: a data set with ``val`` and ``test``.
+        framings: what the link does with damaged payloads; on the validation split only the first counts.
+        seed: of the injected errors.
+    """
+    sent: dict[str, Sent] = {}
+    rows: list[Row] = []
+    for one in (one for one in measures if one.encoder == "float"):
+        if one.split not in sent:
+            split = getattr(splits, one.split)
+            sent[one.split] = Sent(method.encode(split.images), split.labels)
+        chosen = framings if one.split == "test" else framings[:1]
+        for channel in channels(one):
+            for framing in chosen:
+                rows += _condition(method, sent[one.split], one, channel, framing, seed)
+    mean = float(np.mean([len(p) for p in sent[max(sent)].payloads])) if sent else float("nan")
+    return rows, mean
+
+
+def channels(one: Measure) -> Iterator[Channel]:
+    """The channels of a measure; bursts that cannot reach a rate are left out."""
+    for rate in one.rates:
+        if one.channel == "gilbert-elliott":
+            for burst in one.burst_bits:
+                yield Channel("gilbert-elliott", rate, burst_bits=burst)
+        elif one.channel in ("frame-loss", "deadline"):
+            for size in one.frame_bytes:
+                yield Channel(one.channel, rate, frame_bytes=size)  # type: ignore[arg-type]
+        else:
+            yield Channel(one.channel, rate)  # type: ignore[arg-type]
+
+
+def _condition(
+    method: Method, sent: Sent, one: Measure, channel: Channel, framing: str, seed: int
+) -> Iterator[Row]:
+    arrival = send(sent.payloads, channel, _framing(framing), channel.rng(seed))
+    for how in one.estimates:
+        rng = np.random.default_rng([seed, _ESTIMATE_STREAM, round(channel.rate * 2**40)])
+        told = estimate(how, channel.ber, len(sent.payloads), rng)
+        right = undecodable = 0
+        for value in np.unique(told):
+            chosen = np.flatnonzero(told == value)
+            erased = None if arrival.erased is None else [arrival.erased[i] for i in chosen]
+            logits = method.logits([arrival.payloads[i] for i in chosen], float(value), erased)
+            right += int((logits.argmax(1) == sent.labels[chosen]).sum())
+            undecodable += int(method.undecodable)
+        yield Row(
+            split=one.split, channel=channel.kind, rate=channel.rate, images=len(sent.labels),
+            accuracy=right / len(sent.labels), estimate=how,
+            burst_bits=channel.burst_bits if channel.kind == "gilbert-elliott" else None,
+            frame_bytes=None if channel.flips_bits else channel.frame_bytes, framing=framing,
+            transmissions=float(arrival.transmissions.mean()), undecodable=undecodable,
+        )  # fmt: skip
+
+
+def _framing(name: str) -> Framing:
+    return FRAMINGS[name]

@@ -1,0 +1,1 @@
+"""What people would use instead of SemanticNN, behind one interface: :class:`baselines.base.Method`."""

@@ -1,0 +1,12 @@
+"""Where the methods come from."""
+
+SEMANTICNN = "SemanticNN, arXiv 2511.11038, 2025"
+DEEPCOD = "Yao et al., Deep compressive offloading, SenSys 2020, doi 10.1145/3384419.3430898"
+BOTTLENETPP = "Shao and Zhang, BottleNet++, arXiv 1910.14315, 2019"
+ADJSCC = "Xu et al., Wireless image transmission with attention modules, arXiv 2012.00533, 2020"
+AGILENN = "Huang and Gao, AgileNN, MobiCom 2022, arXiv 2312.14229"
+LIMITNET = "Hojjat et al., LimitNet, MobiSys 2024, arXiv 2504.13736"
+JPEG = "ITU-T T.81, 1992"
+WEBP = "RFC 6386 (VP8) and RFC 9649 (WebP)"
+UNIFORM = "Uniform scalar quantisation of principal components (Hotelling 1933)"
+ENTROPY = "Witten, Neal, Cleary, Arithmetic coding for data compression, CACM 30 (6), 1987"

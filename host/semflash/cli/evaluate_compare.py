@@ -1,0 +1,103 @@
+"""``semflash evaluate --compare``: several bundles, results of experiments beside them, and the report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from semflash.bundle import read_bundle
+from semflash.cli import build_options
+from semflash.edge.report import render, sections
+from semflash.edge.report.gather import BundleView, read_costs, view
+from semflash.edge.report.results import read_results
+from semflash.errors import UsageError
+from semflash.settings import Settings, first
+from semflash.training.datasets import load_dataset
+
+#: Device cost of the checkout, where there is one.
+BENCH_FILE = Path("docs") / "benchmarks.json"
+
+
+def compare(names: Sequence[str], args: argparse.Namespace, settings: Settings) -> int:
+    """Measure every bundle, print a table or JSON, write what was asked for; returns the exit code.
+
+    Raises:
+        UsageError: flags that do not go together, results or places that cannot be used.
+        SemflashError: as :func:`semflash.edge.evaluate.evaluate`.
+    """
+    _check_flags(args)
+    target = None if args.report is None else render.check_target(args.report)
+    if args.plots is not None and not args.plots.parent.is_dir():
+        raise UsageError("the folder above --plots does not exist", value=args.plots, remedy="make it first")
+    results = read_results(args.compare or ())
+    costs = read_costs(args.bench or ([BENCH_FILE] if BENCH_FILE.is_file() else []))
+    seed = first(args.seed, settings.evaluate.seed) or 0
+    views = _views(names, args, settings, costs, seed)
+    content = sections.Content(views, results, seed)
+    written: list[Path] = []
+    if target is not None or args.plots is not None:
+        page = sections.page(content)
+        if target is not None:
+            written = render.write_report(page, target)
+        if args.plots is not None:
+            render.write_plots(page, args.plots)
+            written.append(args.plots)
+    if args.json:
+        print(json.dumps(render.as_json(content) | {"written": [str(path) for path in written]}))
+    else:
+        _print(content, written)
+    return 0
+
+
+def _check_flags(args: argparse.Namespace) -> None:
+    if args.limit is not None and args.limit < 1:
+        raise UsageError("--limit must be at least 1", value=args.limit)
+    for flag, given in (("--record", args.record), ("--plot", args.plot), ("--assume-ber", args.assume_ber)):
+        if given not in (None, False):
+            raise UsageError(f"{flag} is for one bundle without --compare", remedy=f"leave out {flag}")
+
+
+def _views(
+    names: Sequence[str], args: argparse.Namespace, settings: Settings, costs: Sequence[dict[str, Any]],
+    seed: int,
+) -> list[BundleView]:  # fmt: skip
+    """Each bundle on its own data set, unless one is named."""
+    table, views, loaded = settings.evaluate, [], {}
+    bundles = [read_bundle(name) for name in names]
+    twice = {bundle.name for bundle in bundles if sum(bundle.name == other.name for other in bundles) > 1}
+    if twice:
+        raise UsageError("two bundles of one name", value=", ".join(sorted(twice)), remedy="compare others")
+    for bundle in bundles:
+        height, width, _ = bundle.image_shape
+        wanted = build_options.dataset_name(args.dataset, table.dataset, bundle)
+        key = (str(wanted), height, width)
+        if key not in loaded:
+            data_dir = first(args.data_dir, table.data_dir)
+            loaded[key] = load_dataset(wanted, data_dir=data_dir, image_size=(height, width))
+        bers = first(args.ber, table.bers) or ()
+        limit = first(args.limit, table.count)
+        views.append(view(bundle, loaded[key], bers, costs, seed=seed, limit=limit, split=args.split))
+    return views
+
+
+def _print(content: sections.Content, written: Sequence[Path]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    for section in (sections.summary(content), sections.against_ber(content)):
+        for one in section.tables:
+            table = Table(title=one.caption, title_justify="left")
+            for index, head in enumerate(one.head):
+                words = [word for row in (one.head, *one.rows) for word in row[index].split()]
+                table.add_column(
+                    head, justify="left" if index == 0 else "right", min_width=max(map(len, words), default=1)
+                )
+            for row in one.rows:
+                table.add_row(*row)
+            console.print(table)
+    for path in written:
+        console.print(f"written: {path}", soft_wrap=True)

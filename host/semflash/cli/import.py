@@ -1,0 +1,118 @@
+"""``semflash import``: a classifier trained elsewhere becomes a task network."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from semflash.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from semflash.settings import Settings
+
+HELP = "make a task network of an ONNX or Keras classifier, cut at a named tensor"
+EPILOG = """examples:
+  semflash import model.onnx --list
+  semflash import model.onnx --split /layer1/Relu_output_0 --dataset cifar10 --out runs/mine/task
+  semflash import model.keras --split conv1_relu --mean 0.5 --std 0.5 --out runs/mine/task
+  semflash train fashion-mnist-48 --task runs/mine/task --dataset cifar10 --out runs/mine
+
+Head and tail are compared with the original on numbers; nothing is written where they differ. The head is
+also quantised to int8 and its largest difference reported. --mean and --std are the network's own (image in
+[0, 1], red first). Needs semflash[onnx] for .onnx files, semflash[train] for Keras files; runs offline.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's own flags."""
+    parser.add_argument("model", type=Path, help=".onnx, .keras or .h5 file")
+    parser.add_argument("--split", metavar="NAME", help="tensor, node or layer whose value is sent")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="run directory to write")
+    parser.add_argument("--list", action="store_true", help="list where the network can be cut")
+    parser.add_argument("--dataset", help="what it classifies: class names, check images, accuracy")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
+    parser.add_argument(
+        "--check-images", type=Path, metavar="FILE.npy", help="uint8 images (N, H, W, C) to compare with"
+    )
+    parser.add_argument("--mean", type=_numbers, default=(), metavar="M[,M,M]", help="subtracted first")
+    parser.add_argument("--std", type=_numbers, default=(), metavar="S[,S,S]", help="divided by")
+    parser.add_argument("--bgr", action="store_true", help="the network takes blue first")
+    parser.add_argument(
+        "--size", type=_size, metavar="HxW", help="of the image, where the file leaves it open"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the run in DIR")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """List the split points, or import."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from semflash.bundle.native_messages import hidden_native_messages
+    from semflash.settings import first
+
+    with hidden_native_messages():
+        from semflash.training.import_network import ImportRequest, import_network, list_splits
+    if args.list:
+        _list(list_splits(args.model, args.size), args.json)
+        return 0
+    for flag, value in (("--split", args.split), ("--out", args.out)):
+        if value is None:
+            raise UsageError(f"{flag} is missing", remedy=f"semflash import {args.model} --list shows splits")
+    say = (lambda text: None) if args.quiet or args.json else print
+    request = ImportRequest(
+        args.model, args.split, args.out, args.dataset, first(args.data_dir, settings.train.data_dir),
+        _images(args.check_images), args.mean, args.std, args.bgr, args.size, args.overwrite,
+    )  # fmt: skip
+    task = import_network(request, say)
+    if args.json:
+        print(json.dumps({"task": str(args.out), "results": task.info.results}))
+    elif not args.quiet:
+        print(f"imported; next: semflash train RECIPE --task {args.out}")
+    return 0
+
+
+def _list(splits: list[tuple[str, tuple[int, ...]]], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([{"split": name, "features": shape} for name, shape in splits]))
+        return
+    for name, shape in splits:
+        print(f"{'x'.join(map(str, shape)):>16}  {name}")
+
+
+def _images(path: Path | None) -> np.ndarray | None:
+    """The images in an .npy file.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    if path is None:
+        return None
+    import numpy as np
+
+    try:
+        images: Any = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UsageError("cannot read the images", value=f"{path}: {error}", remedy="np.save(...)") from error
+    if not isinstance(images, np.ndarray):
+        raise UsageError("not one array", value=path, remedy="np.save(FILE, images)")
+    return images
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not one number or several with commas") from error
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, separator, width = text.partition("x")
+    if not (separator and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HxW, such as 32x32")
+    return int(height), int(width)

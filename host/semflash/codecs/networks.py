@@ -1,0 +1,131 @@
+"""The two networks of a convolutional feature codec: the device's graph and the edge's decoder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from semflash.codecs.keras_config import rebuild
+from semflash.codecs.layers.gdn import GDN, PositivePReLU
+from semflash.codecs.layers.quality_attention import QualityAttention
+from semflash.codecs.semanticnn_sizes import PAPER, PAPER_STRIDE, SemanticNNSizes
+from semflash.errors import UsageError
+
+BN_MOMENTUM = 0.95
+
+
+def build_device_graph(sizes: SemanticNNSizes) -> keras.Model:
+    """Image float (B, H, W, C) in [0, 1] to the latent before GDN, float (B, h, w, latent)."""
+    image = keras.Input(sizes.image_shape, name="image")
+    if sizes.encoder == PAPER:
+        return keras.Model(image, _behind_head(image, sizes), name="device_graph")
+    x = layers.Conv2D(sizes.stem, 3, padding="same", activation="relu", name="stem")(image)
+    x = layers.MaxPooling2D(name="pool")(x)
+    x = _centre_crop(x, sizes.cropped_map)
+    *middle, last = sizes.strides
+    for (channels, _), stride in zip(sizes.middle, middle, strict=True):
+        x = conv_bn_relu(x, channels, stride)
+    x = layers.Conv2D(sizes.latent, 3, strides=last, padding="same", name="latent")(x)
+    return keras.Model(image, x, name="device_graph")
+
+
+def _behind_head(image: Any, sizes: SemanticNNSizes) -> Any:
+    """The paper's encoder: the head of the task network, frozen, and Conv 4x4 stride 4."""
+    if sizes.head is None:
+        raise UsageError(
+            "the paper's encoder begins with the task network's head", value="sizes.head is empty",
+            remedy="train the codec on a task network, which puts its head in",
+        )  # fmt: skip
+    head = rebuild(sizes.head, "sizes.head")
+    head.trainable = False
+    x = head(image)
+    if tuple(x.shape[1:]) != tuple(sizes.feature_shape):
+        raise UsageError(
+            "the head's features are not those of the sizes", value=f"{x.shape[1:]}, {sizes.feature_shape}"
+        )
+    x = _centre_crop(x, sizes.cropped_map)
+    return layers.Conv2D(sizes.latent, PAPER_STRIDE, strides=PAPER_STRIDE, padding="same", name="latent")(x)
+
+
+def build_decoder(
+    latent_shape: tuple[int, int, int], feature_shape: tuple[int, int, int], width: int, *, gdn: bool = True,
+    ber_aware: bool = True, inner: tuple[int, int] | None = None,
+) -> keras.Model:  # fmt: skip
+    """[latent (B, h, w, C), ber (B, 1)] to features (B, *feature_shape), >= 0.
+
+    Args:
+        width: channels inside.
+        gdn: inverse GDN at the middle sizes.
+        ber_aware: False: the gates see the same number whatever the BER is.
+        inner: height and width of what is decoded, 0 stands around it; None: all of the features.
+    """
+    latent = keras.Input(latent_shape, name="latent")
+    ber = keras.Input((1,), name="ber")
+    x = conv_bn_relu(latent, width, 1)
+    for _ in range(2):
+        x = QualityAttention(blind=not ber_aware)([residual_pair(x, width), ber])
+    targets = sizes_upwards(latent_shape[:2], inner or feature_shape[:2])
+    for target in targets[:-1]:
+        x = layers.BatchNormalization(momentum=BN_MOMENTUM)(upsample(x, width * 3 // 4, target))
+        x = PositivePReLU(alpha_init=0.25)(GDN(inverse=True)(x) if gdn else x)
+        x = QualityAttention(blind=not ber_aware)([x, ber])
+    x = layers.ReLU(name="features")(upsample(x, feature_shape[2], targets[-1]))
+    return keras.Model([latent, ber], _pad_back(x, feature_shape[:2]), name="decoder")
+
+
+def _centre_crop(x: Any, target: tuple[int, int]) -> Any:
+    """The middle of a map, as a depthwise convolution with a single 1: a cut that every int8 engine has.
+
+    It costs (H - h + 1) (W - w + 1) multiply-accumulates per value of the result.
+    """
+    margins = (x.shape[1] - target[0], x.shape[2] - target[1])
+    if margins == (0, 0):
+        return x
+    kernel = np.zeros((margins[0] + 1, margins[1] + 1, x.shape[3], 1), np.float32)
+    kernel[margins[0] // 2, margins[1] // 2] = 1.0
+    crop = layers.DepthwiseConv2D(
+        kernel.shape[:2], padding="valid", use_bias=False, trainable=False, name="crop",
+        depthwise_initializer=lambda *_, **__: keras.ops.convert_to_tensor(kernel),
+    )  # fmt: skip
+    return crop(x)
+
+
+def _pad_back(x: Any, target: tuple[int, int]) -> Any:
+    margins = (target[0] - x.shape[1], target[1] - x.shape[2])
+    if margins == (0, 0):
+        return x
+    return layers.ZeroPadding2D(tuple((m // 2, m - m // 2) for m in margins), name="around")(x)
+
+
+def upsample(x: Any, channels: int, target: tuple[int, int]) -> Any:
+    """Transposed Conv 4x4 stride 2, cut to ``target`` (height, width): the adjoint of a stride of two. Where
+    there is nothing to double, a Conv 3x3."""
+    if tuple(x.shape[1:3]) == target:
+        return layers.Conv2D(channels, 3, padding="same")(x)
+    x = layers.Conv2DTranspose(channels, 4, strides=2, padding="valid")(x)
+    return layers.Cropping2D(tuple((1, x.shape[1 + axis] - 1 - target[axis]) for axis in (0, 1)))(x)
+
+
+def sizes_upwards(start: tuple[int, ...], end: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Heights and widths after each doubling, from just above ``start`` up to ``end``: (4,4), (14,14) gives
+    [(7, 7), (14, 14)], the sizes a stride of two with SAME padding passes on its way down."""
+    sizes = [(end[0], end[1])]
+    while (half := tuple((side + 1) // 2 for side in sizes[0])) > tuple(start):
+        sizes.insert(0, (half[0], half[1]))
+    return sizes
+
+
+def conv_bn_relu(x: Any, channels: int, stride: int) -> Any:
+    """Conv 3x3 without bias, BatchNorm, ReLU."""
+    x = layers.Conv2D(channels, 3, strides=stride, padding="same", use_bias=False)(x)
+    return layers.ReLU()(layers.BatchNormalization(momentum=BN_MOMENTUM)(x))
+
+
+def residual_pair(x: Any, channels: int) -> Any:
+    """Two 3x3 convolutions beside an identity."""
+    y = conv_bn_relu(x, channels, 1)
+    y = layers.Conv2D(channels, 3, padding="same", use_bias=False)(y)
+    return layers.ReLU()(layers.Add()([x, layers.BatchNormalization(momentum=BN_MOMENTUM)(y)]))

@@ -1,0 +1,1 @@
+"""Results of experiments, and the report of ``semflash evaluate --compare`` that shows them with bundles."""

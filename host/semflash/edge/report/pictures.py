@@ -1,0 +1,141 @@
+"""The charts of the report as matplotlib figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semflash.edge.report import plots
+from semflash.edge.report.gather import DAMAGED_BER, BundleView, Example
+from semflash.edge.report.plots import Axes, Line
+from semflash.edge.report.statistics import Series
+
+COST_BER = 0.01
+
+
+def against_ber(views: Sequence[BundleView], others: Sequence[Series], size: int) -> Any:
+    """Accuracy against BER: bundles with their intervals, experiments with their spread."""
+    lines = []
+    for view in views:
+        points = sorted(view.evaluation.measurement.points, key=lambda p: p.ber)
+        bers, shares = [100 * p.ber for p in points], [100 * p.accuracy for p in points]
+        half = [50 * (p.high - p.low) for p in points]
+        lines.append(Line(f"{view.bundle.name} (int8)", bers, shares, half))
+    for one in others:
+        for framing in one.framings():
+            pairs = one.line(framing)
+            bers, shares = [100 * rate for rate, _ in pairs], [100 * mean.mean for _, mean in pairs]
+            spread = [100 * (mean.spread or 0.0) for _, mean in pairs]
+            lines.append(Line(one.name(framing, budget=True), bers, shares, spread))
+    tasks = {view.evaluation.task_accuracy for view in views} - {None}
+    level = ("task network, uncompressed", 100 * max(t for t in tasks if t)) if tasks else None
+    axes = Axes(f"{size} bytes per image", "bit error rate, %", "accuracy, %", "ber")
+    return plots.line_chart(lines, axes, level)
+
+
+def against_bytes(views: Sequence[BundleView], others: Sequence[Series], ber: float) -> Any:
+    """Accuracy against bytes at one rate: a line for the bundles of a data set, one for each method."""
+    groups: dict[str, list[tuple[int, float, float]]] = {}
+    for view in views:
+        value = view.accuracy(ber)
+        if value is not None:
+            name = f"bundles, {view.evaluation.measurement.dataset} (int8)"
+            groups.setdefault(name, []).append((view.bundle.payload_bytes, value, 0.0))
+    for one in others:
+        for framing in one.framings():
+            mean = one.bsc(ber, framing)
+            if mean is not None:
+                point = (one.subject.payload_bytes, mean.mean, mean.spread or 0.0)
+                groups.setdefault(one.name(framing, budget=True), []).append(point)
+    lines = []
+    for name, points in groups.items():
+        points.sort()
+        lines.append(
+            Line(name, [p[0] for p in points], [100 * p[1] for p in points], [100 * p[2] for p in points])
+        )
+    axes = Axes(f"BER {100 * ber:g} %", "payload, bytes per image", "accuracy, %")
+    return plots.line_chart(lines, axes)
+
+
+def code_use(view: BundleView) -> Any:
+    """Share of each code."""
+    names = [f"{index}\n{centre:.2f}" for index, centre in enumerate(view.bundle.contract.centres)]
+    axes = Axes(view.bundle.name, "code and its centre", "share of codes, %")
+    return plots.bar_chart([100 * float(u) for u in view.use], names, axes, 100 / len(names))
+
+
+def features(view: BundleView) -> Any:
+    """Grid: image, decoded features at both rates, importance."""
+    names = view.bundle.contract.class_names
+    pictures: list[list[NDArray[Any]]] = [
+        [one.image, one.features_clean, one.features_damaged, one.importance] for one in view.examples
+    ]
+    rows = [names[example.label] for example in view.examples]
+    columns = ["image", "features,\nBER 0", f"features,\nBER {100 * DAMAGED_BER:g} %", "importance"]
+    return plots.picture_grid(pictures, rows, columns)
+
+
+def story(view: BundleView, example: Example) -> str:
+    """An example in words."""
+    names = view.bundle.contract.class_names
+    damaged = f"{names[example.damaged]} at BER {100 * DAMAGED_BER:g} %"
+    return f"{names[example.label]}, answered {names[example.clean]} at BER 0 and {damaged}"
+
+
+def confusion(view: BundleView) -> Any:
+    """The confusion matrix."""
+    axes = Axes(f"{view.bundle.name}, BER {100 * DAMAGED_BER:g} %", "answer", "truth")
+    return plots.matrix_chart(view.confusion, view.bundle.contract.class_names, axes)
+
+
+def ram(cost: dict[str, Any]) -> int:
+    """State and deepest stack of the encoder, bytes."""
+    return int(cost["memory"]["encoder_ram"] + (cost.get("encoder_stack_bytes") or 0))
+
+
+def price(view: BundleView) -> float:
+    """What an image costs: MACs, which every bundle states."""
+    return float(view.bundle.record.macs)
+
+
+def front(views: Sequence[BundleView]) -> set[str]:
+    """Bundles that no other one beats in both cost and accuracy at 1 % (Pareto)."""
+    marks = [(view.bundle.name, price(view), view.accuracy(COST_BER) or 0.0) for view in views]
+    return {
+        name
+        for name, macs, right in marks
+        if not any(m <= macs and r >= right and (m, r) != (macs, right) for _, m, r in marks)
+    }
+
+
+def cost(views: Sequence[BundleView]) -> Any:
+    """Accuracy against MACs."""
+    points = [
+        Line(view.bundle.name, [price(view) / 1e6], [100 * (view.accuracy(COST_BER) or 0.0)])
+        for view in views
+    ]
+    axes = Axes("Device cost", "million multiply-accumulates per image", "accuracy at BER 1 %, %")
+    return plots.scatter_chart(points, axes)
+
+
+def training(view: BundleView) -> Any:
+    """Validation accuracy after each epoch, stages in a row."""
+    keys = list(dict.fromkeys(key for r in view.history for key in r if key.startswith("val_")))
+    lines = []
+    for key in keys:
+        pairs = [(index + 1, 100 * r[key]) for index, r in enumerate(view.history) if key in r]
+        text = key.removeprefix("val_")
+        label = f"BER {100 * float(text):g} %" if _is_number(text) else text
+        lines.append(Line(label, [p[0] for p in pairs], [p[1] for p in pairs]))
+    axes = Axes(view.bundle.name, "epoch, all stages", "validation accuracy, %")
+    return plots.line_chart(lines, axes)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False

@@ -1,0 +1,197 @@
+"""Line charts, scatter charts and matrices by matplotlib, told apart by colour, marker and dash.
+
+SVG text stays text, and the bytes depend on the data only. For a page the foreground is ``currentColor``, so
+that the charts follow a dark scheme; as files they have a white ground.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: After Okabe and Ito (2008), seen by most colour-blind readers; no yellow, which is lost on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C6BB1", "#7F7F7F")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h", "p")
+DASHES = ("-", "--", ":", "-.")
+_INK = "#010203"  # stands for the foreground until the SVG is written
+_LEGEND: dict[str, Any] = {"frameon": False, "labelcolor": _INK, "fontsize": 9}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a chart: x, y and half-widths of the error bars (None: none)."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    error: Sequence[float] | None = None
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Axis texts. scale: of x, ``linear``, ``log`` or ``ber`` (0, then logarithmic)."""
+
+    title: str
+    x: str
+    y: str
+    scale: str = "linear"
+
+
+def line_chart(lines: Sequence[Line], axes: Axes, level: tuple[str, float] | None = None) -> Any:
+    """A matplotlib figure; level: a horizontal line with its name."""
+    figure, plot = _figure((6.4, 4.2))
+    for index, line in enumerate(lines):
+        plot.errorbar(
+            line.x, line.y, yerr=line.error, label=line.label, capsize=2, markersize=5,
+            linewidth=2.4 if index == 0 else 1.3, zorder=3 if index == 0 else 2,
+            color=COLOURS[index % len(COLOURS)], marker=MARKERS[index % len(MARKERS)],
+            linestyle=DASHES[index // len(COLOURS) % len(DASHES)],
+        )  # fmt: skip
+    if level is not None:
+        plot.axhline(level[1], color=_INK, linestyle=(0, (1, 2)), linewidth=1, label=level[0])
+    if axes.scale == "ber":
+        plot.set_xscale("symlog", linthresh=0.01)
+        ticks = sorted({x for line in lines for x in line.x})
+        plot.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        plot.minorticks_off()
+        plot.set_xlim(left=-0.001)
+    elif axes.scale == "log":
+        plot.set_xscale("log")
+    plot.set(title=axes.title, xlabel=axes.x, ylabel=axes.y)
+    plot.grid(alpha=0.25)
+    if len(lines) > 6:
+        figure.set_size_inches(6.4, 4.6 + 0.17 * len(lines))
+        figure.legend(loc="outside lower center", ncols=2, **_LEGEND)
+    elif lines:
+        plot.legend(**_LEGEND)
+    return figure
+
+
+def scatter_chart(points: Sequence[Line], axes: Axes) -> Any:
+    """A figure with one named mark per line (its first point)."""
+    figure, plot = _figure((6.4, 3.8))
+    for index, point in enumerate(points):
+        plot.plot(
+            point.x[:1], point.y[:1], marker=MARKERS[index % len(MARKERS)], linestyle="none", markersize=8,
+            color=COLOURS[index % len(COLOURS)], label=point.label,
+        )  # fmt: skip
+    if axes.scale == "log":
+        plot.set_xscale("log")
+    plot.margins(0.2)
+    plot.set(title=axes.title, xlabel=axes.x, ylabel=axes.y)
+    plot.grid(alpha=0.25)
+    plot.legend(**_LEGEND)
+    return figure
+
+
+def bar_chart(heights: Sequence[float], names: Sequence[str], axes: Axes, level: float) -> Any:
+    """A figure with one bar per name, and a dotted level."""
+    figure, plot = _figure((6.4, 2.8))
+    plot.bar(range(len(heights)), heights, color=COLOURS[0], width=0.7)
+    plot.axhline(level, color=_INK, linestyle=(0, (1, 2)), linewidth=1)
+    plot.set_xticks(range(len(names)), names)
+    plot.set(title=axes.title, xlabel=axes.x, ylabel=axes.y)
+    return figure
+
+
+def matrix_chart(counts: NDArray[Any], names: Sequence[str], axes: Axes) -> Any:
+    """A confusion matrix: rows are the truth; each cell says its number."""
+    figure, plot = _figure((6.4, 5.6))
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    plot.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    plot.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=9)
+    plot.set_yticks(range(len(names)), names, fontsize=9)
+    if len(names) <= 20:
+        for (row, column), count in np.ndenumerate(counts):
+            colour = "#ffffff" if shares[row, column] > 0.5 else "#222222"
+            plot.text(column, row, f"{count}", ha="center", va="center", fontsize=8, color=colour)
+    plot.set(title=axes.title, xlabel=axes.x, ylabel=axes.y)
+    return figure
+
+
+def picture_grid(
+    pictures: Sequence[Sequence[NDArray[Any]]], rows: Sequence[str], columns: Sequence[str]
+) -> Any:
+    """Pictures in a grid with named rows and columns: images first, then maps, a scale for each column."""
+    figure, plots = _figure((1.25 * len(columns), 1.3 * len(rows)), (len(rows), len(columns)))
+    for y, line in enumerate(pictures):
+        for x, picture in enumerate(line):
+            plot = plots[y, x]
+            grey = picture.ndim == 2 or picture.shape[-1] == 1
+            shown = picture.reshape(picture.shape[:2]) if grey else picture
+            column = [float(row[x].max()) for row in pictures]
+            limits = (0, 255) if x == 0 else (0.0, max(*column, 1e-9))
+            colours = "gray" if x == 0 else "magma"
+            plot.imshow(shown, cmap=colours, interpolation="nearest", vmin=limits[0], vmax=limits[1])
+            plot.set_xticks([])
+            plot.set_yticks([])
+            if y == 0:
+                plot.set_title(columns[x], fontsize=9)
+            if x == 0:
+                plot.set_ylabel(rows[y], fontsize=9)
+    return figure
+
+
+def _figure(size: tuple[float, float], grid: tuple[int, int] | None = None) -> tuple[Any, Any]:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    ink = dict.fromkeys(
+        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color"), _INK
+    )
+    with mpl.rc_context(
+        {
+            **ink,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 11.5,
+            "font.size": 10.5,
+        }
+    ):
+        rows, columns = grid or (1, 1)
+        return plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=grid is None)
+
+
+def svg(figure: Any, *, in_page: bool, prefix: str = "") -> str:
+    """The figure as SVG and closed; in_page: foreground as currentColor, no ground, no prolog.
+
+    Args:
+        prefix: put before every id, so that several charts fit into one page.
+    """
+    import matplotlib as mpl
+    from matplotlib import pyplot as plt
+
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "semflash"}):
+        figure.savefig(
+            buffer, format="svg", transparent=in_page,
+            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+        )  # fmt: skip
+    plt.close(figure)
+    text = "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+    text = text.replace(_INK, "currentColor" if in_page else "#222222")
+    if in_page:
+        text = text[text.index("<svg") :]
+        text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+        text = re.sub(r'(\sid="|url\(#|href="#)', lambda match: match[1] + prefix, text)
+        text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+        text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    return text
+
+
+def png(figure: Any) -> bytes:
+    """The figure as PNG with a white ground, and closed."""
+    from matplotlib import pyplot as plt
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    plt.close(figure)
+    return buffer.getvalue()

@@ -1,0 +1,277 @@
+"""The sections of the report, out of measured bundles and the results of experiments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from semflash import __version__
+from semflash.edge.report import pictures
+from semflash.edge.report.gather import DAMAGED_BER, BundleView
+from semflash.edge.report.page import Chart, Page, Section, Table
+from semflash.edge.report.results import RunResult
+from semflash.edge.report.statistics import Series, ordered, series
+
+#: Rates of the summary and of accuracy against bytes.
+MAIN_BERS = (0.0, 0.01, 0.05)
+EXPERIMENT = "ber"
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the report is made of.
+
+    Attributes:
+        views: measured bundles. results: of experiments; empty: none given.
+        seed: of the injected errors.
+    """
+
+    views: Sequence[BundleView]
+    results: Sequence[RunResult]
+    seed: int
+
+    @property
+    def others(self) -> list[Series]:
+        """Means over seeds of what the experiments compare (experiment ``ber``)."""
+        return ordered(series(self.results, where=lambda result: result.experiment == EXPERIMENT))
+
+
+def page(content: Content) -> Page:
+    """The whole report."""
+    sections = [
+        summary(content), against_ber(content), against_bytes(content), codes(content),
+        features(content), confusion(content), cost(content), training(content), settings(content),
+    ]  # fmt: skip
+    names = ", ".join(view.bundle.name for view in content.views)
+    measured = content.views[0].evaluation.measurement
+    lead = (
+        f"{names}: int8 encoders as they run on the device (LiteRT reference kernels, equal to the device "
+        f"bit for bit), {measured.images:,} images of the {measured.split} split, bits flipped in the packed "
+        f"payload (injected, seed {content.seed}); the decoder is told the injected rate."
+    )
+    kept = [section for section in sections if section.charts or section.tables]
+    return Page("semflash: what arrives", lead, kept, f"Written by semflash {__version__}.")
+
+
+def share(value: float | None) -> str:
+    """A share in percent, or a dash."""
+    return "–" if value is None else f"{100 * value:.2f}"
+
+
+def percent(ber: float) -> str:
+    """A rate in percent."""
+    return f"{100 * ber:g} %"
+
+
+def summary(content: Content) -> Section:
+    """One row a bundle."""
+    rows = []
+    for view in content.views:
+        task, counts = view.evaluation.task_accuracy, (view.cost or {}).get("counts_median")
+        rows.append([
+            view.bundle.name, str(view.bundle.payload_bytes), share(task),
+            *(share(view.accuracy(ber)) for ber in MAIN_BERS), f"{view.bundle.record.macs:,}",
+            "–" if counts is None else f"{counts:,}",
+        ])  # fmt: skip
+    head = ["bundle", "bytes per image", "task network, %", *(f"BER {percent(ber)}" for ber in MAIN_BERS),
+            "MACs", "instructions"]  # fmt: skip
+    table = Table("Accuracy in percent, and what an image costs on the device", head, rows)
+    return Section("summary", "Summary", "Summary", tables=[table])
+
+
+def against_ber(content: Content) -> Section:
+    """Accuracy against BER, one chart for each payload size."""
+    charts, tables = [], []
+    sizes = sorted({view.bundle.payload_bytes for view in content.views}
+                   | {one.subject.payload_bytes for one in content.others})  # fmt: skip
+    for size in sizes:
+        views = [view for view in content.views if view.bundle.payload_bytes == size]
+        others = [one for one in content.others if one.subject.payload_bytes == size]
+        rates = sorted({p.ber for view in views for p in view.evaluation.measurement.points}
+                       | {c.rate for one in others for c in one.means if c.channel == "bsc"})  # fmt: skip
+        rows = [[f"{v.bundle.name} (int8)", *(share(v.accuracy(rate)) for rate in rates)] for v in views]
+        for one in others:
+            for framing in one.framings():
+                means = [one.bsc(rate, framing) for rate in rates]
+                rows.append(
+                    [one.name(framing, budget=True), *("–" if m is None else m.percent() for m in means)]
+                )
+        charts.append(
+            Chart(
+                f"accuracy-ber-{size}", f"{size} bytes per image. Bars: 95 % interval of a bundle, standard "
+                "deviation over seeds of an experiment.",
+                f"Lines falling with the bit error rate at {size} bytes; their numbers are in the table.",
+                partial(pictures.against_ber, views, others, size),
+            )
+        )  # fmt: skip
+        tables.append(
+            Table(f"{size} bytes: accuracy in percent", ["method", *(percent(r) for r in rates)], rows)
+        )
+    return Section("ber", "Bit errors", "Accuracy against bit error rate", charts=charts, tables=tables)
+
+
+def against_bytes(content: Content) -> Section:
+    """Accuracy against payload bytes at the main rates."""
+    charts = [
+        Chart(
+            f"accuracy-bytes-{100 * ber:g}", f"At a bit error rate of {percent(ber)}.",
+            f"Accuracy rising with the bytes per image at BER {percent(ber)}; numbers: the tables above.",
+            partial(pictures.against_bytes, content.views, content.others, ber),
+        )
+        for ber in MAIN_BERS
+    ]  # fmt: skip
+    sizes = {view.bundle.payload_bytes for view in content.views}
+    sizes |= {one.subject.payload_bytes for one in content.others}
+    return Section("bytes", "Bytes", "Accuracy against bytes", charts=charts if len(sizes) > 1 else ())
+
+
+def codes(content: Content) -> Section:
+    """Centres and how often each is sent."""
+    charts, tables = [], []
+    for view in content.views:
+        name, centres = view.bundle.name, view.bundle.contract.centres
+        used = int((view.use > 0.1 / len(centres)).sum())
+        charts.append(
+            Chart(
+                f"codes-{name}", f"{name}: {used} of {len(centres)} centres are used at least a tenth as "
+                "often as in an even use (dotted line).",
+                f"Bars, one for each centre of {name}: share of codes sent",
+                partial(pictures.code_use, view),
+            )
+        )  # fmt: skip
+        rows = [
+            ["value", *(f"{c:.3f}" for c in centres)],
+            ["share, %", *(f"{100 * u:.1f}" for u in view.use)],
+        ]
+        tables.append(Table(f"{name}: centres", ["code", *map(str, range(len(centres)))], rows))
+    return Section("codes", "Centres", "Centres and their use", charts=charts, tables=tables)
+
+
+def features(content: Content) -> Section:
+    """Images, decoded features, importance."""
+    charts = [
+        Chart(
+            f"features-{view.bundle.name}",
+            f"{view.bundle.name}: image, decoded features (mean over channels) at BER 0 and "
+            f"{percent(DAMAGED_BER)}, and what matters to the answer (occlusion: how far the answer's "
+            "log-probability drops when a place of the features is put out; bright is important).",
+            f"Grid of test images of {view.bundle.name} with their decoded features and importance maps: "
+            + "; ".join(pictures.story(view, example) for example in view.examples),
+            partial(pictures.features, view), wide=True,
+        )
+        for view in content.views
+    ]  # fmt: skip
+    return Section("features", "Features", "Decoded features and what matters in them", charts=charts)
+
+
+def confusion(content: Content) -> Section:
+    """Confusion matrices at 5 %, with the worst pairs as a table."""
+    charts, tables = [], []
+    for view in content.views:
+        name, classes = view.bundle.name, view.bundle.contract.class_names
+        charts.append(
+            Chart(
+                f"confusion-{name}",
+                f"{name} at BER {percent(DAMAGED_BER)}: rows are the truth, columns the answer.",
+                f"Confusion matrix of {name}; the table lists its largest errors.",
+                partial(pictures.confusion, view),
+            )
+        )  # fmt: skip
+        pairs = sorted(
+            ((int(count), a, b) for (a, b), count in np.ndenumerate(view.confusion) if a != b),
+            key=lambda pair: (-pair[0], *pair[1:]),
+        )  # fmt: skip
+        rows = [[classes[a], classes[b], str(count)] for count, a, b in pairs[:6] if count]
+        tables.append(Table(f"{name}: most frequent errors", ["truth", "answer", "images"], rows, words=True))
+    title = f"Confusion at BER {percent(DAMAGED_BER)}"
+    return Section("confusion", "Confusion", title, charts=charts, tables=tables)
+
+
+def cost(content: Content) -> Section:
+    """Device cost beside accuracy."""
+    head = ["bundle", "accuracy at 1 %, %", "MACs", "instructions", "per MAC", "RAM, B", "flash, B", "engine",
+            "on the front"]  # fmt: skip
+    front = pictures.front(content.views)
+    rows = []
+    for view in content.views:
+        found = view.cost
+        figures = ["–"] * 5 if found is None else [
+            f"{found['counts_median']:,}", f"{found['counts_per_mac']:.2f}", f"{pictures.ram(found):,}",
+            f"{found['memory']['encoder_code'] + found['memory']['encoder_tables']:,}", found["engine"],
+        ]  # fmt: skip
+        dominated = "yes" if view.bundle.name in front else "no"
+        rows.append(
+            [
+                view.bundle.name,
+                share(view.accuracy(0.01)),
+                f"{view.bundle.record.macs:,}",
+                *figures,
+                dominated,
+            ]
+        )
+    chart = Chart(
+        "cost", "Top left is best. On the front: no other bundle is both cheaper and more accurate.",
+        "Accuracy at BER 1 % against what an image costs on the device; the table has the numbers.",
+        partial(pictures.cost, content.views),
+    )  # fmt: skip
+    text = [
+        "RAM is the encoder's state and its deepest stack. A dash: not measured (semflash bench, --bench)."
+    ]
+    table = Table("Cost of an image on the device", head, rows)
+    return Section("cost", "Device", "Device cost beside accuracy", text=text, charts=[chart], tables=[table])
+
+
+def training(content: Content) -> Section:
+    """Curves of the trainings whose history is in the bundle."""
+    charts = [
+        Chart(
+            f"training-{view.bundle.name}", f"{view.bundle.name}: validation accuracy after each epoch.",
+            f"Training curves of {view.bundle.name}: "
+            + ", ".join(f"{k} ends at {v}" for k, v in view.history[-1].items() if k.startswith("val_")),
+            partial(pictures.training, view),
+        )
+        for view in content.views
+        if any(key.startswith("val_") for record in view.history for key in record)
+    ]  # fmt: skip
+    return Section("training", "Training", "Training", charts=charts)
+
+
+def settings(content: Content) -> Section:
+    """All settings and seeds."""
+    tables = []
+    for view in content.views:
+        record, contract = view.bundle.record, view.bundle.contract
+        rows = [["bundle hash", view.bundle.hash_hex], ["semflash", record.semflash_version],
+                ["training seed", str(record.seed)], ["payload", f"{contract.payload.symbols} symbols of "
+                 f"{contract.payload.bits_per_symbol} bits"]]  # fmt: skip
+        rows += [[key, value] for key, value in flat(record.recipe)]
+        tables.append(Table(f"{view.bundle.name}", ["setting", "value"], rows, words=True))
+    if content.results:
+        rows = [[r.experiment, r.run, r.budget.name, str(r.seed), r.fingerprint] for r in content.results]
+        head = ["experiment", "run", "budget", "seed", "fingerprint"]
+        tables.append(Table("Results of experiments in this report", head, rows, words=True))
+        budgets = dict.fromkeys((r.budget.name, r.budget.text) for r in content.results)
+        tables.append(
+            Table("Budgets", ["budget", "what a training may take"], [list(pair) for pair in budgets])
+        )
+    return Section("settings", "Settings", "All settings and seeds", tables=tables, folded=True)
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as dotted names and text.
+
+    >>> flat({"a": {"b": 1}, "c": [1, 2]})
+    [('a.b', '1'), ('c', '[1, 2]')]
+    """
+    found: list[tuple[str, str]] = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            found += flat(value, f"{prefix}{key}.")
+        else:
+            found.append((f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)))
+    return found

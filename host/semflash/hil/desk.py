@@ -1,0 +1,261 @@
+"""One board on the desk: its steps from build to budget, each done once; what they found is kept."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semflash.bridge.handshake import Expected
+from semflash.bridge.messages import Hello
+from semflash.bridge.port import Port
+from semflash.bridge.raw_record import RawRecorder, RecordingPort
+from semflash.bridge.session import Session
+from semflash.edge.attach import attach
+from semflash.errors import WrongFirmwareError
+from semflash.firmware import board_lock, emulator, probes
+from semflash.firmware.build import build_bundle
+from semflash.firmware.build_result import BuildResult
+from semflash.firmware.flash import flash
+from semflash.firmware.verdicts import Verdict, VerdictError
+from semflash.hil.budget import Budget
+from semflash.hil.images import made_images
+from semflash.hil.measure import Measured, check_outcomes, measure
+from semflash.hil.plan import HilPlan, Target
+from semflash.hil.verdict import LINK_UNSTEADY, TOO_SLOW, CheckFailed
+
+#: A byte on the line with start and stop bit.
+BITS_PER_BYTE = 10
+#: Time that line and clock need, as a share of what an image takes on a plugged-in board; less fails.
+SLOWEST_SHARE = 0.5
+
+
+class NotReached(Exception):
+    """A step before this one did not succeed; the text says which."""
+
+    verdict = "not-reached"
+
+
+class LeftOut(NotReached):
+    """A step that need not be done; those after it go on."""
+
+    def __init__(self, why: str, verdict: str = "left-out") -> None:
+        super().__init__(why)
+        self.verdict = verdict
+
+
+class Desk:
+    """A board of the map and what is known of it so far.
+
+    Args:
+        target: the board. plan: of the whole run.
+    """
+
+    def __init__(self, target: Target, plan: HilPlan) -> None:
+        self.target, self.plan = target, plan
+        self.facts: dict[str, Any] = {"board": target.board.name, "bundle": plan.bundle.name}
+        self._ends: dict[str, str] = {}
+        self._stack = ExitStack()
+        self._port: Port | None = None
+        self.built: BuildResult | None = None
+        self.hello: Hello | None = None
+        self.measured: Measured | None = None
+
+    def step(self, name: str, needs: tuple[str, ...], work: Callable[[], str]) -> str:
+        """Do one step and remember how it ended.
+
+        Returns:
+            what it found, in words.
+
+        Raises:
+            NotReached: a step of `needs` did not succeed. SemflashError: this one failed.
+        """
+        for before in needs:
+            if self._ends.get(before) != "ok":
+                end = self._ends.get(before, "was not run")
+                self._ends[name] = "was not reached"
+                raise NotReached(f"{before} {end}")
+        self._ends[name] = "failed"
+        try:
+            found = work()
+        except LeftOut:
+            self._ends[name] = "ok"
+            raise
+        self._ends[name] = "ok"
+        return found
+
+    def close(self) -> None:
+        """Give the port and the lock back; stop an emulated board that was started here."""
+        self._port = None
+        self._stack.close()
+
+    def build(self) -> str:
+        """The firmware for this board."""
+        from dataclasses import replace
+
+        folder = self.plan.work_dir / self.target.name
+        options = replace(self.plan.build, out_dir=folder)
+        self.built = build_bundle(self.plan.bundle, self.target.board, options)
+        sizes = self.built.sizes
+        self.facts |= {"build_id": self.built.build_id, "flash_bytes": sizes.flash if sizes else None}
+        size = f"{sizes.flash:,} B flash, {sizes.ram_static:,} B RAM, " if sizes else ""
+        return f"{size}build {self.built.build_id}"
+
+    def flash(self) -> str:
+        """Take the board for this run and upload; the upload is left out with --no-flash.
+
+        Raises:
+            BoardBusyError: another job has it. VerdictError: the upload failed. LeftOut: --no-flash.
+        """
+        assert self.built is not None
+        board, entry, map_path = self.target.board, self.target.entry, self.plan.map_path
+        probe = None
+        if board.kind == "hardware":
+            chosen = probes.choose(board, entry=entry)
+            probe = chosen.serial or chosen.port
+        if board.kind != "native":
+            lock = board_lock.hold(board_lock.key(board, probe), map_path=map_path, what="semflash hil")
+            self._stack.enter_context(lock)
+        if not self.plan.flash:
+            raise LeftOut("left out (--no-flash)")
+        if board.kind == "emulated" and emulator.status(board.name) is None:
+            self._stack.callback(emulator.stop, board.name)
+        done = flash(self.built, entry=entry, confirmed=False, map_path=map_path)
+        return f"port {done.port}" if done.port else "in this process"
+
+    def greet(self) -> str:
+        """HELLO: the board, build and bundle are the ones that were flashed.
+
+        Raises:
+            VerdictError: another board answers, or none is there. WrongFirmwareError: another build.
+            LinkError: no answer.
+        """
+        assert self.built is not None
+        self.hello = hello = self.session().connect()
+        self.facts |= {"engine": hello.engine, "clock_hz": hello.clock_hz, "counter": hello.counter}
+        board, build_id = self.target.board.name, f"{hello.build_id:08x}"
+        if hello.board != board:
+            raise VerdictError(Verdict.WRONG_BOARD, value=f"it is {hello.board}, the map says {board}")
+        if build_id != self.built.build_id:
+            raise WrongFirmwareError(
+                "the board runs other firmware than was built for it",
+                value=f"build {build_id}, wanted {self.built.build_id}",
+                remedy="semflash hil without --no-flash flashes it",
+            )
+        return f"{hello.board}, {hello.engine}, {hello.clock_hz / 1e6:.0f} MHz, reset by {hello.reset_cause}"
+
+    def session(self, port: Port | None = None) -> Session:
+        """A new session on the board's port, or on `port` in front of it."""
+        return Session(port or self.port(), Expected.of(self.plan.bundle), timeout_s=self.plan.timeout_s)
+
+    def port(self) -> Port:
+        """The board's port, opened once; with --record, what passes is written down."""
+        if self._port is None:
+            board, entry = self.target.board, self.target.entry
+            opened = attach(
+                board,
+                port=probes.choose(board, entry=entry).port if board.kind == "hardware" else None,
+                baud=self.target.baud,
+                build_dir=self.plan.work_dir / self.target.name,
+            )
+            self._stack.callback(opened.close)
+            self._port = opened
+            if self.plan.record_dir is not None:
+                self._port = RecordingPort(opened, self._recorder(self.plan.record_dir))
+        return self._port
+
+    def _recorder(self, folder: Path) -> RawRecorder:
+        """The file for the raw bytes of this board, closed with it."""
+        bundle = self.plan.bundle
+        header = {"bundle": bundle.name, "bundle_hash": bundle.hash_hex, "target": self.target.name}
+        folder.mkdir(parents=True, exist_ok=True)
+        return self._stack.enter_context(RawRecorder(folder / f"{self.target.name}.sfraw", header))
+
+    def images(self, count: int) -> NDArray[np.uint8]:
+        """The first `count` test images uint8 (N, H, W, C)."""
+        plan = self.plan
+        if plan.dataset is None:
+            return made_images(count, plan.bundle.image_shape, plan.seed)
+        from semflash.training.datasets import load_dataset
+
+        height, width, _ = plan.bundle.image_shape
+        split = load_dataset(plan.dataset, data_dir=plan.data_dir, image_size=(height, width)).test
+        return split.images[:count]
+
+    def codes(self) -> str:
+        """Every payload equals the reference, bit for bit.
+
+        Raises:
+            CheckFailed: one differs, or an image was lost.
+        """
+        images = self.images(self.plan.images)
+        self.measured = found = measure(self.session(), images, self.plan.bundle)
+        self.facts |= {"images": len(images), "images_per_s": round(found.received / found.seconds, 1)}
+        if found.counts:
+            self.facts["count_per_image"] = round(statistics.median(found.counts))
+            self.facts["stack_bytes"] = found.stack_bytes
+        check_outcomes(found, len(images))
+        return f"{found.received:,} of {len(images):,} payloads equal, bit for bit"
+
+    def throughput(self) -> str:
+        """The rate of the bit-exact run: nothing was sent twice, and clock and line were used.
+
+        Raises:
+            CheckFailed: frames were lost or repeated, or a plugged-in board took much longer than its parts.
+        """
+        assert self.measured is not None and self.hello is not None
+        found, link, board = self.measured, self.measured.link, self.target.board
+        repairs = {
+            "resyncs": link.resyncs,
+            "images sent again": link.images_resent,
+            "frames lost": link.frames_lost,
+            "frames dropped": link.frames_dropped,
+            "payloads damaged": found.damaged,
+        }
+        if any(repairs.values()):
+            raise CheckFailed(
+                LINK_UNSTEADY,
+                "the link lost or repeated frames at full speed",
+                value=", ".join(f"{count} {name}" for name, count in repairs.items() if count),
+                remedy="another cable or hub port, or a lower baud rate",
+                exit_code=3,
+            )
+        rate, up, down = (n / found.seconds for n in (found.received, link.bytes_sent, link.bytes_received))
+        shown = f"{rate:.1f} images/s, {up / 1000:.1f} kB/s up, {down / 1000:.1f} kB/s down"
+        if board.kind != "hardware":
+            return shown
+        assert board.serial is not None
+        baud = self.target.baud or board.serial.baud
+        line_s = BITS_PER_BYTE * link.bytes_sent / found.received / baud
+        compute_s = statistics.median(found.counts) / self.hello.clock_hz if found.counts else 0.0
+        share = rate * (line_s + compute_s)
+        self.facts["line_share"] = round(rate * line_s, 3)
+        if share < SLOWEST_SHARE:
+            raise CheckFailed(
+                TOO_SLOW,
+                f"an image takes {1 / rate:.4f} s, its bytes and its encoding {line_s + compute_s:.4f} s",
+                value=shown,
+                remedy="another USB port; a shorter latency timer; semflash bench shows the layers",
+            )
+        return f"{shown}, {100 * rate * line_s:.0f} % of the line"
+
+    def cost(self) -> Budget:
+        """What the firmware costs, as measured by `codes`."""
+        assert self.built is not None and self.hello is not None and self.measured is not None
+        counts = self.measured.counts if self.hello.counter != "none" else []
+        native = self.target.board.kind == "native"
+        return Budget(
+            board=self.target.board.name,
+            bundle=self.plan.bundle.name,
+            engine=self.hello.engine,
+            bundle_hash=self.plan.bundle.hash_hex[:8],
+            counter=self.hello.counter,
+            count_per_image=round(statistics.median(counts)) if counts else None,
+            stack_bytes=None if native else self.measured.stack_bytes or None,
+            flash_bytes=self.built.sizes.flash if self.built.sizes is not None else None,
+        )

@@ -1,0 +1,109 @@
+"""Bytes per image before anything is trained: the recipe's own rate, and what each knob would make of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from semflash.codecs.base import FixedPayloadSpec
+from semflash.codecs.registry import create, sizes_of
+from semflash.codecs.semanticnn_sizes import PAPER, SemanticNNSizes
+from semflash.errors import UsageError
+from semflash.training.recipes import CodecRecipe
+
+FLOAT_BYTES = 4
+OWN = "this recipe"
+
+
+@dataclasses.dataclass(frozen=True)
+class RateRow:
+    """What one image costs.
+
+    Attributes:
+        knob: what was changed from the recipe.
+        latent_shape: of the values sent.
+        levels: codes a symbol can take. bits: per symbol.
+        symbols, payload_bytes: per image.
+        against_features: bytes of the split features as float32 over payload bytes.
+        against_image: bytes of the raw image over payload bytes.
+    """
+
+    knob: str
+    latent_shape: tuple[int, ...]
+    levels: int
+    bits: int
+    symbols: int
+    payload_bytes: int
+    against_features: float
+    against_image: float
+
+
+def rate_table(
+    recipe: CodecRecipe, image_shape: tuple[int, ...], feature_shape: tuple[int, ...]
+) -> list[RateRow]:  # fmt: skip
+    """The recipe's row first; for SemanticNN, rows with one knob turned follow, where that can be built.
+
+    Args:
+        image_shape: (H, W, C). feature_shape: (h, w, c) at the split.
+
+    Raises:
+        UsageError: the recipe itself cannot be built.
+    """
+    shapes = {"image_shape": image_shape, "feature_shape": feature_shape}
+    sizes = sizes_of(recipe.family, shapes | {"ber": recipe.ber} | recipe.sizes)
+    rows = [_row(OWN, recipe.family, sizes)]
+    if isinstance(sizes, SemanticNNSizes):
+        for knob, changes in _turns(sizes).items():
+            try:
+                rows.append(_row(knob, recipe.family, dataclasses.replace(sizes, **changes)))
+            except UsageError:
+                continue  # a neighbour that cannot be built is no row
+    return rows
+
+
+def rates_text(rows: list[RateRow]) -> str:
+    """The table for a terminal."""
+    lines = [
+        f"{'bytes per image':<22}{'latent':>12}{'codes':>7}{'symbols':>9}{'bytes':>8}{'features':>10}"
+        f"{'image':>8}"
+    ]
+    lines += [
+        f"{row.knob:<22}{'x'.join(map(str, row.latent_shape)):>12}{row.levels:>7}{row.symbols:>9}"
+        f"{row.payload_bytes:>8}{row.against_features:>9.1f}x{row.against_image:>7.1f}x"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _turns(sizes: SemanticNNSizes) -> dict[str, dict[str, Any]]:
+    stride = 0 if sizes.encoder == PAPER else math.prod(sizes.strides) * 2
+    turns: dict[str, dict[str, Any]] = {}
+    for latent in (sizes.latent // 2, sizes.latent * 2):
+        turns[f"latent={latent}"] = {"latent": latent}
+    for levels in (2, 4, 8, 16):
+        if levels != sizes.levels:
+            turns[f"levels={levels}"] = {"levels": levels}
+    for other in (stride // 2, stride * 2) if stride else ():
+        turns[f"stride={other}"] = {"stride": other}
+    turns |= {f"crop={crop}": {"crop": crop} for crop in (0.75, 0.5) if crop < sizes.crop}
+    return turns
+
+
+def _row(knob: str, family: str, sizes: Any) -> RateRow:
+    shape: tuple[int, ...]
+    if isinstance(sizes, SemanticNNSizes):
+        shape, levels = sizes.latent_shape, sizes.levels
+        payload = FixedPayloadSpec(sizes.symbols, (levels - 1).bit_length())
+    else:
+        codec = create(family, dataclasses.asdict(sizes))
+        shape, levels, spec = codec.values_shape(), codec.levels(), codec.payload()
+        if not isinstance(spec, FixedPayloadSpec):
+            raise UsageError("payloads of this family vary in size", value=family)
+        payload = spec
+    size = payload.size_bytes
+    return RateRow(
+        knob, tuple(shape), levels, payload.bits_per_symbol, payload.symbols, size,
+        round(math.prod(sizes.feature_shape) * FLOAT_BYTES / size, 2),
+        round(math.prod(sizes.image_shape) / size, 2),
+    )  # fmt: skip

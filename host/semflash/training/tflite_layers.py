@@ -1,0 +1,282 @@
+"""A float32 .tflite (what onnx2tf writes, channels last) as a functional Keras model that can be trained.
+
+onnx2tf's Keras and SavedModel outputs hold weights as constants of TensorFlow operations: they can be run,
+not fine-tuned, and only by TensorFlow. The same graph read out of its .tflite becomes Keras layers of any
+backend.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from semflash.codecs.layers.imported import ConstantPad, Offset, Scale
+from semflash.errors import TrainingError
+
+_DTYPES: dict[int, type[np.generic]] = {0: np.float32, 2: np.int32, 4: np.int64}
+_FUSED = {1: layers.ReLU, 3: lambda: layers.ReLU(max_value=6.0), 4: lambda: layers.Activation("tanh")}
+_SAME = 0
+_SIMPLE = {
+    "RELU": layers.ReLU,
+    "RELU6": lambda: layers.ReLU(max_value=6.0),
+    "LOGISTIC": lambda: layers.Activation("sigmoid"),
+    "TANH": lambda: layers.Activation("tanh"),
+    "ELU": lambda: layers.Activation("elu"),
+    "HARD_SWISH": lambda: layers.Activation("hard_silu"),
+    "SOFTMAX": layers.Softmax,
+}
+
+
+def keras_model(data: bytes, name: str, input_name: str) -> keras.Model:
+    """Build the model and put its weights in.
+
+    Args:
+        data: the .tflite file; batch of one, one input, one output.
+        name: of the model; input_name: of its input.
+
+    Raises:
+        TrainingError: an operator has no Keras layer; the message names it.
+    """
+    return _Reader(data).model(name, input_name)
+
+
+class _Reader:
+    def __init__(self, data: bytes) -> None:
+        from ai_edge_litert import schema_py_generated as schema
+
+        file = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+        self.graph = file.subgraphs[0]
+        self.buffers = file.buffers
+        names = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
+        self.names = [names.get(max(c.builtinCode, c.deprecatedBuiltinCode), "?") for c in file.operatorCodes]
+        self.values: dict[int, Any] = {}
+        self.weights: list[tuple[Any, list[np.ndarray]]] = []
+
+    def model(self, name: str, input_name: str) -> keras.Model:
+        source, result = int(self.graph.inputs[0]), int(self.graph.outputs[0])
+        start = keras.Input(self.shape(source), name=input_name)
+        self.values[source] = start
+        for operator in self.graph.operators:
+            kind, output = self.names[operator.opcodeIndex], int(operator.outputs[0])
+            value = self._layer(kind, operator)
+            value = self._fused(value, operator)
+            if tuple(value.shape[1:]) != self.shape(output):
+                raise TrainingError(
+                    f"{kind} as a Keras layer gives {tuple(value.shape[1:])}, not {self.shape(output)}",
+                    value=self.label(output),
+                )
+            self.values[output] = value
+        model = keras.Model(start, self.values[result], name=name)
+        for layer, arrays in self.weights:
+            layer.set_weights(arrays)
+        return model
+
+    def _layer(self, kind: str, operator: Any) -> Any:
+        if kind in _SIMPLE:
+            return _SIMPLE[kind]()(self.tensor(operator.inputs[0]))
+        builder = getattr(self, f"_{kind.lower()}", None)
+        if builder is None:
+            raise TrainingError(
+                f"the operator {kind} of the converted network has no Keras layer",
+                value=self.label(operator.outputs[0]),
+                remedy="split or export the network without it (docs/networks.md lists what converts)",
+            )
+        return builder(operator)
+
+    def _fused(self, value: Any, operator: Any) -> Any:
+        which = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
+        if which == 0:
+            return value
+        if which not in _FUSED:
+            raise TrainingError("an activation has no Keras layer", value=f"number {which}")
+        return _FUSED[which]()(value)
+
+    def _conv_2d(self, operator: Any) -> Any:
+        x, kernel, bias, options = self._weighted(operator)
+        groups = x.shape[-1] // kernel.shape[3]
+        return self._with(
+            layers.Conv2D(
+                kernel.shape[0], kernel.shape[1:3], strides=(options.strideH, options.strideW), groups=groups,
+                padding=_padding(options), dilation_rate=(options.dilationHFactor, options.dilationWFactor),
+            ), x, kernel.transpose(1, 2, 3, 0), bias,
+        )  # fmt: skip
+
+    def _depthwise_conv_2d(self, operator: Any) -> Any:
+        x, kernel, bias, options = self._weighted(operator)
+        rows, columns, channels = kernel.shape[1], kernel.shape[2], x.shape[-1]
+        multiplier = kernel.shape[3] // channels
+        return self._with(
+            layers.DepthwiseConv2D(
+                (rows, columns), strides=(options.strideH, options.strideW), padding=_padding(options),
+                depth_multiplier=multiplier, dilation_rate=(options.dilationHFactor, options.dilationWFactor),
+            ), x, kernel.reshape(rows, columns, channels, multiplier), bias,
+        )  # fmt: skip
+
+    def _transpose_conv(self, operator: Any) -> Any:
+        options, kernel = operator.builtinOptions, self.constant(operator.inputs[1])
+        x = self.tensor(operator.inputs[2])
+        bias = self._optional(operator, 3, kernel.shape[0])
+        layer = layers.Conv2DTranspose(
+            kernel.shape[0], kernel.shape[1:3], strides=(options.strideH, options.strideW),
+            padding=_padding(options),
+        )  # fmt: skip
+        return self._with(layer, x, kernel.transpose(1, 2, 0, 3), bias)
+
+    def _fully_connected(self, operator: Any) -> Any:
+        x, kernel, bias, options = self._weighted(operator)
+        if len(x.shape) > 2 and not options.keepNumDims:
+            x = layers.Flatten()(x)
+        return self._with(layers.Dense(kernel.shape[0]), x, kernel.T, bias)
+
+    def _max_pool_2d(self, operator: Any) -> Any:
+        return self._pool(layers.MaxPooling2D, operator)
+
+    def _average_pool_2d(self, operator: Any) -> Any:
+        return self._pool(layers.AveragePooling2D, operator)
+
+    def _mean(self, operator: Any) -> Any:
+        return self._global(layers.GlobalAveragePooling2D, operator)
+
+    def _reduce_max(self, operator: Any) -> Any:
+        return self._global(layers.GlobalMaxPooling2D, operator)
+
+    def _add(self, operator: Any) -> Any:
+        return self._arithmetic(operator, layers.Add, Offset, lambda c: c)
+
+    def _mul(self, operator: Any) -> Any:
+        return self._arithmetic(operator, layers.Multiply, Scale, lambda c: c)
+
+    def _sub(self, operator: Any) -> Any:
+        if self.is_constant(operator.inputs[0]):
+            minus = self._with(Scale(()), self.tensor(operator.inputs[1]), np.full((), -1, np.float32))
+            constant = self._squeezed(operator.inputs[0], len(minus.shape))
+            return self._with(Offset(constant.shape), minus, constant)
+        return self._arithmetic(operator, layers.Subtract, Offset, lambda c: -c)
+
+    def _div(self, operator: Any) -> Any:
+        if not self.is_constant(operator.inputs[1]):
+            raise TrainingError("DIV by a tensor has no Keras layer", value=self.label(operator.outputs[0]))
+        return self._arithmetic(operator, layers.Multiply, Scale, lambda c: 1.0 / c)
+
+    def _pad(self, operator: Any) -> Any:
+        padding = self.constant(operator.inputs[1])
+        value = float(self.constant(operator.inputs[2])) if len(operator.inputs) > 2 else 0.0
+        if padding[0].any():
+            raise TrainingError("a PAD pads the batch", value=self.label(operator.outputs[0]))
+        return ConstantPad(padding[1:].tolist(), value)(self.tensor(operator.inputs[0]))
+
+    _padv2 = _pad
+
+    def _concatenation(self, operator: Any) -> Any:
+        values = [self.tensor(index) for index in operator.inputs]
+        return layers.Concatenate(axis=operator.builtinOptions.axis)(values)
+
+    def _transpose(self, operator: Any) -> Any:
+        order = self.constant(operator.inputs[1]).tolist()
+        if order[0] != 0:
+            raise TrainingError("a TRANSPOSE moves the batch", value=self.label(operator.outputs[0]))
+        return layers.Permute(order[1:])(self.tensor(operator.inputs[0]))
+
+    def _reshape(self, operator: Any) -> Any:
+        x, target = self.tensor(operator.inputs[0]), self.shape(operator.outputs[0])
+        return x if tuple(x.shape[1:]) == target else layers.Reshape(target)(x)
+
+    _squeeze = _expand_dims = _reshape
+
+    def _leaky_relu(self, operator: Any) -> Any:
+        slope = float(operator.builtinOptions.alpha)
+        return layers.LeakyReLU(negative_slope=slope)(self.tensor(operator.inputs[0]))
+
+    def _prelu(self, operator: Any) -> Any:
+        x, alpha = self.tensor(operator.inputs[0]), self.constant(operator.inputs[1])
+        shared = list(range(1, len(x.shape) - 1))
+        alpha = (
+            np.broadcast_to(alpha.reshape(-1), (x.shape[-1],)) if alpha.size in (1, x.shape[-1]) else alpha
+        )
+        return self._with(layers.PReLU(shared_axes=shared), x, alpha.reshape(*[1] * len(shared), x.shape[-1]))
+
+    def _pool(self, kind: Any, operator: Any) -> Any:
+        o = operator.builtinOptions
+        pool = kind((o.filterHeight, o.filterWidth), (o.strideH, o.strideW), padding=_padding(o))
+        return pool(self.tensor(operator.inputs[0]))
+
+    def _global(self, kind: Any, operator: Any) -> Any:
+        x = self.tensor(operator.inputs[0])
+        axes = {int(a) % len(x.shape) for a in np.ravel(self.constant(operator.inputs[1]))}
+        if len(x.shape) != 4 or axes != {1, 2}:
+            raise TrainingError(
+                "only the mean or maximum of whole maps has a Keras layer",
+                value=self.label(operator.outputs[0]),
+            )
+        return kind(keepdims=bool(operator.builtinOptions.keepDims))(x)
+
+    def _arithmetic(self, operator: Any, merge: Any, constant_layer: Any, change: Any) -> Any:
+        left, right = operator.inputs[:2]
+        if not self.is_constant(left) and not self.is_constant(right):
+            return merge()([self.tensor(left), self.tensor(right)])
+        variable, constant = (right, left) if self.is_constant(left) else (left, right)
+        x = self.tensor(variable)
+        value = change(self._squeezed(constant, len(x.shape)))
+        return self._with(constant_layer(value.shape), x, value)
+
+    def _squeezed(self, index: int, rank: int) -> np.ndarray:
+        """A constant without the batch axis."""
+        value = self.constant(index)
+        return value[0] if value.ndim == rank else value
+
+    def _weighted(self, operator: Any) -> tuple[Any, np.ndarray, np.ndarray, Any]:
+        if not self.is_constant(operator.inputs[1]):
+            raise TrainingError(
+                "weights that are computed have no layer", value=self.label(operator.outputs[0])
+            )
+        kernel = self.constant(operator.inputs[1])
+        channels = kernel.shape[3] if kernel.ndim == 4 and kernel.shape[0] == 1 else kernel.shape[0]
+        output = self.shape(operator.outputs[0])[-1]
+        bias = self._optional(operator, 2, output if output else channels)
+        return self.tensor(operator.inputs[0]), kernel, bias, operator.builtinOptions
+
+    def _optional(self, operator: Any, place: int, channels: int) -> np.ndarray:
+        given = len(operator.inputs) > place and operator.inputs[place] >= 0
+        return self.constant(operator.inputs[place]) if given else np.zeros(channels, np.float32)
+
+    def _with(self, layer: Any, x: Any, *arrays: np.ndarray) -> Any:
+        """Call a layer and remember what its weights will be."""
+        value = layer(x)
+        self.weights.append((layer, [np.asarray(array, np.float32) for array in arrays]))
+        return value
+
+    def tensor(self, index: int) -> Any:
+        if int(index) not in self.values:
+            raise TrainingError("an operator reads a constant as its image", value=self.label(index))
+        return self.values[int(index)]
+
+    def is_constant(self, index: int) -> bool:
+        return int(index) not in self.values
+
+    def constant(self, index: int) -> np.ndarray:
+        tensor = self.graph.tensors[index]
+        data = self.buffers[tensor.buffer].data
+        shape = () if tensor.shape is None else tuple(int(side) for side in tensor.shape)
+        if (
+            data is None
+            or tensor.type not in _DTYPES
+            or len(data) != 4 * math.prod(shape) * (2 if tensor.type == 4 else 1)
+        ):
+            raise TrainingError("a constant of the converted network cannot be read", value=self.label(index))
+        return np.frombuffer(bytes(data), _DTYPES[tensor.type]).reshape(shape)
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """Shape without the batch."""
+        return tuple(int(side) for side in self.graph.tensors[index].shape[1:])
+
+    def label(self, index: int) -> str:
+        name = self.graph.tensors[index].name
+        return name.decode("utf-8", "replace")[:200] if isinstance(name, bytes) else str(name)[:200]
+
+
+def _padding(options: Any) -> str:
+    return "same" if options.padding == _SAME else "valid"

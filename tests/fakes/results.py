@@ -1,0 +1,49 @@
+"""Results of experiments with made-up figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from semflash.edge.report.results import Budget, Row, RunResult
+
+COMPARISON = Budget("comparison", "20,000 training images, 5 epochs")
+BERS = (0.0, 1e-4, 2.5e-3, 1e-2, 2.5e-2, 5e-2, 0.1)
+
+
+def result(
+    method: str, accuracies: dict[float, float], *, seed: int = 0, size: int = 48, **fields: Any
+) -> RunResult:
+    """A result with test rows over the binary symmetric channel; `framing` goes into the rows."""
+    framing = fields.pop("framing", "deliver")
+    split = fields.pop("split", "test")
+    rows = [
+        Row(split=split, channel="bsc", rate=ber, accuracy=value, images=10_000, framing=framing)
+        for ber, value in accuracies.items()
+    ]
+    given: dict[str, Any] = {
+        "experiment": "ber", "run": f"{method}-{size}-s{seed}", "method": method, "title": method.upper(),
+        "kind": "learned", "payload_bytes": size, "seed": seed, "budget": COMPARISON, "settings": {},
+        "fingerprint": "0" * 16, "rows": rows,
+    }  # fmt: skip
+    return RunResult(**(given | fields))
+
+
+def campaign() -> list[RunResult]:
+    """Three seeds of fourteen methods at two sizes, falling with the BER at different speeds."""
+    names = ["semanticnn", "released", "deepcod", "bottlenetpp", "adjscc", "agilenn", "limitnet", "uniform",
+             "entropy", "jpeg", "webp"]  # fmt: skip
+    found = []
+    for place, name in enumerate(names):
+        for size in (24, 48):
+            for seed in range(3):
+                accuracies = {
+                    ber: 0.91 - 0.004 * place - 0.02 * (size == 24) - (0.3 + 0.2 * place) * ber + 0.001 * seed
+                    for ber in BERS
+                }
+                for framing in ("deliver", "drop") if place > 8 else ("deliver",):
+                    more = {"kind": "classical"} if place > 8 else {}
+                    run = f"{name}-{size}-{framing}-s{seed}"
+                    found.append(
+                        result(name, accuracies, seed=seed, size=size, framing=framing, run=run, **more)
+                    )
+    return found

@@ -1,0 +1,158 @@
+"""COCO and VOC folders: the same pictures give the same arrays; hostile annotations are refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("PIL.Image")
+
+from fakes.box_folder import COLOURS, coco_folder, voc_folder, voc_xml
+from semflash.errors import DatasetError
+from semflash.training import detection_folder
+from semflash.training.datasets import load_dataset
+from semflash.training.detection_folder import parse_xml
+
+FIRST_XML = "Annotations/2007_000000.xml"
+TRAIN_JSON = "annotations/instances_train2017.json"
+
+
+@pytest.mark.parametrize("make", [coco_folder, voc_folder])
+def test_a_folder_loads_with_boxes_that_fit_the_pictures(make: Callable[[Path], Path], tmp_path: Path):
+    data = load_dataset(make(tmp_path / "shapes"), image_size=(48, 64))
+    assert data.name == "shapes" and data.class_names == ("brick", "sky") and data.has_boxes
+    assert (len(data.train), len(data.val), len(data.test)) == (11, 1, 4)
+    assert data.image_shape == (48, 64, 3) and data.train.labels.shape == (11, 2, 6)
+    for image, rows in zip(data.train.images, data.train.labels, strict=True):
+        outside = np.ones(image.shape[:2], bool)
+        for left, top, right, bottom, label, ignored in rows.astype(int):
+            assert (image[top:bottom, left:right] == COLOURS[data.class_names[label]]).all() and not ignored
+            outside[top:bottom, left:right] = False
+        assert (image[outside] == 128).all()
+
+
+def test_coco_and_voc_of_the_same_pictures_are_equal(tmp_path: Path):
+    coco = load_dataset(coco_folder(tmp_path / "coco"), image_size=(48, 64))
+    voc = load_dataset(voc_folder(tmp_path / "voc"), image_size=(48, 64))
+    for split in ("train", "val", "test"):
+        first, second = getattr(coco, split), getattr(voc, split)
+        assert np.array_equal(first.images, second.images) and np.array_equal(first.labels, second.labels)
+
+
+def test_boxes_are_stretched_with_their_images(tmp_path: Path):
+    root = voc_folder(tmp_path)
+    large, small = (load_dataset(root, image_size=size).test for size in ((48, 64), (24, 16)))
+    assert small.images.shape == (4, 24, 16, 3)
+    assert small.labels[..., :4] == pytest.approx(large.labels[..., :4] * [0.25, 0.5, 0.25, 0.5])
+
+
+def test_crowds_and_difficult_objects_are_marked_as_ignored(tmp_path: Path):
+    coco, voc = coco_folder(tmp_path / "coco"), voc_folder(tmp_path / "voc")
+    content = json.loads((coco / TRAIN_JSON).read_text())
+    for one in content["annotations"]:
+        one["iscrowd"] = 1
+    (coco / TRAIN_JSON).write_text(json.dumps(content))
+    for path in (voc / "Annotations").glob("*.xml"):
+        path.write_text(path.read_text().replace("<difficult>0", "<difficult>1"))
+    for root in (coco, voc):
+        assert (load_dataset(root).train.labels[..., 5] == 1).all()
+
+
+def test_an_empty_image_has_no_objects(tmp_path: Path):
+    root = voc_folder(tmp_path)
+    (root / FIRST_XML).write_text(voc_xml([]))
+    labels = np.concatenate([s.labels for s in (load_dataset(root).train, load_dataset(root).val)])
+    assert sorted((labels[..., 4] >= 0).sum(1)) == [0] + [2] * 11
+
+
+BOMB = "<!DOCTYPE a [<!ENTITY b 'bbbbbbbb'><!ENTITY c '&b;&b;&b;&b;'>]><annotation>&c;</annotation>"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (BOMB.encode(), "document type"),
+        (BOMB.encode("utf-16"), "not XML in UTF-8"),
+        (b"<annotation><object>", "not XML"),
+        (b"\xff\xfe", "not XML in UTF-8"),
+        (b"", "not XML"),
+    ],
+)
+def test_hostile_and_broken_xml_is_refused(data: bytes, message: str):
+    with pytest.raises(DatasetError, match=message):
+        parse_xml(data, Path("a.xml"))
+
+
+XML_DAMAGE = {
+    "a corner that is no number": ("<xmin>", "<xmin>x", "malformed: ValueError"),
+    "a corner that is not finite": ("<xmax>", "<xmax>nan</xmax><xmax>", "malformed: ValueError"),
+    "a corner missing": ("ymax>", "ymox>", "malformed: KeyError"),
+    "a class that test alone has": ("sky", "ocean", "train has not"),
+}
+
+
+@pytest.mark.parametrize("damage", XML_DAMAGE.values(), ids=XML_DAMAGE)
+def test_damaged_voc_annotations_are_refused(tmp_path: Path, damage: tuple[str, str, str]):
+    old, new, message = damage
+    root = voc_folder(tmp_path)
+    for path in sorted((root / "Annotations").glob("*.xml"))[12:]:
+        path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(DatasetError, match=message):
+        load_dataset(root)
+
+
+JSON_DAMAGE: dict[str, tuple[Callable[[dict], object], str]] = {
+    "no categories": (lambda c: c.pop("categories"), "malformed: KeyError"),
+    "a category that is not listed": (
+        lambda c: c["annotations"][0].update(category_id=9),
+        "malformed: KeyError",
+    ),
+    "an image that is not listed": (lambda c: c["annotations"][0].update(image_id=9), "malformed: KeyError"),
+    "three corners": (lambda c: c["annotations"][0].update(bbox=[1, 2, 3]), "malformed: ValueError"),
+    "a path out of the folder": (lambda c: c["images"][0].update(file_name="../../x"), "outside its folder"),
+    "an absolute path": (lambda c: c["images"][0].update(file_name="/etc/passwd"), "outside its folder"),
+    "an image file that is missing": (
+        lambda c: c["images"][0].update(file_name="no.png"),
+        "cannot read an image",
+    ),
+    "a single class": (
+        lambda c: [a.update(category_id=3) for a in c["annotations"]],
+        "at least two classes|has not",
+    ),
+    "images that are no list": (lambda c: c.update(images=3), "malformed: TypeError"),
+    "no images": (lambda c: c.update(images=[], annotations=[]), "a split has 2 to"),
+}
+
+
+@pytest.mark.parametrize("damage", JSON_DAMAGE.values(), ids=JSON_DAMAGE)
+def test_damaged_coco_annotations_are_refused(tmp_path: Path, damage: tuple[Callable[[dict], object], str]):
+    root = coco_folder(tmp_path)
+    content = json.loads((root / TRAIN_JSON).read_text())
+    damage[0](content)
+    (root / TRAIN_JSON).write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=damage[1]):
+        load_dataset(root)
+
+
+def test_files_that_are_not_json_too_large_or_missing_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    root = coco_folder(tmp_path / "coco")
+    with monkeypatch.context() as patched:
+        patched.setattr(detection_folder, "JSON_MAX_BYTES", 100)
+        with pytest.raises(DatasetError, match="larger than 100 bytes"):
+            load_dataset(root)
+    (root / TRAIN_JSON).write_text('{"images": [')
+    with pytest.raises(DatasetError, match="malformed: JSONDecodeError"):
+        load_dataset(root)
+    (root / TRAIN_JSON).unlink()
+    with pytest.raises(DatasetError, match=r"one instances_train\*\.json is needed"):
+        load_dataset(root)
+    voc = voc_folder(tmp_path / "voc")
+    (voc / "ImageSets/Main/train.txt").unlink()
+    with pytest.raises(DatasetError, match="list of images is missing"):
+        load_dataset(voc)

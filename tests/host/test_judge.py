@@ -1,0 +1,105 @@
+"""What the edge says about an image and whether that is right: classifiers and detectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from semflash.bundle import read_bundle
+from semflash.bundle.schema import Contract, DetectionTask
+from semflash.edge.judge import Judge, found_all, read
+
+CONTRACT = read_bundle(Path(__file__).parents[1] / "vectors" / "tiny.semcodec").contract
+DETECTOR = msgspec.structs.replace(
+    CONTRACT, class_names=["cat", "dog"], task=DetectionTask(4, 4, 7, 3, 0.05, 10)
+)
+CAT, DOG = 0, 1
+
+
+def boxes(*rows: tuple[float, ...]) -> np.ndarray:
+    return np.array(rows, np.float32).reshape(-1, 6)
+
+
+def maps_of(*peaks: tuple[int, int, int, float]) -> np.ndarray:
+    """Maps (1, 4, 4, 6) with boxes of 7 x 7 pixels at (row, column, class, logit)."""
+    maps = np.full((1, 4, 4, 6), -9.0, np.float32)
+    maps[..., 2:] = (0.0, 0.0, 0.5, 0.5)
+    for row, column, label, logit in peaks:
+        maps[0, row, column, label] = logit
+    return maps
+
+
+def test_a_classifier_is_read_as_its_largest_logit_and_softmax():
+    (reading,) = read(np.log(np.array([[1, 7, 2] + [1e-9] * 7], np.float32)), CONTRACT)
+    assert reading.predicted == 1 and reading.confidence == pytest.approx(0.7, abs=1e-6)
+    judge = Judge(CONTRACT, np.array([1, 2], np.int32))
+    assert judge.right(reading, 0) and not judge.right(reading, 1)
+    assert judge.record(reading, 1) == {"label": 2, "predicted": 1, "confidence": pytest.approx(0.7)}
+    assert judge.words(reading) == CONTRACT.class_names[1] and judge.figures() == {}
+
+
+def test_a_detector_is_read_as_its_objects_of_which_the_certain_ones_count():
+    (reading,) = read(maps_of((0, 0, CAT, 3.0), (2, 2, DOG, 0.0), (0, 3, CAT, -2.0)), DETECTOR)
+    assert reading.predicted == 2 and reading.confidence == pytest.approx(1 / (1 + np.exp(-3)))
+    assert reading.objects is not None and len(reading.objects) == 3
+    truth = np.stack([boxes((0, 0, 7, 7, CAT, 0), (14, 14, 21, 21, DOG, 0)), boxes(*[(-1,) * 6] * 2)])
+    judge = Judge(DETECTOR, truth)
+    assert judge.words(reading) == judge.truth_words(0) == "1 cat, 1 dog"
+    assert judge.truth_words(1) == "nothing"
+    assert judge.right(reading, 0) and not judge.right(reading, 1)
+    record = judge.record(reading, 0)
+    assert record["boxes"] == [[0, 0, 7, 7, 0, 0], [14, 14, 21, 21, 1, 0]]
+    assert [row[:5] for row in record["objects"]][:2] == [[0, 0, 7, 7, 0], [14, 14, 21, 21, 1]]
+
+
+def test_the_figures_are_the_mean_average_precision_and_numbers_of_objects():
+    pytest.importorskip("pycocotools")
+    truth = np.stack([boxes((0, 0, 7, 7, CAT, 0)), boxes((0, 0, 7, 7, DOG, 0))])
+    judge = Judge(DETECTOR, truth)
+    (reading,) = read(maps_of((0, 0, CAT, 3.0)), DETECTOR)
+    assert [judge.right(reading, index) for index in (0, 1)] == [True, False]
+    # the cat is found first or second, with a precision of 1 or 1/2 at every recall; the dog never
+    figures = judge.figures()
+    assert figures["objects"] == figures["objects_shown"] == 2
+    assert figures["map50"] in (pytest.approx(0.5), pytest.approx(0.25))
+
+
+def test_an_image_without_any_object_found_reads_as_nothing():
+    (reading,) = read(maps_of(), DETECTOR)
+    assert (reading.predicted, reading.confidence) == (0, 0.0)
+    assert Judge(DETECTOR, np.full((1, 1, 6), -1, np.float32)).right(reading, 0)
+
+
+TRUTH = boxes((0, 0, 10, 10, CAT, 0), (20, 0, 30, 10, DOG, 0))
+FIRST, SECOND = (0, 0, 10, 9, CAT, 0.9), (21, 0, 30, 10, DOG, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("objects", "right"),
+    [
+        ([FIRST, SECOND], True),
+        ([FIRST], False),
+        ([FIRST, SECOND, (50, 50, 60, 60, CAT, 0.5)], False),
+        ([FIRST, FIRST, SECOND], False),
+        ([FIRST, (21, 0, 30, 10, CAT, 0.8)], False),
+        ([FIRST, (26, 0, 36, 10, DOG, 0.8)], False),
+        ([], False),
+    ],
+)
+def test_an_image_is_right_when_all_objects_and_they_alone_are_found(
+    objects: list[tuple[float, ...]], right: bool
+):
+    assert found_all(TRUTH, boxes(*objects)) is right
+
+
+def test_an_ignored_object_may_be_found_or_not():
+    ignored = np.concatenate([TRUTH, boxes((50, 50, 60, 60, DOG, 1))])
+    extra = (50, 50, 60, 60, CAT, 0.9)
+    assert found_all(ignored, boxes(FIRST, SECOND)) and found_all(ignored, boxes(FIRST, SECOND, extra))
+
+
+def test_contracts_without_a_task_are_read_as_classifiers():
+    assert isinstance(CONTRACT, Contract) and not Judge(CONTRACT, np.zeros(1, np.int32)).detects
