@@ -11,7 +11,7 @@ DEMO_BUNDLE ?= fashion-mnist-48
 DEMO_BOARD ?= qemu-stm32f405
 DEMO_COUNT ?= 200
 BENCH_MODELS ?=
-ZOO ?= fashion-mnist-48 fashion-mnist-24
+ZOO ?= fashion-mnist-96 fashion-mnist-48 fashion-mnist-24 mnist-12 stamps-48 stamps-detect
 DOCTESTS := host/semflash/settings.py host/semflash/bundle host/semflash/bridge host/semflash/edge \
     host/semflash/firmware host/semflash/hil codegen/semflash_codegen
 
@@ -87,8 +87,9 @@ golden: setup-test  ## renew the golden text of the generated C (tests compare w
 zoo: setup-test  ## train the zoo's bundles again (hours)
 	@bash requirements/zoo.sh $(VENV)/bin/semflash $(ZOO)
 
-tables: setup  ## write the measured tables of README.md and docs/results.md
+tables: setup  ## write the measured tables of README.md, docs/results.md and docs/zoo.md
 	@$(PY) benchmarks/tables.py
+	@$(PY) benchmarks/zoo_cards.py
 
 lock:  ## renew the lock files from pyproject.toml
 	@$(PYTHON) -m venv .cache/lock-venv
