@@ -87,7 +87,16 @@ def soak(port, expected, rows, golden, instance, chosen) -> dict[str, object]:  
     Raises:
         AssertionError: something does not add up.
     """
-    faulty = FaultyPort(port, FaultSpec(), reset=lambda: emulator.reset(instance))
+    resets = 0
+
+    def reset() -> None:
+        """Unless the host does not know of the last one yet: two of them look like one."""
+        nonlocal resets
+        if session.counters.restarts == resets:
+            emulator.reset(instance)
+            resets += 1
+
+    faulty = FaultyPort(port, FaultSpec(), reset=reset)
     faults = OncePerSecond(faulty, chosen.seed)
     session = Session(faulty, expected, timeout_s=2.0, hello_attempts=10)
     began, handed, received, lost, wrong, errors = time.monotonic(), 0, 0, 0, 0, 0
@@ -117,6 +126,8 @@ def soak(port, expected, rows, golden, instance, chosen) -> dict[str, object]:  
             errors += 1
             assert errors < 100
     faulty.stop()
+    after = list(session.stream((handed + i, rows[i]) for i in range(5)))
+    assert not any(isinstance(outcome, Lost) for outcome in after), "lost after the faults had ended"
     counters, stats = session.counters, session.link_stats()
     hello = session.connect()
     report = {
@@ -127,6 +138,7 @@ def soak(port, expected, rows, golden, instance, chosen) -> dict[str, object]:  
         "wrong": wrong,
         "link_errors": errors,
         "faults": faulty.log.by_name(),
+        "resets": resets,
         "stack_bytes": {str(size): count for size, count in sorted(stacks.items())},
         "link": counters.as_dict(),
         "device": stats.__dict__,
@@ -134,7 +146,7 @@ def soak(port, expected, rows, golden, instance, chosen) -> dict[str, object]:  
     }
     print(json.dumps(report["faults"]), file=sys.stderr)
     assert wrong == 0 and handed == received + lost, report
-    assert counters.restarts == faulty.log.counts["up", "reset"] + faulty.log.counts["down", "reset"], report
+    assert counters.restarts == resets, report
     sent_here = counters.frames_ok + counters.frames_damaged + counters.frames_useless + counters.frames_lost
     assert counters.restarts > 0 or sent_here - counters.frames_duplicate == stats.sent, report
     assert max(stacks) - min(stacks) <= 64, report
