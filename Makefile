@@ -1,4 +1,4 @@
-# make help | setup | demo | test | lint | zoo | tables | experiments | hil | golden | lock | bench | stop | clean
+# make help | setup | demo | test | lint | zoo | tables | experiments | hil | soak | golden | lock | bench | stop | clean
 #
 # Everything is installed into .venv from lock files with exact versions and hashes; Debian packages are installed only
 # when one is missing. Stamps inside .venv make a second run quick. PYTHON=python3.12 picks another interpreter.
@@ -16,7 +16,7 @@ DOCTESTS := host/semflash/settings.py host/semflash/bundle host/semflash/bridge 
     host/semflash/firmware host/semflash/hil codegen/semflash_codegen
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test packages packages-test demo test lint zoo tables experiments golden lock bench hil stop clean
+.PHONY: help setup setup-test packages packages-test demo test lint zoo tables experiments golden lock bench hil soak stop clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -64,6 +64,8 @@ test: setup-test lint  ## lint, type checks and all tests that need no hardware
 	@$(PY) -m pytest --quiet --doctest-modules $(DOCTESTS)
 	@echo "== pytest"
 	@$(PY) -m pytest -m "not slow"
+	@echo "== a minute of fuzzing"
+	@$(PY) -m pytest -m slow tests/fuzz
 
 lint: setup-test  ## ruff and mypy
 	@echo "== ruff, mypy"
@@ -73,6 +75,10 @@ lint: setup-test  ## ruff and mypy
 
 bench: setup-test  ## measure encoders on the emulated board, write docs/benchmarks.md (TFLM: set SEMFLASH_TFLM_DIR)
 	@$(PY) benchmarks/device_cost.py --board $(DEMO_BOARD) $(BENCH_MODELS)
+
+soak: setup-test  ## a million frames through every fault at once, then ten minutes of faults on the emulated board
+	@PYTHONPATH=tests $(PY) tests/soak/link_frames.py --frames 1000000
+	@PYTHONPATH=tests $(PY) tests/soak/emulated_board.py --minutes 10
 
 hil: setup-test  ## check every board of HIL_MAP (default: the emulated one) from build to budget
 	@$(VENV)/bin/semflash hil $(if $(HIL_MAP),--map $(HIL_MAP))
