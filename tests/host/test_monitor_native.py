@@ -62,6 +62,18 @@ def test_the_verb_checks_every_code_and_agrees_with_evaluate(
     assert found["accuracy"] == measured["points"][0]["accuracy"]
 
 
+def test_codes_that_differ_end_with_the_verdict_output_mismatch(
+    built: BuildResult, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = GoldenEncoder.payloads
+    monkeypatch.setattr(GoldenEncoder, "payloads", lambda self, images: right(self, images) ^ 1)
+    assert main(monitor_arguments(built, "--count", "20", "--check-golden")) == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out)["golden"]["different"] == 20
+    error = json.loads(said.err.splitlines()[-1])["error"]
+    assert (error["kind"], error["value"]) == ("output-mismatch", "20 of 20 payloads") and error["remedy"]
+
+
 @pytest.mark.parametrize("ber", [0.01, 0.05])
 def test_with_injected_errors_the_accuracy_agrees_with_the_simulated_channel(
     built: BuildResult, ber: float, capsys: pytest.CaptureFixture[str]

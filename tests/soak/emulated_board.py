@@ -129,6 +129,7 @@ def soak(port, expected, rows, golden, instance, chosen) -> dict[str, object]:  
     after = list(session.stream((handed + i, rows[i]) for i in range(5)))
     assert not any(isinstance(outcome, Lost) for outcome in after), "lost after the faults had ended"
     counters, stats = session.counters, session.link_stats()
+    due = session._ledger._next
     hello = session.connect()
     report = {
         "minutes": round((time.monotonic() - began) / 60, 2),
@@ -147,6 +148,7 @@ def soak(port, expected, rows, golden, instance, chosen) -> dict[str, object]:  
     print(json.dumps(report["faults"]), file=sys.stderr)
     assert wrong == 0 and handed == received + lost, report
     assert counters.restarts == resets, report
+    assert due == stats.sent + 1, (due, report)  # since the last reset, LINK_STATS itself included
     sent_here = counters.frames_ok + counters.frames_damaged + counters.frames_useless + counters.frames_lost
     assert counters.restarts > 0 or sent_here - counters.frames_duplicate == stats.sent, report
     assert max(stacks) - min(stacks) <= 64, report

@@ -185,6 +185,11 @@ def run_on_board(
         _report(result, as_json=args.json)
     if result.error is not None:
         raise result.error
+    if wrong := result.progress.tally.golden_wrong:
+        from semflash.firmware.verdicts import Verdict, VerdictError
+
+        checked = result.progress.tally.golden_checked
+        raise VerdictError(Verdict.OUTPUT_MISMATCH, value=f"{wrong:,} of {checked:,} payloads")
     return result.exit_code
 
 

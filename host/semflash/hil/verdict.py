@@ -11,9 +11,10 @@ from semflash.errors import (
     ToolMissingError,
     WrongFirmwareError,
 )
+from semflash.firmware.verdicts import Verdict
 
 #: Verdicts of the checks themselves; those of flashing and finding come with their errors.
-OUTPUT_MISMATCH = "output-mismatch"
+OUTPUT_MISMATCH = str(Verdict.OUTPUT_MISMATCH)
 IMAGES_LOST = "images-lost"
 FAULT_NOT_SURVIVED = "fault-not-survived"
 LINK_UNSTEADY = "link-unsteady"
