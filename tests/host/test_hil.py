@@ -16,7 +16,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from semflash.bridge.counters import LinkCounters
 from semflash.bridge.frame import Frame, FrameDecoder, FrameType
+from semflash.bridge.messages import Hello
 from semflash.bridge.raw_record import FROM_DEVICE, RawReader
 from semflash.bundle import read_bundle
 from semflash.cli.main import main
@@ -28,6 +30,7 @@ from semflash.hil import desk as desk_module
 from semflash.hil.budget import Budget, excess, read_budgets, write_budgets
 from semflash.hil.faults import CASES
 from semflash.hil.images import made_images
+from semflash.hil.measure import Measured
 from semflash.hil.plan import HilPlan, Target
 from semflash.hil.report import headline, write_report
 from semflash.hil.results import CheckResult, HilResult
@@ -218,7 +221,7 @@ RESULT = HilResult(
     [
         CheckResult("desk|1", "build", "passed", "ok", "5 B <flash>", 1.25),
         CheckResult("desk|1", "codes", "failed", "output-mismatch", "a|b\n  try: <c>", 2.0, 1),
-        CheckResult("desk|1", "cost", "skipped", "not-reached", "codes failed", 0.0),
+        CheckResult("desk|1", "cost", "skipped", "not-reached", "![codes](//failed)", 0.0),
     ],
     {"desk|1": {"board": "nucleo_f446re", "clock_hz": 180_000_000}},
 )
@@ -236,7 +239,20 @@ def test_reports_hold_every_check_and_cannot_be_broken_by_its_text(
         assert words in text
     assert "<c>" not in text
     if ending == "md":
-        assert "a\\|b<br>  try: &lt;c>" in text
+        assert "a\\|b<br>  try: &lt;c>" in text and "!\\[codes](//failed)" in text
+
+
+def test_the_rate_of_a_board_that_tells_no_clock_is_judged_by_its_line(plan: HilPlan) -> None:
+    desk = desk_module.Desk(Target("desk", load_board("nucleo_f446re")), plan)
+    desk.measured = Measured(received=10, counts=[1000] * 10, seconds=0.1, link=LinkCounters(bytes_sent=8000))
+    desk.hello = replace(_HELLO, clock_hz=0)
+    assert "100.0 images/s" in desk.throughput()
+
+
+_HELLO = Hello(
+    protocol=2, counter="cycles", window=4, rows_payload=788, rows=28, row_bytes=28, payload_bytes=48,
+    bundle=1, build_id=1, clock_hz=180_000_000, counter_scale=65536, reset_cause="pin", board="b", engine="e",
+)  # fmt: skip
 
 
 @pytest.fixture
