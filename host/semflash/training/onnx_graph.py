@@ -199,7 +199,7 @@ def _check_contents(model: Any) -> None:
                 value=f"node {_node_name(node, index)}",
                 remedy="export the network with standard operators",
             )
-        if any(attribute.g.node or attribute.graphs for attribute in node.attribute):
+        if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
             raise TrainingError(
                 f"{node.op_type} holds a graph of its own, which is not run",
                 value=f"node {_node_name(node, index)}",
