@@ -20,6 +20,7 @@ from semflash.bundle.reader import read_bundle  # noqa: E402
 from semflash.cli.main import main  # noqa: E402
 from semflash.errors import TrainingError  # noqa: E402
 from semflash.training import onnx_graph  # noqa: E402
+from semflash.training.datasets import load_dataset  # noqa: E402
 from semflash.training.import_network import ImportRequest, import_network, list_splits  # noqa: E402
 from semflash.training.onnx_convert import convert  # noqa: E402
 from semflash.training.onnx_graph import read_onnx  # noqa: E402
@@ -341,9 +342,14 @@ def test_a_package_that_is_missing_is_named_with_the_extra_that_brings_it(
 
 def test_a_keras_file_imports_with_a_data_set_and_says_how_well_it_does(tmp_path: Path) -> None:
     data = folder_of_images(tmp_path / "data", classes=2, train=30, test=3, side=32)
+    other = folder_of_images(tmp_path / "other", classes=3, train=4, test=1, side=32)
     model = keras_classifier(tmp_path / "net.keras")
     with pytest.raises(TrainingError, match="data set differs"):
-        import_network(ImportRequest(tmp_path / "net.keras", "stem", tmp_path / "out", str(data)))
+        import_network(ImportRequest(tmp_path / "net.keras", "stem", tmp_path / "out", str(other)))
+    resized = import_network(ImportRequest(tmp_path / "net.keras", "stem", tmp_path / "sized", str(data)))
+    val = load_dataset(str(data), image_size=(16, 16)).val
+    right = np.asarray(model(val.images.astype(np.float32) / 255)).argmax(1) == val.labels
+    assert resized.info.results["val_accuracy"] == right.mean() and len(right) == 6
     assert not (tmp_path / "out").exists()
     task = import_network(ImportRequest(tmp_path / "net.keras", "stem", tmp_path / "task"))
     assert (
