@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
-import json
 import os
 import signal
 import sys
@@ -23,7 +21,7 @@ pytest.importorskip("keras")
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from experiments import blocks, compared, int8, tables, work  # noqa: E402
+from experiments import blocks, compared, tables  # noqa: E402
 from experiments.jobs import Job, Pool  # noqa: E402
 from experiments.markdown import with_blocks  # noqa: E402
 from experiments.material import Material  # noqa: E402
@@ -34,9 +32,8 @@ from experiments.resolve import Waiting, resolve, same_settings, state, trial_co
 from fakes.results import COMPARISON, result  # noqa: E402
 from semflash.baselines.base import Method  # noqa: E402
 from semflash.edge.report.results import Budget, ResultStore, RunResult  # noqa: E402
-from semflash.errors import TrainingError, UsageError  # noqa: E402
+from semflash.errors import UsageError  # noqa: E402
 from semflash.training.datasets import Split  # noqa: E402
-from semflash.training.recipes import codec_recipe, task_recipe  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -296,60 +293,6 @@ def test_goals_whose_task_network_was_not_measured_are_shown_as_such() -> None:
     full = Budget("full", "all images")
     goals = compared.goals(Material([result("semanticnn", {0.0: 0.915}, budget=full)], []))
     assert "| 48 B | full | 0 % | – | 1.0 | task network not measured |" in goals
-
-
-class _Codec:
-    """What a run directory of a codec holds, as far as the experiments look."""
-
-    def __init__(self, folder: Path, weights: bytes, widths: list[int]) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True)
-        (folder / "weights.npz").write_bytes(weights)
-        recipe = json.loads(json.dumps(dataclasses.asdict(RECIPE)))
-        task = json.loads(json.dumps(dataclasses.asdict(task_recipe("fashion-mnist")))) | {"widths": widths}
-        info = {
-            "kind": "codec", "recipe": recipe | {"task_recipe": task}, "dataset": "fashion-mnist",
-            "class_names": [], "image_shape": [28, 28, 1], "seed": 0, "versions": {},
-            "results": {"val_accuracy": {}},
-        }  # fmt: skip
-        (folder / "run.json").write_text(json.dumps(info))
-
-
-RECIPE = codec_recipe("fashion-mnist-48")
-
-
-def test_a_codec_given_by_hand_must_stand_on_the_wanted_task_network(
-    plan: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(work, "load_run", lambda folder: folder)
-    run, shared = find(plan, "ber/semanticnn-48-full-s0"), read_shared()
-    resolved = dataclasses.replace(resolve(run, plan, shared, ResultStore(tmp_path)), recipe=RECIPE)
-    right = _Codec(tmp_path / "right", b"1", [32, 64, 128])
-    other = _Codec(tmp_path / "other", b"1", [16, 32, 64])
-    worker = work.Worker(shared, work.Places(tmp_path / "work", trained=(right.folder,)))
-    assert worker.codec(run, resolved) == (right.folder, right.folder)
-    worker = work.Worker(shared, work.Places(tmp_path / "work", trained=(other.folder,)))
-    with pytest.raises(TrainingError, match="another task network: its widths"):
-        worker.codec(run, resolved)
-
-
-def test_codecs_of_one_folder_name_are_exported_to_bundles_of_their_own(
-    plan: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    exported: list[Path] = []
-
-    def export(codec: Path, out: Path, **_: Any) -> None:
-        out.mkdir()
-        exported.append(out)
-
-    bundle = SimpleNamespace(record=SimpleNamespace(proof=None, macs=1, arena_bytes=1), hash_hex="")
-    monkeypatch.setattr(int8, "export", export)
-    monkeypatch.setattr(int8, "read_bundle", lambda path: bundle)
-    run = dataclasses.replace(find(plan, "int8/semanticnn-48-s0"), measures=())
-    codecs = [_Codec(tmp_path / name / "codec", name.encode(), [32]) for name in ("one", "two")]
-    for one in (*codecs, codecs[0]):
-        int8.int8_rows(one.folder, tmp_path, None, run, None)
-    assert len(exported) == 2 and len(set(exported)) == 2
 
 
 def test_tables_are_rebuilt_from_the_results_alone_and_text_around_them_stays(tmp_path: Path) -> None:
