@@ -1,4 +1,4 @@
-# make help | setup | demo | test | lint | zoo | tables | experiments | hil | golden | lock | bench | stop | clean
+# make help | setup | demo | test | lint | zoo | tables | experiments | hil | soak | golden | lock | bench | stop | clean
 #
 # Everything is installed into .venv from lock files with exact versions and hashes; Debian packages are installed only
 # when one is missing. Stamps inside .venv make a second run quick. PYTHON=python3.12 picks another interpreter.
@@ -11,12 +11,12 @@ DEMO_BUNDLE ?= fashion-mnist-48
 DEMO_BOARD ?= qemu-stm32f405
 DEMO_COUNT ?= 200
 BENCH_MODELS ?=
-ZOO ?= fashion-mnist-48 fashion-mnist-24
+ZOO ?= fashion-mnist-96 fashion-mnist-48 fashion-mnist-24 mnist-12 stamps-48 stamps-detect
 DOCTESTS := host/semflash/settings.py host/semflash/bundle host/semflash/bridge host/semflash/edge \
     host/semflash/firmware host/semflash/hil codegen/semflash_codegen
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test packages packages-test demo test lint zoo tables experiments golden lock bench hil stop clean
+.PHONY: help setup setup-test packages packages-test demo test lint zoo tables experiments golden lock bench hil soak stop clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -64,6 +64,8 @@ test: setup-test lint  ## lint, type checks and all tests that need no hardware
 	@$(PY) -m pytest --quiet --doctest-modules $(DOCTESTS)
 	@echo "== pytest"
 	@$(PY) -m pytest -m "not slow"
+	@echo "== a minute of fuzzing"
+	@$(PY) -m pytest -m slow tests/fuzz
 
 lint: setup-test  ## ruff and mypy
 	@echo "== ruff, mypy"
@@ -73,6 +75,10 @@ lint: setup-test  ## ruff and mypy
 
 bench: setup-test  ## measure encoders on the emulated board, write docs/benchmarks.md (TFLM: set SEMFLASH_TFLM_DIR)
 	@$(PY) benchmarks/device_cost.py --board $(DEMO_BOARD) $(BENCH_MODELS)
+
+soak: setup-test  ## a million frames through every fault at once, then ten minutes of faults on the emulated board
+	@PYTHONPATH=tests $(PY) tests/soak/link_frames.py --frames 1000000
+	@PYTHONPATH=tests $(PY) tests/soak/emulated_board.py --minutes 10
 
 hil: setup-test  ## check every board of HIL_MAP (default: the emulated one) from build to budget
 	@$(VENV)/bin/semflash hil $(if $(HIL_MAP),--map $(HIL_MAP))
@@ -87,8 +93,9 @@ golden: setup-test  ## renew the golden text of the generated C (tests compare w
 zoo: setup-test  ## train the zoo's bundles again (hours)
 	@bash requirements/zoo.sh $(VENV)/bin/semflash $(ZOO)
 
-tables: setup  ## write the measured tables of README.md and docs/results.md
+tables: setup  ## write the measured tables of README.md, docs/results.md and docs/zoo.md
 	@$(PY) benchmarks/tables.py
+	@$(PY) benchmarks/zoo_cards.py
 
 lock:  ## renew the lock files from pyproject.toml
 	@$(PYTHON) -m venv .cache/lock-venv

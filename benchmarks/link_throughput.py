@@ -6,8 +6,9 @@ docs/link.md.
 The proxy's line paces every byte of both directions (10 bit times each). The device is board native with a
 model that costs no time, so that the link alone is measured: its session, window, framing and credit are the
 real ones. Share: down, pixel bytes of images that were answered; up, code bytes (pilots not counted); times
-10 bits, over elapsed time times baud. "line time" advances a simulated clock from event to event, the result
-is exact and the same everywhere; "real time" waits with this machine's clock and includes the host program; the best of three, because other programs run beside it.
+bits, over elapsed time times baud. "line time" advances a simulated clock from event to event: the result is
+exact and the same everywhere; "real time" waits with this machine's clock and includes the host program: the
+best of three, because other programs run beside it.
 
 Decoding: images per second, by the wall clock, and per two seconds of processor time, which is what two idle
 cores give; the two differ where other programs run.
@@ -85,7 +86,7 @@ def measure(case: str, library: Path, count: int, *, real: bool) -> float:
 
 
 def decode_rate(name: str, count: int, threads: int) -> tuple[float, float]:
-    """Images of the edge's decoder and task tail, in batches: per second, per `threads` processor seconds."""
+    """Images decoded and classified in batches: per second, and per `threads` processor seconds."""
     bundle = read_bundle(name)
     rng = np.random.default_rng(1)
     payloads = rng.integers(0, 256, (count, bundle.payload_bytes), dtype=np.uint8)
@@ -109,7 +110,8 @@ def main() -> int:
         for case in CASES:
             library = build(case, Path(folder))
             line = measure(case, library, chosen.count, real=False)
-            real = max(measure(case, library, chosen.count, real=True) for _ in range(3))
+            tries = [measure(case, library, chosen.count, real=True) for _ in range(3)]
+            real = max(tries)
             rows.append([case, CASES[case][5], f"{100 * line:.1f} %", f"{100 * real:.1f} %"])
             print(rows[-1], flush=True)
     rates = [

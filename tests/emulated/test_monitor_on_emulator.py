@@ -27,7 +27,7 @@ from semflash.edge.evaluate import evaluate
 from semflash.edge.golden import GoldenEncoder
 from semflash.edge.monitor import MonitorOptions, MonitorResult, View, monitor
 from semflash.edge.reopen import reopener
-from semflash.errors import LinkError, WrongFirmwareError
+from semflash.errors import DeviceError, LinkError, WrongFirmwareError
 from semflash.firmware import emulator
 from semflash.firmware.boards import load_board
 from semflash.firmware.build import build
@@ -242,3 +242,26 @@ def test_another_bundle_on_the_board_is_refused_with_both_hashes(board: str, bun
 def test_a_second_monitor_is_kept_out(board: str, bundle: Bundle) -> None:
     with open_port(board), pytest.raises(LinkError, match="in use"):
         attach(BOARD)
+
+
+def test_a_reset_of_the_board_is_noticed_and_every_image_still_answered(
+    bundle: Bundle, split: Images, board: str
+) -> None:
+    golden = GoldenEncoder(bundle).payloads(split.images[:30])
+    with open_port(board) as port:
+        session = Session(port, Expected.of(bundle), timeout_s=2.0)
+        before = session.connect().uptime_us
+        received: dict[int, bytes] = {}
+        for outcome in session.stream(enumerate(to_int8(split.images[:30], bundle.contract))):
+            assert isinstance(outcome, Received)
+            received[outcome.index] = outcome.payload
+            if len(received) == 10:
+                emulator.reset(BOARD.name)
+        assert session.counters.restarts == 1
+        assert session.hello is not None and 0 < session.hello.uptime_us != before
+    assert received == {index: bytes(payload) for index, payload in enumerate(golden)}
+
+
+def test_a_board_that_does_not_run_cannot_be_reset(own_emulators: Path) -> None:
+    with pytest.raises(DeviceError, match="does not run"):
+        emulator.reset("nobody")

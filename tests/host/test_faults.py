@@ -126,6 +126,18 @@ def test_a_paced_line_takes_ten_bit_times_a_byte() -> None:
     assert (got, now) == (9216, pytest.approx(0.1))
 
 
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"disconnect", "reset"}))
+def test_a_fault_that_is_wanted_once_happens_once(kind: str) -> None:
+    log = FaultLog()
+    line = FaultLine("up", {}, 1, log)
+    frames = [on_wire(build(CREDIT, bytes(6), sequence=i)) for i in range(100)]
+    line.feed(b"".join(frames[:50]), 0.0)
+    line.once(kind, KINDS[kind].amount or 0.0)
+    for frame in frames[50:]:
+        line.feed(frame, 0.1)
+    assert log.by_name() == {f"up.{kind}": 1}
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32))
 def test_after_the_faults_end_at_most_one_frame_is_bad(seed: int) -> None:

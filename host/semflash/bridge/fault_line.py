@@ -51,6 +51,7 @@ class FaultLine:
         self._next_at = {
             kind: self._gap(kind) for kind in ("flip", "burst", "drop", "insert") if kind in faults
         }
+        self._once: set[str] = set()
         self._frame = bytearray()
         self._offset = 0  # bytes that entered
         self._skip = 0  # bytes still to drop
@@ -69,6 +70,22 @@ class FaultLine:
         self._by_frame = self._by_piece = False
         self._next_at = {}
         self._skip = self._burst = 0
+
+    def once(self, kind: str, amount: float = 0.0) -> None:
+        """One fault of that kind at the next chance."""
+        self._faults[kind] = Fault(1.0, amount)
+        self._once.add(kind)
+        if KINDS[kind].per in ("bit", "byte"):
+            self._next_at[kind] = self._offset * (8 if kind == "flip" else 1)
+        self._by_frame |= KINDS[kind].per == "frame"
+        self._by_piece |= KINDS[kind].per == "piece"
+
+    def _happened(self, kind: str) -> None:
+        """A fault that was wanted once is wanted no more."""
+        if kind in self._once:
+            self._once.discard(kind)
+            del self._faults[kind]
+            self._next_at.pop(kind, None)
 
     def clear(self) -> None:
         """Forget what is on the line."""
@@ -125,7 +142,10 @@ class FaultLine:
     def _roll(self, kind: str) -> Fault | None:
         """The fault of that kind if it happens now."""
         fault = self._faults.get(kind)
-        return fault if fault is not None and self._random.random() < fault.rate else None
+        if fault is None or self._random.random() >= fault.rate:
+            return None
+        self._happened(kind)
+        return fault
 
     def _whole_frame(self, frame: bytes, now: float) -> bool:
         """Faults of one frame, its delimiter included; False: the sender was cut off after it."""
@@ -222,11 +242,12 @@ class FaultLine:
         late = where - (self._offset - len(data)) < at
         if kind == "flip":
             bits = 0
-            while self._where("flip") == where:
+            while "flip" in self._next_at and self._where("flip") == where:
                 bits |= 1 << self._next_at["flip"] % 8
                 self._next_at["flip"] += 1 + self._gap("flip")
             if not late:
                 self._note(now, "flip", where, bits=bits)
+                self._happened("flip")
                 out.append(data[at] ^ bits)
                 return at + 1
             return at
@@ -234,6 +255,7 @@ class FaultLine:
         if late:
             return at
         self._note(now, kind, where, bytes=int(fault.amount))
+        self._happened(kind)
         if kind == "drop":
             self._skip = int(fault.amount)
         elif kind == "burst":

@@ -14,30 +14,27 @@ asked `HELLO_ATTEMPTS` times, each for `timeout_s`.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bridge import messages, pilots
+from semflash.bridge import messages
+from semflash.bridge.conversation import LOST_IN_A_ROW, Conversation
 from semflash.bridge.counters import LinkCounters
 from semflash.bridge.errors import StalledError
-from semflash.bridge.flight import Flight, Sending, pixels
-from semflash.bridge.frame import PROTOCOL_VERSION, Dropped, Event, Frame, FrameType
+from semflash.bridge.flight import Flight, pixels
+from semflash.bridge.frame import PROTOCOL_VERSION, Frame, FrameType
 from semflash.bridge.handshake import Expected, HelloWatch, check_hello
-from semflash.bridge.line import Line
 from semflash.bridge.messages import Hello, LinkStats
 from semflash.bridge.outcome import Lost, Outcome, Received
 from semflash.bridge.port import Port
 from semflash.bridge.sequence import SequenceLedger
-from semflash.bridge.window import Underway, Window
+from semflash.bridge.window import Underway
 from semflash.errors import LinkError
 
 HELLO_ATTEMPTS = 3
 BARREN_RESYNCS = 3
-LOST_IN_A_ROW = 10
 STATS_WAIT_S = 0.25
 FRAME_OVERHEAD = 32  # header, CRC and COBS of a ROWS frame of usual size
 #: Images under way whose answers may still come, whatever window a device claims.
@@ -46,7 +43,7 @@ OPEN_IMAGES_MAX = 256
 __all__ = ["Expected", "Lost", "Outcome", "Received", "Session"]
 
 
-class Session:
+class Session(Conversation):
     """One host at one device.
 
     Args:
@@ -69,27 +66,8 @@ class Session:
         first_request: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.hello: Hello | None = None
-        self._line = Line(port)
-        self._expected, self._timeout_s, self._clock = expected, timeout_s, clock
-        self._hello_attempts = hello_attempts
-        self._flight = Flight(max_attempts, first_request)
-        self._ledger = SequenceLedger(self.counters)
-        self._window = Window()
-        self._held: Received | None = None  # codes that wait for their IMAGE_STATS
-        self._held_s = 0.0
-        self._outcomes: deque[Outcome] = deque()
-        self._progress_s = 0.0
-        self._barren = self._lost_in_a_row = 0  # resyncs and images given up since codes last came
-        self._start_over = False  # what came shows that the device is not where this session is
-        self._device_us = 0
-        self.fault_report: bytes | None = None
-        self._link_stats: LinkStats | None = None
-
-    @property
-    def counters(self) -> LinkCounters:
-        """What happened since `connect`."""
-        return self._line.counters
+        super().__init__(port, expected, Flight(max_attempts, first_request), clock)
+        self._timeout_s, self._hello_attempts = timeout_s, hello_attempts
 
     def connect(self) -> Hello:
         """Say HELLO and check what answers. What was in the line before is dropped.
@@ -154,11 +132,6 @@ class Session:
         raise LinkError(
             "the device does not tell its link statistics", remedy="reset the board and try again"
         )
-
-    @property
-    def unanswered(self) -> int:
-        """Images sent, wholly or in part, without an outcome."""
-        return self._flight.open_count
 
     def _step(self) -> bool:
         """Send what the window takes, handle one event; False when every image has its outcome."""
@@ -248,133 +221,3 @@ class Session:
         self._window.restart()
         self._device_us = hello.uptime_us
         return hello
-
-    def _on_event(self, event: Event) -> None:
-        if isinstance(event, Dropped):
-            self.counters.dropped[event.reason] += 1
-            return
-        self._start_over |= self._ledger.see(event.sequence)
-        if not event.damaged:
-            self.counters.frames_ok += 1
-        elif event.type == FrameType.CODES:
-            self.counters.frames_damaged += 1
-        else:
-            self.counters.frames_useless += 1
-            return
-        if event.bundle != self._expected.hash32:
-            self.counters.foreign += 1
-            return
-        handlers = {
-            FrameType.CODES: self._on_codes,
-            FrameType.IMAGE_STATS: self._on_image_stats,
-            FrameType.CREDIT: self._on_credit,
-            FrameType.REFUSED: self._on_refused,
-            FrameType.LINK_STATS: self._on_link_stats,
-            FrameType.FAULT: self._on_fault,
-        }
-        handlers.get(event.type, self._on_unexpected)(event)
-
-    def _on_codes(self, frame: Frame) -> None:
-        sending = self._flight.find(frame.request)
-        if sending is None or self.hello is None:
-            self.counters.stale_answers += 1
-            return
-        size = self._expected.payload_bytes + self.hello.pilot_bytes
-        if len(frame.payload) != size or sending.next_row < self._expected.rows:
-            self._on_unexpected(frame)  # the wrong size, or an answer before the last row was sent
-            return
-        self._release()
-        _, given_up = self._flight.answer(frame.request)
-        self._window.answered(frame.request)
-        self._lose(given_up)
-        self._held_s = self._progress_s = self._clock()
-        self._barren = self._lost_in_a_row = 0
-        codes, known = pilots.split(frame.payload, self.hello.pilot_bytes)
-        self._held = Received(
-            sending.index,
-            frame.request,
-            sending.attempt,
-            codes,
-            frame.damaged,
-            self._held_s - sending.sent_s,
-            pilot_errors=pilots.difference(known, frame.bundle, frame.sequence),
-        )
-        self.counters.pilot_bits += 8 * len(known)
-        self.counters.pilot_bit_errors += self._held.pilot_bit_errors
-
-    def _on_image_stats(self, frame: Frame) -> None:
-        stats = messages.parse_image_stats(frame.payload)
-        if stats is None:
-            self._on_unexpected(frame)
-        elif self._held is not None and self._held.request == frame.request:
-            ticks, stack_bytes, stamp = stats
-            time_us = self._device_time(stamp)
-            self._held = replace(self._held, ticks=ticks, stack_bytes=stack_bytes, device_us=time_us)
-            self._release()
-        else:
-            self.counters.stale_answers += 1
-
-    def _device_time(self, stamp: int) -> int | None:
-        """Microseconds since the device's reset, from their low 32 bits."""
-        assert self.hello is not None
-        if "time" not in self.hello.capabilities:
-            return None
-        forward = (stamp - self._device_us) & 0xFFFF_FFFF
-        if forward >= 0x8000_0000:
-            self._start_over = True  # the clock went back: the device was reset
-            return None
-        self._device_us += forward
-        return self._device_us
-
-    def _on_credit(self, frame: Frame) -> None:
-        credit = messages.parse_credit(frame.payload)
-        if credit is None:
-            self._on_unexpected(frame)
-            return
-        went_back = self._window.went_back(credit[0])
-        taken = self._window.credit(*credit)
-        if taken is None:
-            self.counters.stale_answers += 1
-            return
-        self._progress_s = self._clock()
-        self._lose(self._flight.overtake(taken.request))
-        self._start_over |= went_back  # the device was reset
-
-    def _on_refused(self, frame: Frame) -> None:
-        if len(frame.payload) != 1:
-            self._on_unexpected(frame)
-            return
-        sending, given_up = self._flight.refuse(frame.request)
-        if sending is None:
-            self.counters.stale_answers += 1
-            return
-        reason = frame.payload[0]
-        self.counters.refused[reason] = self.counters.refused.get(reason, 0) + 1
-        self._start_over |= reason == messages.REFUSED_BUNDLE
-        self._lose(given_up)
-        self._progress_s = self._clock()
-
-    def _on_link_stats(self, frame: Frame) -> None:
-        self._link_stats = messages.parse_link_stats(frame.payload)
-        if self._link_stats is None:
-            self._on_unexpected(frame)
-
-    def _on_fault(self, frame: Frame) -> None:
-        self.counters.faults += 1
-        self.fault_report = frame.payload
-
-    def _on_unexpected(self, frame: Frame) -> None:
-        self.counters.unexpected += 1
-
-    def _release(self) -> None:
-        """Hand out the codes that wait for their IMAGE_STATS."""
-        if self._held is not None:
-            self._outcomes.append(self._held)
-            self._held = None
-
-    def _lose(self, given_up: list[Sending]) -> None:
-        self._outcomes.extend(Lost(sending.index, sending.attempt) for sending in given_up)
-        self.counters.images_lost += len(given_up)
-        self.counters.images_resent = self._flight.repeated
-        self._lost_in_a_row += len(given_up)
-        self._start_over |= self._lost_in_a_row >= LOST_IN_A_ROW

@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,7 @@ from semflash.firmware.emulator_state import EmulatorState
 
 START_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 5.0
+COMMAND_TIMEOUT_S = 5.0
 SETTLE_S = 0.2
 _PTY_LINE = re.compile(r"char device redirected to (/dev/\S+) \(label (\w+)\)")
 _MONITOR_LABEL = "compat_monitor0"
@@ -184,15 +186,24 @@ def reset(name: str) -> None:
     if state is None:
         raise DeviceError("the emulated board does not run", value=name, remedy="semflash flash starts it")
     try:
-        terminal = os.open(state.monitor, os.O_WRONLY | os.O_NOCTTY)
+        terminal = os.open(state.monitor, os.O_RDWR | os.O_NOCTTY)
     except OSError as error:
-        raise DeviceError(
-            "the emulator takes no commands", value=state.monitor or name, remedy="semflash flash again"
-        ) from error
+        raise _deaf(state.monitor or name) from error
     try:
         os.write(terminal, b"system_reset\n")
+        heard, deadline = b"", time.monotonic() + COMMAND_TIMEOUT_S
+        # The emulator looks once per second whether somebody is there; its prompt says that it has obeyed.
+        while not re.search(rb"system_reset.*\(qemu\)", heard, re.DOTALL):
+            if time.monotonic() > deadline:
+                raise _deaf(state.monitor)
+            if select.select([terminal], [], [], 0.05)[0]:
+                heard += os.read(terminal, 4096)
     finally:
         os.close(terminal)
+
+
+def _deaf(where: str) -> DeviceError:
+    return DeviceError("the emulator takes no commands", value=where, remedy="semflash flash again")
 
 
 def _wait_for_ports(process: subprocess.Popen[bytes], log: Path) -> tuple[str, str]:
