@@ -26,7 +26,13 @@ def goals(material: Material) -> str:
             task = material.task(one.subject.budget)
             for rate, limit in wanted.items():
                 mean = one.bsc(rate)
-                if mean is None or task is None:
+                if mean is None:
+                    continue
+                if task is None:
+                    unknown = "task network not measured"
+                    rows.append(
+                        [f"{size} B", one.subject.budget, percent(rate), "–", f"{limit:.1f}", unknown]
+                    )
                     continue
                 points = 100 * (task.mean - mean.mean)
                 verdict = "yes" if points <= limit else "**no**"

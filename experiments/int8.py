@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from semflash.bundle.reader import read_bundle
 from semflash.edge.evaluate import evaluate
 from semflash.edge.report.results import Row
 from semflash.training.export_run import export
+from semflash.training.run_dir import WEIGHTS_FILE
 
 
 def int8_rows(
@@ -23,7 +25,9 @@ def int8_rows(
     Raises:
         SemflashError: the export's proof fails.
     """
-    out = work / "bundles" / f"{codec.name}.semcodec"
+    # by content: trained codecs that --use names may have one folder name
+    digest = hashlib.sha256((codec / WEIGHTS_FILE).read_bytes()).hexdigest()[:16]
+    out = work / "bundles" / f"{run.method}-{run.bytes}-s{run.seed}-{digest}.semcodec"
     if not out.is_dir():
         out.parent.mkdir(parents=True, exist_ok=True)
         export(codec, out, name=run.id[:64], data_dir=data_dir)

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from experiments.plan import Run, Shared
+from experiments.plan import Run, Shared, TaskPlan
 from semflash.baselines.catalogue import METHODS, MethodSpec, method_spec, search_score
 from semflash.edge.report.results import ResultStore, RunResult
 from semflash.errors import SemflashError
@@ -91,11 +91,13 @@ def resolve(run: Run, runs: Sequence[Run], shared: Shared, store: ResultStore) -
     transfer = {key[len(TRANSFER) :]: run.changes[key] for key in run.changes if key.startswith(TRANSFER)}
     recipe = source = None
     if spec.recipe is not None:
-        recipe = _recipe(spec, run, trial if tuned else None, changes, shared.tasks[run.task].dataset)
+        there = shared.tasks[run.task]
+        plain_recipe = _recipe(spec, run, trial if tuned else None, changes, there.dataset)
+        recipe = _augmented_as(there, plain_recipe)
         settings["recipe"] = dataclasses.asdict(recipe)
         if run.kind == "transfer":
             home = shared.tasks[run.budget_plan.task]
-            source = dataclasses.replace(recipe, dataset=home.dataset)
+            source = _augmented_as(home, dataclasses.replace(plain_recipe, dataset=home.dataset))
             settings |= {"home": msgspec.to_builtins(home), "transfer": transfer}
     else:
         settings["trial"] = dict(spec.trials[trial])
@@ -124,6 +126,12 @@ def _recipe(
             task_epochs=budget.epochs - first,
         )  # fmt: skip
     return dataclasses.replace(recipe, dataset=dataset)
+
+
+def _augmented_as(task: TaskPlan, recipe: CodecRecipe) -> CodecRecipe:
+    """The recipe with what the task network's plan says of augmentation: digits are not mirrored."""
+    changes = {key: value for key, value in task.set.items() if key.startswith("augmentation.")}
+    return override(recipe, changes, [])
 
 
 def _dotted(settings: dict[str, Any], recipe: CodecRecipe) -> dict[str, Any]:

@@ -66,13 +66,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR")
     parser.add_argument("--work", type=Path, default=WORK, metavar="DIR", help="trained networks and logs")
     parser.add_argument("--configs", type=Path, metavar="DIR", help="another plan")
-    parser.add_argument("--task", action="append", default=[], metavar="NAME=DIR", help="a trained network")
-    parser.add_argument("--data", action="append", default=[], metavar="NAME=DIR", help="files of a data set")
+    parser.add_argument(
+        "--task", action="append", default=[], type=_pair, metavar="NAME=DIR", help="a trained network"
+    )
+    parser.add_argument(
+        "--data", action="append", default=[], type=_pair, metavar="NAME=DIR", help="files of a data set"
+    )
     parser.add_argument(
         "--use", action="append", default=[], type=Path, metavar="DIR", help="a trained codec"
     )
     parser.add_argument("--one", metavar="NAME", help=argparse.SUPPRESS)
     return parser
+
+
+def _pair(text: str) -> str:
+    """NAME=DIR, unchanged."""
+    name, separator, folder = text.partition("=")
+    if not (name and separator and folder):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=DIR")
+    return text
 
 
 @dataclass(frozen=True)
@@ -144,13 +156,16 @@ def _all(campaign: Campaign, args: argparse.Namespace, states: dict[str, State])
         if one.word in ("stale", "impossible"):
             print(f"{one.word}: {name}{_why(one.reason)}", file=sys.stderr)
     args.work.mkdir(parents=True, exist_ok=True)
-    _task_networks(campaign, args)
+    _task_networks(campaign, args, states)
     pool = Pool(lambda name: _command(name, args), args.work / "logs", max(1, args.jobs))
     report = pool.run(lambda: _ready(campaign))
     print(f"{len(report.done)} done, {len(report.failed)} failed", file=sys.stderr)
     for name, reason in report.failed.items():
         print(f"  failed: {name}: {reason}", file=sys.stderr)
-    return 130 if report.interrupted else int(bool(report.failed))
+    left = {n: s.reason for n, s in _states(campaign, campaign.chosen).items() if s.word == "waiting"}
+    for name, reason in left.items():
+        print(f"  still waiting: {name}{_why(reason)}", file=sys.stderr)
+    return 130 if report.interrupted else int(bool(report.failed or left))
 
 
 def _ready(campaign: Campaign) -> list[Job]:
@@ -177,10 +192,12 @@ def _seconds(campaign: Campaign) -> dict[tuple[str, str], float]:
     return guesses | {key: statistics.fmean(values) for key, values in found.items()}
 
 
-def _task_networks(campaign: Campaign, args: argparse.Namespace) -> None:
-    """Train the task networks that are missing, one after the other, before anything that needs them."""
+def _task_networks(campaign: Campaign, args: argparse.Namespace, states: dict[str, State]) -> None:
+    """Train the task networks that are missing, one after the other, before the runs that need them; none for
+    runs that are done."""
     worker = Worker(campaign.shared, _places(args))
-    for run in campaign.chosen:
+    wanted = ("open", "waiting", *(("stale",) if campaign.redo_stale else ()))
+    for run in (run for run in campaign.chosen if states[run.name].word in wanted):
         for name in (run.task, run.budget_plan.task):
             if not finished(worker.places.task_dir(name)):
                 print(f"task network {name}", file=sys.stderr, flush=True)

@@ -113,14 +113,18 @@ class Worker:
             TrainingError: the directory holds the run of another recipe.
         """
         folder, plan = self.places.task_dir(name), self.shared.tasks[name]
-        recipe = override(task_recipe(plan.recipe), {"dataset": plan.dataset, **plan.set}, [])
+        recipe = self._recipe(name)
         if not finished(folder):
             train_task_network(
                 recipe, folder, data_dir=self.places.data_dir(plan.dataset), progress=self.progress
             )
         else:
-            _check_task(folder, recipe)
+            _check_task(folder, RunInfo.load(folder).recipe, recipe)
         return folder
+
+    def _recipe(self, task: str) -> TaskRecipe:
+        plan = self.shared.tasks[task]
+        return override(task_recipe(plan.recipe), {"dataset": plan.dataset, **plan.set}, [])
 
     def codec(self, run: Run, resolved: Resolved) -> tuple[TrainedCodec, Path]:
         """The trained codec of a run and its directory; what is trained already is loaded."""
@@ -133,6 +137,9 @@ class Worker:
             transfer = Transfer(where, **resolved.transfer)
         for folder in self.places.trained:
             if transfer is None and finished(folder) and _is_of(folder, resolved.recipe):
+                _check_task(
+                    folder, RunInfo.load(folder).recipe.get("task_recipe", {}), self._recipe(run.task)
+                )
                 return load_run(folder), folder
         folder = codec_dir(self.places, run, resolved)
         if finished(folder):
@@ -215,13 +222,14 @@ def _is_of(folder: Path, recipe: CodecRecipe) -> bool:
     return all(found.get(key) == value for key, value in wanted.items()) and "codec_from" not in found
 
 
-def _check_task(folder: Path, recipe: TaskRecipe) -> None:
-    found, wanted = RunInfo.load(folder).recipe, plain(dataclasses.asdict(recipe))
+def _check_task(folder: Path, found: dict[str, Any], recipe: TaskRecipe) -> None:
+    """TrainingError: the recipe found in a run is not that of the task network that is wanted."""
+    wanted = plain(dataclasses.asdict(recipe))
     for key in ("dataset", "head_channels", "widths", "train_images"):
         if found.get(key) != wanted[key]:
             raise TrainingError(
                 f"another task network: its {key} is not {wanted[key]}", value=f"{folder}: {found.get(key)}",
-                remedy="name the right directory with --task, or remove it",
+                remedy="name the right directory with --task or --use, or remove it",
             )  # fmt: skip
 
 

@@ -177,6 +177,12 @@ def test_one_class_only_is_refused(tmp_path: Path):
         load_dataset(tmp_path)
 
 
+def test_an_image_that_would_fill_the_memory_is_refused(image_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 11)
+    with pytest.raises(DatasetError, match="cannot read an image"):
+        load_dataset(image_folder)
+
+
 def test_a_class_without_images_is_refused(image_folder: Path):
     (image_folder / "train" / "owl").mkdir()
     with pytest.raises(DatasetError, match="no images"):

@@ -123,6 +123,14 @@ JSON_DAMAGE: dict[str, tuple[Callable[[dict], object], str]] = {
         lambda c: [a.update(category_id=3) for a in c["annotations"]],
         "at least two classes|has not",
     ),
+    "a corner that is infinite": (lambda c: c["annotations"][0].update(bbox=[1e999, 1, 2, 3]), "ValueError"),
+    "a number without end": (lambda c: c["images"][0].update(id=float("inf")), "malformed: OverflowError"),
+    "a corner beyond any float": (
+        lambda c: c["annotations"][0].update(bbox=[10**400, 1, 2, 3]),
+        "malformed: OverflowError",
+    ),
+    "a name with a zero byte": (lambda c: c["images"][0].update(file_name="a\0b"), "names no file"),
+    "a name that is too long": (lambda c: c["images"][0].update(file_name="a" * 5000), "names no file"),
     "images that are no list": (lambda c: c.update(images=3), "malformed: TypeError"),
     "no images": (lambda c: c.update(images=[], annotations=[]), "a split has 2 to"),
 }
@@ -135,6 +143,15 @@ def test_damaged_coco_annotations_are_refused(tmp_path: Path, damage: tuple[Call
     damage[0](content)
     (root / TRAIN_JSON).write_text(json.dumps(content))
     with pytest.raises(DatasetError, match=damage[1]):
+        load_dataset(root)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a" * 5000, "../../x"])
+def test_a_voc_list_that_names_no_file_of_its_folder_is_refused(name: str, tmp_path: Path):
+    root = voc_folder(tmp_path)
+    with (root / "ImageSets/Main/train.txt").open("a") as file:
+        file.write(f"{name}\n")
+    with pytest.raises(DatasetError, match=r"names no file|outside its folder"):
         load_dataset(root)
 
 

@@ -31,7 +31,7 @@ from experiments.resolve import Waiting, resolve, same_settings, state, trial_co
 
 from fakes.results import COMPARISON, result  # noqa: E402
 from semflash.baselines.base import Method  # noqa: E402
-from semflash.edge.report.results import ResultStore, RunResult  # noqa: E402
+from semflash.edge.report.results import Budget, ResultStore, RunResult  # noqa: E402
 from semflash.errors import UsageError  # noqa: E402
 from semflash.training.datasets import Split  # noqa: E402
 
@@ -81,6 +81,18 @@ def test_equal_bytes_are_equal_for_4_8_and_16_centres(plan: list[Run], tmp_path:
         assert recipe is not None
         bits = (recipe.sizes["levels"] - 1).bit_length()
         assert 4 * 4 * recipe.sizes["latent"] * bits == 8 * 48
+
+
+def test_a_codec_for_digits_does_not_learn_mirrored_ones(plan: list[Run], tmp_path: Path) -> None:
+    runs = [run for run in plan if run.experiment == "transfer" and run.kind != "task"]
+    assert {run.kind for run in runs} == {"codec", "transfer"}
+    for run in runs:
+        resolved = resolve(run, plan, read_shared(), ResultStore(tmp_path))
+        assert resolved.recipe is not None and resolved.recipe.dataset == "mnist"
+        assert resolved.recipe.augmentation.flip == 0.0, run.id
+        if run.kind == "transfer":
+            there = find(plan, f"ablations/semanticnn-48-the-whole-method-s{run.seed}")
+            assert resolved.source == resolve(there, plan, read_shared(), ResultStore(tmp_path)).recipe
 
 
 def trial_result(run: Run, accuracy: float) -> RunResult:
@@ -275,6 +287,12 @@ def test_goals_are_points_below_the_task_network_of_the_same_budget() -> None:
     goals = compared.goals(Material([task, result("semanticnn", {0.0: 0.915, 0.05: 0.905})], []))
     assert "| 48 B | comparison | 0 % | 1.50 | 1.0 | **no** |" in goals
     assert "| 48 B | comparison | 5 % | 2.50 | 3.0 | yes |" in goals
+
+
+def test_goals_whose_task_network_was_not_measured_are_shown_as_such() -> None:
+    full = Budget("full", "all images")
+    goals = compared.goals(Material([result("semanticnn", {0.0: 0.915}, budget=full)], []))
+    assert "| 48 B | full | 0 % | – | 1.0 | task network not measured |" in goals
 
 
 def test_tables_are_rebuilt_from_the_results_alone_and_text_around_them_stays(tmp_path: Path) -> None:

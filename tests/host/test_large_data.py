@@ -87,6 +87,13 @@ def test_a_file_that_broke_meanwhile_is_an_error_with_its_name(folder: Path, on_
         images.read()
 
 
+def test_a_file_that_broke_meanwhile_stops_the_pipeline_with_a_data_set_error(folder: Path, on_disk: None):
+    train = load_dataset(folder).train
+    train.images.paths[2].write_bytes(b"no image")
+    with pytest.raises(DatasetError, match="cannot read a training image"):
+        batches(train, NO_AUGMENTATION)
+
+
 def batches(data: Split, how: Augmentation, seed: int = 0, **more: object) -> list[tuple[object, np.ndarray]]:
     made = TfBatches(data, 8, how, **more)(np.random.default_rng(seed))  # type: ignore[arg-type]
     return [(x if isinstance(x, dict) else x.numpy(), y.numpy()) for x, y in made]
@@ -158,6 +165,10 @@ def test_what_the_pipeline_cannot_do_is_refused(folder: Path):
     plain = Split(boxes.images, np.zeros(8, np.int32))
     with pytest.raises(UsageError, match="divide by the 3 workers"):
         TfBatches(plain, 4, NO_AUGMENTATION, workers=3)
+    foreign = LazyImages([Path("a.png"), Path("b.webp")], (8, 8))
+    with pytest.raises(DatasetError, match=r"reads \.png, \.jpg, \.jpeg, \.bmp files") as caught:
+        TfBatches(Split(foreign, np.zeros(2, np.int32)), 2, NO_AUGMENTATION)
+    assert caught.value.value == Path("b.webp")
     with pytest.raises(UsageError, match=r"tf\.data only"):
         augment(plain.images, CROPPED, np.random.default_rng(0))
 

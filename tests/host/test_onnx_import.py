@@ -19,6 +19,8 @@ from fakes.onnx_files import Graph, many_operators, residual_classifier, write  
 from semflash.bundle.reader import read_bundle  # noqa: E402
 from semflash.cli.main import main  # noqa: E402
 from semflash.errors import TrainingError  # noqa: E402
+from semflash.training import onnx_graph  # noqa: E402
+from semflash.training.datasets import load_dataset  # noqa: E402
 from semflash.training.import_network import ImportRequest, import_network, list_splits  # noqa: E402
 from semflash.training.onnx_convert import convert  # noqa: E402
 from semflash.training.onnx_graph import read_onnx  # noqa: E402
@@ -248,6 +250,36 @@ def test_weights_outside_the_folder_of_the_file_are_not_read(location: str, tmp_
         read_onnx(write(model, folder / "net.onnx"))
 
 
+def test_tensors_that_share_one_file_count_as_often_as_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = residual_classifier()
+    (tmp_path / "net.bin").write_bytes(bytes(1000))
+    for tensor in model.graph.initializer:
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="net.bin")
+    monkeypatch.setattr(onnx_graph, "EXTERNAL_BYTES_MAX", 1500)
+    with pytest.raises(TrainingError, match="too large") as caught:
+        read_onnx(write(model, tmp_path / "net.onnx"))
+    assert caught.value.value == 1000 * len(model.graph.initializer)
+
+
+def test_a_subgraph_is_refused_before_the_files_that_it_names_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = residual_classifier()
+    hidden = onnx.helper.make_tensor("hidden", 1, [1], [0.0])
+    hidden.ClearField("float_data")
+    hidden.data_location = onnx.TensorProto.EXTERNAL
+    hidden.external_data.add(key="location", value="../secret")
+    inner = onnx.helper.make_graph([], "inner", [], [], [hidden])
+    model.graph.node[0].attribute.append(onnx.helper.make_attribute("more", inner))
+    monkeypatch.setattr(onnx, "load_external_data_for_model", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(TrainingError, match="graph of its own"):
+        read_onnx(write(model, tmp_path / "net.onnx"))
+
+
 def test_weights_beside_the_file_are_read(tmp_path: Path) -> None:
     model = residual_classifier()
     onnx.save(model, tmp_path / "net.onnx", save_as_external_data=True, location="net.bin", size_threshold=0)
@@ -310,9 +342,14 @@ def test_a_package_that_is_missing_is_named_with_the_extra_that_brings_it(
 
 def test_a_keras_file_imports_with_a_data_set_and_says_how_well_it_does(tmp_path: Path) -> None:
     data = folder_of_images(tmp_path / "data", classes=2, train=30, test=3, side=32)
+    other = folder_of_images(tmp_path / "other", classes=3, train=4, test=1, side=32)
     model = keras_classifier(tmp_path / "net.keras")
     with pytest.raises(TrainingError, match="data set differs"):
-        import_network(ImportRequest(tmp_path / "net.keras", "stem", tmp_path / "out", str(data)))
+        import_network(ImportRequest(tmp_path / "net.keras", "stem", tmp_path / "out", str(other)))
+    resized = import_network(ImportRequest(tmp_path / "net.keras", "stem", tmp_path / "sized", str(data)))
+    val = load_dataset(str(data), image_size=(16, 16)).val
+    right = np.asarray(model(val.images.astype(np.float32) / 255)).argmax(1) == val.labels
+    assert resized.info.results["val_accuracy"] == right.mean() and len(right) == 6
     assert not (tmp_path / "out").exists()
     task = import_network(ImportRequest(tmp_path / "net.keras", "stem", tmp_path / "task"))
     assert (

@@ -8,6 +8,8 @@ import json
 import re
 import statistics
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from semflash.bundle import read_bundle
 from semflash.cli.main import main
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
+from semflash.edge.report import pictures
 from semflash.edge.report.gather import importance, read_costs
 from semflash.edge.report.results import ResultStore, read_result, read_results, write_result
 from semflash.edge.report.statistics import Mean, above, mean_of, series
@@ -239,3 +242,31 @@ def test_markers_and_colours_tell_fourteen_lines_apart(report: Path) -> None:
         (plots.COLOURS[i % len(plots.COLOURS)], plots.MARKERS[i % len(plots.MARKERS)]) for i in range(24)
     ]
     assert all(a != b for a, b in itertools.combinations(looks, 2))
+
+
+def measured(name: str, dataset: str, macs: int, accuracy: float, images: int) -> Any:
+    points = [SimpleNamespace(ber=0.01, accuracy=accuracy, low=accuracy, high=accuracy)]
+    measurement = SimpleNamespace(dataset=dataset, images=images, split="test", points=points)
+    return SimpleNamespace(
+        bundle=SimpleNamespace(name=name, record=SimpleNamespace(macs=macs)), cost=None, history=[],
+        evaluation=SimpleNamespace(measurement=measurement, task_accuracy=accuracy + 0.01),
+        accuracy=lambda ber: accuracy,
+    )  # fmt: skip
+
+
+def test_bundles_of_different_data_sets_are_not_weighed_against_each_other() -> None:
+    clothes = [
+        measured("good", "fashion-mnist", 100, 0.9, 10_000),
+        measured("bad", "fashion-mnist", 200, 0.8, 10_000),
+    ]
+    stamps = measured("stamps", "stamps", 300, 0.6, 2_000)
+    assert pictures.front([*clothes, stamps]) == {"good", "stamps"}
+    lines = {line.get_label() for line in pictures.against_ber(clothes, [], 48).axes[0].get_lines()}
+    both = {line.get_label() for line in pictures.against_ber([*clothes, stamps], [], 48).axes[0].get_lines()}
+    assert any("uncompressed" in label for label in lines) and not any(
+        "uncompressed" in label for label in both
+    )
+
+
+def test_the_lead_says_how_many_images_of_which_data_set(report: Path) -> None:
+    assert "60 images of the test split of fashion-mnist, bits flipped" in report.read_text()

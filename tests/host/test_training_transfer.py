@@ -249,6 +249,19 @@ def test_a_usage_weight_for_a_family_without_the_term_is_refused(
         trained(WHOLE, task_dir, tmp_path, data_dir)
 
 
+def test_what_a_family_or_a_pipeline_cannot_do_is_said_before_anything_is_trained(
+    task_dir: Path, data_dir: Path, tmp_path: Path
+):
+    by_channel = dataclasses.replace(WHOLE, family="limitnet", sizes={"latent": 2}, usage_weight=0.0)
+    by_channel = dataclasses.replace(by_channel, xai_kind="channel")
+    with pytest.raises(UsageError, match="importance per position"):
+        trained(by_channel, task_dir, tmp_path, data_dir)
+    from_disk = dataclasses.replace(DEVICE, pipeline="tf.data", xai_weight=0.0)
+    with pytest.raises(UsageError, match="in memory"):
+        trained(from_disk, task_dir, tmp_path, data_dir)
+    assert not (tmp_path / "history.json").exists()
+
+
 @pytest.mark.parametrize(
     ("switches", "whole_graph"),
     [({"gdn": False, "labels": "gray", "crop": 0.75}, False), ({"labels": "gray"}, True)],
@@ -349,5 +362,8 @@ def test_the_train_verb_prints_rates_and_attaches_codecs(
     assert (tmp_path / "run" / "codec" / "weights.npz").is_file()
     assert main(["train", "tiny", "--finetune-epochs", "2", *common]) == 2
     assert "--codec-from" in capsys.readouterr().err
+    attach = ["train", "tiny", *common, "--codec-from", str(codec_dir), "--out", out]
+    assert main([*attach, "--set", "batch=16", "--set", "sizes.latent=2"]) == 2
+    assert "got: sizes.latent=2" in capsys.readouterr().err
     assert main(["train", "tiny", "--rate-table", "--set", "sizes.stride=64", *common]) == 2
     assert "stride of 8" in capsys.readouterr().err

@@ -1,4 +1,8 @@
-"""Accuracy of a method under a channel: ``accuracy_under``, what every comparison calls."""
+"""Framings of the link, and the accuracy of a method under one channel.
+
+The experiments send with :func:`send` and count by themselves (many estimates of one transmission);
+:func:`accuracy_under` measures one condition in one call.
+"""
 
 from __future__ import annotations
 

@@ -29,6 +29,8 @@ Runs go to OUT/task and OUT/codec (default OUT: runs/RECIPE). A stopped training
 command is given again. Needs semflash[train]; KERAS_BACKEND chooses the backend.
 """
 
+#: Fields of a recipe that decide the codec's structure.
+_OF_THE_CODEC = ("sizes", "family")
 _SEED_MAX = 2**32 - 1  # what Keras takes
 
 
@@ -95,6 +97,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     out = Path(first(args.out, settings.train.out_dir) or Path("runs") / name)
     if args.codec_from is None and (args.finetune_epochs is not None or args.train_encoder):
         raise UsageError("--finetune-epochs and --train-encoder go with --codec-from")
+    ignored = [one for one in args.set if one.partition("=")[0].partition(".")[0] in _OF_THE_CODEC]
+    if args.codec_from is not None and ignored:
+        raise UsageError(
+            "the codec comes from --codec-from as it is", value=", ".join(ignored), remedy="leave out --set"
+        )
     if args.finetune_epochs is not None and args.finetune_epochs < 0:
         raise UsageError("epochs start at 0", value=args.finetune_epochs, remedy="--finetune-epochs 2")
     if args.weights is not None and args.task is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import numpy as np
 from semflash.errors import TrainingError
 
 CHECKPOINT_FILE = "checkpoint.npz"
+#: What zipfile and numpy raise for archives that are damaged.
+_READ_ERRORS = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,14 @@ class Checkpoint:
         if not path.exists():
             return None
         arrays = read_npz(path)
-        state = json.loads(arrays["state"].tobytes())
-        if state["fingerprint"] != fingerprint:
+        try:
+            state = json.loads(arrays["state"].tobytes())
+            written_by = state["fingerprint"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise TrainingError(
+                "not a checkpoint", value=path, remedy="delete it, and train again"
+            ) from error
+        if written_by != fingerprint:
             raise TrainingError(
                 "the checkpoint here was written by another recipe",
                 value=path,
@@ -79,11 +88,11 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Read all arrays of an .npz file (no pickles)."""
+    """Read all arrays of an .npz file (no pickles). TrainingError: damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _READ_ERRORS as error:
         raise TrainingError(
             "cannot read weights", value=f"{path}: {error}", remedy="train again, or restore the file"
         ) from error

@@ -19,7 +19,7 @@ from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import fingerprint_of, run_stages
 from semflash.training.models import TrainedCodec
 from semflash.training.progress import Progress
-from semflash.training.recipes import CodecRecipe
+from semflash.training.recipes import TF_DATA, CodecRecipe
 from semflash.training.run_dir import RunInfo
 from semflash.training.task import TrainedTask, load_task
 from semflash.training.task_networks import clone_tail
@@ -86,6 +86,16 @@ def check_recipe(recipe: CodecRecipe, codec: Codec) -> None:
         raise UsageError(
             f"the family {codec.family} has no usage term", value=recipe.usage_weight, remedy="usage_weight=0"
         )
+    if codec.needs_importance and recipe.xai_kind != "pixel":
+        raise UsageError(
+            f"the family {codec.family} learns importance per position", value=recipe.xai_kind,
+            remedy="xai_kind=pixel",
+        )  # fmt: skip
+    if recipe.int8_epochs and recipe.pipeline == TF_DATA:
+        raise UsageError(
+            "the stage on the device's codes keeps them in memory", value=recipe.pipeline,
+            remedy='int8_epochs=0, or pipeline="numpy"',
+        )  # fmt: skip
     if recipe.int8_epochs and keras.backend.backend() != "tensorflow":
         raise UsageError(
             "the stage on the device's codes quantises with TensorFlow",

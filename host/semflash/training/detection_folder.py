@@ -4,10 +4,9 @@
            images in a folder called as the file after ``instances_``, here or under images/
     VOC    Annotations/NAME.xml, JPEGImages/NAME.*, ImageSets/Main/train.txt (or trainval), test.txt (or val)
 
-Source: cocodataset.org, "data format"; Everingham et al. 2010 and the development kit of VOC2012. Annotations
-    are
-untrusted input: sizes are limited, paths may not leave the folder, XML with a document type or entities is
-    refused.
+Source: cocodataset.org, "data format"; Everingham et al. 2010 and the development kit of VOC2012.
+Annotations are untrusted input: sizes are limited, paths may not leave the folder, XML with a document type
+or entities is refused.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ LIST_MAX_BYTES = 64 << 20
 IMAGES_MAX = 1_000_000
 OBJECTS_MAX = 1_000
 SUFFIXES = (".jpg", ".jpeg", ".png")
-_LAYOUT = "see the layouts in docs/training.md"
+_LAYOUT = "see the layouts in docs/detection.md"
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,7 @@ def _malformed(path: Path) -> Iterator[None]:
     """Turns what goes wrong inside a file's structure into a DatasetError that names the file."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise DatasetError(
             f"{path.name} is malformed: {type(error).__name__} {str(error)[:100]}",
             value=path,
@@ -205,9 +204,14 @@ def _checked(images: list[Annotated], source: Path) -> list[Annotated]:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """``folder/name``. DatasetError: it lies elsewhere."""
+    """``folder/name``. DatasetError: it lies elsewhere, or no file can have that name."""
     path = folder / str(name)
-    if not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        path.is_file()
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a zero byte, links in a circle
+        raise DatasetError("an annotation names no file", value=repr(str(name)[:100])) from error
+    if not inside:
         raise DatasetError("an annotation names a file outside its folder", value=str(name)[:100])
     return path
 

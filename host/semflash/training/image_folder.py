@@ -95,7 +95,7 @@ def _read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
     try:
         from PIL import Image
     except ImportError as error:
-        raise DatasetError("image folders need Pillow", remedy="pip install pillow") from error
+        raise DatasetError("image folders need Pillow", remedy="pip install 'semflash[data]'") from error
     try:
         with Image.open(path) as image:
             if image.mode not in ("L", "RGB", "1", "P"):
@@ -105,6 +105,6 @@ def _read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
             plain = image.convert("L" if image.mode in ("L", "1") else "RGB")
             resized = plain.resize((size[1], size[0]), Image.Resampling.BILINEAR)
             pixels = np.asarray(resized, np.uint8)
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DatasetError("cannot read an image", value=f"{path}: {error}", remedy="remove it") from error
     return pixels.reshape(*size, -1)

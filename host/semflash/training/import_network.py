@@ -117,8 +117,10 @@ def import_network(request: ImportRequest, say: Callable[[str], None] = lambda t
         raise TrainingError(
             "there is a run already", value=request.out, remedy="--overwrite, or another --out"
         )
-    data = None if request.dataset is None else load_dataset(request.dataset, data_dir=request.data_dir)
     image_shape, classes, make = _read(request)
+    data = None
+    if request.dataset is not None:
+        data = load_dataset(request.dataset, data_dir=request.data_dir, image_size=image_shape[:2])
     _check_data(data, image_shape, classes)
     images = _check_images(request, data, image_shape)
     say(f"cutting {request.model.name} at {request.split}")

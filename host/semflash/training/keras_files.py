@@ -10,6 +10,7 @@ import contextlib
 import json
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,10 @@ CONFIG_BYTES_MAX = 64 << 20
 _SUFFIXES = (".keras", ".h5")
 _SHOWN = 4
 #: What h5py and Keras raise for files that are damaged or of another structure.
-_READ_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, zipfile.BadZipFile)
+_READ_ERRORS = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, RuntimeError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 def read_model(path: Path) -> keras.Model:
@@ -38,6 +42,7 @@ def read_model(path: Path) -> keras.Model:
     try:
         config = _archive_config(path) if path.suffix == ".keras" else _hdf5_config(path)
         check_config(config, path.name)
+        _check_weights(path)
         with _file_errors(path):
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except RecursionError as error:
@@ -94,6 +99,7 @@ def load_weights_file(
         path, "weights",
         "nothing is downloaded: fetch the file yourself (keras.io/api/applications), or leave --weights out",
     )  # fmt: skip
+    _check_weights(path)
     random = model.get_weights()
     model.set_weights([np.full_like(value, np.nan) for value in random])
     with _file_errors(path), warnings.catch_warnings():
@@ -140,6 +146,52 @@ def _check_file(path: Path, what: str, remedy: str) -> None:
         raise TrainingError(f"the {what} file is larger than {FILE_BYTES_MAX >> 30} GiB", value=path)
 
 
+def check_hdf5(file: Any, name: str) -> None:
+    """Refuse data that lies in other files, and arrays of more numbers than any network has.
+
+    Args:
+        file: an open h5py.File. name: of the file, for errors.
+
+    Raises:
+        TrainingError: a link or a data set that names another file, or too much data.
+    """
+    import h5py
+
+    groups, total = [file], 0
+    seen = set()
+    while groups:
+        group = groups.pop()
+        for key in group:
+            kind = group.get(key, getlink=True)
+            if isinstance(kind, h5py.ExternalLink):
+                raise TrainingError("weights in another file are not read", value=f"{name}: {key}")
+            inner = group[key]
+            if isinstance(inner, h5py.Group) and inner.id not in seen:
+                seen.add(inner.id)
+                groups.append(inner)
+            elif isinstance(inner, h5py.Dataset):
+                if inner.external or inner.is_virtual:
+                    raise TrainingError("weights in another file are not read", value=f"{name}: {key}")
+                total += inner.nbytes
+    if total > FILE_BYTES_MAX:
+        raise TrainingError("the file unpacks to more than is allowed", value=name)
+
+
+def _check_weights(path: Path) -> None:
+    """The same of a weights file, or of the one inside a ``.keras`` archive."""
+    import h5py
+
+    if path.suffix != ".keras":
+        with _file_errors(path), h5py.File(path, "r") as file:
+            check_hdf5(file, path.name)
+        return
+    with _file_errors(path), zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.endswith(".h5"):
+                with archive.open(name) as member, h5py.File(member, "r") as file:
+                    check_hdf5(file, path.name)
+
+
 def _archive_config(path: Path) -> Any:
     with _file_errors(path), zipfile.ZipFile(path) as archive:
         sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
@@ -165,7 +217,7 @@ def _file_errors(path: Path) -> Iterator[None]:
     """What readers raise, as TrainingError."""
     try:
         yield
-    except TrainingError:
+    except (TrainingError, RecursionError):
         raise
     except _READ_ERRORS as error:
         raise TrainingError(

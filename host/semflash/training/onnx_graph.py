@@ -111,7 +111,6 @@ def read_onnx(path: Path, size: tuple[int, int] | None = None) -> OnnxNetwork:
             does not convert; the message names operator and node.
     """
     model = _load(path)
-    _check_contents(model)
     known = {value.name for value in (*model.graph.initializer, *model.graph.sparse_initializer)}
     inputs = [value for value in model.graph.input if value.name not in known]
     if len(inputs) != 1 or len(model.graph.output) != 1:
@@ -151,6 +150,7 @@ def _load(path: Path) -> Any:
         raise TrainingError(f"the file is larger than {FILE_BYTES_MAX >> 20} MiB", value=path)
     try:
         model = onnx.load(path, load_external_data=False)
+        _check_contents(model)  # before anything else is read: subgraphs could name files, too
         _check_external(model, path.parent)
         onnx.load_external_data_for_model(model, str(path.parent))
         onnx.checker.check_model(model)
@@ -166,13 +166,14 @@ def _load(path: Path) -> Any:
 
 
 def _check_external(model: Any, folder: Path) -> None:
-    """Weights outside the file lie beside it, and are not too many."""
-    places, root = set(), folder.resolve()
+    """Weights outside the file lie beside it, and are not too many (tensors may share one file)."""
+    total, root = 0, folder.resolve()
     inner = [tensor for node in model.graph.node for at in node.attribute for tensor in (at.t, *at.tensors)]
     for tensor in (*model.graph.initializer, *inner):
         if tensor.data_location != TensorProto.EXTERNAL:
             continue
-        location = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
+        fields = {entry.key: entry.value for entry in tensor.external_data}
+        location = fields.get("location", "")
         place = (root / location).resolve()
         if not location or Path(location).is_absolute() or not place.is_relative_to(root):
             raise TrainingError(
@@ -180,8 +181,8 @@ def _check_external(model: Any, folder: Path) -> None:
             )
         if not place.is_file():
             raise TrainingError("a file with weights is missing", value=location)
-        places.add(place)
-    total = sum(place.stat().st_size for place in places)
+        length = fields.get("length", "")
+        total += (int(length) if length.isdecimal() else 0) or place.stat().st_size
     if total > EXTERNAL_BYTES_MAX:
         raise TrainingError("the weights beside the file are too large", value=total)
 
@@ -198,7 +199,7 @@ def _check_contents(model: Any) -> None:
                 value=f"node {_node_name(node, index)}",
                 remedy="export the network with standard operators",
             )
-        if any(attribute.g.node or attribute.graphs for attribute in node.attribute):
+        if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
             raise TrainingError(
                 f"{node.op_type} holds a graph of its own, which is not run",
                 value=f"node {_node_name(node, index)}",

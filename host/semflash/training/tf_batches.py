@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from semflash.codecs.layers.channel import BerRange
-from semflash.errors import UsageError
+from semflash.errors import DatasetError, UsageError
 from semflash.training.augment import Augmentation
 from semflash.training.datasets import Split
 from semflash.training.lazy_images import LazyImages
@@ -23,6 +23,8 @@ from semflash.training.lazy_images import LazyImages
 #: A random crop's width over its height lies between this and its inverse, as for Inception.
 CROP_ASPECT = 3 / 4
 _SEED_MAX = 2**31
+#: What ``tf.io.decode_image`` reads, by the names' endings.
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,13 @@ class TfBatches:
             raise UsageError("the tf.data pipeline is for classification", remedy='pipeline="numpy"')
         if self.batch % self.workers:
             raise UsageError(f"a batch must divide by the {self.workers} workers", value=self.batch)
+        paths = self.data.images.paths if isinstance(self.data.images, LazyImages) else []
+        other = next((path for path in paths if path.suffix.lower() not in SUFFIXES), None)
+        if other is not None:
+            raise DatasetError(
+                f"the tf.data pipeline reads {', '.join(SUFFIXES)} files from disk", value=other,
+                remedy="convert the images",
+            )  # fmt: skip
 
     def __call__(self, rng: np.random.Generator) -> Iterator[tuple[Any, Any]]:
         """(x, labels) as tensors; this worker's rows of every full batch."""
@@ -73,7 +82,13 @@ class TfBatches:
             name: values.reshape(steps, self.batch, *values.shape[1:])[:, rows].reshape(-1, *values.shape[1:])
             for name, values in columns.items()
         }
-        yield from self._pipeline(columns, mine)
+        try:
+            yield from self._pipeline(columns, mine)
+        except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
+            reason = error.message.splitlines()[0][:200] if error.message else type(error).__name__
+            raise DatasetError(
+                "cannot read a training image", value=reason, remedy="look for a damaged or missing file"
+            ) from error
 
     def _pipeline(self, columns: dict[str, np.ndarray], batch: int) -> Any:
         columns = dict(columns, label=self.data.labels[columns["index"]])

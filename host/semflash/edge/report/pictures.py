@@ -31,7 +31,10 @@ def against_ber(views: Sequence[BundleView], others: Sequence[Series], size: int
             spread = [100 * (mean.spread or 0.0) for _, mean in pairs]
             lines.append(Line(one.name(framing, budget=True), bers, shares, spread))
     tasks = {view.evaluation.task_accuracy for view in views} - {None}
-    level = ("task network, uncompressed", 100 * max(t for t in tasks if t)) if tasks else None
+    one_data_set = len({view.evaluation.measurement.dataset for view in views}) == 1
+    level = (
+        ("task network, uncompressed", 100 * max(t for t in tasks if t)) if tasks and one_data_set else None
+    )
     axes = Axes(f"{size} bytes per image", "bit error rate, %", "accuracy, %", "ber")
     return plots.line_chart(lines, axes, level)
 
@@ -102,12 +105,15 @@ def price(view: BundleView) -> float:
 
 
 def front(views: Sequence[BundleView]) -> set[str]:
-    """Bundles that no other one beats in both cost and accuracy at 1 % (Pareto)."""
-    marks = [(view.bundle.name, price(view), view.accuracy(COST_BER) or 0.0) for view in views]
+    """Bundles that no other one of their data set beats in both cost and accuracy at 1 % (Pareto)."""
+    marks = [
+        (view.bundle.name, view.evaluation.measurement.dataset, price(view), view.accuracy(COST_BER) or 0.0)
+        for view in views
+    ]
     return {
         name
-        for name, macs, right in marks
-        if not any(m <= macs and r >= right and (m, r) != (macs, right) for _, m, r in marks)
+        for name, data, macs, right in marks
+        if not any(d == data and m <= macs and r >= right and (m, r) != (macs, right) for _, d, m, r in marks)
     }
 
 

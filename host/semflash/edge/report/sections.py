@@ -48,10 +48,13 @@ def page(content: Content) -> Page:
         features(content), confusion(content), cost(content), training(content), settings(content),
     ]  # fmt: skip
     names = ", ".join(view.bundle.name for view in content.views)
-    measured = content.views[0].evaluation.measurement
+    measured = [view.evaluation.measurement for view in content.views]
+    images = dict.fromkeys(
+        f"{one.images:,} images of the {one.split} split of {one.dataset}" for one in measured
+    )
     lead = (
         f"{names}: int8 encoders as they run on the device (LiteRT reference kernels, equal to the device "
-        f"bit for bit), {measured.images:,} images of the {measured.split} split, bits flipped in the packed "
+        f"bit for bit), {', '.join(images)}, bits flipped in the packed "
         f"payload (injected, seed {content.seed}); the decoder is told the injected rate."
     )
     kept = [section for section in sections if section.charts or section.tables]
@@ -215,7 +218,8 @@ def cost(content: Content) -> Section:
             ]
         )
     chart = Chart(
-        "cost", "Top left is best. On the front: no other bundle is both cheaper and more accurate.",
+        "cost", "Top left is best. On the front: no other bundle of the same data set is both cheaper and "
+        "more accurate.",
         "Accuracy at BER 1 % against what an image costs on the device; the table has the numbers.",
         partial(pictures.cost, content.views),
     )  # fmt: skip
