@@ -185,12 +185,21 @@ def _open(built: BuildResult, instance: str) -> Iterator[Port]:
             raise DeviceError("the emulated board does not run", value=instance, remedy="semflash flash")
         port = open_port(state.port)
     else:
+        from semflash.firmware import board_lock
         from semflash.firmware.boards import load_board
+        from semflash.firmware.hardware_map import find_map
         from semflash.firmware.probes import choose
 
         board = load_board(built.board)
         assert board.serial is not None
-        port = open_port(choose(board).port, baud=board.serial.baud)
+        chosen = choose(board)
+        name = board_lock.key(board, chosen.serial or chosen.port)
+        with (
+            board_lock.hold(name, map_path=find_map(), what="semflash bench"),
+            open_port(chosen.port, baud=board.serial.baud) as opened,
+        ):
+            yield opened
+        return
     try:
         yield port
     finally:
