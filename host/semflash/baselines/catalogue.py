@@ -1,7 +1,8 @@
 """All methods of the comparison, each with the settings that are searched on the validation split.
 
-Every method gets the same number of trials (:data:`TRIALS`); the best by :func:`search_score` is the one that
-is reported. Nothing is trained at import.
+Every method gets the same number of trials (:data:`TRIALS`), a higher learning rate among them; the best by
+:func:`search_score` is the one that is reported. A trial is known by its place, so new ones go to the end.
+Nothing is trained at import.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from semflash.errors import UsageError
 from semflash.training.models import TrainedCodec
 from semflash.training.recipes import METHOD_TERMS, CodecRecipe, as_released, codec_recipe
 
-TRIALS = 3
+TRIALS = 4
 SEARCH_BERS = (0.0, 1e-2, 5e-2)
 _CLEAN = {"low": 1e-4, "high": 6e-2, "clean_share": 1.0}
+#: Highest learning rate of the trials with a higher one: of stage 2, or of a classical method's tuning.
+_HIGHER = 3e-3
 #: Without XAI, usage term and estimate noise.
 _PLAIN: dict[str, Any] = {"xai_weight": 0.0, "usage_weight": 0.0, "estimate_noise": 0.0}
 _DEEP: dict[str, Any] = {"sizes": {"stem": 12, "middle": [[16, 1], [20, 2]]}}
@@ -98,31 +101,34 @@ def _entropy(trained: TrainedCodec, job: Job, spec: MethodSpec) -> Method:
 _LEARNED = (
     MethodSpec(
         "semanticnn", "SemanticNN", citations.SEMANTICNN, "learned",
-        recipe=_semanticnn("semanticnn"), trials=({}, _PLAIN, {"task_peak": 3e-3}),
+        recipe=_semanticnn("semanticnn"),
+        trials=({}, _PLAIN, {"task_peak": _HIGHER}, {"estimate_noise": 0.0}),
     ),
     MethodSpec(
         "semanticnn-released", "SemanticNN as released", citations.SEMANTICNN, "learned",
         recipe=_semanticnn("semanticnn-released"),
-        trials=({}, {"xai_weight": 0.0}, {"task_peak": 3e-3}),
+        trials=({}, {"xai_weight": 0.0}, {"task_peak": _HIGHER}, {"xai_weight": 0.0, "task_peak": _HIGHER}),
     ),
     MethodSpec(
         "deepcod", "DeepCOD-style", citations.DEEPCOD, "learned", recipe=_family("deepcod", 0),
-        trials=({"ber": _CLEAN}, {}, {"sizes": {"isometry": 1e-1}}),
+        trials=({"ber": _CLEAN}, {}, {"sizes": {"isometry": 1e-1}}, {"task_peak": _HIGHER}),
     ),
     MethodSpec(
         "bottlenetpp", "BottleNet++-style", citations.BOTTLENETPP, "learned",
         recipe=_family("bottlenetpp", 0, stages=1),
-        trials=({}, _DEEP, {"sizes": _DEEP["sizes"] | {"decoder_convolutions": 2}}),
+        trials=({}, _DEEP, {"sizes": _DEEP["sizes"] | {"decoder_convolutions": 2}}, {"task_peak": _HIGHER}),
     ),
     MethodSpec(
         "adjscc", "ADJSCC-style", citations.ADJSCC, "learned",
-        recipe=_family("adjscc", 0, stages=1), trials=({}, _DEEP, _DEEP | {"task_peak": 3e-3}),
+        recipe=_family("adjscc", 0, stages=1),
+        trials=({}, _DEEP, _DEEP | {"task_peak": _HIGHER}, {"task_peak": _HIGHER}),
     ),
     MethodSpec(
         "agilenn", "AgileNN-style", citations.AGILENN, "learned",
         recipe=_family("agilenn", 10, stages=1),
         trials=({}, {"sizes": {"middle": [[16, 1]]}},
-                {"sizes": {"middle": [[16, 1]], "skewness": 0.5, "task_share": 0.9}}),
+                {"sizes": {"middle": [[16, 1]], "skewness": 0.5, "task_share": 0.9}},
+                {"task_peak": _HIGHER}),
     ),
     MethodSpec(
         "limitnet", "LimitNet-style", citations.LIMITNET, "learned", recipe=_family("limitnet", 16),
@@ -130,19 +136,24 @@ _LEARNED = (
             _DEEP | {"ber": _CLEAN},
             {"sizes": _DEEP["sizes"] | {"keep_low": 0.5}},
             {"sizes": _DEEP["sizes"] | {"keep_low": 0.5, "channel_step": 1.0}},
+            {"sizes": _DEEP["sizes"] | {"keep_low": 0.5}, "task_peak": _HIGHER},
         ),
     ),
     MethodSpec(
         "entropy-coded", "SemanticNN, codes entropy-coded", citations.ENTROPY, "learned",
         recipe=_semanticnn("entropy-coded"), adapt=_entropy,
         framings=("drop", "deliver", "retransmit"),
-        trials=({}, {"ber": _CLEAN}, {"ber": _CLEAN, "usage_weight": 0.0}),
+        trials=({}, {"ber": _CLEAN}, {"ber": _CLEAN, "usage_weight": 0.0},
+                {"ber": _CLEAN, "task_peak": _HIGHER}),
     ),
 )  # fmt: skip
 
-_SIDES = ({"side": 16}, {"side": 24}, {"side": 28})
-_SMALL_SIDES = ({"side": 8}, {"side": 12}, {"side": 16})
-_GRIDS = ({"pool": 4, "bits": 4}, {"pool": 4, "bits": 3}, {"pool": 4, "bits": 3, "joint": True})
+_SIDES = ({"side": 16}, {"side": 24}, {"side": 28}, {"side": 16, "peak": _HIGHER})
+_SMALL_SIDES = ({"side": 8}, {"side": 12}, {"side": 16}, {"side": 8, "peak": _HIGHER})
+_GRIDS = (
+    {"pool": 4, "bits": 4}, {"pool": 4, "bits": 3}, {"pool": 4, "bits": 3, "joint": True},
+    {"pool": 4, "bits": 4, "peak": _HIGHER},
+)  # fmt: skip
 
 
 def _with_bit_errors(trials: tuple[Settings, ...]) -> tuple[Settings, ...]:

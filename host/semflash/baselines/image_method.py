@@ -65,7 +65,8 @@ def build_image_method(kind: type[ImageStream], job: Job, settings: Settings, sp
 
     Args:
         settings: ``side``: pixels that images are scaled to first; ``bit_errors``: whether training sees
-            streams with flipped bits (decoded if they can be).
+            streams with flipped bits (decoded if they can be); ``peak``: see
+            :func:`semflash.baselines.tuning.tune`.
     """
     first = int(settings["side"])
     sides = (first, *(side for side in LADDER if side < first))[:4]

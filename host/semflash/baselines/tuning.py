@@ -99,6 +99,7 @@ def tune(
     Args:
         batches: epoch generator to (inputs, labels) batches.
         validation: inputs of the validation images, undamaged, (N, ...).
+        settings: of the trial; ``peak``, if it is there, is the highest learning rate instead of PEAK.
 
     Raises:
         TrainingError: ``job.out_dir`` holds another run, or the loss is no longer finite.
@@ -109,7 +110,7 @@ def tune(
 
     plan = StagePlan(
         name="tune", model=Tuned(network), epochs=job.budget.epochs, steps=views.steps, batches=batches,
-        validate=validate, peak=PEAK, weight_decay=WEIGHT_DECAY,
+        validate=validate, peak=float(settings.get("peak", PEAK)), weight_decay=WEIGHT_DECAY,
     )  # fmt: skip
     job.out_dir.mkdir(parents=True, exist_ok=True)
     described = {"method": name, "settings": dict(settings), "size_bytes": job.size_bytes} | vars(job.budget)

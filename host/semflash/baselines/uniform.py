@@ -121,7 +121,8 @@ def build_uniform(job: Job, settings: Settings, spec: MethodSpec) -> Method:
     """Fit the projection on training images, then tune back-projection and tail.
 
     Args:
-        settings: ``pool`` p; ``bits`` b; ``joint``: components of the whole pooled map.
+        settings: ``pool`` p; ``bits`` b; ``joint``: components of the whole pooled map; ``peak``: see
+            :func:`semflash.baselines.tuning.tune`.
 
     Raises:
         UsageError: not even one component fits.
