@@ -154,8 +154,8 @@ _FASHION_ENCODER = {"stem": 12, "middle": [[16, 1], [20, 2]]}
 #: The method's own terms, as the comparison runs have them (docs/experiments.md says what each is worth).
 METHOD_TERMS: dict[str, Any] = {"xai_weight": 0.3, "usage_weight": 0.05, "estimate_noise": 0.5}
 
-# The zoo goes without these terms and without the stage on the device's codes: beside the smaller network
-# one run of 14 epochs with them was 0.3 to 0.6 points worse on the validation split at every bit error rate.
+# The zoo goes without these terms and without the stage on the device's codes until the experiments at full
+# length say that they help.
 _CODECS = (
     CodecRecipe("fashion-mnist-24", sizes=_FASHION_ENCODER | {"latent": 4}, task_epochs=14),
     CodecRecipe("fashion-mnist-48", sizes=_FASHION_ENCODER | {"latent": 8}, task_epochs=14),
