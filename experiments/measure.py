@@ -14,6 +14,7 @@ from experiments.plan import Measure
 from semflash.baselines.accuracy import FRAMINGS, Framing, send
 from semflash.baselines.base import Method
 from semflash.baselines.channels import Channel
+from semflash.bridge.ber_estimate import BerEstimator
 from semflash.edge.report.results import Row
 from semflash.errors import UsageError
 
@@ -33,8 +34,8 @@ def estimate(how: str, ber: float, count: int, rng: np.random.Generator) -> NDAr
     """What the decoder is told of each of `count` payloads, float64 (count,), 0..0.5.
 
     Args:
-        how: ``exact``; ``+50%`` or ``-50%``; ``x10``; ``/10``; ``pilots:N``: the share of wrong bits among N
-            known ones that met the same channel, drawn for every payload.
+        how: ``exact``; ``+50%`` or ``-50%``; ``x10``; ``/10``; ``pilots:N``: what the receiver's own
+            estimator says after N known bits that met the same channel, drawn for every payload.
         ber: of the channel.
 
     Raises:
@@ -45,15 +46,25 @@ def estimate(how: str, ber: float, count: int, rng: np.random.Generator) -> NDAr
     """
     if how == "exact":
         return np.full(count, ber)
-    if match := re.fullmatch(r"pilots:(\d+)", how):
+    if match := re.fullmatch(r"pilots:([1-9]\d*)", how):
         pilots = int(match[1])
-        return np.minimum(rng.binomial(pilots, ber, count) / pilots, 0.5)
+        wrong, places = np.unique(rng.binomial(pilots, ber, count), return_inverse=True)
+        return np.array([_from_pilots(int(errors), pilots) for errors in wrong])[places]
     if match := re.fullmatch(r"([+-]\d+)%", how):
         return np.full(count, min(0.5, ber * (1 + int(match[1]) / 100)))
     if match := re.fullmatch(r"([x/])(\d+)", how):
         factor = float(match[2]) if match[1] == "x" else 1 / float(match[2])
         return np.full(count, min(0.5, ber * factor))
     raise UsageError("no such estimate", value=how, remedy="exact, +50%, -50%, x10, /10 or pilots:N")
+
+
+def _from_pilots(errors: int, bits: int) -> float:
+    """What a receiver tells its decoder that has seen these pilots and no others, 0..0.5."""
+    estimator = BerEstimator()
+    estimator.add(errors, bits)
+    told = estimator.decoder_value
+    assert told is not None
+    return told
 
 
 def measure(
@@ -96,10 +107,13 @@ def channels(one: Measure) -> Iterator[Channel]:
 def _condition(
     method: Method, sent: Sent, one: Measure, channel: Channel, framing: str, seed: int
 ) -> Iterator[Row]:
-    arrival = send(sent.payloads, channel, _framing(framing), channel.rng(seed))
+    link = _framing(framing)
+    arrival = send(sent.payloads, channel, link, channel.rng(seed))
     for how in one.estimates:
         rng = np.random.default_rng([seed, _ESTIMATE_STREAM, round(channel.rate * 2**40)])
         told = estimate(how, channel.ber, len(sent.payloads), rng)
+        if link.checked:  # what gets through is clean, and the receiver knows it
+            told = np.zeros_like(told)
         right = undecodable = 0
         for value in np.unique(told):
             chosen = np.flatnonzero(told == value)

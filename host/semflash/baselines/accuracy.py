@@ -36,6 +36,11 @@ class Framing:
         if self.policy not in ("deliver", "drop") or self.retransmissions < 0:
             raise UsageError("deliver or drop, and 0 or more retransmissions", value=self)
 
+    @property
+    def checked(self) -> bool:
+        """Whether what gets through is known to be clean, so that the decoder is told BER 0 of it."""
+        return self.policy == "drop"
+
 
 #: What classical methods are reported under; learned ones are made for ``deliver``.
 FRAMINGS = {
@@ -93,7 +98,8 @@ def accuracy_under(
     Args:
         images, labels: uint8 (N, H, W, C), int (N,).
         channel: and its rate; the errors depend on the seed and the rate only.
-        told: the BER the receiver believes; None: the channel's.
+        told: the BER the receiver believes, unless the framing is checked, where it knows of 0; None: the
+            channel's.
         payloads: of the images, if they were encoded before.
 
     Returns:
@@ -107,7 +113,8 @@ def accuracy_under(
         raise DatasetError("no images, or not one label each", value=(len(images), len(labels)))
     sent = method.encode(images) if payloads is None else payloads
     arrival = send(sent, channel, framing, channel.rng(seed))
-    found = method.logits(arrival.payloads, channel.ber if told is None else told, arrival.erased).argmax(1)
+    believed = channel.ber if told is None else told
+    found = method.logits(arrival.payloads, 0.0 if framing.checked else believed, arrival.erased).argmax(1)
     right = int((found == labels).sum())
     return {
         "accuracy": right / len(labels), "images": len(labels), "right": right,
