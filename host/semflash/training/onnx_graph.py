@@ -17,13 +17,13 @@ from onnx.utils import Extractor
 
 from semflash.errors import TrainingError
 from semflash.training.graph_cuts import Step, check_cut, single_cuts, unknown_name
+from semflash.training.onnx_softmax import take_off_softmax
 
 FILE_BYTES_MAX = 512 << 20
 EXTERNAL_BYTES_MAX = 1 << 30
 NODES_MAX = 20_000
 SIDE_MAX = 2_048
 
-_SOFTMAX = ("Softmax", "LogSoftmax")
 #: Operators that become Keras layers, and those that only compute shapes and vanish.
 CONVERTED = frozenset(
     (
@@ -107,8 +107,9 @@ def read_onnx(path: Path, size: tuple[int, int] | None = None) -> OnnxNetwork:
         size: height and width of the image, for a file that leaves them open.
 
     Raises:
-        TrainingError: missing, damaged, too large, not one image in and one vector out, or an operator in it
-            does not convert; the message names operator and node.
+        TrainingError: missing, damaged, too large, not one image in and one vector out, a softmax at the end
+            that is not over the classes, or an operator in it does not convert; the message names operator
+            and node.
     """
     model = _load(path)
     known = {value.name for value in (*model.graph.initializer, *model.graph.sparse_initializer)}
@@ -118,7 +119,7 @@ def read_onnx(path: Path, size: tuple[int, int] | None = None) -> OnnxNetwork:
             "a classifier has one input and one output", value=f"{len(inputs)}, {len(model.graph.output)}"
         )
     channels_first, image_shape = _fix_image(inputs[0], size)
-    _take_off_softmax(model)
+    take_off_softmax(model)
     model = _inferred(model, path)
     shapes = _shapes(model)
     logits = model.graph.output[0].name
@@ -236,24 +237,6 @@ def _fix_image(value: Any, size: tuple[int, int] | None) -> tuple[bool, tuple[in
     for dim, number in zip(kind.shape.dim, dims, strict=True):
         dim.dim_value = number
     return first, (dims[rows], dims[rows + 1], dims[1] if first else dims[3])
-
-
-def _take_off_softmax(model: Any) -> None:
-    """End before a softmax, and flatten (1, classes, 1, 1)."""
-    graph, output = model.graph, model.graph.output[0]
-    makers = {name: node for node in graph.node for name in node.output}
-    maker = makers.get(output.name)
-    result = output.name
-    if maker is not None and maker.op_type in _SOFTMAX:
-        result = maker.input[0]
-        graph.node.remove(maker)
-    last = makers.get(result)
-    rank = len(output.type.tensor_type.shape.dim)
-    if rank == 4 and last is not None:
-        graph.node.append(helper.make_node("Flatten", [result], ["semflash_logits"], name="semflash_flatten"))
-        result = "semflash_logits"
-    del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info(result, TensorProto.FLOAT, None))
 
 
 def _inferred(model: Any, path: Path) -> Any:
