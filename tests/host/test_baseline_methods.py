@@ -86,6 +86,19 @@ def test_every_method_gets_the_same_number_of_trials_and_they_differ():
         assert len({repr(trial) for trial in spec.trials}) == TRIALS, spec.name
 
 
+def test_every_method_may_try_a_higher_learning_rate(job: Job, monkeypatch: pytest.MonkeyPatch):
+    for spec in METHODS.values():
+        name = "task_peak" if spec.kind == "learned" else "peak"
+        assert any(trial.get(name) == 3e-3 for trial in spec.trials), spec.name
+    peaks: list[float] = []
+    monkeypatch.setattr(
+        "semflash.baselines.tuning.run_stages", lambda stages, *_, **__: peaks.append(stages[0].peak)
+    )
+    for trial in (0, 3):
+        METHODS["uniform"].method(job, trial)
+    assert peaks == [1e-3, 3e-3]
+
+
 @pytest.mark.parametrize("name", LEARNED)
 @pytest.mark.parametrize("size", [24, 48])
 def test_every_learned_trial_fits_the_bytes_and_the_epochs(name: str, size: int):
@@ -165,7 +178,9 @@ def test_what_the_receiver_believes_can_differ_from_the_channel(job: Job):
     accuracy_under(Listening(), images, labels, Channel("bsc", 0.01), 0)
     accuracy_under(Listening(), images, labels, Channel("bsc", 0.01), 0, told=0.1)
     accuracy_under(Listening(), images, labels, Channel("frame-loss", 0.3), 0)
-    assert told == [0.01, 0.1, 0.0]
+    for framing in ("drop", "retransmit"):  # what gets through there is known to be clean
+        accuracy_under(Listening(), images, labels, Channel("bsc", 0.01), 0, framing=FRAMINGS[framing])
+    assert told == [0.01, 0.1, 0.0, 0.0, 0.0]
     with pytest.raises(DatasetError):
         accuracy_under(Listening(), images, labels[:3], Channel("bsc", 0.01), 0)
 

@@ -106,11 +106,20 @@ def test_a_method_takes_the_trial_that_was_best_on_the_validation_split(
 ) -> None:
     store, shared, run = ResultStore(tmp_path), read_shared(), find(plan, "ber/deepcod-24-s1")
     trials = [other for other in plan if other.kind == "search" and other.method == "deepcod"]
-    for trial, accuracy in zip(trials, (0.7, 0.9, 0.8), strict=True):
+    for trial, accuracy in zip(trials, (0.7, 0.8, 0.75, 0.9), strict=True):
         with pytest.raises(Waiting):
             resolve(run, plan, shared, store)
         store.put(trial_result(trial, accuracy))
-    assert resolve(run, plan, shared, store).trial == 1
+    resolved = resolve(run, plan, shared, store)
+    assert resolved.trial == 3 and resolved.recipe is not None and resolved.recipe.task_peak == 3e-3
+
+
+def test_the_committed_results_of_the_search_are_of_the_trials_that_the_plan_has(plan: list[Run]) -> None:
+    store = ResultStore(ROOT / "experiments" / "results")
+    searched = [run for run in plan if run.kind == "search" and store.get(run.experiment, run.id)]
+    assert {"search/semanticnn-48-t0-s0", "search/semanticnn-48-t2-s0"} <= {run.name for run in searched}
+    for run in searched:
+        assert state(run, resolve(run, plan, read_shared(), store), store) == "done", run.name
 
 
 def test_a_result_is_not_done_again_unless_its_settings_changed(plan: list[Run], tmp_path: Path) -> None:
@@ -184,7 +193,24 @@ def test_lost_frames_retransmission_and_estimates_are_measured_as_their_rows_say
     measure(method, data, [told], ["deliver"], seed=0)
     exact, tenfold, pilots = np.split(np.array(method.told), 3)
     assert (exact == 0.02).all() and (tenfold == 0.2).all()
-    assert set(np.unique(np.round(50 * pilots, 9)) % 1) == {0.0} and abs(pilots.mean() - 0.02) < 0.002
+    assert abs(pilots.mean() - (50 * 0.02 + 0.5) / 51) < 0.002
+
+
+def test_pilots_are_estimated_as_the_receiver_does_it() -> None:
+    told = estimate("pilots:64", 0.01, 5_000, np.random.default_rng(1))
+    wrong = np.random.default_rng(1).binomial(64, 0.01, 5_000)
+    np.testing.assert_allclose(told, (wrong + 0.5) / 65)  # the mean of Beta(k + 1/2, n - k + 1/2)
+    assert told.min() == pytest.approx(0.5 / 65) and len(set(told)) > 2
+    assert estimate("pilots:1", 0.5, 100, np.random.default_rng(0)).max() == 0.5
+    with pytest.raises(UsageError, match="no such estimate"):
+        estimate("pilots:0", 0.01, 1, np.random.default_rng(0))
+
+
+def test_a_decoder_behind_a_check_is_told_that_what_it_gets_is_clean(data: Any) -> None:
+    for framing in ("drop", "retransmit"):
+        method = Parity()
+        measure(method, data, [Measure("bsc", [0.05], estimates=["exact", "x10"])], [framing], seed=0)
+        assert method.told == [0.0] * 4_000, framing
 
 
 def test_estimates_stay_within_what_a_decoder_takes_and_unknown_words_are_refused() -> None:
