@@ -90,9 +90,9 @@ def test_a_bare_model_is_a_bundle_whose_payload_is_its_output() -> None:
 
 def test_an_output_too_large_for_a_frame_goes_out_with_its_low_bits() -> None:
     bundle = read_subject(str(ROOT / "benchmarks/models/resnet50_head.tflite"))
-    assert (bundle.bits_per_symbol, bundle.payload_bytes) == (2, 14 * 14 * 32 * 2 // 8)
+    assert (bundle.bits_per_symbol, bundle.payload_bytes) == (4, 14 * 14 * 32 * 4 // 8)
     table = np.array(bundle.contract.device_tail.table).reshape(-1, 256)  # type: ignore[union-attr]
-    assert np.array_equal(table[0], np.arange(256) % 4)
+    assert np.array_equal(table[0], np.arange(256) % 16)
 
 
 def test_the_golden_payloads_of_a_bundle_are_the_golden_encoders() -> None:

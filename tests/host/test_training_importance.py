@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from semflash.training.recipes import codec_recipe, comparison, task_recipe  # n
 from semflash.training.run_dir import RunInfo  # noqa: E402
 from semflash.training.stages import LossWeights, TaskStage, weights_of  # noqa: E402
 from semflash.training.task import TrainedTask  # noqa: E402
+from semflash.training.task_kinds import Classification  # noqa: E402
 from semflash.training.tasknet import build_head, build_tail  # noqa: E402
 from semflash.training.validation import CodeUsage, Validation  # noqa: E402
 
@@ -118,10 +120,14 @@ def attributed() -> tuple[keras.Model, np.ndarray, np.ndarray]:
     return small_tail(), features, LABELS
 
 
+def loss(tail: keras.Model, features: np.ndarray, labels: np.ndarray) -> Any:
+    """Loss of each image, (B,)."""
+    return Classification().per_image_loss(labels, tail(features, training=False))
+
+
 def test_integrated_gradients_are_complete():
     tail, features, labels = attributed()
     found = importance.IntegratedGradients(tail, 200)(features, labels).sum(axis=(1, 2, 3))
-    loss = importance.per_image_loss
     expected = numpy(loss(tail, features, labels)) - numpy(loss(tail, features * 0, labels))
     assert found == pytest.approx(expected, abs=0.02 * float(np.abs(expected).max()))
     assert np.abs(expected).max() > 0.05
@@ -137,7 +143,7 @@ def test_integrated_gradients_agree_with_differences_of_the_loss():
             both = np.repeat(features[:1] * np.float32(share), 2, axis=0)
             both[0][place] += step
             both[1][place] -= step
-            up, down = numpy(importance.per_image_loss(tail, both, labels[[0, 0]]))
+            up, down = numpy(loss(tail, both, labels[[0, 0]]))
             slopes.append((up - down) / (2 * step))
         assert found[place] == pytest.approx(features[0][place] * np.mean(slopes), rel=0.05, abs=2e-4)
 
