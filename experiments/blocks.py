@@ -84,13 +84,24 @@ def variants(material: Material, experiment: str) -> str:
 
 
 def transfer(material: Material) -> str:
-    """The variants, and the task network there."""
-    networks = material.of("transfer", method="task-network")
-    found = [row for result in networks for row in result.rows if row.split == "test"]
-    text = variants(material, "transfer")
-    if not found:
-        return text
-    return f"{text}\n\nMNIST's task network without compression: {100 * found[0].accuracy:.2f} %."
+    """Data set by variant by bit error rate, each data set's uncompressed task network first."""
+    results = material.of("transfer")
+    rows = []
+    for dataset in sorted({dataset_of(result) for result in results}):
+        there = [result for result in results if dataset_of(result) == dataset]
+        for result in there:
+            if result.method == "task-network":
+                found = [row.accuracy for row in result.rows if row.split == "test"]
+                rows.append([dataset, "task network, uncompressed", "1", cell(mean_of(found)), *["–"] * 6])
+        for one in series([result for result in there if result.method != "task-network"]):
+            rows.append([dataset, one.subject.variant, seeds(one), *(cell(one.bsc(rate)) for rate in BERS)])
+    head = ["data set", "variant", "seeds", *(percent(rate) for rate in BERS)]
+    return f"{table(head, rows)}\n\n{caption(results)}" if rows else missing("transfer")
+
+
+def dataset_of(result: RunResult) -> str:
+    """The data set that a run was measured on."""
+    return str(result.settings["task"]["dataset"])
 
 
 def conditions(material: Material, experiment: str, channel: str, detail: str) -> str:
