@@ -32,7 +32,7 @@ class ComputedShapes:
         self._values: dict[int, list[int | None]] = {}
 
     def follow(self, kind: str, operator: Any, output_type: int) -> bool:
-        """Whether the operator works on shapes; its result is remembered then. TrainingError: not like this."""
+        """Whether the operator works on shapes, its result kept then. TrainingError: not like this."""
         if kind not in _KINDS or output_type != INT32:
             return False
         inputs = [int(index) for index in operator.inputs]

@@ -1,7 +1,8 @@
-"""What matters in the decoded features: integrated gradients where they can be had, else occlusion, and which.
+"""What matters in decoded features: by integrated gradients where they can be had, else by occlusion.
 
-A bundle holds the edge's networks as .tflite. Its task tail is read back as Keras layers, compared with LiteRT
-on the very features, and its loss is attributed to them as in training (:mod:`semflash.training.importance`).
+A bundle holds the networks of the edge as .tflite. Its task tail is read back as Keras layers, compared with
+LiteRT on the very features, and its loss is attributed to them as in training
+(:mod:`semflash.training.importance`).
 Keras is imported here and only here, when a report is made.
 """
 
@@ -91,8 +92,8 @@ def gradient_maps(
         mean absolute attribution over the channels, scaled to mean 1, float32 (h, w), one an image.
 
     Raises:
-        TrainingError: the tail has operators without Keras layers, or is another function as Keras layers; the
-            backend has no gradients. ImportError: Keras or its backend is not installed.
+        TrainingError: the tail has operators without Keras layers, or is another function as Keras layers;
+            the backend has no gradients. ImportError: Keras or its backend is not installed.
     """
     from semflash.training.augment import Moves
     from semflash.training.importance import IntegratedGradients, normalised
@@ -134,8 +135,8 @@ def occlusion(decoder: EdgeDecoder, features: NDArray[np.float32], bundle: Bundl
 
     Returns:
         drop of the answer's log-probability when the place is 0 in all channels, float32 (h', w'); places are
-        single ones, or squares where there are more than 16 along a side. Of a detector: summed over the cells
-        that say an object's centre is there.
+        single ones, or squares where there are more than 16 along a side. Of a detector: summed over the
+        cells that say an object's centre is there.
     """
     places = as_map(features)
     height, width = places.shape[:2]

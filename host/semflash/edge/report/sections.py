@@ -29,7 +29,8 @@ def page(content: Content) -> Page:
     lead = (
         f"{names}: int8 encoders as they run on the device (LiteRT reference kernels, equal to the device "
         f"bit for bit), {', '.join(images)}, bits flipped in the packed "
-        f"payload (injected, seed {content.seed}); the decoder is told the injected rate. {content.words.note}"
+        f"payload (injected, seed {content.seed}); the decoder is told the injected rate. "
+        f"{content.words.note}"
     ).rstrip()
     kept = [section for section in sections if section.charts or section.tables]
     return Page("semflash: what arrives", lead, kept, f"Written by semflash {__version__}.")
@@ -123,8 +124,8 @@ def codes(content: Content) -> Section:
 def cost(content: Content) -> Section:
     """Device cost beside accuracy (mAP)."""
     words = content.words
-    head = ["bundle", f"{words.name} at BER 1 %, %", "MACs", "instructions", "per MAC", "RAM, B", "flash, B", "engine",
-            "on the front"]  # fmt: skip
+    head = ["bundle", f"{words.name} at BER 1 %, in %", "MACs", "instructions", "per MAC", "RAM, B",
+            "flash, B", "engine", "on the front"]  # fmt: skip
     front = pictures.front(content.views)
     rows = []
     for view in content.views:
@@ -161,7 +162,8 @@ def training(content: Content) -> Section:
     """Curves of the trainings whose history is in the bundle."""
     charts = [
         Chart(
-            f"training-{view.bundle.name}", f"{view.bundle.name}: validation {view.words.name} after each epoch.",
+            f"training-{view.bundle.name}",
+            f"{view.bundle.name}: validation {view.words.name} after each epoch.",
             f"Training curves of {view.bundle.name}: "
             + ", ".join(f"{k} ends at {v}" for k, v in view.history[-1].items() if k.startswith("val_")),
             partial(pictures.training, view),
