@@ -105,6 +105,6 @@ def _print(content: Content, written: Sequence[Path]) -> None:
                 )
             for row in one.rows:
                 table.add_row(*row)
-            console.print(table)
+            console.print(table, crop=False)
     for path in written:
         console.print(f"written: {path}", soft_wrap=True)

@@ -59,8 +59,8 @@ def confusion(content: Content) -> Section:
     return Section("confusion", "Confusion", title, charts=charts, tables=tables)
 
 
-def objects(content: Content) -> Section:
-    """Average precision by class, and scenes with their boxes; of detectors."""
+def precision(content: Content) -> Section:
+    """Average precision by class; of detectors."""
     charts, tables = [], []
     for view in content.views:
         if view.precision is None:
@@ -74,25 +74,27 @@ def objects(content: Content) -> Section:
                 partial(pictures.precision, view.bundle, found),
             )
         )  # fmt: skip
-        if view.examples:
-            charts.append(_scenes(view))
         rows = [
             [classes[index], f"{count:,}", *(share(found.by_ber[ber][index]) for ber in rates)]
             for index, count in enumerate(found.objects)
         ]
         rows.append(["all: mAP@0.5", f"{sum(found.objects):,}", *(share(view.accuracy(b)) for b in rates)])
         head = ["class", "objects", *(f"BER {percent(ber)}" for ber in rates)]
-        tables.append(Table(f"{name}: average precision (IoU 0.5) by class, %", head, rows))
-    title = f"Objects found, and average precision by class at BER {percent(DAMAGED_BER)}"
-    return Section("objects", "Objects", title, charts=charts, tables=tables)
+        tables.append(Table(f"{name}: average precision (IoU 0.5) by class, in percent", head, rows))
+    return Section("precision", "Classes", "Average precision by class", charts=charts, tables=tables)
 
 
-def _scenes(view: BundleView) -> Chart:
-    name = view.bundle.name
-    return Chart(
-        f"scenes-{name}",
-        f"{name}: true objects, and those found at BER 0 and {percent(DAMAGED_BER)} with their scores "
-        f"({pictures.SHOWN_TEXT} or more; true boxes dotted).",
-        f"Scenes of {name}: " + "; ".join(pictures.story(example) for example in view.examples),
-        partial(pictures.scenes, view), wide=True,
-    )  # fmt: skip
+def scenes(content: Content) -> Section:
+    """Scenes with true and found boxes; of detectors."""
+    charts = [
+        Chart(
+            f"scenes-{view.bundle.name}",
+            f"{view.bundle.name}: true objects, and those found at BER 0 and {percent(DAMAGED_BER)} with "
+            f"their scores ({pictures.SHOWN_TEXT} or more); true boxes are dotted there.",
+            f"Scenes of {view.bundle.name}: " + "; ".join(pictures.story(one) for one in view.examples),
+            partial(pictures.scenes, view), wide=True,
+        )
+        for view in content.views
+        if view.precision is not None and view.examples
+    ]  # fmt: skip
+    return Section("scenes", "Scenes", "Scenes and the objects found in them", charts=charts)

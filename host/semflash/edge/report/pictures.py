@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.bundle.reader import Bundle
+from semflash.bundle.schema import AccuracyPoint
 from semflash.edge.judge import SHOWN_SCORE
 from semflash.edge.report import plots, scene_grid
 from semflash.edge.report.gather import DAMAGED_BER, BundleView, Example, Precision
@@ -28,8 +29,7 @@ def against_ber(
     for view in views:
         points = sorted(view.evaluation.measurement.points, key=lambda p: p.ber)
         bers, shares = [100 * p.ber for p in points], [100 * p.accuracy for p in points]
-        half = [50 * (p.high - p.low) for p in points]
-        lines.append(Line(f"{view.bundle.name} (int8)", bers, shares, half))
+        lines.append(Line(f"{view.bundle.name} (int8)", bers, shares, _bars(points)))
     for one in others:
         for framing in one.framings():
             pairs = one.line(framing)
@@ -45,28 +45,35 @@ def against_ber(
     return plots.line_chart(lines, axes, level)
 
 
+def _bars(points: Sequence[AccuracyPoint]) -> tuple[list[float], list[float]]:
+    """Below and above each point, in percent."""
+    return [100 * (p.accuracy - p.low) for p in points], [100 * (p.high - p.accuracy) for p in points]
+
+
 def against_bytes(
     views: Sequence[BundleView], others: Sequence[Series], ber: float, words: Words
 ) -> Any:  # fmt: skip
     """Accuracy (mAP) against bytes at one rate: a line for the bundles of a data set, one for each method."""
-    groups: dict[str, list[tuple[int, float, float]]] = {}
+    groups: dict[str, list[tuple[int, float, float, float]]] = {}
     for view in views:
-        value = view.accuracy(ber)
-        if value is not None:
-            name = f"bundles, {view.evaluation.measurement.dataset} (int8)"
-            groups.setdefault(name, []).append((view.bundle.payload_bytes, value, 0.0))
+        for point in view.evaluation.measurement.points:
+            if point.ber == ber:
+                name = f"bundles, {view.evaluation.measurement.dataset} (int8)"
+                value, low, high = point.accuracy, point.low, point.high
+                mark = (view.bundle.payload_bytes, value, value - low, high - value)
+                groups.setdefault(name, []).append(mark)
     for one in others:
         for framing in one.framings():
             mean = one.bsc(ber, framing)
             if mean is not None:
-                point = (one.subject.payload_bytes, mean.mean, mean.spread or 0.0)
-                groups.setdefault(one.name(framing, budget=True), []).append(point)
+                spread = mean.spread or 0.0
+                mark = (one.subject.payload_bytes, mean.mean, spread, spread)
+                groups.setdefault(one.name(framing, budget=True), []).append(mark)
     lines = []
-    for name, points in groups.items():
-        points.sort()
-        lines.append(
-            Line(name, [p[0] for p in points], [100 * p[1] for p in points], [100 * p[2] for p in points])
-        )
+    for name, marks in groups.items():
+        x, *rest = zip(*sorted(marks), strict=True)
+        y, below, above = ([100 * value for value in column] for column in rest)
+        lines.append(Line(name, x, y, (below, above)))
     axes = Axes(f"BER {percent(ber)}", "payload, bytes per image", f"{words.name}, %")
     return plots.line_chart(lines, axes)
 

@@ -26,12 +26,12 @@ LEGEND: dict[str, Any] = {"frameon": False, "labelcolor": INK, "fontsize": 9}
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a chart: x, y and half-widths of the error bars (None: none)."""
+    """A line of a chart: x, y and the error bars: half-widths, or those below and those above; None: none."""
 
     label: str
     x: Sequence[float]
     y: Sequence[float]
-    error: Sequence[float] | None = None
+    error: Sequence[float] | tuple[Sequence[float], Sequence[float]] | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def scatter_chart(points: Sequence[Line], axes: Axes) -> Any:
     plot.margins(0.2)
     plot.set(title=axes.title, xlabel=axes.x, ylabel=axes.y)
     plot.grid(alpha=0.25)
-    plot.legend(**LEGEND)
+    figure.legend(loc="outside lower center", ncols=2, **LEGEND)
     return figure
 
 

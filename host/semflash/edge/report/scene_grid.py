@@ -79,13 +79,13 @@ def _boxes(
         look: dict[str, Any] = {"edgecolor": _colour(label), "linestyle": _dash(label), "linewidth": 1.8}
         if dotted:
             look = {"edgecolor": "#222222", "linestyle": ":", "linewidth": 1.0}
-        halo = patheffects.withStroke(linewidth=look["linewidth"] + 1.4, foreground="#ffffff")
+        halo = patheffects.withStroke(linewidth=look["linewidth"] + 1.0, foreground="#ffffff")
         place = (left - 0.5, top - 0.5)
         plot.add_patch(
             Rectangle(place, right - left, bottom - top, fill=False, path_effects=[halo], **look)
         )  # fmt: skip
         if scored:
             plot.text(
-                left, top, f"{row[_SCORE]:.2f}", fontsize=7, color=_colour(label), va="top", clip_on=True,
-                path_effects=[patheffects.withStroke(linewidth=1.8, foreground="#ffffff")],
+                left + 0.6, top + 0.6, f"{row[_SCORE]:.2f}", fontsize=6.5, color="#111111", va="top",
+                bbox={"facecolor": "#ffffff", "edgecolor": "none", "pad": 0.8}, clip_on=True,
             )  # fmt: skip

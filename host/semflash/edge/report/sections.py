@@ -18,8 +18,8 @@ def page(content: Content) -> Page:
     """The whole report."""
     sections = [
         summary(content), against_ber(content), against_bytes(content), codes(content),
-        answers.features(content), answers.confusion(content), answers.objects(content), cost(content),
-        training(content), settings(content),
+        answers.features(content), answers.confusion(content), answers.precision(content),
+        answers.scenes(content), cost(content), training(content), settings(content),
     ]  # fmt: skip
     names = ", ".join(view.bundle.name for view in content.views)
     measured = [view.evaluation.measurement for view in content.views]
@@ -150,9 +150,7 @@ def cost(content: Content) -> Section:
         f"{words.title} at BER 1 % against what an image costs on the device; the table has the numbers.",
         partial(pictures.cost, content.views, words),
     )  # fmt: skip
-    text = [
-        "RAM is the encoder's state and its deepest stack. A dash: not measured (semflash bench, --bench)."
-    ]
+    text = ["RAM is the encoder's state and its deepest stack. A dash: not measured (semflash bench)."]
     table = Table("Cost of an image on the device", head, rows)
     title = f"Device cost beside {words.name}"
     return Section("cost", "Device", title, text=text, charts=[chart], tables=[table])
