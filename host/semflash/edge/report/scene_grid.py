@@ -1,4 +1,4 @@
-"""Scenes with true and found boxes, told apart by colour, dash and name of their class."""
+"""Scenes with true and found boxes, told apart by the name of their class and its colour and dash."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.edge.report import plots
-from semflash.training.boxes import BOTTOM, CLASS, LEFT, RIGHT, TOP
+from semflash.training.boxes import BOTTOM, CLASS, IGNORED, LEFT, RIGHT, TOP
 
 _SCORE = 5
 _SIDE = 2.1  # inches of a picture
@@ -30,10 +30,8 @@ class Scene(NamedTuple):
 
 
 def draw(scenes: Sequence[Scene], columns: Sequence[str], names: Sequence[str]) -> Any:
-    """A figure: a row per scene, first the truth, then every answer; the classes that occur in a legend."""
-    from matplotlib.lines import Line2D
-
-    size = (_SIDE * len(columns) + 0.4, _SIDE * len(scenes) + 0.6)
+    """A figure: a row per scene, first the truth, then every answer; each box has its class beside it."""
+    size = (_SIDE * len(columns) + 0.4, _SIDE * len(scenes) + 0.3)
     figure, grid = plots.new_figure(size, (len(scenes), len(columns)))
     for y, scene in enumerate(scenes):
         for x, title in enumerate(columns):
@@ -46,16 +44,17 @@ def draw(scenes: Sequence[Scene], columns: Sequence[str], names: Sequence[str]) 
                 plot.set_title(title, fontsize=9)
             if x == 0:
                 plot.set_ylabel(scene.name, fontsize=9)
-                _boxes(plot, scene.boxes)
+                _boxes(plot, scene.boxes, [_truth(row, names) for row in scene.boxes])
             else:
-                _boxes(plot, scene.boxes, dotted=True)
-                _boxes(plot, scene.found[x - 1], scored=True)
-    there = sorted({int(row[CLASS]) for one in scenes for rows in (one.boxes, *one.found) for row in rows})
-    handles = [Line2D([], [], color=_colour(k), linestyle=_dash(k), linewidth=2) for k in there]
-    if handles:
-        labels = [names[k] for k in there]
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(there), 5), **plots.LEGEND)
+                found = scene.found[x - 1]
+                _boxes(plot, scene.boxes)
+                _boxes(plot, found, [f"{names[int(row[CLASS])]} {row[_SCORE]:.2f}" for row in found])
     return figure
+
+
+def _truth(row: NDArray[np.float32], names: Sequence[str]) -> str:
+    name = names[int(row[CLASS])]
+    return f"{name}, ignored" if row[IGNORED] == 1 else name
 
 
 def _colour(label: int) -> str:
@@ -66,26 +65,24 @@ def _dash(label: int) -> str:
     return plots.DASHES[label // len(plots.COLOURS) % len(plots.DASHES)]
 
 
-def _boxes(
-    plot: Any, rows: NDArray[np.float32], *, dotted: bool = False, scored: bool = False
-) -> None:  # fmt: skip
-    """Rectangles in pixels; the image's pixel 0 has its middle at 0, a box counts from its edge."""
+def _boxes(plot: Any, rows: NDArray[np.float32], texts: Sequence[str] | None = None) -> None:
+    """Rectangles of boxes in pixels, named by texts; without: dotted ones. Pixel 0 has its middle at 0."""
     from matplotlib import patheffects
     from matplotlib.patches import Rectangle
 
-    for row in rows:
+    for index, row in enumerate(rows):
         left, top, right, bottom = (float(row[side]) for side in (LEFT, TOP, RIGHT, BOTTOM))
         label = int(row[CLASS])
         look: dict[str, Any] = {"edgecolor": _colour(label), "linestyle": _dash(label), "linewidth": 1.8}
-        if dotted:
+        if texts is None:
             look = {"edgecolor": "#222222", "linestyle": ":", "linewidth": 1.0}
         halo = patheffects.withStroke(linewidth=look["linewidth"] + 1.0, foreground="#ffffff")
         place = (left - 0.5, top - 0.5)
         plot.add_patch(
             Rectangle(place, right - left, bottom - top, fill=False, path_effects=[halo], **look)
         )  # fmt: skip
-        if scored:
+        if texts is not None:
             plot.text(
-                left + 0.6, top + 0.6, f"{row[_SCORE]:.2f}", fontsize=6.5, color="#111111", va="top",
-                bbox={"facecolor": "#ffffff", "edgecolor": "none", "pad": 0.8}, clip_on=True,
+                left + 0.6, top + 0.6, texts[index], fontsize=6.5, color="#111111", va="top", clip_on=True,
+                bbox={"facecolor": "#ffffff", "edgecolor": "none", "pad": 0.8},
             )  # fmt: skip
