@@ -42,7 +42,7 @@ def against_ber(
         ("task network, uncompressed", 100 * max(t for t in tasks if t)) if tasks and one_data_set else None
     )
     axes = Axes(f"{size} bytes per image", "bit error rate, %", f"{words.name}, %", "ber")
-    return plots.line_chart(lines, axes, level)
+    return plots.line_chart(lines, axes, level, legend_below=True)
 
 
 def _bars(points: Sequence[AccuracyPoint]) -> tuple[list[float], list[float]]:
@@ -75,7 +75,7 @@ def against_bytes(
         y, below, above = ([100 * value for value in column] for column in rest)
         lines.append(Line(name, x, y, (below, above)))
     axes = Axes(f"BER {percent(ber)}", "payload, bytes per image", f"{words.name}, %")
-    return plots.line_chart(lines, axes)
+    return plots.line_chart(lines, axes, legend_below=True)
 
 
 def code_use(view: BundleView) -> Any:
@@ -175,7 +175,7 @@ def training(view: BundleView) -> Any:
         label = f"BER {100 * float(text):g} %" if _is_number(text) else text
         lines.append(Line(label, [p[0] for p in pairs], [p[1] for p in pairs]))
     axes = Axes(view.bundle.name, "epoch, all stages", f"validation {view.words.name}, %")
-    return plots.line_chart(lines, axes)
+    return plots.line_chart(lines, axes, legend_below=True)
 
 
 def _is_number(text: str) -> bool:

@@ -44,8 +44,10 @@ class Axes:
     scale: str = "linear"
 
 
-def line_chart(lines: Sequence[Line], axes: Axes, level: tuple[str, float] | None = None) -> Any:
-    """A matplotlib figure; level: a horizontal line with its name."""
+def line_chart(
+    lines: Sequence[Line], axes: Axes, level: tuple[str, float] | None = None, *, legend_below: bool = False
+) -> Any:  # fmt: skip
+    """A matplotlib figure; level: a horizontal line with its name; more than six lines are named below."""
     figure, plot = new_figure((6.4, 4.2))
     for index, line in enumerate(lines):
         plot.errorbar(
@@ -66,8 +68,8 @@ def line_chart(lines: Sequence[Line], axes: Axes, level: tuple[str, float] | Non
         plot.set_xscale("log")
     plot.set(title=axes.title, xlabel=axes.x, ylabel=axes.y)
     plot.grid(alpha=0.25)
-    if len(lines) > 6:
-        figure.set_size_inches(6.4, 4.6 + 0.17 * len(lines))
+    if len(lines) > 6 or legend_below:
+        figure.set_size_inches(6.4, (4.6 if len(lines) > 6 else 4.2) + 0.17 * len(lines))
         figure.legend(loc="outside lower center", ncols=2, **LEGEND)
     elif lines:
         plot.legend(**LEGEND)

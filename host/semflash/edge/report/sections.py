@@ -88,7 +88,7 @@ def against_bytes(content: Content) -> Section:
     words = content.words
     charts = [
         Chart(
-            f"{words.slug}-bytes-{100 * ber:g}", f"At a bit error rate of {percent(ber)}.",
+            f"{words.slug}-bytes-{100 * ber:g}", f"At a bit error rate of {percent(ber)}; bars as above.",
             f"{words.title} by bytes per image at BER {percent(ber)}; numbers: the tables above.",
             partial(pictures.against_bytes, content.views, content.others, ber, words),
         )
