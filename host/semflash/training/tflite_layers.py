@@ -16,6 +16,7 @@ from keras import layers
 
 from semflash.codecs.layers.imported import ConstantPad, Offset, Scale
 from semflash.errors import TrainingError
+from semflash.training.tflite_shapes import ComputedShapes
 
 _DTYPES: dict[int, type[np.generic]] = {0: np.float32, 2: np.int32, 4: np.int64}
 _FUSED = {1: layers.ReLU, 3: lambda: layers.ReLU(max_value=6.0), 4: lambda: layers.Activation("tanh")}
@@ -55,6 +56,7 @@ class _Reader:
         self.names = [names.get(max(c.builtinCode, c.deprecatedBuiltinCode), "?") for c in file.operatorCodes]
         self.values: dict[int, Any] = {}
         self.weights: list[tuple[Any, list[np.ndarray]]] = []
+        self.shapes = ComputedShapes(lambda index: tuple(self.tensor(index).shape[1:]), self.constant)
 
     def model(self, name: str, input_name: str) -> keras.Model:
         source, result = int(self.graph.inputs[0]), int(self.graph.outputs[0])
@@ -62,9 +64,11 @@ class _Reader:
         self.values[source] = start
         for operator in self.graph.operators:
             kind, output = self.names[operator.opcodeIndex], int(operator.outputs[0])
+            if self.shapes.follow(kind, operator, self.graph.tensors[output].type):
+                continue
             value = self._layer(kind, operator)
             value = self._fused(value, operator)
-            if tuple(value.shape[1:]) != self.shape(output):
+            if not self.fits(tuple(value.shape[1:]), output):
                 raise TrainingError(
                     f"{kind} as a Keras layer gives {tuple(value.shape[1:])}, not {self.shape(output)}",
                     value=self.label(output),
@@ -175,6 +179,14 @@ class _Reader:
         values = [self.tensor(index) for index in operator.inputs]
         return layers.Concatenate(axis=operator.builtinOptions.axis)(values)
 
+    def _tile(self, operator: Any) -> Any:
+        x, repeats = self.tensor(operator.inputs[0]), self.constant(operator.inputs[1]).tolist()
+        if repeats[0] != 1:
+            raise TrainingError("a TILE repeats the batch", value=self.label(operator.outputs[0]))
+        for axis, times in enumerate(repeats):
+            x = layers.Concatenate(axis=axis)([x] * times) if times > 1 else x
+        return x
+
     def _transpose(self, operator: Any) -> Any:
         order = self.constant(operator.inputs[1]).tolist()
         if order[0] != 0:
@@ -183,6 +195,7 @@ class _Reader:
 
     def _reshape(self, operator: Any) -> Any:
         x, target = self.tensor(operator.inputs[0]), self.shape(operator.outputs[0])
+        target = self.shapes.target(operator.inputs[-1]) or target
         return x if tuple(x.shape[1:]) == target else layers.Reshape(target)(x)
 
     _squeeze = _expand_dims = _reshape
@@ -272,6 +285,15 @@ class _Reader:
     def shape(self, index: int) -> tuple[int, ...]:
         """Shape without the batch."""
         return tuple(int(side) for side in self.graph.tensors[index].shape[1:])
+
+    def fits(self, found: tuple[int, ...], index: int) -> bool:
+        """Whether a shape without the batch is the file's; sides that the file leaves open fit."""
+        signature = self.graph.tensors[index].shapeSignature
+        expected = self.shape(index)
+        known = expected if signature is None or len(signature) == 0 else signature[1:]
+        return len(found) == len(expected) and all(
+            k == -1 or k == side for k, side in zip(known, found, strict=True)
+        )
 
     def label(self, index: int) -> str:
         name = self.graph.tensors[index].name
