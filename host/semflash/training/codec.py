@@ -86,6 +86,16 @@ def check_recipe(recipe: CodecRecipe, codec: Codec) -> None:
         raise UsageError(
             f"the family {codec.family} has no usage term", value=recipe.usage_weight, remedy="usage_weight=0"
         )
+    if recipe.xai_code_weight and type(codec).code_loss is Codec.code_loss:
+        raise UsageError(
+            f"the family {codec.family} has no term for important codes", value=recipe.xai_code_weight,
+            remedy="xai_code_weight=0",
+        )  # fmt: skip
+    if recipe.xai_code_weight and recipe.xai_kind != "pixel":
+        raise UsageError(
+            "codes are weighed by the importance of their position", value=recipe.xai_kind,
+            remedy="xai_kind=pixel, or xai_code_weight=0",
+        )  # fmt: skip
     if codec.needs_importance and recipe.xai_kind != "pixel":
         raise UsageError(
             f"the family {codec.family} learns importance per position", value=recipe.xai_kind,

@@ -77,8 +77,8 @@ def load_dataset(
 
     Args:
         name_or_path: ``fashion-mnist``, ``mnist``, ``cifar10``, ``cifar100``, ``stamps``, ``stamps-grey``,
-            ``stamps-scenes`` (boxes), or a directory: ``train/`` and ``test/`` with a folder per class, or COCO, or VOC
-            (boxes).
+            ``stamps-scenes`` (boxes), or a directory: ``train/`` and ``test/`` with a folder per
+            class, or COCO, or VOC (boxes).
         data_dir: where the files of a named data set lie; default: the environment variable
             ``SEMFLASH_DATA_DIR``, then the usual places.
         image_size: height and width that the images of a folder are resized to, pixels.
