@@ -83,7 +83,9 @@ def test_equal_bytes_are_equal_for_4_8_and_16_centres(plan: list[Run], tmp_path:
         assert 4 * 4 * recipe.sizes["latent"] * bits == 8 * 48
 
 
-def test_a_transferred_codec_learns_its_new_home_augmented_as_that_home_says(plan: list[Run], tmp_path: Path) -> None:
+def test_a_transferred_codec_learns_its_new_home_augmented_as_that_home_says(
+    plan: list[Run], tmp_path: Path
+) -> None:
     runs = [run for run in plan if run.experiment == "transfer" and run.kind != "task"]
     assert {run.kind for run in runs} == {"codec", "transfer"}
     for run in runs:
