@@ -335,7 +335,7 @@ def test_tables_are_rebuilt_from_the_results_alone_and_text_around_them_stays(tm
     assert tables.main([*arguments, "--check"]) == 1
     assert tables.main(arguments) == 0 and tables.main([*arguments, "--check"]) == 0
     text = document.read_text()
-    assert text.startswith("# Mine") and "| DEEPCOD | comparison | 3 | 80.00 ± 0.10 |" in text
+    assert text.startswith("# Mine") and "| DEEPCOD | comparison | 3 | – | 80.00 ± 0.10 |" in text
     assert COMPARISON.text in text
     plot = tmp_path / "experiments" / "ber-48.svg"
     assert "DEEPCOD" in plot.read_text() and plot.stat().st_size < 100_000
