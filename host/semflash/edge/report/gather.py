@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from semflash.bundle.bit_errors import channel_rng, flip_bits
 from semflash.bundle.reader import Bundle
-from semflash.bundle.schema import DetectionTask
+from semflash.bundle.schema import Detector
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.evaluate import Evaluation, evaluate
 from semflash.edge.golden import GoldenEncoder
@@ -87,7 +87,7 @@ def view(
     Raises:
         UsageError: a detector; further errors as `evaluate`.
     """
-    if isinstance(bundle.contract.task, DetectionTask):
+    if isinstance(bundle.contract.task, Detector):
         raise UsageError(
             "the report compares classifiers; this is a detector", value=bundle.name,
             remedy=f"semflash evaluate {bundle.name}",
