@@ -84,7 +84,7 @@ def with_names(model: Any, names: dict[int, str]) -> Any:
 
 
 def _backbone(graph: Graph, silu: bool) -> list[str]:
-    """Features at strides 8 (11 channels) and 16 (13); ``features`` at 4 is Relu, what follows may be SiLU."""
+    """Maps at strides 8 (11 channels) and 16 (13); ``features`` at 4 is Relu, what follows may be SiLU."""
     x = graph.conv("image", "stem", (3, 5), strides=[2, 2])
     x = graph.node("Relu", [graph.norm(x, "stem_norm", 5)], "stem_relu")
     x = graph.node("Relu", [graph.conv(x, "early", (5, 7), strides=[2, 2])], "features")

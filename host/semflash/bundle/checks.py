@@ -10,6 +10,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import Any
 
+from semflash.bundle.anchor_boxes import BOX
 from semflash.bundle.schema import (
     CODEC_FILE,
     ENCODER_MAX_BYTES,
@@ -118,7 +119,7 @@ def _check_task(contract: Contract) -> None:
     if isinstance(task, AnchorTask):
         if (task.height, task.width) != (image.height, image.width):
             raise _refuse("the detector's boxes are of another image", (task.height, task.width))
-        values = task.anchors * (4 + len(contract.class_names))
+        values = task.anchors * (BOX + len(contract.class_names))
         if values > OUTPUTS_MAX:
             raise _refuse("the task tail gives too many numbers", values, "a smaller detector")
         return
