@@ -17,7 +17,7 @@ REACH = 5  # DFL bins
 V5_ANCHORS = 3
 
 
-def yolov8(*, dfl: bool = False, silu: bool = False, classes: int = CLASSES, batch: Any = 1) -> Any:
+def yolov8(*, dfl: bool = False, silu: str = "", classes: int = CLASSES, batch: Any = 1) -> Any:
     """(1, 4 + classes, 60): distances to the sides at each cell's centre, class scores after a sigmoid."""
     graph = Graph(3)
     levels, rows = _backbone(graph, silu), []
@@ -47,7 +47,7 @@ def yolov8(*, dfl: bool = False, silu: bool = False, classes: int = CLASSES, bat
     return _model(graph, [1, 4 + classes, cells.shape[2]], batch)
 
 
-def yolov5(*, silu: bool = True, classes: int = CLASSES) -> Any:
+def yolov5(*, silu: str = "", classes: int = CLASSES) -> Any:
     """(1, 180, 5 + classes): three anchors a cell, everything through a sigmoid first."""
     graph = Graph(4)
     levels, rows = _backbone(graph, silu), []
@@ -83,23 +83,23 @@ def with_names(model: Any, names: dict[int, str]) -> Any:
     return model
 
 
-def _backbone(graph: Graph, silu: bool) -> list[str]:
-    """Maps at strides 8 (11 channels) and 16 (13); ``features`` at 4 is Relu, what follows may be SiLU."""
-    x = graph.conv("image", "stem", (3, 5), strides=[2, 2])
-    x = graph.node("Relu", [graph.norm(x, "stem_norm", 5)], "stem_relu")
+def _backbone(graph: Graph, silu: str) -> list[str]:
+    """Maps at strides 8 (11 channels) and 16 (13). SiLU in place of Relu: ``behind`` the tensor ``features``
+    at stride 4, or ``everywhere`` before and behind it."""
+    x = _block(graph, "image", "stem", (3, 5), silu == "everywhere", strides=[2, 2])
     x = graph.node("Relu", [graph.conv(x, "early", (5, 7), strides=[2, 2])], "features")
-    x = near = _block(graph, x, "p3", (7, 10), silu, strides=[2, 2])
-    x = _block(graph, x, "p4", (10, 9), silu, strides=[2, 2])
+    x = near = _block(graph, x, "p3", (7, 10), bool(silu), strides=[2, 2])
+    x = _block(graph, x, "p4", (10, 9), bool(silu), strides=[2, 2])
     pooled = [x]
     for number in range(3):
         pooled.append(graph.node("MaxPool", pooled[-1:], f"sppf{number}", kernel_shape=[5, 5], pads=[2] * 4))
-    far = _block(graph, graph.node("Concat", pooled, "sppf", axis=1), "p4_out", (36, 13), silu)
+    far = _block(graph, graph.node("Concat", pooled, "sppf", axis=1), "p4_out", (36, 13), bool(silu))
     factors = graph.constant(np.array([1, 1, 2, 2], np.float32))
     up = graph.node(
         "Resize", [far, "", factors], "up", mode="nearest", nearest_mode="floor",
         coordinate_transformation_mode="asymmetric",
     )  # fmt: skip
-    near = _block(graph, graph.node("Concat", [up, near], "neck", axis=1), "p3_out", (23, 11), silu)
+    near = _block(graph, graph.node("Concat", [up, near], "neck", axis=1), "p3_out", (23, 11), bool(silu))
     return [near, far]
 
 

@@ -22,7 +22,7 @@ def decode_anchors(outputs: NDArray[np.float32], task: AnchorTask) -> list[NDArr
     """Objects of every image, the most certain first.
 
     Args:
-        outputs: float32 (N, anchors, 4 + classes); numbers that are not finite are no objects.
+        outputs: float32 (N, anchors, 4 + classes); a row with a number that is not finite is no object.
         task: of the bundle.
 
     Returns:
@@ -32,11 +32,12 @@ def decode_anchors(outputs: NDArray[np.float32], task: AnchorTask) -> list[NDArr
 
 
 def _objects(outputs: NDArray[np.float32], task: AnchorTask) -> NDArray[np.float32]:
-    anchors, labels = np.nonzero(outputs[:, BOX:] >= task.score_min)  # false for NaN
-    scores = np.minimum(outputs[anchors, BOX + labels].astype(np.float64), 1.0)
+    given = np.where(np.isfinite(outputs).all(1, keepdims=True), outputs, -1).astype(np.float64)
+    anchors, labels = np.nonzero(given[:, BOX:] >= task.score_min)
+    scores = np.minimum(given[anchors, BOX + labels], 1.0)
     order = np.argsort(-scores, kind="stable")[: task.candidates_max]
-    boxes = _corners(outputs[anchors[order], :BOX].astype(np.float64), task)
-    there = np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1)
+    boxes = _corners(given[anchors[order], :BOX], task)
+    there = (boxes[:, 2:] > boxes[:, :2]).all(1)
     boxes, labels, scores = boxes[there], labels[order][there], scores[order][there]
     kept = np.zeros(len(boxes), np.bool_)
     for label in np.unique(labels):
@@ -49,8 +50,7 @@ def _objects(outputs: NDArray[np.float32], task: AnchorTask) -> NDArray[np.float
 def _corners(boxes: NDArray[np.float64], task: AnchorTask) -> NDArray[np.float64]:
     """Left, top, right, bottom in pixels, cut at the border."""
     size = np.array([task.width, task.height], np.float64)
-    with np.errstate(invalid="ignore"):  # infinite sides; such boxes are dropped
-        low, high = (np.clip((boxes[:, :2] + by * boxes[:, 2:]) * size, 0, size) for by in (-0.5, 0.5))
+    low, high = (np.clip((boxes[:, :2] + by * boxes[:, 2:]) * size, 0, size) for by in (-0.5, 0.5))
     return np.concatenate([low, high], 1)
 
 

@@ -185,8 +185,9 @@ class _Reader(TfliteGraph):
 
     def _strided_slice(self, operator: Any) -> Any:
         x, label = self.tensor(operator.inputs[0]), self.label(operator.outputs[0])
-        bounds = [self.constant(index) for index in operator.inputs[1:4]]
-        return self._shaped(Part(strided_slice(operator.builtinOptions, *bounds, label))(x), operator)
+        begin, end, strides = (self.constant(index) for index in operator.inputs[1:4])
+        slices = strided_slice(operator.builtinOptions, begin, end, strides, label)
+        return self._shaped(Part(slices)(x), operator)
 
     def _slice(self, operator: Any) -> Any:
         begin, size = (self.constant(index) for index in operator.inputs[1:3])
