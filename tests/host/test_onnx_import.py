@@ -363,7 +363,7 @@ def test_a_keras_file_imports_with_a_data_set_and_says_how_well_it_does(tmp_path
 def test_features_that_are_not_the_originals_are_refused_and_nothing_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from semflash.training import import_network as module
+    from semflash.training import import_parts as module
 
     keras_classifier(tmp_path / "net.keras")
     whole = module.cut

@@ -11,10 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bundle.schema import AnchorTask
+from semflash.bundle.schema import BOX, AnchorTask
 
-#: Values of an anchor before its class scores: x, y, width, height.
-BOX = 4
 FIELDS = 6
 
 

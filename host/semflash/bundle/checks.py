@@ -10,8 +10,8 @@ from collections import Counter
 from itertools import pairwise
 from typing import Any
 
-from semflash.bundle.anchor_boxes import BOX
 from semflash.bundle.schema import (
+    BOX,
     CODEC_FILE,
     ENCODER_MAX_BYTES,
     HISTORY_MAX_BYTES,

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from semflash.bundle.anchor_boxes import BOX
 from semflash.bundle.detections import GEOMETRY
 from semflash.bundle.litert import load_interpreter
-from semflash.bundle.schema import AnchorTask, Contract, DetectionTask, DeviceGraph
+from semflash.bundle.schema import BOX, AnchorTask, Contract, DetectionTask, DeviceGraph
 from semflash.errors import BundleError
 
 _REMEDY = "export the bundle again"

@@ -29,6 +29,8 @@ IMAGE_SIDE_MAX = 4096
 PAYLOAD_MAX_BYTES = 65_535
 CLASSES_MAX = 65_536
 ANCHORS_MAX = 1 << 20
+#: Values of an anchor before its class scores: x, y, width, height.
+BOX = 4
 #: Numbers in the output of a task tail for one image.
 OUTPUTS_MAX = 1 << 26
 

@@ -20,9 +20,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from semflash.bundle.anchor_boxes import BOX
 from semflash.bundle.detections import decode
-from semflash.bundle.schema import AnchorTask, Task
+from semflash.bundle.schema import BOX, AnchorTask, Task
 from semflash.errors import DatasetError, TrainingError
 from semflash.training.augment import Moves
 from semflash.training.average_precision import DETECTIONS_MAX, mean_average_precision

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from semflash.bundle.anchor_boxes import BOX
+from semflash.bundle.schema import BOX
 from semflash.errors import ToolMissingError, TrainingError
 from semflash.training.keras_cuts import cut, ends_in_softmax, head_and_whole
 from semflash.training.keras_files import read_model

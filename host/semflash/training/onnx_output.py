@@ -20,8 +20,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from semflash.bundle.anchor_boxes import BOX
-from semflash.bundle.schema import ANCHORS_MAX, CLASSES_MAX, OUTPUTS_MAX
+from semflash.bundle.schema import ANCHORS_MAX, BOX, CLASSES_MAX, OUTPUTS_MAX
 from semflash.codecs.layers.imported import Part, Scale, Select
 from semflash.errors import TrainingError
 
