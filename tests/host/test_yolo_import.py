@@ -27,10 +27,12 @@ from semflash.cli.main import main  # noqa: E402
 from semflash.errors import TrainingError  # noqa: E402
 from semflash.training.anchor_detection import AnchorDetection  # noqa: E402
 from semflash.training.codec import train_codec  # noqa: E402
+from semflash.training.datasets import load_dataset  # noqa: E402
 from semflash.training.import_network import ImportRequest, import_network, list_splits  # noqa: E402
 from semflash.training.onnx_graph import read_onnx  # noqa: E402
 from semflash.training.progress import Progress  # noqa: E402
 from semflash.training.recipes import codec_recipe  # noqa: E402
+from semflash.training.run_dir import save_weights  # noqa: E402
 from semflash.training.task import load_task  # noqa: E402
 
 needs_converter = pytest.mark.skipif(
@@ -135,6 +137,46 @@ def test_a_detector_without_distributions_imports_with_the_originals_numbers(
     found = load_task(tmp_path / "task").logits(IMAGES)
     np.testing.assert_allclose(found[..., :4] * SIDES, raw[..., :4], atol=1e-2)
     np.testing.assert_allclose(found[..., 4:], raw[..., 4:], atol=1e-5)
+
+
+def taught(labels: np.ndarray) -> np.ndarray:
+    """What the network should give: the object's box at the cell of stride 8 in which its centre lies."""
+    outputs = np.zeros((len(labels), 60, 6), np.float32)
+    outputs[..., 2:4] = 0.1
+    for output, rows in zip(outputs, labels, strict=True):
+        for left, top, right, bottom, label, _ in rows[rows[:, 4] >= 0]:
+            x, y = (left + right) / 2, (top + bottom) / 2
+            anchor = int(y // 8) * (WIDTH // 8) + int(x // 8)
+            output[anchor, :4] = x / WIDTH, y / HEIGHT, (right - left) / WIDTH, (bottom - top) / HEIGHT
+            output[anchor, 4 + int(label)] = 1
+    return outputs
+
+
+@needs_converter
+@pytest.mark.slow
+def test_a_codec_learns_a_detector_that_finds_its_objects_without_labels(tmp_path: Path) -> None:
+    data_dir = coco_folder(tmp_path / "shapes", train=300, test=60)
+    path = write(yolov8(), tmp_path / "net.onnx")
+    keras.utils.set_random_seed(0)
+    task = import_network(ImportRequest(path, "features", tmp_path / "task", dataset=str(data_dir)))
+    data, kind = load_dataset(str(data_dir), image_size=(HEIGHT, WIDTH)), task.kind
+    whole = keras.Model(task.head.inputs, task.tail(task.head.outputs[0]))
+    whole.compile(
+        keras.optimizers.Adam(4e-3), lambda wanted, found: kind.distillation(None, found, wanted, 1)
+    )
+    images = data.train.images / np.float32(255)
+    whole.fit(images, taught(data.train.labels), batch_size=32, epochs=60, verbose=0)
+    original = task.accuracy(data.test)
+    assert original > 0.5
+    save_weights(tmp_path / "task", {"head": task.head, "tail": task.tail})
+    sizes = {"stem": 8, "middle": [[8, 2]], "latent": 4, "decoder_width": 16}
+    recipe = replace(
+        codec_recipe("tiny"), dataset=str(data_dir), batch=32, autoencoder_epochs=5, task_epochs=20,
+        sizes=sizes, usage_weight=0.1,
+    )  # fmt: skip
+    codec = train_codec(recipe, tmp_path / "task", tmp_path / "codec", progress=Progress(quiet=True))
+    found = [codec.float_accuracy(data.test.images, data.test.labels, ber) for ber in (0.0, 0.01)]
+    assert min(found) > original - 0.1
 
 
 def refused(path: Path, out: Path, **more: Any) -> TrainingError:
