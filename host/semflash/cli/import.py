@@ -21,7 +21,7 @@ HELP = "make a task network of an ONNX or Keras network, cut at a named tensor"
 EPILOG = """examples:
   semflash import model.onnx --list
   semflash import model.onnx --split /layer1/Relu_output_0 --dataset cifar10 --out runs/mine/task
-  semflash import yolov8n.onnx --split /model.1/conv/Conv_output_0 --dataset ./coco --out runs/yolo/task
+  semflash import yolov8n.onnx --split /model.1/act/Mul_output_0 --dataset ./coco --out runs/yolo/task
   semflash import model.keras --split conv1_relu --mean 0.5 --std 0.5 --out runs/mine/task
   semflash train fashion-mnist-48 --task runs/mine/task --dataset cifar10 --out runs/mine
 
