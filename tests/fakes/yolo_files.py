@@ -17,10 +17,12 @@ REACH = 5  # DFL bins
 V5_ANCHORS = 3
 
 
-def yolov8(*, dfl: bool = False, silu: str = "", classes: int = CLASSES, batch: Any = 1) -> Any:
+def yolov8(
+    *, dfl: bool = False, silu: str = "", classes: int = CLASSES, batch: Any = 1, attention: bool = False
+) -> Any:  # fmt: skip
     """(1, 4 + classes, 60): distances to the sides at each cell's centre, class scores after a sigmoid."""
     graph = Graph(3)
-    levels, rows = _backbone(graph, silu), []
+    levels, rows = _backbone(graph, silu, attention), []
     sides = 4 * REACH if dfl else 4
     for level, x in enumerate(levels):
         boxes = graph.conv(x, f"boxes{level}", (11 + 2 * level, sides), 1)
@@ -83,7 +85,7 @@ def with_names(model: Any, names: dict[int, str]) -> Any:
     return model
 
 
-def _backbone(graph: Graph, silu: str) -> list[str]:
+def _backbone(graph: Graph, silu: str, attention: bool = False) -> list[str]:
     """Maps at strides 8 (11 channels) and 16 (13). SiLU in place of Relu: ``behind`` the tensor ``features``
     at stride 4, or ``everywhere`` before and behind it."""
     x = _block(graph, "image", "stem", (3, 5), silu == "everywhere", strides=[2, 2])
@@ -94,6 +96,7 @@ def _backbone(graph: Graph, silu: str) -> list[str]:
     for number in range(3):
         pooled.append(graph.node("MaxPool", pooled[-1:], f"sppf{number}", kernel_shape=[5, 5], pads=[2] * 4))
     far = _block(graph, graph.node("Concat", pooled, "sppf", axis=1), "p4_out", (36, 13), bool(silu))
+    far = _attention(graph, far) if attention else far
     factors = graph.constant(np.array([1, 1, 2, 2], np.float32))
     up = graph.node(
         "Resize", [far, "", factors], "up", mode="nearest", nearest_mode="floor",
@@ -109,6 +112,23 @@ def _block(graph: Graph, x: str, name: str, channels: tuple[int, int], silu: boo
     if not silu:
         return graph.node("Relu", [x], name)
     return graph.node("Mul", [x, graph.node("Sigmoid", [x], f"{name}_gate")], name)
+
+
+def _attention(graph: Graph, x: str) -> str:
+    """Two heads over the positions of the 13 channels at stride 16, as in v11."""
+    height, width = CELLS[1]
+    places = height * width
+    rows = graph.constant(np.array([1, 2, 10, places]))
+    qkv = graph.node("Reshape", [graph.conv(x, "qkv", (13, 20), 1), rows], "qkv_rows")
+    query, key, value = _split(graph, qkv, "qkv_parts", [2, 2, 6], axis=2)
+    query = graph.node("Transpose", [query], "query", perm=[0, 1, 3, 2])
+    near = graph.node("MatMul", [query, key], "likeness")
+    near = graph.node("Mul", [near, graph.constant(np.float32(0.7))], "likeness_scaled")
+    near = graph.node("Softmax", [near], "attention", axis=-1)
+    near = graph.node("Transpose", [near], "attention_turned", perm=[0, 1, 3, 2])
+    y = graph.node("MatMul", [value, near], "attended")
+    y = graph.node("Reshape", [y, graph.constant(np.array([1, 12, height, width]))], "attended_map")
+    return graph.node("Add", [x, graph.conv(y, "projected", (12, 13), 1)], "p4_attended")
 
 
 def _expectation(graph: Graph, boxes: str) -> str:

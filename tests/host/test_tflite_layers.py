@@ -33,7 +33,9 @@ def decoding(x: Any) -> Any:
     powers = tf.pow(high, 1.5) + tf.exp(low) * tf.square(more)
     part = tf.slice(x, [0, 1, 0, 2], [1, 2, 6, 3])
     inner = tf.concat([tf.expand_dims(up[:, ::2, -7:-1, n], -1) for n in (3, 0, 7)], axis=-1)
-    return tf.concat([powers[:, :2], part, inner], axis=1)
+    found = tf.concat([powers[:, :2], part, inner], axis=1)
+    attention = tf.nn.softmax(tf.matmul(found, found, transpose_b=True))
+    return tf.matmul(attention, tf.matmul(found, attention, transpose_a=True), transpose_b=True)
 
 
 def test_slices_splits_powers_and_nearest_enlargement_give_tensorflows_numbers() -> None:

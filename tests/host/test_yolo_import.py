@@ -57,10 +57,11 @@ def by_onnxruntime(model: Any, images: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A COCO folder, a network with SiLU and distribution focal loss, and its import with that data."""
+    """A COCO folder, a network with SiLU, attention and distribution focal loss, its import with that data."""
     root = tmp_path_factory.mktemp("yolo")
     coco_folder(root / "shapes", train=30, test=8)
-    write(with_names(yolov8(dfl=True, silu="behind", classes=3), NAMES), root / "net.onnx")
+    model = yolov8(dfl=True, silu="behind", classes=3, attention=True)
+    write(with_names(model, NAMES), root / "net.onnx")
     command = ["import", str(root / "net.onnx"), "--split", "features", "--out", str(root / "run/task")]
     assert main([*command, "--dataset", str(root / "shapes"), "--quiet"]) == 0
     return root

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from semflash.codecs.layers.imported import ConstantPad, Offset, Part, Power, Scale
+from semflash.codecs.layers.imported import ConstantPad, Offset, Part, Power, Product, Scale
 from semflash.errors import TrainingError
 from semflash.training.tflite_graph import TfliteGraph
 from semflash.training.tflite_slices import plain_slice, split_slices, strided_slice
@@ -127,6 +127,10 @@ class _Reader(TfliteGraph):
         if len(x.shape) > 2 and not options.keepNumDims:
             x = layers.Flatten()(x)
         return self._with(layers.Dense(kernel.shape[0]), x, kernel.T, bias)
+
+    def _batch_matmul(self, operator: Any) -> Any:
+        pair, options = [self.tensor(index) for index in operator.inputs], operator.builtinOptions
+        return Product((options.adjX, options.adjY))(pair)
 
     def _max_pool_2d(self, operator: Any) -> Any:
         return self._pool(layers.MaxPooling2D, operator)

@@ -1,5 +1,5 @@
 """Layers that imported networks need and Keras does not have: padding with a value, constants as operands,
-parts of a tensor, powers.
+parts of a tensor, powers, products of two tensors.
 
 Backend-neutral; registered by name, so that a model with them can be kept as JSON.
 """
@@ -146,6 +146,36 @@ class Power(layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Configuration for saving."""
         return super().get_config() | {"exponent": self.exponent}
+
+
+@_register
+class Product(layers.Layer):
+    """Matrix product of two tensors (..., rows, inner) and (..., inner, columns), for attention.
+
+    Args:
+        transposed: whether the left and the right one come with their last two axes exchanged.
+    """
+
+    def __init__(self, transposed: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.transposed = tuple(bool(one) for one in transposed)
+
+    def call(self, pair: Any) -> Any:
+        """The product (..., rows, columns)."""
+        left, right = (
+            ops.swapaxes(x, -1, -2) if turned else x for x, turned in zip(pair, self.transposed, strict=True)
+        )
+        return ops.matmul(left, right)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """(..., rows, columns); both have the same leading axes."""
+        left, right = input_shape
+        rows, columns = (left[-1] if self.transposed[0] else left[-2]), right[-1 - self.transposed[1]]
+        return (*left[:-2], rows, columns)
+
+    def get_config(self) -> dict[str, Any]:
+        """Configuration for saving."""
+        return super().get_config() | {"transposed": list(self.transposed)}
 
 
 def _broadcast(left: Any, right: Any) -> Any:
