@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from experiments.markdown import table
 from experiments.material import (
@@ -17,7 +18,7 @@ from experiments.material import (
     seeds,
 )  # fmt: skip
 from semflash.edge.report.results import RunResult
-from semflash.edge.report.statistics import Condition, mean_of, ordered, series
+from semflash.edge.report.statistics import Condition, Series, mean_of, ordered, series
 
 
 def budgets(material: Material) -> str:
@@ -68,9 +69,20 @@ def ber(material: Material, size: int) -> str:
     for one in ordered(series(results)):
         for framing in one.framings():
             cells = [cell(one.bsc(rate, framing)) for rate in BERS]
-            rows.append([one.name(framing), one.subject.budget, seeds(one), *cells])
-    head = ["method", "budget", "seeds", *(percent(rate) for rate in BERS)]
+            rows.append([one.name(framing), one.subject.budget, seeds(one), sent(one, results), *cells])
+    head = ["method", "budget", "seeds", "bytes sent", *(percent(rate) for rate in BERS)]
     return f"{table(head, rows)}\n\n{caption(results)}" if rows else missing("ber")
+
+
+def sent(one: Series, results: Sequence[RunResult]) -> str:
+    """Mean payload bytes of a subject's test images; a method with whole units may stay below the budget."""
+    means = [
+        r.mean_payload_bytes
+        for r in results
+        if (r.method, r.budget.name) == (one.subject.method, one.subject.budget)
+    ]
+    known = [mean for mean in means if mean is not None]
+    return f"{sum(known) / len(known):.1f}" if known else "–"
 
 
 def variants(material: Material, experiment: str) -> str:
@@ -84,13 +96,24 @@ def variants(material: Material, experiment: str) -> str:
 
 
 def transfer(material: Material) -> str:
-    """The variants, and the task network there."""
-    networks = material.of("transfer", method="task-network")
-    found = [row for result in networks for row in result.rows if row.split == "test"]
-    text = variants(material, "transfer")
-    if not found:
-        return text
-    return f"{text}\n\nMNIST's task network without compression: {100 * found[0].accuracy:.2f} %."
+    """Data set by variant by bit error rate, each data set's uncompressed task network first."""
+    results = material.of("transfer")
+    rows = []
+    for dataset in sorted({dataset_of(result) for result in results}):
+        there = [result for result in results if dataset_of(result) == dataset]
+        for result in there:
+            if result.method == "task-network":
+                found = [row.accuracy for row in result.rows if row.split == "test"]
+                rows.append([dataset, "task network, uncompressed", "1", cell(mean_of(found)), *["–"] * 6])
+        for one in series([result for result in there if result.method != "task-network"]):
+            rows.append([dataset, one.subject.variant, seeds(one), *(cell(one.bsc(rate)) for rate in BERS)])
+    head = ["data set", "variant", "seeds", *(percent(rate) for rate in BERS)]
+    return f"{table(head, rows)}\n\n{caption(results)}" if rows else missing("transfer")
+
+
+def dataset_of(result: RunResult) -> str:
+    """The data set that a run was measured on."""
+    return str(result.settings["task"]["dataset"])
 
 
 def conditions(material: Material, experiment: str, channel: str, detail: str) -> str:

@@ -173,7 +173,9 @@ def test_batches_need_no_labels_and_the_gradient_of_a_loss_of_labels_is_refused(
     assert "xai_weight=0" in caught.value.remedy
 
 
-@pytest.mark.parametrize("change", [{"distillation_weight": 0.0}, {"xai_weight": 0.3}])
+@pytest.mark.parametrize(
+    "change", [{"distillation_weight": 0.0}, {"xai_weight": 0.3}, {"xai_code_weight": 0.1}]
+)
 def test_recipes_that_would_need_such_a_loss_are_refused_before_the_training(
     change: dict[str, float],
 ) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("jinja2")
@@ -19,14 +18,12 @@ pytest.importorskip("matplotlib")
 
 from fakes.idx_files import write_blocks
 from fakes.results import BERS, campaign, result
-from semflash.bundle import read_bundle
 from semflash.cli.main import main
-from semflash.edge.decoder import EdgeDecoder
-from semflash.edge.golden import GoldenEncoder
 from semflash.edge.report import pictures
-from semflash.edge.report.gather import importance, read_costs
+from semflash.edge.report.gather import read_costs
 from semflash.edge.report.results import ResultStore, read_result, read_results, write_result
 from semflash.edge.report.statistics import Mean, above, mean_of, series
+from semflash.edge.report.wording import WORDS
 from semflash.errors import UsageError
 
 SECTIONS = (
@@ -111,22 +108,6 @@ def test_one_mean_is_above_another_only_by_more_than_both_spreads_and_never_with
     assert above(Mean(0.90, 0.01, 3), Mean(0.87, 0.01, 3)) is True
     assert above(Mean(0.90, 0.02, 3), Mean(0.87, 0.01, 3)) is False
     assert above(mean_of([0.9]), Mean(0.1, 0.0, 3)) is None
-
-
-def test_importance_is_the_drop_of_the_answer_when_a_place_is_put_out() -> None:
-    bundle = read_bundle(TINY)
-    decoder = EdgeDecoder(bundle)
-    images = np.random.default_rng(3).integers(0, 256, (1, *bundle.image_shape), np.uint8)
-    features = decoder.features(GoldenEncoder(bundle).payloads(images), 0.0)
-    found = importance(decoder, features[0])
-    assert found.shape == (1, features.shape[1])  # the tiny bundle's features are a vector
-    place = int(found.argmax())
-    hidden = features.copy()
-    hidden[0, place] = 0.0
-    logits = decoder.classify(np.concatenate([features, hidden])).astype(np.float64)
-    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    answer = shares[0].argmax()
-    assert found[0, place] == pytest.approx(np.log(shares[0, answer] / shares[1, answer]), abs=1e-4)
 
 
 class Links(html.parser.HTMLParser):
@@ -261,11 +242,22 @@ def test_bundles_of_different_data_sets_are_not_weighed_against_each_other() -> 
     ]
     stamps = measured("stamps", "stamps", 300, 0.6, 2_000)
     assert pictures.front([*clothes, stamps]) == {"good", "stamps"}
-    lines = {line.get_label() for line in pictures.against_ber(clothes, [], 48).axes[0].get_lines()}
-    both = {line.get_label() for line in pictures.against_ber([*clothes, stamps], [], 48).axes[0].get_lines()}
+    lines, both = (
+        {
+            line.get_label()
+            for line in pictures.against_ber(views, [], 48, WORDS["accuracy"]).axes[0].get_lines()
+        }
+        for views in (clothes, [*clothes, stamps])
+    )
     assert any("uncompressed" in label for label in lines) and not any(
         "uncompressed" in label for label in both
     )
+
+
+def test_the_report_says_how_importance_was_found_and_in_how_many_steps(report: Path) -> None:
+    pytest.importorskip("keras")
+    for path in (report, report.with_suffix(".md")):
+        assert re.search(r"by integrated gradients of the task(&#39;|')s loss, 2 steps", path.read_text())
 
 
 def test_the_lead_says_how_many_images_of_which_data_set(report: Path) -> None:

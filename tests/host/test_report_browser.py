@@ -16,7 +16,10 @@ import pytest
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
+pytest.importorskip("PIL.Image")
+pytest.importorskip("pycocotools")
 
+from fakes.box_folder import coco_folder
 from fakes.idx_files import write_blocks
 from fakes.results import campaign
 from semflash.cli.main import main
@@ -35,7 +38,14 @@ addEventListener("load", () => {
   const sizes = [...document.querySelectorAll("figure svg, table")].map(e => {
     for (const d of document.querySelectorAll("details")) d.open = true;
     const box = e.getBoundingClientRect(); return [e.tagName, box.width, box.height]; });
-  const found = {sizes, wide: document.documentElement.scrollWidth > innerWidth,
+  const around = "[id*='tick'], [id*='legend'], [id*='matplotlib.axis']";
+  const labels = [...document.querySelectorAll("figure svg")].map(svg => [...svg.querySelectorAll("text")]
+    .filter(t => t.closest(around)).map(t => [t.textContent, t.getBoundingClientRect()]));
+  const overlaps = labels.flatMap(boxes => boxes.flatMap(([a, p], i) => boxes.slice(i + 1).filter(([, q]) =>
+    Math.min(p.right, q.right) - Math.max(p.left, q.left) > 2 &&
+    Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top) > 4).map(([b]) => [a, b])));
+  const found = {sizes, overlaps, labels: labels.flat().length,
+    wide: document.documentElement.scrollWidth > innerWidth,
     loaded: performance.getEntriesByType("resource").map(r => r.name).filter(n => !n.startsWith("data:"))};
   const out = document.createElement("pre"); out.id = "probe"; out.textContent = JSON.stringify(found);
   document.body.append(out); });
@@ -62,7 +72,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The report of the tiny bundle with made-up methods, as it is and with a probe in it."""
+    """Reports of the tiny bundle with made-up methods and of a detector, each as it is and with a probe."""
     folder = tmp_path_factory.mktemp("served")
     data = write_blocks(tmp_path_factory.mktemp("idx"), train=40, test=60)
     store = ResultStore(tmp_path_factory.mktemp("results"))
@@ -70,9 +80,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         store.put(one)
     arguments = ["evaluate", str(TINY), "--data-dir", str(data), "--compare", str(store.root)]
     assert main([*arguments, "--report", str(folder / "report.html")]) == 0
-    text = (folder / "report.html").read_text(encoding="utf-8")
-    probed = re.sub(r"<meta http-equiv[^>]*>", "", text).replace("</body>", PROBE)
-    (folder / "probed.html").write_text(probed, encoding="utf-8")
+    boxes = coco_folder(tmp_path_factory.mktemp("coco") / "shapes", train=6, test=12)
+    arguments = ["evaluate", "stamps-detect", "--dataset", str(boxes), "--ber", "0,0.01", "--compare"]
+    assert main([*arguments, "--report", str(folder / "detector.html")]) == 0
+    for name in ("report", "detector"):
+        text = (folder / f"{name}.html").read_text(encoding="utf-8")
+        probed = re.sub(r"<meta http-equiv[^>]*>", "", text).replace("</body>", PROBE)
+        (folder / f"{name}-probed.html").write_text(probed, encoding="utf-8")
     server = Server(folder)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -97,24 +111,29 @@ def browse(served: Server, page: str, tmp_path: Path, *more: str, width: int = 1
     return done.stdout, done.stderr
 
 
-def test_nothing_but_the_page_is_fetched_and_the_console_stays_empty(served: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["report", "detector"])
+def test_nothing_but_the_page_is_fetched_and_the_console_stays_empty(
+    served: Server, tmp_path: Path, name: str
+) -> None:
     served.asked.clear()
     picture = tmp_path / "page.png"
-    _, messages = browse(served, "report.html", tmp_path, f"--screenshot={picture}")
-    assert served.asked == ["/report.html"]
+    _, messages = browse(served, f"{name}.html", tmp_path, f"--screenshot={picture}")
+    assert served.asked == [f"/{name}.html"]
     assert ":CONSOLE" not in messages
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 20_000
 
 
-@pytest.mark.parametrize("width", [1200, 500])
+@pytest.mark.parametrize(("name", "width"), [("report", 1200), ("report", 500), ("detector", 500)])
 def test_pictures_and_tables_have_a_size_and_the_page_fits_its_window(
-    served: Server, tmp_path: Path, width: int
+    served: Server, tmp_path: Path, name: str, width: int
 ) -> None:
-    text, _ = browse(served, "probed.html", tmp_path, "--dump-dom", width=width)
+    text, _ = browse(served, f"{name}-probed.html", tmp_path, "--dump-dom", width=width)
     match = re.search(r'<pre id="probe">(.*?)</pre>', text)
     assert match is not None
     found = json.loads(match[1])
     tags = [tag.lower() for tag, _, _ in found["sizes"]]
-    assert tags.count("svg") >= 8 and tags.count("table") >= 7
+    least = {"report": (8, 7), "detector": (7, 6)}[name]
+    assert tags.count("svg") >= least[0] and tags.count("table") >= least[1]
+    assert found["labels"] > 40 and found["overlaps"] == []  # ticks, axes and legends can be read
     assert all(across > 100 and down > 40 for _, across, down in found["sizes"])
     assert not found["wide"] and found["loaded"] == []

@@ -116,6 +116,24 @@ def test_stamps_load_by_name_with_ten_classes(tmp_path: Path, monkeypatch: pytes
     assert data.class_names[0] == "bird" and len(data.class_names) == 10
 
 
+def test_grey_stamps_have_the_shape_of_the_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(stamp_images, "COUNTS", {"train": 12, "val": 5, "test": 5})
+    data = load_dataset("stamps-grey", data_dir=stamp_tree(tmp_path / "data/stamps", CLASSES, 5).parent)
+    assert data.image_shape == (28, 28, 1)
+    assert (len(data.train), len(data.class_names)) == (12, 10)
+
+
+def test_grey_is_the_luminance_of_the_colour_image(tree: Path):
+    sprites = load_sprites(tree, (BLACK,))["train"]
+    colour, labels = stamp_images.compose_images(sprites, 3, 28, np.random.default_rng(5))
+    grey, same = stamp_images.compose_grey_images(sprites, 3, 28, np.random.default_rng(5))
+    # ITU-R BT.601 in exact thousandths, rounded half to even as numpy does.
+    expected = np.rint((colour.astype(np.int64) * [299, 587, 114]).sum(-1) / 1000)
+    assert np.abs(grey[..., 0].astype(int) - expected).max() <= 1
+    assert (grey[..., 0] == expected).mean() > 0.99
+    assert labels.tolist() == same.tolist()
+
+
 def test_missing_stamps_say_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(stamps, "DEBIAN_STAMPS", tmp_path / "nowhere")
     with pytest.raises(DatasetError, match="apt-get install tuxpaint-stamps-default"):

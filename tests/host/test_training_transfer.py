@@ -249,6 +249,17 @@ def test_a_usage_weight_for_a_family_without_the_term_is_refused(
         trained(WHOLE, task_dir, tmp_path, data_dir)
 
 
+def test_a_weight_for_important_codes_is_refused_where_no_term_takes_it(
+    task_dir: Path, data_dir: Path, tmp_path: Path
+):
+    plain = dataclasses.replace(WHOLE, usage_weight=0.0, xai_code_weight=0.1)
+    with pytest.raises(UsageError, match="adjscc has no term for important codes"):
+        trained(dataclasses.replace(plain, family="adjscc", sizes={}), task_dir, tmp_path, data_dir)
+    with pytest.raises(UsageError, match="importance of their position"):
+        trained(dataclasses.replace(plain, xai_kind="channel"), task_dir, tmp_path, data_dir)
+    assert not (tmp_path / "history.json").exists()
+
+
 def test_what_a_family_or_a_pipeline_cannot_do_is_said_before_anything_is_trained(
     task_dir: Path, data_dir: Path, tmp_path: Path
 ):

@@ -24,6 +24,7 @@ from fakes.onnx_files import residual_classifier, write  # noqa: E402
 from fakes.yolo_files import HEIGHT, WIDTH, with_names, yolov5, yolov8  # noqa: E402
 from semflash.bundle.reader import read_bundle  # noqa: E402
 from semflash.cli.main import main  # noqa: E402
+from semflash.edge.report.gather import view  # noqa: E402
 from semflash.errors import TrainingError  # noqa: E402
 from semflash.training.anchor_detection import AnchorDetection  # noqa: E402
 from semflash.training.codec import train_codec  # noqa: E402
@@ -57,7 +58,7 @@ def by_onnxruntime(model: Any, images: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A COCO folder, a network with SiLU, attention and distribution focal loss, its import with that data."""
+    """A COCO folder, a network with SiLU, attention and distribution focal loss, and its import."""
     root = tmp_path_factory.mktemp("yolo")
     coco_folder(root / "shapes", train=30, test=8)
     model = yolov8(dfl=True, silu="behind", classes=3, attention=True)
@@ -102,6 +103,11 @@ def test_an_imported_detector_gets_a_codec_and_its_bundle_a_mean_average_precisi
     printed = json.loads(capsys.readouterr().out)
     assert printed["metric"] == "map50" and [point["ber"] for point in printed["points"]] == [0, 0.05]
     assert all(0 <= p["low"] <= p["accuracy"] <= p["high"] <= 1 for p in printed["points"])
+    dataset = load_dataset(str(place / "shapes"), image_size=(HEIGHT, WIDTH))
+    shown = view(bundle, dataset, [0.0], [], limit=3)
+    assert shown.importance is not None and "no loss of labels" in shown.importance.reason
+    assert all(np.isfinite(example.importance).all() for example in shown.examples)
+    assert shown.precision is not None and shown.confusion is None
 
 
 @needs_converter

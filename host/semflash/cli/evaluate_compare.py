@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 from semflash.bundle import read_bundle
 from semflash.cli import build_options
 from semflash.edge.report import render, sections
-from semflash.edge.report.gather import BundleView, read_costs, view
-from semflash.edge.report.results import read_results
+from semflash.edge.report.content import Content
+from semflash.edge.report.gather import BundleView, check_comparable, read_costs, view
+from semflash.edge.report.results import RunResult, read_results
 from semflash.errors import UsageError
 from semflash.settings import Settings, first
 from semflash.training.datasets import load_dataset
@@ -35,8 +37,8 @@ def compare(names: Sequence[str], args: argparse.Namespace, settings: Settings) 
     results = read_results(args.compare or ())
     costs = read_costs(args.bench or ([BENCH_FILE] if BENCH_FILE.is_file() else []))
     seed = first(args.seed, settings.evaluate.seed) or 0
-    views = _views(names, args, settings, costs, seed)
-    content = sections.Content(views, results, seed)
+    views = _views(names, args, settings, results, costs, seed)
+    content = Content(views, results, seed)
     written: list[Path] = []
     if target is not None or args.plots is not None:
         page = sections.page(content)
@@ -61,15 +63,19 @@ def _check_flags(args: argparse.Namespace) -> None:
 
 
 def _views(
-    names: Sequence[str], args: argparse.Namespace, settings: Settings, costs: Sequence[dict[str, Any]],
-    seed: int,
+    names: Sequence[str], args: argparse.Namespace, settings: Settings, results: Sequence[RunResult],
+    costs: Sequence[dict[str, Any]], seed: int,
 ) -> list[BundleView]:  # fmt: skip
     """Each bundle on its own data set, unless one is named."""
+    pictures = args.report is not None or args.plots is not None
+    if pictures:  # Keras, for the importance maps, where it is installed
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     table, views, loaded = settings.evaluate, [], {}
     bundles = [read_bundle(name) for name in names]
     twice = {bundle.name for bundle in bundles if sum(bundle.name == other.name for other in bundles) > 1}
     if twice:
         raise UsageError("two bundles of one name", value=", ".join(sorted(twice)), remedy="compare others")
+    check_comparable(bundles, results)
     for bundle in bundles:
         height, width, _ = bundle.image_shape
         wanted = build_options.dataset_name(args.dataset, table.dataset, bundle)
@@ -79,11 +85,12 @@ def _views(
             loaded[key] = load_dataset(wanted, data_dir=data_dir, image_size=(height, width))
         bers = first(args.ber, table.bers) or ()
         limit = first(args.limit, table.count)
-        views.append(view(bundle, loaded[key], bers, costs, seed=seed, limit=limit, split=args.split))
+        measured = {"seed": seed, "limit": limit, "split": args.split, "pictures": pictures}
+        views.append(view(bundle, loaded[key], bers, costs, **measured))
     return views
 
 
-def _print(content: sections.Content, written: Sequence[Path]) -> None:
+def _print(content: Content, written: Sequence[Path]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -98,6 +105,6 @@ def _print(content: sections.Content, written: Sequence[Path]) -> None:
                 )
             for row in one.rows:
                 table.add_row(*row)
-            console.print(table)
+            console.print(table, crop=False)
     for path in written:
         console.print(f"written: {path}", soft_wrap=True)

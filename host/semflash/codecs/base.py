@@ -250,6 +250,14 @@ class Codec(abc.ABC):
         del stage, context
         return None
 
+    def code_loss(self, trace: dict[str, Any], quality: Any, importance: Any) -> Any | None:
+        """Expected damage of the codes, weighed by the importance (B, h, w, 1) of where they stand; a scalar.
+
+        None: the family has no such term. ``quality``: BER (B, 1).
+        """
+        del trace, quality, importance
+        return None
+
     def usage_loss(self, trace: dict[str, Any]) -> Any | None:
         """How far the use of the codes is from even, a scalar >= 0; None: the family has no such term."""
         del trace

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 from semflash.codecs.keras_config import rebuild
 from semflash.codecs.layers.gdn import GDN, PositivePReLU
@@ -48,6 +48,25 @@ def _behind_head(image: Any, sizes: SemanticNNSizes) -> Any:
         )
     x = _centre_crop(x, sizes.cropped_map)
     return layers.Conv2D(sizes.latent, PAPER_STRIDE, strides=PAPER_STRIDE, padding="same", name="latent")(x)
+
+
+def on_grid(maps: Any, size: tuple[int, int]) -> Any:
+    """Maps of the features' positions on the latent's coarser grid, by averaging; mean 1 per image.
+
+    Args:
+        maps: float (B, H, W, 1), >= 0. size: (h, w), at most (H, W).
+
+    Returns:
+        float (B, h, w, 1).
+    """
+    steps = tuple(-(-have // want) for have, want in zip(maps.shape[1:3], size, strict=True))
+    pooled = ops.average_pool(maps, steps, strides=steps, padding="same")
+    if tuple(pooled.shape[1:3]) != tuple(size):
+        raise UsageError(
+            "the features' grid does not reduce to the latent's", value=f"{maps.shape[1:3]} to {size}",
+            remedy="xai_code_weight=0, or other strides",
+        )  # fmt: skip
+    return pooled / (ops.mean(pooled, axis=(1, 2), keepdims=True) + 1e-12)
 
 
 def build_decoder(

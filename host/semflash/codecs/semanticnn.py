@@ -20,7 +20,7 @@ from semflash.codecs.base import (
 from semflash.codecs.layers.channel import BinarySymmetricChannel
 from semflash.codecs.layers.gdn import GDN, PositivePReLU
 from semflash.codecs.layers.quantiser import CentreQuantiser
-from semflash.codecs.networks import build_decoder, build_device_graph
+from semflash.codecs.networks import build_decoder, build_device_graph, on_grid
 from semflash.codecs.semanticnn_sizes import SemanticNNSizes
 
 __all__ = ["SemanticNN", "SemanticNNSizes", "build_decoder", "build_device_graph"]
@@ -114,6 +114,18 @@ class SemanticNN(keras.Model, Codec):
         if self.sizes.usage_gradient:
             return self.quantiser.usage_deficit(trace["latent"])
         return self.quantiser.counted_usage_error(trace["latent"])
+
+    def code_loss(self, trace: dict[str, Any], quality: Any, importance: Any) -> Any:
+        """Expected error of the received values, weighed by importance: what the task needs is given to codes
+        that quantisation and flipped bits harm least.
+
+        Args:
+            importance: float (B, h', w', 1) on the grid of the features, mean 1 per image.
+        """
+        latent = trace["latent"]
+        weights = on_grid(importance, latent.shape[1:3])
+        error = self.quantiser.expected_error(latent, ops.reshape(quality, (-1, 1, 1, 1)))
+        return ops.mean(weights * error)
 
     def codes(self, images: Any) -> Any:
         """Codes int32 (B, h, w, C) of float images."""

@@ -32,6 +32,18 @@ def mean_average_precision(boxes: np.ndarray, found: Sequence[np.ndarray], class
     return _mean(_matched(boxes, found, classes))
 
 
+def class_precisions(boxes: np.ndarray, found: Sequence[np.ndarray], classes: int) -> list[float | None]:
+    """Average precision at IoU 0.5 of each class, 0..1; None: no object of it. Their mean is the mAP.
+
+    Args and errors: as :func:`mean_average_precision`.
+    """
+    precision = _precision(_matched(boxes, found, classes))
+    occurring = (precision > -1).all(0)
+    return [
+        float(column.mean()) if there else None for column, there in zip(precision.T, occurring, strict=True)
+    ]
+
+
 def precision_interval(
     boxes: np.ndarray, found: Sequence[np.ndarray], classes: int, *, seed: int = 0
 ) -> tuple[float, float, float]:
@@ -81,11 +93,16 @@ def _matched(boxes: np.ndarray, found: Sequence[np.ndarray], classes: int) -> An
 
 def _mean(evaluation: Any) -> float:
     """Mean over recall levels and classes; classes without an object do not count."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation.accumulate()
-    precision = evaluation.eval["precision"][0, :, :, 0, 0]
+    precision = _precision(evaluation)
     occurring = precision[:, (precision > -1).all(0)]
     return float(occurring.mean()) if occurring.size else 0.0
+
+
+def _precision(evaluation: Any) -> Any:
+    """Precision (recall levels, classes); -1 for a class without an object."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.accumulate()
+    return evaluation.eval["precision"][0, :, :, 0, 0]
 
 
 def _truth(boxes: np.ndarray) -> list[dict[str, Any]]:

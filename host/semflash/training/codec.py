@@ -88,6 +88,16 @@ def check_recipe(recipe: CodecRecipe, codec: Codec) -> None:
         raise UsageError(
             f"the family {codec.family} has no usage term", value=recipe.usage_weight, remedy="usage_weight=0"
         )
+    if recipe.xai_code_weight and type(codec).code_loss is Codec.code_loss:
+        raise UsageError(
+            f"the family {codec.family} has no term for important codes", value=recipe.xai_code_weight,
+            remedy="xai_code_weight=0",
+        )  # fmt: skip
+    if recipe.xai_code_weight and recipe.xai_kind != "pixel":
+        raise UsageError(
+            "codes are weighed by the importance of their position", value=recipe.xai_kind,
+            remedy="xai_kind=pixel, or xai_code_weight=0",
+        )  # fmt: skip
     if codec.needs_importance and recipe.xai_kind != "pixel":
         raise UsageError(
             f"the family {codec.family} learns importance per position", value=recipe.xai_kind,
@@ -114,13 +124,13 @@ def check_kind(recipe: CodecRecipe, kind: TaskKind) -> None:
     """UsageError: a task without a loss of labels, and a recipe that would need one."""
     if not kind.only_distils:
         return
-    fields = {"distillation_weight": recipe.distillation_weight > 0, "xai_weight": recipe.xai_weight == 0}
-    for field, fine in fields.items():
-        if not fine:
+    for field, wanted in {"distillation_weight": 1, "xai_weight": 0, "xai_code_weight": 0}.items():
+        given = getattr(recipe, field)
+        if (given > 0) != (wanted > 0):
             raise UsageError(
                 "an imported detector has no loss of labels: the codec learns what the detector gives",
-                value=f"{field}={getattr(recipe, field)}",
-                remedy="--set xai_weight=0" if field == "xai_weight" else "--set distillation_weight=1",
+                value=f"{field}={given}",
+                remedy=f"--set {field}={wanted}",
             )
 
 

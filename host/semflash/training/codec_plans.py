@@ -117,7 +117,7 @@ class CodecRun:
 
     def _importance(self) -> np.ndarray | None:
         recipe = self.recipe
-        if not (recipe.xai_weight or self.trained.codec.needs_importance):
+        if not (recipe.xai_weight or recipe.xai_code_weight or self.trained.codec.needs_importance):
             return None
         if recipe.pipeline == TF_DATA or isinstance(self.train.images, LazyImages):
             raise UsageError(

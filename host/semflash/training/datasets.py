@@ -76,9 +76,9 @@ def load_dataset(
     """Load a data set by name, or an image folder by path.
 
     Args:
-        name_or_path: ``fashion-mnist``, ``mnist``, ``cifar10``, ``cifar100``, ``stamps``, ``stamps-scenes``
-            (boxes), or a directory: ``train/`` and ``test/`` with a folder per class, or COCO, or VOC
-            (boxes).
+        name_or_path: ``fashion-mnist``, ``mnist``, ``cifar10``, ``cifar100``, ``stamps``, ``stamps-grey``,
+            ``stamps-scenes`` (boxes), or a directory: ``train/`` and ``test/`` with a folder per
+            class, or COCO, or VOC (boxes).
         data_dir: where the files of a named data set lie; default: the environment variable
             ``SEMFLASH_DATA_DIR``, then the usual places.
         image_size: height and width that the images of a folder are resized to, pixels.
@@ -169,6 +169,12 @@ def _stamps(name: str, folder: Path | None) -> Dataset:
     return load_stamps(name, folder)
 
 
+def _grey_stamps(name: str, folder: Path | None) -> Dataset:
+    from semflash.training.stamp_images import load_grey_stamps
+
+    return load_grey_stamps(name, folder)
+
+
 def _scenes(name: str, folder: Path | None) -> Dataset:
     from semflash.training.stamp_scenes import load_scenes
 
@@ -238,5 +244,6 @@ _LOADERS: dict[str, Callable[[str, Path | None], Dataset]] = {
     "cifar10": _cifar,
     "cifar100": _cifar,
     "stamps": _stamps,
+    "stamps-grey": _grey_stamps,
     "stamps-scenes": _scenes,
 }

@@ -88,6 +88,7 @@ class CodecRecipe:
             importance need ``numpy``.
         xai_weight: gamma, of the feature error of stage 2 weighed by the importance of the features for the
             task's loss (integrated gradients); 0: none.
+        xai_code_weight: of the expected error of the received codes, weighed by the same importance; 0: none.
         xai_steps: steps of the integral, 1 or more; the paper takes 2.
         xai_kind: ``pixel``: one weight per position; ``channel``: one per channel.
         usage_weight: alpha, of the term that spreads the codes over all centres; 0: none.
@@ -128,6 +129,7 @@ class CodecRecipe:
     task: str = ""
     int8_epochs: int = 0
     int8_peak: float = 5e-4
+    xai_code_weight: float = 0.0
 
 
 #: Few stamps behind many images: parts of an image are covered, so that no single part decides.

@@ -5,8 +5,9 @@ Two-stage feature-augmentation learning, SemanticNN (arXiv 2511.11038), section 
 1. autoencoder: images -> codec -> decoded features, against the features of the task network's own head,
    under sampled bit error rates (a denoising autoencoder; the tail takes no part);
 2. task: decoded features -> tail -> logits; cross entropy, a small feature loss, the same weighed by the
-   features' importance for the task (XAI asymmetry compensation), the use of the centres against even use,
-   and distillation from the task network; codec and tail learn together.
+   features' importance for the task (XAI asymmetry compensation), the expected error of the received codes
+   weighed by it, the use of the centres against even use, and distillation from the task network; codec
+   and tail learn together.
 
 A family adds terms of its own by :meth:`semflash.codecs.base.Codec.stage_loss`.
 Deviation: distillation stands beside the task loss.
@@ -34,6 +35,7 @@ class LossWeights:
     distillation: float = 0.0
     temperature: float = 2.0
     xai: float = 0.0
+    codes: float = 0.0
     usage: float = 0.0
 
 
@@ -41,7 +43,8 @@ def weights_of(recipe: CodecRecipe) -> LossWeights:
     """The weights a recipe names."""
     return LossWeights(
         feature=recipe.feature_weight, distillation=recipe.distillation_weight,
-        temperature=recipe.temperature, xai=recipe.xai_weight, usage=recipe.usage_weight,
+        temperature=recipe.temperature, xai=recipe.xai_weight,
+        codes=recipe.xai_code_weight, usage=recipe.usage_weight,
     )  # fmt: skip
 
 
@@ -161,6 +164,8 @@ class TaskStage(_Stage):
             loss += weights.distillation * self.kind.distillation(
                 y, y_pred["logits"], teacher_logits, weights.temperature
             )
+        if weights.codes:
+            loss += weights.codes * self.codec.code_loss(y_pred["trace"], x["ber"], x["importance"])
         if weights.usage:
             loss += weights.usage * self.codec.usage_loss(y_pred["trace"])
         return self.with_own_loss(loss, x, y, y_pred, features)

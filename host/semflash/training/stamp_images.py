@@ -1,7 +1,8 @@
-"""The data set ``stamps``: 32x32 colour images, each one stamp of ten classes on a random background.
+"""The data sets ``stamps`` and ``stamps-grey``: images of one stamp of ten classes on a random background.
 
-20,000 training, 2,000 validation and 2,000 test images, composed once from a fixed seed (about ten seconds)
-and kept in the cache folder. The three splits show different stamps.
+``stamps`` is 32x32 in colour, ``stamps-grey`` 28x28 in grey, the shape of Fashion-MNIST and MNIST, so that
+codecs can be carried over. 20,000 training, 2,000 validation and 2,000 test images each, composed once from a
+fixed seed (about ten seconds) and kept in the cache folder. The three splits show different stamps.
 """
 
 from __future__ import annotations
@@ -14,7 +15,15 @@ import numpy as np
 from semflash.training.compose import backgrounds, contrasting, draw_sprite, paste
 from semflash.training.data_cache import cached
 from semflash.training.datasets import Dataset, Split
-from semflash.training.stamps import SPLITS, Sprite, StampClass, find_stamps, load_sprites, stamps_digest
+from semflash.training.stamps import (
+    LUMINANCE,
+    SPLITS,
+    Sprite,
+    StampClass,
+    find_stamps,
+    load_sprites,
+    stamps_digest,
+)
 
 CLASSES = (
     StampClass("bird", ("animals/birds",)),
@@ -31,12 +40,14 @@ CLASSES = (
     StampClass("hand sign", ("symbols/alphabets/asl",)),
     StampClass("letter", ("symbols/alphabets/english/filled",), mirrored=False),
 )
-SIDE = 32
+SIDE, GREY_SIDE = 32, 28
 COUNTS = {"train": 20_000, "val": 2_000, "test": 2_000}
 SEED = 20_261_125
 #: Goes up when the composition changes, so that no older cache is taken for it.
 COMPOSITION = 1
 _CHUNK = 1_000
+
+Composer = Callable[[list[list[Sprite]], int, int, np.random.Generator], tuple[np.ndarray, np.ndarray]]
 
 
 def load_stamps(name: str, folder: Path | None) -> Dataset:
@@ -45,13 +56,19 @@ def load_stamps(name: str, folder: Path | None) -> Dataset:
     Raises:
         DatasetError: the stamps or Pillow are missing, or the cache folder cannot be written.
     """
+    return _load(name, folder, SIDE, compose_images)
+
+
+def load_grey_stamps(name: str, folder: Path | None) -> Dataset:
+    """As :func:`load_stamps`, of 28x28 grey images (N, 28, 28, 1)."""
+    return _load(name, folder, GREY_SIDE, compose_grey_images)
+
+
+def _load(name: str, folder: Path | None, side: int, compose: Composer) -> Dataset:
     root = find_stamps(folder, CLASSES)
-    arrays = composed(name, root, CLASSES, COUNTS, SIDE, compose_images)
+    arrays = composed(name, root, CLASSES, COUNTS, side, compose)
     train, val, test = (Split(arrays[f"{split}_images"], arrays[f"{split}_labels"]) for split in SPLITS)
     return Dataset(name, train, val, test, tuple(one.name for one in CLASSES))
-
-
-Composer = Callable[[list[list[Sprite]], int, int, np.random.Generator], tuple[np.ndarray, np.ndarray]]
 
 
 def composed(
@@ -96,3 +113,15 @@ def compose_images(
             paste(canvas, drawn, int(top), int(left))
         images[part] = canvases.round()
     return images, labels
+
+
+def compose_grey_images(
+    sprites: list[list[Sprite]], count: int, side: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """As :func:`compose_images`, the luminance (ITU-R BT.601) alone: uint8 (count, side, side, 1)."""
+    images, labels = compose_images(sprites, count, side, rng)
+    grey = np.empty((*images.shape[:3], 1), np.uint8)
+    for start in range(0, count, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        grey[part] = (images[part].astype(np.float32) @ LUMINANCE).round()[..., None]
+    return grey, labels

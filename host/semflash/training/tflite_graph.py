@@ -57,6 +57,15 @@ class TfliteGraph:
         """Shape without the batch."""
         return tuple(int(side) for side in self.graph.tensors[index].shape[1:])
 
+    def fits(self, found: tuple[int, ...], index: int) -> bool:
+        """Whether a shape without the batch is the file's; sides that the file leaves open fit."""
+        signature = self.graph.tensors[index].shapeSignature
+        expected = self.shape(index)
+        known = expected if signature is None or len(signature) == 0 else signature[1:]
+        return len(found) == len(expected) and all(
+            k == -1 or k == side for k, side in zip(known, found, strict=True)
+        )
+
     def label(self, index: int) -> str:
         """Its name, for errors."""
         name = self.graph.tensors[index].name

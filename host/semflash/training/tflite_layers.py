@@ -16,7 +16,8 @@ from keras import layers
 from semflash.codecs.layers.imported import ConstantPad, Offset, Part, Power, Product, Scale
 from semflash.errors import TrainingError
 from semflash.training.tflite_graph import TfliteGraph
-from semflash.training.tflite_slices import plain_slice, split_slices, strided_slice
+from semflash.training.tflite_shapes import ComputedShapes
+from semflash.training.tflite_slices import enlargement, plain_slice, split_slices, strided_slice
 
 _FUSED = {1: layers.ReLU, 3: lambda: layers.ReLU(max_value=6.0), 4: lambda: layers.Activation("tanh")}
 _SAME = 0
@@ -50,6 +51,7 @@ class _Reader(TfliteGraph):
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
         self.weights: list[tuple[Any, list[np.ndarray]]] = []
+        self.shapes = ComputedShapes(lambda index: tuple(self.tensor(index).shape[1:]), self.constant)
 
     def model(self, name: str, input_name: str) -> keras.Model:
         source, result = int(self.graph.inputs[0]), int(self.graph.outputs[0])
@@ -57,10 +59,12 @@ class _Reader(TfliteGraph):
         self.values[source] = start
         for operator in self.graph.operators:
             kind = self.names[operator.opcodeIndex]
+            if self.shapes.follow(kind, operator, self.graph.tensors[operator.outputs[0]].type):
+                continue
             made = self._layer(kind, operator)
             values = made if isinstance(made, list) else [self._fused(made, operator)]
             for output, value in zip(operator.outputs, values, strict=True):
-                if tuple(value.shape[1:]) != self.shape(output):
+                if not self.fits(tuple(value.shape[1:]), output):
                     raise TrainingError(
                         f"{kind} as a Keras layer gives {tuple(value.shape[1:])}, not {self.shape(output)}",
                         value=self.label(output),
@@ -177,21 +181,15 @@ class _Reader(TfliteGraph):
 
     def _resize_nearest_neighbor(self, operator: Any) -> Any:
         x, size = self.tensor(operator.inputs[0]), self.constant(operator.inputs[1]).tolist()
-        sides = tuple(int(side) for side in x.shape[1:3])
-        uneven = [side for side, wanted in zip(sides, size, strict=True) if wanted % side]
-        if uneven or operator.builtinOptions.alignCorners:
-            raise TrainingError(
-                "only an enlargement by whole numbers has a Keras layer",
-                value=f"{self.label(operator.outputs[0])}: {sides} to {tuple(size)}",
-            )
-        factors = (size[0] // sides[0], size[1] // sides[1])
+        label = self.label(operator.outputs[0])
+        factors = enlargement(x.shape[1:3], size, operator.builtinOptions.alignCorners, label)
         return layers.UpSampling2D(factors, interpolation="nearest")(x)
 
     def _strided_slice(self, operator: Any) -> Any:
         x, label = self.tensor(operator.inputs[0]), self.label(operator.outputs[0])
         begin, end, strides = (self.constant(index) for index in operator.inputs[1:4])
         slices = strided_slice(operator.builtinOptions, begin, end, strides, label)
-        return self._shaped(Part(slices)(x), operator)
+        return self._shaped(Part(slices)(x), self.shape(operator.outputs[0]))
 
     def _slice(self, operator: Any) -> Any:
         begin, size = (self.constant(index) for index in operator.inputs[1:3])
@@ -221,6 +219,14 @@ class _Reader(TfliteGraph):
             raise TrainingError("a power for each entry", value=self.label(operator.outputs[0]))
         return Power(float(exponents[0]))(self.tensor(operator.inputs[0]))
 
+    def _tile(self, operator: Any) -> Any:
+        x, repeats = self.tensor(operator.inputs[0]), self.constant(operator.inputs[1]).tolist()
+        if repeats[0] != 1:
+            raise TrainingError("a TILE repeats the batch", value=self.label(operator.outputs[0]))
+        for axis, times in enumerate(repeats):
+            x = layers.Concatenate(axis=axis)([x] * times) if times > 1 else x
+        return x
+
     def _transpose(self, operator: Any) -> Any:
         order = self.constant(operator.inputs[1]).tolist()
         if order[0] != 0:
@@ -228,10 +234,10 @@ class _Reader(TfliteGraph):
         return layers.Permute(order[1:])(self.tensor(operator.inputs[0]))
 
     def _reshape(self, operator: Any) -> Any:
-        return self._shaped(self.tensor(operator.inputs[0]), operator)
+        target = self.shapes.target(operator.inputs[-1]) or self.shape(operator.outputs[0])
+        return self._shaped(self.tensor(operator.inputs[0]), target)
 
-    def _shaped(self, x: Any, operator: Any) -> Any:
-        target = self.shape(operator.outputs[0])
+    def _shaped(self, x: Any, target: tuple[int, ...]) -> Any:
         return x if tuple(x.shape[1:]) == target else layers.Reshape(target)(x)
 
     _squeeze = _expand_dims = _reshape

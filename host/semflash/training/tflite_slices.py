@@ -56,3 +56,20 @@ def split_slices(axis: int, sizes: Sequence[int], rank: int, label: str) -> list
         slices[axis - 1] = (start, stop, 1)
         parts.append(slices)
     return parts
+
+
+def enlargement(
+    sides: Sequence[int], size: Sequence[int], align_corners: bool, label: str
+) -> tuple[int, int]:
+    """By how much a RESIZE_NEAREST_NEIGHBOR repeats rows and columns.
+
+    Raises:
+        TrainingError: it is no repetition.
+    """
+    (rows, columns), (height, width) = sides, size
+    if height % rows or width % columns or align_corners:
+        raise TrainingError(
+            "only an enlargement by whole numbers has a Keras layer",
+            value=f"{label}: {rows}x{columns} to {height}x{width}",
+        )
+    return int(height // rows), int(width // columns)

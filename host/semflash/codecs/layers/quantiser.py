@@ -116,6 +116,35 @@ class CentreQuantiser(keras.layers.Layer):
         share = ops.mean(ops.reshape(ops.cast(hits, "float32"), (-1, self.levels)), axis=0)
         return ops.mean(ops.square(share - 1.0 / self.levels))
 
+    def expected_error(self, x: Any, ber: Any) -> Any:
+        """Expected squared error of what is received for x, quantisation and single flipped bits together,
+        over the variance of the centres; differentiable in x and in the centres.
+
+            (1 - b e) (x - c_r)^2 + e sum over bits (x - c_(r with that bit flipped))^2
+
+        for rank r, b bits and BER e: first order in e, two flips in one code are left out.
+
+        Args:
+            x: float (B, ...). ber: float, broadcast to x, 0 to 1 / bits; higher rates count as 1 / bits.
+
+        Returns:
+            float, the shape of x, >= 0.
+        """
+        centres, ranks = self.centres, self.ranks(x)
+        ber = ops.minimum(ber, 1.0 / self.bits)
+        error = (1.0 - self.bits * ber) * ops.square(x - ops.take(centres, ranks))
+        for flipped in self.flipped_ranks().T:
+            there = ops.take(ops.convert_to_tensor(flipped), ranks)
+            error += ber * ops.square(x - ops.take(centres, there))
+        return error / ops.var(centres)
+
+    def flipped_ranks(self) -> np.ndarray:
+        """int32 (K, bits): the rank a receiver takes the code of each rank for, when one bit is flipped."""
+        labels = self.labels_of_ranks
+        labels = np.arange(self.levels) if labels is None else labels.astype(np.int64)
+        codes = np.minimum(labels[:, None] ^ (1 << np.arange(self.bits)), self.levels - 1)
+        return np.argsort(labels)[codes].astype(np.int32)
+
     def values(self, codes: Any) -> Any:
         """Centres of the codes: int32 (...) to float (...). Codes beyond K-1 (possible where K is no power of
         two and bits were flipped) stand for the last centre."""

@@ -1,11 +1,10 @@
-"""What the report says of a bundle: measured by the edge's own code (LiteRT), without TensorFlow."""
+"""What the report says of a bundle: measured by the edge's own code (LiteRT)."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,19 @@ from semflash.bundle.schema import Detector
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.evaluate import Evaluation, evaluate
 from semflash.edge.golden import GoldenEncoder
+from semflash.edge.judge import Judge, Reading, read, shown
+from semflash.edge.report.importance import Importance, as_map, importance
+from semflash.edge.report.results import RunResult
+from semflash.edge.report.wording import WORDS, Words
 from semflash.errors import UsageError
+from semflash.training.boxes import CLASS, IGNORED, present
 
-#: The rate whose confusion matrix and reconstructed features are shown.
+#: Rates of the summary, of accuracy against bytes, and of the precision by class.
+MAIN_BERS = (0.0, 0.01, 0.05)
+#: The rate whose confusion matrix, scenes and reconstructed features are shown.
 DAMAGED_BER = 0.05
 EXAMPLES = 4
 USE_IMAGES = 1_000
-_POSITIONS = 16  # most steps of the occlusion along one side
 
 
 @dataclass(frozen=True)
@@ -32,19 +37,36 @@ class Example:
     """One test image on its way.
 
     Attributes:
-        image: uint8 (H, W, C). label, clean, damaged: class numbers: the truth and both answers.
+        image: uint8 (H, W, C). name: short, for a row. truth, clean, damaged: the truth and both answers.
         features_clean, features_damaged: decoded, mean over channels, float32 (h, w).
-        importance: drop of the answer's log-probability when a place of the features is set to 0,
-            float32 (h', w').
+        importance: of the features at BER 0, float32 (h', w').
+        boxes: of a detector's scene: the true objects, float32 (m, 6).
+        found: of a detector: objects shown at BER 0 and at :data:`DAMAGED_BER`, float32 (n, 6) each.
     """
 
     image: NDArray[np.uint8]
-    label: int
-    clean: int
-    damaged: int
+    name: str
+    truth: str
+    clean: str
+    damaged: str
     features_clean: NDArray[np.float32]
     features_damaged: NDArray[np.float32]
     importance: NDArray[np.float32]
+    boxes: NDArray[np.float32] | None = None
+    found: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Average precision of a detector by class.
+
+    Attributes:
+        objects: how many of each class there are.
+        by_ber: BER -> average precision at IoU 0.5 of each class, 0..1; None: a class without an object.
+    """
+
+    objects: list[int]
+    by_ber: dict[float, list[float | None]]
 
 
 @dataclass(frozen=True)
@@ -54,8 +76,10 @@ class BundleView:
     Attributes:
         bundle, evaluation: what was measured, and the outcome.
         use: share of each code on the first test images, float64 (K,).
-        confusion: counts at :data:`DAMAGED_BER`, int64 (classes, classes), rows are the truth.
-        examples: some images.
+        confusion: counts at :data:`DAMAGED_BER`, int64 (classes, classes), rows are the truth; None: a
+            detector.
+        precision: of a detector; None: a classifier.
+        examples: some images; empty: not asked for. importance: how their maps were made.
         history: records of the training, one an epoch; empty: not in the bundle.
         cost: what `semflash bench` said of this very bundle; None: not measured.
     """
@@ -63,19 +87,48 @@ class BundleView:
     bundle: Bundle
     evaluation: Evaluation
     use: NDArray[np.float64]
-    confusion: NDArray[np.int64]
+    confusion: NDArray[np.int64] | None
+    precision: Precision | None
     examples: list[Example]
+    importance: Importance | None
     history: list[dict[str, Any]]
     cost: dict[str, Any] | None
 
+    @property
+    def words(self) -> Words:
+        """Of its figure of merit."""
+        return WORDS[self.evaluation.measurement.metric]
+
     def accuracy(self, ber: float) -> float | None:
-        """Share at a rate; None: not measured."""
+        """Accuracy, or mAP@0.5 of a detector, at a rate, 0..1; None: not measured."""
         return next((p.accuracy for p in self.evaluation.measurement.points if p.ber == ber), None)
+
+
+def check_comparable(bundles: Sequence[Bundle], results: Sequence[RunResult]) -> None:
+    """Refuse what has no figure of merit in common; asked before the measurement, which takes minutes.
+
+    Raises:
+        UsageError: classifiers beside detectors, or detectors beside results of the experiments.
+    """
+    detectors = [b.name for b in bundles if isinstance(b.contract.task, Detector)]
+    others = [bundle.name for bundle in bundles if bundle.name not in detectors]
+    if detectors and others:
+        raise UsageError(
+            "a report compares either classifiers or detectors: accuracy and mAP@0.5 do not compare",
+            value=f"detectors {', '.join(detectors)}; classifiers {', '.join(others)}",
+            remedy="make one report of each",
+        )
+    if detectors and results:
+        raise UsageError(
+            "the results are accuracies of classifiers, and the bundles are detectors",
+            value=", ".join(detectors),
+            remedy="--compare without results",
+        )
 
 
 def view(
     bundle: Bundle, dataset: Any, bers: Sequence[float], costs: Sequence[dict[str, Any]], *,
-    seed: int = 0, limit: int | None = None, split: str = "test",
+    seed: int = 0, limit: int | None = None, split: str = "test", pictures: bool = True,
 ) -> BundleView:  # fmt: skip
     """Measure one bundle.
 
@@ -83,89 +136,93 @@ def view(
         bers: rates; :data:`DAMAGED_BER` is measured in any case.
         costs: records of `semflash bench`; the one of this bundle's hash is taken.
         seed, limit, split: as :func:`semflash.edge.evaluate.evaluate`.
+        pictures: with examples and their importance, which import Keras where it is installed.
 
-    Raises:
-        UsageError: a detector; further errors as `evaluate`.
+    Raises: as `evaluate`.
     """
-    if isinstance(bundle.contract.task, Detector):
-        raise UsageError(
-            "the report compares classifiers; this is a detector", value=bundle.name,
-            remedy=f"semflash evaluate {bundle.name}",
-        )  # fmt: skip
     rates = sorted({*bers, DAMAGED_BER})
     evaluation = evaluate(bundle, dataset, rates, seed=seed, limit=limit, split=split)
     part = getattr(dataset, split)
     images, labels = part.images[:limit], part.labels[:limit]
     codes = GoldenEncoder(bundle).codes(images[:USE_IMAGES])
     use = np.bincount(codes.ravel(), minlength=len(bundle.contract.centres)) / codes.size
-    classes = len(bundle.contract.class_names)
-    confusion = np.zeros((classes, classes), np.int64)
-    np.add.at(confusion, (labels, evaluation.predictions[DAMAGED_BER]), 1)
-    cost = next((one for one in costs if one.get("bundle_hash") == bundle.hash_hex), None)
+    detects = isinstance(bundle.contract.task, Detector)
+    shown_ones, maps = examples(bundle, images, labels, seed) if pictures else ([], None)
     return BundleView(
-        bundle, evaluation, use, confusion, examples(bundle, images, labels, seed), history(bundle), cost
-    )
+        bundle, evaluation, use,
+        None if detects else confusion(bundle, labels, evaluation.predictions[DAMAGED_BER]),
+        precision(bundle, labels, evaluation) if detects else None,
+        shown_ones, maps, history(bundle),
+        next((one for one in costs if one.get("bundle_hash") == bundle.hash_hex), None),
+    )  # fmt: skip
+
+
+def confusion(bundle: Bundle, labels: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.int64]:
+    """Counts int64 (classes, classes); rows are the truth."""
+    classes = len(bundle.contract.class_names)
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (labels, predicted), 1)
+    return counts
+
+
+def precision(bundle: Bundle, labels: NDArray[Any], evaluation: Evaluation) -> Precision:
+    """Average precision by class at those main rates that were measured. ToolMissingError: no pycocotools."""
+    from semflash.training.average_precision import class_precisions
+
+    classes = len(bundle.contract.class_names)
+    counted = labels[present(labels) & (labels[..., IGNORED] != 1)]
+    objects = np.bincount(counted[:, CLASS].astype(np.int64), minlength=classes)
+    by_ber = {
+        ber: class_precisions(labels, evaluation.predictions[ber], classes)
+        for ber in MAIN_BERS
+        if ber in evaluation.predictions
+    }
+    return Precision(objects.tolist(), by_ber)
+
+
+def chosen(labels: NDArray[Any]) -> NDArray[np.intp]:
+    """Which images are shown: the first ones of different classes, or the first scenes with objects.
+
+    >>> chosen(np.array([3, 3, 1, 3, 0, 2, 4])).tolist()
+    [0, 2, 4, 5]
+    """
+    if labels.ndim == 1:
+        _, first = np.unique(labels, return_index=True)
+        return np.sort(first)[:EXAMPLES]
+    empty = ~(present(labels) & (labels[..., IGNORED] != 1)).any(1)
+    return np.sort(np.argsort(empty, kind="stable")[:EXAMPLES])
 
 
 def examples(
-    bundle: Bundle, images: NDArray[np.uint8], labels: NDArray[np.integer], seed: int
-) -> list[Example]:  # fmt: skip
-    """The first images of different classes, with what the decoder makes of them."""
-    _, first = np.unique(labels, return_index=True)
-    chosen = np.sort(first)[:EXAMPLES]
-    payloads = GoldenEncoder(bundle).payloads(images[chosen])
+    bundle: Bundle, images: NDArray[np.uint8], labels: NDArray[Any], seed: int
+) -> tuple[list[Example], Importance]:
+    """Some images with what the decoder makes of them, and how their importance was found."""
+    which = chosen(labels)
+    payloads = GoldenEncoder(bundle).payloads(images[which])
     damaged = flip_bits(payloads, DAMAGED_BER, channel_rng(seed, DAMAGED_BER))
     decoder = EdgeDecoder(bundle)
-    clean_features = decoder.features(payloads, 0.0)
-    damaged_features = decoder.features(damaged, DAMAGED_BER)
-    answers = [decoder.classify(f).argmax(1) for f in (clean_features, damaged_features)]
-    return [
-        Example(
-            images[index], int(labels[index]), int(answers[0][row]), int(answers[1][row]),
-            as_map(clean_features[row]).mean(-1), as_map(damaged_features[row]).mean(-1),
-            importance(decoder, clean_features[row]),
-        )
-        for row, index in enumerate(chosen)
-    ]  # fmt: skip
+    features = [decoder.features(payloads, 0.0), decoder.features(damaged, DAMAGED_BER)]
+    readings = [read(decoder.classify(values), bundle.contract) for values in features]
+    maps = importance(bundle, decoder, features[0], labels[which])
+    judge = Judge(bundle.contract, labels)
+    found = []
+    for row, index in enumerate(which):
+        answers = readings[0][row], readings[1][row]
+        truth = judge.truth_words(int(index))
+        example = Example(
+            images[index], f"scene {index}" if judge.detects else truth, truth,
+            judge.words(answers[0]), judge.words(answers[1]),
+            as_map(features[0][row]).mean(-1), as_map(features[1][row]).mean(-1), maps.maps[row],
+        )  # fmt: skip
+        found.append(_with_boxes(example, labels[index], *answers) if judge.detects else example)
+    return found, maps
 
 
-def importance(decoder: EdgeDecoder, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How much each place of the features matters to the answer, by occlusion (Zeiler and Fergus 2014).
-
-    Args:
-        features: float32 (h, w, c), or a vector (c,), whose entries are the places.
-
-    Returns:
-        drop of the answer's log-probability when the place is 0 in all channels, float32 (h', w'); places are
-        single ones, or squares where there are more than 16 along a side.
-    """
-    places = as_map(features)
-    height, width = places.shape[:2]
-    step = max(1, math.ceil(max(height, width) / _POSITIONS))
-    rows, columns = range(0, height, step), range(0, width, step)
-    hidden = np.repeat(places[None], len(rows) * len(columns) + 1, axis=0)
-    for index, (y, x) in enumerate((y, x) for y in rows for x in columns):
-        hidden[index + 1, y : y + step, x : x + step] = 0.0
-    scores = log_probabilities(decoder.classify(hidden.reshape(-1, *features.shape)))
-    answer = int(scores[0].argmax())
-    drop: NDArray[np.float32] = scores[0, answer] - scores[1:, answer]
-    return drop.reshape(len(rows), len(columns))
-
-
-def as_map(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Features (h, w, c) as they are; a vector (c,) as one row of c places, (1, c, 1)."""
-    return features if features.ndim == 3 else features.reshape(1, -1, 1)
-
-
-def log_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logarithm of the softmax over the last axis.
-
-    >>> np.exp(log_probabilities(np.zeros((1, 4), np.float32))).round(2).tolist()
-    [[0.25, 0.25, 0.25, 0.25]]
-    """
-    shifted = logits - logits.max(-1, keepdims=True)
-    result: NDArray[np.float32] = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
-    return result
+def _with_boxes(example: Example, boxes: NDArray[Any], clean: Reading, damaged: Reading) -> Example:
+    if clean.objects is None or damaged.objects is None:
+        raise TypeError("only a detector's answers have boxes")
+    found = shown(clean.objects), shown(damaged.objects)
+    return replace(example, boxes=boxes[present(boxes)], found=found)
 
 
 def history(bundle: Bundle) -> list[dict[str, Any]]:

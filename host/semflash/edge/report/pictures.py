@@ -8,22 +8,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.edge.report import plots
-from semflash.edge.report.gather import DAMAGED_BER, BundleView, Example
+from semflash.bundle.reader import Bundle
+from semflash.bundle.schema import AccuracyPoint
+from semflash.edge.judge import SHOWN_SCORE
+from semflash.edge.report import plots, scene_grid
+from semflash.edge.report.gather import DAMAGED_BER, BundleView, Example, Precision
 from semflash.edge.report.plots import Axes, Line
 from semflash.edge.report.statistics import Series
+from semflash.edge.report.wording import Words, percent
 
 COST_BER = 0.01
+SHOWN_TEXT = f"{SHOWN_SCORE:g}"
 
 
-def against_ber(views: Sequence[BundleView], others: Sequence[Series], size: int) -> Any:
-    """Accuracy against BER: bundles with their intervals, experiments with their spread."""
+def against_ber(
+    views: Sequence[BundleView], others: Sequence[Series], size: int, words: Words
+) -> Any:  # fmt: skip
+    """Accuracy (mAP) against BER: bundles with their intervals, experiments with their spread."""
     lines = []
     for view in views:
         points = sorted(view.evaluation.measurement.points, key=lambda p: p.ber)
         bers, shares = [100 * p.ber for p in points], [100 * p.accuracy for p in points]
-        half = [50 * (p.high - p.low) for p in points]
-        lines.append(Line(f"{view.bundle.name} (int8)", bers, shares, half))
+        lines.append(Line(f"{view.bundle.name} (int8)", bers, shares, _bars(points)))
     for one in others:
         for framing in one.framings():
             pairs = one.line(framing)
@@ -35,32 +41,41 @@ def against_ber(views: Sequence[BundleView], others: Sequence[Series], size: int
     level = (
         ("task network, uncompressed", 100 * max(t for t in tasks if t)) if tasks and one_data_set else None
     )
-    axes = Axes(f"{size} bytes per image", "bit error rate, %", "accuracy, %", "ber")
-    return plots.line_chart(lines, axes, level)
+    axes = Axes(f"{size} bytes per image", "bit error rate, %", f"{words.name}, %", "ber")
+    return plots.line_chart(lines, axes, level, legend_below=True)
 
 
-def against_bytes(views: Sequence[BundleView], others: Sequence[Series], ber: float) -> Any:
-    """Accuracy against bytes at one rate: a line for the bundles of a data set, one for each method."""
-    groups: dict[str, list[tuple[int, float, float]]] = {}
+def _bars(points: Sequence[AccuracyPoint]) -> tuple[list[float], list[float]]:
+    """Below and above each point, in percent."""
+    return [100 * (p.accuracy - p.low) for p in points], [100 * (p.high - p.accuracy) for p in points]
+
+
+def against_bytes(
+    views: Sequence[BundleView], others: Sequence[Series], ber: float, words: Words
+) -> Any:  # fmt: skip
+    """Accuracy (mAP) against bytes at one rate: a line for the bundles of a data set, one for each method."""
+    groups: dict[str, list[tuple[int, float, float, float]]] = {}
     for view in views:
-        value = view.accuracy(ber)
-        if value is not None:
-            name = f"bundles, {view.evaluation.measurement.dataset} (int8)"
-            groups.setdefault(name, []).append((view.bundle.payload_bytes, value, 0.0))
+        for point in view.evaluation.measurement.points:
+            if point.ber == ber:
+                name = f"bundles, {view.evaluation.measurement.dataset} (int8)"
+                value, low, high = point.accuracy, point.low, point.high
+                mark = (view.bundle.payload_bytes, value, value - low, high - value)
+                groups.setdefault(name, []).append(mark)
     for one in others:
         for framing in one.framings():
             mean = one.bsc(ber, framing)
             if mean is not None:
-                point = (one.subject.payload_bytes, mean.mean, mean.spread or 0.0)
-                groups.setdefault(one.name(framing, budget=True), []).append(point)
+                spread = mean.spread or 0.0
+                mark = (one.subject.payload_bytes, mean.mean, spread, spread)
+                groups.setdefault(one.name(framing, budget=True), []).append(mark)
     lines = []
-    for name, points in groups.items():
-        points.sort()
-        lines.append(
-            Line(name, [p[0] for p in points], [100 * p[1] for p in points], [100 * p[2] for p in points])
-        )
-    axes = Axes(f"BER {100 * ber:g} %", "payload, bytes per image", "accuracy, %")
-    return plots.line_chart(lines, axes)
+    for name, marks in groups.items():
+        x, *rest = zip(*sorted(marks), strict=True)
+        y, below, above = ([100 * value for value in column] for column in rest)
+        lines.append(Line(name, x, y, (below, above)))
+    axes = Axes(f"BER {percent(ber)}", "payload, bytes per image", f"{words.name}, %")
+    return plots.line_chart(lines, axes, legend_below=True)
 
 
 def code_use(view: BundleView) -> Any:
@@ -72,26 +87,47 @@ def code_use(view: BundleView) -> Any:
 
 def features(view: BundleView) -> Any:
     """Grid: image, decoded features at both rates, importance."""
-    names = view.bundle.contract.class_names
     pictures: list[list[NDArray[Any]]] = [
         [one.image, one.features_clean, one.features_damaged, one.importance] for one in view.examples
     ]
-    rows = [names[example.label] for example in view.examples]
-    columns = ["image", "features,\nBER 0", f"features,\nBER {100 * DAMAGED_BER:g} %", "importance"]
+    rows = [example.name for example in view.examples]
+    columns = ["image", "features,\nBER 0", f"features,\nBER {percent(DAMAGED_BER)}", "importance"]
     return plots.picture_grid(pictures, rows, columns)
 
 
-def story(view: BundleView, example: Example) -> str:
+def story(example: Example) -> str:
     """An example in words."""
-    names = view.bundle.contract.class_names
-    damaged = f"{names[example.damaged]} at BER {100 * DAMAGED_BER:g} %"
-    return f"{names[example.label]}, answered {names[example.clean]} at BER 0 and {damaged}"
+    damaged = f"{example.damaged} at BER {percent(DAMAGED_BER)}"
+    if example.boxes is None:
+        return f"{example.truth}, answered {example.clean} at BER 0 and {damaged}"
+    return f"{example.name} with {example.truth}, found {example.clean} at BER 0 and {damaged}"
 
 
-def confusion(view: BundleView) -> Any:
+def confusion(bundle: Bundle, counts: NDArray[np.int64]) -> Any:
     """The confusion matrix."""
-    axes = Axes(f"{view.bundle.name}, BER {100 * DAMAGED_BER:g} %", "answer", "truth")
-    return plots.matrix_chart(view.confusion, view.bundle.contract.class_names, axes)
+    axes = Axes(f"{bundle.name}, BER {percent(DAMAGED_BER)}", "answer", "truth")
+    return plots.matrix_chart(counts, bundle.contract.class_names, axes)
+
+
+def precision(bundle: Bundle, found: Precision) -> Any:
+    """Bars of average precision by class, one colour for each rate."""
+    groups = [
+        (f"BER {percent(ber)}", [100 * (value or 0.0) for value in values])
+        for ber, values in found.by_ber.items()
+    ]
+    axes = Axes(bundle.name, "class", "average precision, %")
+    return plots.grouped_bar_chart(groups, bundle.contract.class_names, axes)
+
+
+def scenes(view: BundleView) -> Any:
+    """Grid: true boxes, found ones at both rates."""
+    scenes = [
+        scene_grid.Scene(one.name, one.image, one.boxes, one.found)
+        for one in view.examples
+        if one.boxes is not None and one.found is not None
+    ]
+    columns = ["true", "found, BER 0", f"found, BER {percent(DAMAGED_BER)}"]
+    return scene_grid.draw(scenes, columns, view.bundle.contract.class_names)
 
 
 def ram(cost: dict[str, Any]) -> int:
@@ -105,7 +141,7 @@ def price(view: BundleView) -> float:
 
 
 def front(views: Sequence[BundleView]) -> set[str]:
-    """Bundles that no other one of their data set beats in both cost and accuracy at 1 % (Pareto)."""
+    """Bundles that no other one of their data set beats in both cost and accuracy (mAP) at 1 % (Pareto)."""
     marks = [
         (view.bundle.name, view.evaluation.measurement.dataset, price(view), view.accuracy(COST_BER) or 0.0)
         for view in views
@@ -117,13 +153,15 @@ def front(views: Sequence[BundleView]) -> set[str]:
     }
 
 
-def cost(views: Sequence[BundleView]) -> Any:
-    """Accuracy against MACs."""
+def cost(views: Sequence[BundleView], words: Words) -> Any:
+    """Accuracy (mAP) against MACs."""
     points = [
         Line(view.bundle.name, [price(view) / 1e6], [100 * (view.accuracy(COST_BER) or 0.0)])
         for view in views
     ]
-    axes = Axes("Device cost", "million multiply-accumulates per image", "accuracy at BER 1 %, %")
+    axes = Axes(
+        "Device cost", "million multiply-accumulates per image", f"{words.name} at BER {percent(COST_BER)}, %"
+    )
     return plots.scatter_chart(points, axes)
 
 
@@ -136,8 +174,8 @@ def training(view: BundleView) -> Any:
         text = key.removeprefix("val_")
         label = f"BER {100 * float(text):g} %" if _is_number(text) else text
         lines.append(Line(label, [p[0] for p in pairs], [p[1] for p in pairs]))
-    axes = Axes(view.bundle.name, "epoch, all stages", "validation accuracy, %")
-    return plots.line_chart(lines, axes)
+    axes = Axes(view.bundle.name, "epoch, all stages", f"validation {view.words.name}, %")
+    return plots.line_chart(lines, axes, legend_below=True)
 
 
 def _is_number(text: str) -> bool:

@@ -18,19 +18,20 @@ from numpy.typing import NDArray
 #: After Okabe and Ito (2008), seen by most colour-blind readers; no yellow, which is lost on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C6BB1", "#7F7F7F")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h", "p")
+HATCHES = ("", "///", "...")
 DASHES = ("-", "--", ":", "-.")
-_INK = "#010203"  # stands for the foreground until the SVG is written
-_LEGEND: dict[str, Any] = {"frameon": False, "labelcolor": _INK, "fontsize": 9}
+INK = "#010203"  # stands for the foreground until the SVG is written
+LEGEND: dict[str, Any] = {"frameon": False, "labelcolor": INK, "fontsize": 9}
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a chart: x, y and half-widths of the error bars (None: none)."""
+    """A line of a chart: x, y and the error bars: half-widths, or those below and those above; None: none."""
 
     label: str
     x: Sequence[float]
     y: Sequence[float]
-    error: Sequence[float] | None = None
+    error: Sequence[float] | tuple[Sequence[float], Sequence[float]] | None = None
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,11 @@ class Axes:
     scale: str = "linear"
 
 
-def line_chart(lines: Sequence[Line], axes: Axes, level: tuple[str, float] | None = None) -> Any:
-    """A matplotlib figure; level: a horizontal line with its name."""
-    figure, plot = _figure((6.4, 4.2))
+def line_chart(
+    lines: Sequence[Line], axes: Axes, level: tuple[str, float] | None = None, *, legend_below: bool = False
+) -> Any:  # fmt: skip
+    """A matplotlib figure; level: a horizontal line with its name; more than six lines are named below."""
+    figure, plot = new_figure((6.4, 4.2))
     for index, line in enumerate(lines):
         plot.errorbar(
             line.x, line.y, yerr=line.error, label=line.label, capsize=2, markersize=5,
@@ -54,7 +57,7 @@ def line_chart(lines: Sequence[Line], axes: Axes, level: tuple[str, float] | Non
             linestyle=DASHES[index // len(COLOURS) % len(DASHES)],
         )  # fmt: skip
     if level is not None:
-        plot.axhline(level[1], color=_INK, linestyle=(0, (1, 2)), linewidth=1, label=level[0])
+        plot.axhline(level[1], color=INK, linestyle=(0, (1, 2)), linewidth=1, label=level[0])
     if axes.scale == "ber":
         plot.set_xscale("symlog", linthresh=0.01)
         ticks = sorted({x for line in lines for x in line.x})
@@ -65,17 +68,17 @@ def line_chart(lines: Sequence[Line], axes: Axes, level: tuple[str, float] | Non
         plot.set_xscale("log")
     plot.set(title=axes.title, xlabel=axes.x, ylabel=axes.y)
     plot.grid(alpha=0.25)
-    if len(lines) > 6:
-        figure.set_size_inches(6.4, 4.6 + 0.17 * len(lines))
-        figure.legend(loc="outside lower center", ncols=2, **_LEGEND)
+    if len(lines) > 6 or legend_below:
+        figure.set_size_inches(6.4, (4.6 if len(lines) > 6 else 4.2) + 0.17 * len(lines))
+        figure.legend(loc="outside lower center", ncols=2, **LEGEND)
     elif lines:
-        plot.legend(**_LEGEND)
+        plot.legend(**LEGEND)
     return figure
 
 
 def scatter_chart(points: Sequence[Line], axes: Axes) -> Any:
     """A figure with one named mark per line (its first point)."""
-    figure, plot = _figure((6.4, 3.8))
+    figure, plot = new_figure((6.4, 3.8))
     for index, point in enumerate(points):
         plot.plot(
             point.x[:1], point.y[:1], marker=MARKERS[index % len(MARKERS)], linestyle="none", markersize=8,
@@ -86,23 +89,42 @@ def scatter_chart(points: Sequence[Line], axes: Axes) -> Any:
     plot.margins(0.2)
     plot.set(title=axes.title, xlabel=axes.x, ylabel=axes.y)
     plot.grid(alpha=0.25)
-    plot.legend(**_LEGEND)
+    figure.legend(loc="outside lower center", ncols=2, **LEGEND)
     return figure
 
 
 def bar_chart(heights: Sequence[float], names: Sequence[str], axes: Axes, level: float) -> Any:
     """A figure with one bar per name, and a dotted level."""
-    figure, plot = _figure((6.4, 2.8))
+    figure, plot = new_figure((6.4, 2.8))
     plot.bar(range(len(heights)), heights, color=COLOURS[0], width=0.7)
-    plot.axhline(level, color=_INK, linestyle=(0, (1, 2)), linewidth=1)
+    plot.axhline(level, color=INK, linestyle=(0, (1, 2)), linewidth=1)
     plot.set_xticks(range(len(names)), names)
     plot.set(title=axes.title, xlabel=axes.x, ylabel=axes.y)
     return figure
 
 
+def grouped_bar_chart(
+    groups: Sequence[tuple[str, Sequence[float]]], names: Sequence[str], axes: Axes
+) -> Any:  # fmt: skip
+    """A figure with a bar per name and group; groups are told apart by colour and hatching."""
+    figure, plot = new_figure((6.4, 3.4))
+    width = 0.8 / max(len(groups), 1)
+    for index, (label, heights) in enumerate(groups):
+        places = np.arange(len(names)) + (index - (len(groups) - 1) / 2) * width
+        plot.bar(
+            places, heights, width * 0.92, label=label, color=COLOURS[index % len(COLOURS)],
+            hatch=HATCHES[index % len(HATCHES)], edgecolor="#ffffff", linewidth=0,
+        )  # fmt: skip
+    many = len(names) > 8
+    plot.set_xticks(range(len(names)), names, rotation=45 if many else 0, ha="right" if many else "center")
+    plot.set(title=axes.title, xlabel=axes.x, ylabel=axes.y)
+    figure.legend(loc="outside lower center", ncols=max(len(groups), 1), **LEGEND)
+    return figure
+
+
 def matrix_chart(counts: NDArray[Any], names: Sequence[str], axes: Axes) -> Any:
     """A confusion matrix: rows are the truth; each cell says its number."""
-    figure, plot = _figure((6.4, 5.6))
+    figure, plot = new_figure((6.4, 5.6))
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     plot.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     plot.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=9)
@@ -119,7 +141,7 @@ def picture_grid(
     pictures: Sequence[Sequence[NDArray[Any]]], rows: Sequence[str], columns: Sequence[str]
 ) -> Any:
     """Pictures in a grid with named rows and columns: images first, then maps, a scale for each column."""
-    figure, plots = _figure((1.25 * len(columns), 1.3 * len(rows)), (len(rows), len(columns)))
+    figure, plots = new_figure((1.25 * len(columns), 1.3 * len(rows)), (len(rows), len(columns)))
     for y, line in enumerate(pictures):
         for x, picture in enumerate(line):
             plot = plots[y, x]
@@ -138,14 +160,14 @@ def picture_grid(
     return figure
 
 
-def _figure(size: tuple[float, float], grid: tuple[int, int] | None = None) -> tuple[Any, Any]:
+def new_figure(size: tuple[float, float], grid: tuple[int, int] | None = None) -> tuple[Any, Any]:
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
     ink = dict.fromkeys(
-        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color"), _INK
+        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color"), INK
     )
     with mpl.rc_context(
         {
@@ -177,7 +199,7 @@ def svg(figure: Any, *, in_page: bool, prefix: str = "") -> str:
         )  # fmt: skip
     plt.close(figure)
     text = "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
-    text = text.replace(_INK, "currentColor" if in_page else "#222222")
+    text = text.replace(INK, "currentColor" if in_page else "#222222")
     if in_page:
         text = text[text.index("<svg") :]
         text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from semflash.edge.report import plots
+from semflash.edge.report.content import Content
+from semflash.edge.report.gather import BundleView
 from semflash.edge.report.page import Page, Table
 from semflash.errors import UsageError
 
@@ -102,14 +104,31 @@ def _write(path: Path, content: bytes) -> None:
     temporary.replace(path)
 
 
-def as_json(content: Any) -> dict[str, Any]:
+def _answers(view: BundleView) -> dict[str, Any]:
+    """Confusion of a classifier, average precision of a detector, and how importance was found."""
+    found: dict[str, Any] = {}
+    if view.confusion is not None:
+        found["confusion"] = view.confusion.tolist()
+    if view.precision is not None:
+        found["class_names"], found["class_objects"] = (
+            view.bundle.contract.class_names,
+            view.precision.objects,
+        )
+        found["class_precision"] = {f"{ber:g}": values for ber, values in view.precision.by_ber.items()}
+    if view.importance is not None:
+        how = view.importance
+        found["importance"] = {"method": how.method, "steps": how.steps, "reason": how.reason}
+    return found
+
+
+def as_json(content: Content) -> dict[str, Any]:
     """What ``--json`` prints: the evaluations, and the means of the experiments."""
     return {
         "bundles": [
             view.evaluation.as_json()
             | {
                 "code_use": [round(float(value), 5) for value in view.use],
-                "confusion": view.confusion.tolist(),
+                **_answers(view),
                 "macs": view.bundle.record.macs,
                 "instructions": (view.cost or {}).get("counts_median"),
             }

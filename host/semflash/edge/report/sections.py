@@ -3,49 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from semflash import __version__
-from semflash.edge.report import pictures
-from semflash.edge.report.gather import DAMAGED_BER, BundleView
+from semflash.edge.report import answers, pictures
+from semflash.edge.report.content import Content
+from semflash.edge.report.gather import MAIN_BERS
 from semflash.edge.report.page import Chart, Page, Section, Table
-from semflash.edge.report.results import RunResult
-from semflash.edge.report.statistics import Series, ordered, series
-
-#: Rates of the summary and of accuracy against bytes.
-MAIN_BERS = (0.0, 0.01, 0.05)
-EXPERIMENT = "ber"
-
-
-@dataclass(frozen=True)
-class Content:
-    """What the report is made of.
-
-    Attributes:
-        views: measured bundles. results: of experiments; empty: none given.
-        seed: of the injected errors.
-    """
-
-    views: Sequence[BundleView]
-    results: Sequence[RunResult]
-    seed: int
-
-    @property
-    def others(self) -> list[Series]:
-        """Means over seeds of what the experiments compare (experiment ``ber``)."""
-        return ordered(series(self.results, where=lambda result: result.experiment == EXPERIMENT))
+from semflash.edge.report.wording import percent, share
 
 
 def page(content: Content) -> Page:
     """The whole report."""
     sections = [
         summary(content), against_ber(content), against_bytes(content), codes(content),
-        features(content), confusion(content), cost(content), training(content), settings(content),
+        answers.features(content), answers.confusion(content), answers.precision(content),
+        answers.scenes(content), cost(content), training(content), settings(content),
     ]  # fmt: skip
     names = ", ".join(view.bundle.name for view in content.views)
     measured = [view.evaluation.measurement for view in content.views]
@@ -55,20 +29,11 @@ def page(content: Content) -> Page:
     lead = (
         f"{names}: int8 encoders as they run on the device (LiteRT reference kernels, equal to the device "
         f"bit for bit), {', '.join(images)}, bits flipped in the packed "
-        f"payload (injected, seed {content.seed}); the decoder is told the injected rate."
-    )
+        f"payload (injected, seed {content.seed}); the decoder is told the injected rate. "
+        f"{content.words.note}"
+    ).rstrip()
     kept = [section for section in sections if section.charts or section.tables]
     return Page("semflash: what arrives", lead, kept, f"Written by semflash {__version__}.")
-
-
-def share(value: float | None) -> str:
-    """A share in percent, or a dash."""
-    return "–" if value is None else f"{100 * value:.2f}"
-
-
-def percent(ber: float) -> str:
-    """A rate in percent."""
-    return f"{100 * ber:g} %"
 
 
 def summary(content: Content) -> Section:
@@ -83,13 +48,13 @@ def summary(content: Content) -> Section:
         ])  # fmt: skip
     head = ["bundle", "bytes per image", "task network, %", *(f"BER {percent(ber)}" for ber in MAIN_BERS),
             "MACs", "instructions"]  # fmt: skip
-    table = Table("Accuracy in percent, and what an image costs on the device", head, rows)
+    table = Table(f"{content.words.title} in percent, and what an image costs on the device", head, rows)
     return Section("summary", "Summary", "Summary", tables=[table])
 
 
 def against_ber(content: Content) -> Section:
-    """Accuracy against BER, one chart for each payload size."""
-    charts, tables = [], []
+    """Accuracy (mAP) against BER, one chart for each payload size."""
+    charts, tables, words = [], [], content.words
     sizes = sorted({view.bundle.payload_bytes for view in content.views}
                    | {one.subject.payload_bytes for one in content.others})  # fmt: skip
     for size in sizes:
@@ -106,31 +71,32 @@ def against_ber(content: Content) -> Section:
                 )
         charts.append(
             Chart(
-                f"accuracy-ber-{size}", f"{size} bytes per image. Bars: 95 % interval of a bundle, standard "
-                "deviation over seeds of an experiment.",
-                f"Lines falling with the bit error rate at {size} bytes; their numbers are in the table.",
-                partial(pictures.against_ber, views, others, size),
+                f"{words.slug}-ber-{size}", f"{size} bytes per image. Bars: {words.interval}"
+                + (", standard deviation over seeds of an experiment." if others else "."),
+                f"{words.title} falling with the bit error rate at {size} bytes; the table has the numbers.",
+                partial(pictures.against_ber, views, others, size, words),
             )
         )  # fmt: skip
         tables.append(
-            Table(f"{size} bytes: accuracy in percent", ["method", *(percent(r) for r in rates)], rows)
+            Table(f"{size} bytes: {words.name} in percent", ["method", *(percent(r) for r in rates)], rows)
         )
-    return Section("ber", "Bit errors", "Accuracy against bit error rate", charts=charts, tables=tables)
+    return Section("ber", "Bit errors", f"{words.title} against bit error rate", charts=charts, tables=tables)
 
 
 def against_bytes(content: Content) -> Section:
-    """Accuracy against payload bytes at the main rates."""
+    """Accuracy (mAP) against payload bytes at the main rates."""
+    words = content.words
     charts = [
         Chart(
-            f"accuracy-bytes-{100 * ber:g}", f"At a bit error rate of {percent(ber)}.",
-            f"Accuracy rising with the bytes per image at BER {percent(ber)}; numbers: the tables above.",
-            partial(pictures.against_bytes, content.views, content.others, ber),
+            f"{words.slug}-bytes-{100 * ber:g}", f"At a bit error rate of {percent(ber)}; bars as above.",
+            f"{words.title} by bytes per image at BER {percent(ber)}; numbers: the tables above.",
+            partial(pictures.against_bytes, content.views, content.others, ber, words),
         )
         for ber in MAIN_BERS
     ]  # fmt: skip
     sizes = {view.bundle.payload_bytes for view in content.views}
     sizes |= {one.subject.payload_bytes for one in content.others}
-    return Section("bytes", "Bytes", "Accuracy against bytes", charts=charts if len(sizes) > 1 else ())
+    return Section("bytes", "Bytes", f"{words.title} against bytes", charts=charts if len(sizes) > 1 else ())
 
 
 def codes(content: Content) -> Section:
@@ -155,50 +121,11 @@ def codes(content: Content) -> Section:
     return Section("codes", "Centres", "Centres and their use", charts=charts, tables=tables)
 
 
-def features(content: Content) -> Section:
-    """Images, decoded features, importance."""
-    charts = [
-        Chart(
-            f"features-{view.bundle.name}",
-            f"{view.bundle.name}: image, decoded features (mean over channels) at BER 0 and "
-            f"{percent(DAMAGED_BER)}, and what matters to the answer (occlusion: how far the answer's "
-            "log-probability drops when a place of the features is put out; bright is important).",
-            f"Grid of test images of {view.bundle.name} with their decoded features and importance maps: "
-            + "; ".join(pictures.story(view, example) for example in view.examples),
-            partial(pictures.features, view), wide=True,
-        )
-        for view in content.views
-    ]  # fmt: skip
-    return Section("features", "Features", "Decoded features and what matters in them", charts=charts)
-
-
-def confusion(content: Content) -> Section:
-    """Confusion matrices at 5 %, with the worst pairs as a table."""
-    charts, tables = [], []
-    for view in content.views:
-        name, classes = view.bundle.name, view.bundle.contract.class_names
-        charts.append(
-            Chart(
-                f"confusion-{name}",
-                f"{name} at BER {percent(DAMAGED_BER)}: rows are the truth, columns the answer.",
-                f"Confusion matrix of {name}; the table lists its largest errors.",
-                partial(pictures.confusion, view),
-            )
-        )  # fmt: skip
-        pairs = sorted(
-            ((int(count), a, b) for (a, b), count in np.ndenumerate(view.confusion) if a != b),
-            key=lambda pair: (-pair[0], *pair[1:]),
-        )  # fmt: skip
-        rows = [[classes[a], classes[b], str(count)] for count, a, b in pairs[:6] if count]
-        tables.append(Table(f"{name}: most frequent errors", ["truth", "answer", "images"], rows, words=True))
-    title = f"Confusion at BER {percent(DAMAGED_BER)}"
-    return Section("confusion", "Confusion", title, charts=charts, tables=tables)
-
-
 def cost(content: Content) -> Section:
-    """Device cost beside accuracy."""
-    head = ["bundle", "accuracy at 1 %, %", "MACs", "instructions", "per MAC", "RAM, B", "flash, B", "engine",
-            "on the front"]  # fmt: skip
+    """Device cost beside accuracy (mAP)."""
+    words = content.words
+    head = ["bundle", f"{words.name} at BER 1 %, in %", "MACs", "instructions", "per MAC", "RAM, B",
+            "flash, B", "engine", "on the front"]  # fmt: skip
     front = pictures.front(content.views)
     rows = []
     for view in content.views:
@@ -219,22 +146,22 @@ def cost(content: Content) -> Section:
         )
     chart = Chart(
         "cost", "Top left is best. On the front: no other bundle of the same data set is both cheaper and "
-        "more accurate.",
-        "Accuracy at BER 1 % against what an image costs on the device; the table has the numbers.",
-        partial(pictures.cost, content.views),
+        "better.",
+        f"{words.title} at BER 1 % against what an image costs on the device; the table has the numbers.",
+        partial(pictures.cost, content.views, words),
     )  # fmt: skip
-    text = [
-        "RAM is the encoder's state and its deepest stack. A dash: not measured (semflash bench, --bench)."
-    ]
+    text = ["RAM is the encoder's state and its deepest stack. A dash: not measured (semflash bench)."]
     table = Table("Cost of an image on the device", head, rows)
-    return Section("cost", "Device", "Device cost beside accuracy", text=text, charts=[chart], tables=[table])
+    title = f"Device cost beside {words.name}"
+    return Section("cost", "Device", title, text=text, charts=[chart], tables=[table])
 
 
 def training(content: Content) -> Section:
     """Curves of the trainings whose history is in the bundle."""
     charts = [
         Chart(
-            f"training-{view.bundle.name}", f"{view.bundle.name}: validation accuracy after each epoch.",
+            f"training-{view.bundle.name}",
+            f"{view.bundle.name}: validation {view.words.name} after each epoch.",
             f"Training curves of {view.bundle.name}: "
             + ", ".join(f"{k} ends at {v}" for k, v in view.history[-1].items() if k.startswith("val_")),
             partial(pictures.training, view),
