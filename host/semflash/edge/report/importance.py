@@ -94,12 +94,14 @@ def gradient_maps(
 
     Raises:
         TrainingError: the tail has operators without Keras layers, or is another function as Keras layers;
-            the backend has no gradients. ImportError: Keras or its backend is not installed.
+            the backend has no gradients, or the task no loss of labels. ImportError: Keras or its backend is not installed.
     """
     from semflash.training.augment import Moves
     from semflash.training.importance import IntegratedGradients, normalised
     from semflash.training.task_kinds import kind_of
 
+    if isinstance(bundle.contract.task, AnchorTask):
+        raise TrainingError("an imported detector has no loss of labels")
     tail = _as_layers(bundle, decoder, features)
     kind = kind_of(tail, bundle.image_shape)
     height, width, _ = bundle.image_shape
