@@ -94,7 +94,8 @@ def gradient_maps(
 
     Raises:
         TrainingError: the tail has operators without Keras layers, or is another function as Keras layers;
-            the backend has no gradients, or the task no loss of labels. ImportError: Keras or its backend is not installed.
+            the backend has no gradients, or the task no loss of labels. ImportError: Keras or its backend is
+            not installed.
     """
     from semflash.training.augment import Moves
     from semflash.training.importance import IntegratedGradients, normalised
