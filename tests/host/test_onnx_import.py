@@ -285,7 +285,7 @@ def test_weights_beside_the_file_are_read(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "net.onnx", save_as_external_data=True, location="net.bin", size_threshold=0)
     network = read_onnx(tmp_path / "net.onnx")
     (tmp_path / "net.bin").unlink()
-    assert network.classes == 4
+    assert network.result_shape == (1, 4)
     with pytest.raises(TrainingError, match="file with weights is missing"):
         read_onnx(tmp_path / "net.onnx")
 
@@ -363,7 +363,7 @@ def test_a_keras_file_imports_with_a_data_set_and_says_how_well_it_does(tmp_path
 def test_features_that_are_not_the_originals_are_refused_and_nothing_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from semflash.training import import_network as module
+    from semflash.training import import_parts as module
 
     keras_classifier(tmp_path / "net.keras")
     whole = module.cut

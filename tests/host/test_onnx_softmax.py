@@ -38,7 +38,7 @@ def test_a_softmax_over_the_classes_is_taken_off(
     flat: bool, opset: int, axis: int | None, tmp_path: Path
 ) -> None:
     network = read_onnx(write(classifier(flat, opset, axis), tmp_path / "net.onnx"))
-    assert network.classes == 4
+    assert network.result_shape == (1, 4)
     assert "Softmax" not in [node.op_type for node in network.model.graph.node]
 
 

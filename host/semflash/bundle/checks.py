@@ -11,9 +11,12 @@ from itertools import pairwise
 from typing import Any
 
 from semflash.bundle.schema import (
+    BOX,
     CODEC_FILE,
     ENCODER_MAX_BYTES,
     HISTORY_MAX_BYTES,
+    OUTPUTS_MAX,
+    AnchorTask,
     Contract,
     DetectionTask,
     DeviceGraph,
@@ -113,6 +116,13 @@ def _check_centres(contract: Contract) -> None:
 
 def _check_task(contract: Contract) -> None:
     task, image = contract.task, contract.input
+    if isinstance(task, AnchorTask):
+        if (task.height, task.width) != (image.height, image.width):
+            raise _refuse("the detector's boxes are of another image", (task.height, task.width))
+        values = task.anchors * (BOX + len(contract.class_names))
+        if values > OUTPUTS_MAX:
+            raise _refuse("the task tail gives too many numbers", values, "a smaller detector")
+        return
     if not isinstance(task, DetectionTask):
         return
     covered = (task.height * task.stride, task.width * task.stride)

@@ -8,7 +8,7 @@ import numpy as np
 
 from semflash.bundle.detections import GEOMETRY
 from semflash.bundle.litert import load_interpreter
-from semflash.bundle.schema import Contract, DetectionTask, DeviceGraph
+from semflash.bundle.schema import BOX, AnchorTask, Contract, DetectionTask, DeviceGraph
 from semflash.errors import BundleError
 
 _REMEDY = "export the bundle again"
@@ -22,10 +22,13 @@ def single(details: list[dict[str, Any]], what: str) -> dict[str, Any]:
 
 
 def output_shape(contract: Contract) -> tuple[int, ...]:
-    """Shape of the task tail's output for one image: (classes,), or a detector's (h, w, classes + 4)."""
+    """Shape of the task tail's output for one image: (classes,), or a detector's (h, w, classes + 4) or
+    (anchors, 4 + classes)."""
     classes, task = len(contract.class_names), contract.task
     if isinstance(task, DetectionTask):
         return task.height, task.width, classes + GEOMETRY
+    if isinstance(task, AnchorTask):
+        return task.anchors, BOX + classes
     return (classes,)
 
 

@@ -28,6 +28,11 @@ TABLE_LEVELS_MAX = 256
 IMAGE_SIDE_MAX = 4096
 PAYLOAD_MAX_BYTES = 65_535
 CLASSES_MAX = 65_536
+ANCHORS_MAX = 1 << 20
+#: Values of an anchor before its class scores: x, y, width, height.
+BOX = 4
+#: Numbers in the output of a task tail for one image.
+OUTPUTS_MAX = 1 << 26
 
 # \Z, because $ lets a newline at the end pass; no control characters, because texts reach terminals.
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\Z")]
@@ -159,8 +164,28 @@ class DetectionTask(Struct, frozen=True, forbid_unknown_fields=True, tag_field="
     objects_max: Annotated[int, Meta(ge=1, le=1000)]
 
 
+class AnchorTask(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="anchors"):
+    """The task tail gives boxes float32 (B, anchors, 4 + classes), :mod:`semflash.bundle.anchor_boxes`.
+
+    Attributes:
+        height, width: of the image, pixels. anchors: boxes per image.
+        score_min: boxes below it are no objects.
+        overlap_max: IoU above which a box of a class suppresses a worse one of the same class.
+        candidates_max: boxes per image that are looked at, the best. objects_max: most objects per image.
+    """
+
+    height: Side
+    width: Side
+    anchors: Annotated[int, Meta(ge=1, le=ANCHORS_MAX)]
+    score_min: Share
+    overlap_max: Share
+    candidates_max: Annotated[int, Meta(ge=1, le=10_000)]
+    objects_max: Annotated[int, Meta(ge=1, le=1000)]
+
+
 Tail = GdnTail | TableTail
-Task = ClassificationTask | DetectionTask
+Detector = DetectionTask | AnchorTask
+Task = ClassificationTask | Detector
 CLASSIFICATION = ClassificationTask()
 
 

@@ -1,4 +1,4 @@
-"""``semflash import``: a classifier trained elsewhere becomes a task network."""
+"""``semflash import``: a network trained elsewhere becomes a task network."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 from semflash.errors import UsageError
 
+_NAMES_MAX_BYTES = 1 << 20
+
 if TYPE_CHECKING:
     import numpy as np
 
     from semflash.settings import Settings
 
-HELP = "make a task network of an ONNX or Keras classifier, cut at a named tensor"
+HELP = "make a task network of an ONNX or Keras network, cut at a named tensor"
 EPILOG = """examples:
   semflash import model.onnx --list
   semflash import model.onnx --split /layer1/Relu_output_0 --dataset cifar10 --out runs/mine/task
+  semflash import yolov8n.onnx --split /model.1/act/Mul_output_0 --dataset ./coco --out runs/yolo/task
   semflash import model.keras --split conv1_relu --mean 0.5 --std 0.5 --out runs/mine/task
   semflash train fashion-mnist-48 --task runs/mine/task --dataset cifar10 --out runs/mine
 
-Head and tail are compared with the original on numbers; nothing is written where they differ. The head is
-also quantised to int8 and its largest difference reported. --mean and --std are the network's own (image in
-[0, 1], red first). Needs semflash[onnx] for .onnx files, semflash[train] for Keras files; runs offline.
+Takes classifiers, and ONNX detectors with the output of YOLO exports (docs/networks.md). Head and tail are
+compared with the original on numbers; nothing is written where they differ. The head is also quantised to
+int8 and its largest difference reported. --mean and --std are the network's own (image in [0, 1], red
+first). Needs semflash[onnx] for .onnx files, semflash[train] for Keras files; runs offline.
 """
 
 
@@ -34,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", metavar="NAME", help="tensor, node or layer whose value is sent")
     parser.add_argument("--out", type=Path, metavar="DIR", help="run directory to write")
     parser.add_argument("--list", action="store_true", help="list where the network can be cut")
-    parser.add_argument("--dataset", help="what it classifies: class names, check images, accuracy")
+    parser.add_argument("--dataset", help="what it works on: class names, check images, accuracy")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
     parser.add_argument(
         "--check-images", type=Path, metavar="FILE.npy", help="uint8 images (N, H, W, C) to compare with"
@@ -44,6 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bgr", action="store_true", help="the network takes blue first")
     parser.add_argument(
         "--size", type=_size, metavar="HxW", help="of the image, where the file leaves it open"
+    )
+    parser.add_argument(
+        "--output-form", choices=("yolov8", "yolov5"),
+        help="of an ONNX detector: (1, 4+classes, anchors) or (1, anchors, 5+classes); default: by the shape",
+    )  # fmt: skip
+    parser.add_argument(
+        "--class-names", type=Path, metavar="FILE", help="of an ONNX detector, one per line, in its order"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the run in DIR")
     parser.add_argument("--quiet", action="store_true", help="no progress")
@@ -68,6 +79,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     request = ImportRequest(
         args.model, args.split, args.out, args.dataset, first(args.data_dir, settings.train.data_dir),
         _images(args.check_images), args.mean, args.std, args.bgr, args.size, args.overwrite,
+        args.output_form, _names(args.class_names),
     )  # fmt: skip
     task = import_network(request, say)
     if args.json:
@@ -102,6 +114,25 @@ def _images(path: Path | None) -> np.ndarray | None:
     if not isinstance(images, np.ndarray):
         raise UsageError("not one array", value=path, remedy="np.save(FILE, images)")
     return images
+
+
+def _names(path: Path | None) -> tuple[str, ...]:
+    """Lines of a file, without empty ones.
+
+    Raises:
+        UsageError: it cannot be read, or has none.
+    """
+    if path is None:
+        return ()
+    try:
+        with path.open("rb") as file:
+            lines = file.read(_NAMES_MAX_BYTES).decode("utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise UsageError("cannot read the class names", value=f"{path}: {error}") from error
+    names = tuple(line.strip() for line in lines if line.strip())
+    if not names:
+        raise UsageError("no class names in it", value=path, remedy="one name per line")
+    return names
 
 
 def _numbers(text: str) -> tuple[float, ...]:

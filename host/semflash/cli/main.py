@@ -26,7 +26,7 @@ from semflash.settings import load_settings
 #: so that `semflash --help` imports none of them.
 VERBS: dict[str, str] = {
     "train": "train a task network and a codec",
-    "import": "make a task network of an ONNX or Keras classifier, cut at a named tensor",
+    "import": "make a task network of an ONNX or Keras network, cut at a named tensor",
     "export": "turn a trained codec into a bundle, with proof",
     "evaluate": "measure a bundle's accuracy at given bit error rates",
     "build": "build the firmware of a bundle for a board",

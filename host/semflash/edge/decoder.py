@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from semflash.bundle.packing import unpack
 from semflash.bundle.reader import Bundle
 from semflash.errors import BundleError
 
-#: Payloads decoded in one invocation; bounds the memory of the interpreters.
+#: Payloads decoded in one invocation, and numbers in their images or outputs; bounds the memory it takes.
 BATCH = 256
+BATCH_VALUES = 12 << 20
 
 
 class EdgeDecoder:
@@ -60,7 +62,8 @@ class EdgeDecoder:
             ber: estimate of the bit error rate, 0..0.5; one number or (N,).
 
         Returns:
-            float32 (N, classes), or a detector's maps (N, h, w, classes + 4).
+            float32 (N, classes), or a detector's maps (N, h, w, classes + 4) or boxes
+            (N, anchors, 4 + classes).
 
         Raises:
             BundleError: payloads of the wrong size. UsageError: a BER out of range.
@@ -70,8 +73,8 @@ class EdgeDecoder:
     def classify(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Class scores of features of the split point, float32 (N, ...); returns as :meth:`logits`."""
         parts = []
-        for start in range(0, len(features), BATCH):
-            part = features[start : start + BATCH]
+        for start in range(0, len(features), self._most):
+            part = features[start : start + self._most]
             self._resize(len(part))
             self._tail.set_tensor(self._tail_input, np.ascontiguousarray(part, np.float32))
             self._tail.invoke()
@@ -82,8 +85,8 @@ class EdgeDecoder:
         latents = self._latents(payloads)
         quality = check_rates(ber, len(latents)).astype(np.float32)
         parts = []
-        for start in range(0, len(latents), BATCH):
-            part = slice(start, min(start + BATCH, len(latents)))
+        for start in range(0, len(latents), self._most):
+            part = slice(start, min(start + self._most, len(latents)))
             parts.append(self._invoke(latents[part], quality[part, None], tail=tail))
         return np.concatenate(parts) if parts else np.empty((0, *self._outputs), np.float32)
 
@@ -132,7 +135,10 @@ class EdgeDecoder:
 
     def _check_logits(self) -> None:
         shape = tuple(int(v) for v in self._tail.get_output_details()[0]["shape"])
-        self._outputs = output_shape(self._bundle.contract)
+        contract = self._bundle.contract
+        self._outputs, image = output_shape(contract), contract.input
+        largest = max(math.prod(self._outputs), image.height * image.width * image.channels)
+        self._most = max(1, min(BATCH, BATCH_VALUES // largest))
         if shape != (1, *self._outputs):
             raise BundleError(
                 "task tail and contract disagree about the output",

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from semflash.bundle.bit_errors import channel_rng, check_rates, flip_bits
 from semflash.bundle.detections import decode
 from semflash.bundle.reader import Bundle
-from semflash.bundle.schema import AccuracyPoint, Contract, DetectionTask, Measurement, Metric
+from semflash.bundle.schema import AccuracyPoint, Contract, Detector, Measurement, Metric
 from semflash.bundle.writer import update_record
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
@@ -119,7 +119,7 @@ def evaluate(
         predictions[ber], value = measure(bundle.contract, outputs, labels, seed=seed)
         points.append(AccuracyPoint(ber, *value))
     name = str(getattr(dataset, "name", "unnamed"))
-    metric: Metric = "map50" if isinstance(bundle.contract.task, DetectionTask) else "accuracy"
+    metric: Metric = "map50" if isinstance(bundle.contract.task, Detector) else "accuracy"
     measurement = Measurement(name, split, len(labels), seed, points, metric)
     return Evaluation(
         bundle.name,
@@ -143,7 +143,7 @@ def measure(
     Returns:
         predictions (see Evaluation), and (value, low, high) of accuracy or mAP with its 95 % interval.
     """
-    if isinstance(contract.task, DetectionTask):
+    if isinstance(contract.task, Detector):
         from semflash.training.average_precision import precision_interval
 
         classes = len(contract.class_names)
@@ -168,7 +168,7 @@ def check_labels(labels: NDArray[Any], contract: Contract) -> None:
     Raises:
         DatasetError: as above.
     """
-    classes, detects = len(contract.class_names), isinstance(contract.task, DetectionTask)
+    classes, detects = len(contract.class_names), isinstance(contract.task, Detector)
     if detects != (labels.ndim == 3):
         raise DatasetError(
             "the bundle detects objects, and the data set has no boxes"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.bundle.detections import decode
-from semflash.bundle.schema import Contract, DetectionTask
+from semflash.bundle.schema import Contract, Detector
 from semflash.training.boxes import CLASS, IGNORED, overlap, present
 
 #: Objects below this score are kept for the mean average precision, but neither shown nor counted.
@@ -40,7 +40,7 @@ class Reading:
 
 def read(outputs: NDArray[np.float32], contract: Contract) -> list[Reading]:
     """A reading for each image; outputs: logits (N, classes), or a detector's maps."""
-    if isinstance(contract.task, DetectionTask):
+    if isinstance(contract.task, Detector):
         return [
             Reading(
                 int((rows[:, _SCORE] >= SHOWN_SCORE).sum()), float(rows[:, _SCORE].max(initial=0.0)), rows
@@ -62,7 +62,7 @@ class Judge:
 
     def __init__(self, contract: Contract, labels: NDArray[Any]) -> None:
         self._names, self._labels = contract.class_names, labels
-        self.detects = isinstance(contract.task, DetectionTask)
+        self.detects = isinstance(contract.task, Detector)
         self._seen: dict[int, NDArray[np.float32]] = {}
 
     def __len__(self) -> int:

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from semflash.bundle.schema import DetectionTask
+from semflash.bundle.schema import Detector
 from semflash.edge.live.keyboard import is_usable
 from semflash.edge.live.picture import estimate_text
 from semflash.edge.progress import Event, View
@@ -157,7 +157,7 @@ def _counts(progress: Progress) -> str:
 
 def _accuracy(progress: Progress) -> tuple[str, str]:
     tally = progress.tally
-    if isinstance(progress.bundle.contract.task, DetectionTask):
+    if isinstance(progress.bundle.contract.task, Detector):
         return "images wholly right", f"{_percent(tally.accuracy)} of {tally.labelled:,}"
     return "accuracy", f"{_percent(tally.accuracy)} of {tally.labelled:,} labels"
 

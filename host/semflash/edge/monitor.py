@@ -19,7 +19,7 @@ from semflash.bridge.raw_record import RawRecorder, RecordingPort
 from semflash.bridge.session import Expected
 from semflash.bundle.preprocess import to_int8
 from semflash.bundle.reader import Bundle
-from semflash.bundle.schema import DetectionTask
+from semflash.bundle.schema import Detector
 from semflash.edge.connection import Connection
 from semflash.edge.evaluate import check_labels
 from semflash.edge.judge import Judge
@@ -156,7 +156,7 @@ def check_run(bundle: Bundle, split: Split, options: MonitorOptions) -> None:
         )
     to_int8(split.images[:1], bundle.contract)  # wrong size or type: before the board is touched
     check_labels(split.labels[: options.count], bundle.contract)
-    detects = isinstance(bundle.contract.task, DetectionTask)
+    detects = isinstance(bundle.contract.task, Detector)
     if detects and options.raw_path is not None:
         raise UsageError("a raw recording keeps classes, not boxes", remedy="record a detector with --record")
     if detects and find_spec("pycocotools") is None:

@@ -22,6 +22,7 @@ from semflash.training.progress import Progress
 from semflash.training.recipes import TF_DATA, CodecRecipe
 from semflash.training.run_dir import RunInfo
 from semflash.training.task import TrainedTask, load_task
+from semflash.training.task_kinds import TaskKind
 from semflash.training.task_networks import clone_tail
 from semflash.training.tasknet import computing_in
 from semflash.training.transfer import Transfer, attach
@@ -66,6 +67,7 @@ def _train(
         codec, origin = attach(transfer, teacher)
         described |= origin
     check_recipe(recipe, codec)
+    check_kind(recipe, teacher.kind)
     tail = clone_tail(teacher.tail)
     described |= {
         "built_sizes": dataclasses.asdict(codec.sizes), "task_recipe": teacher.info.recipe,
@@ -118,12 +120,26 @@ def check_recipe(recipe: CodecRecipe, codec: Codec) -> None:
         check_labels(codec.device_tail(), whole_graph=False)
 
 
+def check_kind(recipe: CodecRecipe, kind: TaskKind) -> None:
+    """UsageError: a task without a loss of labels, and a recipe that would need one."""
+    if not kind.only_distils:
+        return
+    for field, wanted in {"distillation_weight": 1, "xai_weight": 0, "xai_code_weight": 0}.items():
+        given = getattr(recipe, field)
+        if (given > 0) != (wanted > 0):
+            raise UsageError(
+                "an imported detector has no loss of labels: the codec learns what the detector gives",
+                value=f"{field}={given}",
+                remedy=f"--set {field}={wanted}",
+            )
+
+
 def _check_data(data: Dataset, teacher: TrainedTask) -> None:
     names = list(data.class_names)
-    # A network that was imported without a data set knows how many classes there are, and no names.
+    # A network that was imported without a data set knows how many classes there are, and often no names.
     same = (
         names == teacher.info.class_names
-        if teacher.info.dataset
+        if teacher.info.dataset or teacher.info.results.get("named")
         else len(names) == len(teacher.info.class_names)
     )
     if data.image_shape != teacher.info.image_shape or not same:
@@ -139,8 +155,22 @@ def _new_codec(recipe: CodecRecipe, teacher: TrainedTask) -> Codec:
     fields = shapes | {"ber": recipe.ber} | recipe.sizes
     behind_head = recipe.sizes.get("encoder") == PAPER
     if behind_head:
+        _check_head(teacher)
         fields["head"] = describe(teacher.head)
     codec = create(recipe.family, dataclasses.asdict(sizes_of(recipe.family, fields)))
     if behind_head:
         codec.device_graphs()[0].model.get_layer(teacher.head.name).set_weights(teacher.head.get_weights())
     return codec
+
+
+def _check_head(teacher: TrainedTask) -> None:
+    """TrainingError: an imported head that is to run on the device has operators that the device has not."""
+    int8 = teacher.info.results.get("int8", {})
+    if int8.get("not_on_device"):
+        splits = " or ".join(int8["device_splits"])
+        again = f"import the network again with --split {splits}" if splits else "another network"
+        raise TrainingError(
+            f"the device has no {', '.join(int8['not_on_device'])}, which the task network's head needs",
+            value=f"split {teacher.info.recipe.get('split')}",
+            remedy=f"{again}, or a codec with an encoder of its own: --set sizes.encoder=staged",
+        )

@@ -16,6 +16,7 @@ from semflash.bundle.models import check_decoder, output_shape, single
 from semflash.bundle.reference import ReferenceGraph
 from semflash.bundle.schema import Contract, GdnTail, TableTail
 from semflash.errors import ExportError
+from semflash.training.task import evaluation_batch
 
 BATCH = 256
 ARENA_SLACK = 4
@@ -25,9 +26,9 @@ EDGE_TOLERANCE = 1e-3
 
 def run_model(model: keras.Model, *inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     """Outputs of a Keras model, a few hundred images at a time."""
-    parts = []
-    for start in range(0, len(inputs[0]), BATCH):
-        batch = [values[start : start + BATCH] for values in inputs]
+    parts, size = [], min(BATCH, evaluation_batch(model.output_shape[1:]))
+    for start in range(0, len(inputs[0]), size):
+        batch = [values[start : start + size] for values in inputs]
         parts.append(keras.ops.convert_to_numpy(model(batch if len(batch) > 1 else batch[0], training=False)))
     return np.concatenate(parts)
 

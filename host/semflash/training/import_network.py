@@ -1,4 +1,4 @@
-"""Import of a classifier that was trained elsewhere: ``import_network(request)`` behind ``semflash import``.
+"""Import of a network that was trained elsewhere: ``import_network(request)`` behind ``semflash import``.
 
 Leaves the run directory of a task network, as if it had been trained here: ``semflash train RECIPE --task
 DIR`` puts a codec on top. Nothing is written unless head and tail compute what the original computes.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib.util
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,13 +17,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from semflash.errors import ExportError, ToolMissingError, TrainingError
+from semflash.errors import ExportError, TrainingError
 from semflash.training.datasets import Dataset, load_dataset
+from semflash.training.device_operators import beyond_device
+from semflash.training.import_parts import Meaning, Parts, check_packages, open_file
 from semflash.training.int8_check import check_int8
-from semflash.training.keras_cuts import cut, ends_in_softmax, head_and_whole, split_points
+from semflash.training.keras_cuts import split_points
 from semflash.training.keras_files import read_model
 from semflash.training.preprocessing import matrix_of, with_preprocessing
-from semflash.training.recipes import KERAS, ONNX, TaskRecipe
+from semflash.training.recipes import TaskRecipe
 from semflash.training.run_dir import RUN_FILE, RunInfo, save_weights
 from semflash.training.task import TrainedTask
 from semflash.training.task_networks import keep
@@ -34,16 +35,6 @@ CALIBRATION_IMAGES = 64
 #: Largest difference of features and logits, as a share of the largest absolute value (at least of 1): what
 #: float32 sums in another order differ by. A wrong layout or a lost operator changes tens of per cent.
 TOLERANCE = 2e-4
-_PACKAGES = (
-    "onnx",
-    "onnx2tf",
-    "tf_keras",
-    "onnxsim",
-    "onnxruntime",
-    "onnx_graphsurgeon",
-    "sng4onnx",
-    "psutil",
-)
 
 
 @dataclass(frozen=True)
@@ -54,12 +45,14 @@ class ImportRequest:
         model: ``.onnx``, ``.keras`` or ``.h5`` file.
         split: tensor, node or layer at which it is cut.
         out: directory to write.
-        dataset, data_dir: data set it classifies: gives class names, images to check with, and accuracy;
-            None: class names are numbers, and the images are noise.
+        dataset, data_dir: data set it works on: gives class names, images to check with, and accuracy; None:
+            class names are the file's or numbers, and the images are noise.
         check_images: uint8 (N, H, W, C) to check with instead.
         mean, std, bgr: what the network does to an image in [0, 1] first (:mod:`.preprocessing`).
         size: height and width, for an ONNX file that leaves them open.
         overwrite: replace a run that is in ``out``.
+        form: of an ONNX detector's output, ``yolov8`` or ``yolov5``; None: told by its shape.
+        class_names: of an ONNX detector, in its order; empty: those in the file.
     """
 
     model: Path
@@ -73,30 +66,15 @@ class ImportRequest:
     bgr: bool = False
     size: tuple[int, int] | None = None
     overwrite: bool = False
-
-
-@dataclass(frozen=True)
-class _Cut:
-    """Both sides of a cut, for the network's own input.
-
-    ``expected``: what the original gives for images float (N, H, W, C), features and result; ``finish``: what
-    it does behind the logits, a softmax or nothing.
-    """
-
-    kind: str
-    split: str
-    head: keras.Model
-    tail: keras.Model
-    expected: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-    finish: Callable[[Any], Any] = lambda logits: logits
-    remedy: str = "report the network's operators; nothing was written"
+    form: str | None = None
+    class_names: tuple[str, ...] = ()
 
 
 def list_splits(model: Path, size: tuple[int, int] | None = None) -> list[tuple[str, tuple[int, ...]]]:
     """Where a network can be cut: names and shapes (h, w, c), from the image on."""
     if model.suffix != ".onnx":
         return split_points(read_model(model))
-    _check_packages()
+    check_packages()
     from semflash.training.onnx_graph import read_onnx
 
     return [(name, (*shape[1:], shape[0])) for name, shape in read_onnx(model, size).split_points()]
@@ -117,27 +95,31 @@ def import_network(request: ImportRequest, say: Callable[[str], None] = lambda t
         raise TrainingError(
             "there is a run already", value=request.out, remedy="--overwrite, or another --out"
         )
-    image_shape, classes, make = _read(request)
-    data = None
+    file = open_file(request.model, request.split, request.size)
+    image_shape, data = file.image_shape, None
     if request.dataset is not None:
         data = load_dataset(request.dataset, data_dir=request.data_dir, image_size=image_shape[:2])
-    _check_data(data, image_shape, classes)
+    names = None if data is None else data.class_names
+    meaning = file.meaning(request.form, request.class_names, names)
+    _check_data(data, image_shape, meaning)
     images = _check_images(request, data, image_shape)
     say(f"cutting {request.model.name} at {request.split}")
     kernel, bias = matrix_of(image_shape[2], request.mean, request.std, request.bgr)
     network_input = (images.astype(np.float32) / np.float32(255)) @ kernel + bias
-    parts = make(network_input)
+    parts = file.parts(meaning, network_input)
     recipe = dataclasses.asdict(_recipe(request, parts))
     head = with_preprocessing(parts.head, recipe)
     results = _compare(parts, head, images, network_input)
-    say(
-        f"features differ by {results['features_max_difference']:.2e} at most, "
-        f"logits by {results['logits_max_difference']:.2e}"
-    )
-    results["int8"] = _int8(head, data, images, say)
-    task = TrainedTask(head, parts.tail, _info(request, recipe, data, image_shape, classes, results))
+    differences = [f"{name} by {results[f'{name}_max_difference']:.2e}" for name in parts.pieces]
+    say(f"features differ by {results['features_max_difference']:.2e} at most, {', '.join(differences)}")
+    results["int8"] = _int8(head, parts, data, images, say)
+    task = TrainedTask(head, parts.tail, _info(request, recipe, data, image_shape, meaning, results))
     if data is not None:
-        task = dataclasses.replace(task, info=task.info.finished(val_accuracy=task.accuracy(data.val)))
+        kind = task.kind
+        task = dataclasses.replace(
+            task, info=task.info.finished(**{f"val_{kind.metric}": task.accuracy(data.val)})
+        )
+        say(f"{kind.metric} on the validation split: {task.info.results[f'val_{kind.metric}']:.4f}")
     request.out.mkdir(parents=True, exist_ok=True)
     keep(request.out, recipe, head=head, tail=parts.tail)
     save_weights(request.out, {"head": head, "tail": parts.tail})
@@ -145,61 +127,18 @@ def import_network(request: ImportRequest, say: Callable[[str], None] = lambda t
     return task
 
 
-def _read(request: ImportRequest) -> tuple[tuple[int, int, int], int, Callable[[np.ndarray], _Cut]]:
-    """Image shape, number of classes, and what makes the cut for images float (N, H, W, C)."""
-    listing = f"semflash import {request.model.name} --list"
-    if request.model.suffix == ".onnx":
-        _check_packages()
-        from semflash.training.onnx_graph import read_onnx
-
-        network = read_onnx(request.model, request.size)
-        tensor = network.find(request.split, listing)
-        return network.image_shape, network.classes, lambda images: _from_onnx(network, tensor, images)
-    model = read_model(request.model)
-    head, tail = cut(model, request.split, listing)
-    whole = head_and_whole(model, request.split)
-
-    def expected(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        features, result = whole(images, training=False)
-        return keras.ops.convert_to_numpy(features), keras.ops.convert_to_numpy(result)
-
-    shape = tuple(head.input_shape[1:])
-    image_shape = (int(shape[0]), int(shape[1]), int(shape[2]))
-    finish = keras.ops.softmax if ends_in_softmax(model) else _Cut.finish
-    parts = _Cut(KERAS, request.split, head, tail, expected, finish)
-    return image_shape, int(tail.output_shape[-1]), lambda _: parts
-
-
-def _from_onnx(network: Any, tensor: str, images: np.ndarray) -> _Cut:
-    from semflash.training.onnx_convert import convert
-    from semflash.training.tflite_layers import keras_model
-
-    converted = convert(network, tensor, images)
-    head = keras_model(converted.head, "head", "image")
-    tail = keras_model(converted.tail, "tail", "features")
-    parts = _Cut(
-        ONNX, tensor, head, tail, lambda _: (converted.features.transpose(0, 2, 3, 1), converted.logits)
-    )
-    equal = network.ambiguous()
-    if not equal:
-        return parts
-    remedy = (
-        f"onnx2tf tells axes by their lengths, and {', '.join(equal[:3])} has as many channels as rows and "
-        "columns: export the network for another image size, or with another number of channels there"
-    )
-    return dataclasses.replace(parts, remedy=remedy)
-
-
 def _compare(
-    parts: _Cut, head: keras.Model, images: np.ndarray, network_input: np.ndarray
+    parts: Parts, head: keras.Model, images: np.ndarray, network_input: np.ndarray
 ) -> dict[str, Any]:  # fmt: skip
-    """Largest differences of features and logits from the original. TrainingError: they are too large."""
+    """Largest differences of features and output from the original. TrainingError: they are too large."""
     expected = parts.expected(network_input)
     features = head(images.astype(np.float32) / np.float32(255), training=False)
     logits = parts.finish(parts.tail(features, training=False))
     found = [keras.ops.convert_to_numpy(value) for value in (features, logits)]
     results: dict[str, Any] = {"checked_images": len(images), "tolerance": TOLERANCE}
-    for name, mine, original in zip(("features", "logits"), found, expected, strict=True):
+    pairs = {"features": (found[0], expected[0])}
+    pairs |= {name: (found[1][..., part], expected[1][..., part]) for name, part in parts.pieces.items()}
+    for name, (mine, original) in pairs.items():
         if mine.shape != original.shape:
             raise TrainingError(
                 f"the {name} have another shape than the original's", value=f"{mine.shape}, {original.shape}"
@@ -217,7 +156,7 @@ def _compare(
 
 
 def _int8(
-    head: keras.Model, data: Dataset | None, images: np.ndarray, say: Callable[[str], None]
+    head: keras.Model, parts: Parts, data: Dataset | None, images: np.ndarray, say: Callable[[str], None]
 ) -> dict[str, Any]:  # fmt: skip
     """The int8 check, or why the head does not quantise: a codec with its own encoder does not need that."""
     calibration = images if data is None else data.train.images[:CALIBRATION_IMAGES]
@@ -230,7 +169,16 @@ def _int8(
         f"int8 head: features differ by {check.max_difference:.3g} at most "
         f"({check.relative_difference:.1%} of their spread), {check.macs:,} MACs"
     )
-    return check.described()
+    missing = beyond_device(check.operators)
+    if not missing:
+        return check.described()
+    say(f"the device has no {', '.join(missing)}: {_near(parts)}; the default encoder does not run the head")
+    return check.described() | {"not_on_device": missing, "device_splits": list(parts.device_splits)}
+
+
+def _near(parts: Parts) -> str:
+    splits = " or ".join(parts.device_splits)
+    return f"a codec behind the head needs the split {splits}" if splits else "no codec goes behind this head"
 
 
 def _check_images(
@@ -249,9 +197,16 @@ def _check_images(
     return np.random.default_rng(0).integers(0, 256, (CHECK_IMAGES, *image_shape), np.uint8)
 
 
-def _check_data(data: Dataset | None, image_shape: tuple[int, int, int], classes: int) -> None:
+def _check_data(data: Dataset | None, image_shape: tuple[int, int, int], meaning: Meaning) -> None:
     if data is None:
         return
+    if meaning.output.detects != data.has_boxes:
+        raise TrainingError(
+            "the network detects objects, and the data set has no boxes" if meaning.output.detects
+            else "the network classifies images, and the data set has boxes",
+            value=data.name, remedy="a COCO or VOC folder for a detector, an image folder for a classifier",
+        )  # fmt: skip
+    classes = len(meaning.chosen)
     if data.image_shape != image_shape or len(data.class_names) != classes:
         raise TrainingError(
             f"the network takes images {image_shape} and gives {classes} classes; the data set differs",
@@ -260,7 +215,7 @@ def _check_data(data: Dataset | None, image_shape: tuple[int, int, int], classes
         )
 
 
-def _recipe(request: ImportRequest, parts: _Cut) -> TaskRecipe:
+def _recipe(request: ImportRequest, parts: Parts) -> TaskRecipe:
     return TaskRecipe(
         request.model.stem, request.dataset or "", epochs=0, network=parts.kind, model=request.model.name,
         split=parts.split, mean=request.mean, std=request.std, bgr=request.bgr,
@@ -269,25 +224,15 @@ def _recipe(request: ImportRequest, parts: _Cut) -> TaskRecipe:
 
 def _info(
     request: ImportRequest, recipe: dict[str, Any], data: Dataset | None, image_shape: tuple[int, int, int],
-    classes: int, results: dict[str, Any],
+    meaning: Meaning, results: dict[str, Any],
 ) -> RunInfo:  # fmt: skip
-    names = [f"class {index}" for index in range(classes)] if data is None else list(data.class_names)
     versions = {
         "python": platform.python_version(), "numpy": np.__version__, "keras": keras.__version__,
         "backend": keras.backend.backend(),
     }  # fmt: skip
     digest = hashlib.sha256(request.model.read_bytes()).hexdigest()
-    source = {"file": request.model.name, "sha256": digest}
+    source = {"file": request.model.name, "sha256": digest, "output_form": meaning.output.form}
     return RunInfo(
-        "task", recipe, request.dataset or "", names, image_shape, 0, versions, results | {"source": source}
-    )
-
-
-def _check_packages() -> None:
-    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ToolMissingError(
-            "importing ONNX networks needs Python packages that are missing",
-            value=", ".join(missing),
-            remedy="pip install 'semflash[onnx]'",
-        )
+        "task", recipe, request.dataset or "", list(meaning.class_names), image_shape, 0, versions,
+        results | {"source": source, "named": meaning.named or data is not None},
+    )  # fmt: skip

@@ -96,7 +96,11 @@ def check_ends(image: Any, result: Any) -> None:
             remedy="build it with channels last and a fixed input shape",
         )
     if len(result.shape) != 2 or result.shape[-1] is None:
-        raise TrainingError("a classifier gives one number per class", value=tuple(result.shape[1:]))
+        raise TrainingError(
+            "a classifier gives one number per class",
+            value=tuple(result.shape[1:]),
+            remedy="detectors are imported from ONNX files",
+        )
 
 
 def _functional(model: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Reading an ONNX classifier, checking it, and cutting it into head and tail at one tensor.
+"""Reading an ONNX network, checking it, and cutting it into head and tail at one tensor.
 
 An ONNX file is data from strangers. Read are files up to a size, weights from beside the file only, operators
 of the ONNX standard only; no function, subgraph or custom operator is taken, and nothing runs in this process
@@ -16,7 +16,9 @@ from onnx import TensorProto, helper, shape_inference
 from onnx.utils import Extractor
 
 from semflash.errors import TrainingError
+from semflash.training.device_operators import splits_within
 from semflash.training.graph_cuts import Step, check_cut, single_cuts, unknown_name
+from semflash.training.onnx_output import names_in
 from semflash.training.onnx_softmax import take_off_softmax
 
 FILE_BYTES_MAX = 512 << 20
@@ -28,23 +30,26 @@ SIDE_MAX = 2_048
 CONVERTED = frozenset(
     (
         "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Conv", "ConvTranspose", "Div",
-        "Dropout", "Elu", "Flatten", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "HardSwish", "Identity",
-        "LeakyRelu", "MatMul", "MaxPool", "Mul", "Pad", "PRelu", "ReduceMean", "Relu", "Reshape", "Sigmoid",
-        "Softmax", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
+        "Dropout", "Elu", "Exp", "Flatten", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "HardSwish",
+        "Identity", "LeakyRelu", "MatMul", "MaxPool", "Mul", "Pad", "Pow", "PRelu", "ReduceMean", "Relu",
+        "Reshape", "Resize", "Sigmoid", "Slice", "Softmax", "Split", "Squeeze", "Sub", "Tanh", "Transpose",
+        "Unsqueeze",
     )
 )  # fmt: skip
-SHAPE_ARITHMETIC = frozenset(("Cast", "Constant", "ConstantOfShape", "Gather", "Range", "Shape", "Slice"))
+SHAPE_ARITHMETIC = frozenset(("Cast", "Constant", "ConstantOfShape", "Gather", "Range", "Shape"))
 
 
 @dataclass(frozen=True)
 class OnnxNetwork:
-    """A checked ONNX classifier for a batch of one.
+    """A checked ONNX classifier or detector for a batch of one.
 
     Attributes:
         model: shapes inferred, a softmax at its end taken off.
         image: name of its input. channels_first: (1, C, H, W), else (1, H, W, C).
         image_shape: (H, W, C).
-        logits: name of its output, (1, classes). classes: how many.
+        logits: name of its output. result_shape: (1, classes), or a detector's of three sides
+            (:mod:`semflash.training.onnx_output`).
+        class_names: that stand in the file; empty: none.
         steps: its nodes for :mod:`semflash.training.graph_cuts`.
         shapes: tensor -> shape, where it is known.
     """
@@ -54,7 +59,8 @@ class OnnxNetwork:
     channels_first: bool
     image_shape: tuple[int, int, int]
     logits: str
-    classes: int
+    result_shape: tuple[int, ...]
+    class_names: tuple[str, ...]
     steps: tuple[Step, ...]
     shapes: dict[str, tuple[int, ...]]
 
@@ -88,6 +94,12 @@ class OnnxNetwork:
             )
         return name
 
+    def device_splits(self, split: str) -> list[str]:
+        """The nearest split points at or before one whose heads a device can follow."""
+        kinds = {name: node.op_type for node in self.model.graph.node for name in node.output}
+        names = [name for name, _ in self.split_points()]
+        return splits_within(self.steps, kinds, self.image, names, split)
+
     def part(self, source: str, result: str) -> Any:
         """The model between two tensors."""
         return Extractor(self.model).extract_model([source], [result])
@@ -101,22 +113,24 @@ class OnnxNetwork:
 
 
 def read_onnx(path: Path, size: tuple[int, int] | None = None) -> OnnxNetwork:
-    """Read and check a classifier.
+    """Read and check a network.
 
     Args:
         size: height and width of the image, for a file that leaves them open.
 
     Raises:
-        TrainingError: missing, damaged, too large, not one image in and one vector out, a softmax at the end
-            that is not over the classes, or an operator in it does not convert; the message names operator
-            and node.
+        TrainingError: missing, damaged, too large, not one image in, no vector and no detector's boxes out, a
+            softmax at the end that is not over the classes, or an operator in it does not convert; the
+            message names operator and node.
     """
     model = _load(path)
     known = {value.name for value in (*model.graph.initializer, *model.graph.sparse_initializer)}
     inputs = [value for value in model.graph.input if value.name not in known]
     if len(inputs) != 1 or len(model.graph.output) != 1:
         raise TrainingError(
-            "a classifier has one input and one output", value=f"{len(inputs)}, {len(model.graph.output)}"
+            "a task network has one input and one output",
+            value=f"{len(inputs)}, {len(model.graph.output)}",
+            remedy="export a detector with its boxes and scores in one tensor (docs/networks.md)",
         )
     channels_first, image_shape = _fix_image(inputs[0], size)
     take_off_softmax(model)
@@ -124,13 +138,16 @@ def read_onnx(path: Path, size: tuple[int, int] | None = None) -> OnnxNetwork:
     shapes = _shapes(model)
     logits = model.graph.output[0].name
     shape = shapes.get(logits, ())
-    if len(shape) != 2 or shape[0] != 1:
+    if len(shape) not in (2, 3) or shape[0] != 1:
         raise TrainingError(
-            "a classifier gives one number per class, (1, classes)", value=f"{logits}: {shape or 'unknown'}"
+            "a classifier gives (1, classes), a detector (1, 4+classes, anchors) or (1, anchors, 5+classes)",
+            value=f"{logits}: {shape or 'unknown'}",
+            remedy="docs/networks.md says how detectors are exported",
         )
     return OnnxNetwork(
-        model, inputs[0].name, channels_first, image_shape, logits, shape[1], _steps(model, known), shapes
-    )
+        model, inputs[0].name, channels_first, image_shape, logits, shape, names_in(model),
+        _steps(model, known), shapes,
+    )  # fmt: skip
 
 
 def check_operators(model: Any) -> None:

@@ -1,8 +1,8 @@
 """What a task network is for: how images and labels become a batch, the losses, and the figure of merit.
 
-Classification is the default; detection is in :mod:`semflash.training.detection`. The shape of a tail's
-output
-says which it is: logits (B, classes), or maps (B, h, w, classes + 4).
+Classification is the default; detection is in :mod:`semflash.training.detection` and, for imported networks,
+:mod:`semflash.training.anchor_detection`. The shape of a tail's output says which it is: logits (B, classes),
+maps (B, h, w, classes + 4), or boxes (B, anchors, 4 + classes).
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ class TaskKind(abc.ABC):
     """A kind of task. ``outputs`` are what the tail gives, ``targets`` what :meth:`batch` gives for training.
 
     Attributes:
-        name: as in a bundle's contract. metric: name of the figure of merit, a share, 0..1.
+        name: what it is called. metric: name of the figure of merit, a share, 0..1.
+        only_distils: it has no loss of labels; a codec learns from the task network alone.
     """
 
     name: str
     metric: str
+    only_distils: bool = False
 
     @abc.abstractmethod
     def targets(self, labels: np.ndarray, moves: Moves, image_size: tuple[int, int]) -> np.ndarray:
@@ -113,6 +115,10 @@ def kind_of(tail: keras.Model, image_shape: tuple[int, ...]) -> TaskKind:
     """The kind of task that a tail's output stands for; ``image_shape``: (H, W, C) of the task's images."""
     if len(tail.output_shape) == 2:
         return Classification()
+    if len(tail.output_shape) == 3:
+        from semflash.training.anchor_detection import AnchorDetection
+
+        return AnchorDetection.of_boxes(tail.output_shape[1:], image_shape)
     from semflash.training.detection import Detection
 
     return Detection.of_maps(tail.output_shape[1:], image_shape)

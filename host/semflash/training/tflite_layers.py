@@ -7,24 +7,26 @@ backend.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers
 
-from semflash.codecs.layers.imported import ConstantPad, Offset, Scale
+from semflash.codecs.layers.imported import ConstantPad, Offset, Part, Power, Product, Scale
 from semflash.errors import TrainingError
+from semflash.training.tflite_graph import TfliteGraph
 from semflash.training.tflite_shapes import ComputedShapes
+from semflash.training.tflite_slices import enlargement, plain_slice, split_slices, strided_slice
 
-_DTYPES: dict[int, type[np.generic]] = {0: np.float32, 2: np.int32, 4: np.int64}
 _FUSED = {1: layers.ReLU, 3: lambda: layers.ReLU(max_value=6.0), 4: lambda: layers.Activation("tanh")}
 _SAME = 0
 _SIMPLE = {
     "RELU": layers.ReLU,
     "RELU6": lambda: layers.ReLU(max_value=6.0),
     "LOGISTIC": lambda: layers.Activation("sigmoid"),
+    "EXP": lambda: layers.Activation("exponential"),
+    "SQUARE": lambda: Power(2),
     "TANH": lambda: layers.Activation("tanh"),
     "ELU": lambda: layers.Activation("elu"),
     "HARD_SWISH": lambda: layers.Activation("hard_silu"),
@@ -45,16 +47,9 @@ def keras_model(data: bytes, name: str, input_name: str) -> keras.Model:
     return _Reader(data).model(name, input_name)
 
 
-class _Reader:
+class _Reader(TfliteGraph):
     def __init__(self, data: bytes) -> None:
-        from ai_edge_litert import schema_py_generated as schema
-
-        file = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
-        self.graph = file.subgraphs[0]
-        self.buffers = file.buffers
-        names = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
-        self.names = [names.get(max(c.builtinCode, c.deprecatedBuiltinCode), "?") for c in file.operatorCodes]
-        self.values: dict[int, Any] = {}
+        super().__init__(data)
         self.weights: list[tuple[Any, list[np.ndarray]]] = []
         self.shapes = ComputedShapes(lambda index: tuple(self.tensor(index).shape[1:]), self.constant)
 
@@ -63,17 +58,18 @@ class _Reader:
         start = keras.Input(self.shape(source), name=input_name)
         self.values[source] = start
         for operator in self.graph.operators:
-            kind, output = self.names[operator.opcodeIndex], int(operator.outputs[0])
-            if self.shapes.follow(kind, operator, self.graph.tensors[output].type):
+            kind = self.names[operator.opcodeIndex]
+            if self.shapes.follow(kind, operator, self.graph.tensors[operator.outputs[0]].type):
                 continue
-            value = self._layer(kind, operator)
-            value = self._fused(value, operator)
-            if not self.fits(tuple(value.shape[1:]), output):
-                raise TrainingError(
-                    f"{kind} as a Keras layer gives {tuple(value.shape[1:])}, not {self.shape(output)}",
-                    value=self.label(output),
-                )
-            self.values[output] = value
+            made = self._layer(kind, operator)
+            values = made if isinstance(made, list) else [self._fused(made, operator)]
+            for output, value in zip(operator.outputs, values, strict=True):
+                if not self.fits(tuple(value.shape[1:]), output):
+                    raise TrainingError(
+                        f"{kind} as a Keras layer gives {tuple(value.shape[1:])}, not {self.shape(output)}",
+                        value=self.label(output),
+                    )
+                self.values[int(output)] = value
         model = keras.Model(start, self.values[result], name=name)
         for layer, arrays in self.weights:
             layer.set_weights(arrays)
@@ -136,6 +132,10 @@ class _Reader:
             x = layers.Flatten()(x)
         return self._with(layers.Dense(kernel.shape[0]), x, kernel.T, bias)
 
+    def _batch_matmul(self, operator: Any) -> Any:
+        pair, options = [self.tensor(index) for index in operator.inputs], operator.builtinOptions
+        return Product((options.adjX, options.adjY))(pair)
+
     def _max_pool_2d(self, operator: Any) -> Any:
         return self._pool(layers.MaxPooling2D, operator)
 
@@ -179,6 +179,46 @@ class _Reader:
         values = [self.tensor(index) for index in operator.inputs]
         return layers.Concatenate(axis=operator.builtinOptions.axis)(values)
 
+    def _resize_nearest_neighbor(self, operator: Any) -> Any:
+        x, size = self.tensor(operator.inputs[0]), self.constant(operator.inputs[1]).tolist()
+        label = self.label(operator.outputs[0])
+        factors = enlargement(x.shape[1:3], size, operator.builtinOptions.alignCorners, label)
+        return layers.UpSampling2D(factors, interpolation="nearest")(x)
+
+    def _strided_slice(self, operator: Any) -> Any:
+        x, label = self.tensor(operator.inputs[0]), self.label(operator.outputs[0])
+        begin, end, strides = (self.constant(index) for index in operator.inputs[1:4])
+        slices = strided_slice(operator.builtinOptions, begin, end, strides, label)
+        return self._shaped(Part(slices)(x), self.shape(operator.outputs[0]))
+
+    def _slice(self, operator: Any) -> Any:
+        begin, size = (self.constant(index) for index in operator.inputs[1:3])
+        slices = plain_slice(begin, size, self.label(operator.outputs[0]))
+        return Part(slices)(self.tensor(operator.inputs[0]))
+
+    def _split(self, operator: Any) -> list[Any]:
+        count, x = operator.builtinOptions.numSplits, self.tensor(operator.inputs[1])
+        axis = int(self.constant(operator.inputs[0]))
+        return self._parts(operator, x, axis, [int(x.shape[axis]) // count] * count)
+
+    def _split_v(self, operator: Any) -> list[Any]:
+        x, axis = self.tensor(operator.inputs[0]), int(self.constant(operator.inputs[2]))
+        return self._parts(operator, x, axis, self.constant(operator.inputs[1]).tolist())
+
+    def _parts(self, operator: Any, x: Any, axis: int, sizes: list[int]) -> list[Any]:
+        slices = split_slices(axis, sizes, len(x.shape), self.label(operator.outputs[0]))
+        return [Part(one)(x) for one in slices]
+
+    def _pow(self, operator: Any) -> Any:
+        if self.is_constant(operator.inputs[0]) or not self.is_constant(operator.inputs[1]):
+            raise TrainingError(
+                "only a constant power has a Keras layer", value=self.label(operator.outputs[0])
+            )
+        exponents = np.unique(self.constant(operator.inputs[1]))
+        if len(exponents) != 1:
+            raise TrainingError("a power for each entry", value=self.label(operator.outputs[0]))
+        return Power(float(exponents[0]))(self.tensor(operator.inputs[0]))
+
     def _tile(self, operator: Any) -> Any:
         x, repeats = self.tensor(operator.inputs[0]), self.constant(operator.inputs[1]).tolist()
         if repeats[0] != 1:
@@ -194,8 +234,10 @@ class _Reader:
         return layers.Permute(order[1:])(self.tensor(operator.inputs[0]))
 
     def _reshape(self, operator: Any) -> Any:
-        x, target = self.tensor(operator.inputs[0]), self.shape(operator.outputs[0])
-        target = self.shapes.target(operator.inputs[-1]) or target
+        target = self.shapes.target(operator.inputs[-1]) or self.shape(operator.outputs[0])
+        return self._shaped(self.tensor(operator.inputs[0]), target)
+
+    def _shaped(self, x: Any, target: tuple[int, ...]) -> Any:
         return x if tuple(x.shape[1:]) == target else layers.Reshape(target)(x)
 
     _squeeze = _expand_dims = _reshape
@@ -261,43 +303,6 @@ class _Reader:
         value = layer(x)
         self.weights.append((layer, [np.asarray(array, np.float32) for array in arrays]))
         return value
-
-    def tensor(self, index: int) -> Any:
-        if int(index) not in self.values:
-            raise TrainingError("an operator reads a constant as its image", value=self.label(index))
-        return self.values[int(index)]
-
-    def is_constant(self, index: int) -> bool:
-        return int(index) not in self.values
-
-    def constant(self, index: int) -> np.ndarray:
-        tensor = self.graph.tensors[index]
-        data = self.buffers[tensor.buffer].data
-        shape = () if tensor.shape is None else tuple(int(side) for side in tensor.shape)
-        if (
-            data is None
-            or tensor.type not in _DTYPES
-            or len(data) != 4 * math.prod(shape) * (2 if tensor.type == 4 else 1)
-        ):
-            raise TrainingError("a constant of the converted network cannot be read", value=self.label(index))
-        return np.frombuffer(bytes(data), _DTYPES[tensor.type]).reshape(shape)
-
-    def shape(self, index: int) -> tuple[int, ...]:
-        """Shape without the batch."""
-        return tuple(int(side) for side in self.graph.tensors[index].shape[1:])
-
-    def fits(self, found: tuple[int, ...], index: int) -> bool:
-        """Whether a shape without the batch is the file's; sides that the file leaves open fit."""
-        signature = self.graph.tensors[index].shapeSignature
-        expected = self.shape(index)
-        known = expected if signature is None or len(signature) == 0 else signature[1:]
-        return len(found) == len(expected) and all(
-            k == -1 or k == side for k, side in zip(known, found, strict=True)
-        )
-
-    def label(self, index: int) -> str:
-        name = self.graph.tensors[index].name
-        return name.decode("utf-8", "replace")[:200] if isinstance(name, bytes) else str(name)[:200]
 
 
 def _padding(options: Any) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from semflash.bundle.bit_errors import channel_rng, flip_bits
 from semflash.bundle.reader import Bundle
-from semflash.bundle.schema import DetectionTask
+from semflash.bundle.schema import Detector
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.evaluate import Evaluation, evaluate
 from semflash.edge.golden import GoldenEncoder
@@ -110,7 +110,7 @@ def check_comparable(bundles: Sequence[Bundle], results: Sequence[RunResult]) ->
     Raises:
         UsageError: classifiers beside detectors, or detectors beside results of the experiments.
     """
-    detectors = [b.name for b in bundles if isinstance(b.contract.task, DetectionTask)]
+    detectors = [b.name for b in bundles if isinstance(b.contract.task, Detector)]
     others = [bundle.name for bundle in bundles if bundle.name not in detectors]
     if detectors and others:
         raise UsageError(
@@ -146,7 +146,7 @@ def view(
     images, labels = part.images[:limit], part.labels[:limit]
     codes = GoldenEncoder(bundle).codes(images[:USE_IMAGES])
     use = np.bincount(codes.ravel(), minlength=len(bundle.contract.centres)) / codes.size
-    detects = isinstance(bundle.contract.task, DetectionTask)
+    detects = isinstance(bundle.contract.task, Detector)
     shown_ones, maps = examples(bundle, images, labels, seed) if pictures else ([], None)
     return BundleView(
         bundle, evaluation, use,

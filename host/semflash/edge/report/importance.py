@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.bundle.reader import Bundle
-from semflash.bundle.schema import DetectionTask
+from semflash.bundle.schema import BOX, AnchorTask, DetectionTask
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.judge import SHOWN_SCORE
 from semflash.errors import TrainingError
@@ -26,6 +26,7 @@ from semflash.errors import TrainingError
 STEPS = 2
 #: Largest difference between the tail by LiteRT and as Keras layers, relative to its largest output.
 TOLERANCE = 1e-3
+_SCORE_LEAST = 1e-9
 _POSITIONS = 16  # most steps of the occlusion along one side
 
 
@@ -93,12 +94,15 @@ def gradient_maps(
 
     Raises:
         TrainingError: the tail has operators without Keras layers, or is another function as Keras layers;
-            the backend has no gradients. ImportError: Keras or its backend is not installed.
+            the backend has no gradients, or the task no loss of labels. ImportError: Keras or its backend is
+            not installed.
     """
     from semflash.training.augment import Moves
     from semflash.training.importance import IntegratedGradients, normalised
     from semflash.training.task_kinds import kind_of
 
+    if isinstance(bundle.contract.task, AnchorTask):
+        raise TrainingError("an imported detector has no loss of labels")
     tail = _as_layers(bundle, decoder, features)
     kind = kind_of(tail, bundle.image_shape)
     height, width, _ = bundle.image_shape
@@ -136,7 +140,7 @@ def occlusion(decoder: EdgeDecoder, features: NDArray[np.float32], bundle: Bundl
     Returns:
         drop of the answer's log-probability when the place is 0 in all channels, float32 (h', w'); places are
         single ones, or squares where there are more than 16 along a side. Of a detector: summed over the
-        cells that say an object's centre is there.
+        cells or anchors that say an object is there.
     """
     places = as_map(features)
     height, width = places.shape[:2]
@@ -146,9 +150,13 @@ def occlusion(decoder: EdgeDecoder, features: NDArray[np.float32], bundle: Bundl
     for index, (y, x) in enumerate((y, x) for y in rows for x in columns):
         hidden[index + 1, y : y + step, x : x + step] = 0.0
     outputs = decoder.classify(hidden.reshape(-1, *features.shape))
-    if isinstance(bundle.contract.task, DetectionTask):
-        heat = outputs[..., : len(bundle.contract.class_names)].reshape(len(outputs), -1)
-        scores = -np.logaddexp(np.float32(0), -heat)
+    task = bundle.contract.task
+    if isinstance(task, DetectionTask | AnchorTask):
+        if isinstance(task, AnchorTask):
+            scores = np.log(np.maximum(outputs[..., BOX:].reshape(len(outputs), -1), _SCORE_LEAST))
+        else:
+            heat = outputs[..., : len(bundle.contract.class_names)].reshape(len(outputs), -1)
+            scores = -np.logaddexp(np.float32(0), -heat)
         answer = scores[0] >= min(math.log(SHOWN_SCORE), float(scores[0].max()))
     else:
         scores = log_probabilities(outputs)
