@@ -17,7 +17,10 @@ h5py = pytest.importorskip("h5py")
 from semflash.errors import TrainingError  # noqa: E402
 from semflash.training import keras_files  # noqa: E402
 from semflash.training.checkpoint import Checkpoint, read_npz, write_npz  # noqa: E402
+from semflash.training.import_network import ImportRequest, import_network  # noqa: E402
 from semflash.training.keras_files import load_weights_file, read_model  # noqa: E402
+from semflash.training.run_dir import RunInfo  # noqa: E402
+from semflash.training.task import load_task  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +141,31 @@ def test_groups_in_a_circle_and_more_numbers_than_allowed_are_survived(
         load_weights_file(model, path)
     monkeypatch.setattr(keras_files, "FILE_BYTES_MAX", 1 << 60)
     assert load_weights_file(model, path) == []
+
+
+def test_an_import_that_fails_while_it_writes_leaves_the_older_run_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    image = keras.Input((8, 8, 1))
+    features = keras.layers.Conv2D(2, 3, activation="relu", name="cut")(image)
+    pooled = keras.layers.GlobalAveragePooling2D()(features)
+    path, out = tmp_path / "net.keras", tmp_path / "task"
+
+    def imported(classes: int, *, overwrite: bool) -> None:
+        keras.Model(image, keras.layers.Dense(classes)(pooled)).save(path)
+        import_network(ImportRequest(path, "cut", out, overwrite=overwrite))
+
+    imported(3, overwrite=False)
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+
+    def full(info: RunInfo, folder: Path) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunInfo, "save", full)
+        with pytest.raises(OSError, match="no space left"):
+            imported(4, overwrite=True)
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+    imported(4, overwrite=True)
+    assert sorted(file.name for file in out.iterdir()) == sorted(before)
+    assert load_task(out).tail.output_shape == (None, 4)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import platform
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,11 +121,22 @@ def import_network(request: ImportRequest, say: Callable[[str], None] = lambda t
             task, info=task.info.finished(**{f"val_{kind.metric}": task.accuracy(data.val)})
         )
         say(f"{kind.metric} on the validation split: {task.info.results[f'val_{kind.metric}']:.4f}")
-    request.out.mkdir(parents=True, exist_ok=True)
-    keep(request.out, recipe, head=head, tail=parts.tail)
-    save_weights(request.out, {"head": head, "tail": parts.tail})
-    task.info.save(request.out)
+    _write(request.out, task)
     return task
+
+
+def _write(out: Path, task: TrainedTask) -> None:
+    """Write all files beside their places, then rename them; run.json, without which there is no run, is the
+    first to go and the last to come. A failure while writing leaves an old run as it was."""
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".import-", dir=out) as place:
+        new = Path(place)
+        keep(new, task.info.recipe, head=task.head, tail=task.tail)
+        save_weights(new, {"head": task.head, "tail": task.tail})
+        task.info.save(new)
+        (out / RUN_FILE).unlink(missing_ok=True)
+        for path in sorted(new.iterdir(), key=lambda path: path.name == RUN_FILE):
+            path.replace(out / path.name)
 
 
 def _compare(
