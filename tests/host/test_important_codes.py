@@ -84,3 +84,20 @@ def test_only_the_important_place_of_the_latent_gets_a_gradient():
         loss = codec.code_loss({"latent": latent}, np.full((1, 1), 0.02, np.float32), maps)
     moved = np.abs(numpy(tape.gradient(loss, latent))).sum(-1)[0] > 0
     assert moved[1, 2] and moved.sum() == 1
+
+
+def test_what_a_crop_leaves_out_weighs_no_codes_and_the_rest_stays_in_its_place():
+    sizes = SemanticNNSizes(image_shape=(28, 28, 1), feature_shape=(14, 14, 16), latent=4, crop=0.6)
+    codec = SemanticNN(sizes)
+    assert sizes.cropped_features == (8, 8) and sizes.latent_shape[:2] == (2, 2)
+    rng = np.random.default_rng(0)
+    maps = rng.uniform(5, 9, (1, 14, 14, 1)).astype(np.float32)  # outside: no code stands for it
+    maps[0, 3:11, 3:11] = 0.0
+    maps[0, 3:7, 7:11] = 1.0  # top right quarter of the crop
+    latent = rng.normal(size=(1, 2, 2, 4)).astype(np.float32)
+    quality = np.full((1, 1), 0.02, np.float32)
+    error = numpy(codec.quantiser.expected_error(latent, 0.02))[0]
+    # mean weight 1 over four cells: all of it, 4, stands in one
+    assert float(codec.code_loss({"latent": latent}, quality, maps)) == pytest.approx(
+        error[0, 1].mean(), rel=1e-4
+    )

@@ -50,6 +50,12 @@ def _behind_head(image: Any, sizes: SemanticNNSizes) -> Any:
     return layers.Conv2D(sizes.latent, PAPER_STRIDE, strides=PAPER_STRIDE, padding="same", name="latent")(x)
 
 
+def middle(maps: Any, size: tuple[int, int]) -> Any:
+    """The middle (B, h, w, C) of maps (B, H, W, C), where the encoder's crop and the decoder's margins are."""
+    top, left = ((have - want) // 2 for have, want in zip(maps.shape[1:3], size, strict=True))
+    return maps[:, top : top + size[0], left : left + size[1]]
+
+
 def on_grid(maps: Any, size: tuple[int, int]) -> Any:
     """Maps of the features' positions on the latent's coarser grid, by averaging; mean 1 per image.
 
