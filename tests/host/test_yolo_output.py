@@ -24,6 +24,7 @@ from semflash.training.onnx_output import (
     Output,
     canonical,
     canonical_tail,
+    check_values,
     choose,
     names_in,
     output_of,
@@ -82,6 +83,30 @@ def test_both_forms_become_shares_of_the_image_with_the_classes_in_the_data_sets
     raw = np.delete(rows, 4, 1).T[None]
     v8 = canonical(raw, Output(YOLOV8, 3, 2), (48, 64), (2, 0))
     np.testing.assert_allclose(v8[0], np.concatenate([shares, [[0.9, 0.1], [0.0, 0.4]]], 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("form", [YOLOV8, YOLOV5])
+@pytest.mark.parametrize(
+    ("column", "value", "text"),
+    [
+        (5, 3.5, "no shares"),
+        (5, -0.2, "no shares"),
+        (4, np.nan, "no shares"),
+        (slice(0, 4), 0.9, "no pixels"),
+    ],
+)
+def test_logits_and_boxes_that_are_no_pixels_are_refused_though_their_shape_fits(
+    form: str, column: Any, value: float, text: str
+) -> None:
+    values = 7 + (form == YOLOV5)
+    rows = np.full((2, 12, values), 0.5, np.float32)
+    rows[..., :4] = 20.0
+    output = Output(form, 3, 12)
+    check_values(rows.transpose(0, 2, 1) if form == YOLOV8 else rows, output)
+    rows[..., column] = value
+    with pytest.raises(TrainingError, match=text) as caught:
+        check_values(rows.transpose(0, 2, 1) if form == YOLOV8 else rows, output)
+    assert "export it with" in caught.value.remedy
 
 
 @pytest.mark.parametrize("form", [YOLOV8, YOLOV5])
