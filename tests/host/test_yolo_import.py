@@ -250,6 +250,22 @@ def test_class_names_come_from_a_file_of_lines(tmp_path: Path, capsys: pytest.Ca
     names.write_text("\n")
     assert main([*command, "--class-names", str(names)]) == 2
     assert main([*command, "--class-names", str(tmp_path / "none")]) == 2
+    names.write_bytes(b"sky\n" * (1 << 18) + b"brick\n")
+    capsys.readouterr()
+    assert main([*command, "--class-names", str(names)]) == 2
+    assert "larger than 1 MiB" in capsys.readouterr().err
+
+
+def test_names_of_tensors_do_not_command_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = yolov8()
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            names[:] = ["\x1b]0;owned\x07" if name == "features" else name for name in names]
+    assert main(["import", str(write(model, tmp_path / "net.onnx")), "--list"]) == 0
+    printed = capsys.readouterr().out
+    assert "12x16x7  ?]0;owned?" in printed and "\x1b" not in printed
 
 
 def test_splits_that_a_device_can_follow_end_at_the_first_sigmoid(tmp_path: Path) -> None:
