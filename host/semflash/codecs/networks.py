@@ -51,9 +51,10 @@ def _behind_head(image: Any, sizes: SemanticNNSizes) -> Any:
 
 
 def middle(maps: Any, size: tuple[int, int]) -> Any:
-    """The middle (B, h, w, C) of maps (B, H, W, C), where the encoder's crop and the decoder's margins are."""
-    top, left = ((have - want) // 2 for have, want in zip(maps.shape[1:3], size, strict=True))
-    return maps[:, top : top + size[0], left : left + size[1]]
+    """The middle (B, h, w, C) of maps (B, H, W, C), as the encoder crops and the decoder pads."""
+    height, width = size
+    top, left = (maps.shape[1] - height) // 2, (maps.shape[2] - width) // 2
+    return maps[:, top : top + height, left : left + width]
 
 
 def on_grid(maps: Any, size: tuple[int, int]) -> Any:
