@@ -112,7 +112,7 @@ def confusion(bundle: Bundle, counts: NDArray[np.int64]) -> Any:
 
 
 def precision(bundle: Bundle, found: Precision) -> Any:
-    """Bars of average precision by class, one colour for each rate; of many classes those with most objects."""
+    """Bars of average precision by class, a colour a rate; of many classes those with most objects."""
     classes = np.sort(np.argsort(-np.array(found.objects), kind="stable")[:SHOWN_CLASSES])
     groups = []
     for ber, values in found.by_ber.items():
