@@ -13,6 +13,8 @@ from semflash.codecs.layers.quantiser import CentreQuantiser  # noqa: E402
 from semflash.codecs.networks import on_grid  # noqa: E402
 from semflash.codecs.semanticnn import SemanticNN, SemanticNNSizes  # noqa: E402
 from semflash.errors import UsageError  # noqa: E402
+from semflash.training.codec import check_recipe  # noqa: E402
+from semflash.training.recipes import codec_recipe  # noqa: E402
 
 
 def numpy(tensor: object) -> np.ndarray:
@@ -70,6 +72,15 @@ def test_maps_are_averaged_over_the_cells_of_the_latent():
 def test_a_grid_that_does_not_reduce_is_refused():
     with pytest.raises(UsageError, match="does not reduce"):
         on_grid(np.ones((1, 9, 9, 1), np.float32), (4, 4))
+
+
+def test_grids_that_do_not_go_into_each_other_are_refused_before_anything_is_trained():
+    recipe = dataclasses.replace(codec_recipe("tiny"), xai_code_weight=0.1)
+    check_recipe(recipe, SemanticNN(SemanticNNSizes(image_shape=(28, 28, 1), feature_shape=(14, 14, 16))))
+    # a latent of 4 x 4 beside features of 9 x 9, which steps of 3 take to 3 x 3
+    odd = SemanticNN(SemanticNNSizes(image_shape=(28, 28, 1), feature_shape=(9, 9, 16)))
+    with pytest.raises(UsageError, match="does not reduce"):
+        check_recipe(recipe, odd)
 
 
 def test_only_the_important_place_of_the_latent_gets_a_gradient():

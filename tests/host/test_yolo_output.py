@@ -147,7 +147,8 @@ def test_class_names_are_read_out_of_the_metadata_as_data() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{0: 'a', 2: 'b'}", "__import__('os').getcwd()", "7", "(" * 5000, "['a'," * 60_000, "{"]
+    "text",
+    ["{0: 'a', 2: 'b'}", "__import__('os').getcwd()", "7", "'person'", "(" * 5000, "['a'," * 60_000, "{"],
 )
 def test_class_names_that_are_no_plain_list_are_refused(text: str) -> None:
     with pytest.raises(TrainingError, match="cannot be read") as caught:

@@ -202,7 +202,9 @@ def names_in(model: Any) -> tuple[str, ...]:
         if len(text) > NAMES_MAX_BYTES:
             raise ValueError("too long")
         found = ast.literal_eval(text)
-        entries = found if isinstance(found, (list, tuple)) else [found[i] for i in range(len(found))]
+        if not isinstance(found, (dict, list, tuple)):
+            raise TypeError("neither a dictionary nor a list")
+        entries = [found[i] for i in range(len(found))]
         return tuple(str(name) for name in entries)
     except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError) as error:
         raise TrainingError(
