@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,8 @@ from semflash.codecs.keras_config import describe, rebuild
 from semflash.codecs.layers.imported import Part, Power, Select
 from semflash.errors import TrainingError
 from semflash.training.device_operators import DEVICE_OPERATORS
+from semflash.training.import_network import _compare
+from semflash.training.import_parts import Parts
 from semflash.training.onnx_output import (
     LOGITS,
     YOLOV5,
@@ -134,6 +137,24 @@ def test_a_tail_of_another_shape_is_refused() -> None:
     tail = keras.Model(features, keras.layers.Reshape((12, 5))(features))
     with pytest.raises(TrainingError, match="another shape"):
         canonical_tail(tail, Output(YOLOV8, 3, 12), (48, 64), (0, 1, 2))
+
+
+def test_exchanged_classes_are_found_even_where_the_network_sees_nothing() -> None:
+    features = keras.Input((2, 2, 6))
+    head, tail = (
+        keras.Model(features, features),
+        keras.Model(features, keras.layers.Reshape((4, 6))(features)),
+    )
+    image = np.zeros((1, 2, 2, 6), np.float32)
+    image[..., :4], image[..., 4] = 0.5, 255 * 1e-4
+    some = image / np.float32(255)
+    right = some.reshape(1, 4, 6)
+    pieces = {"boxes": slice(0, 4), "scores": slice(4, None)}
+    parts = Parts("onnx", "split", head, tail, lambda _: (some, right), pieces=pieces)
+    assert _compare(parts, head, image, image)["scores_max_difference"] == 0
+    parts = replace(parts, expected=lambda _: (some, right[..., [0, 1, 2, 3, 5, 4]]))
+    with pytest.raises(TrainingError, match="scores are not those of the original"):
+        _compare(parts, head, image, image)
 
 
 def metadata(names: str) -> Any:
