@@ -13,6 +13,8 @@ from semflash.codecs.layers.quantiser import CentreQuantiser  # noqa: E402
 from semflash.codecs.networks import on_grid  # noqa: E402
 from semflash.codecs.semanticnn import SemanticNN, SemanticNNSizes  # noqa: E402
 from semflash.errors import UsageError  # noqa: E402
+from semflash.training.codec import check_recipe  # noqa: E402
+from semflash.training.recipes import codec_recipe  # noqa: E402
 
 
 def numpy(tensor: object) -> np.ndarray:
@@ -72,6 +74,15 @@ def test_a_grid_that_does_not_reduce_is_refused():
         on_grid(np.ones((1, 9, 9, 1), np.float32), (4, 4))
 
 
+def test_grids_that_do_not_go_into_each_other_are_refused_before_anything_is_trained():
+    recipe = dataclasses.replace(codec_recipe("tiny"), xai_code_weight=0.1)
+    check_recipe(recipe, SemanticNN(SemanticNNSizes(image_shape=(28, 28, 1), feature_shape=(14, 14, 16))))
+    # a latent of 4 x 4 beside features of 9 x 9, which steps of 3 take to 3 x 3
+    odd = SemanticNN(SemanticNNSizes(image_shape=(28, 28, 1), feature_shape=(9, 9, 16)))
+    with pytest.raises(UsageError, match="does not reduce"):
+        check_recipe(recipe, odd)
+
+
 def test_only_the_important_place_of_the_latent_gets_a_gradient():
     tf = pytest.importorskip("tensorflow")
     sizes = SemanticNNSizes(image_shape=(28, 28, 1), feature_shape=(14, 14, 16))
@@ -84,3 +95,20 @@ def test_only_the_important_place_of_the_latent_gets_a_gradient():
         loss = codec.code_loss({"latent": latent}, np.full((1, 1), 0.02, np.float32), maps)
     moved = np.abs(numpy(tape.gradient(loss, latent))).sum(-1)[0] > 0
     assert moved[1, 2] and moved.sum() == 1
+
+
+def test_what_a_crop_leaves_out_weighs_no_codes_and_the_rest_stays_in_its_place():
+    sizes = SemanticNNSizes(image_shape=(28, 28, 1), feature_shape=(14, 14, 16), latent=4, crop=0.6)
+    codec = SemanticNN(sizes)
+    assert sizes.cropped_features == (8, 8) and sizes.latent_shape[:2] == (2, 2)
+    rng = np.random.default_rng(0)
+    maps = rng.uniform(5, 9, (1, 14, 14, 1)).astype(np.float32)  # outside: no code stands for it
+    maps[0, 3:11, 3:11] = 0.0
+    maps[0, 3:7, 7:11] = 1.0  # top right quarter of the crop
+    latent = rng.normal(size=(1, 2, 2, 4)).astype(np.float32)
+    quality = np.full((1, 1), 0.02, np.float32)
+    error = numpy(codec.quantiser.expected_error(latent, 0.02))[0]
+    # mean weight 1 over four cells: all of it, 4, stands in one
+    assert float(codec.code_loss({"latent": latent}, quality, maps)) == pytest.approx(
+        error[0, 1].mean(), rel=1e-4
+    )

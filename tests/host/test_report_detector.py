@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,9 @@ from fakes.results import result
 from semflash.bundle import read_bundle
 from semflash.bundle.schema import DetectionTask
 from semflash.cli.main import main
-from semflash.edge.report import scene_grid
-from semflash.edge.report.gather import chosen
+from semflash.edge.report import pictures, plots, render, scene_grid
+from semflash.edge.report.gather import Precision, chosen
+from semflash.edge.report.page import Chart, Page, Section, Table
 from semflash.edge.report.results import write_result
 from semflash.training.average_precision import class_precisions, mean_average_precision
 
@@ -142,7 +144,6 @@ def test_detectors_are_not_mixed_with_classifiers_or_their_results(
 
 
 def test_the_chart_of_bytes_has_the_map_and_its_interval(folder: Path) -> None:
-    from semflash.edge.report import pictures
     from semflash.edge.report.gather import view
     from semflash.training.datasets import load_dataset
 
@@ -157,3 +158,40 @@ def test_the_chart_of_bytes_has_the_map_and_its_interval(folder: Path) -> None:
     assert bars.lines[0].get_ydata()[0] == pytest.approx(100 * point.accuracy)
     (ends,) = bars.lines[2][0].get_segments()
     assert ends[:, 1].tolist() == pytest.approx([100 * point.low, 100 * point.high])
+
+
+HOSTILE = [r"$\foo$", "<img src=http://x>", "](http://x) ![a"]
+
+
+def test_names_of_classes_are_no_formulas_and_a_class_without_an_object_has_no_bar() -> None:
+    def draw() -> Any:
+        bundle: Any = SimpleNamespace(name="net", contract=SimpleNamespace(class_names=HOSTILE))
+        return pictures.precision(bundle, Precision([1, 0, 2], {0.0: [0.5, None, 0.25]}))
+
+    def scene() -> Any:
+        truth = np.array([(1, 2, 11, 22, 0, 0)], np.float32)
+        one = scene_grid.Scene(HOSTILE[0], np.zeros((32, 32, 3), np.uint8), truth, [truth])
+        return scene_grid.draw([one] * 2, ["true", "0"], HOSTILE)
+
+    for figure in (draw, scene):
+        assert r">$\foo$<" in plots.svg(figure(), in_page=True)
+        assert plots.png(figure()).startswith(b"\x89PNG")
+    assert [np.isnan(bar.get_height()) for bar in draw().axes[0].patches] == [False, True, False]
+
+
+def test_of_many_classes_the_chart_has_those_with_most_objects() -> None:
+    names = [f"class {index}" for index in range(80)]
+    bundle: Any = SimpleNamespace(name="net", contract=SimpleNamespace(class_names=names))
+    figure = pictures.precision(bundle, Precision(list(range(80)), {0.0: [n / 80 for n in range(80)]}))
+    shown = [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
+    assert shown == names[-pictures.SHOWN_CLASSES :]
+    assert [bar.get_height() for bar in figure.axes[0].patches][-1] == pytest.approx(100 * 79 / 80)
+
+
+def test_names_of_classes_are_no_markup_in_the_twin() -> None:
+    chart = Chart("bars", HOSTILE[1], HOSTILE[2], lambda: None)
+    table = Table(HOSTILE[1], ["class", "a|b"], [[HOSTILE[2], HOSTILE[1]]])
+    page = Page("title", HOSTILE[1], [Section("a", "a", "A", charts=[chart], tables=[table])], "foot")
+    twin = render.markdown(page, "plots")
+    assert "<" not in twin and "a\\|b" in twin
+    assert re.findall(r"(?<!\\)\]\(([^)]*)\)", twin) == ["plots/bars.svg"]

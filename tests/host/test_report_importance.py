@@ -12,6 +12,7 @@ import pytest
 from semflash.bundle import Bundle, read_bundle
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
+from semflash.edge.report import importance as report_importance
 from semflash.edge.report.importance import STEPS, gradient_maps, importance, occlusion
 from semflash.errors import TrainingError
 
@@ -104,6 +105,39 @@ def test_occlusion_is_the_drop_of_the_answer_when_a_place_is_put_out() -> None:
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     answer = shares[0].argmax()
     assert found[0, place] == pytest.approx(np.log(shares[0, answer] / shares[1, answer]), abs=1e-4)
+
+
+def test_occlusion_in_small_batches_is_the_same_and_takes_no_more_than_they(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bundle = read_bundle("stamps-detect")
+    decoder, features = decoded(bundle, 1)
+    at_once, sizes, classify = occlusion(decoder, features[0], bundle), list[int](), decoder.classify
+
+    def counted(part: np.ndarray) -> np.ndarray:
+        sizes.append(part.size)
+        return classify(part)
+
+    monkeypatch.setattr(decoder, "classify", counted)
+    monkeypatch.setattr(report_importance, "BATCH_VALUES", 7 * features.size)
+    np.testing.assert_allclose(occlusion(decoder, features[0], bundle), at_once, atol=1e-4)
+    assert max(sizes) == 7 * features.size and sum(sizes) == (1 + 16 * 16) * features.size
+
+
+@pytest.mark.parametrize("error", [IndexError("buffer"), KeyError(9), AttributeError("None"), TypeError("x")])
+def test_a_tail_that_cannot_be_read_as_layers_has_occlusion_and_says_why(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = pytest.importorskip("semflash.training.tflite_layers")
+
+    def damaged(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(layers, "keras_model", damaged)
+    bundle = read_bundle(TINY)
+    decoder, features = decoded(bundle, 1)
+    found = importance(bundle, decoder, features, LABELS[:1])
+    assert found.method == "occlusion" and "does not fit into Keras layers" in found.reason
 
 
 def test_occlusion_of_a_detector_is_the_drop_of_the_cells_that_say_an_object_is_there() -> None:

@@ -50,6 +50,7 @@ def test_slices_splits_powers_and_nearest_enlargement_give_tensorflows_numbers()
         (lambda x: tf.pow(x, x), "constant power"),
         (lambda x: tf.pow(x, tf.constant([1.0, 2, 3, 4, 5])), "power for each entry"),
         (lambda x: tf.cos(x), "COS"),
+        (lambda x: tf.reshape(tf.nn.relu(x), (4, 30)), "RESHAPE of the converted network does not fit"),
     ],
 )
 def test_what_has_no_layer_is_refused_by_name(function: Callable[[Any], Any], text: str) -> None:

@@ -30,6 +30,7 @@ from semflash.training.anchor_detection import AnchorDetection  # noqa: E402
 from semflash.training.codec import train_codec  # noqa: E402
 from semflash.training.datasets import load_dataset  # noqa: E402
 from semflash.training.import_network import ImportRequest, import_network, list_splits  # noqa: E402
+from semflash.training.import_parts import open_file  # noqa: E402
 from semflash.training.onnx_graph import read_onnx  # noqa: E402
 from semflash.training.progress import Progress  # noqa: E402
 from semflash.training.recipes import codec_recipe  # noqa: E402
@@ -208,6 +209,20 @@ def test_outputs_of_another_shape_or_form_are_refused_and_nothing_is_written(tmp
     assert "a classifier gives" in str(refused(write(flat, path), out))
 
 
+def test_names_that_cannot_be_read_matter_only_where_no_others_are_given(tmp_path: Path) -> None:
+    model, out = yolov8(), tmp_path / "out"
+    onnx.helper.set_model_props(model, {"names": "sky, brick"})
+    path = write(model, tmp_path / "net.onnx")
+    assert ("features", (12, 16, 7)) in list_splits(path)
+    assert "--class-names" in str(refused(path, out).remedy)
+    assert "of 3 classes" in str(refused(path, out, class_names=("a", "b", "c")))
+    classifier = residual_classifier()
+    onnx.helper.set_model_props(classifier, {"names": "sky, brick"})
+    path = write(classifier, tmp_path / "classifier.onnx")
+    file = open_file(path, list_splits(path)[0][0], None)
+    assert file.meaning(None, (), ("a", "b", "c", "d")).class_names == ("a", "b", "c", "d")
+
+
 def test_a_split_that_the_neck_crosses_or_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     path, out = write(yolov8(), tmp_path / "net.onnx"), tmp_path / "out"
     assert "did you mean features" in str(refused(path, out, split="feature").remedy)
@@ -235,6 +250,22 @@ def test_class_names_come_from_a_file_of_lines(tmp_path: Path, capsys: pytest.Ca
     names.write_text("\n")
     assert main([*command, "--class-names", str(names)]) == 2
     assert main([*command, "--class-names", str(tmp_path / "none")]) == 2
+    names.write_bytes(b"sky\n" * (1 << 18) + b"brick\n")
+    capsys.readouterr()
+    assert main([*command, "--class-names", str(names)]) == 2
+    assert "larger than 1 MiB" in capsys.readouterr().err
+
+
+def test_names_of_tensors_do_not_command_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = yolov8()
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            names[:] = ["\x1b]0;owned\x07" if name == "features" else name for name in names]
+    assert main(["import", str(write(model, tmp_path / "net.onnx")), "--list"]) == 0
+    printed = capsys.readouterr().out
+    assert "12x16x7  ?]0;owned?" in printed and "\x1b" not in printed
 
 
 def test_splits_that_a_device_can_follow_end_at_the_first_sigmoid(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,8 @@ from semflash.codecs.keras_config import describe, rebuild
 from semflash.codecs.layers.imported import Part, Power, Select
 from semflash.errors import TrainingError
 from semflash.training.device_operators import DEVICE_OPERATORS
+from semflash.training.import_network import _compare
+from semflash.training.import_parts import Parts
 from semflash.training.onnx_output import (
     LOGITS,
     YOLOV5,
@@ -24,6 +27,7 @@ from semflash.training.onnx_output import (
     Output,
     canonical,
     canonical_tail,
+    check_values,
     choose,
     names_in,
     output_of,
@@ -85,6 +89,30 @@ def test_both_forms_become_shares_of_the_image_with_the_classes_in_the_data_sets
 
 
 @pytest.mark.parametrize("form", [YOLOV8, YOLOV5])
+@pytest.mark.parametrize(
+    ("column", "value", "text"),
+    [
+        (5, 3.5, "no shares"),
+        (5, -0.2, "no shares"),
+        (4, np.nan, "no shares"),
+        (slice(0, 4), 0.9, "no pixels"),
+    ],
+)
+def test_logits_and_boxes_that_are_no_pixels_are_refused_though_their_shape_fits(
+    form: str, column: Any, value: float, text: str
+) -> None:
+    values = 7 + (form == YOLOV5)
+    rows = np.full((2, 12, values), 0.5, np.float32)
+    rows[..., :4] = 20.0
+    output = Output(form, 3, 12)
+    check_values(rows.transpose(0, 2, 1) if form == YOLOV8 else rows, output)
+    rows[..., column] = value
+    with pytest.raises(TrainingError, match=text) as caught:
+        check_values(rows.transpose(0, 2, 1) if form == YOLOV8 else rows, output)
+    assert "export it with" in caught.value.remedy
+
+
+@pytest.mark.parametrize("form", [YOLOV8, YOLOV5])
 def test_the_tail_gives_that_form_and_its_decoding_is_not_trained(form: str) -> None:
     output, values = Output(form, 3, 12), 7 + (form == YOLOV5)
     features = keras.Input((3, 4, 5))
@@ -111,6 +139,24 @@ def test_a_tail_of_another_shape_is_refused() -> None:
         canonical_tail(tail, Output(YOLOV8, 3, 12), (48, 64), (0, 1, 2))
 
 
+def test_exchanged_classes_are_found_even_where_the_network_sees_nothing() -> None:
+    features = keras.Input((2, 2, 6))
+    head, tail = (
+        keras.Model(features, features),
+        keras.Model(features, keras.layers.Reshape((4, 6))(features)),
+    )
+    image = np.zeros((1, 2, 2, 6), np.float32)
+    image[..., :4], image[..., 4] = 0.5, 255 * 1e-4
+    some = image / np.float32(255)
+    right = some.reshape(1, 4, 6)
+    pieces = {"boxes": slice(0, 4), "scores": slice(4, None)}
+    parts = Parts("onnx", "split", head, tail, lambda _: (some, right), pieces=pieces)
+    assert _compare(parts, head, image, image)["scores_max_difference"] == 0
+    parts = replace(parts, expected=lambda _: (some, right[..., [0, 1, 2, 3, 5, 4]]))
+    with pytest.raises(TrainingError, match="scores are not those of the original"):
+        _compare(parts, head, image, image)
+
+
 def metadata(names: str) -> Any:
     return SimpleNamespace(metadata_props=[SimpleNamespace(key="names", value=names)])
 
@@ -122,7 +168,8 @@ def test_class_names_are_read_out_of_the_metadata_as_data() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{0: 'a', 2: 'b'}", "__import__('os').getcwd()", "7", "(" * 5000, "['a'," * 60_000, "{"]
+    "text",
+    ["{0: 'a', 2: 'b'}", "__import__('os').getcwd()", "7", "'person'", "(" * 5000, "['a'," * 60_000, "{"],
 )
 def test_class_names_that_are_no_plain_list_are_refused(text: str) -> None:
     with pytest.raises(TrainingError, match="cannot be read") as caught:

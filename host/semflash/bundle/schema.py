@@ -32,7 +32,7 @@ ANCHORS_MAX = 1 << 20
 #: Values of an anchor before its class scores: x, y, width, height.
 BOX = 4
 #: Numbers in the output of a task tail for one image.
-OUTPUTS_MAX = 1 << 26
+OUTPUTS_MAX = 1 << 24
 
 # \Z, because $ lets a newline at the end pass; no control characters, because texts reach terminals.
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\Z")]

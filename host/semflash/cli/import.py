@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from semflash.cli.terminal import printable
 from semflash.errors import UsageError
 
 _NAMES_MAX_BYTES = 1 << 20
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     for flag, value in (("--split", args.split), ("--out", args.out)):
         if value is None:
             raise UsageError(f"{flag} is missing", remedy=f"semflash import {args.model} --list shows splits")
-    say = (lambda text: None) if args.quiet or args.json else print
+    say = _nothing if args.quiet or args.json else _say
     request = ImportRequest(
         args.model, args.split, args.out, args.dataset, first(args.data_dir, settings.train.data_dir),
         _images(args.check_images), args.mean, args.std, args.bgr, args.size, args.overwrite,
@@ -89,12 +90,21 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def _nothing(text: str) -> None:
+    del text
+
+
+def _say(text: str) -> None:
+    """Print what may hold names of the file's tensors."""
+    print(printable(text))
+
+
 def _list(splits: list[tuple[str, tuple[int, ...]]], as_json: bool) -> None:
     if as_json:
         print(json.dumps([{"split": name, "features": shape} for name, shape in splits]))
         return
     for name, shape in splits:
-        print(f"{'x'.join(map(str, shape)):>16}  {name}")
+        _say(f"{'x'.join(map(str, shape)):>16}  {name}")
 
 
 def _images(path: Path | None) -> np.ndarray | None:
@@ -126,9 +136,20 @@ def _names(path: Path | None) -> tuple[str, ...]:
         return ()
     try:
         with path.open("rb") as file:
-            lines = file.read(_NAMES_MAX_BYTES).decode("utf-8").splitlines()
+            content = file.read(_NAMES_MAX_BYTES + 1)
+        lines = content.decode("utf-8").splitlines()
     except (OSError, ValueError) as error:
-        raise UsageError("cannot read the class names", value=f"{path}: {error}") from error
+        raise UsageError(
+            "cannot read the class names",
+            value=f"{path}: {error}",
+            remedy="a text file (UTF-8), one name per line",
+        ) from error
+    if len(content) > _NAMES_MAX_BYTES:
+        raise UsageError(
+            f"the file of class names is larger than {_NAMES_MAX_BYTES >> 20} MiB",
+            value=path,
+            remedy="one name per line",
+        )
     names = tuple(line.strip() for line in lines if line.strip())
     if not names:
         raise UsageError("no class names in it", value=path, remedy="one name per line")

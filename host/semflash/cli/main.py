@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from semflash import __version__
+from semflash.cli.terminal import printable
 from semflash.errors import SemflashError, ToolMissingError, UsageError
 from semflash.settings import load_settings
 
@@ -210,12 +211,7 @@ def _report(kind: str, error: SemflashError, code: int, *, as_json: bool, verbos
         body = {"kind": kind, "what": error.what, "value": value, "remedy": error.remedy, "exit_code": code}
         print(json.dumps({"error": body}), file=sys.stderr)
     elif not verbose:
-        print(f"semflash: {_printable(str(error))}", file=sys.stderr)
-
-
-def _printable(text: str) -> str:
-    """Text fit for a terminal: parts of it may come from files, boards and USB devices."""
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text.replace("\t", " "))
+        print(f"semflash: {printable(str(error))}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,13 @@ def _behind_head(image: Any, sizes: SemanticNNSizes) -> Any:
     return layers.Conv2D(sizes.latent, PAPER_STRIDE, strides=PAPER_STRIDE, padding="same", name="latent")(x)
 
 
+def middle(maps: Any, size: tuple[int, int]) -> Any:
+    """The middle (B, h, w, C) of maps (B, H, W, C), as the encoder crops and the decoder pads."""
+    height, width = size
+    top, left = (maps.shape[1] - height) // 2, (maps.shape[2] - width) // 2
+    return maps[:, top : top + height, left : left + width]
+
+
 def on_grid(maps: Any, size: tuple[int, int]) -> Any:
     """Maps of the features' positions on the latent's coarser grid, by averaging; mean 1 per image.
 

@@ -20,7 +20,7 @@ from semflash.codecs.base import (
 from semflash.codecs.layers.channel import BinarySymmetricChannel
 from semflash.codecs.layers.gdn import GDN, PositivePReLU
 from semflash.codecs.layers.quantiser import CentreQuantiser
-from semflash.codecs.networks import build_decoder, build_device_graph, on_grid
+from semflash.codecs.networks import build_decoder, build_device_graph, middle, on_grid
 from semflash.codecs.semanticnn_sizes import SemanticNNSizes
 
 __all__ = ["SemanticNN", "SemanticNNSizes", "build_decoder", "build_device_graph"]
@@ -123,7 +123,8 @@ class SemanticNN(keras.Model, Codec):
             importance: float (B, h', w', 1) on the grid of the features, mean 1 per image.
         """
         latent = trace["latent"]
-        weights = on_grid(importance, latent.shape[1:3])
+        encoded = middle(importance, self.sizes.cropped_features)
+        weights = on_grid(encoded, latent.shape[1:3])
         error = self.quantiser.expected_error(latent, ops.reshape(quality, (-1, 1, 1, 1)))
         return ops.mean(weights * error)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from semflash.codecs.base import Codec
 from semflash.codecs.keras_config import describe
@@ -98,6 +99,10 @@ def check_recipe(recipe: CodecRecipe, codec: Codec) -> None:
             "codes are weighed by the importance of their position", value=recipe.xai_kind,
             remedy="xai_kind=pixel, or xai_code_weight=0",
         )  # fmt: skip
+    if recipe.xai_code_weight:  # now, not after the first stage: whether the grids go into each other
+        trace = {"latent": np.zeros((1, *codec.noise_shape()[:-1]), np.float32)}
+        importance = np.ones((1, *codec.sizes.feature_shape[:2], 1), np.float32)
+        codec.code_loss(trace, np.zeros((1, 1), np.float32), importance)
     if codec.needs_importance and recipe.xai_kind != "pixel":
         raise UsageError(
             f"the family {codec.family} learns importance per position", value=recipe.xai_kind,

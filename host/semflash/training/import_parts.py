@@ -24,6 +24,7 @@ from semflash.training.onnx_output import (
     Output,
     canonical,
     canonical_tail,
+    check_values,
     choose,
     output_of,
 )
@@ -133,7 +134,7 @@ class OnnxFile:
             TrainingError: the output is of no form that is taken, or does not go with the classes.
         """
         shape = self._network.result_shape
-        own = tuple(names) or (self._network.class_names if len(shape) == 3 else ())
+        own = tuple(names) or (self._network.class_names() if len(shape) == 3 else ())
         known = len(own) or (len(data_names) if data_names is not None else None)
         return _meaning(output_of(shape, form, known), own, data_names)
 
@@ -150,6 +151,7 @@ class OnnxFile:
         parts = Parts(ONNX, self._tensor, head, tail, lambda _: (features, result))
         if output.detects:
             size, chosen = self.image_shape[:2], meaning.chosen
+            check_values(result, output)
             result = canonical(result, output, size, chosen)
             tail = canonical_tail(tail, output, size, chosen)
             pieces = {"boxes": slice(0, BOX), "scores": slice(BOX, None)}

@@ -49,7 +49,6 @@ class OnnxNetwork:
         image_shape: (H, W, C).
         logits: name of its output. result_shape: (1, classes), or a detector's of three sides
             (:mod:`semflash.training.onnx_output`).
-        class_names: that stand in the file; empty: none.
         steps: its nodes for :mod:`semflash.training.graph_cuts`.
         shapes: tensor -> shape, where it is known.
     """
@@ -60,7 +59,6 @@ class OnnxNetwork:
     image_shape: tuple[int, int, int]
     logits: str
     result_shape: tuple[int, ...]
-    class_names: tuple[str, ...]
     steps: tuple[Step, ...]
     shapes: dict[str, tuple[int, ...]]
 
@@ -99,6 +97,10 @@ class OnnxNetwork:
         kinds = {name: node.op_type for node in self.model.graph.node for name in node.output}
         names = [name for name, _ in self.split_points()]
         return splits_within(self.steps, kinds, self.image, names, split)
+
+    def class_names(self) -> tuple[str, ...]:
+        """Those that stand in the file; () if none. TrainingError: they cannot be read."""
+        return names_in(self.model)
 
     def part(self, source: str, result: str) -> Any:
         """The model between two tensors."""
@@ -145,9 +147,8 @@ def read_onnx(path: Path, size: tuple[int, int] | None = None) -> OnnxNetwork:
             remedy="docs/networks.md says how detectors are exported",
         )
     return OnnxNetwork(
-        model, inputs[0].name, channels_first, image_shape, logits, shape, names_in(model),
-        _steps(model, known), shapes,
-    )  # fmt: skip
+        model, inputs[0].name, channels_first, image_shape, logits, shape, _steps(model, known), shapes
+    )
 
 
 def check_operators(model: Any) -> None:

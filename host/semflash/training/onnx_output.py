@@ -29,6 +29,8 @@ DETECTORS = (YOLOV8, YOLOV5)
 NAMES_MAX_BYTES = 1 << 18
 #: The longer side of an output whose number of classes is not known is the anchors' if it is so much longer.
 _CLEARLY = 2
+#: What a score may be beside 0..1, and the least number that some box has, if boxes are in pixels.
+_ROUNDING, _PIXELS_LEAST = 1e-3, 2.0
 _REMEDY = "--output-form yolov8 for (1, 4 + classes, anchors), yolov5 for (1, anchors, 5 + classes)"
 
 
@@ -97,6 +99,30 @@ def _check_size(output: Output, shape: tuple[int, ...]) -> None:
         raise TrainingError(
             "the network gives too many boxes", value=shape, remedy="export it for smaller images"
         )
+
+
+def check_values(raw: np.ndarray, output: Output) -> None:
+    """Whether numbers of a detector can be what its form says; a shape alone cannot tell.
+
+    Args:
+        raw: float32 (N, ...) in the form of ``output``, of any images.
+
+    Raises:
+        TrainingError: scores without their sigmoid, or boxes that are shares of the image.
+    """
+    rows = raw.transpose(0, 2, 1) if output.form == YOLOV8 else raw
+    scores, largest = rows[..., BOX:], float(np.abs(rows[..., :BOX]).max())
+    low, high = float(scores.min()), float(scores.max())
+    if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
+        raise TrainingError(
+            "the scores of the detector are no shares", value=f"{low:.3g} to {high:.3g}",
+            remedy=f"export it with the sigmoid behind its scores, or {_REMEDY}",
+        )  # fmt: skip
+    if not largest > _PIXELS_LEAST:
+        raise TrainingError(
+            "the boxes of the detector are no pixels", value=f"numbers up to {largest:.3g}",
+            remedy=f"export it with its boxes decoded to pixels, or {_REMEDY}",
+        )  # fmt: skip
 
 
 def canonical(
@@ -176,7 +202,9 @@ def names_in(model: Any) -> tuple[str, ...]:
         if len(text) > NAMES_MAX_BYTES:
             raise ValueError("too long")
         found = ast.literal_eval(text)
-        entries = found if isinstance(found, (list, tuple)) else [found[i] for i in range(len(found))]
+        if not isinstance(found, (dict, list, tuple)):
+            raise TypeError("neither a dictionary nor a list")
+        entries = [found[i] for i in range(len(found))]
         return tuple(str(name) for name in entries)
     except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError) as error:
         raise TrainingError(

@@ -67,6 +67,7 @@ class TfliteGraph:
         )
 
     def label(self, index: int) -> str:
-        """Its name, for errors."""
+        """Its name, for errors: printable and not long, for it may come from strangers."""
         name = self.graph.tensors[index].name
-        return name.decode("utf-8", "replace")[:200] if isinstance(name, bytes) else str(name)[:200]
+        text = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+        return "".join(c if c.isprintable() else "?" for c in text[:200])

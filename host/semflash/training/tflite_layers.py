@@ -85,7 +85,14 @@ class _Reader(TfliteGraph):
                 value=self.label(operator.outputs[0]),
                 remedy="split or export the network without it (docs/networks.md lists what converts)",
             )
-        return builder(operator)
+        try:
+            return builder(operator)
+        except ValueError as error:  # of Keras, in many words
+            raise TrainingError(
+                f"{kind} of the converted network does not fit into a Keras layer",
+                value=f"{self.label(operator.outputs[0])}: {str(error)[:200]}",
+                remedy="split or export the network without it (docs/networks.md lists what converts)",
+            ) from error
 
     def _fused(self, value: Any, operator: Any) -> Any:
         which = getattr(operator.builtinOptions, "fusedActivationFunction", 0)

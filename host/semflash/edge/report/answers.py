@@ -66,10 +66,11 @@ def precision(content: Content) -> Section:
         if view.precision is None:
             continue
         name, classes, found = view.bundle.name, view.bundle.contract.class_names, view.precision
-        rates = list(found.by_ber)
+        rates, most = list(found.by_ber), pictures.SHOWN_CLASSES
+        which = "each class" if len(classes) <= most else f"the {most} classes with most objects"
         charts.append(
             Chart(
-                f"precision-{name}", f"{name}: average precision (IoU 0.5) of each class.",
+                f"precision-{name}", f"{name}: average precision (IoU 0.5) of {which}.",
                 f"Bars of average precision by class of {name}; the table has the numbers.",
                 partial(pictures.precision, view.bundle, found),
             )

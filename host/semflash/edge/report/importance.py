@@ -9,6 +9,7 @@ Keras is imported here and only here, when a report is made.
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.bundle.reader import Bundle
-from semflash.bundle.schema import BOX, AnchorTask, DetectionTask
-from semflash.edge.decoder import EdgeDecoder
+from semflash.bundle.schema import BOX, AnchorTask, DetectionTask, Detector
+from semflash.edge.decoder import BATCH_VALUES, EdgeDecoder
 from semflash.edge.judge import SHOWN_SCORE
 from semflash.errors import TrainingError
 
@@ -27,6 +28,7 @@ STEPS = 2
 #: Largest difference between the tail by LiteRT and as Keras layers, relative to its largest output.
 TOLERANCE = 1e-3
 _SCORE_LEAST = 1e-9
+_NO_LAYERS = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, struct.error)
 _POSITIONS = 16  # most steps of the occlusion along one side
 
 
@@ -119,7 +121,7 @@ def _as_layers(bundle: Bundle, decoder: EdgeDecoder, features: NDArray[np.float3
 
     try:
         tail = keras_model(bundle.tail_tflite, "tail", "features")
-    except ValueError as error:  # of Keras: layers that do not fit each other
+    except _NO_LAYERS as error:  # of Keras: layers that do not fit each other; of the reader: damaged tables
         raise TrainingError("the task tail does not fit into Keras layers", value=error) from error
     expected = decoder.classify(features)
     found = ops.convert_to_numpy(tail(features, training=False))
@@ -146,23 +148,34 @@ def occlusion(decoder: EdgeDecoder, features: NDArray[np.float32], bundle: Bundl
     height, width = places.shape[:2]
     step = max(1, math.ceil(max(height, width) / _POSITIONS))
     rows, columns = range(0, height, step), range(0, width, step)
-    hidden = np.repeat(places[None], len(rows) * len(columns) + 1, axis=0)
-    for index, (y, x) in enumerate((y, x) for y in rows for x in columns):
-        hidden[index + 1, y : y + step, x : x + step] = 0.0
-    outputs = decoder.classify(hidden.reshape(-1, *features.shape))
-    task = bundle.contract.task
-    if isinstance(task, DetectionTask | AnchorTask):
-        if isinstance(task, AnchorTask):
-            scores = np.log(np.maximum(outputs[..., BOX:].reshape(len(outputs), -1), _SCORE_LEAST))
-        else:
-            heat = outputs[..., : len(bundle.contract.class_names)].reshape(len(outputs), -1)
-            scores = -np.logaddexp(np.float32(0), -heat)
-        answer = scores[0] >= min(math.log(SHOWN_SCORE), float(scores[0].max()))
+    corners = [(y, x) for y in rows for x in columns]
+    outputs = decoder.classify(features[None])
+    (whole,) = _log_scores(outputs, bundle)
+    if isinstance(bundle.contract.task, Detector):
+        answer = whole >= min(math.log(SHOWN_SCORE), float(whole.max()))
     else:
-        scores = log_probabilities(outputs)
-        answer = np.arange(scores.shape[1]) == scores[0].argmax()
-    drop: NDArray[np.float32] = (scores[0] - scores[1:])[:, answer].sum(1)
+        answer = np.arange(len(whole)) == whole.argmax()
+    drop = np.empty(len(corners), np.float32)
+    most = max(1, BATCH_VALUES // max(outputs.size, features.size))
+    for start in range(0, len(corners), most):
+        part = corners[start : start + most]
+        hidden = np.repeat(places[None], len(part), axis=0)
+        for index, (y, x) in enumerate(part):
+            hidden[index, y : y + step, x : x + step] = 0.0
+        scores = _log_scores(decoder.classify(hidden.reshape(-1, *features.shape)), bundle)
+        drop[start : start + most] = (whole - scores)[:, answer].sum(1)
     return drop.reshape(len(rows), len(columns))
+
+
+def _log_scores(outputs: NDArray[np.float32], bundle: Bundle) -> NDArray[np.float32]:
+    """Log-probabilities (N, entries) of classes, or of objects at every cell or anchor and class."""
+    task = bundle.contract.task
+    if isinstance(task, AnchorTask):
+        return np.log(np.maximum(outputs[..., BOX:].reshape(len(outputs), -1), _SCORE_LEAST))
+    if isinstance(task, DetectionTask):
+        heat = outputs[..., : len(bundle.contract.class_names)].reshape(len(outputs), -1)
+        return -np.logaddexp(np.float32(0), -heat)
+    return log_probabilities(outputs)
 
 
 def as_map(features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -18,6 +18,8 @@ from semflash.edge.report.statistics import Series
 from semflash.edge.report.wording import Words, percent
 
 COST_BER = 0.01
+#: Classes whose names fit below a chart.
+SHOWN_CLASSES = 24
 SHOWN_TEXT = f"{SHOWN_SCORE:g}"
 
 
@@ -110,13 +112,15 @@ def confusion(bundle: Bundle, counts: NDArray[np.int64]) -> Any:
 
 
 def precision(bundle: Bundle, found: Precision) -> Any:
-    """Bars of average precision by class, one colour for each rate."""
-    groups = [
-        (f"BER {percent(ber)}", [100 * (value or 0.0) for value in values])
-        for ber, values in found.by_ber.items()
-    ]
+    """Bars of average precision by class, a colour a rate; of many classes those with most objects."""
+    classes = np.sort(np.argsort(-np.array(found.objects), kind="stable")[:SHOWN_CLASSES])
+    groups = []
+    for ber, values in found.by_ber.items():
+        shares = [values[index] for index in classes]
+        heights = [float("nan") if value is None else 100 * value for value in shares]
+        groups.append((f"BER {percent(ber)}", heights))
     axes = Axes(bundle.name, "class", "average precision, %")
-    return plots.grouped_bar_chart(groups, bundle.contract.class_names, axes)
+    return plots.grouped_bar_chart(groups, [bundle.contract.class_names[index] for index in classes], axes)
 
 
 def scenes(view: BundleView) -> Any:

@@ -36,7 +36,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Axes:
-    """Axis texts. scale: of x, ``linear``, ``log`` or ``ber`` (0, then logarithmic)."""
+    """Axis texts. scale: of x, ``linear`` or ``ber`` (0, then logarithmic)."""
 
     title: str
     x: str
@@ -64,8 +64,6 @@ def line_chart(
         plot.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         plot.minorticks_off()
         plot.set_xlim(left=-0.001)
-    elif axes.scale == "log":
-        plot.set_xscale("log")
     plot.set(title=axes.title, xlabel=axes.x, ylabel=axes.y)
     plot.grid(alpha=0.25)
     if len(lines) > 6 or legend_below:
@@ -84,8 +82,6 @@ def scatter_chart(points: Sequence[Line], axes: Axes) -> Any:
             point.x[:1], point.y[:1], marker=MARKERS[index % len(MARKERS)], linestyle="none", markersize=8,
             color=COLOURS[index % len(COLOURS)], label=point.label,
         )  # fmt: skip
-    if axes.scale == "log":
-        plot.set_xscale("log")
     plot.margins(0.2)
     plot.set(title=axes.title, xlabel=axes.x, ylabel=axes.y)
     plot.grid(alpha=0.25)
@@ -192,7 +188,8 @@ def svg(figure: Any, *, in_page: bool, prefix: str = "") -> str:
     from matplotlib import pyplot as plt
 
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "semflash"}):
+    _take_literally(figure)
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "semflash", "text.parse_math": False}):
         figure.savefig(
             buffer, format="svg", transparent=in_page,
             metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
@@ -211,9 +208,20 @@ def svg(figure: Any, *, in_page: bool, prefix: str = "") -> str:
 
 def png(figure: Any) -> bytes:
     """The figure as PNG with a white ground, and closed."""
+    import matplotlib as mpl
     from matplotlib import pyplot as plt
 
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
+    _take_literally(figure)
+    with mpl.rc_context({"text.parse_math": False}):
+        figure.savefig(buffer, format="png", dpi=150)
     plt.close(figure)
     return buffer.getvalue()
+
+
+def _take_literally(figure: Any) -> None:
+    """A dollar in a name is a dollar, no formula, which could be a wrong one."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -65,18 +66,26 @@ def html(page: Page) -> str:
 
 def markdown(page: Page, folder: str) -> str:
     """The page as Markdown; charts are ``folder/NAME.svg``."""
-    parts = [f"# {page.title}", page.lead]
+    parts = [f"# {page.title}", _plain(page.lead)]
     for section in page.sections:
         parts += [f"## {section.title}", *section.text]
-        parts += [f"![{chart.alt}]({folder}/{chart.name}.svg)\n\n{chart.caption}" for chart in section.charts]
+        parts += [
+            f"![{_plain(chart.alt)}]({folder}/{chart.name}.svg)\n\n{_plain(chart.caption)}"
+            for chart in section.charts
+        ]
         parts += [_markdown_table(table) for table in section.tables]
     return "\n\n".join([*parts, page.foot]) + "\n"
 
 
+def _plain(text: str) -> str:
+    """Names of classes and settings come from bundles: neither HTML nor links or pictures in Markdown."""
+    return re.sub(r"[\\<\[\]]", lambda match: {"<": "&lt;"}.get(match[0], f"\\{match[0]}"), text)
+
+
 def _markdown_table(table: Table) -> str:
     lines = [list(table.head), ["---"] * len(table.head), *table.rows]
-    escaped = [[cell.replace("|", "\\|") for cell in line] for line in lines]
-    return f"**{table.caption}**\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in escaped)
+    escaped = [[_plain(cell).replace("|", "\\|") for cell in line] for line in lines]
+    return f"**{_plain(table.caption)}**\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in escaped)
 
 
 def write_report(page: Page, target: Path) -> list[Path]:
