@@ -104,7 +104,8 @@ def transfer(material: Material) -> str:
         for result in there:
             if result.method == "task-network":
                 found = [row.accuracy for row in result.rows if row.split == "test"]
-                rows.append([dataset, "task network, uncompressed", "1", cell(mean_of(found)), *["–"] * 6])
+                rest = ["–"] * (len(BERS) - 1)
+                rows.append([dataset, "task network, uncompressed", "1", cell(mean_of(found)), *rest])
         for one in series([result for result in there if result.method != "task-network"]):
             rows.append([dataset, one.subject.variant, seeds(one), *(cell(one.bsc(rate)) for rate in BERS)])
     head = ["data set", "variant", "seeds", *(percent(rate) for rate in BERS)]
