@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Sequence
+
 from experiments.markdown import table
 from experiments.material import (
     BERS,
     GOALS,
     OWN,
-    SEARCHED,
     Material,
     caption,
     cell,
@@ -15,7 +17,10 @@ from experiments.material import (
     percent,
     seeds,
 )  # fmt: skip
-from semflash.edge.report.statistics import Mean, Series, above, ordered, series
+from semflash.edge.report.results import RunResult
+from semflash.edge.report.statistics import Condition, Mean, above, ordered, series
+
+WHOLE = "the whole method"
 
 
 def goals(material: Material) -> str:
@@ -83,28 +88,45 @@ def against(mean: Mean, rivals: list[tuple[Mean, str]]) -> list[str]:
 
 
 def ablations(material: Material) -> str:
-    """Each variant beside the whole method: accuracy, and what the part is worth."""
+    """Each variant beside the whole method, then the whole method less each variant, seed by seed."""
     results = material.of("ablations")
     found = series(results)
-    whole = next((one for one in found if one.subject.variant == "the whole method"), None)
-    rows = []
-    for one in found:
-        cells = [cell(one.bsc(rate)) for rate in BERS]
-        effect = "–" if whole is None or one is whole else worth(whole, one)
-        rows.append([one.subject.variant, seeds(one), *cells, effect])
-    head = ["variant", "seeds", *(percent(rate) for rate in BERS), "the part, at BER 0 / 1 / 5 %"]
-    return f"{table(head, rows)}\n\n{caption(results)}" if rows else missing("ablations")
+    rows = [[one.subject.variant, seeds(one), *(cell(one.bsc(rate)) for rate in BERS)] for one in found]
+    if not rows:
+        return missing("ablations")
+    head = ["variant", "seeds", *(percent(rate) for rate in BERS)]
+    less = [
+        [one.subject.variant, *(difference(results, one.subject.variant, rate) for rate in BERS)]
+        for one in found
+        if one.subject.variant != WHOLE
+    ]
+    beside = table(["the whole method less", *(percent(rate) for rate in BERS)], less) if less else ""
+    return f"{table(head, rows)}\n\n{caption(results)}\n\n{beside}".rstrip()
 
 
-def worth(whole: Series, without: Series) -> str:
-    """Whether the part helps, hurts or makes no difference by more than the spread, with its points."""
-    words = []
-    for rate in SEARCHED:
-        one, other = whole.bsc(rate), without.bsc(rate)
-        if one is None or other is None:
-            words.append("–")
-            continue
-        points = f"{100 * (one.mean - other.mean):+.2f}"
-        word = "helps" if above(one, other) else "hurts" if above(other, one) else "within the spread"
-        words.append(f"{points} {word}" if above(one, other) is not None else f"{points}, one seed")
-    return " / ".join(words)
+def difference(results: Sequence[RunResult], variant: str, rate: float) -> str:
+    """Points that the whole method is above a variant: mean and spread of the differences within a seed; bold
+    where the mean is further from 0 than the spread."""
+    whole, other = (at(results, name, rate) for name in (WHOLE, variant))
+    both = sorted(whole.keys() & other.keys())
+    if not both:
+        return "–"
+    points = [100 * (whole[seed] - other[seed]) for seed in both]
+    middle = statistics.fmean(points)
+    if len(points) == 1:
+        return f"{middle:+.2f}"
+    spread = statistics.stdev(points)
+    text = f"{middle:+.2f} ± {spread:.2f}"
+    return f"**{text}**" if abs(middle) > spread else text
+
+
+def at(results: Sequence[RunResult], variant: str, rate: float) -> dict[int, float]:
+    """Seed -> test accuracy of a variant at a bit error rate."""
+    condition = Condition("bsc", rate)
+    return {
+        result.seed: row.accuracy
+        for result in results
+        if result.variant == variant
+        for row in result.rows
+        if row.split == "test" and Condition.of(row) == condition
+    }
