@@ -132,7 +132,10 @@ class Worker:
         transfer = None
         if resolved.source is not None:
             home = dataclasses.replace(run, task=run.budget_plan.task, kind="codec")
-            source = dataclasses.replace(resolved, recipe=resolved.source, source=None)
+            settings = resolved.settings | {
+                "recipe": plain(dataclasses.asdict(resolved.source)), "task": resolved.settings["home"],
+            }  # fmt: skip
+            source = dataclasses.replace(resolved, recipe=resolved.source, source=None, settings=settings)
             _, where = self.codec(home, source)
             transfer = Transfer(where, **resolved.transfer)
         for folder in self.places.trained:
