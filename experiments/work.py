@@ -131,11 +131,7 @@ class Worker:
         assert resolved.recipe is not None
         transfer = None
         if resolved.source is not None:
-            home = dataclasses.replace(run, task=run.budget_plan.task, kind="codec")
-            settings = resolved.settings | {
-                "recipe": plain(dataclasses.asdict(resolved.source)), "task": resolved.settings["home"],
-            }  # fmt: skip
-            source = dataclasses.replace(resolved, recipe=resolved.source, source=None, settings=settings)
+            home, source = at_home(run, resolved)
             _, where = self.codec(home, source)
             transfer = Transfer(where, **resolved.transfer)
         for folder in self.places.trained:
@@ -201,6 +197,16 @@ def _result(run: Run, resolved: Resolved, rows: list[Row]) -> _Draft:
         "budget": Budget(run.budget, run.budget_plan.text), "settings": resolved.settings,
         "fingerprint": resolved.fingerprint,
     })  # fmt: skip
+
+
+def at_home(run: Run, resolved: Resolved) -> tuple[Run, Resolved]:
+    """The run that trains a transfer's codec where it comes from, with the settings of that place."""
+    assert resolved.source is not None
+    home = dataclasses.replace(run, task=run.budget_plan.task, kind="codec")
+    settings = resolved.settings | {
+        "recipe": plain(dataclasses.asdict(resolved.source)), "task": resolved.settings["home"],
+    }  # fmt: skip
+    return home, dataclasses.replace(resolved, recipe=resolved.source, source=None, settings=settings)
 
 
 def codec_dir(places: Places, run: Run, resolved: Resolved) -> Path:

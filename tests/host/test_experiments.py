@@ -28,6 +28,7 @@ from experiments.material import Material  # noqa: E402
 from experiments.measure import estimate, measure  # noqa: E402
 from experiments.plan import Measure, Run, expand, read_experiments, read_shared  # noqa: E402
 from experiments.resolve import Waiting, resolve, same_settings, state, trial_counts  # noqa: E402
+from experiments.work import Places, at_home, codec_dir  # noqa: E402
 
 from fakes.results import COMPARISON, result  # noqa: E402
 from semflash.baselines.base import Method  # noqa: E402
@@ -97,6 +98,21 @@ def test_a_transferred_codec_learns_its_new_home_augmented_as_that_home_says(
         if run.kind == "transfer":
             home = find(plan, f"ablations/semanticnn-48-the-whole-method-s{run.seed}")
             assert resolved.source == resolve(home, plan, read_shared(), ResultStore(tmp_path)).recipe
+
+
+def test_a_transfers_codec_is_trained_at_home_and_never_where_it_goes(
+    plan: list[Run], tmp_path: Path
+) -> None:
+    shared, store, places = read_shared(), ResultStore(tmp_path), Places(tmp_path)
+
+    def place(name: str) -> Path:
+        run = find(plan, name)
+        return codec_dir(places, run, resolve(run, plan, shared, store))
+
+    moved = find(plan, "transfer/semanticnn-48-attached-as-it-is-mnist-small-s0")
+    source = codec_dir(places, *at_home(moved, resolve(moved, plan, shared, store)))
+    assert source == place("ablations/semanticnn-48-the-whole-method-s0")
+    assert source != place("transfer/semanticnn-48-trained-there-mnist-small-s0")
 
 
 def trial_result(run: Run, accuracy: float) -> RunResult:
