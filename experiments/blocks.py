@@ -100,14 +100,10 @@ def transfer(material: Material) -> str:
     results = material.of("transfer")
     rows = []
     for dataset in sorted({dataset_of(result) for result in results}):
-        there = [result for result in results if dataset_of(result) == dataset]
-        for result in there:
-            if result.method == "task-network":
-                found = [row.accuracy for row in result.rows if row.split == "test"]
-                rest = ["–"] * (len(BERS) - 1)
-                rows.append([dataset, "task network, uncompressed", "1", cell(mean_of(found)), *rest])
-        for one in series([result for result in there if result.method != "task-network"]):
-            rows.append([dataset, one.subject.variant, seeds(one), *(cell(one.bsc(rate)) for rate in BERS)])
+        there = series([result for result in results if dataset_of(result) == dataset])
+        for one in sorted(there, key=lambda one: one.subject.method != "task-network"):
+            name = one.subject.variant or one.subject.title
+            rows.append([dataset, name, seeds(one), *(cell(one.bsc(rate)) for rate in BERS)])
     head = ["data set", "variant", "seeds", *(percent(rate) for rate in BERS)]
     return f"{table(head, rows)}\n\n{caption(results)}" if rows else missing("transfer")
 

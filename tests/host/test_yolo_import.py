@@ -183,8 +183,9 @@ def test_a_codec_learns_a_detector_that_finds_its_objects_without_labels(tmp_pat
         sizes=sizes, usage_weight=0.1,
     )  # fmt: skip
     codec = train_codec(recipe, tmp_path / "task", tmp_path / "codec", progress=Progress(quiet=True))
-    found = [codec.float_accuracy(data.test.images, data.test.labels, ber) for ber in (0.0, 0.01)]
-    assert min(found) > original - 0.1
+    found = [codec.float_accuracy(data.test.images, data.test.labels, ber) for ber in (0.0, 0.01, 0.05)]
+    print(f"mAP@0.5: original {original:.3f}, at BER 0, 1 and 5 % {found}")  # docs/detection.md has these
+    assert min(found[:2]) > original - 0.1
 
 
 def refused(path: Path, out: Path, **more: Any) -> TrainingError:

@@ -31,6 +31,7 @@ from semflash.bundle.schema import (
     decode_codec,
 )
 from semflash.errors import BundleError
+from semflash.printable import printable
 
 _TFLITE_IDENTIFIER = b"TFL3"  # bytes 4..7 of a .tflite flatbuffer
 _RESTORE = "fetch or export the bundle again; a bundle is never edited by hand"
@@ -202,8 +203,8 @@ def _check_envelope(data: bytes) -> None:
 
 def _one_line(text: object) -> str:
     """Words that hold parts of the file, fit for a terminal: printable and not long."""
-    printable = "".join(c if c.isprintable() else "?" for c in str(text)[:300])
-    return printable if len(str(text)) <= 300 else printable + " ..."
+    line = printable(str(text)[:300])
+    return line if len(str(text)) <= 300 else line + " ..."
 
 
 def _check_digest(part: str, expected: str, value: Contract | Record) -> None:

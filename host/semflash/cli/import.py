@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semflash.cli.terminal import printable
 from semflash.errors import UsageError
+from semflash.printable import printable_lines
 
 _NAMES_MAX_BYTES = 1 << 20
 
@@ -96,7 +96,7 @@ def _nothing(text: str) -> None:
 
 def _say(text: str) -> None:
     """Print what may hold names of the file's tensors."""
-    print(printable(text))
+    print(printable_lines(text))
 
 
 def _list(splits: list[tuple[str, tuple[int, ...]]], as_json: bool) -> None:

@@ -19,8 +19,8 @@ from types import ModuleType
 from typing import NoReturn
 
 from semflash import __version__
-from semflash.cli.terminal import printable
 from semflash.errors import SemflashError, ToolMissingError, UsageError
+from semflash.printable import printable_lines
 from semflash.settings import load_settings
 
 #: Verbs in the order of work. The lines are those of the modules' HELP (a test compares them), written here
@@ -211,7 +211,7 @@ def _report(kind: str, error: SemflashError, code: int, *, as_json: bool, verbos
         body = {"kind": kind, "what": error.what, "value": value, "remedy": error.remedy, "exit_code": code}
         print(json.dumps({"error": body}), file=sys.stderr)
     elif not verbose:
-        print(f"semflash: {printable(str(error))}", file=sys.stderr)
+        print(f"semflash: {printable_lines(str(error))}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from semflash.errors import DeviceError
 from semflash.firmware.boards import Board
 from semflash.firmware.hardware_map import UNKNOWN_BOARD, HardwareMap, MapEntry, find_map, read_map
 from semflash.firmware.verdicts import Verdict, VerdictError
+from semflash.printable import printable
 
 #: ST-LINK with a serial port: V2-1, V2-1 without drive, V3E, V3S, V3 with two ports, V3 (2), V3PWR.
 STLINK_IDS = tuple(f"0483:{pid}" for pid in ("374b", "3752", "374e", "374f", "3753", "3754", "3757"))
@@ -66,7 +67,7 @@ def scan(ports: Ports | None = None, usb_ids: Iterable[str] = STLINK_IDS) -> tup
 
 def _words(said: str | None) -> str:
     """What a USB device says of itself, fit for terminals and files."""
-    return "".join(c if c.isprintable() else "?" for c in said or "")[:80]
+    return printable(said or "")[:80]
 
 
 def candidates(board: Board, ports: Ports | None = None) -> tuple[Probe, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from semflash.errors import TrainingError
+from semflash.printable import printable
 
 _DTYPES: dict[int, type[np.generic]] = {0: np.float32, 2: np.int32, 4: np.int64}
 
@@ -70,4 +71,4 @@ class TfliteGraph:
         """Its name, for errors: printable and not long, for it may come from strangers."""
         name = self.graph.tensors[index].name
         text = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
-        return "".join(c if c.isprintable() else "?" for c in text[:200])
+        return printable(text[:200])
