@@ -46,9 +46,10 @@ def test_the_expected_error_is_that_of_flipping_each_bit_in_turn(levels: int, la
     np.testing.assert_allclose(found, expected / centres.var(), rtol=2e-4, atol=1e-6)
 
 
-def test_a_rate_beyond_one_flip_a_code_gives_no_negative_weight():
-    made = quantiser(8, "natural")
-    assert (numpy(made.expected_error(np.linspace(-2, 2, 50, dtype=np.float32), 0.5)) >= 0).all()
+def test_a_rate_beyond_one_flip_a_code_counts_as_one_flip_a_code():
+    made, x = quantiser(8, "natural"), np.linspace(-2, 2, 50, dtype=np.float32)
+    found = numpy(made.expected_error(x, 0.5))
+    np.testing.assert_allclose(found, numpy(made.expected_error(x, 1 / 3)), rtol=1e-4, atol=1e-6)
 
 
 def test_the_expected_error_does_not_depend_on_the_scale_of_the_latent():
