@@ -50,7 +50,11 @@ def _semanticnn(name: str) -> Callable[[int], CodecRecipe]:
                 "4x4 codes of 3 bits take a multiple of 6 bytes", value=size_bytes, remedy="24, 48 or 96"
             )
         own = codec_recipe("fashion-mnist-48")
-        own = replace(own, name=f"{name}-{size_bytes}", sizes=own.sizes | {"latent": latent}, **METHOD_TERMS)
+        # The learning rate is searched here, from the same start as every other method's.
+        own = replace(
+            own, name=f"{name}-{size_bytes}", sizes=own.sizes | {"latent": latent},
+            task_peak=CodecRecipe.task_peak, **METHOD_TERMS,
+        )  # fmt: skip
         return as_released(own) if name == "semanticnn-released" else own
 
     return recipe
