@@ -49,6 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SemflashError as error:
         print(f"experiments: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output went away (`| head`); closing stdout must stay quiet, too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -297,6 +298,15 @@ def test_ctrl_c_interrupts_the_jobs_and_leaves_none_running(tmp_path: Path) -> N
     assert report.interrupted and told.exists()
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid_file.read_text()), 0)
+
+
+def test_a_reader_of_the_list_that_goes_away_sees_no_traceback() -> None:
+    command = [sys.executable, str(ROOT / "experiments" / "run.py"), "--list"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as runner:
+        assert runner.stdout is not None and runner.stderr is not None
+        runner.stdout.close()
+        complaint = runner.stderr.read()
+    assert (runner.returncode, complaint) == (1, "")
 
 
 def seeds(method: str, middle: float, spread: float, **fields: Any) -> list[RunResult]:
