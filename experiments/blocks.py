@@ -11,12 +11,15 @@ from experiments.material import (
     OWN,
     SEARCHED,
     Material,
+    budget_lines,
     caption,
     cell,
+    images,
     missing,
     percent,
     seeds,
 )  # fmt: skip
+from semflash.edge.report import retransmission
 from semflash.edge.report.results import RunResult
 from semflash.edge.report.statistics import Condition, Series, mean_of, ordered, series
 
@@ -40,8 +43,12 @@ def search(material: Material) -> str:
         won = (score(result), -trial(result)) == best[result.method]
         text = f"{100 * score(result):.2f}"
         rows.append([result.title, str(trial(result)), changes(result), f"**{text}**" if won else text])
+    if not rows:
+        return missing("search")
     head = ["method", "trial", "settings", "validation, mean of BER 0, 1 and 5 %"]
-    return table(head, rows) if rows else missing("search")
+    which = ", ".join(map(str, sorted({result.seed for result in results})))
+    measured = f"*Accuracy in percent, {images(results, 'val')} validation images, seed {which}.*"
+    return f"{table(head, rows)}\n\n{budget_lines(results)}  \n{measured}"
 
 
 def score(result: RunResult) -> float:
@@ -63,26 +70,30 @@ def changes(result: RunResult) -> str:
 
 
 def ber(material: Material, size: int) -> str:
-    """Method by bit error rate, comparison first, then full."""
+    """Method by bit error rate, comparison first, then full; then what was sent with retransmission."""
     results = material.of("ber", payload_bytes=size)
-    rows = []
-    for one in ordered(series(results)):
+    found, rows = ordered(series(results)), []
+    for one in found:
         for framing in one.framings():
             cells = [cell(one.bsc(rate, framing)) for rate in BERS]
-            rows.append([one.name(framing), one.subject.budget, seeds(one), sent(one, results), *cells])
+            sent = one.bytes_text(BERS, framing)  # a method with whole units may stay below the limit
+            rows.append([one.name(framing), one.subject.budget, seeds(one), sent, *cells])
+    if not rows:
+        return missing("ber")
     head = ["method", "budget", "seeds", "bytes sent", *(percent(rate) for rate in BERS)]
-    return f"{table(head, rows)}\n\n{caption(results)}" if rows else missing("ber")
+    parts = [table(head, rows), caption(results), again(found)]
+    return "\n\n".join(part for part in parts if part)
 
 
-def sent(one: Series, results: Sequence[RunResult]) -> str:
-    """Mean payload bytes of a subject's test images; a method with whole units may stay below the budget."""
-    means = [
-        r.mean_payload_bytes
-        for r in results
-        if (r.method, r.budget.name) == (one.subject.method, one.subject.budget)
+def again(found: Sequence[Series]) -> str:
+    """Bytes and transmissions of payloads that were sent again, by bit error rate; empty: there are none."""
+    rows = [
+        [one.name(), one.subject.budget, seeds(one), *retransmission.cells(one, BERS)]
+        for one in retransmission.resent(found)
     ]
-    known = [mean for mean in means if mean is not None]
-    return f"{sum(known) / len(known):.1f}" if known else "–"
+    head = ["method", "budget", "seeds", *(percent(rate) for rate in BERS)]
+    text = f"{retransmission.TITLE}:\n\n{table(head, rows)}\n\n*{retransmission.NOTE}*"
+    return text if rows else ""
 
 
 def variants(material: Material, experiment: str) -> str:
@@ -161,4 +172,9 @@ def rate(material: Material) -> str:
         ])  # fmt: skip
     head = ["network", "features", "bytes", "times below float32 features", "times below the 8-bit image",
             "MACs", "instructions", "RAM, B", "flash, B"]  # fmt: skip
-    return table(head, rows) if rows else "No results yet: `python experiments/rate_table.py`"
+    if not rows:
+        return "No results yet: `python experiments/rate_table.py`"
+    return (
+        f"{table(head, rows)}\n\n*No budget: no training is involved; weights are random, bytes and cost "
+        "follow from shapes.*"
+    )
