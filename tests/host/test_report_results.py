@@ -1,4 +1,4 @@
-"""Results of experiments beside bundles: whose data set, which budget, which settings, and bytes really sent."""
+"""Results beside bundles in the report: whose data set, which budget and settings, and bytes really sent."""
 
 from __future__ import annotations
 
@@ -75,6 +75,25 @@ def test_every_result_carries_its_budget_in_tables_legends_and_json() -> None:
     ]  # fmt: skip
 
 
+def test_long_names_in_a_legend_are_not_cut_off_and_leave_the_curves_their_room() -> None:
+    title = "SemanticNN, codes entropy-coded"
+    results = [
+        *BOTH,
+        *(
+            result(f"coded-{i}", {0.0: 0.9, 0.05: 0.1}, title=f"{title} {i}", framing="drop")
+            for i in range(17)
+        ),
+    ]
+    one = content(results)
+    figure = pictures.against_ber(one.views, one.others, 48, one.words)
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    box, curves_box = legend.get_window_extent(), figure.axes[0].get_window_extent()
+    assert max(len(text.get_text()) for text in legend.get_texts()) > 70
+    assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.width and box.y1 <= curves_box.y0
+    assert curves_box.height > 2.5 * figure.dpi
+
+
 def test_the_curves_say_what_each_budget_is_and_that_a_gap_to_a_bundle_is_partly_the_budget() -> None:
     for section in (curves.against_ber(content(BOTH, 24)), curves.against_bytes(content(BOTH, 24))):
         text = " ".join(section.text)
@@ -141,7 +160,7 @@ def test_where_results_do_not_say_their_bytes_the_limit_stands_and_the_report_sa
 def test_payloads_that_were_sent_again_have_a_table_of_their_bytes_beside_their_accuracy() -> None:
     section = curves.against_ber(content(sent_again()))
     captions = [table.caption for table in section.tables]
-    assert captions[1] == "24 bytes: Bytes sent with retransmission, by bit error rate"
+    assert captions[1] == "24 bytes: bytes sent with retransmission, by bit error rate"
     assert "at most 4 more times" in section.text[-1] and "not held to the payload" in section.text[-1]
     again = section.tables[3]
     assert again.head == ["method", *section.tables[2].head[1:]]

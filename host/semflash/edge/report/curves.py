@@ -71,7 +71,8 @@ def _ber_tables(
         [one.name(retransmission.RETRANSMIT, budget=True), *retransmission.cells(one, rates)]
         for one in retransmission.resent(others)
     ]
-    return [*tables, Table(f"{size} bytes: {retransmission.TITLE}", head, again)] if again else tables
+    caption = f"{size} bytes: {retransmission.TITLE.lower()}"
+    return [*tables, Table(caption, head, again)] if again else tables
 
 
 def against_bytes(content: Content) -> Section:

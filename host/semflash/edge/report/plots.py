@@ -21,6 +21,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h", "p")
 HATCHES = ("", "///", "...")
 DASHES = ("-", "--", ":", "-.")
 INK = "#010203"  # stands for the foreground until the SVG is written
+LEGEND_COLUMN = 34  # characters that fit into half of a chart's width
 LEGEND: dict[str, Any] = {"frameon": False, "labelcolor": INK, "fontsize": 9}
 
 
@@ -69,8 +70,9 @@ def line_chart(
     plot.set(title=axes.title, xlabel=axes.x, ylabel=axes.y)
     plot.grid(alpha=0.25)
     if len(lines) > 6 or legend_below:
+        columns = 2 if all(len(line.label) <= LEGEND_COLUMN for line in lines) else 1
         figure.set_size_inches(6.4, (4.6 if len(lines) > 6 else 4.2) + 0.17 * len(lines))
-        figure.legend(loc="outside lower center", ncols=2, **LEGEND)
+        figure.legend(loc="outside lower center", ncols=columns, **LEGEND)
     elif lines:
         plot.legend(**LEGEND)
     return figure
