@@ -143,6 +143,12 @@ def test_the_committed_results_of_the_search_are_of_the_trials_that_the_plan_has
         assert state(run, resolve(run, plan, read_shared(), store), store) == "done", run.name
 
 
+def test_every_committed_result_of_a_training_has_its_history() -> None:
+    committed = ResultStore(ROOT / "experiments" / "results").all()
+    untrained = {one.run for one in committed if not one.history}
+    assert all("attached-as-it-is" in run for run in untrained), untrained
+
+
 def test_a_result_is_not_done_again_unless_its_settings_changed(plan: list[Run], tmp_path: Path) -> None:
     store, shared, run = ResultStore(tmp_path), read_shared(), find(plan, "ablations/semanticnn-48-no-gdn-s0")
     resolved = resolve(run, plan, shared, store)
