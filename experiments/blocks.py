@@ -21,7 +21,7 @@ from experiments.material import (
 )  # fmt: skip
 from semflash.edge.report import retransmission
 from semflash.edge.report.results import RunResult
-from semflash.edge.report.statistics import Condition, Series, mean_of, ordered, series
+from semflash.edge.report.statistics import Condition, Series, mean_of, ordered, over_bsc, series
 
 
 def budgets(material: Material) -> str:
@@ -34,18 +34,23 @@ def budgets(material: Material) -> str:
 
 
 def search(material: Material) -> str:
-    """Every trial with its validation score; the best of a method in bold."""
+    """Every trial with its validation score; the best of a method and size in bold."""
     results = [r for r in material.of("search") if r.method != "task-network"]
-    methods = {result.method for result in results}
-    best = {name: max((score(r), -trial(r)) for r in results if r.method == name) for name in methods}
-    rows = []
-    for result in sorted(results, key=lambda r: (r.method != OWN, r.method, r.run)):
-        won = (score(result), -trial(result)) == best[result.method]
-        text = f"{100 * score(result):.2f}"
-        rows.append([result.title, str(trial(result)), changes(result), f"**{text}**" if won else text])
-    if not rows:
+    if not results:
         return missing("search")
-    head = ["method", "trial", "settings", "validation, mean of BER 0, 1 and 5 %"]
+    best: dict[tuple[str, int], tuple[float, int]] = {}
+    for result in results:
+        searched = result.method, result.payload_bytes
+        best[searched] = max(best.get(searched, (-1.0, 0)), (score(result), -trial(result)))
+    rows = []
+    for result in sorted(results, key=lambda r: (r.method != OWN, r.method, -r.payload_bytes, trial(r))):
+        won = (score(result), -trial(result)) == best[result.method, result.payload_bytes]
+        text = f"{100 * score(result):.2f}"
+        rows.append(
+            [result.title, str(result.payload_bytes), str(trial(result)), changes(result),
+             f"**{text}**" if won else text]
+        )  # fmt: skip
+    head = ["method", "bytes", "trial", "settings", "validation, mean of BER 0, 1 and 5 %"]
     which = ", ".join(map(str, sorted({result.seed for result in results})))
     measured = f"*Accuracy in percent, {images(results, 'val')} validation images, seed {which}.*"
     return f"{table(head, rows)}\n\n{budget_lines(results)}  \n{measured}"
@@ -76,7 +81,9 @@ def ber(material: Material, size: int) -> str:
     for one in found:
         for framing in one.framings():
             cells = [cell(one.bsc(rate, framing)) for rate in BERS]
-            sent = one.bytes_text(BERS, framing)  # a method with whole units may stay below the limit
+            sent = one.bytes_text(
+                over_bsc(BERS, framing)
+            )  # a method with whole units may stay below the limit
             rows.append([one.name(framing), one.subject.budget, seeds(one), sent, *cells])
     if not rows:
         return missing("ber")
@@ -87,13 +94,19 @@ def ber(material: Material, size: int) -> str:
 
 def again(found: Sequence[Series]) -> str:
     """Bytes and transmissions of payloads that were sent again, by bit error rate; empty: there are none."""
+    rates = over_bsc(BERS, retransmission.RETRANSMIT)
     rows = [
-        [one.name(), one.subject.budget, seeds(one), *retransmission.cells(one, BERS)]
+        [one.name(), one.subject.budget, seeds(one), *retransmission.cells(one, rates)]
         for one in retransmission.resent(found)
     ]
     head = ["method", "budget", "seeds", *(percent(rate) for rate in BERS)]
-    text = f"{retransmission.TITLE}:\n\n{table(head, rows)}\n\n*{retransmission.NOTE}*"
-    return text if rows else ""
+    return resent_table("bit error rate", head, rows)
+
+
+def resent_table(by: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The table on retransmission with its title and note; empty: no rows."""
+    title = f"{retransmission.TITLE}, by {by}:"
+    return f"{title}\n\n{table(head, rows)}\n\n*{retransmission.NOTE}*" if rows else ""
 
 
 def variants(material: Material, experiment: str) -> str:
@@ -125,20 +138,24 @@ def dataset_of(result: RunResult) -> str:
 
 
 def conditions(material: Material, experiment: str, channel: str, detail: str) -> str:
-    """Rows: subject and one detail of the condition; columns: rates."""
+    """Rows: subject and a detail of the condition; columns: rates; then what was sent with retransmission."""
     results = material.of(experiment)
     found = [one for one in ordered(series(results)) if any(c.channel == channel for c in one.means)]
     rates = sorted({c.rate for one in found for c in one.means if c.channel == channel})
-    rows = []
+    rows, again = [], []
     for one in found:
-        keys = dict.fromkeys(
-            c._replace(rate=0.0) for c in one.means if c.channel == channel
-        )  # fmt: skip
-        for key in keys:
-            cells = [cell(one.means.get(key._replace(rate=rate))) for rate in rates]
-            rows.append([one.name(key.framing), str(getattr(key, detail)), seeds(one), *cells])
+        for key in dict.fromkeys(c._replace(rate=0.0) for c in one.means if c.channel == channel):
+            keys = [key._replace(rate=rate) for rate in rates]
+            first = [str(getattr(key, detail)), seeds(one)]
+            rows.append([one.name(key.framing), *first, *(cell(one.means.get(key)) for key in keys)])
+            if key.framing == retransmission.RETRANSMIT:
+                again.append([one.name(), *first, *retransmission.cells(one, keys)])
+    if not rows:
+        return missing(experiment)
     head = ["method", detail.replace("_", " "), "seeds", *(percent(rate) for rate in rates)]
-    return f"{table(head, rows)}\n\n{caption(results)}" if rows else missing(experiment)
+    by = "share of frames lost" if detail == "frame_bytes" else "bit error rate"
+    parts = [table(head, rows), caption(results), resent_table(by, head, again)]
+    return "\n\n".join(part for part in parts if part)
 
 
 def int8(material: Material) -> str:

@@ -399,8 +399,14 @@ def test_search_tables_mark_the_best_trial() -> None:
                run=f"deepcod-48-t{trial}-s0", figures={"trial": {"peak": trial}})
         for trial, value in enumerate((0.7, 0.9))
     ]  # fmt: skip
+    results.append(
+        result("deepcod", dict.fromkeys((0.0, 0.01, 0.05), 0.6), split="val", experiment="search", size=24,
+               run="deepcod-24-t0-s0", figures={"trial": {"peak": 0}})
+    )  # fmt: skip
     found = blocks.search(Material(results, []))
-    assert "| DEEPCOD | 1 | peak 1 | **90.00** |" in found and "| DEEPCOD | 0 | peak 0 | 70.00 |" in found
+    assert "| DEEPCOD | 48 | 1 | peak 1 | **90.00** |" in found
+    assert "| DEEPCOD | 48 | 0 | peak 0 | 70.00 |" in found
+    assert "| DEEPCOD | 24 | 0 | peak 0 | **60.00** |" in found  # the best of its size
     assert f"*Budget comparison: {COMPARISON.text}.*" in found
     assert "10,000 validation images, seed 0.*" in found
 
@@ -430,3 +436,12 @@ def test_bytes_of_payloads_that_were_sent_again_are_shown_with_all_their_transmi
     assert "| JPEG | comparison | 2 | 45.0 (1.00) | – | – | – | – | 113.0 (2.50) | – |" in again
     assert "at most 4 more times" in again and "not held to the payload" in again
     assert "retransmission" not in blocks.ber(Material([once], []), 48)
+    lossy = [
+        msgspec.structs.replace(one, experiment="bursts", rows=[
+            msgspec.structs.replace(row, channel="frame-loss", frame_bytes=8) for row in one.rows
+        ])
+        for one in (first, second)
+    ]  # fmt: skip
+    text = blocks.conditions(Material(lossy, []), "bursts", "frame-loss", "frame_bytes")
+    _, again = text.split("Bytes sent with retransmission, by share of frames lost:")
+    assert "| JPEG | 8 | 2 | 45.0 (1.00) | 113.0 (2.50) |" in again

@@ -9,7 +9,7 @@ from semflash.edge.report import pictures, retransmission
 from semflash.edge.report.content import Content
 from semflash.edge.report.gather import MAIN_BERS, BundleView
 from semflash.edge.report.page import Chart, Section, Table
-from semflash.edge.report.statistics import Series
+from semflash.edge.report.statistics import Series, over_bsc
 from semflash.edge.report.wording import Words, percent, share
 
 #: The budget in which a method is trained as long as its own recipe says.
@@ -67,11 +67,12 @@ def _ber_tables(
             rows.append([one.name(framing, budget=True), *cells])
     head = ["method", *(percent(rate) for rate in rates)]
     tables = [Table(f"{size} bytes: {words.name} in percent", head, rows)]
+    again_at = over_bsc(rates, retransmission.RETRANSMIT)
     again = [
-        [one.name(retransmission.RETRANSMIT, budget=True), *retransmission.cells(one, rates)]
+        [one.name(retransmission.RETRANSMIT, budget=True), *retransmission.cells(one, again_at)]
         for one in retransmission.resent(others)
     ]
-    caption = f"{size} bytes: {retransmission.TITLE.lower()}"
+    caption = f"{size} bytes: {retransmission.TITLE.lower()}, by bit error rate"
     return [*tables, Table(caption, head, again)] if again else tables
 
 
@@ -126,6 +127,6 @@ def _bytes_table(content: Content) -> Table:
             for ber in MAIN_BERS:
                 mean = one.bsc(ber, framing)
                 accuracy = "–" if mean is None else mean.percent()
-                rows[-1] += [one.bytes_text([ber], framing), accuracy]
+                rows[-1] += [one.bytes_text(over_bsc([ber], framing)), accuracy]
     caption = f"Bytes sent for an image, and {words.name} in percent, by bit error rate"
     return Table(caption, head, rows)

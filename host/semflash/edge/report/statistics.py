@@ -68,6 +68,11 @@ class Condition(NamedTuple):
         return cls(*(getattr(row, name) for name in cls._fields))
 
 
+def over_bsc(rates: Iterable[float], framing: str = "deliver") -> list[Condition]:
+    """The binary symmetric channel at some rates, float encoder, exact estimate."""
+    return [Condition("bsc", rate, framing=framing) for rate in rates]
+
+
 class Subject(NamedTuple):
     """What seeds are averaged of."""
 
@@ -119,15 +124,13 @@ class Series:
         mean = self.sent.get(Condition("bsc", rate, framing=framing))
         return None if mean is None else mean.mean
 
-    def times(self, rate: float, framing: str = "deliver") -> float | None:
-        """How often a payload was sent (mean) at a bit error rate; None: not measured."""
-        return self.transmissions.get(Condition("bsc", rate, framing=framing))
-
-    def bytes_text(self, rates: Iterable[float], framing: str = "deliver") -> str:
-        """Bytes sent at some bit error rates: one number, or the least and the most; a dash: not measured."""
-        known = [count for rate in rates if (count := self.bytes_sent(rate, framing)) is not None]
-        ends = list(dict.fromkeys(f"{count:.1f}" for count in (min(known), max(known)))) if known else ["–"]
-        return ("at most " if self.at_most and known else "") + " to ".join(ends)
+    def bytes_text(self, conditions: Iterable[Condition]) -> str:
+        """Bytes sent under some conditions: one number, or the least and the most; a dash: not measured."""
+        known = [self.sent[key].mean for key in conditions if key in self.sent]
+        if not known:
+            return "–"
+        ends = dict.fromkeys(f"{count:.1f}" for count in (min(known), max(known)))
+        return ("at most " if self.at_most else "") + " to ".join(ends)
 
     def name(self, framing: str = "deliver", *, budget: bool = False) -> str:
         """Title, variant and what the link does; with `budget` also that, in brackets."""
