@@ -360,6 +360,27 @@ def test_a_keras_file_imports_with_a_data_set_and_says_how_well_it_does(tmp_path
     np.testing.assert_allclose(probabilities, model(IMAGES.astype(np.float32) / 255), atol=1e-6)
 
 
+@pytest.mark.parametrize("form", ["dense", "activation"])
+@pytest.mark.parametrize("end", ["softmax", "log_softmax"])
+def test_a_keras_file_that_ends_in_a_softmax_or_its_logarithm_imports_with_logits(
+    end: str, form: str, tmp_path: Path
+) -> None:
+    image = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu", name="stem")(image)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.Dense(3, activation=end if form == "dense" else None, name="classes")(x)
+    if form == "activation":
+        x = keras.layers.Activation(end)(x)
+    model = keras.Model(image, x)
+    model.save(tmp_path / "net.keras")
+    task = import_network(ImportRequest(tmp_path / "net.keras", "stem", tmp_path / "task"))
+    assert task.info.results["logits_max_difference"] < 1e-5
+    logits = load_task(tmp_path / "task").logits(IMAGES)
+    finish = {"softmax": keras.ops.softmax, "log_softmax": keras.ops.log_softmax}[end]
+    assert np.abs(np.exp(logits).sum(1) - 1).max() > 0.01  # neither probabilities nor their logarithms
+    np.testing.assert_allclose(finish(logits), model(IMAGES.astype(np.float32) / 255), atol=1e-5)
+
+
 def test_features_that_are_not_the_originals_are_refused_and_nothing_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

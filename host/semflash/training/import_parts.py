@@ -17,7 +17,7 @@ import numpy as np
 
 from semflash.bundle.schema import BOX
 from semflash.errors import ToolMissingError, TrainingError
-from semflash.training.keras_cuts import cut, ends_in_softmax, head_and_whole
+from semflash.training.keras_cuts import cut, head_and_whole, softmax_at_end
 from semflash.training.keras_files import read_model
 from semflash.training.onnx_output import (
     LOGITS,
@@ -33,6 +33,8 @@ from semflash.training.recipes import KERAS, ONNX
 if TYPE_CHECKING:
     from semflash.training.onnx_graph import OnnxNetwork
 
+#: What a model does behind its logits, to compare like with like.
+_FINISH = {"softmax": keras.ops.softmax, "log_softmax": keras.ops.log_softmax}
 _PACKAGES = (
     "onnx",
     "onnx2tf",
@@ -67,7 +69,7 @@ class Parts:
     """Both sides of a cut, for the network's own input.
 
     ``expected``: what the original gives for images float (N, H, W, C), features and result; ``finish``: what
-    it does behind the logits, a softmax or nothing; ``pieces``: name -> which of the last axis is compared.
+    it does behind the logits, a softmax, its logarithm or nothing; ``pieces``: name -> which of the last axis is compared.
     """
 
     kind: str
@@ -105,7 +107,7 @@ class KerasFile:
             features, result = whole(images, training=False)
             return keras.ops.convert_to_numpy(features), keras.ops.convert_to_numpy(result)
 
-        finish = keras.ops.softmax if ends_in_softmax(self._model) else Parts.finish
+        finish = _FINISH.get(softmax_at_end(self._model), Parts.finish)
         return Parts(KERAS, self._split, self._head, self._tail, expected, finish)
 
 

@@ -21,7 +21,7 @@ def cut(model: keras.Model, split: str, how_to_list: str = "model.summary()") ->
 
     Args:
         model: functional or sequential, one image (B, H, W, C) in, logits or probabilities (B, classes) out.
-            A softmax at its end is left out of the tail.
+            A softmax at its end, or its logarithm, is left out of the tail.
         split: name of the layer whose output is sent, (B, h, w, c).
         how_to_list: for the error message, what lists the layers.
 
@@ -52,12 +52,13 @@ def head_and_whole(model: keras.Model, split: str) -> keras.Model:
     return keras.Model(graph.inputs[0], [steps_of(graph)[1][split], graph.outputs[0]])
 
 
-def ends_in_softmax(model: keras.Model) -> bool:
-    """Whether the model gives probabilities: the tail of its cut gives logits nevertheless."""
-    graph = _functional(model)
-    operation = graph.outputs[0]._keras_history.operation
+def softmax_at_end(model: keras.Model) -> str:
+    """``softmax`` or ``log_softmax`` where the model ends in it, else empty: the tail of its cut gives logits."""
+    operation = _functional(model).outputs[0]._keras_history.operation
+    if isinstance(operation, keras.layers.Softmax):
+        return "softmax"
     activation = getattr(getattr(operation, "activation", None), "__name__", "")
-    return isinstance(operation, keras.layers.Softmax) or activation == "softmax"
+    return activation if activation in _SOFTMAX else ""
 
 
 def split_points(model: keras.Model) -> list[tuple[str, tuple[int, ...]]]:
