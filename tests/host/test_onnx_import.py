@@ -15,7 +15,7 @@ onnx = pytest.importorskip("onnx")
 keras = pytest.importorskip("keras")
 
 from fakes.image_folders import folder_of_images  # noqa: E402
-from fakes.onnx_files import Graph, many_operators, residual_classifier, write  # noqa: E402
+from fakes.onnx_files import Graph, many_operators, mobile_three, residual_classifier, write  # noqa: E402
 from semflash.bundle.reader import read_bundle  # noqa: E402
 from semflash.cli.main import main  # noqa: E402
 from semflash.errors import TrainingError  # noqa: E402
@@ -95,6 +95,17 @@ def test_what_mobile_networks_are_made_of_converts_with_the_originals_numbers(tm
     import_network(request)
     expected = by_onnxruntime(many_operators(), images / 255)
     np.testing.assert_allclose(load_task(tmp_path / "task").logits(images), expected, atol=1e-4)
+
+
+@needs_converter
+def test_hard_sigmoids_sums_and_maxima_convert_with_the_originals_numbers(tmp_path: Path) -> None:
+    path = write(mobile_three(), tmp_path / "net.onnx")
+    import_network(ImportRequest(path, "features", tmp_path / "task", check_images=IMAGES))
+    task = load_task(tmp_path / "task")
+    expected = by_onnxruntime(mobile_three(), IMAGES / 255)
+    np.testing.assert_allclose(task.logits(IMAGES), expected, atol=1e-4)
+    assert task.info.results["int8"]["not_on_device"] == ["HARD_SWISH"]
+    assert list(read_onnx(path).device_splits("sum")) == ["stem"]  # none of these runs on the device
 
 
 @needs_converter

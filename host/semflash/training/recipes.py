@@ -157,8 +157,8 @@ _FASHION_ENCODER = {"stem": 12, "middle": [[16, 1], [20, 2]]}
 METHOD_TERMS: dict[str, Any] = {"xai_weight": 0.3, "usage_weight": 0.05, "estimate_noise": 0.5}
 
 # The zoo goes without these terms and without the stage on the device's codes until the experiments at full
-# length say that they help. At 24 and 48 bytes: the learning rate that the search at 48 bytes chose, and 20 epochs,
-# because training and validation accuracy of a shorter training were nearly the same.
+# length say that they help. At 24 and 48 bytes: the learning rate that the search at 48 bytes chose, and 20
+# epochs, because training and validation accuracy of a shorter training were nearly the same.
 _CODECS = (
     CodecRecipe("fashion-mnist-24", sizes=_FASHION_ENCODER | {"latent": 4}, task_epochs=20, task_peak=3e-3),
     CodecRecipe("fashion-mnist-48", sizes=_FASHION_ENCODER | {"latent": 8}, task_epochs=20, task_peak=3e-3),
