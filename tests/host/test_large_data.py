@@ -29,10 +29,14 @@ from semflash.training import distribution as distributions
 from semflash.training import lazy_images
 from semflash.training.augment import NO_AUGMENTATION, Augmentation, augment
 from semflash.training.codec import train_codec
+from semflash.training.codec_plans import variance_of
 from semflash.training.datasets import Split, load_dataset
 from semflash.training.distribution import distribution
+from semflash.training.importance import importance_of
+from semflash.training.large_recipes import LARGE_CODECS
 from semflash.training.lazy_images import LazyImages
 from semflash.training.models import load_run
+from semflash.training.overrides import override
 from semflash.training.progress import Progress
 from semflash.training.recipes import codec_recipe, task_recipe
 from semflash.training.task import load_task, train_task_network
@@ -217,6 +221,42 @@ def test_importance_maps_of_images_on_disk_are_refused(folder: Path, tmp_path: P
     codec = replace(codec_recipe("tiny"), dataset=str(folder), batch=16, xai_weight=0.1)
     with pytest.raises(UsageError, match="images in memory"):
         train_codec(codec, tmp_path / "task", tmp_path / "codec", progress=QUIET)
+
+
+def test_the_large_recipes_have_the_methods_terms_and_take_importance_by_the_numpy_pipeline(
+    folder: Path, tmp_path: Path
+):
+    for recipe in LARGE_CODECS:
+        assert (recipe.usage_weight, recipe.estimate_noise) == (0.05, 0.5) and recipe.xai_weight == 0
+    said = ["pipeline=numpy", "xai_weight=0.3"]  # in docs/large-data.md
+    recipe = override(codec_recipe("cifar100-resnet50"), {"dataset": str(folder)}, said)
+    tiny = codec_recipe("tiny")
+    brief = {"batch": 16, "autoencoder_epochs": 0, "task_epochs": 1, "sizes": tiny.sizes}
+    train_task_network(
+        replace(task_recipe("tiny"), dataset=str(folder), batch=16), tmp_path / "task", progress=QUIET
+    )
+    train_codec(replace(recipe, **brief), tmp_path / "task", tmp_path / "codec", progress=QUIET)
+    assert recipe.precision == "mixed_bfloat16" and recipe.xai_weight == 0.3
+    (kept,) = (tmp_path / "task").glob("importance-*.npz")
+    with np.load(kept) as file:
+        found = file["importance"].astype(np.float32)
+    plain = load_task(tmp_path / "task")
+    train = load_dataset(folder).train
+    expected = importance_of(plain, tmp_path / "none", train, 2, "pixel", QUIET).astype(np.float32)
+    assert np.abs(found - expected).mean() < 0.05 and expected.std() > 0.2
+
+
+def test_the_variance_of_features_in_bfloat16_is_that_in_float32(folder: Path):
+    images = load_dataset(folder).train.images
+    keras.utils.set_random_seed(0)
+    head = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(8, 3, activation="relu")])
+    with computing_in("mixed_bfloat16"):
+        less = rebuild(describe(head), "head")
+    less.set_weights(head.get_weights())
+    features = np.asarray(head(images.astype(np.float32) / 255))
+    assert less(images[:1] / 255).dtype == "bfloat16"
+    assert variance_of(head, images) == pytest.approx(features.var(), rel=1e-4)
+    assert variance_of(less, images) == pytest.approx(features.var(), rel=0.02)
 
 
 def free_ports(count: int) -> list[int]:
