@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import socket
@@ -367,6 +368,27 @@ def test_a_recipe_for_large_data_trains_and_loads_on_tiny_data(name: str, tmp_pa
         assert {layer.compute_dtype for layer in model._flatten_layers()} == {"float32"}
     images = load_dataset(str(data), image_size=loaded.info.image_shape[:2]).test.images.read()
     assert np.array_equal(loaded.encode_codes(images), trained.encode_codes(images))
+
+
+def test_the_costs_in_the_page_on_large_data_are_what_its_script_computes(monkeypatch: pytest.MonkeyPatch):
+    root = Path(__file__).parents[2]
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+    script = importlib.import_module("large_data")
+    block = script.table_of(["cifar100-mobilenetv2"])
+    page = (root / "docs" / "large-data.md").read_text()
+    assert script.missing(block, page) == []
+    assert "| 35,100 |" in block and "| 17,550 |" in block  # 100 and 50 epochs of 45,000 / 128 batches
+    changed = script.missing(block, page.replace("| 17,550 |", "| 17,551 |"))
+    assert len(changed) == 1 and changed[0].startswith("| `cifar100-mobilenetv2`, codec")
+
+
+@pytest.mark.slow
+def test_all_costs_in_the_page_on_large_data_are_what_its_script_computes():
+    script = Path(__file__).parents[2] / "benchmarks" / "large_data.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_network_described_in_mixed_precision_is_rebuilt_in_the_precision_of_the_moment():
