@@ -83,8 +83,9 @@ soak: setup-test  ## a million frames through every fault at once, then ten minu
 hil: setup-test  ## check every board of HIL_MAP (default: the emulated one) from build to budget
 	@$(VENV)/bin/semflash hil $(if $(HIL_MAP),--map $(HIL_MAP))
 
-experiments: setup-test  ## do the comparison's missing runs (hours), then write docs/experiments.md
-	@$(PY) experiments/run.py --budget comparison --jobs 2
+experiments: setup-test  ## do the missing runs of both budgets (hours), then write docs/experiments.md
+	@$(PY) experiments/run.py --jobs 2
+	@$(PY) experiments/rate_table.py
 	@$(PY) experiments/tables.py
 
 golden: setup-test  ## renew the golden text of the generated C (tests compare with it)

@@ -11,14 +11,17 @@ from experiments.material import (
     OWN,
     SEARCHED,
     Material,
+    budget_lines,
     caption,
     cell,
+    images,
     missing,
     percent,
     seeds,
 )  # fmt: skip
+from semflash.edge.report import retransmission
 from semflash.edge.report.results import RunResult
-from semflash.edge.report.statistics import Condition, Series, mean_of, ordered, series
+from semflash.edge.report.statistics import Condition, Series, mean_of, ordered, over_bsc, series
 
 
 def budgets(material: Material) -> str:
@@ -31,17 +34,26 @@ def budgets(material: Material) -> str:
 
 
 def search(material: Material) -> str:
-    """Every trial with its validation score; the best of a method in bold."""
+    """Every trial with its validation score; the best of a method and size in bold."""
     results = [r for r in material.of("search") if r.method != "task-network"]
-    methods = {result.method for result in results}
-    best = {name: max((score(r), -trial(r)) for r in results if r.method == name) for name in methods}
+    if not results:
+        return missing("search")
+    best: dict[tuple[str, int], tuple[float, int]] = {}
+    for result in results:
+        searched = result.method, result.payload_bytes
+        best[searched] = max(best.get(searched, (-1.0, 0)), (score(result), -trial(result)))
     rows = []
-    for result in sorted(results, key=lambda r: (r.method != OWN, r.method, r.run)):
-        won = (score(result), -trial(result)) == best[result.method]
+    for result in sorted(results, key=lambda r: (r.method != OWN, r.method, -r.payload_bytes, trial(r))):
+        won = (score(result), -trial(result)) == best[result.method, result.payload_bytes]
         text = f"{100 * score(result):.2f}"
-        rows.append([result.title, str(trial(result)), changes(result), f"**{text}**" if won else text])
-    head = ["method", "trial", "settings", "validation, mean of BER 0, 1 and 5 %"]
-    return table(head, rows) if rows else missing("search")
+        rows.append(
+            [result.title, str(result.payload_bytes), str(trial(result)), changes(result),
+             f"**{text}**" if won else text]
+        )  # fmt: skip
+    head = ["method", "bytes", "trial", "settings", "validation, mean of BER 0, 1 and 5 %"]
+    which = ", ".join(map(str, sorted({result.seed for result in results})))
+    measured = f"*Accuracy in percent, {images(results, 'val')} validation images, seed {which}.*"
+    return f"{table(head, rows)}\n\n{budget_lines(results)}  \n{measured}"
 
 
 def score(result: RunResult) -> float:
@@ -63,26 +75,38 @@ def changes(result: RunResult) -> str:
 
 
 def ber(material: Material, size: int) -> str:
-    """Method by bit error rate, comparison first, then full."""
+    """Method by bit error rate, comparison first, then full; then what was sent with retransmission."""
     results = material.of("ber", payload_bytes=size)
-    rows = []
-    for one in ordered(series(results)):
+    found, rows = ordered(series(results)), []
+    for one in found:
         for framing in one.framings():
             cells = [cell(one.bsc(rate, framing)) for rate in BERS]
-            rows.append([one.name(framing), one.subject.budget, seeds(one), sent(one, results), *cells])
+            sent = one.bytes_text(
+                over_bsc(BERS, framing)
+            )  # a method with whole units may stay below the limit
+            rows.append([one.name(framing), one.subject.budget, seeds(one), sent, *cells])
+    if not rows:
+        return missing("ber")
     head = ["method", "budget", "seeds", "bytes sent", *(percent(rate) for rate in BERS)]
-    return f"{table(head, rows)}\n\n{caption(results)}" if rows else missing("ber")
+    parts = [table(head, rows), caption(results), again(found)]
+    return "\n\n".join(part for part in parts if part)
 
 
-def sent(one: Series, results: Sequence[RunResult]) -> str:
-    """Mean payload bytes of a subject's test images; a method with whole units may stay below the budget."""
-    means = [
-        r.mean_payload_bytes
-        for r in results
-        if (r.method, r.budget.name) == (one.subject.method, one.subject.budget)
+def again(found: Sequence[Series]) -> str:
+    """Bytes and transmissions of payloads that were sent again, by bit error rate; empty: there are none."""
+    rates = over_bsc(BERS, retransmission.RETRANSMIT)
+    rows = [
+        [one.name(), one.subject.budget, seeds(one), *retransmission.cells(one, rates)]
+        for one in retransmission.resent(found)
     ]
-    known = [mean for mean in means if mean is not None]
-    return f"{sum(known) / len(known):.1f}" if known else "–"
+    head = ["method", "budget", "seeds", *(percent(rate) for rate in BERS)]
+    return resent_table("bit error rate", head, rows)
+
+
+def resent_table(by: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The table on retransmission with its title and note; empty: no rows."""
+    title = f"{retransmission.TITLE}, by {by}:"
+    return f"{title}\n\n{table(head, rows)}\n\n*{retransmission.NOTE}*" if rows else ""
 
 
 def variants(material: Material, experiment: str) -> str:
@@ -114,20 +138,24 @@ def dataset_of(result: RunResult) -> str:
 
 
 def conditions(material: Material, experiment: str, channel: str, detail: str) -> str:
-    """Rows: subject and one detail of the condition; columns: rates."""
+    """Rows: subject and a detail of the condition; columns: rates; then what was sent with retransmission."""
     results = material.of(experiment)
     found = [one for one in ordered(series(results)) if any(c.channel == channel for c in one.means)]
     rates = sorted({c.rate for one in found for c in one.means if c.channel == channel})
-    rows = []
+    rows, again = [], []
     for one in found:
-        keys = dict.fromkeys(
-            c._replace(rate=0.0) for c in one.means if c.channel == channel
-        )  # fmt: skip
-        for key in keys:
-            cells = [cell(one.means.get(key._replace(rate=rate))) for rate in rates]
-            rows.append([one.name(key.framing), str(getattr(key, detail)), seeds(one), *cells])
+        for key in dict.fromkeys(c._replace(rate=0.0) for c in one.means if c.channel == channel):
+            keys = [key._replace(rate=rate) for rate in rates]
+            first = [str(getattr(key, detail)), seeds(one)]
+            rows.append([one.name(key.framing), *first, *(cell(one.means.get(key)) for key in keys)])
+            if key.framing == retransmission.RETRANSMIT:
+                again.append([one.name(), *first, *retransmission.cells(one, keys)])
+    if not rows:
+        return missing(experiment)
     head = ["method", detail.replace("_", " "), "seeds", *(percent(rate) for rate in rates)]
-    return f"{table(head, rows)}\n\n{caption(results)}" if rows else missing(experiment)
+    by = "share of frames lost" if detail == "frame_bytes" else "bit error rate"
+    parts = [table(head, rows), caption(results), resent_table(by, head, again)]
+    return "\n\n".join(part for part in parts if part)
 
 
 def int8(material: Material) -> str:
@@ -161,4 +189,9 @@ def rate(material: Material) -> str:
         ])  # fmt: skip
     head = ["network", "features", "bytes", "times below float32 features", "times below the 8-bit image",
             "MACs", "instructions", "RAM, B", "flash, B"]  # fmt: skip
-    return table(head, rows) if rows else "No results yet: `python experiments/rate_table.py`"
+    if not rows:
+        return "No results yet: `python experiments/rate_table.py`"
+    return (
+        f"{table(head, rows)}\n\n*No budget: no training is involved; weights are random, bytes and cost "
+        "follow from shapes.*"
+    )

@@ -11,6 +11,7 @@ from experiments.material import (
     GOALS,
     OWN,
     Material,
+    budget_lines,
     caption,
     cell,
     missing,
@@ -45,14 +46,17 @@ def goals(material: Material) -> str:
                     [f"{size} B", one.subject.budget, percent(rate), f"{points:.2f}", f"{limit:.1f}", verdict]
                 )
     head = ["payload", "budget", "BER", "points below the task network", "goal", "met"]
-    return table(head, rows) if rows else missing("ber")
+    return (
+        f"{table(head, rows)}\n\n{budget_lines(material.of('ber', method=OWN))}" if rows else missing("ber")
+    )
 
 
 def claims(material: Material) -> str:
     """SemanticNN against the best of the others at each rate; the statement is computed."""
+    results = [result for result in material.of("ber") if result.budget.name == "comparison"]
     rows = []
     for size in GOALS:
-        found = series(material.of("ber", payload_bytes=size), where=lambda r: r.budget.name == "comparison")
+        found = series(results, where=lambda r, size=size: r.payload_bytes == size)
         own = next((one for one in found if one.subject.method == OWN), None)
         if own is None:
             continue
@@ -69,7 +73,7 @@ def claims(material: Material) -> str:
             rows.append([f"{size} B", percent(rate), cell(mean), *against(mean, rivals)])
     head = ["payload", "BER", "SemanticNN", "best other method", "its accuracy", "points above",
             "above every other by more than the spread"]  # fmt: skip
-    return table(head, rows) if rows else missing("ber")
+    return f"{table(head, rows)}\n\n{caption(results)}" if rows else missing("ber")
 
 
 def against(mean: Mean, rivals: list[tuple[Mean, str]]) -> list[str]:

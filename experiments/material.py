@@ -71,9 +71,18 @@ def seeds(one: Series) -> str:
 
 
 def caption(results: Sequence[RunResult]) -> str:
-    """The budgets of some results in words, and how many images the figures are of."""
+    """The budgets of some results in words, and how many test images the figures are of."""
+    measured = f"*Accuracy in percent, {images(results, 'test')} test images, mean ± standard deviation.*"
+    return f"{budget_lines(results)}  \n{measured}"
+
+
+def budget_lines(results: Sequence[RunResult]) -> str:
+    """The budgets of some results in words, a line each."""
     budgets = dict.fromkeys((result.budget.name, result.budget.text) for result in results)
-    images = sorted({row.images for result in results for row in result.rows if row.split == "test"})
-    counts = ", ".join(f"{count:,}" for count in images) or "no"
-    lines = [f"*Budget {name}: {text}.*" for name, text in budgets]
-    return "  \n".join([*lines, f"*Accuracy in percent, {counts} test images, mean ± standard deviation.*"])
+    return "  \n".join(f"*Budget {name}: {text}.*" for name, text in budgets)
+
+
+def images(results: Sequence[RunResult], split: str) -> str:
+    """How many images of a split the figures are of."""
+    counts = sorted({row.images for result in results for row in result.rows if row.split == split})
+    return ", ".join(f"{count:,}" for count in counts) or "no"

@@ -76,7 +76,8 @@ def _with_plot(text: str, name: str, material: Material) -> str:
         return text
     size = name.rsplit("-", 1)[1]
     alt = (
-        f"Accuracy against bit error rate at {size} bytes, one line a method; the table above has its numbers"
+        f"Accuracy against bit error rate at {size} bytes, budget comparison, one line a method; the tables "
+        "above have its numbers"
     )
     return f"{text}\n\n![{alt}](experiments/{name}.svg)"
 
@@ -104,7 +105,7 @@ def ber_plot(material: Material, size: int) -> str:
             lines.append(Line(one.name(framing), rates, shares, spread))
     task = material.task("comparison")
     level = None if task is None else ("task network, uncompressed", 100 * task.mean)
-    axes = Axes(f"{size} bytes per image", "bit error rate, %", "accuracy, %", "ber")
+    axes = Axes(f"{size} bytes per image, budget comparison", "bit error rate, %", "accuracy, %", "ber")
     return svg(line_chart(lines, axes, level), in_page=False)
 
 

@@ -100,6 +100,7 @@ class Worker:
             more, found = int8_rows(where, self.places.work, data, run, self._data_dir(run))
             rows, figures = rows + more, figures | found
         spent = sum(record.get("seconds", 0.0) for record in history) or prepared - began
+        history = history or _history(folder)  # what a method tunes by itself
         return _result(run, resolved, rows).finish(
             title=resolved.spec.title, citation=resolved.spec.citation, kind=resolved.spec.kind,
             history=history, figures=plain(figures), mean_payload_bytes=None if np.isnan(mean) else mean,

@@ -143,6 +143,12 @@ def test_the_committed_results_of_the_search_are_of_the_trials_that_the_plan_has
         assert state(run, resolve(run, plan, read_shared(), store), store) == "done", run.name
 
 
+def test_every_committed_result_of_a_training_has_its_history() -> None:
+    committed = ResultStore(ROOT / "experiments" / "results").all()
+    untrained = {one.run for one in committed if not one.history}
+    assert all("attached-as-it-is" in run for run in untrained), untrained
+
+
 def test_a_result_is_not_done_again_unless_its_settings_changed(plan: list[Run], tmp_path: Path) -> None:
     store, shared, run = ResultStore(tmp_path), read_shared(), find(plan, "ablations/semanticnn-48-no-gdn-s0")
     resolved = resolve(run, plan, shared, store)
@@ -370,7 +376,7 @@ def test_tables_are_rebuilt_from_the_results_alone_and_text_around_them_stays(tm
     assert tables.main([*arguments, "--check"]) == 1
     assert tables.main(arguments) == 0 and tables.main([*arguments, "--check"]) == 0
     text = document.read_text()
-    assert text.startswith("# Mine") and "| DEEPCOD | comparison | 3 | – | 80.00 ± 0.10 |" in text
+    assert text.startswith("# Mine") and "| DEEPCOD | comparison | 3 | at most 48.0 | 80.00 ± 0.10 |" in text
     assert COMPARISON.text in text
     plot = tmp_path / "experiments" / "ber-48.svg"
     assert "DEEPCOD" in plot.read_text() and plot.stat().st_size < 100_000
@@ -393,5 +399,49 @@ def test_search_tables_mark_the_best_trial() -> None:
                run=f"deepcod-48-t{trial}-s0", figures={"trial": {"peak": trial}})
         for trial, value in enumerate((0.7, 0.9))
     ]  # fmt: skip
+    results.append(
+        result("deepcod", dict.fromkeys((0.0, 0.01, 0.05), 0.6), split="val", experiment="search", size=24,
+               run="deepcod-24-t0-s0", figures={"trial": {"peak": 0}})
+    )  # fmt: skip
     found = blocks.search(Material(results, []))
-    assert "| DEEPCOD | 1 | peak 1 | **90.00** |" in found and "| DEEPCOD | 0 | peak 0 | 70.00 |" in found
+    assert "| DEEPCOD | 48 | 1 | peak 1 | **90.00** |" in found
+    assert "| DEEPCOD | 48 | 0 | peak 0 | 70.00 |" in found
+    assert "| DEEPCOD | 24 | 0 | peak 0 | **60.00** |" in found  # the best of its size
+    assert f"*Budget comparison: {COMPARISON.text}.*" in found
+    assert "10,000 validation images, seed 0.*" in found
+
+
+def test_the_claims_and_the_goals_state_their_budget_and_the_rate_table_that_it_has_none() -> None:
+    task = result("task-network", {0.0: 0.93}, experiment="search", size=0)
+    results = [task, *seeds("semanticnn", 0.90, 0.002), *seeds("deepcod", 0.88, 0.002)]
+    full = result("deepcod", {0.0: 0.99}, budget=Budget("full", "all images"), run="deepcod-48-full-s0")
+    material = Material([*results, full], [])
+    for made in (compared.claims(material), compared.goals(material)):
+        assert f"*Budget comparison: {COMPARISON.text}.*" in made and "all images" not in made
+    rates = tables.read_rates(ROOT / "experiments" / "results" / "rate")
+    assert "no training is involved" in blocks.rate(Material([], rates))
+
+
+def test_bytes_of_payloads_that_were_sent_again_are_shown_with_all_their_transmissions() -> None:
+    first, second = (
+        result("jpeg", {0.0: 0.9, 0.05: 0.4}, seed=seed, framing="retransmit", mean_payload_bytes=mean,
+               transmissions={0.05: times})
+        for seed, (mean, times) in enumerate(((44.0, 2.0), (46.0, 3.0)))
+    )  # fmt: skip
+    once = result("deepcod", {0.0: 0.9, 0.05: 0.8}, mean_payload_bytes=47.5)
+    text = blocks.ber(Material([first, second, once], []), 48)
+    main, again = text.split("Bytes sent with retransmission, by bit error rate:")
+    assert "| JPEG, sent again | comparison | 2 | 45.0 to 113.0 | 90.00" in main  # (44 * 2 + 46 * 3) / 2
+    assert "| DEEPCOD | comparison | 1 | 47.5 | 90.00" in main and "DEEPCOD" not in again
+    assert "| JPEG | comparison | 2 | 45.0 (1.00) | – | – | – | – | 113.0 (2.50) | – |" in again
+    assert "at most 4 more times" in again and "not held to the payload" in again
+    assert "retransmission" not in blocks.ber(Material([once], []), 48)
+    lossy = [
+        msgspec.structs.replace(one, experiment="bursts", rows=[
+            msgspec.structs.replace(row, channel="frame-loss", frame_bytes=8) for row in one.rows
+        ])
+        for one in (first, second)
+    ]  # fmt: skip
+    text = blocks.conditions(Material(lossy, []), "bursts", "frame-loss", "frame_bytes")
+    _, again = text.split("Bytes sent with retransmission, by share of frames lost:")
+    assert "| JPEG | 8 | 2 | 45.0 (1.00) | 113.0 (2.50) |" in again

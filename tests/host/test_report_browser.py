@@ -21,7 +21,7 @@ pytest.importorskip("pycocotools")
 
 from fakes.box_folder import coco_folder
 from fakes.idx_files import write_blocks
-from fakes.results import campaign
+from fakes.results import campaign, sent_again
 from semflash.cli.main import main
 from semflash.edge.report.results import ResultStore
 
@@ -76,7 +76,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("served")
     data = write_blocks(tmp_path_factory.mktemp("idx"), train=40, test=60)
     store = ResultStore(tmp_path_factory.mktemp("results"))
-    for one in campaign()[:12]:
+    for one in [*campaign()[:12], *sent_again()]:
         store.put(one)
     arguments = ["evaluate", str(TINY), "--data-dir", str(data), "--compare", str(store.root)]
     assert main([*arguments, "--report", str(folder / "report.html")]) == 0

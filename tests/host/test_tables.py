@@ -45,6 +45,8 @@ def test_a_card_changed_by_hand_is_found(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text((ROOT / name).read_text())
     (tmp_path / "host").symlink_to(ROOT / "host")
-    (tmp_path / "docs/zoo.md").write_text((ROOT / "docs/zoo.md").read_text().replace("92.24", "93.24"))
+    cards = (ROOT / "docs/zoo.md").read_text()
+    figure = cards.split("| percent | ", 1)[1].split(" |", 1)[0]
+    (tmp_path / "docs/zoo.md").write_text(cards.replace(f"| percent | {figure} |", "| percent | 99.99 |", 1))
     done = check(tmp_path / "benchmarks" / "zoo_cards.py")
     assert done.returncode == 1 and "docs/zoo.md" in done.stderr

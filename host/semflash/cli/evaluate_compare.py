@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from semflash.bundle import read_bundle
+from semflash.bundle import Bundle, read_bundle
 from semflash.cli import build_options
-from semflash.edge.report import render, sections
+from semflash.edge.report import curves, render, sections
+from semflash.edge.report.comparable import check_comparable, choose
 from semflash.edge.report.content import Content
-from semflash.edge.report.gather import BundleView, check_comparable, read_costs, view
+from semflash.edge.report.gather import BundleView, read_costs, view
 from semflash.edge.report.results import RunResult, read_results
 from semflash.errors import UsageError
+from semflash.printable import printable
 from semflash.settings import Settings, first
 from semflash.training.datasets import load_dataset
 
@@ -37,8 +40,11 @@ def compare(names: Sequence[str], args: argparse.Namespace, settings: Settings) 
     results = read_results(args.compare or ())
     costs = read_costs(args.bench or ([BENCH_FILE] if BENCH_FILE.is_file() else []))
     seed = first(args.seed, settings.evaluate.seed) or 0
-    views = _views(names, args, settings, results, costs, seed)
-    content = Content(views, results, seed)
+    bundles = _bundles(names, args, settings, results)
+    chosen = choose({one.name: Path(data).resolve().name for one, data in bundles}, results)
+    for note in chosen.notes:
+        print(f"semflash: {printable(note)}", file=sys.stderr)
+    content = Content(_views(bundles, args, settings, costs, seed), chosen.results, seed, chosen.notes)
     written: list[Path] = []
     if target is not None or args.plots is not None:
         page = sections.page(content)
@@ -62,24 +68,31 @@ def _check_flags(args: argparse.Namespace) -> None:
             raise UsageError(f"{flag} is for one bundle without --compare", remedy=f"leave out {flag}")
 
 
-def _views(
-    names: Sequence[str], args: argparse.Namespace, settings: Settings, results: Sequence[RunResult],
-    costs: Sequence[dict[str, Any]], seed: int,
-) -> list[BundleView]:  # fmt: skip
-    """Each bundle on its own data set, unless one is named."""
-    pictures = args.report is not None or args.plots is not None
-    if pictures:  # Keras, for the importance maps, where it is installed
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    table, views, loaded = settings.evaluate, [], {}
+def _bundles(
+    names: Sequence[str], args: argparse.Namespace, settings: Settings, results: Sequence[RunResult]
+) -> list[tuple[Bundle, str]]:
+    """Each bundle, and the data set it is measured on: its own, unless one is named."""
     bundles = [read_bundle(name) for name in names]
     twice = {bundle.name for bundle in bundles if sum(bundle.name == other.name for other in bundles) > 1}
     if twice:
         raise UsageError("two bundles of one name", value=", ".join(sorted(twice)), remedy="compare others")
     check_comparable(bundles, results)
-    for bundle in bundles:
+    named = settings.evaluate.dataset
+    return [(one, str(build_options.dataset_name(args.dataset, named, one))) for one in bundles]
+
+
+def _views(
+    bundles: Sequence[tuple[Bundle, str]], args: argparse.Namespace, settings: Settings,
+    costs: Sequence[dict[str, Any]], seed: int,
+) -> list[BundleView]:  # fmt: skip
+    """Each bundle measured."""
+    pictures = args.report is not None or args.plots is not None
+    if pictures:  # Keras, for the importance maps, where it is installed
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    table, views, loaded = settings.evaluate, [], {}
+    for bundle, wanted in bundles:
         height, width, _ = bundle.image_shape
-        wanted = build_options.dataset_name(args.dataset, table.dataset, bundle)
-        key = (str(wanted), height, width)
+        key = (wanted, height, width)
         if key not in loaded:
             data_dir = first(args.data_dir, table.data_dir)
             loaded[key] = load_dataset(wanted, data_dir=data_dir, image_size=(height, width))
@@ -94,8 +107,8 @@ def _print(content: Content, written: Sequence[Path]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
-    for section in (sections.summary(content), sections.against_ber(content)):
+    console = Console(highlight=False, markup=False)  # a budget in brackets is no markup
+    for section in (sections.summary(content), curves.against_ber(content)):
         for one in section.tables:
             table = Table(title=one.caption, title_justify="left")
             for index, head in enumerate(one.head):
@@ -106,5 +119,7 @@ def _print(content: Content, written: Sequence[Path]) -> None:
             for row in one.rows:
                 table.add_row(*row)
             console.print(table, crop=False)
+        for paragraph in section.text:
+            console.print(paragraph, soft_wrap=True)
     for path in written:
         console.print(f"written: {path}", soft_wrap=True)

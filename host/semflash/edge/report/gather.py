@@ -19,7 +19,6 @@ from semflash.edge.evaluate import Evaluation, evaluate
 from semflash.edge.golden import GoldenEncoder
 from semflash.edge.judge import Judge, Reading, read, shown
 from semflash.edge.report.importance import Importance, as_map, importance
-from semflash.edge.report.results import RunResult
 from semflash.edge.report.wording import WORDS, Words
 from semflash.errors import UsageError
 from semflash.training.boxes import CLASS, IGNORED, present
@@ -102,28 +101,6 @@ class BundleView:
     def accuracy(self, ber: float) -> float | None:
         """Accuracy, or mAP@0.5 of a detector, at a rate, 0..1; None: not measured."""
         return next((p.accuracy for p in self.evaluation.measurement.points if p.ber == ber), None)
-
-
-def check_comparable(bundles: Sequence[Bundle], results: Sequence[RunResult]) -> None:
-    """Refuse what has no figure of merit in common; asked before the measurement, which takes minutes.
-
-    Raises:
-        UsageError: classifiers beside detectors, or detectors beside results of the experiments.
-    """
-    detectors = [b.name for b in bundles if isinstance(b.contract.task, Detector)]
-    others = [bundle.name for bundle in bundles if bundle.name not in detectors]
-    if detectors and others:
-        raise UsageError(
-            "a report compares either classifiers or detectors: accuracy and mAP@0.5 do not compare",
-            value=f"detectors {', '.join(detectors)}; classifiers {', '.join(others)}",
-            remedy="make one report of each",
-        )
-    if detectors and results:
-        raise UsageError(
-            "the results are accuracies of classifiers, and the bundles are detectors",
-            value=", ".join(detectors),
-            remedy="--compare without results",
-        )
 
 
 def view(

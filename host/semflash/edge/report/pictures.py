@@ -55,28 +55,28 @@ def _bars(points: Sequence[AccuracyPoint]) -> tuple[list[float], list[float]]:
 def against_bytes(
     views: Sequence[BundleView], others: Sequence[Series], ber: float, words: Words
 ) -> Any:  # fmt: skip
-    """Accuracy (mAP) against bytes at one rate: a line for the bundles of a data set, one for each method."""
-    groups: dict[str, list[tuple[int, float, float, float]]] = {}
+    """Accuracy (mAP) against bytes sent at one rate: a line for the bundles of a data set and each method."""
+    groups: dict[str, list[tuple[float, float, float, float]]] = {}
     for view in views:
         for point in view.evaluation.measurement.points:
             if point.ber == ber:
                 name = f"bundles, {view.evaluation.measurement.dataset} (int8)"
                 value, low, high = point.accuracy, point.low, point.high
-                mark = (view.bundle.payload_bytes, value, value - low, high - value)
+                mark = (float(view.bundle.payload_bytes), value, value - low, high - value)
                 groups.setdefault(name, []).append(mark)
     for one in others:
         for framing in one.framings():
-            mean = one.bsc(ber, framing)
-            if mean is not None:
+            mean, sent = one.bsc(ber, framing), one.bytes_sent(ber, framing)
+            if mean is not None and sent is not None:
                 spread = mean.spread or 0.0
-                mark = (one.subject.payload_bytes, mean.mean, spread, spread)
+                mark = (sent, mean.mean, spread, spread)
                 groups.setdefault(one.name(framing, budget=True), []).append(mark)
     lines = []
     for name, marks in groups.items():
         x, *rest = zip(*sorted(marks), strict=True)
         y, below, above = ([100 * value for value in column] for column in rest)
         lines.append(Line(name, x, y, (below, above)))
-    axes = Axes(f"BER {percent(ber)}", "payload, bytes per image", f"{words.name}, %")
+    axes = Axes(f"BER {percent(ber)}", "bytes sent per image", f"{words.name}, %", "bytes")
     return plots.line_chart(lines, axes, legend_below=True)
 
 

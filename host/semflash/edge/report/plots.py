@@ -21,6 +21,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h", "p")
 HATCHES = ("", "///", "...")
 DASHES = ("-", "--", ":", "-.")
 INK = "#010203"  # stands for the foreground until the SVG is written
+LEGEND_COLUMN = 34  # characters that fit into half of a chart's width
 LEGEND: dict[str, Any] = {"frameon": False, "labelcolor": INK, "fontsize": 9}
 
 
@@ -36,7 +37,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Axes:
-    """Axis texts. scale: of x, ``linear`` or ``ber`` (0, then logarithmic)."""
+    """Axis texts. scale: of x, ``linear``, ``ber`` (0, then logarithmic) or ``bytes`` (logarithmic)."""
 
     title: str
     x: str
@@ -64,14 +65,28 @@ def line_chart(
         plot.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         plot.minorticks_off()
         plot.set_xlim(left=-0.001)
+    if axes.scale == "bytes":
+        _octaves(plot, [x for line in lines for x in line.x])
     plot.set(title=axes.title, xlabel=axes.x, ylabel=axes.y)
     plot.grid(alpha=0.25)
     if len(lines) > 6 or legend_below:
+        columns = 2 if all(len(line.label) <= LEGEND_COLUMN for line in lines) else 1
         figure.set_size_inches(6.4, (4.6 if len(lines) > 6 else 4.2) + 0.17 * len(lines))
-        figure.legend(loc="outside lower center", ncols=2, **LEGEND)
+        figure.legend(loc="outside lower center", ncols=columns, **LEGEND)
     elif lines:
         plot.legend(**LEGEND)
     return figure
+
+
+def _octaves(plot: Any, values: Sequence[float]) -> None:
+    """A logarithmic axis marked at 16, 24, 32, 48 ...; linear where not two of them are in its range."""
+    marks = sorted(step << power for power in range(24) for step in (2, 3))
+    ticks = [mark for mark in marks if values and min(values) <= mark <= max(values)]
+    if len(ticks) > 1:
+        ticks = ticks if len(ticks) <= 12 else [tick for tick in ticks if tick % 3]
+        plot.set_xscale("log")
+        plot.set_xticks(ticks, [f"{tick}" for tick in ticks])
+        plot.minorticks_off()
 
 
 def scatter_chart(points: Sequence[Line], axes: Axes) -> Any:

@@ -11,6 +11,7 @@ from semflash.edge.report import plots
 from semflash.edge.report.content import Content
 from semflash.edge.report.gather import BundleView
 from semflash.edge.report.page import Page, Table
+from semflash.edge.report.statistics import Series
 from semflash.errors import UsageError
 
 TEMPLATE = "report.html.j2"
@@ -68,7 +69,7 @@ def markdown(page: Page, folder: str) -> str:
     """The page as Markdown; charts are ``folder/NAME.svg``."""
     parts = [f"# {page.title}", _plain(page.lead)]
     for section in page.sections:
-        parts += [f"## {section.title}", *section.text]
+        parts += [f"## {section.title}", *map(_plain, section.text)]
         parts += [
             f"![{_plain(chart.alt)}]({folder}/{chart.name}.svg)\n\n{_plain(chart.caption)}"
             for chart in section.charts
@@ -131,7 +132,7 @@ def _answers(view: BundleView) -> dict[str, Any]:
 
 
 def as_json(content: Content) -> dict[str, Any]:
-    """What ``--json`` prints: the evaluations, and the means of the experiments."""
+    """What ``--json`` prints: the evaluations, the means of the experiments and what their budgets are."""
     return {
         "bundles": [
             view.evaluation.as_json()
@@ -145,13 +146,20 @@ def as_json(content: Content) -> dict[str, Any]:
         ],
         "experiments": [
             one.subject._asdict()
-            | {
-                "seeds": list(one.seeds),
-                "points": [
-                    key._asdict() | {"mean": mean.mean, "spread": mean.spread, "count": mean.count}
-                    for key, mean in one.means.items()
-                ],
-            }
+            | {"name": one.name(budget=True), "seeds": list(one.seeds), "bytes_at_most": one.at_most}
+            | {"points": _points(one)}
             for one in content.others
         ],
+        "budgets": [{"name": name, "text": text} for name, text in content.budgets],
+        "notes": list(content.notes),
     }
+
+
+def _points(one: Series) -> list[dict[str, Any]]:
+    """Accuracy by condition, how often a payload was sent, and the bytes of an image with all of that."""
+    return [
+        key._asdict()
+        | {"mean": mean.mean, "spread": mean.spread, "count": mean.count}
+        | {"transmissions": one.transmissions[key], "bytes_sent": one.sent[key].mean}
+        for key, mean in one.means.items()
+    ]

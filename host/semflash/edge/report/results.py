@@ -96,6 +96,13 @@ class RunResult(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     format: str = FORMAT
     version: int = VERSION
 
+    @property
+    def dataset(self) -> str | None:
+        """Name of the data set that was measured; None: the settings do not say."""
+        task = self.settings.get("task")
+        name = task.get("dataset") if isinstance(task, dict) else None
+        return name if isinstance(name, str) else None
+
 
 def write_result(path: Path, result: RunResult) -> None:
     """Write a result under a temporary name, then rename.

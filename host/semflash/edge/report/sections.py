@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
-from typing import Any
 
 from semflash import __version__
-from semflash.edge.report import answers, pictures
+from semflash.edge.report import answers, curves, pictures, provenance
 from semflash.edge.report.content import Content
 from semflash.edge.report.gather import MAIN_BERS
 from semflash.edge.report.page import Chart, Page, Section, Table
@@ -17,9 +15,10 @@ from semflash.edge.report.wording import percent, share
 def page(content: Content) -> Page:
     """The whole report."""
     sections = [
-        summary(content), against_ber(content), against_bytes(content), codes(content),
+        summary(content), curves.against_ber(content), curves.against_bytes(content), codes(content),
         answers.features(content), answers.confusion(content), answers.precision(content),
-        answers.scenes(content), cost(content), training(content), settings(content),
+        answers.scenes(content), cost(content), training(content),
+        provenance.settings(content),
     ]  # fmt: skip
     names = ", ".join(view.bundle.name for view in content.views)
     measured = [view.evaluation.measurement for view in content.views]
@@ -50,53 +49,6 @@ def summary(content: Content) -> Section:
             "MACs", "instructions"]  # fmt: skip
     table = Table(f"{content.words.title} in percent, and what an image costs on the device", head, rows)
     return Section("summary", "Summary", "Summary", tables=[table])
-
-
-def against_ber(content: Content) -> Section:
-    """Accuracy (mAP) against BER, one chart for each payload size."""
-    charts, tables, words = [], [], content.words
-    sizes = sorted({view.bundle.payload_bytes for view in content.views}
-                   | {one.subject.payload_bytes for one in content.others})  # fmt: skip
-    for size in sizes:
-        views = [view for view in content.views if view.bundle.payload_bytes == size]
-        others = [one for one in content.others if one.subject.payload_bytes == size]
-        rates = sorted({p.ber for view in views for p in view.evaluation.measurement.points}
-                       | {c.rate for one in others for c in one.means if c.channel == "bsc"})  # fmt: skip
-        rows = [[f"{v.bundle.name} (int8)", *(share(v.accuracy(rate)) for rate in rates)] for v in views]
-        for one in others:
-            for framing in one.framings():
-                means = [one.bsc(rate, framing) for rate in rates]
-                rows.append(
-                    [one.name(framing, budget=True), *("–" if m is None else m.percent() for m in means)]
-                )
-        charts.append(
-            Chart(
-                f"{words.slug}-ber-{size}", f"{size} bytes per image. Bars: {words.interval}"
-                + (", standard deviation over seeds of an experiment." if others else "."),
-                f"{words.title} falling with the bit error rate at {size} bytes; the table has the numbers.",
-                partial(pictures.against_ber, views, others, size, words),
-            )
-        )  # fmt: skip
-        tables.append(
-            Table(f"{size} bytes: {words.name} in percent", ["method", *(percent(r) for r in rates)], rows)
-        )
-    return Section("ber", "Bit errors", f"{words.title} against bit error rate", charts=charts, tables=tables)
-
-
-def against_bytes(content: Content) -> Section:
-    """Accuracy (mAP) against payload bytes at the main rates."""
-    words = content.words
-    charts = [
-        Chart(
-            f"{words.slug}-bytes-{100 * ber:g}", f"At a bit error rate of {percent(ber)}; bars as above.",
-            f"{words.title} by bytes per image at BER {percent(ber)}; numbers: the tables above.",
-            partial(pictures.against_bytes, content.views, content.others, ber, words),
-        )
-        for ber in MAIN_BERS
-    ]  # fmt: skip
-    sizes = {view.bundle.payload_bytes for view in content.views}
-    sizes |= {one.subject.payload_bytes for one in content.others}
-    return Section("bytes", "Bytes", f"{words.title} against bytes", charts=charts if len(sizes) > 1 else ())
 
 
 def codes(content: Content) -> Section:
@@ -170,39 +122,3 @@ def training(content: Content) -> Section:
         if any(key.startswith("val_") for record in view.history for key in record)
     ]  # fmt: skip
     return Section("training", "Training", "Training", charts=charts)
-
-
-def settings(content: Content) -> Section:
-    """All settings and seeds."""
-    tables = []
-    for view in content.views:
-        record, contract = view.bundle.record, view.bundle.contract
-        rows = [["bundle hash", view.bundle.hash_hex], ["semflash", record.semflash_version],
-                ["training seed", str(record.seed)], ["payload", f"{contract.payload.symbols} symbols of "
-                 f"{contract.payload.bits_per_symbol} bits"]]  # fmt: skip
-        rows += [[key, value] for key, value in flat(record.recipe)]
-        tables.append(Table(f"{view.bundle.name}", ["setting", "value"], rows, words=True))
-    if content.results:
-        rows = [[r.experiment, r.run, r.budget.name, str(r.seed), r.fingerprint] for r in content.results]
-        head = ["experiment", "run", "budget", "seed", "fingerprint"]
-        tables.append(Table("Results of experiments in this report", head, rows, words=True))
-        budgets = dict.fromkeys((r.budget.name, r.budget.text) for r in content.results)
-        tables.append(
-            Table("Budgets", ["budget", "what a training may take"], [list(pair) for pair in budgets])
-        )
-    return Section("settings", "Settings", "All settings and seeds", tables=tables, folded=True)
-
-
-def flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested settings as dotted names and text.
-
-    >>> flat({"a": {"b": 1}, "c": [1, 2]})
-    [('a.b', '1'), ('c', '[1, 2]')]
-    """
-    found: list[tuple[str, str]] = []
-    for key, value in values.items():
-        if isinstance(value, dict):
-            found += flat(value, f"{prefix}{key}.")
-        else:
-            found.append((f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)))
-    return found

@@ -68,6 +68,11 @@ class Condition(NamedTuple):
         return cls(*(getattr(row, name) for name in cls._fields))
 
 
+def over_bsc(rates: Iterable[float], framing: str = "deliver") -> list[Condition]:
+    """The binary symmetric channel at some rates, float encoder, exact estimate."""
+    return [Condition("bsc", rate, framing=framing) for rate in rates]
+
+
 class Subject(NamedTuple):
     """What seeds are averaged of."""
 
@@ -78,6 +83,13 @@ class Subject(NamedTuple):
     payload_bytes: int
     budget: str
 
+    @classmethod
+    def of(cls, result: RunResult) -> Subject:
+        """Of a result: all that decided it but its seed and settings."""
+        return cls(
+            result.method, result.title, result.kind, result.variant, result.payload_bytes, result.budget.name
+        )
+
 
 #: The method that stands first.
 OWN_METHOD = "semanticnn"
@@ -87,21 +99,44 @@ FRAMING_NAMES = {"deliver": "", "drop": ", damaged payloads dropped", "retransmi
 
 @dataclass(frozen=True)
 class Series:
-    """A subject's means by condition; seeds: which were measured."""
+    """A subject's means over its seeds by condition.
+
+    Attributes:
+        seeds: which were measured.
+        means: accuracy. transmissions: how often a payload was sent.
+        sent: bytes of an image: mean bytes of a payload times its mean number of transmissions.
+        at_most: a result does not say how long its payloads are; `sent` takes their limit for it.
+    """
 
     subject: Subject
     seeds: tuple[int, ...]
     means: dict[Condition, Mean]
+    transmissions: dict[Condition, float]
+    sent: dict[Condition, Mean]
+    at_most: bool = False
 
     def bsc(self, rate: float, framing: str = "deliver", encoder: str = "float") -> Mean | None:
         """At a bit error rate; None: not measured."""
         return self.means.get(Condition("bsc", rate, encoder=encoder, framing=framing))
 
+    def bytes_sent(self, rate: float, framing: str = "deliver") -> float | None:
+        """Bytes of an image, all its transmissions together, at a bit error rate; None: not measured."""
+        mean = self.sent.get(Condition("bsc", rate, framing=framing))
+        return None if mean is None else mean.mean
+
+    def bytes_text(self, conditions: Iterable[Condition]) -> str:
+        """Bytes sent under some conditions: one number, or the least and the most; a dash: not measured."""
+        known = [self.sent[key].mean for key in conditions if key in self.sent]
+        if not known:
+            return "–"
+        ends = dict.fromkeys(f"{count:.1f}" for count in (min(known), max(known)))
+        return ("at most " if self.at_most else "") + " to ".join(ends)
+
     def name(self, framing: str = "deliver", *, budget: bool = False) -> str:
-        """Title, variant and what the link does; with `budget` also another budget than the comparison's."""
+        """Title, variant and what the link does; with `budget` also that, in brackets."""
         variant = f" ({self.subject.variant})" if self.subject.variant else ""
-        full = f" [{self.subject.budget}]" if budget and self.subject.budget != "comparison" else ""
-        return f"{self.subject.title}{variant}{FRAMING_NAMES.get(framing, ', ' + framing)}{full}"
+        trained = f" [{self.subject.budget}]" if budget else ""
+        return f"{self.subject.title}{variant}{FRAMING_NAMES.get(framing, ', ' + framing)}{trained}"
 
     def line(self, framing: str) -> list[tuple[float, Mean]]:
         """(BER, mean) over the binary symmetric channel, float encoder, exact estimate, by rate."""
@@ -129,21 +164,28 @@ def series(
     groups: dict[Subject, list[RunResult]] = {}
     for result in results:
         if where(result):
-            key = Subject(
-                result.method, result.title, result.kind, result.variant, result.payload_bytes,
-                result.budget.name,
-            )  # fmt: skip
-            groups.setdefault(key, []).append(result)
-    found = []
-    for subject, members in groups.items():
-        values: dict[Condition, list[float]] = {}
-        for result in members:
-            for row in result.rows:
-                if row.split == split:
-                    values.setdefault(Condition.of(row), []).append(row.accuracy)
-        seeds = tuple(sorted(result.seed for result in members))
-        found.append(Series(subject, seeds, {key: mean_of(list_) for key, list_ in values.items()}))
+            groups.setdefault(Subject.of(result), []).append(result)
+    found = [_averaged(subject, members, split) for subject, members in groups.items()]
     return [one for one in found if one.means]
+
+
+def _averaged(subject: Subject, members: Sequence[RunResult], split: str) -> Series:
+    """One subject's results, a seed each."""
+    rows: dict[Condition, list[tuple[Row, float]]] = {}
+    for result in members:
+        mean = result.mean_payload_bytes
+        size = result.payload_bytes if mean is None else mean
+        for row in result.rows:
+            if row.split == split:
+                rows.setdefault(Condition.of(row), []).append((row, size * row.transmissions))
+    return Series(
+        subject,
+        tuple(sorted(result.seed for result in members)),
+        {key: mean_of([row.accuracy for row, _ in pairs]) for key, pairs in rows.items()},
+        {key: statistics.fmean(row.transmissions for row, _ in pairs) for key, pairs in rows.items()},
+        {key: mean_of([sent for _, sent in pairs]) for key, pairs in rows.items()},
+        any(result.mean_payload_bytes is None for result in members),
+    )
 
 
 def ordered(found: list[Series]) -> list[Series]:
