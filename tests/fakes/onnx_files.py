@@ -101,6 +101,19 @@ def many_operators(side: int = 32, classes: int = 5) -> Any:
     return graph.model([1, 3, side, side], "logits", classes)
 
 
+def mobile_three(side: int = 16, classes: int = 4) -> Any:
+    """What MobileNetV3 gates with (Howard et al. 2019, arXiv 1905.02244), a sum of three, a maximum."""
+    graph = Graph(2)
+    x = graph.node("HardSwish", [graph.conv("image", "stem", (3, 6), strides=[2, 2])], "features")
+    s = graph.conv(graph.node("GlobalAveragePool", [x], "squeeze"), "expand", (6, 6), 1)
+    x = graph.node("Mul", [x, graph.node("HardSigmoid", [s], "gate", alpha=1 / 6, beta=0.5)], "gated")
+    y = graph.node("HardSigmoid", [graph.conv(x, "inner", (6, 6))], "inner_gate")
+    x = graph.node("Sum", [x, y, graph.conv(y, "outer", (6, 6))], "sum")
+    largest = graph.node("ReduceMax", [x], "largest", axes=[2, 3], keepdims=0)
+    graph.node("Gemm", [largest, graph.weight((6, classes), 1.0), graph.weight((classes,))], "logits")
+    return graph.model([1, 3, side, side], "logits", classes)
+
+
 def write(model: Any, path: Path) -> Path:
     """Save a model, unchecked: some are broken on purpose."""
     onnx.save(model, path)

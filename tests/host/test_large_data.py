@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import socket
@@ -18,6 +19,7 @@ pytest.importorskip("tensorflow")
 
 import keras
 
+from fakes import distributed_training
 from fakes.noise_folders import noise_folder
 from semflash.bundle import read_bundle
 from semflash.codecs.keras_config import describe, rebuild
@@ -28,10 +30,14 @@ from semflash.training import distribution as distributions
 from semflash.training import lazy_images
 from semflash.training.augment import NO_AUGMENTATION, Augmentation, augment
 from semflash.training.codec import train_codec
+from semflash.training.codec_plans import variance_of
 from semflash.training.datasets import Split, load_dataset
 from semflash.training.distribution import distribution
+from semflash.training.importance import importance_of
+from semflash.training.large_recipes import LARGE_CODECS
 from semflash.training.lazy_images import LazyImages
 from semflash.training.models import load_run
+from semflash.training.overrides import override
 from semflash.training.progress import Progress
 from semflash.training.recipes import codec_recipe, task_recipe
 from semflash.training.task import load_task, train_task_network
@@ -218,6 +224,42 @@ def test_importance_maps_of_images_on_disk_are_refused(folder: Path, tmp_path: P
         train_codec(codec, tmp_path / "task", tmp_path / "codec", progress=QUIET)
 
 
+def test_the_large_recipes_have_the_methods_terms_and_take_importance_by_the_numpy_pipeline(
+    folder: Path, tmp_path: Path
+):
+    for recipe in LARGE_CODECS:
+        assert (recipe.usage_weight, recipe.estimate_noise) == (0.05, 0.5) and recipe.xai_weight == 0
+    said = ["pipeline=numpy", "xai_weight=0.3"]  # in docs/large-data.md
+    recipe = override(codec_recipe("cifar100-resnet50"), {"dataset": str(folder)}, said)
+    tiny = codec_recipe("tiny")
+    brief = {"batch": 16, "autoencoder_epochs": 0, "task_epochs": 1, "sizes": tiny.sizes}
+    train_task_network(
+        replace(task_recipe("tiny"), dataset=str(folder), batch=16), tmp_path / "task", progress=QUIET
+    )
+    train_codec(replace(recipe, **brief), tmp_path / "task", tmp_path / "codec", progress=QUIET)
+    assert recipe.precision == "mixed_bfloat16" and recipe.xai_weight == 0.3
+    (kept,) = (tmp_path / "task").glob("importance-*.npz")
+    with np.load(kept) as file:
+        found = file["importance"].astype(np.float32)
+    plain = load_task(tmp_path / "task")
+    train = load_dataset(folder).train
+    expected = importance_of(plain, tmp_path / "none", train, 2, "pixel", QUIET).astype(np.float32)
+    assert np.abs(found - expected).mean() < 0.05 and expected.std() > 0.2
+
+
+def test_the_variance_of_features_in_bfloat16_is_that_in_float32(folder: Path):
+    images = load_dataset(folder).train.images
+    keras.utils.set_random_seed(0)
+    head = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(8, 3, activation="relu")])
+    with computing_in("mixed_bfloat16"):
+        less = rebuild(describe(head), "head")
+    less.set_weights(head.get_weights())
+    features = np.asarray(head(images.astype(np.float32) / 255))
+    assert less(images[:1] / 255).dtype == "bfloat16"
+    assert variance_of(head, images) == pytest.approx(features.var(), rel=1e-4)
+    assert variance_of(less, images) == pytest.approx(features.var(), rel=0.02)
+
+
 def free_ports(count: int) -> list[int]:
     """Ports nobody listens on."""
     sockets = [socket.socket() for _ in range(count)]
@@ -229,10 +271,8 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def test_two_workers_get_the_loss_of_one_process(tmp_path: Path):
-    data = noise_folder(tmp_path / "data")
-    recipe = replace(task_recipe("tiny"), dataset=str(data), epochs=2, batch=16, weight_decay=0.1)
-    alone = train_task_network(recipe, tmp_path / "alone", progress=QUIET)
+def two_workers(data: Path, out: Path, part: str) -> None:
+    """Train with two worker processes of this machine; both end without an error."""
     hosts = [f"127.0.0.1:{port}" for port in free_ports(2)]
     workers = []
     for index in range(2):
@@ -241,21 +281,50 @@ def test_two_workers_get_the_loss_of_one_process(tmp_path: Path):
             "TF_CONFIG": json.dumps(cluster), "PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES":
             "", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "KERAS_BACKEND": "tensorflow",
         }  # fmt: skip
-        command = [sys.executable, str(WORKER), str(data), str(tmp_path / "two"), "task"]
+        command = [sys.executable, str(WORKER), str(data), str(out), part]
         workers.append(
             subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         )
     try:
-        outputs = [worker.communicate(timeout=150)[0].decode() for worker in workers]
+        outputs = [worker.communicate(timeout=600)[0].decode() for worker in workers]
     finally:
         for worker in workers:
             worker.kill()
     assert [worker.returncode for worker in workers] == [0, 0], outputs
-    together = load_task(tmp_path / "two")
-    losses = [json.loads((tmp_path / name / "history.json").read_text()) for name in ("alone", "two")]
-    assert [e["loss"] for e in losses[1]] == pytest.approx([e["loss"] for e in losses[0]], abs=1e-3)
-    for first, second in zip(alone.tail.weights, together.tail.weights, strict=True):
-        assert np.abs(np.asarray(first) - np.asarray(second)).max() < 1e-3
+
+
+def losses_of(run: Path) -> list[float]:
+    """Of every epoch of a run."""
+    return [record["loss"] for record in json.loads((run / "history.json").read_text())]
+
+
+def largest_difference(first: Path, second: Path) -> float:
+    """Between the weights of two runs."""
+    with np.load(first / "weights.npz") as one, np.load(second / "weights.npz") as other:
+        assert one.files == other.files
+        return max(float(np.abs(one[name] - other[name]).max()) for name in one.files)
+
+
+def test_two_workers_get_the_loss_of_one_process(tmp_path: Path):
+    data, alone, two = noise_folder(tmp_path / "data"), tmp_path / "alone", tmp_path / "two"
+    distributed_training.train(data, alone, "task")
+    two_workers(data, two, "task")
+    assert losses_of(two / "task") == pytest.approx(losses_of(alone / "task"), abs=1e-3)
+    assert largest_difference(alone / "task", two / "task") < 1e-3
+
+
+@pytest.mark.slow
+def test_two_workers_that_read_files_by_tf_data_get_the_losses_of_one_process_for_a_codec_too(
+    tmp_path: Path, on_disk: None
+):
+    """Task network, then both stages of a codec; about 50 s of CPU time in three processes."""
+    data, alone, two = noise_folder(tmp_path / "data"), tmp_path / "alone", tmp_path / "two"
+    distributed_training.train(data, alone, "codec")
+    two_workers(data, two, "codec")
+    for part in ("task", "codec"):
+        assert losses_of(two / part) == pytest.approx(losses_of(alone / part), abs=1e-3)
+        assert largest_difference(alone / part, two / part) < 1e-3
+    assert len(losses_of(two / "codec")) == 2
 
 
 @pytest.mark.parametrize(
@@ -299,6 +368,27 @@ def test_a_recipe_for_large_data_trains_and_loads_on_tiny_data(name: str, tmp_pa
         assert {layer.compute_dtype for layer in model._flatten_layers()} == {"float32"}
     images = load_dataset(str(data), image_size=loaded.info.image_shape[:2]).test.images.read()
     assert np.array_equal(loaded.encode_codes(images), trained.encode_codes(images))
+
+
+def test_the_costs_in_the_page_on_large_data_are_what_its_script_computes(monkeypatch: pytest.MonkeyPatch):
+    root = Path(__file__).parents[2]
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+    script = importlib.import_module("large_data")
+    block = script.table_of(["cifar100-mobilenetv2"])
+    page = (root / "docs" / "large-data.md").read_text()
+    assert script.missing(block, page) == []
+    assert "| 35,100 |" in block and "| 17,550 |" in block  # 100 and 50 epochs of 45,000 / 128 batches
+    changed = script.missing(block, page.replace("| 17,550 |", "| 17,551 |"))
+    assert len(changed) == 1 and changed[0].startswith("| `cifar100-mobilenetv2`, codec")
+
+
+@pytest.mark.slow
+def test_all_costs_in_the_page_on_large_data_are_what_its_script_computes():
+    script = Path(__file__).parents[2] / "benchmarks" / "large_data.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_network_described_in_mixed_precision_is_rebuilt_in_the_precision_of_the_moment():

@@ -15,7 +15,7 @@ onnx = pytest.importorskip("onnx")
 keras = pytest.importorskip("keras")
 
 from fakes.image_folders import folder_of_images  # noqa: E402
-from fakes.onnx_files import Graph, many_operators, residual_classifier, write  # noqa: E402
+from fakes.onnx_files import Graph, many_operators, mobile_three, residual_classifier, write  # noqa: E402
 from semflash.bundle.reader import read_bundle  # noqa: E402
 from semflash.cli.main import main  # noqa: E402
 from semflash.errors import TrainingError  # noqa: E402
@@ -95,6 +95,17 @@ def test_what_mobile_networks_are_made_of_converts_with_the_originals_numbers(tm
     import_network(request)
     expected = by_onnxruntime(many_operators(), images / 255)
     np.testing.assert_allclose(load_task(tmp_path / "task").logits(images), expected, atol=1e-4)
+
+
+@needs_converter
+def test_hard_sigmoids_sums_and_maxima_convert_with_the_originals_numbers(tmp_path: Path) -> None:
+    path = write(mobile_three(), tmp_path / "net.onnx")
+    import_network(ImportRequest(path, "features", tmp_path / "task", check_images=IMAGES))
+    task = load_task(tmp_path / "task")
+    expected = by_onnxruntime(mobile_three(), IMAGES / 255)
+    np.testing.assert_allclose(task.logits(IMAGES), expected, atol=1e-4)
+    assert task.info.results["int8"]["not_on_device"] == ["HARD_SWISH"]
+    assert list(read_onnx(path).device_splits("sum")) == ["stem"]  # none of these runs on the device
 
 
 @needs_converter
@@ -358,6 +369,27 @@ def test_a_keras_file_imports_with_a_data_set_and_says_how_well_it_does(tmp_path
     )
     probabilities = keras.ops.softmax(load_task(tmp_path / "task").logits(IMAGES))
     np.testing.assert_allclose(probabilities, model(IMAGES.astype(np.float32) / 255), atol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["dense", "activation"])
+@pytest.mark.parametrize("end", ["softmax", "log_softmax"])
+def test_a_keras_file_that_ends_in_a_softmax_or_its_logarithm_imports_with_logits(
+    end: str, form: str, tmp_path: Path
+) -> None:
+    image = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu", name="stem")(image)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.Dense(3, activation=end if form == "dense" else None, name="classes")(x)
+    if form == "activation":
+        x = keras.layers.Activation(end)(x)
+    model = keras.Model(image, x)
+    model.save(tmp_path / "net.keras")
+    task = import_network(ImportRequest(tmp_path / "net.keras", "stem", tmp_path / "task"))
+    assert task.info.results["logits_max_difference"] < 1e-5
+    logits = load_task(tmp_path / "task").logits(IMAGES)
+    finish = {"softmax": keras.ops.softmax, "log_softmax": keras.ops.log_softmax}[end]
+    assert np.abs(np.exp(logits).sum(1) - 1).max() > 0.01  # neither probabilities nor their logarithms
+    np.testing.assert_allclose(finish(logits), model(IMAGES.astype(np.float32) / 255), atol=1e-5)
 
 
 def test_features_that_are_not_the_originals_are_refused_and_nothing_is_written(

@@ -104,11 +104,7 @@ def test_a_split_that_does_not_exist_names_the_near_ones_and_how_to_list_all() -
     assert "did you mean stem" in caught.value.remedy and "the list lists all" in caught.value.remedy
 
 
-def test_a_split_inside_a_nested_model_and_behind_the_pooling_are_refused() -> None:
-    image = keras.Input(IMAGE)
-    nested = keras.Model(image, small_residual()(image))
-    with pytest.raises(TrainingError, match="lies inside the model"):
-        cut(nested, "stem")
+def test_a_split_behind_the_pooling_is_refused() -> None:
     with pytest.raises(TrainingError, match="features are maps"):
         cut(small_residual(), "average")
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -378,3 +379,69 @@ def test_the_train_verb_prints_rates_and_attaches_codecs(
     assert "got: sizes.latent=2" in capsys.readouterr().err
     assert main(["train", "tiny", "--rate-table", "--set", "sizes.stride=64", *common]) == 2
     assert "stride of 8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("attached", [False, True], ids=["a new codec", "an attached one"])
+def test_the_train_verb_says_what_an_image_costs_before_the_first_epoch(
+    attached: bool, codec_dir: Path, task_dir: Path, data_dir: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):  # fmt: skip
+    arguments = ["train", "tiny", "--data-dir", str(data_dir), "--out", str(tmp_path / "run")]
+    if attached:
+        source = ["--codec-from", str(codec_dir), "--finetune-epochs", "1"]
+        assert main([*arguments, "--task", str(task_dir), *source]) == 0
+    else:  # the task network is trained, too: the table comes before that
+        assert main([*arguments, "--task-recipe", "tiny", "--set", "autoencoder_epochs=0"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    epochs = [number for number, line in enumerate(lines) if "  loss " in line]
+    head = next(number for number, line in enumerate(lines) if line.startswith("bytes per image"))
+    assert len(epochs) == (1 if attached else 2) and head < epochs[0]
+    own = lines[head + 1]
+    assert own.startswith("the attached codec" if attached else "this recipe")
+    assert own.split()[-5:] == ["8", "64", "24", "130.7x", "32.7x"]  # 4x4x4 codes of 3 bits, 14x14x4 floats
+    assert lines[head + 2].startswith("latent=2") != attached  # its knobs cannot be turned any more
+
+
+@pytest.fixture(scope="module")
+def by_kind(
+    task_dir: Path, data_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[list[np.ndarray], Path]]:
+    """A short training with importance of each kind: what the loss was given, and the run."""
+    from semflash.training import stages
+
+    loss, runs = stages.weighed_feature_loss, {}
+    for kind in ("pixel", "channel"):
+        seen: list[np.ndarray] = []
+
+        def recorded(decoded: Any, features: Any, weight: Any, variance: Any, seen: Any = seen) -> Any:
+            seen.append(np.asarray(weight))
+            return loss(decoded, features, weight, variance)
+
+        recipe = dataclasses.replace(WHOLE, autoencoder_epochs=0, task_epochs=1, xai_kind=kind)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(stages, "weighed_feature_loss", recorded)
+            runs[kind] = seen, trained(recipe, task_dir, tmp_path_factory.mktemp(kind), data_dir)
+    return runs
+
+
+@pytest.mark.parametrize(("kind", "shape"), [("pixel", (14, 14, 1)), ("channel", (1, 1, 4))])
+def test_the_loss_of_a_training_weighs_positions_or_channels_as_its_recipe_says(
+    kind: str, shape: tuple[int, ...], by_kind: dict[str, tuple[list[np.ndarray], Path]]
+):
+    seen, _ = by_kind[kind]
+    assert len(seen) >= 4
+    for weight in seen:
+        assert weight.shape == (WHOLE.batch, *shape)
+        assert weight.mean(axis=(1, 2, 3)) == pytest.approx(1.0, abs=2e-3)  # kept as float16
+    assert all(weight.std(axis=(1, 2, 3)).min() > 0.05 for weight in seen)
+
+
+def test_training_with_importance_per_channel_is_not_that_per_position(
+    by_kind: dict[str, tuple[list[np.ndarray], Path]],
+):
+    histories, values = [], []
+    for _, out in by_kind.values():
+        histories.append(json.loads((out / "history.json").read_text())[0]["loss"])
+        values.append(weights(out))
+    assert histories[0] != histories[1]  # same seed, same batches
+    assert np.abs(values[0]["decoder.0000"] - values[1]["decoder.0000"]).max() > 1e-4

@@ -26,7 +26,8 @@ EPILOG = """examples:
   semflash import model.keras --split conv1_relu --mean 0.5 --std 0.5 --out runs/mine/task
   semflash train fashion-mnist-48 --task runs/mine/task --dataset cifar10 --out runs/mine
 
-Takes classifiers, and ONNX detectors with the output of YOLO exports (docs/networks.md). Head and tail are
+Takes classifiers, and ONNX detectors with the output of YOLO exports: CNNs of the operators that
+docs/networks.md lists (convolutions, pooling, the usual activations, arithmetic). Head and tail are
 compared with the original on numbers; nothing is written where they differ. The head is also quantised to
 int8 and its largest difference reported. --mean and --std are the network's own (image in [0, 1], red
 first). Needs semflash[onnx] for .onnx files, semflash[train] for Keras files; runs offline.

@@ -149,9 +149,12 @@ def _task_recipe(args: argparse.Namespace, settings: Settings, name: str) -> Tas
 
 
 def _rates(args: argparse.Namespace, settings: Settings, name: str) -> list[RateRow]:
-    from semflash.training.rates import rate_table
+    from semflash.training.export_run import find_run
+    from semflash.training.rates import rate_of_run, rate_table
     from semflash.training.task import load_task, shapes_of
 
+    if args.codec_from is not None:
+        return [rate_of_run(find_run(args.codec_from)[0])]
     if args.task is not None:
         head = load_task(args.task).head
         shapes = head.input_shape[1:], head.output_shape[1:]
@@ -189,9 +192,8 @@ def _train(
         )
         return {"task": str(out / TASK_DIR), "results": trained.info.results}
     recipe, transfer = _codec_recipe(args, settings, name), None
-    if args.codec_from is None:
-        progress.say(rates_text(_rates(args, settings, name)))
-    else:
+    progress.say(rates_text(_rates(args, settings, name)))
+    if args.codec_from is not None:
         source = find_run(args.codec_from)[0]
         transfer = Transfer(source, args.finetune_epochs or 0, args.train_encoder)
     task_dir = args.task

@@ -22,7 +22,7 @@ from semflash.training.progress import Progress
 from semflash.training.recipes import TF_DATA, CodecRecipe
 from semflash.training.run_dir import save_weights
 from semflash.training.stages import AutoencoderStage, TaskStage, weights_of
-from semflash.training.task import TrainedTask, limited
+from semflash.training.task import TrainedTask, evaluation_batch, limited
 from semflash.training.task_networks import keep
 from semflash.training.transfer import Transfer
 from semflash.training.validation import Validation
@@ -48,9 +48,7 @@ class CodecRun:
         self.data, self.out, self.progress = data, out, progress
         self.validation = Validation(trained.codec, trained.tail, data.val, progress)
         self.train: Split = limited(data.train, recipe.train_images)
-        sample = self.train.images[:VARIANCE_IMAGES].astype(np.float32) / np.float32(255)
-        features = teacher.head(sample, training=False)
-        self.variance = float(np.var(keras.ops.convert_to_numpy(features)))
+        self.variance = variance_of(teacher.head, self.train.images[:VARIANCE_IMAGES])
         self.device_codes: Any = None
 
     def plans(self, transfer: Transfer | None = None) -> list[StagePlan]:
@@ -171,6 +169,21 @@ class CodecRun:
             validate=lambda: self.validation.epoch(codes.validation), publish=self.publish,
             frozen=device_parts(self.trained.codec),
         )  # fmt: skip
+
+
+def variance_of(head: keras.Model, images: Any) -> float:
+    """Of a head's features, whatever it computes in.
+
+    Args:
+        images: uint8 (N, H, W, C), an array or LazyImages.
+    """
+    batch, count, total, squares = evaluation_batch(images.shape[1:]), 0, 0.0, 0.0
+    for start in range(0, len(images), batch):
+        piece = images[start : start + batch].astype(np.float32) / np.float32(255)
+        # numpy adds up bfloat16 in bfloat16, which loses most of the sum
+        features = keras.ops.convert_to_numpy(head(piece, training=False)).astype(np.float64)
+        count, total, squares = count + features.size, total + features.sum(), squares + (features**2).sum()
+    return float(squares / count - (total / count) ** 2)
 
 
 def device_parts(codec: Codec) -> tuple[Any, ...]:

@@ -17,8 +17,8 @@ DEVICE_OPERATORS = frozenset(
 #: ONNX operators that become others, or may.
 _BEYOND = frozenset(
     (
-        "Div", "Elu", "Exp", "GlobalMaxPool", "HardSwish", "Pow", "Resize", "Sigmoid", "Slice", "Split",
-        "Sub", "Tanh", "Transpose",
+        "Div", "Elu", "Exp", "GlobalMaxPool", "HardSigmoid", "HardSwish", "Pow", "ReduceMax", "Resize",
+        "Sigmoid", "Slice", "Split", "Sub", "Sum", "Tanh", "Transpose",
     )
 )  # fmt: skip
 _SHOWN = 3

@@ -2,8 +2,8 @@
 
 Every replica takes its rows of the same seeded batch; gradients are averaged before they are clipped, and
 BatchNorm takes its statistics over the whole batch. So a distributed run follows the run of one process with
-the same recipe, up to the order of float additions. (A detector's loss is per object of a replica's own rows:
-close to it, not equal.)
+the same recipe, up to the order of float additions. (Close to it, not equal, are a detector's loss, which is
+per object of a replica's own rows, and the usage term, whose share of codes is counted over them.)
 
 Workers are told apart by ``TF_CONFIG`` (TensorFlow's guide "Multi-worker training with Keras"). All of them
 read data and checkpoint, the first one, the chief, validates and writes; the run's directory lies on a common

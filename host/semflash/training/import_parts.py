@@ -17,8 +17,9 @@ import numpy as np
 
 from semflash.bundle.schema import BOX
 from semflash.errors import ToolMissingError, TrainingError
-from semflash.training.keras_cuts import cut, ends_in_softmax, head_and_whole
+from semflash.training.keras_cuts import cut, softmax_at_end, uncut
 from semflash.training.keras_files import read_model
+from semflash.training.keras_nested import flattened
 from semflash.training.onnx_output import (
     LOGITS,
     Output,
@@ -33,6 +34,8 @@ from semflash.training.recipes import KERAS, ONNX
 if TYPE_CHECKING:
     from semflash.training.onnx_graph import OnnxNetwork
 
+#: What a model does behind its logits, to compare like with like.
+_FINISH = {"softmax": keras.ops.softmax, "log_softmax": keras.ops.log_softmax}
 _PACKAGES = (
     "onnx",
     "onnx2tf",
@@ -67,7 +70,8 @@ class Parts:
     """Both sides of a cut, for the network's own input.
 
     ``expected``: what the original gives for images float (N, H, W, C), features and result; ``finish``: what
-    it does behind the logits, a softmax or nothing; ``pieces``: name -> which of the last axis is compared.
+    it does behind the logits, a softmax, its logarithm or nothing; ``pieces``: name -> which of the last axis
+    is compared.
     """
 
     kind: str
@@ -85,7 +89,7 @@ class KerasFile:
     """A Keras classifier in a file. ``image_shape``: (H, W, C)."""
 
     def __init__(self, path: Path, split: str, listing: str) -> None:
-        self._model, self._split = read_model(path), split
+        self._model, self._split = flattened(read_model(path)), split
         self._head, self._tail = cut(self._model, split, listing)
         height, width, channels = self._head.input_shape[1:]
         self.image_shape = (int(height), int(width), int(channels))
@@ -99,13 +103,13 @@ class KerasFile:
     def parts(self, meaning: Meaning, images: np.ndarray) -> Parts:
         """As :meth:`OnnxFile.parts`."""
         del meaning, images
-        whole = head_and_whole(self._model, self._split)
+        original = uncut(self._model, self._split)
 
         def expected(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            features, result = whole(images, training=False)
+            features, result = original(images)
             return keras.ops.convert_to_numpy(features), keras.ops.convert_to_numpy(result)
 
-        finish = keras.ops.softmax if ends_in_softmax(self._model) else Parts.finish
+        finish = _FINISH.get(softmax_at_end(self._model), Parts.finish)
         return Parts(KERAS, self._split, self._head, self._tail, expected, finish)
 
 

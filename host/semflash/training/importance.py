@@ -100,7 +100,8 @@ def importance_of(
     pieces = []
     for start in range(0, len(train), BATCH):
         part = slice(start, start + BATCH)
-        features = teacher.head(train.images[part].astype(np.float32) / np.float32(255), training=False)
+        images = train.images[part].astype(np.float32) / np.float32(255)
+        features = ops.cast(teacher.head(images, training=False), "float32")  # it may compute in less
         targets = teacher.kind.targets(train.labels[part], Moves.none(len(features)), (size[0], size[1]))
         pieces.append(normalised(attributions(features, targets), kind).astype(np.float16))
     importance = np.concatenate(pieces)

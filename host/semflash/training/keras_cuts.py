@@ -5,66 +5,91 @@ The two are new models with copies of the weights: training one does not change 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from semflash.errors import TrainingError
 from semflash.training.graph_cuts import Step, check_cut, single_cuts, unknown_name
+from semflash.training.keras_nested import SEPARATOR, FlatModel, flattened, nodes_of, tensor_name
 
 _SOFTMAX = ("softmax", "log_softmax")
 
 
-def cut(model: keras.Model, split: str, how_to_list: str = "model.summary()") -> tuple[Any, Any]:
+def cut(model: Any, split: str, how_to_list: str = "model.summary()") -> tuple[Any, Any]:
     """Head (image to features) and tail (features to logits).
 
     Args:
         model: functional or sequential, one image (B, H, W, C) in, logits or probabilities (B, classes) out.
-            A softmax at its end is left out of the tail.
-        split: name of the layer whose output is sent, (B, h, w, c).
+            A softmax at its end, or its logarithm, is left out of the tail. Models in it are flattened
+            (:mod:`semflash.training.keras_nested`), if it is no FlatModel yet.
+        split: name of the layer whose output is sent, (B, h, w, c); it may lie in a nested model.
         how_to_list: for the error message, what lists the layers.
 
     Raises:
         TrainingError: no such layer (near ones are named), the cut is not a single tensor (what crosses it is
             named), or the model is none that can be cut.
     """
-    graph = _functional(model)
+    flat = _flat(model)
+    graph = flat.model
     steps, tensors = steps_of(graph)
     source, result = graph.inputs[0], _before_softmax(graph)
     check_ends(source, graph.outputs[0])
-    if split not in tensors:
-        raise _unknown(graph, split, tensors, how_to_list)
-    check_cut(steps, _name(source), _name(result), split)
-    features = tensors[split]
+    name = _find(flat, split, tensors, how_to_list)
+    check_cut(steps, tensor_name(source), tensor_name(result), name)
+    features = tensors[name]
     if len(features.shape) != 4 or None in features.shape[1:]:
         raise TrainingError(
             "features are maps (h, w, channels) of a fixed size", value=f"{split}: {features.shape[1:]}"
         )
+    try:
+        behind = keras.Model(features, result)
+    except ValueError as error:  # Keras finds no way from the second use of a layer to the first
+        raise TrainingError(
+            "the layer at the split is used again behind it",
+            value=split,
+            remedy=f"{how_to_list} lists others",
+        ) from error
     head = _copy(keras.Model(source, features), "head")
-    tail = _copy(keras.Model(features, result), "tail", linear=_name(result))
-    return head, tail
+    return head, _copy(behind, "tail", linear=tensor_name(result))
 
 
-def head_and_whole(model: keras.Model, split: str) -> keras.Model:
-    """The uncut model with the split's features as a first output; shares its weights."""
-    graph = _functional(model)
-    return keras.Model(graph.inputs[0], [steps_of(graph)[1][split], graph.outputs[0]])
+def uncut(model: Any, split: str) -> Callable[[Any], tuple[Any, Any]]:
+    """A function images (B, H, W, C) -> (features, output) of the model as it was given, nested as it was.
+
+    Args:
+        model, split: as for :func:`cut`, which has taken them.
+    """
+    flat = _flat(model)
+    tensors = steps_of(flat.model)[1]
+    name = _find(flat, split, tensors, "")
+    route = flat.routes.get(name, ((flat.model.inputs[0], tensors[name]),))
+    parts = [keras.Model(start, end) for start, end in route]
+
+    def values(images: Any) -> tuple[Any, Any]:
+        features = images
+        for part in parts:
+            features = part(features, training=False)
+        return features, flat.original(images, training=False)
+
+    return values
 
 
-def ends_in_softmax(model: keras.Model) -> bool:
-    """Whether the model gives probabilities: the tail of its cut gives logits nevertheless."""
-    graph = _functional(model)
-    operation = graph.outputs[0]._keras_history.operation
+def softmax_at_end(model: Any) -> str:
+    """``softmax`` or ``log_softmax`` where the model ends in it, else empty: its tail gives logits."""
+    operation = _flat(model).model.outputs[0]._keras_history.operation
+    if isinstance(operation, keras.layers.Softmax):
+        return "softmax"
     activation = getattr(getattr(operation, "activation", None), "__name__", "")
-    return isinstance(operation, keras.layers.Softmax) or activation == "softmax"
+    return activation if activation in _SOFTMAX else ""
 
 
-def split_points(model: keras.Model) -> list[tuple[str, tuple[int, ...]]]:
+def split_points(model: Any) -> list[tuple[str, tuple[int, ...]]]:
     """Names and shapes (h, w, c) of the layers at which a model can be cut, from the image on."""
-    graph = _functional(model)
+    graph = _flat(model).model
     steps, tensors = steps_of(graph)
-    names = single_cuts(steps, _name(graph.inputs[0]), _name(graph.outputs[0]))
+    names = single_cuts(steps, tensor_name(graph.inputs[0]), tensor_name(graph.outputs[0]))
     shapes = [(name, tuple(tensors[name].shape[1:])) for name in names]
     return [(name, shape) for name, shape in shapes if len(shape) == 3]
 
@@ -74,15 +99,12 @@ def steps_of(model: keras.Model) -> tuple[list[Step], dict[str, Any]]:
 
     A tensor is called after the operation that makes it; a second use or output adds ``:number``.
     """
-    steps, tensors = [], {_name(tensor): tensor for tensor in model.inputs}
-    for nodes in reversed([model._nodes_by_depth[depth] for depth in sorted(model._nodes_by_depth)]):
-        for node in nodes:
-            if node.is_input:
-                continue
-            outputs = {_name(tensor): tensor for tensor in node.outputs}
-            inputs = tuple(_name(tensor) for tensor in node.input_tensors)
-            steps.append(Step(node.operation.name, inputs, tuple(outputs)))
-            tensors |= outputs
+    steps, tensors = [], {tensor_name(tensor): tensor for tensor in model.inputs}
+    for node in nodes_of(model):
+        outputs = {tensor_name(tensor): tensor for tensor in node.outputs}
+        inputs = tuple(tensor_name(tensor) for tensor in node.input_tensors)
+        steps.append(Step(node.operation.name, inputs, tuple(outputs)))
+        tensors |= outputs
     return steps, tensors
 
 
@@ -103,38 +125,19 @@ def check_ends(image: Any, result: Any) -> None:
         )
 
 
-def _functional(model: Any) -> Any:
-    """The functional model behind a sequential one, or itself.
+def _flat(model: Any) -> FlatModel:
+    """The model without models in it.
 
     Raises:
         TrainingError: it has no graph, several inputs or outputs, or channels first.
     """
-    graph = getattr(model, "_functional", None) or model
-    if not hasattr(graph, "_nodes_by_depth"):
-        raise TrainingError(
-            "only functional and sequential Keras models have a graph that can be cut",
-            value=type(model).__name__,
-            remedy="build the model by calling layers on keras.Input",
-        )
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        raise TrainingError(
-            "a task network has one input and one output",
-            value=f"{len(graph.inputs)} inputs, {len(graph.outputs)} outputs",
-        )
-    first = [layer.name for layer in graph.layers if getattr(layer, "data_format", "") == "channels_first"]
+    flat = model if isinstance(model, FlatModel) else flattened(model)
+    first = [one.name for one in flat.model.layers if getattr(one, "data_format", "") == "channels_first"]
     if first:
         raise TrainingError(
             "channels stand first in this model", value=first[0], remedy="build it with channels_last"
         )
-    return graph
-
-
-def _name(tensor: Any) -> str:
-    """Layer name, with the number of the use and of the output where that is not the first."""
-    history = tensor._keras_history
-    numbers = [str(number) for number in (history.node_index, history.tensor_index)]
-    suffix = "" if numbers == ["0", "0"] else ":" + ":".join(numbers)
-    return f"{history.operation.name}{suffix}"
+    return flat
 
 
 def _before_softmax(graph: Any) -> Any:
@@ -148,15 +151,21 @@ def _before_softmax(graph: Any) -> Any:
     return output
 
 
-def _unknown(graph: Any, split: str, tensors: dict[str, Any], how_to_list: str) -> TrainingError:
-    for layer in graph.layers:
-        if isinstance(layer, keras.Model) and split in [inner.name for inner in layer.layers]:
-            return TrainingError(
-                f"the split lies inside the model {layer.name!r}, which is one layer here",
-                value=split,
-                remedy=f"build the network without nesting, or split at {layer.name}",
-            )
-    return unknown_name(split, list(tensors), how_to_list)
+def _find(flat: FlatModel, split: str, tensors: dict[str, Any], how_to_list: str) -> str:
+    """The tensor that a split names: a layer's, or a nested model's last.
+
+    Raises:
+        TrainingError: no such layer, or several.
+    """
+    for name in (split, split.replace("/", SEPARATOR)):
+        if name in tensors or name in flat.aliases:
+            return name if name in tensors else flat.aliases[name]
+    if split in flat.shared:
+        raise TrainingError(
+            "several layers of the nested models have this name", value=split,
+            remedy=f"split at {' or '.join(flat.shared[split])}",
+        )  # fmt: skip
+    raise unknown_name(split, [*tensors, *flat.aliases], how_to_list)
 
 
 def _copy(model: keras.Model, name: str, linear: str = "") -> keras.Model:
@@ -177,8 +186,3 @@ def _copy(model: keras.Model, name: str, linear: str = "") -> keras.Model:
 def named(model: keras.Model, name: str) -> keras.Model:
     """The same layers as a model of another name."""
     return keras.Model(model.inputs[0], model.outputs[0], name=name)
-
-
-def layer_names(model: keras.Model) -> Sequence[str]:
-    """All names that :func:`cut` knows."""
-    return list(steps_of(_functional(model))[1])

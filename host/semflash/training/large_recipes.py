@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from semflash.training.augment import Augmentation
 from semflash.training.preprocessing import preset
-from semflash.training.recipes import TF_DATA, CodecRecipe, TaskRecipe
+from semflash.training.recipes import METHOD_TERMS, TF_DATA, CodecRecipe, TaskRecipe
 
 CIFAR, IMAGENET = "cifar100", "imagenet200"
 #: Latent channels behind the paper's heads: half of those at the split.
 LATENTS = {"resnet50": 32, "mobilenetv2": 12}
 #: What the networks' published weights take; weights that begin at random can take it as well.
 INPUTS = {"resnet50": preset("caffe"), "mobilenetv2": preset("tf")}
+#: The method's terms as in the comparison, but for XAI: maps of importance need the numpy pipeline.
+_TERMS = {name: METHOD_TERMS[name] for name in ("usage_weight", "estimate_noise")}
 _CIFAR_AUGMENTATION = Augmentation(flip=0.5, shift_px=4, erase=0.25)
 _IMAGENET_AUGMENTATION = Augmentation(flip=0.5, shift_px=0, crop_area=0.2)
 
@@ -49,13 +51,13 @@ def _codecs() -> tuple[CodecRecipe, ...]:
                 f"{CIFAR}-{network}", dataset=CIFAR, task=f"{CIFAR}-{network}",
                 sizes={"encoder": "paper", "latent": latent}, autoencoder_epochs=10, task_epochs=40,
                 batch=128, peak=1e-3, task_peak=5e-4, augmentation=_CIFAR_AUGMENTATION, pipeline=TF_DATA,
-                precision="mixed_bfloat16", ema_decay=0.9995, ema_every=32,
+                precision="mixed_bfloat16", ema_decay=0.9995, ema_every=32, **_TERMS,
             ),
             CodecRecipe(
                 f"{IMAGENET}-{network}", dataset=IMAGENET, task=f"{IMAGENET}-{network}",
                 sizes={"encoder": "paper", "latent": latent}, autoencoder_epochs=2, task_epochs=20, batch=128,
                 peak=1e-3, task_peak=5e-4, augmentation=_IMAGENET_AUGMENTATION, pipeline=TF_DATA,
-                precision="mixed_bfloat16", ema_decay=0.9995, ema_every=32,
+                precision="mixed_bfloat16", ema_decay=0.9995, ema_every=32, **_TERMS,
             ),
         )
     )  # fmt: skip

@@ -30,10 +30,10 @@ SIDE_MAX = 2_048
 CONVERTED = frozenset(
     (
         "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Conv", "ConvTranspose", "Div",
-        "Dropout", "Elu", "Exp", "Flatten", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "HardSwish",
-        "Identity", "LeakyRelu", "MatMul", "MaxPool", "Mul", "Pad", "Pow", "PRelu", "ReduceMean", "Relu",
-        "Reshape", "Resize", "Sigmoid", "Slice", "Softmax", "Split", "Squeeze", "Sub", "Tanh", "Transpose",
-        "Unsqueeze",
+        "Dropout", "Elu", "Exp", "Flatten", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "HardSigmoid",
+        "HardSwish", "Identity", "LeakyRelu", "MatMul", "MaxPool", "Mul", "Pad", "Pow", "PRelu", "ReduceMax",
+        "ReduceMean", "Relu", "Reshape", "Resize", "Sigmoid", "Slice", "Softmax", "Split", "Squeeze", "Sub",
+        "Sum", "Tanh", "Transpose", "Unsqueeze",
     )
 )  # fmt: skip
 SHAPE_ARITHMETIC = frozenset(("Cast", "Constant", "ConstantOfShape", "Gather", "Range", "Shape"))

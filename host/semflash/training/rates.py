@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Any
 
 from semflash.codecs.base import FixedPayloadSpec
 from semflash.codecs.registry import create, sizes_of
 from semflash.codecs.semanticnn_sizes import PAPER, SemanticNNSizes
-from semflash.errors import UsageError
+from semflash.errors import TrainingError, UsageError
 from semflash.training.recipes import CodecRecipe
+from semflash.training.run_dir import RunInfo
 
 FLOAT_BYTES = 4
-OWN = "this recipe"
+OWN, ATTACHED = "this recipe", "the attached codec"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +62,24 @@ def rate_table(
             except UsageError:
                 continue  # a neighbour that cannot be built is no row
     return rows
+
+
+def rate_of_run(run_dir: Path) -> RateRow:
+    """What an image costs with the codec of a finished run, which is attached as it is.
+
+    Raises:
+        TrainingError: no finished run of a codec.
+    """
+    info = RunInfo.load(run_dir)
+    if info.kind != "codec":
+        raise TrainingError(
+            "not the run of a codec", value=run_dir, remedy="name the directory of a codec run"
+        )
+    try:
+        codec = create(str(info.recipe["family"]), info.recipe["built_sizes"])
+    except (KeyError, TypeError) as error:
+        raise TrainingError(f"run.json lacks {error}", value=run_dir, remedy="train again") from error
+    return _row(ATTACHED, codec.family, codec.sizes)
 
 
 def rates_text(rows: list[RateRow]) -> str:

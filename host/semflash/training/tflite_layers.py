@@ -24,6 +24,7 @@ _SAME = 0
 _SIMPLE = {
     "RELU": layers.ReLU,
     "RELU6": lambda: layers.ReLU(max_value=6.0),
+    "RELU_0_TO_1": lambda: layers.ReLU(max_value=1.0),
     "LOGISTIC": lambda: layers.Activation("sigmoid"),
     "EXP": lambda: layers.Activation("exponential"),
     "SQUARE": lambda: Power(2),
@@ -157,6 +158,9 @@ class _Reader(TfliteGraph):
 
     def _add(self, operator: Any) -> Any:
         return self._arithmetic(operator, layers.Add, Offset, lambda c: c)
+
+    def _add_n(self, operator: Any) -> Any:
+        return layers.Add()([self.tensor(index) for index in operator.inputs])
 
     def _mul(self, operator: Any) -> Any:
         return self._arithmetic(operator, layers.Multiply, Scale, lambda c: c)
