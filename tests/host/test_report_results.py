@@ -16,6 +16,7 @@ pytest.importorskip("matplotlib")
 
 from fakes.idx_files import write_blocks
 from fakes.results import COMPARISON, result, sent_again
+from semflash.cli import evaluate_compare
 from semflash.cli.main import main
 from semflash.edge.report import curves, pictures, provenance, render
 from semflash.edge.report.comparable import choose
@@ -94,12 +95,25 @@ def test_long_names_in_a_legend_are_not_cut_off_and_leave_the_curves_their_room(
     assert curves_box.height > 2.5 * figure.dpi
 
 
+def test_texts_of_results_control_neither_the_terminal_nor_the_markdown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate_compare.sections, "summary", lambda _: Section("summary", "", ""))
+    sly = Budget("sly", "two\x1b[2J epochs\n\n# A heading")
+    results = [result("semanticnn", {0.0: 0.9}, title="Sem\x1b]0;x\x07anticNN", budget=sly)]
+    evaluate_compare._print(content(results), [])
+    printed = capsys.readouterr().out
+    assert "two?[2J epochs" in printed and "\x1b" not in printed and "\x07" not in printed
+    twin = render.markdown(Page("title", "lead", [curves.against_ber(content(results))], "foot"), "plots")
+    assert "# A heading" in twin and "\n# A heading" not in twin
+
+
 def test_the_curves_say_what_each_budget_is_and_that_a_gap_to_a_bundle_is_partly_the_budget() -> None:
     for section in (curves.against_ber(content(BOTH, 24)), curves.against_bytes(content(BOTH, 24))):
         text = " ".join(section.text)
         assert f"[comparison]: {COMPARISON.text}; [full]: {FULL.text}." in text
-        assert "the full length of their own recipes, each on its own task network" in text
-        assert "a result of [comparison] is partly the budget" in text
+        assert "The bundles were trained as their settings say, not under these budgets" in text
+        assert "a result of [comparison] may be partly the budget" in text
     (only_full,) = curves.against_ber(content(BOTH[1:])).text
     assert "partly" not in only_full and COMPARISON.text not in only_full
     assert curves.against_ber(content([])).text == []

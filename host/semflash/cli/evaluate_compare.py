@@ -110,16 +110,17 @@ def _print(content: Content, written: Sequence[Path]) -> None:
     console = Console(highlight=False, markup=False)  # a budget in brackets is no markup
     for section in (sections.summary(content), curves.against_ber(content)):
         for one in section.tables:
-            table = Table(title=one.caption, title_justify="left")
-            for index, head in enumerate(one.head):
-                words = [word for row in (one.head, *one.rows) for word in row[index].split()]
+            table = Table(title=printable(one.caption), title_justify="left")
+            heads, *rows = [[printable(cell) for cell in row] for row in (one.head, *one.rows)]
+            for index, head in enumerate(heads):
+                words = [word for row in (heads, *rows) for word in row[index].split()]
                 table.add_column(
                     head, justify="left" if index == 0 else "right", min_width=max(map(len, words), default=1)
                 )
-            for row in one.rows:
+            for row in rows:
                 table.add_row(*row)
             console.print(table, crop=False)
         for paragraph in section.text:
-            console.print(paragraph, soft_wrap=True)
+            console.print(printable(paragraph), soft_wrap=True)
     for path in written:
         console.print(f"written: {path}", soft_wrap=True)

@@ -22,10 +22,10 @@ def budgets(content: Content) -> list[str]:
         return []
     meant = "; ".join(f"[{name}]: {text}" for name, text in content.budgets)
     shorter = list(dict.fromkeys(f"[{name}]" for name, _ in content.budgets if name != FULL))
-    gap = f": a gap between a bundle and a result of {' or '.join(shorter)} is partly the budget"
+    gap = f": a gap between a bundle and a result of {' or '.join(shorter)} may be partly the budget"
     return [
         f"Results of experiments carry their training budget in brackets. {meant}. The bundles were trained "
-        f"at the full length of their own recipes, each on its own task network{gap if shorter else ''}."
+        f"as their settings say, not under these budgets{gap if shorter else ''}."
     ]
 
 
@@ -102,7 +102,10 @@ def _bytes_text(others: Sequence[Series]) -> str:
     """What the bytes of results are."""
     text = "Bytes are those really sent for an image, in the mean over the test images"
     if retransmission.resent(others):
-        text += ", all transmissions of a payload together"
+        text += (
+            ", all transmissions of a payload together (mean bytes times mean transmissions, a little low "
+            "where payloads differ in length)"
+        )
     silent = list(dict.fromkeys(one.name(budget=True) for one in others if one.at_most))
     if silent:
         text += f". Where results do not say them, the payload's limit stands for them: {', '.join(silent)}"

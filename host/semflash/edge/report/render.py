@@ -79,8 +79,9 @@ def markdown(page: Page, folder: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Names of classes and settings come from bundles: neither HTML nor links or pictures in Markdown."""
-    return re.sub(r"[\\<\[\]]", lambda match: {"<": "&lt;"}.get(match[0], f"\\{match[0]}"), text)
+    """Names and texts come from bundles and results: no HTML, link, picture or second line in Markdown."""
+    one_line = " ".join(text.split())
+    return re.sub(r"[\\<\[\]]", lambda match: {"<": "&lt;"}.get(match[0], f"\\{match[0]}"), one_line)
 
 
 def _markdown_table(table: Table) -> str:

@@ -12,7 +12,8 @@ TITLE = "Bytes sent with retransmission"
 NOTE = (
     f"Sent again: a damaged payload is sent at most {FRAMINGS[RETRANSMIT].retransmissions} more times, and "
     "these transmissions are not held to the payload's bytes. An image then costs the mean bytes of a "
-    "payload times the mean number of transmissions, which stands in brackets; means over the seeds."
+    "payload times the mean number of transmissions, which stands in brackets (a little low where "
+    "payloads differ in length, because long ones are damaged more often); means over the seeds."
 )
 
 
