@@ -81,9 +81,7 @@ def ber(material: Material, size: int) -> str:
     for one in found:
         for framing in one.framings():
             cells = [cell(one.bsc(rate, framing)) for rate in BERS]
-            sent = one.bytes_text(
-                over_bsc(BERS, framing)
-            )  # a method with whole units may stay below the limit
+            sent = one.bytes_text(over_bsc(BERS, framing))  # whole units may stay below the limit
             rows.append([one.name(framing), one.subject.budget, seeds(one), sent, *cells])
     if not rows:
         return missing("ber")
