@@ -5,13 +5,11 @@ The contract stays as it is, so that the bundle keeps its hash.
 
 from __future__ import annotations
 
-import msgspec
-
 from semflash.bundle.schema import Contract
 from semflash.program.layout import Layout, Region
 from semflash.program.program import Program
 from semflash.program.quality import Ber
-from semflash.program.stages import Graph, Tail, TailTable
+from semflash.program.stages import Graph, Tail
 from semflash.program.tensors import Codes, Tensor, Values
 
 IMAGE, LATENT, CODES = "image", "latent", "codes"
@@ -20,7 +18,7 @@ IMAGE, LATENT, CODES = "image", "latent", "codes"
 def from_contract(contract: Contract) -> Program:
     """The program that a checked contract of version 1 describes."""
     image, graph = contract.input, contract.device_graphs[0]
-    tail = msgspec.convert(msgspec.to_builtins(contract.device_tail), TailTable)  # type: ignore[call-overload]
+    tail = msgspec.convert(msgspec.to_builtins(contract.device_tail))  # type: ignore[call-overload]
     latent = (graph.height, graph.width, graph.channels)
     return Program(
         image=IMAGE,

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from semflash.errors import ProgramError
-from semflash.program.layout import PAYLOAD_MAX_BYTES, CountOf, OnesOf, Region, Rest
+from semflash.fields import CHANNELS_MAX, PAYLOAD_MAX_BYTES
+from semflash.program.layout import CountOf, OnesOf, Region, Rest
 from semflash.program.program import Program
 from semflash.program.stages import (
-    CHANNELS_MAX,
     GdnTail,
     Graph,
     Order,

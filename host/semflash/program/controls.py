@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from semflash.errors import ProgramError
-from semflash.program.tensors import Name
+from semflash.fields import Name
 
 CONTROL_MAX = 65_535
 Setting = Annotated[int, Meta(ge=0, le=CONTROL_MAX)]

@@ -11,9 +11,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from semflash.program.tensors import Code, Name
-
-PAYLOAD_MAX_BYTES = 65_535
+from semflash.fields import Name
+from semflash.program.tensors import Code
 
 Protection = Literal["none", "repeat-3", "hamming-7-4"]
 

@@ -7,11 +7,12 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from semflash.errors import ProgramError
+from semflash.fields import Name
 from semflash.program.controls import Control
 from semflash.program.layout import Layout, protected_bits
 from semflash.program.quality import Quality
 from semflash.program.stages import Graph, Stage
-from semflash.program.tensors import Name, Tensor
+from semflash.program.tensors import Tensor
 
 
 class Program(Struct, frozen=True, forbid_unknown_fields=True):

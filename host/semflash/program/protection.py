@@ -74,6 +74,6 @@ def _hamming(
     words = sent.reshape(len(sent), -1, 7)
     whole = known.reshape(words.shape).all(axis=2)
     syndrome = (words @ _PLACE_BITS % 2) @ np.array([1, 2, 4], np.uint8)
-    flipped = (syndrome[..., None] == np.arange(1, 8)) & whole[..., None]
+    flipped = np.equal(syndrome[..., None], np.arange(1, 8)) & whole[..., None]
     data = (words ^ flipped)[..., _DATA_AT].reshape(len(sent), -1)[:, :bits]
     return data, np.repeat(whole, 4, axis=1)[:, :bits], flipped.any(axis=2).sum(axis=1)

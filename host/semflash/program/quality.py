@@ -6,15 +6,16 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-BitErrorRate = Annotated[float, Meta(ge=0.0, le=0.5)]
+from semflash import fields
+
 Decibels = Annotated[float, Meta(ge=-100.0, le=100.0)]
 
 
 class Ber(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="ber"):
     """The share of bits that arrive flipped; the codec is trained for 0 and for ``low`` to ``high``."""
 
-    low: BitErrorRate
-    high: BitErrorRate
+    low: fields.Ber
+    high: fields.Ber
 
     def clamp(self, value: float) -> float:
         """The nearest rate that the decoder may be told; the channel without errors always is one."""

@@ -9,12 +9,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from semflash.program.tensors import LEVELS_MAX, Code, Int8, Name
+from semflash.fields import CHANNELS_MAX, GDN_LEVELS_MAX, Channels, Int8, Name
+from semflash.program.tensors import LEVELS_MAX, Code
 
-CHANNELS_MAX = 256
-GDN_LEVELS_MAX = 16
-
-Channels = Annotated[int, Meta(ge=1, le=CHANNELS_MAX)]
 Int32 = Annotated[int, Meta(ge=-(1 << 31), le=(1 << 31) - 1)]
 
 

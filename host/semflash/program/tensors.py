@@ -7,15 +7,12 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from semflash.fields import TABLE_LEVELS_MAX, Int8, Name, Scale
+
 #: Codes are bytes on the device, so a code tensor has at most this many levels.
-LEVELS_MAX = 256
+LEVELS_MAX = TABLE_LEVELS_MAX
 DIMENSION_MAX = 65_535
 
-# \Z, because $ lets a newline at the end pass; no control characters, because texts reach terminals.
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\Z")]
-Text = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
-Int8 = Annotated[int, Meta(ge=-128, le=127)]
-Scale = Annotated[float, Meta(gt=0.0, le=1e6)]
 Code = Annotated[int, Meta(ge=0, lt=LEVELS_MAX)]
 Dimension = Annotated[int, Meta(ge=1, le=DIMENSION_MAX)]
 
