@@ -278,10 +278,25 @@ def _check_region(program: Program, region: Region, sent: set[str]) -> None:
         case Rest(limit):
             if program.control(limit).unit != "bytes":
                 raise _refuse("a payload is cut by a control in bytes", limit)
+            _check_limit(program, limit)
             if region.protection != "none":
                 raise _refuse("a region that may be cut cannot be protected", region.source)
     if tensor.live is not None and region.items != CountOf(tensor.live):
         raise _refuse("only the live rows of a tensor are sent: count them", region.source)
+
+
+def _check_limit(program: Program, limit: str) -> None:
+    """What is not cut must fit below the limit, or the receiver could take the last fill bits for items."""
+    uncut = sum(
+        program.region_bits_max(region)
+        for region in program.payload.regions
+        if not isinstance(region.items, Rest)
+    )
+    if 8 * program.control(limit).low < uncut:
+        raise _refuse(
+            f"control {limit} can be below what is not cut ({-(-uncut // 8)} bytes)",
+            program.control(limit).low,
+        )
 
 
 def _check_sent(name: str, region: Region, sent: set[str]) -> None:

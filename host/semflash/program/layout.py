@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from semflash.fields import Name
-from semflash.program.tensors import Code
+from semflash.program.tensors import LEVELS_MAX
 
 Protection = Literal["none", "repeat-3", "hamming-7-4"]
 
@@ -35,7 +35,7 @@ class OnesOf(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", 
     """
 
     mask: Name
-    at_least: Annotated[Code, Meta(ge=1)] = 1
+    at_least: Annotated[int, Meta(ge=1, lt=LEVELS_MAX)] = 1
 
 
 class Rest(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="rest"):

@@ -98,8 +98,8 @@ def decode(
 
     Args:
         payloads: uint8 (N, P); what stands behind the end of each is not looked at.
-        bits: (N,), the length of each in bits or rounded up to whole bytes; None: all of P bytes.
-        lost: (N, P), True for bytes that did not arrive; None: all arrived.
+        bits: (N,), the length of each in bits, or rounded up to whole bytes; None means all of P bytes.
+        lost: (N, P), True for bytes that did not arrive; None means that all did.
 
     Raises:
         ProgramError: The payloads are not uint8 (N, P), or are longer than the program's longest.
@@ -135,7 +135,7 @@ def decode(
         {name: flat.reshape(shapes[name]) for name, flat in flats.items()},
         {name: flat.reshape(shapes[name]) for name, flat in present.items()},
         corrected,
-        (end <= bits) & (bits < end + 8),
+        (end == bits) | ((bits % 8 == 0) & (end <= bits) & (bits < end + 8)),
     )
 
 

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from semflash.errors import ProgramError
 from semflash.fields import Name
 from semflash.program.controls import Control
-from semflash.program.layout import Layout, protected_bits
+from semflash.program.layout import Layout, Region, protected_bits
 from semflash.program.quality import Quality
 from semflash.program.stages import Graph, Stage
 from semflash.program.tensors import Tensor
@@ -63,13 +63,14 @@ class Program(Struct, frozen=True, forbid_unknown_fields=True):
         """The stages that are graphs."""
         return tuple(stage for stage in self.stages if isinstance(stage, Graph))
 
+    def region_bits_max(self, region: Region) -> int:
+        """The most bits that a region can take in the payload."""
+        return protected_bits(self.tensor(region.source).items * region.bits, region.protection)
+
     @property
     def payload_bits_max(self) -> int:
         """The most bits that the payload of an image can have."""
-        return sum(
-            protected_bits(self.tensor(region.source).items * region.bits, region.protection)
-            for region in self.payload.regions
-        )
+        return sum(self.region_bits_max(region) for region in self.payload.regions)
 
     @property
     def payload_bytes_max(self) -> int:
