@@ -18,7 +18,7 @@ IMAGE, LATENT, CODES = "image", "latent", "codes"
 def from_contract(contract: Contract) -> Program:
     """The program that a checked contract of version 1 describes."""
     image, graph = contract.input, contract.device_graphs[0]
-    tail = msgspec.convert(msgspec.to_builtins(contract.device_tail))  # type: ignore[call-overload]
+    tail = contract.device_tail
     latent = (graph.height, graph.width, graph.channels)
     return Program(
         image=IMAGE,

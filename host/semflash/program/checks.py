@@ -67,6 +67,7 @@ def check_program(program: Program) -> None:
             case Order():
                 _check_order(program, stage)
     _check_payload(program)
+    _check_use(program)
 
 
 def _check_unique(what: str, names: Iterable[str | int]) -> None:
@@ -131,14 +132,13 @@ def _check_count(program: Program, name: str, counted: Tensor) -> None:
 
 
 def _check_order_of_stages(program: Program) -> None:
-    """Every tensor is written once, before it is read (so there are no circles), and is of some use."""
-    written, read = {program.image}, set[str]()
+    """Every tensor is written once, and before it is read, so that there are no circles."""
+    written = {program.image}
     for number, stage in enumerate(program.stages):
         for name in inputs_of(stage):
             if name not in written:
                 program.tensor(name)
                 raise _refuse(f"stage {number} reads a tensor that no stage before it writes", name)
-            read.add(name)
         for name in outputs_of(stage):
             live = program.tensor(name).live
             if name in written:
@@ -146,14 +146,6 @@ def _check_order_of_stages(program: Program) -> None:
             if live is not None and live not in written | set(outputs_of(stage)):
                 raise _refuse(f"stage {number} writes a tensor whose count is not there yet", name)
             written.add(name)
-    for region in program.payload.regions:
-        read.add(region.source)
-    read |= {tensor.live for tensor in program.tensors if tensor.live is not None}
-    for tensor in program.tensors:
-        if tensor.name not in written:
-            raise _refuse("no stage writes a tensor", tensor.name)
-        if tensor.name not in read:
-            raise _refuse("nothing reads a tensor", tensor.name)
 
 
 def _check_graph(program: Program, stage: Graph) -> None:
@@ -163,7 +155,7 @@ def _check_graph(program: Program, stage: Graph) -> None:
             raise _refuse(f"graph {stage.name} reads or writes codes", tensor.name)
         if stage.each and (tensor.rows, tensor.live) != (tensors[0].rows, tensors[0].live):
             raise _refuse(f"graph {stage.name}: tensors differ in their rows", tensor.name)
-        if not stage.each and tensor.live is not None:
+        if not stage.each and tensor.live is not None and tensor.name in stage.inputs:
             raise _refuse(f"graph {stage.name} does not run row by row, but rows are counted", tensor.name)
 
 
@@ -252,9 +244,9 @@ def _check_payload(program: Program) -> None:
     sent: set[str] = set()
     rest: Rest | None = None
     for region in program.payload.regions:
-        _check_region(program, region, sent)
         if rest is not None and region.items != rest:
             raise _refuse("behind what a limit cuts, the same limit must cut everything", region.source)
+        _check_region(program, region, sent)
         rest = region.items if isinstance(region.items, Rest) else rest
         sent.add(region.source)
     if program.payload_bytes_max > PAYLOAD_MAX_BYTES:
@@ -297,6 +289,19 @@ def _check_limit(program: Program, limit: str) -> None:
             f"control {limit} can be below what is not cut ({-(-uncut // 8)} bytes)",
             program.control(limit).low,
         )
+
+
+def _check_use(program: Program) -> None:
+    """Every tensor is written by a stage, and read by one or sent."""
+    written = {program.image, *(name for stage in program.stages for name in outputs_of(stage))}
+    read = {name for stage in program.stages for name in inputs_of(stage)}
+    read |= {region.source for region in program.payload.regions}
+    read |= {tensor.live for tensor in program.tensors if tensor.live is not None}
+    for tensor in program.tensors:
+        if tensor.name not in written:
+            raise _refuse("no stage writes a tensor", tensor.name)
+        if tensor.name not in read:
+            raise _refuse("nothing reads a tensor", tensor.name)
 
 
 def _check_sent(name: str, region: Region, sent: set[str]) -> None:
