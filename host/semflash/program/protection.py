@@ -72,8 +72,8 @@ def _hamming(
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.int64]]:
     """Words with one flipped bit are corrected; a word is known if all of it arrived."""
     words = sent.reshape(len(sent), -1, 7)
-    whole = known.reshape(words.shape).all(axis=2)
+    whole: NDArray[np.bool_] = np.all(known.reshape(words.shape), axis=2)
     syndrome = (words @ _PLACE_BITS % 2) @ np.array([1, 2, 4], np.uint8)
-    flipped = np.equal(syndrome[..., None], np.arange(1, 8)) & whole[..., None]
+    flipped: NDArray[np.bool_] = np.equal(syndrome[..., None], np.arange(1, 8)) & whole[..., None]
     data = (words ^ flipped)[..., _DATA_AT].reshape(len(sent), -1)[:, :bits]
     return data, np.repeat(whole, 4, axis=1)[:, :bits], flipped.any(axis=2).sum(axis=1)
