@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bundle.code_tail import codes
 from semflash.bundle.packing import pack
 from semflash.bundle.reader import Bundle
 from semflash.errors import ModelError
 from semflash.firmware.build.bare_model import is_bare
+from semflash.program.reference.tails import codes
 
 _ARENA_BYTES = 64 << 20
 

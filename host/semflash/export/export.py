@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash import __version__
-from semflash.bundle.code_tail import codes
 from semflash.bundle.digest import file_ref
 from semflash.bundle.models import check_encoder
 from semflash.bundle.packing import payload_size
@@ -28,10 +27,8 @@ from semflash.bundle.schema import (
     DeviceGraph,
     ExportProof,
     FixedPayload,
-    GdnTail,
     ImageInput,
     Record,
-    TableTail,
 )
 from semflash.bundle.writer import check_name, check_place, write_bundle
 from semflash.codecs.base import DeviceTailSpec
@@ -41,6 +38,8 @@ from semflash.data.dataset import Dataset
 from semflash.errors import ExportError
 from semflash.export.proof import prove_edge, prove_encoder, run_edge, run_model
 from semflash.outputs.kinds import Task
+from semflash.program.reference.tails import codes
+from semflash.program.stages import TailTable
 from semflash.runtime.reference import ReferenceGraph
 from semflash.runtime.tflm_arena import measure_arena
 from semflash.tasks.registry import kind_of
@@ -155,7 +154,7 @@ def _contract(
     family: str,
     dataset: Dataset,
     graph: Int8Graph,
-    tail: GdnTail | TableTail,
+    tail: TailTable,
     centres: list[float],
     files: Mapping[str, bytes],
     ber_range: tuple[float, float],
