@@ -1,8 +1,8 @@
 """SOFTMAX over 512 values and more, where TFLite-Micro and LiteRT's reference stop: held against float64.
 
-The kernel sums exponentials that are rounded to multiples of 2^-19, so the sum of `depth` of them is off by at most
-depth 2^-20; everything else is far below. A result is right when it is the nearest of 1/256 to a share that lies
-within that error of the true one.
+The kernel sums exponentials that are rounded to multiples of 2^-19, so the sum of `depth` of them is off by
+at most depth 2^-20; everything else is far below. A result is right when it is the nearest of 1/256 to a
+share that lies within that error of the true one.
 """
 
 from __future__ import annotations
