@@ -49,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only-task", action="store_true", help="RECIPE is a task recipe; train no codec")
     parser.add_argument("--dataset", help="another data set or an image folder")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="leave out images of a folder that cannot be read"
+    )
     parser.add_argument("--seed", type=int, help="of the whole run")
     parser.add_argument(
         "--set",
@@ -56,6 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="override a field of the recipe (JSON value)",
+    )
+    parser.add_argument(
+        "--task-set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a field of the recipe of the task network",
     )
     parser.add_argument(
         "--distribute", choices=("mirrored", "multi-worker"),
@@ -126,6 +136,7 @@ def _common(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     if seed is not None and not 0 <= seed <= _SEED_MAX:
         raise UsageError(f"the seed is a whole number of 0 to {_SEED_MAX}", value=seed, remedy="--seed 0")
     common = {"dataset": first(args.dataset, settings.train.dataset), "seed": seed}
+    common |= {"skip_bad": True} if args.skip_bad else {}
     return {key: value for key, value in common.items() if value is not None}
 
 
@@ -142,10 +153,10 @@ def _task_recipe(args: argparse.Namespace, settings: Settings, name: str) -> Tas
 
     weights = {} if args.weights is None else {"weights": str(args.weights)}
     if args.only_task:
-        return override(task_recipe(name), _common(args, settings) | weights, args.set)
+        return override(task_recipe(name), _common(args, settings) | weights, args.set + args.task_set)
     wanted = codec_recipe(name)
     chosen = args.task_recipe or wanted.task or ("tiny" if name == "tiny" else wanted.dataset)
-    return override(task_recipe(chosen), _common(args, settings) | weights, [])
+    return override(task_recipe(chosen), _common(args, settings) | weights, args.task_set)
 
 
 def _rates(args: argparse.Namespace, settings: Settings, name: str) -> list[RateRow]:

@@ -15,6 +15,7 @@ from semflash.codecs.registry import create, sizes_of
 from semflash.codecs.semanticnn_sizes import PAPER
 from semflash.errors import TrainingError, UsageError
 from semflash.training.codec_plans import CodecRun
+from semflash.training.data_summary import summary
 from semflash.training.datasets import Dataset, load_dataset
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import fingerprint_of, run_stages
@@ -22,7 +23,7 @@ from semflash.training.models import TrainedCodec
 from semflash.training.progress import Progress
 from semflash.training.recipes import TF_DATA, CodecRecipe
 from semflash.training.run_dir import RunInfo
-from semflash.training.task import TrainedTask, load_task
+from semflash.training.task import TrainedTask, check_batch, load_task
 from semflash.training.task_kinds import TaskKind
 from semflash.training.task_networks import clone_tail
 from semflash.training.tasknet import computing_in
@@ -58,8 +59,12 @@ def _train(
     out.mkdir(parents=True, exist_ok=True)
     with computing_in(recipe.precision):
         teacher = load_task(task_dir)
-    data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=teacher.info.image_shape[:2])
+    size = teacher.info.image_shape[:2]
+    data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=size, skip_bad=recipe.skip_bad)
+    for line in summary(data):
+        progress.say(line)
     _check_data(data, teacher)
+    check_batch(data.train, recipe.train_images, recipe.batch)
     keras.utils.set_random_seed(recipe.seed)
     described: dict[str, Any] = dataclasses.asdict(recipe)
     if transfer is None:

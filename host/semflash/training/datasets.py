@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from semflash.errors import DatasetError
+from semflash.training.data_source import DataSource
 from semflash.training.idx import find_idx_file, read_idx
 from semflash.training.lazy_images import LazyImages, some
+from semflash.training.sample import mixed
 
 DATA_DIR_VARIABLE = "SEMFLASH_DATA_DIR"
 SPLIT_SEED = 20_251_123
@@ -50,13 +52,20 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set: name, three splits and the class names in label order."""
+    """A data set: name, three splits and the class names in label order.
+
+    Attributes:
+        source: what it is known by; None: made in a program.
+        notes: what its owner should know: sizes that were changed, files that were left out.
+    """
 
     name: str
     train: Split
     val: Split
     test: Split
     class_names: tuple[str, ...]
+    source: DataSource | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def has_boxes(self) -> bool:
@@ -71,7 +80,11 @@ class Dataset:
 
 
 def load_dataset(
-    name_or_path: str | Path, *, data_dir: str | Path | None = None, image_size: tuple[int, int] = (32, 32)
+    name_or_path: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    image_size: tuple[int, int] = (32, 32),
+    skip_bad: bool = False,
 ) -> Dataset:
     """Load a data set by name, or an image folder by path.
 
@@ -82,6 +95,7 @@ def load_dataset(
         data_dir: where the files of a named data set lie; default: the environment variable
             ``SEMFLASH_DATA_DIR``, then the usual places.
         image_size: height and width that the images of a folder are resized to, pixels.
+        skip_bad: leave out images of a folder that cannot be read; the notes name them.
 
     Raises:
         DatasetError: unknown, missing or malformed; the message says how to get or mend it.
@@ -89,23 +103,32 @@ def load_dataset(
     name = str(name_or_path)
     if name in _LOADERS:
         folder = data_dir if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE)
-        return _LOADERS[name](name, Path(folder) if folder else None)
+        found = _LOADERS[name](name, Path(folder) if folder else None)
+        return replace(found, source=DataSource("named", name))
     if Path(name).is_dir():
-        from semflash.training.detection_folder import is_detection_folder, read_detection_folder
-
-        if is_detection_folder(Path(name)):
-            train, test, classes = read_detection_folder(Path(name), image_size)
-            kept, held_out = _carve_validation(Split(*train))
-            return Dataset(Path(name).resolve().name, kept, held_out, Split(*test), classes)
-        from semflash.training.image_folder import read_image_folder
-
-        folder_train, folder_test, classes = read_image_folder(Path(name), image_size)
-        return _assemble(Path(name).resolve().name, folder_train, folder_test, classes)
+        return _folder(Path(name), image_size, skip_bad)
     raise DatasetError(
         "no such data set or image folder",
         value=name,
         remedy=f"use one of {', '.join(sorted(_LOADERS))}, or a directory with train/ and test/",
     )
+
+
+def _folder(root: Path, image_size: tuple[int, int], skip_bad: bool) -> Dataset:
+    """An image folder, or COCO or VOC."""
+    from semflash.training.detection_folder import is_detection_folder, read_detection_folder
+    from semflash.training.image_folder import read_image_folder
+
+    name = root.resolve().name
+    if is_detection_folder(root):
+        found = read_detection_folder(root, image_size, skip_bad=skip_bad)
+        kept, held_out = _carve_validation(Split(*found.train))
+        test = Split(*found.test)
+    else:
+        found = read_image_folder(root, image_size, skip_bad=skip_bad)
+        train, test = (_checked(name, *part, len(found.class_names)) for part in (found.train, found.test))
+        kept, held_out = _carve_validation(train, by_class=True)
+    return Dataset(name, kept, held_out, test, found.class_names, found.source, found.notes)
 
 
 def dataset_names() -> tuple[str, ...]:
@@ -227,11 +250,19 @@ def _checked(name: str, images: np.ndarray, labels: np.ndarray, classes: int) ->
     return Split(images, labels)
 
 
-def _carve_validation(train: Split) -> tuple[Split, Split]:
-    """Hold out 5,000 images, or a tenth of a small data set, chosen by a fixed seed."""
+def _carve_validation(train: Split, *, by_class: bool = False) -> tuple[Split, Split]:
+    """Hold out 5,000 images, or a tenth of a small data set, chosen by a fixed seed.
+
+    by_class: of an image folder, which comes sorted by class: a tenth of each class, as far as whole images
+    allow, and both parts in an order that mixes the classes, so that their first images are not all of one.
+    """
     count = min(VALIDATION_IMAGES, max(1, len(train) // 10))
-    order = np.random.default_rng(SPLIT_SEED).permutation(len(train))
-    held, kept = np.sort(order[:count]), np.sort(order[count:])
+    if by_class:
+        order = mixed(train.labels, SPLIT_SEED)
+        held, kept = order[:count], order[count:]
+    else:
+        order = np.random.default_rng(SPLIT_SEED).permutation(len(train))
+        held, kept = np.sort(order[:count]), np.sort(order[count:])
     return (
         Split(some(train.images, kept), train.labels[kept]),
         Split(some(train.images, held), train.labels[held]),

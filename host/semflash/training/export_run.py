@@ -8,11 +8,10 @@ from typing import Any
 from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import HISTORY_MAX_BYTES, SUFFIX
 from semflash.errors import TrainingError
-from semflash.training.datasets import load_dataset
 from semflash.training.export import export_codec
 from semflash.training.models import load_run
 from semflash.training.run_dir import RUN_FILE
-from semflash.training.task import load_task
+from semflash.training.task import dataset_of, load_task
 
 CODEC_DIR, TASK_DIR = "codec", "task"
 HISTORY_FILE = "history.json"
@@ -63,8 +62,7 @@ def export(
     codec_dir, found_task = find_run(Path(run_dir))
     task = found_task if task_dir is None else Path(task_dir)
     trained = load_run(codec_dir)
-    size = trained.info.image_shape[:2]
-    dataset = load_dataset(trained.info.dataset, data_dir=data_dir, image_size=size)
+    dataset = dataset_of(trained.info, data_dir)
     task_accuracy = None if task is None else load_task(task).accuracy(dataset.test)
     return export_codec(
         trained,

@@ -11,8 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from semflash.errors import TrainingError
+from semflash.errors import TrainingError, UsageError
 from semflash.training.augment import Augmentation
+from semflash.training.data_summary import summary
 from semflash.training.datasets import Dataset, Split, load_dataset
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
@@ -73,8 +74,10 @@ def _train(
     recipe: TaskRecipe, out: Path, data_dir: str | Path | None, progress: Progress, distribution: Distribution
 ) -> TrainedTask:
     out.mkdir(parents=True, exist_ok=True)
-    size = (recipe.image_size, recipe.image_size)
-    data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=size)
+    data = _data_of(recipe, data_dir)
+    for line in summary(data):
+        progress.say(line)
+    check_batch(data.train, recipe.train_images, recipe.batch)
     train = limited(data.train, recipe.train_images)
     keras.utils.set_random_seed(recipe.seed)
     described = dataclasses.asdict(recipe)
@@ -130,11 +133,26 @@ def shapes_of(
     recipe: TaskRecipe, *, data_dir: str | Path | None = None
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:  # fmt: skip
     """Shapes of image and split features that a recipe will have; nothing is trained, no weights are read."""
-    size = (recipe.image_size, recipe.image_size)
-    data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=size)
+    data = _data_of(recipe, data_dir)
     described = dataclasses.asdict(recipe) | {"weights": ""}
     head, _ = build(described, data.image_shape, len(data.class_names))
     return tuple(head.input_shape[1:]), tuple(head.output_shape[1:])
+
+
+def _data_of(recipe: TaskRecipe, data_dir: str | Path | None) -> Dataset:
+    size = (recipe.image_size, recipe.image_size)
+    return load_dataset(recipe.dataset, data_dir=data_dir, image_size=size, skip_bad=recipe.skip_bad)
+
+
+def check_batch(train: Split, train_images: int | None, batch: int) -> None:
+    """UsageError: a batch is larger than what is trained on, so that an epoch would have no step."""
+    count = len(train) if train_images is None else min(train_images, len(train))
+    if count < batch:
+        raise UsageError(
+            f"a batch of {batch} images is more than the {count} to train on",
+            value=f"batch={batch}",
+            remedy="more images, or smaller batches: --task-set batch=8 (task network), --set batch=8 (codec)",
+        )
 
 
 def limited(split: Split, count: int | None) -> Split:
@@ -182,4 +200,7 @@ def _batches(
 
 def dataset_of(info: RunInfo, data_dir: str | Path | None = None) -> Dataset:
     """The data set a run was trained on."""
-    return load_dataset(info.dataset, data_dir=data_dir, image_size=info.image_shape[:2])
+    return load_dataset(
+        info.dataset, data_dir=data_dir, image_size=info.image_shape[:2],
+        skip_bad=bool(info.recipe.get("skip_bad", False)),
+    )  # fmt: skip
