@@ -14,10 +14,10 @@ pytest.importorskip("PIL.Image")
 
 from fakes.box_folder import COLOURS, coco_folder, voc_folder, voc_xml
 from fakes.turned_images import STORED, save_turned
+from semflash.data import boxes_folder as detection_folder
+from semflash.data.boxes_folder import parse_xml
+from semflash.data.registry import load_dataset
 from semflash.errors import DatasetError
-from semflash.training import detection_folder
-from semflash.training.datasets import load_dataset
-from semflash.training.detection_folder import parse_xml
 
 FIRST_XML = "Annotations/2007_000000.xml"
 TRAIN_JSON = "annotations/instances_train2017.json"
@@ -178,8 +178,8 @@ def test_files_that_are_not_json_too_large_or_missing_are_refused(
 
 
 def turned_folder(root: Path, kind: str, stated: str) -> tuple[Path, list[int]]:
-    """A COCO or VOC folder of one upright picture, 40x24 (width x height), once per EXIF orientation, with the
-    box 4..16 x 2..10. stated: whether width and height are those of the ``upright`` image, the ``stored`` one
+    """A COCO or VOC folder of one upright picture, 40x24 (width x height), once per EXIF orientation, with
+    two boxes. stated: whether width and height are those of the ``upright`` image, the ``stored`` one
     (the box then counts from there), or ``none``.
     """
     picture = np.full((24, 40, 3), 90, np.uint8)

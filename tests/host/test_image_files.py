@@ -1,4 +1,4 @@
-"""Opening image files: formats by content, regular files only, a limit of pixels, EXIF, all bad ones at once."""
+"""Opening image files: formats by content, regular files only, a limit of pixels, EXIF; all bad ones."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from PIL import Image
 
 from fakes.noise_folders import noise_folder
 from fakes.turned_images import save_turned
-from semflash.errors import DatasetError
-from semflash.training import detection_folder, image_headers, lazy_images
-from semflash.training.datasets import load_dataset
-from semflash.training.image_files import (
+from semflash.data import boxes_folder as detection_folder
+from semflash.data import image_headers
+from semflash.data import lazy as lazy_images
+from semflash.data.image_files import (
     FORMATS,
     PIXELS_MAX,
     ImageFileError,
@@ -29,8 +29,10 @@ from semflash.training.image_files import (
     orientation_of,
     pixels_of,
 )
-from semflash.training.lazy_images import LazyImages
-from semflash.training.stamps import read_sprite
+from semflash.data.lazy import LazyImages
+from semflash.data.registry import load_dataset
+from semflash.data.stamps.cutouts import read_sprite
+from semflash.errors import DatasetError
 
 #: PostScript of one page; Pillow hands it to Ghostscript where it may take it for EPS.
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"

@@ -11,9 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from semflash.array_files import read_npz, write_json, write_npz
+from semflash.data.dataset import Dataset
 from semflash.errors import TrainingError
-from semflash.training.checkpoint import read_npz, write_json, write_npz
-from semflash.training.datasets import Dataset
 
 RUN_FILE = "run.json"
 WEIGHTS_FILE = "weights.npz"
@@ -29,7 +29,7 @@ class RunInfo:
         dataset, class_names, image_shape, seed: what was learnt from.
         versions: Python, Keras, numpy and the backend.
         results: measured figures (accuracies as shares, 0..1).
-        data: what the data set is known by (:meth:`semflash.training.data_source.DataSource.plain`); empty in
+        data: what the data set is known by (:meth:`semflash.data.source.DataSource.plain`); empty in
             runs of older versions, and where there was none.
     """
 
