@@ -140,11 +140,45 @@ def _common(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     return {key: value for key, value in common.items() if value is not None}
 
 
+def _of_the_task(args: argparse.Namespace) -> dict[str, Any]:
+    """Data set of the task network that --task names: its codec learns from the same, unless one is named.
+
+    Raises:
+        TrainingError: no run there.
+    """
+    from semflash.data.source import place
+    from semflash.training.run_dir import RunInfo
+
+    if args.task is None:
+        return {}
+    info = RunInfo.load(args.task)
+    if not info.dataset:
+        return {}
+    return {
+        "dataset": str(place(info.data.get("name", info.dataset))),
+        "skip_bad": bool(info.recipe.get("skip_bad", False)),
+    }
+
+
+def _check_data_is_named(args: argparse.Namespace, settings: Settings) -> None:
+    """UsageError: nothing says which images the codec of an imported network is to learn from."""
+    from semflash.training.run_dir import RunInfo
+
+    if args.task is None or first(args.dataset, settings.train.dataset) is not None:
+        return
+    if not RunInfo.load(args.task).dataset:
+        raise UsageError(
+            "the task network was imported without a data set, and none is named",
+            value=args.task,
+            remedy="--dataset with the name of a data set, or a folder",
+        )
+
+
 def _codec_recipe(args: argparse.Namespace, settings: Settings, name: str) -> CodecRecipe:
     from semflash.training.recipes.catalogue import codec_recipe
     from semflash.training.recipes.overrides import override
 
-    return override(codec_recipe(name), _common(args, settings), args.set)
+    return override(codec_recipe(name), _of_the_task(args) | _common(args, settings), args.set)
 
 
 def _task_recipe(args: argparse.Namespace, settings: Settings, name: str) -> TaskRecipe:
@@ -203,6 +237,7 @@ def _train(
         )
         return {"task": str(out / TASK_DIR), "results": trained.info.results}
     recipe, transfer = _codec_recipe(args, settings, name), None
+    _check_data_is_named(args, settings)
     progress.say(rates_text(_rates(args, settings, name)))
     if args.codec_from is not None:
         source = find_run(args.codec_from)[0]

@@ -32,7 +32,7 @@ from semflash.data.image_files import (
     swaps_sides,
 )
 from semflash.data.image_folder import FolderData, resized, skip
-from semflash.data.source import DataSource, listing_sha256
+from semflash.data.source import DataSource, check_known, listing_sha256, written
 from semflash.data.upright_boxes import Frame, upright_boxes
 from semflash.errors import DatasetError
 from semflash.outputs.boxes import BOX_FIELDS, padded
@@ -66,11 +66,14 @@ def is_detection_folder(root: Path) -> bool:
     return any((root / "annotations").glob("instances_*.json")) or (root / "Annotations").is_dir()
 
 
-def read_detection_folder(root: Path, size: tuple[int, int], *, skip_bad: bool = False) -> FolderData:
+def read_detection_folder(
+    root: Path, size: tuple[int, int], *, skip_bad: bool = False, known: DataSource | None = None
+) -> FolderData:
     """Read both splits, images put upright and stretched to ``size`` (height, width), their boxes with them.
 
     Args:
         skip_bad: leave out images that cannot be read, and say so in the notes.
+        known: what the folder must be, before an image is opened; None: anything.
 
     Returns:
         train and test images uint8 (N, height, width, 3), boxes float32 (N, M, 6).
@@ -90,7 +93,8 @@ def read_detection_folder(root: Path, size: tuple[int, int], *, skip_bad: bool =
     files, digest = listing_sha256(
         root, [*(one.path for one in train + test), *_annotation_files(root, coco)]
     )
-    source = DataSource("coco" if coco else "voc", str(root), files, digest, skip_bad)
+    source = DataSource("coco" if coco else "voc", written(root), files, digest, skip_bad)
+    check_known(source, known)
     seen = _Seen(Counter(), [])
     found = [_arrays(images, names, size, seen) for images in (train, test)]
     notes = skip([error for _, bad in found for error in bad], len(train) + len(test), skip_bad)

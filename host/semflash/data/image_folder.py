@@ -22,7 +22,7 @@ from semflash.data.image_files import (
 )
 from semflash.data.image_headers import read_headers
 from semflash.data.lazy import LazyImages
-from semflash.data.source import DataSource, listing_sha256
+from semflash.data.source import DataSource, check_known, listing_sha256, written
 from semflash.errors import DatasetError
 
 IMAGES_MAX = 2_000_000
@@ -67,13 +67,16 @@ class _Listed:
         self.files, self.labels = [path for path, _ in kept], [label for _, label in kept]
 
 
-def read_image_folder(root: Path, size: tuple[int, int], *, skip_bad: bool = False) -> FolderData:
+def read_image_folder(
+    root: Path, size: tuple[int, int], *, skip_bad: bool = False, known: DataSource | None = None
+) -> FolderData:
     """Read both splits; classes are the folder names of train/, sorted.
 
     Args:
         root: directory with train/ and test/.
         size: height and width that the images are resized to (bilinear), pixels.
         skip_bad: leave out images that cannot be read, and say so in the notes.
+        known: what the folder must be, before an image is opened; None: anything.
 
     Returns:
         train and test images uint8 (N, height, width, C). C is 1 if every image is grey, else all must be
@@ -95,7 +98,8 @@ def read_image_folder(root: Path, size: tuple[int, int], *, skip_bad: bool = Fal
         )
     splits = [_list_split(root / part, classes) for part in ("train", "test")]
     files, digest = listing_sha256(root, (path for split in splits for path in split.files))
-    source = DataSource("folder", str(root), files, digest, skip_bad)
+    source = DataSource("folder", written(root), files, digest, skip_bad)
+    check_known(source, known)
     others = splits[0].others + splits[1].others
     notes = [*_left_out(others)]
     lazy = files * size[0] * size[1] * 3 > lazy_images.IN_MEMORY_MAX_BYTES

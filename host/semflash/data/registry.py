@@ -45,6 +45,7 @@ def load_dataset(
     data_dir: str | Path | None = None,
     image_size: tuple[int, int] = (32, 32),
     skip_bad: bool = False,
+    known: DataSource | None = None,
 ) -> Dataset:
     """Load a data set by name, or an image folder by path.
 
@@ -56,6 +57,7 @@ def load_dataset(
             ``SEMFLASH_DATA_DIR``, then the usual places.
         image_size: height and width that the images of a folder are resized to, pixels.
         skip_bad: leave out images of a folder that cannot be read; the notes name them.
+        known: refuse a folder whose list of files is not the one that was recorded here.
 
     Raises:
         DatasetError: unknown, missing or malformed; the message says how to get or mend it.
@@ -66,7 +68,7 @@ def load_dataset(
         found = _LOADERS[name](name, Path(folder) if folder else None)
         return replace(found, source=DataSource("named", name))
     if Path(name).is_dir():
-        return _folder(Path(name), image_size, skip_bad)
+        return _folder(Path(name), image_size, skip_bad, known)
     raise DatasetError(
         "no such data set or image folder",
         value=name,
@@ -74,18 +76,18 @@ def load_dataset(
     )
 
 
-def _folder(root: Path, image_size: tuple[int, int], skip_bad: bool) -> Dataset:
+def _folder(root: Path, image_size: tuple[int, int], skip_bad: bool, known: DataSource | None) -> Dataset:
     """An image folder, or COCO or VOC."""
     from semflash.data.boxes_folder import is_detection_folder, read_detection_folder
     from semflash.data.image_folder import read_image_folder
 
     name = root.resolve().name
     if is_detection_folder(root):
-        found = read_detection_folder(root, image_size, skip_bad=skip_bad)
+        found = read_detection_folder(root, image_size, skip_bad=skip_bad, known=known)
         kept, held_out = _carve_validation(Split(*found.train))
         test = Split(*found.test)
     else:
-        found = read_image_folder(root, image_size, skip_bad=skip_bad)
+        found = read_image_folder(root, image_size, skip_bad=skip_bad, known=known)
         train, test = (_checked(name, *part, len(found.class_names)) for part in (found.train, found.test))
         kept, held_out = _carve_validation(train, by_class=True)
     return Dataset(name, kept, held_out, test, found.class_names, found.source, found.notes)

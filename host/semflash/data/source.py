@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from semflash.errors import DatasetError
+
 Kind = Literal["named", "folder", "coco", "voc"]
 
 
@@ -23,7 +25,7 @@ class DataSource(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
 
     Attributes:
         kind: ``named`` for a data set that semflash knows by name, else the layout of a folder.
-        name: the name, or the path as it was given.
+        name: the name, or the absolute path, where one's home directory is ``~`` (:func:`written`).
         files: number of files of a folder that belong to the data set, unreadable ones included.
         sha256: over their names and sizes (:func:`listing_sha256`); empty for a named data set.
         skip_bad: files that cannot be read were left out.
@@ -47,6 +49,36 @@ def source_of(values: Any) -> DataSource | None:
         return msgspec.convert(values, DataSource)
     except msgspec.ValidationError:
         return None
+
+
+def written(folder: Path) -> str:
+    """Absolute path of a folder as it is recorded: without the name of the user whose home it is in."""
+    absolute = folder.absolute()
+    try:
+        return f"~/{absolute.relative_to(Path.home()).as_posix()}"
+    except (ValueError, RuntimeError):  # elsewhere; nobody's home
+        return str(absolute)
+
+
+def place(name: str) -> Path:
+    """The folder that :func:`written` wrote, or any other path as it is."""
+    return Path.home() / name[2:] if name.startswith("~/") else Path(name)
+
+
+def check_known(source: DataSource, known: DataSource | None) -> None:
+    """Refuse a folder that is not the one that was recorded; ``known`` None: none was.
+
+    Raises:
+        DatasetError: its list of files is another.
+    """
+    if known is None or (source.kind, source.sha256) == (known.kind, known.sha256):
+        return
+    kinds = "" if source.kind == known.kind else f", laid out as {source.kind}, then as {known.kind}"
+    raise DatasetError(
+        "the data set is not the one of the training any more: files came, went or changed in size",
+        value=f"{source.name}: {source.files:,} files, {known.files:,} then{kinds}",
+        remedy=f"put it back, or take it as it is now: --dataset {source.name}",
+    )
 
 
 def listing_sha256(root: Path, files: Iterable[Path]) -> tuple[int, str]:

@@ -65,7 +65,6 @@ def _train(
     for line in summary(data):
         progress.say(line)
     _check_data(data, teacher)
-    check_batch(data.train, recipe.train_images, recipe.batch)
     keras.utils.set_random_seed(recipe.seed)
     described: dict[str, Any] = dataclasses.asdict(recipe)
     if transfer is None:
@@ -82,8 +81,11 @@ def _train(
     }  # fmt: skip
     trained = TrainedCodec(codec, tail, RunInfo.start("codec", described, data, recipe.seed))
     run = CodecRun(recipe, trained, teacher, task_dir, data, out, progress, distribution)
+    plans = run.plans(transfer)
+    if plans:
+        check_batch(data.train, recipe.train_images, recipe.batch)
     run_stages(
-        run.plans(transfer), out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=progress,
+        plans, out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=progress,
         distribution=distribution,
     )  # fmt: skip
     return run.finish()

@@ -13,7 +13,9 @@ import numpy as np
 
 from semflash.data.augment import Augmentation
 from semflash.data.dataset import Dataset, Split
+from semflash.data.recorded import load_recorded
 from semflash.data.registry import load_dataset
+from semflash.data.source import source_of
 from semflash.data.summary import summary
 from semflash.errors import TrainingError, UsageError
 from semflash.tasks.kinds import TaskKind
@@ -200,9 +202,20 @@ def _batches(
         yield kind.batch(data.images[chosen], data.labels[chosen], how, rng)
 
 
-def dataset_of(info: RunInfo, data_dir: str | Path | None = None) -> Dataset:
-    """The data set a run was trained on."""
+def dataset_of(info: RunInfo, data_dir: str | Path | None = None, named: str | None = None) -> Dataset:
+    """The data set a run was trained on.
+
+    Args:
+        named: where a folder is now, if it was moved; its list of files must be that of the training.
+
+    Raises:
+        DatasetError: it is gone, or another.
+    """
+    source, size = source_of(info.data), info.image_shape[:2]
+    skip_bad = bool(info.recipe.get("skip_bad", False))
+    if named is None and source is not None:
+        return load_recorded(source, image_size=size, data_dir=data_dir)
+    known = source if source is not None and source.kind != "named" else None
     return load_dataset(
-        info.dataset, data_dir=data_dir, image_size=info.image_shape[:2],
-        skip_bad=bool(info.recipe.get("skip_bad", False)),
-    )  # fmt: skip
+        named or info.dataset, data_dir=data_dir, image_size=size, skip_bad=skip_bad, known=known
+    )
