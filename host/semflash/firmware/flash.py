@@ -126,11 +126,14 @@ def _emulated(built: BuildResult, board: Board) -> str:
 
 def _upload(built: BuildResult, board: Board, chosen: probes.Probe) -> None:
     """Write the image through `chosen`, whose serial number reaches OpenOCD."""
-    if not chosen.serial and len(probes.scan()) > 1:
+    plugged = probes.scan()
+    others = plugged if not chosen.serial and len(plugged) > 1 else probes.twins(chosen, plugged)
+    if others:
+        why = "another has the same serial number" if chosen.serial else "it has no serial number"
         raise VerdictError(
             Verdict.NO_PROBE,
-            "the board's probe has no serial number, and others are plugged in: OpenOCD might open another",
-            value=", ".join(map(str, probes.scan())),
+            f"OpenOCD might open another probe than the board's: {why}",
+            value=", ".join(map(str, plugged)),
             remedy="unplug the others",
         )
     _check_programmed(_run_upload(built, board, chosen.serial or None), _log(built))

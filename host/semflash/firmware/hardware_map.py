@@ -87,8 +87,9 @@ class HardwareMap(msgspec.Struct, frozen=True):
         return entry
 
     def by_probe(self, serial: str) -> MapEntry | None:
-        """The entry of a probe."""
-        return next((entry for entry in self.entries if entry.probe == serial), None)
+        """The entry of a probe; upper and lower case are the same."""
+        wanted = serial.casefold()
+        return next((e for e in self.entries if e.probe is not None and e.probe.casefold() == wanted), None)
 
 
 class ScanReport(msgspec.Struct, frozen=True):
@@ -97,7 +98,8 @@ class ScanReport(msgspec.Struct, frozen=True):
     Attributes:
         added, moved: new probes; known ones at another port. present: known ones at their port.
         gone: known ones that are not plugged in. unnumbered: ports of probes without serial number, which no
-            map can name.
+            map can name. shared: ports of probes that say the same serial number; a map cannot tell them
+            apart, and the entry with that number stays as it is.
     """
 
     path: str
@@ -106,6 +108,7 @@ class ScanReport(msgspec.Struct, frozen=True):
     present: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     unnumbered: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
 
 
 def find_map(start: Path | None = None) -> Path | None:
@@ -157,26 +160,30 @@ def _merged(
     import tomlkit
     from tomlkit.items import AoT
 
+    from semflash.firmware.probes import device_file
+
     document = tomlkit.parse(text)
     tables = document.get("board")
     if not isinstance(tables, AoT):
         tables = tomlkit.aot()
         document["board"] = tables
-    numbered: dict[str, Probe] = {}
-    for probe in probes:
-        if probe.serial:
-            numbered.setdefault(probe.serial, probe)  # the first port of a probe that has two
+    numbered, shared = _by_number(probes)
+    numbers = {port.serial.casefold() for port in shared}
     said: dict[str, list[str]] = {"added": [], "moved": [], "present": [], "gone": []}
     for table, entry in zip(tables, entries, strict=True):
-        if entry.probe is None:
+        if entry.probe is None or entry.probe.casefold() in numbers:
             continue
-        seen = numbered.pop(entry.probe, None)
+        seen = numbered.pop(entry.probe.casefold(), None)
         if seen is None:
             said["gone"].append(entry.name)
             _set(table, "connected", False, entry.connected)
             continue
-        said["present" if entry.port == seen.port and entry.connected else "moved"].append(entry.name)
-        _set(table, "port", seen.port, entry.port)
+        stays = entry.port is not None and device_file(entry.port) == device_file(
+            seen.port
+        )  # or a link to it
+        said["present" if stays and entry.connected else "moved"].append(entry.name)
+        if not stays:
+            _set(table, "port", seen.port, entry.port)
         _set(table, "connected", True, entry.connected)
     taken = {entry.name for entry in entries}
     for probe in numbered.values():
@@ -186,7 +193,20 @@ def _merged(
         tables.append(_table(name, probe))
     unnumbered = tuple(probe.port for probe in probes if not probe.serial)
     found = {key: tuple(names) for key, names in said.items()}
-    return tomlkit.dumps(document), ScanReport(str(path), unnumbered=unnumbered, **found)
+    ports = tuple(probe.port for probe in shared)
+    return tomlkit.dumps(document), ScanReport(str(path), unnumbered=unnumbered, shared=ports, **found)
+
+
+def _by_number(probes: list[Probe]) -> tuple[dict[str, Probe], list[Probe]]:
+    """The first port of every probe by its number in lower case, and all ports of numbers that two share."""
+    from semflash.firmware.probes import twins
+
+    shared = [probe for probe in probes if twins(probe, probes)]
+    numbered: dict[str, Probe] = {}
+    for probe in probes:
+        if probe.serial and probe not in shared:
+            numbered.setdefault(probe.serial.casefold(), probe)
+    return numbered, shared
 
 
 def _set(table: object, key: str, value: str | bool, before: object) -> None:
@@ -240,7 +260,8 @@ def _parse(data: bytes, path: Path) -> tuple[MapEntry, ...]:
             near = difflib.get_close_matches(entry.board, known, n=1, cutoff=0.4) or sorted(known)
             problem = f"board {entry.board!r} does not exist; did you mean {', '.join(near)}?"
         for other in entries[:index]:
-            if other.name == entry.name or (entry.probe is not None and other.probe == entry.probe):
+            probes = [named.probe.casefold() for named in (entry, other) if named.probe is not None]
+            if other.name == entry.name or (len(probes) == 2 and probes[0] == probes[1]):
                 problem = f"entries {other.name!r} and {entry.name!r} have the same name or probe"
         if problem:
             raise UsageError(f"the hardware map is wrong: {problem}", value=path, remedy="correct it by hand")

@@ -5,6 +5,8 @@ USB ids of ST-LINK serial ports: docs/boards.md.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -28,18 +30,25 @@ class UsbPort(Protocol):
     pid: int | None
     serial_number: str | None
     product: str | None
+    location: str | None
 
 
 Ports = Callable[[], Iterable[UsbPort]]
 
 
 class Probe(msgspec.Struct, frozen=True):
-    """A probe's serial port. usb_id: VID:PID in lower-case hex; serial: what `adapter serial` takes."""
+    """A probe's serial port.
+
+    Attributes:
+        usb_id: VID:PID in lower-case hex. serial: what `adapter serial` takes.
+        place: the USB socket it is plugged into, for instance 1-1.2; "" where the system does not tell.
+    """
 
     port: str
     usb_id: str
     serial: str
     product: str = ""
+    place: str = ""
 
     def __str__(self) -> str:
         return f"{self.port} (probe {self.serial or 'without number'})"
@@ -53,7 +62,7 @@ def comports() -> Iterable[UsbPort]:
 
 
 def scan(ports: Ports | None = None, usb_ids: Iterable[str] = STLINK_IDS) -> tuple[Probe, ...]:
-    """Serial ports with one of the USB ids, by port. ports: looked up with pyserial when None."""
+    """Serial ports with one of the USB ids, ttyACM9 before ttyACM10. ports: of this machine when None."""
     wanted = frozenset(usb_ids)
     found = []
     for port in (ports or comports)():
@@ -61,8 +70,42 @@ def scan(ports: Ports | None = None, usb_ids: Iterable[str] = STLINK_IDS) -> tup
             continue
         usb_id = f"{port.vid:04x}:{port.pid:04x}"
         if usb_id in wanted:
-            found.append(Probe(port.device, usb_id, _words(port.serial_number), _words(port.product)))
-    return tuple(sorted(found, key=lambda probe: probe.port))
+            serial, product = _words(port.serial_number), _words(port.product)
+            found.append(Probe(port.device, usb_id, serial, product, socket_of(port)))
+    return tuple(sorted(found, key=lambda probe: natural(probe.port)))
+
+
+def natural(name: str) -> list[str | int]:
+    """A key that sorts the numbers in names as numbers.
+
+    >>> sorted(["ttyACM10", "ttyACM9"], key=natural)
+    ['ttyACM9', 'ttyACM10']
+    """
+    return [int(part) if index % 2 else part for index, part in enumerate(re.split(r"([0-9]+)", name))]
+
+
+def device_file(port: str) -> str:
+    """The device file behind a name like /dev/serial/by-id/...; other names and URLs as they are."""
+    return os.path.realpath(port) if port.startswith("/") else port
+
+
+def socket_of(port: UsbPort) -> str:
+    """The USB socket of a port, the same for all ports of one device; "" where the system does not tell."""
+    return _words(port.location).partition(":")[0]  # 1-1.2:1.0 is an interface of the device at 1-1.2
+
+
+def same_number(one: str, two: str) -> bool:
+    """Whether two serial numbers are the same; people type them in lower case, too."""
+    return one.casefold() == two.casefold()
+
+
+def twins(probe: Probe, found: Iterable[Probe]) -> tuple[Probe, ...]:
+    """Ports of other probes, at other USB sockets, that say the same serial number as `probe`."""
+    return tuple(
+        other
+        for other in found
+        if probe.serial and same_number(other.serial, probe.serial) and other.place != probe.place
+    )
 
 
 def _words(said: str | None) -> str:
@@ -87,7 +130,8 @@ def choose(
     """The one probe of a hardware board.
 
     Args:
-        port, probe, entry: what the user named: serial port, probe serial number, entry of the map.
+        port, probe, entry: what the user named: serial port (or a link to it), probe serial number, entry
+            of the map. The port of an entry with a probe is where that was seen last, and does not count.
         found: what is plugged in; looked up when None.
         hardware_map: tells boards of one kind apart; the one :func:`find_map` finds when None.
 
@@ -108,7 +152,13 @@ def choose(
         return chosen[0]
     names = ", ".join(map(str, chosen or fitting)) or "none"
     if chosen and len({item.serial for item in chosen}) == 1 and chosen[0].serial:
-        return chosen[0]  # one probe with two serial ports: the first is the board's
+        if not twins(chosen[0], chosen):
+            return chosen[0]  # one probe with two serial ports: the first is the board's
+        raise DeviceError(
+            f"two probes have the serial number {chosen[0].serial}, so it does not say which is meant",
+            value=names,
+            remedy="name one with --port; to flash one, unplug the other",
+        )
     if chosen:
         raise DeviceError(
             f"{len(chosen)} boards of this kind are plugged in, and nothing tells them apart",
@@ -148,10 +198,13 @@ def _matching(
     fitting: tuple[Probe, ...], port: str | None, probe: str | None, known: HardwareMap | None, board: Board
 ) -> tuple[Probe, ...]:
     """What fits all that is known: serial number, port, and the map's word."""
-    if probe is not None:
-        return tuple(p for p in fitting if p.serial == probe and port in (None, p.port))
     if port is not None:
-        return tuple(p for p in fitting if p.port == port)
+        named = device_file(port)
+        fitting = tuple(p for p in fitting if device_file(p.port) == named)
+    if probe is not None:
+        return tuple(p for p in fitting if same_number(p.serial, probe))
+    if port is not None:
+        return fitting
     if known is None:
         return fitting
     entries = {p.port: known.by_probe(p.serial) for p in fitting if p.serial}
@@ -172,5 +225,7 @@ def same_probe(probe: Probe, board: Board, ports: Ports | None = None) -> Probe:
     """Where a probe is now: its port may have another name after a reset. Itself where it has no number."""
     if not probe.serial:
         return probe
-    now = [found for found in candidates(board, ports) if found.serial == probe.serial]
+    now = [found for found in candidates(board, ports) if same_number(found.serial, probe.serial)]
+    if twins(probe, now):
+        now = [found for found in now if found.place == probe.place]
     return next((found for found in now if found.port == probe.port), now[0] if now else probe)
