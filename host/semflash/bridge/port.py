@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import termios
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from semflash.bridge.errors import PortVanishedError
 from semflash.errors import LinkError, UsageError
+
+if TYPE_CHECKING:
+    from semflash.bridge.socket_port import SocketPort
 
 READ_TIMEOUT_S = 0.05
 WRITE_TIMEOUT_S = 10.0
@@ -35,20 +41,21 @@ class Port(Protocol):
 
 
 class SerialPort:
-    """A serial port, pseudo terminal or ``socket://host:port``, through pyserial."""
+    """A serial port, pseudo terminal or another URL of pyserial's, through pyserial."""
 
     def __init__(self, url: str, baud: int = DEFAULT_BAUD) -> None:
         import serial
 
         self.url = url
-        self._errors = (serial.SerialException, OSError)
+        # termios.error, of a terminal that closes at the wrong moment, is no OSError; pyserial lets it pass.
+        self._errors = (serial.SerialException, OSError, termios.error)
         options = {"baudrate": baud, "timeout": READ_TIMEOUT_S, "write_timeout": WRITE_TIMEOUT_S}
         if "://" not in url:
             options["exclusive"] = True
         try:
             self._serial = serial.serial_for_url(url, **options)
-        except (serial.SerialException, OSError) as error:
-            raise _cannot_open(url, error) from error
+        except self._errors as error:
+            raise cannot_open(url, error) from error
         except ValueError as error:
             raise UsageError(f"not a port: {error}", value=url, remedy="--port /dev/ttyACM0") from error
 
@@ -57,13 +64,13 @@ class SerialPort:
         try:
             return int(self._serial.in_waiting)
         except self._errors as error:
-            raise self._vanished(error) from error
+            raise vanished(self.url, error) from error
 
     def read(self, size: int = 1, /) -> bytes:
         try:
             return bytes(self._serial.read(size))
         except self._errors as error:
-            raise self._vanished(error) from error
+            raise vanished(self.url, error) from error
 
     def write(self, data: bytes, /) -> int:
         import serial
@@ -71,13 +78,9 @@ class SerialPort:
         try:
             return int(self._serial.write(data) or 0)
         except serial.SerialTimeoutException as error:
-            raise LinkError(
-                "the device takes no more bytes",
-                value=self.url,
-                remedy="reset the board, or flash it again; check that no other program holds it",
-            ) from error
+            raise takes_no_more(self.url) from error
         except self._errors as error:
-            raise self._vanished(error) from error
+            raise vanished(self.url, error) from error
 
     def close(self) -> None:
         self._serial.close()
@@ -90,15 +93,8 @@ class SerialPort:
     ) -> None:
         self.close()
 
-    def _vanished(self, error: Exception) -> PortVanishedError:
-        return PortVanishedError(
-            f"the port vanished: {error}",
-            value=self.url,
-            remedy="plug the board in again (emulated board: semflash flash starts it again)",
-        )
 
-
-def open_port(url: str, *, baud: int = DEFAULT_BAUD) -> SerialPort:
+def open_port(url: str, *, baud: int = DEFAULT_BAUD) -> SerialPort | SocketPort:
     """Open a port for this program alone.
 
     Args:
@@ -106,16 +102,38 @@ def open_port(url: str, *, baud: int = DEFAULT_BAUD) -> SerialPort:
         baud: bits per second; pseudo terminals and sockets ignore it.
 
     Raises:
-        LinkError: there is no such port, it is in use, or this user may not open it.
+        LinkError: there is no such port, it is in use, or this user may not open it. UsageError: not a port.
     """
+    if url.startswith("socket://"):
+        from semflash.bridge.socket_port import SocketPort
+
+        return SocketPort(url)
     return SerialPort(url, baud)
 
 
-def _cannot_open(url: str, error: Exception) -> LinkError:
-    import errno
+def vanished(url: str, why: object) -> PortVanishedError:
+    """The error of a port that was open and is gone."""
+    text = _system_text(why) if isinstance(why, Exception) else why
+    return PortVanishedError(
+        f"the port vanished: {text}",
+        value=url,
+        remedy="plug the board in again (emulated board: semflash flash starts it again)",
+    )
 
-    number = getattr(error, "errno", None)
-    text = str(error)
+
+def takes_no_more(url: str) -> LinkError:
+    """The error of a port that takes no bytes for a long time."""
+    return LinkError(
+        "the device takes no more bytes",
+        value=url,
+        remedy="reset the board, or flash it again; check that no other program holds it",
+    )
+
+
+def cannot_open(url: str, error: Exception) -> LinkError:
+    """The error of a port that does not open."""
+    number = _number(error)
+    text = _system_text(error)
     if number == errno.EACCES:
         remedy = "sudo usermod -aG dialout $USER, then log in again"
         what = "no permission to open the port"
@@ -128,3 +146,15 @@ def _cannot_open(url: str, error: Exception) -> LinkError:
     else:
         what, remedy = f"cannot open the port: {text}", "semflash boards lists what is attached"
     return LinkError(what, value=url, remedy=remedy)
+
+
+def _number(error: Exception) -> int | None:
+    """The system's error number; termios.error has it as its first argument only."""
+    first = error.args[0] if isinstance(error, termios.error) and error.args else None
+    return first if isinstance(first, int) else getattr(error, "errno", None)
+
+
+def _system_text(error: Exception) -> str:
+    """What the system said."""
+    number = _number(error)
+    return os.strerror(number) if isinstance(error, termios.error) and number is not None else str(error)
