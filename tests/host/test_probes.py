@@ -8,10 +8,11 @@ import pytest
 
 from fakes.desk import FakeUsbPort
 from semflash.errors import DeviceError
-from semflash.firmware.boards import load_board
-from semflash.firmware.hardware_map import FILE_NAME, HardwareMap, MapEntry, read_map, update_map
-from semflash.firmware.probes import Probe, choose, same_probe, scan
-from semflash.firmware.verdicts import Verdict, VerdictError
+from semflash.firmware.boards.descriptions import load_board
+from semflash.firmware.boards.hardware_map import FILE_NAME, HardwareMap, MapEntry, read_map, update_map
+from semflash.firmware.boards.probe import Probe
+from semflash.firmware.probes.probes import choose, same_probe, scan
+from semflash.firmware.probes.verdicts import Verdict, VerdictError
 
 F446 = load_board("nucleo_f446re")
 NO_MAP = HardwareMap(Path("none.toml"), ())

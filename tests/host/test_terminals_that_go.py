@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from semflash.edge.live.keyboard import Keyboard
 from semflash.errors import DeviceError
-from semflash.firmware import emulator, emulator_state
-from semflash.firmware.emulator_state import EmulatorState
+from semflash.firmware.emulator import emulator
+from semflash.firmware.emulator import state as emulator_state
+from semflash.firmware.emulator.state import EmulatorState
+from semflash.monitor.live.keyboard import Keyboard
 
 
 @pytest.fixture

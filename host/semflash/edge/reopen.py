@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from semflash.bridge.port import Port
 from semflash.edge.attach import attach
 from semflash.errors import DeviceError
-from semflash.firmware import probes
-from semflash.firmware.probes import Ports, UsbPort, device_file, same_number, socket_of
+from semflash.firmware.boards.probe import device_file, natural, same_number
+from semflash.firmware.probes import probes
+from semflash.firmware.probes.probes import Ports, UsbPort, socket_of
+from semflash.link.port import Port
 
 if TYPE_CHECKING:
-    from semflash.firmware.boards import Board
+    from semflash.firmware.boards.descriptions import Board
 
 
 def reopener(
@@ -55,7 +56,7 @@ def reopener(
                 value=serial,
                 remedy=f"plug the board into the same USB socket again ({place})",
             )
-        devices = sorted((p.device for p in found), key=probes.natural)
+        devices = sorted((p.device for p in found), key=natural)
         # A probe with two serial ports: the one that was open, if it still has that name.
         same = next((device for device in devices if device_file(device) == device_file(url)), None)
         return attach(board, port=same or devices[0], baud=baud)
