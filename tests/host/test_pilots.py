@@ -9,14 +9,14 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from semflash.channels.ber_estimate import BerEstimator
+from semflash.channels.beta_interval import beta_cdf, beta_quantile
 
 from fakes.link_device import FakeDevice, on_wire, pilot_pattern, with_pilots
 from fakes.toy_session import images, right_codes, run
-from semflash.bridge import pilots
-from semflash.bridge.ber_estimate import BerEstimator
-from semflash.bridge.beta_interval import beta_cdf, beta_quantile
-from semflash.bridge.outcome import Received
 from semflash.errors import UsageError
+from semflash.link import pilots
+from semflash.link.outcome import Received
 
 
 @given(
