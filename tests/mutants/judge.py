@@ -1,0 +1,173 @@
+"""Whether the tests of its room notice a mutant."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mutants.coverage_map import MARKERS, CoverageMap, tests_of_room
+from mutants.mutant import Mutant
+from mutants.rooms import ROOMS, files
+from mutants.scratch import Scratch
+
+#: Seconds of tests (as measured without a mutant) in the first and the second run of pytest.
+BUDGETS = (20.0, 240.0)
+_HEAVY = re.compile(r"\b(tensorflow|keras|semflash\.(training|tasks|importing|export|codecs))\b")
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.M)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a mutant.
+
+    Attributes:
+        status: "killed", "time-out" (counts as killed), "survived", or "not reached" (no test executes
+            the line).
+        by: the test that failed first.
+        seconds: that it took.
+    """
+
+    status: str
+    by: str
+    seconds: float
+
+
+class Judge:
+    """Runs tests against mutants in a scratch copy."""
+
+    def __init__(self, scratch: Scratch, known: CoverageMap) -> None:
+        self._scratch = scratch
+        self._map = known
+        self._rooms = {room.name: room for room in ROOMS}
+        self._order = scratch.work / "order.json"
+        self._known_files = {test.split("::")[0] for test in known.known}
+
+    def usable(self, mutant: Mutant) -> bool:
+        """Whether a mutant compiles, and (C) not to the code of the original."""
+        source = (self._scratch.tree / mutant.path).read_bytes()
+        changed = mutant.apply(source)
+        if mutant.path.endswith(".c"):
+            return self._object(mutant.path, changed) not in (None, self._object(mutant.path, source))
+        try:
+            compile(changed, mutant.path, "exec")
+        except (SyntaxError, ValueError):
+            return False
+        return True
+
+    def _object(self, path: str, source: bytes) -> bytes | None:
+        """The optimised object file, None where the compiler refuses."""
+        target = self._scratch.work / "object.o"
+        folder = self._scratch.tree / path
+        command = [
+            "gcc",
+            "-std=c11",
+            "-O2",
+            "-w",
+            f"-I{self._scratch.tree}/device/include",
+            f"-I{folder.parent}",
+        ]
+        done = subprocess.run(
+            [*command, "-x", "c", "-", "-c", "-o", str(target)], input=source, capture_output=True
+        )
+        return target.read_bytes() if done.returncode == 0 else None
+
+    def judge(self, mutant: Mutant) -> Verdict:
+        """Apply a mutant and run tests until one fails."""
+        start = time.monotonic()
+        stages = self._stages(mutant)
+        if not any(stages):
+            return Verdict("not reached", "", 0.0)
+        status, by = "survived", ""
+        with self._scratch.mutated(mutant):
+            for number, tests in enumerate(stages):
+                if tests and status == "survived":
+                    status, by = self._run(mutant, tests, is_first=number == 0)
+        return Verdict(status, by, round(time.monotonic() - start, 1))
+
+    def _stages(self, mutant: Mutant) -> list[list[str]]:
+        """Tests of the first run (quick, without TensorFlow, and all new ones) and of the second."""
+        room = self._rooms[mutant.room]
+        if mutant.path.endswith(".c"):
+            tests = tests_of_room(room, self._scratch, self._map.seconds)
+        else:
+            of_room = set(files(room.tests, self._scratch.tree))
+            tests = self._map.tests_of_line(self._scratch, mutant)
+            tests = [test for test in tests if test.split("::")[0] in of_room]
+        new = [path for path in files(room.tests, self._scratch.tree) if path not in self._known_files]
+        first: list[str] = []
+        rest: list[str] = []
+        spent = [0.0, 0.0]
+        for test in tests:
+            seconds = self._map.seconds[test]
+            stage = 0 if spent[0] + seconds <= BUDGETS[0] and not self._is_heavy(test.split("::")[0]) else 1
+            if spent[stage] + seconds <= BUDGETS[stage]:
+                spent[stage] += seconds
+                (first, rest)[stage].append(test)
+        return [first + new, rest]
+
+    def _is_heavy(self, path: str) -> bool:
+        return _HEAVY.search((self._scratch.tree / path).read_text(encoding="utf-8")) is not None
+
+    def _run(self, mutant: Mutant, tests: Sequence[str], *, is_first: bool) -> tuple[str, str]:
+        """Run tests; status and the test that failed."""
+        self._order.write_text(json.dumps({"order": tests, "known": self._map.known}), encoding="utf-8")
+        targets = list(dict.fromkeys(test.split("::")[0] for test in tests))
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-m",
+            MARKERS,
+            "--hypothesis-seed=0",
+            "--tb=no",
+        ]
+        command += ["-p", "no:cacheprovider", "-p", "mutants.order_plugin", *targets]
+        if is_first and b">>> " in (self._scratch.tree / mutant.path).read_bytes():
+            command += ["--doctest-modules", mutant.path]
+        limit_s = 60 + 6 * sum(self._map.seconds.get(test, 10.0) for test in tests)
+        code, output = _run_limited(command, self._scratch, self._order, limit_s)
+        if code is None:
+            return "time-out", ""
+        if code == 0:
+            return "survived", ""
+        if code in (1, 2) or ("error" in output.lower() and code != 5):
+            failed = _FAILED.search(output)
+            return "killed", failed[1] if failed else ""
+        raise SystemExit(f"pytest ended with {code} for {mutant.key}:\n{output[-3000:]}")
+
+
+def _run_limited(command: list[str], scratch: Scratch, order: Path, limit_s: float) -> tuple[int | None, str]:
+    """Exit code (None: the time is over) and output of a command; nothing that it started survives it."""
+    environment = {**scratch.environment(), "SEMFLASH_MUTANTS_ORDER": str(order)}
+    with (scratch.work / "output.txt").open("w+b") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=scratch.tree,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            code: int | None = process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                code = process.poll() if process.poll() is not None else None
+            process.wait()
+        output.seek(0)
+        return code, output.read().decode("utf-8", "replace")

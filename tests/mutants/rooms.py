@@ -1,0 +1,99 @@
+"""Which sources are mutated, and which tests have to notice: the one table to update when a file moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Room:
+    """A room of the product.
+
+    Attributes:
+        name: stands in the names of its mutants.
+        sources: globs of the files that are mutated, from the repository's root.
+        tests: globs of its test files. Python: coverage chooses among them. C: all of them, in this order.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+def _each(pattern: str, names: str) -> tuple[str, ...]:
+    """The pattern with each of the names in place of {}."""
+    return tuple(pattern.replace("{}", name) for name in names.split())
+
+
+#: What firmware/ chooses with and checks by; the rest of it drives programs of others.
+_FIRMWARE = (
+    "bare_model board_add board_lock boards build_result clock_tree confirm device_graph elf flash"
+    " hardware_map inventory memory_map options probes project resources verdicts"
+)
+
+ROOMS = (
+    Room(
+        "link",
+        ("host/semflash/bridge/*.py",),
+        (
+            *_each(
+                "tests/host/test_{}*.py", "frame sequence pilots session faults bridge_port raw_record link"
+            ),
+            *_each("tests/host/test_{}*.py", "monitor hil"),
+            *_each("tests/c/test_{}.py", "hostile_link link_soak"),
+        ),
+    ),
+    Room(
+        "codegen",
+        ("codegen/semflash_codegen/**/*.py",),
+        ("tests/codegen/test_*.py", "tests/codegen/fused/test_*.py", "tests/host/test_firmware_models.py"),
+    ),
+    Room(
+        "bundle",
+        ("host/semflash/bundle/*.py",),
+        _each("tests/host/test_{}*.py", "bundle edge judge anchor detection firmware_models native_golden"),
+    ),
+    Room(
+        "device",
+        ("device/src/*.c",),
+        (
+            *_each("tests/c/test_{}.py", "crc_and_cobs frames tail_and_packing device_protocol hostile_link"),
+            "tests/c/test_device*.py",
+            "tests/host/test_native.py",
+            *_each("tests/c/test_{}.py", "link_soak sanitizers"),
+            "tests/host/test_native_golden.py",
+        ),
+    ),
+    Room(
+        "firmware",
+        _each("host/semflash/firmware/**/{}.py", _FIRMWARE),
+        (
+            *_each("tests/host/test_{}*.py", "board hardware_map flash_verdicts firmware probes bridge_port"),
+            *_each("tests/host/test_{}*.py", "native bench hil tflm_tree"),
+            *_each("tests/c/test_{}.py", "clock_tree hal_port"),
+        ),
+    ),
+    Room(
+        "edge",
+        _each("host/semflash/**/{}.py", "judge tally labeller golden split"),
+        _each(
+            "tests/host/test_{}*.py",
+            "judge edge tally monitor raw_record anchor detection firmware_build hil bench",
+        ),
+    ),
+)
+
+
+def files(globs: tuple[str, ...], root: Path = ROOT) -> Iterator[str]:
+    """Paths from the root that the globs match, each once, in the globs' order."""
+    seen = set()
+    for pattern in globs:
+        for path in sorted(root.glob(pattern)):
+            name = path.relative_to(root).as_posix()
+            if name not in seen and path.stat().st_size:
+                seen.add(name)
+                yield name
