@@ -14,9 +14,9 @@ from experiments.plan import Measure
 from semflash.baselines.accuracy import FRAMINGS, Framing, send
 from semflash.baselines.base import Method
 from semflash.baselines.channels import Channel
-from semflash.bridge.ber_estimate import BerEstimator
-from semflash.edge.report.results import Row
 from semflash.errors import UsageError
+from semflash.link.ber_estimate import BerEstimator
+from semflash.report.results import Row
 
 #: Of the generator of BER estimates, beside that of the channel.
 _ESTIMATE_STREAM = 1_729

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cffi import FFI
 
-from semflash.firmware.native_compiler import STRICT_WARNINGS, compile_native
+from semflash.firmware.emulator.native_compiler import STRICT_WARNINGS, compile_native
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent

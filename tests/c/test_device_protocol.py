@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from c import tiny_reference as tiny
 from fakes.link_device import with_pilots, without_pilots
-from semflash.firmware.native import NativeDevice, NativePort
+from semflash.firmware.emulator.native import NativeDevice, NativePort
 from vectors.make_frames import TYPES, flip, raw_frame, wire
 
 NAMES = {value: name for name, value in TYPES.items()}

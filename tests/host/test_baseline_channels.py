@@ -13,7 +13,7 @@ from semflash.baselines.channels import (
     frame_loss,
     gilbert_elliott,
 )
-from semflash.bundle.bit_errors import flip_bits
+from semflash.channels.bits import flip_bits
 from semflash.errors import UsageError
 
 PAYLOADS = [bytes([i % 256] * 50) for i in range(1_000)]

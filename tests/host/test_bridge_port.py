@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from semflash.bridge.errors import PortVanishedError
-from semflash.bridge.port import open_port
 from semflash.edge.attach import attach
 from semflash.errors import BuildError, DeviceError, LinkError, UsageError
-from semflash.firmware.boards import load_board
-from semflash.firmware.probes import Probe
+from semflash.firmware.boards.descriptions import load_board
+from semflash.firmware.boards.probe import Probe
+from semflash.link.errors import PortVanishedError
+from semflash.link.port import open_port
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_a_hardware_board_is_never_guessed(
     ports: tuple[str, ...], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [Probe(port, "0483:374b", port[-1]) for port in ports]
-    monkeypatch.setattr("semflash.firmware.probes.candidates", lambda board: found)
+    monkeypatch.setattr("semflash.firmware.probes.probes.candidates", lambda board: found)
     with pytest.raises(DeviceError, match=words) as caught:
         attach(load_board("nucleo_f446re"))
     assert "--port" in str(caught.value)
@@ -128,7 +128,7 @@ def test_the_one_hardware_board_that_fits_is_opened(
     terminal: tuple[int, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [Probe(terminal[1], "0483:374b", "1")]
-    monkeypatch.setattr("semflash.firmware.probes.candidates", lambda board: found)
+    monkeypatch.setattr("semflash.firmware.probes.probes.candidates", lambda board: found)
     with attach(load_board("nucleo_f446re")) as port:
         port.write(b"x")
         assert os.read(terminal[0], 10) == b"x"

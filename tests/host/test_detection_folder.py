@@ -12,10 +12,10 @@ import pytest
 pytest.importorskip("PIL.Image")
 
 from fakes.box_folder import COLOURS, coco_folder, voc_folder, voc_xml
+from semflash.data import boxes_folder as detection_folder
+from semflash.data.boxes_folder import parse_xml
+from semflash.data.registry import load_dataset
 from semflash.errors import DatasetError
-from semflash.training import detection_folder
-from semflash.training.datasets import load_dataset
-from semflash.training.detection_folder import parse_xml
 
 FIRST_XML = "Annotations/2007_000000.xml"
 TRAIN_JSON = "annotations/instances_train2017.json"

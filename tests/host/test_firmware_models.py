@@ -19,9 +19,9 @@ from semflash.cli.main import main
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import ModelError
-from semflash.firmware.boards import load_board
-from semflash.firmware.build import build
-from semflash.firmware.native import NativeDevice
+from semflash.firmware.boards.descriptions import load_board
+from semflash.firmware.build.firmware import build
+from semflash.firmware.emulator.native import NativeDevice
 
 TESTS = Path(__file__).resolve().parents[1]
 TINY = read_bundle(TESTS / "vectors" / "tiny.semcodec")

@@ -16,16 +16,18 @@ import msgspec
 import pytest
 
 from fakes.desk import STANDIN_PIO, StandInBoard
-from semflash.bridge.port import open_port
 from semflash.cli import link_options
 from semflash.cli.main import main
 from semflash.errors import DeviceError, UsageError
-from semflash.firmware import board_lock, platformio, probes
-from semflash.firmware.boards import load_board
-from semflash.firmware.build_result import BuildResult
-from semflash.firmware.flash import flash
-from semflash.firmware.hardware_map import FILE_NAME, read_map, update_map
-from semflash.firmware.verdicts import TEXTS, UDEV_RULE, Verdict, VerdictError
+from semflash.firmware.boards import lock as board_lock
+from semflash.firmware.boards.descriptions import load_board
+from semflash.firmware.boards.hardware_map import FILE_NAME, read_map, update_map
+from semflash.firmware.build import platformio
+from semflash.firmware.build.result import BuildResult
+from semflash.firmware.probes import probes
+from semflash.firmware.probes.flash import flash
+from semflash.firmware.probes.verdicts import TEXTS, UDEV_RULE, Verdict, VerdictError
+from semflash.link.port import open_port
 
 Plug = Callable[..., StandInBoard]
 F446, F401 = "nucleo_f446re", "nucleo_f401re"
@@ -319,7 +321,7 @@ def test_a_scan_writes_the_map_that_flash_uses(
 def holder(key: str, path: Path | None = None) -> subprocess.Popen[str]:
     """Another process that holds a board's lock until its stdin closes."""
     code = (
-        "import sys; from pathlib import Path; from semflash.firmware.board_lock import hold\n"
+        "import sys; from pathlib import Path; from semflash.firmware.boards.lock import hold\n"
         "where = Path(sys.argv[2]) if len(sys.argv) > 2 else None\n"
         "with hold(sys.argv[1], map_path=where, what='night job'):\n"
         "    print('held', flush=True); sys.stdin.read()"
@@ -446,8 +448,8 @@ def test_an_upload_that_does_not_end_is_flash_failed(
 
 _TAKE_LOCK = """
 import sys
-from semflash.firmware import board_lock
-from semflash.firmware.boards import load_board
+from semflash.firmware.boards import lock as board_lock
+from semflash.firmware.boards.descriptions import load_board
 try:
     with board_lock.hold(board_lock.key(load_board(sys.argv[1]), sys.argv[2])):
         print("free")

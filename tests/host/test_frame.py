@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.link_device import build, on_wire
-from semflash.bridge.frame import (
+from semflash.link.frame import (
     WIRE_MAX,
     Dropped,
     Event,

@@ -18,30 +18,31 @@ pytest.importorskip("PIL.Image")
 pytest.importorskip("tensorflow")
 
 import keras
+from semflash.data.dataset import Split
 
 from fakes import distributed_training
 from fakes.noise_folders import noise_folder
 from semflash.bundle import read_bundle
-from semflash.codecs.keras_config import describe, rebuild
 from semflash.codecs.layers.channel import BerRange
+from semflash.data import lazy as lazy_images
+from semflash.data.augment import NO_AUGMENTATION, Augmentation, augment
+from semflash.data.lazy import LazyImages
+from semflash.data.registry import load_dataset
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import DatasetError, UsageError
+from semflash.tasks.keras.config import describe, rebuild
+from semflash.tasks.residual import computing_in
 from semflash.training import distribution as distributions
-from semflash.training import lazy_images
-from semflash.training.augment import NO_AUGMENTATION, Augmentation, augment
 from semflash.training.codec import train_codec
 from semflash.training.codec_plans import variance_of
-from semflash.training.datasets import Split, load_dataset
 from semflash.training.distribution import distribution
 from semflash.training.importance import importance_of
-from semflash.training.large_recipes import LARGE_CODECS
-from semflash.training.lazy_images import LazyImages
 from semflash.training.models import load_run
-from semflash.training.overrides import override
 from semflash.training.progress import Progress
-from semflash.training.recipes import codec_recipe, task_recipe
+from semflash.training.recipes.catalogue import codec_recipe, task_recipe
+from semflash.training.recipes.large import LARGE_CODECS
+from semflash.training.recipes.overrides import override
 from semflash.training.task import load_task, train_task_network
-from semflash.training.tasknet import computing_in
 from semflash.training.tf_batches import ChannelInputs, TfBatches
 
 pytestmark = pytest.mark.skipif(

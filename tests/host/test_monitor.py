@@ -14,15 +14,15 @@ import pytest
 from numpy.typing import NDArray
 
 from fakes.link_device import CODES, FAULT, HELLO, FakeDevice, build, on_wire
-from semflash.bridge.errors import PortVanishedError
 from semflash.bundle import Bundle, read_bundle
-from semflash.bundle.preprocess import to_int8
 from semflash.edge.evaluate import evaluate
 from semflash.edge.golden import GoldenEncoder
 from semflash.edge.labeller import inject
-from semflash.edge.live_table import PlainLines, choose_view, print_summary
-from semflash.edge.monitor import MonitorOptions, MonitorResult, monitor
+from semflash.edge.preprocess import to_int8
 from semflash.errors import DatasetError, UsageError, WrongFirmwareError
+from semflash.link.errors import PortVanishedError
+from semflash.monitor.live_table import PlainLines, choose_view, print_summary
+from semflash.monitor.monitor import MonitorOptions, MonitorResult, monitor
 
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
 COUNT = 150
@@ -314,7 +314,7 @@ def test_a_crash_that_the_board_tells_of_is_shown_and_recorded_once(
 def test_plain_lines_come_at_their_time(
     bundle: Bundle, split: Images, golden: dict[bytes, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("semflash.edge.live_table._PLAIN_EVERY_S", 0.0)
+    monkeypatch.setattr("semflash.monitor.live_table._PLAIN_EVERY_S", 0.0)
     text = io.StringIO()
     monitor(bundle, device_of(bundle, golden), split, MonitorOptions(count=30), PlainLines(text))
     assert "30/30 images, accuracy " in text.getvalue()

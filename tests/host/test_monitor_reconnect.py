@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 
 from fakes.link_device import CREDIT, FakeDevice, digest_codes
-from semflash.bridge.counters import LinkCounters
-from semflash.bridge.errors import PortVanishedError
-from semflash.bridge.outcome import Lost, Received
-from semflash.bridge.session import Expected
 from semflash.bundle import read_bundle
 from semflash.edge import connection, reopen
 from semflash.edge.connection import Connection, added
-from semflash.edge.live_table import PlainLines
-from semflash.edge.monitor import MonitorOptions, MonitorResult, monitor
 from semflash.errors import DeviceError, LinkError, WrongFirmwareError
-from semflash.firmware.boards import load_board
+from semflash.firmware.boards.descriptions import load_board
+from semflash.link.counters import LinkCounters
+from semflash.link.errors import PortVanishedError
+from semflash.link.outcome import Lost, Received
+from semflash.link.session import Expected
+from semflash.monitor.live_table import PlainLines
+from semflash.monitor.monitor import MonitorOptions, MonitorResult, monitor
 
 EXPECTED = Expected("toy", 0xA1B2C3D4, 4, 6, 8)
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"

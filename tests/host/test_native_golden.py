@@ -10,8 +10,8 @@ import pytest
 from semflash.bundle import read_bundle
 from semflash.cli import build_options
 from semflash.cli.main import main
+from semflash.data.registry import load_dataset
 from semflash.errors import DatasetError
-from semflash.training.datasets import load_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLES = [

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from fakes.link_device import FakeDevice, on_wire, pilot_pattern, with_pilots
 from fakes.toy_session import images, right_codes, run
-from semflash.bridge import pilots
-from semflash.bridge.ber_estimate import BerEstimator
-from semflash.bridge.beta_interval import beta_cdf, beta_quantile
-from semflash.bridge.outcome import Received
 from semflash.errors import UsageError
+from semflash.link import pilots
+from semflash.link.ber_estimate import BerEstimator
+from semflash.link.beta_interval import beta_cdf, beta_quantile
+from semflash.link.outcome import Received
 
 
 @given(

@@ -11,9 +11,9 @@ from fakes.link_device import (
     on_wire,
 )
 from fakes.toy_session import images, right_codes, run, session_with
-from semflash.bridge.errors import GarbageError, PortVanishedError, SilenceError, StalledError
-from semflash.bridge.session import Outcome
 from semflash.errors import LinkError, WrongFirmwareError
+from semflash.link.errors import GarbageError, PortVanishedError, SilenceError, StalledError
+from semflash.link.session import Outcome
 
 
 def test_hello_is_read_field_by_field() -> None:

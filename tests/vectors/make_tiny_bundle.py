@@ -23,13 +23,10 @@ import tensorflow as tf
 from keras import layers as kl
 
 from semflash.bundle import write_bundle
-from semflash.bundle.bit_errors import flip_bits
 from semflash.bundle.code_tail import codes as tail_codes
 from semflash.bundle.code_tail import quantise_tail
 from semflash.bundle.digest import file_ref
-from semflash.bundle.litert import load_interpreter
 from semflash.bundle.packing import pack, payload_size, unpack
-from semflash.bundle.reference import ReferenceGraph
 from semflash.bundle.schema import (
     BerInput,
     BitChannel,
@@ -39,6 +36,9 @@ from semflash.bundle.schema import (
     ImageInput,
     Record,
 )
+from semflash.channels.bits import flip_bits
+from semflash.runtime.litert import load_interpreter
+from semflash.runtime.reference import ReferenceGraph
 
 DATA = Path("/usr/share/datasets/fashion-mnist")
 CLASSES = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"]

@@ -1,5 +1,5 @@
 /* Frames of the link, protocol version 2. The specification is docs/wire-format.md; its host twin is
- * host/semflash/bridge/frame.py, and tests/vectors/frames.json holds cases for both.
+ * host/semflash/link/frame.py, and tests/vectors/frames.json holds cases for both.
  *
  * COBS( version type sequence bundle request length header-CRC16 | payload | payload-CRC32 ) 0x00
  *

@@ -3,7 +3,7 @@
  * Pilot j of n in a payload of `total` bytes (codes and pilots) stands at byte floor(j * total / n), so they are
  * spread over the frame and the first byte is one. Their values come from xorshift32 (Marsaglia, 2003), seeded by
  * bundle and frame number, so that they differ from frame to frame. docs/wire-format.md has the definition;
- * the host's twin is host/semflash/bridge/pilots.py.
+ * the host's twin is host/semflash/link/pilots.py.
  */
 #ifndef SEMFLASH_PILOT_H
 #define SEMFLASH_PILOT_H

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bundle.bit_errors import channel_rng, check_rates, flip_bits
+from semflash.channels.bits import channel_rng, check_rates, flip_bits
 from semflash.errors import UsageError
 
 Kind = Literal["bsc", "gilbert-elliott", "frame-loss", "deadline"]
@@ -80,7 +80,7 @@ class Channel:
 
 def binary_symmetric(payloads: Sequence[bytes], ber: float, rng: np.random.Generator) -> list[bytes]:
     """Flip every bit with probability ``ber``; payloads of one length meet the errors of
-    :func:`semflash.bundle.bit_errors.flip_bits`."""
+    :func:`semflash.channels.bits.flip_bits`."""
     if len({len(payload) for payload in payloads}) == 1:
         block = np.frombuffer(b"".join(payloads), np.uint8).reshape(len(payloads), -1)
         return [row.tobytes() for row in flip_bits(block, ber, rng)]

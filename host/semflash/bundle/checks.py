@@ -11,20 +11,18 @@ from itertools import pairwise
 from typing import Any
 
 from semflash.bundle.schema import (
-    BOX,
     CODEC_FILE,
     ENCODER_MAX_BYTES,
     HISTORY_MAX_BYTES,
-    OUTPUTS_MAX,
-    AnchorTask,
     Contract,
-    DetectionTask,
     DeviceGraph,
     GdnTail,
     Record,
     TableTail,
 )
 from semflash.errors import BundleError
+from semflash.fields import OUTPUTS_MAX
+from semflash.outputs.kinds import BOX, AnchorTask, DetectionTask
 
 INT64_MAX = (1 << 63) - 1
 INPUT_SCALE = 1.0 / 255.0

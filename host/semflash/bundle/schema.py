@@ -12,6 +12,26 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from semflash.fields import (
+    CHANNELS_MAX,
+    CLASSES_MAX,
+    GDN_LEVELS_MAX,
+    PAYLOAD_MAX_BYTES,
+    TABLE_LEVELS_MAX,
+    Ber,
+    Channels,
+    Count,
+    FileName,
+    Int8,
+    Name,
+    Scale,
+    Sha256,
+    Share,
+    Side,
+    Text,
+)
+from semflash.outputs.kinds import CLASSIFICATION, Task
+
 FORMAT = "semflash-codec"
 SCHEMA_VERSION = 1
 SUFFIX = ".semcodec"
@@ -22,31 +42,7 @@ CODEC_JSON_MAX_BYTES = 4 << 20
 ENCODER_MAX_BYTES = 64 << 20
 EDGE_MODEL_MAX_BYTES = 1 << 30
 HISTORY_MAX_BYTES = 64 << 20
-CHANNELS_MAX = 256
-GDN_LEVELS_MAX = 16
-TABLE_LEVELS_MAX = 256
-IMAGE_SIDE_MAX = 4096
-PAYLOAD_MAX_BYTES = 65_535
-CLASSES_MAX = 65_536
-ANCHORS_MAX = 1 << 20
-#: Values of an anchor before its class scores: x, y, width, height.
-BOX = 4
-#: Numbers in the output of a task tail for one image.
-OUTPUTS_MAX = 1 << 24
-
-# \Z, because $ lets a newline at the end pass; no control characters, because texts reach terminals.
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\Z")]
-FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
-Text = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
-Side = Annotated[int, Meta(ge=1, le=IMAGE_SIDE_MAX)]
-Channels = Annotated[int, Meta(ge=1, le=CHANNELS_MAX)]
-Int8 = Annotated[int, Meta(ge=-128, le=127)]
-Scale = Annotated[float, Meta(gt=0.0, le=1e6)]
-Ber = Annotated[float, Meta(ge=0.0, le=0.5)]
-Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Metric = Literal["accuracy", "map50"]
-Count = Annotated[int, Meta(ge=0, le=(1 << 53))]
 
 
 class FileRef(Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,52 +137,7 @@ class BerInput(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"
     name: Name
 
 
-class ClassificationTask(
-    Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="classification"
-):  # fmt: skip
-    """The task tail gives logits float32 (B, classes)."""
-
-
-class DetectionTask(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="detection"):
-    """The task tail gives maps float32 (B, height, width, classes + 4), :mod:`semflash.bundle.detections`.
-
-    Attributes:
-        height, width: of the maps. stride: pixels of the image per cell, in both directions.
-        peak_window: side of the window in which a peak is the largest score, cells, odd.
-        score_min: peaks below it are no objects. objects_max: most objects per image.
-    """
-
-    height: Side
-    width: Side
-    stride: Annotated[int, Meta(ge=1, le=256)]
-    peak_window: Annotated[int, Meta(ge=1, le=15)]
-    score_min: Share
-    objects_max: Annotated[int, Meta(ge=1, le=1000)]
-
-
-class AnchorTask(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="anchors"):
-    """The task tail gives boxes float32 (B, anchors, 4 + classes), :mod:`semflash.bundle.anchor_boxes`.
-
-    Attributes:
-        height, width: of the image, pixels. anchors: boxes per image.
-        score_min: boxes below it are no objects.
-        overlap_max: IoU above which a box of a class suppresses a worse one of the same class.
-        candidates_max: boxes per image that are looked at, the best. objects_max: most objects per image.
-    """
-
-    height: Side
-    width: Side
-    anchors: Annotated[int, Meta(ge=1, le=ANCHORS_MAX)]
-    score_min: Share
-    overlap_max: Share
-    candidates_max: Annotated[int, Meta(ge=1, le=10_000)]
-    objects_max: Annotated[int, Meta(ge=1, le=1000)]
-
-
 Tail = GdnTail | TableTail
-Detector = DetectionTask | AnchorTask
-Task = ClassificationTask | Detector
-CLASSIFICATION = ClassificationTask()
 
 
 class Contract(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -70,8 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     from semflash.bundle import read_bundle
+    from semflash.data.registry import load_dataset
     from semflash.edge.evaluate import check_plot, evaluate, plot, record_measurement
-    from semflash.training.datasets import load_dataset
 
     names = args.bundle or [name for name in (settings.build.bundle,) if name is not None]
     if not names:

@@ -12,15 +12,15 @@ from typing import Any
 
 from semflash.bundle import Bundle, read_bundle
 from semflash.cli import build_options
-from semflash.edge.report import curves, render, sections
-from semflash.edge.report.comparable import check_comparable, choose
-from semflash.edge.report.content import Content
-from semflash.edge.report.gather import BundleView, read_costs, view
-from semflash.edge.report.results import RunResult, read_results
+from semflash.data.registry import load_dataset
 from semflash.errors import UsageError
 from semflash.printable import printable
+from semflash.report import curves, render, sections
+from semflash.report.comparable import check_comparable, choose
+from semflash.report.content import Content
+from semflash.report.gather import BundleView, read_costs, view
+from semflash.report.results import RunResult, read_results
 from semflash.settings import Settings, first
-from semflash.training.datasets import load_dataset
 
 #: Device cost of the checkout, where there is one.
 BENCH_FILE = Path("docs") / "benchmarks.json"

@@ -36,14 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    from semflash.bundle.native_messages import hidden_native_messages
     from semflash.bundle.writer import check_place
+    from semflash.runtime.native_messages import hidden_native_messages
 
     check_place(args.out, args.force)
     os.environ["KERAS_BACKEND"] = "tensorflow"  # only TensorFlow's models convert; weights fit every backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with hidden_native_messages():  # TensorFlow reports on oneDNN and CUDA while it is imported
-        from semflash.training.export_run import export
+        from semflash.export.run import export
 
     bundle = export(
         args.run,

@@ -78,11 +78,10 @@ def _plan(args: argparse.Namespace, settings: Settings) -> HilPlan:
     from semflash.bundle import read_bundle
     from semflash.edge.records import check_writable
     from semflash.errors import UsageError
-    from semflash.firmware.build import BUILD_ROOT
-    from semflash.firmware.hardware_map import find_map
-    from semflash.hil.plan import FAULT_IMAGES, IMAGES, HilPlan
+    from semflash.firmware.boards.hardware_map import find_map
+    from semflash.firmware.build.firmware import BUILD_ROOT
+    from semflash.hil.plan import FAULT_IMAGES, IMAGES, HilPlan, budget_path, targets_of
     from semflash.hil.report import check_ending
-    from semflash.hil.run import budget_path, targets_of
 
     images, fault_images = first(args.images, IMAGES), first(args.fault_images, FAULT_IMAGES)
     for flag, count in (("--images", images), ("--fault-images", fault_images)):

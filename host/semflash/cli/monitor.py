@@ -13,12 +13,12 @@ from semflash.settings import Settings, first
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from semflash.bridge.fault_log import FaultLog
-    from semflash.bridge.port import Port
     from semflash.bundle import Bundle
-    from semflash.edge.monitor import MonitorOptions, MonitorResult, View
     from semflash.edge.split import Split
-    from semflash.firmware.boards import Board
+    from semflash.firmware.boards.descriptions import Board
+    from semflash.link.faults.log import FaultLog
+    from semflash.link.port import Port
+    from semflash.monitor.monitor import MonitorOptions, MonitorResult, View
 
 HELP = "run images through a board and show labels, losses and accuracy"
 EPILOG = """examples:
@@ -126,9 +126,9 @@ def prepare(bundle: Bundle, args: argparse.Namespace, settings: Settings) -> tup
     Raises:
         UsageError: a flag is out of range. DatasetError: the images are missing or do not fit the bundle.
     """
-    from semflash.bridge.faults import FaultSpec
-    from semflash.edge.monitor import check_run
-    from semflash.training.datasets import load_dataset
+    from semflash.data.registry import load_dataset
+    from semflash.link.faults.spec import FaultSpec
+    from semflash.monitor.monitor import check_run
 
     options = _options(args, settings)
     FaultSpec.parse(first(args.fault, settings.monitor.fault) or "")
@@ -156,11 +156,11 @@ def run_on_board(
         build_dir: of board native; build/BUNDLE-native when None.
         port: where flashing said the board is, unless --port says otherwise.
     """
-    from semflash.bridge.fault_log import FaultLog
     from semflash.edge.attach import attach
-    from semflash.edge.monitor import monitor
     from semflash.edge.reopen import reopener
-    from semflash.firmware.build import BUILD_ROOT
+    from semflash.firmware.build.firmware import BUILD_ROOT
+    from semflash.link.faults.log import FaultLog
+    from semflash.monitor.monitor import monitor
 
     entry = link_options.entry(args)
     board = build_options.board(args, settings)
@@ -186,7 +186,7 @@ def run_on_board(
     if result.error is not None:
         raise result.error
     if wrong := result.progress.tally.golden_wrong:
-        from semflash.firmware.verdicts import Verdict, VerdictError
+        from semflash.firmware.probes.verdicts import Verdict, VerdictError
 
         checked = result.progress.tally.golden_checked
         raise VerdictError(Verdict.OUTPUT_MISMATCH, value=f"{wrong:,} of {checked:,} payloads")
@@ -205,8 +205,8 @@ def _bad_line(
     text = first(args.fault, settings.monitor.fault)
     if not text:
         return opened, again
-    from semflash.bridge.fault_port import FaultyPort
-    from semflash.bridge.faults import FaultSpec
+    from semflash.link.faults.port import FaultyPort
+    from semflash.link.faults.spec import FaultSpec
 
     faulty = FaultyPort(opened, FaultSpec.parse(text), log=log, reset=board_reset(board, opened))
     return faulty, faulty.reopener(again)
@@ -217,14 +217,14 @@ def board_reset(board: Board, port: Port) -> Callable[[], None] | None:
     if board.kind == "native":
         return getattr(port, "reset", None)
     if board.kind == "emulated":
-        from semflash.firmware import emulator
+        from semflash.firmware.emulator import emulator
 
         return lambda: emulator.reset(board.name)
     return None
 
 
 def _options(args: argparse.Namespace, settings: Settings) -> MonitorOptions:
-    from semflash.edge.monitor import MonitorOptions
+    from semflash.monitor.monitor import MonitorOptions
 
     table = settings.monitor
     record, raw = first(args.record, table.record), first(args.record_raw, table.record_raw)
@@ -253,10 +253,10 @@ def _reconnect_s(args: argparse.Namespace) -> float:
 
 def _view(args: argparse.Namespace) -> View:
     if args.json or args.jsonl:
-        from semflash.edge.progress import View
+        from semflash.monitor.progress import View
 
         return View()
-    from semflash.edge.live_table import choose_view
+    from semflash.monitor.live_table import choose_view
 
     return choose_view()
 
@@ -267,6 +267,6 @@ def _report(result: MonitorResult, *, as_json: bool) -> None:
 
         print(json.dumps(result.as_dict()))
         return
-    from semflash.edge.live_table import print_summary
+    from semflash.monitor.live_table import print_summary
 
     print_summary(result)

@@ -14,7 +14,7 @@ from semflash.settings import Settings, first
 if TYPE_CHECKING:
     from semflash.training.distribution import Distribution
     from semflash.training.rates import RateRow
-    from semflash.training.recipes import CodecRecipe, TaskRecipe
+    from semflash.training.recipes.recipe import CodecRecipe, TaskRecipe
 
 HELP = "train a task network and a codec"
 EPILOG = """examples:
@@ -81,11 +81,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from semflash.bundle.native_messages import hidden_native_messages
+    from semflash.runtime.native_messages import hidden_native_messages
 
     with hidden_native_messages():  # TensorFlow reports on oneDNN and CUDA while it is imported
-        from semflash.training import recipes
         from semflash.training.distribution import distribution
+        from semflash.training.recipes import catalogue as recipes
     if args.list:
         tasks, codecs = recipes.all_recipes()
         known = {"codec": sorted(codecs), "task": sorted(tasks)}
@@ -130,15 +130,15 @@ def _common(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
 
 
 def _codec_recipe(args: argparse.Namespace, settings: Settings, name: str) -> CodecRecipe:
-    from semflash.training.overrides import override
-    from semflash.training.recipes import codec_recipe
+    from semflash.training.recipes.catalogue import codec_recipe
+    from semflash.training.recipes.overrides import override
 
     return override(codec_recipe(name), _common(args, settings), args.set)
 
 
 def _task_recipe(args: argparse.Namespace, settings: Settings, name: str) -> TaskRecipe:
-    from semflash.training.overrides import override
-    from semflash.training.recipes import codec_recipe, task_recipe
+    from semflash.training.recipes.catalogue import codec_recipe, task_recipe
+    from semflash.training.recipes.overrides import override
 
     weights = {} if args.weights is None else {"weights": str(args.weights)}
     if args.only_task:
@@ -149,7 +149,7 @@ def _task_recipe(args: argparse.Namespace, settings: Settings, name: str) -> Tas
 
 
 def _rates(args: argparse.Namespace, settings: Settings, name: str) -> list[RateRow]:
-    from semflash.training.export_run import find_run
+    from semflash.export.run import find_run
     from semflash.training.rates import rate_of_run, rate_table
     from semflash.training.task import load_task, shapes_of
 
@@ -176,8 +176,8 @@ def _print_rates(args: argparse.Namespace, settings: Settings, name: str) -> Non
 def _train(
     args: argparse.Namespace, settings: Settings, name: str, out: Path, here: Distribution
 ) -> dict[str, Any]:
+    from semflash.export.run import CODEC_DIR, TASK_DIR, find_run
     from semflash.training.codec import train_codec
-    from semflash.training.export_run import CODEC_DIR, TASK_DIR, find_run
     from semflash.training.progress import Progress
     from semflash.training.rates import rates_text
     from semflash.training.task import train_task_network

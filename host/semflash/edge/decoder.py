@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from semflash.bundle.bit_errors import check_rates
-from semflash.bundle.litert import load_interpreter
-from semflash.bundle.models import check_decoder, output_shape, single
+from semflash.bundle.models import check_decoder, output_shape
 from semflash.bundle.packing import unpack
 from semflash.bundle.reader import Bundle
+from semflash.channels.bits import check_rates
 from semflash.errors import BundleError
+from semflash.runtime.litert import load_interpreter, single
 
 #: Payloads decoded in one invocation, and numbers in their images or outputs; bounds the memory it takes.
 BATCH = 256

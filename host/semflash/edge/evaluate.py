@@ -16,17 +16,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bundle.bit_errors import channel_rng, check_rates, flip_bits
-from semflash.bundle.detections import decode
 from semflash.bundle.reader import Bundle
-from semflash.bundle.schema import AccuracyPoint, Contract, Detector, Measurement, Metric
+from semflash.bundle.schema import AccuracyPoint, Contract, Measurement, Metric
 from semflash.bundle.writer import update_record
+from semflash.channels.bits import channel_rng, check_rates, flip_bits
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
 from semflash.edge.records import check_writable
 from semflash.edge.split import Split
 from semflash.errors import DatasetError, UsageError
-from semflash.training.boxes import CLASS
+from semflash.outputs.boxes import CLASS
+from semflash.outputs.detections import decode
+from semflash.outputs.kinds import Detector
 
 #: The bit error rates the project reports.
 REPORTED_BERS = (0.0, 1e-4, 2.5e-3, 1e-2, 2.5e-2, 5e-2)
@@ -144,7 +145,7 @@ def measure(
         predictions (see Evaluation), and (value, low, high) of accuracy or mAP with its 95 % interval.
     """
     if isinstance(contract.task, Detector):
-        from semflash.training.average_precision import precision_interval
+        from semflash.outputs.average_precision import precision_interval
 
         classes = len(contract.class_names)
         found = decode(outputs, contract.task, classes)

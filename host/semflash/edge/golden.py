@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from semflash.bundle.code_tail import codes
 from semflash.bundle.models import check_encoder
 from semflash.bundle.packing import pack
-from semflash.bundle.preprocess import to_int8
 from semflash.bundle.reader import Bundle
-from semflash.bundle.reference import ReferenceGraph
+from semflash.edge.preprocess import to_int8
+from semflash.runtime.reference import ReferenceGraph
 
 #: Images in memory at once, of a data set that is on disk.
 BATCH = 1_000

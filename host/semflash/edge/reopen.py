@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from semflash.bridge.port import Port
 from semflash.edge.attach import attach
 from semflash.errors import DeviceError
+from semflash.link.port import Port
 
 if TYPE_CHECKING:
-    from semflash.firmware.boards import Board
+    from semflash.firmware.boards.descriptions import Board
 
 
 class UsbPort(Protocol):

@@ -11,9 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from semflash.array_files import read_npz, write_json, write_npz
+from semflash.data.dataset import Dataset
 from semflash.errors import TrainingError
-from semflash.training.checkpoint import read_npz, write_json, write_npz
-from semflash.training.datasets import Dataset
 
 RUN_FILE = "run.json"
 WEIGHTS_FILE = "weights.npz"

@@ -11,17 +11,19 @@ from typing import Any
 import keras
 import numpy as np
 
+from semflash.data.augment import Augmentation
+from semflash.data.dataset import Dataset, Split
+from semflash.data.registry import load_dataset
 from semflash.errors import TrainingError
-from semflash.training.augment import Augmentation
-from semflash.training.datasets import Dataset, Split, load_dataset
+from semflash.tasks.kinds import TaskKind
+from semflash.tasks.networks import build, keep, restore
+from semflash.tasks.registry import kind_of
+from semflash.tasks.residual import TaskNetwork, computing_in
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
 from semflash.training.progress import Progress
-from semflash.training.recipes import TF_DATA, TaskRecipe
+from semflash.training.recipes.recipe import TF_DATA, TaskRecipe
 from semflash.training.run_dir import RunInfo, load_weights, save_weights
-from semflash.training.task_kinds import TaskKind, kind_of
-from semflash.training.task_networks import build, keep, restore
-from semflash.training.tasknet import TaskNetwork, computing_in
 
 EVALUATION_BATCH = 1_000
 #: Numbers in the images of one evaluated batch; large images come in smaller batches.

@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow as tf
 
 from semflash.codecs.layers.channel import BerRange
+from semflash.data.augment import Augmentation
+from semflash.data.dataset import Split
+from semflash.data.lazy import LazyImages
 from semflash.errors import DatasetError, UsageError
-from semflash.training.augment import Augmentation
-from semflash.training.datasets import Split
-from semflash.training.lazy_images import LazyImages
 
 #: A random crop's width over its height lies between this and its inverse, as for Inception.
 CROP_ASPECT = 3 / 4
@@ -160,7 +160,7 @@ def _random_crop(image: Any, seed: Any, least: float) -> Any:
 
 
 def _erased(image: Any, seed: Any, how: Augmentation, size: tuple[int, int, int]) -> Any:
-    """One rectangle in one random grey, as in :func:`semflash.training.augment.augment`."""
+    """One rectangle in one random grey, as in :func:`semflash.data.augment.augment`."""
     draw = tf.random.stateless_uniform((6,), _other(seed, 4))
     inside = draw[5] < how.erase
     for axis, side in enumerate(size[:2]):

@@ -1,0 +1,102 @@
+"""Export of a training run's directory: finds the parts, loads them and calls :func:`export_codec`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from semflash.bundle.reader import Bundle
+from semflash.bundle.schema import HISTORY_MAX_BYTES, SUFFIX
+from semflash.data.registry import load_dataset
+from semflash.errors import TrainingError
+from semflash.export.export import export_codec
+from semflash.training.models import load_run
+from semflash.training.run_dir import RUN_FILE
+from semflash.training.task import load_task
+
+CODEC_DIR, TASK_DIR = "codec", "task"
+HISTORY_FILE = "history.json"
+
+
+def find_run(run_dir: Path) -> tuple[Path, Path | None]:
+    """(codec run, task run or None).
+
+    Args:
+        run_dir: what ``semflash train`` made (with ``codec/`` and ``task/``), or a codec run itself.
+
+    Raises:
+        TrainingError: there is no finished codec run in it.
+    """
+    if (run_dir / CODEC_DIR / RUN_FILE).is_file():
+        task = run_dir / TASK_DIR
+        return run_dir / CODEC_DIR, task if (task / RUN_FILE).is_file() else None
+    if (run_dir / RUN_FILE).is_file():
+        return run_dir, None
+    raise TrainingError(
+        "no finished codec run here", value=run_dir, remedy="semflash train RECIPE --out DIR, then export DIR"
+    )
+
+
+def export(
+    run_dir: str | Path,
+    out: str | Path,
+    *,
+    name: str | None = None,
+    task_dir: str | Path | None = None,
+    whole_graph: bool = False,
+    overwrite: bool = False,
+    data_dir: str | Path | None = None,
+) -> Bundle:
+    """Export a finished codec run.
+
+    Args:
+        run_dir: see :func:`find_run`.
+        out: bundle directory to make.
+        name: of the bundle; default: the directory's name.
+        task_dir: run of the task network, whose accuracy on the test split goes into the record.
+        whole_graph, overwrite: see :func:`semflash.export.export.export_codec`.
+        data_dir: where the data set's files lie.
+
+    Raises:
+        TrainingError, DatasetError, ExportError, BundleError: see there.
+    """
+    codec_dir, found_task = find_run(Path(run_dir))
+    task = found_task if task_dir is None else Path(task_dir)
+    trained = load_run(codec_dir)
+    size = trained.info.image_shape[:2]
+    dataset = load_dataset(trained.info.dataset, data_dir=data_dir, image_size=size)
+    task_accuracy = None if task is None else load_task(task).accuracy(dataset.test)
+    return export_codec(
+        trained,
+        out,
+        dataset,
+        name=name or Path(out).name.removesuffix(SUFFIX),
+        whole_graph=whole_graph,
+        overwrite=overwrite,
+        recipe=_recipe(trained.info),
+        seed=trained.info.seed,
+        history=_history(codec_dir),
+        task_accuracy=task_accuracy,
+        ber_range=trained.ber_range,
+        family=trained.codec.family,
+        encoder_sha256=trained.info.results.get("int8_encoder_sha256"),
+    )
+
+
+def _recipe(info: Any) -> dict[str, Any]:
+    """Plain JSON values: the recipe, the versions and the run's own figures."""
+    return {
+        "recipe": info.recipe,
+        "dataset": info.dataset,
+        "versions": info.versions,
+        "results": info.results,
+    }
+
+
+def _history(codec_dir: Path) -> bytes | None:
+    path = codec_dir / HISTORY_FILE
+    if not path.is_file():
+        return None
+    if path.stat().st_size > HISTORY_MAX_BYTES:
+        raise TrainingError("the training history is larger than 64 MiB", value=path)
+    return path.read_bytes()
