@@ -29,21 +29,15 @@ def _each(pattern: str, names: str) -> tuple[str, ...]:
     return tuple(pattern.replace("{}", name) for name in names.split())
 
 
-#: What firmware/ chooses with and checks by; the rest of it drives programs of others.
-_FIRMWARE = (
-    "bare_model board_add board_lock boards build_result clock_tree confirm device_graph elf flash"
-    " hardware_map inventory memory_map options probes project resources verdicts"
-)
-
 ROOMS = (
     Room(
         "link",
-        ("host/semflash/bridge/*.py",),
+        ("host/semflash/link/**/*.py", "host/semflash/channels/*.py"),
         (
             *_each(
                 "tests/host/test_{}*.py", "frame sequence pilots session faults bridge_port raw_record link"
             ),
-            *_each("tests/host/test_{}*.py", "monitor hil"),
+            *_each("tests/host/test_{}*.py", "bundle_payload baseline_channels monitor hil"),
             *_each("tests/c/test_{}.py", "hostile_link link_soak"),
         ),
     ),
@@ -54,8 +48,15 @@ ROOMS = (
     ),
     Room(
         "bundle",
-        ("host/semflash/bundle/*.py",),
-        _each("tests/host/test_{}*.py", "bundle edge judge anchor detection firmware_models native_golden"),
+        (
+            "host/semflash/fields.py",
+            *_each("host/semflash/{}/*.py", "bundle program program/reference"),
+            *_each("host/semflash/outputs/{}.py", "anchor_boxes detections kinds"),
+        ),
+        _each(
+            "tests/host/test_{}*.py",
+            "bundle program edge judge anchor detection firmware_models native_golden",
+        ),
     ),
     Room(
         "device",
@@ -69,8 +70,14 @@ ROOMS = (
         ),
     ),
     Room(
-        "firmware",
-        _each("host/semflash/firmware/**/{}.py", _FIRMWARE),
+        "firmware",  # what it chooses with and checks by; the rest drives programs of others
+        (
+            *_each("host/semflash/firmware/{}/*.py", "boards probes"),
+            *_each(
+                "host/semflash/firmware/build/{}.py",
+                "bare_model device_graph elf memory_map options project result",
+            ),
+        ),
         (
             *_each("tests/host/test_{}*.py", "board hardware_map flash_verdicts firmware probes bridge_port"),
             *_each("tests/host/test_{}*.py", "native bench hil tflm_tree"),
@@ -79,7 +86,7 @@ ROOMS = (
     ),
     Room(
         "edge",
-        _each("host/semflash/**/{}.py", "judge tally labeller golden split"),
+        (*_each("host/semflash/edge/{}.py", "judge labeller golden split"), "host/semflash/monitor/tally.py"),
         _each(
             "tests/host/test_{}*.py",
             "judge edge tally monitor raw_record anchor detection firmware_build hil bench",

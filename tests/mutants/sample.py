@@ -27,8 +27,8 @@ def mutants_of(room: Room, root: Path) -> list[Mutant]:
 def draw(count: int, seed: int, root: Path, usable: Callable[[Mutant], bool]) -> list[Mutant]:
     """A sample over all rooms, in proportion to the square root of their lines that can be mutated.
 
-    In proportion to the lines themselves, half the sample would be codegen's and nine mutants the edge's. Lines are
-    ranked by a hash of seed and line, and each gives at most one mutant, so that a line with many
+    In proportion to the lines themselves, half the sample would be codegen's and nine mutants the
+    edge's. Lines are ranked by a hash of seed and line, and each gives at most one mutant, so that a line with many
     operators weighs no more than another.
 
     Args:
