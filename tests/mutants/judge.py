@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mutants.coverage_map import MARKERS, CoverageMap, tests_of_room
+from mutants.forking import run_pytest
 from mutants.mutant import Mutant
 from mutants.rooms import ROOMS, files
 from mutants.scratch import Scratch
@@ -119,55 +116,20 @@ class Judge:
     def _run(self, mutant: Mutant, tests: Sequence[str], *, is_first: bool) -> tuple[str, str]:
         """Run tests; status and the test that failed."""
         self._order.write_text(json.dumps({"order": tests, "known": self._map.known}), encoding="utf-8")
-        targets = list(dict.fromkeys(test.split("::")[0] for test in tests))
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-x",
-            "-q",
-            "-m",
-            MARKERS,
-            "--hypothesis-seed=0",
-            "--tb=no",
-        ]
-        command += ["-p", "no:cacheprovider", "-p", "mutants.order_plugin", *targets]
+        arguments = ["-x", "-q", "-m", MARKERS, "--hypothesis-seed=0", "--tb=no", "-p", "no:cacheprovider"]
+        arguments += ["-p", "mutants.order_plugin", *dict.fromkeys(test.split("::")[0] for test in tests)]
         if is_first and b">>> " in (self._scratch.tree / mutant.path).read_bytes():
-            command += ["--doctest-modules", mutant.path]
+            arguments += ["--doctest-modules", mutant.path]
+        environment = {**self._scratch.environment(), "SEMFLASH_MUTANTS_ORDER": str(self._order)}
         limit_s = 60 + 6 * sum(self._map.seconds.get(test, 10.0) for test in tests)
-        code, output = _run_limited(command, self._scratch, self._order, limit_s)
+        printed = self._scratch.work / "output.txt"
+        code = run_pytest(arguments, self._scratch.tree, environment, limit_s, printed)
+        output = printed.read_text(encoding="utf-8", errors="replace")
         if code is None:
             return "time-out", ""
         if code == 0:
             return "survived", ""
-        if code in (1, 2) or ("error" in output.lower() and code != 5):
+        if code < 0 or code in (1, 2) or (code == 4 and "error" in output.lower()):
             failed = _FAILED.search(output)
-            return "killed", failed[1] if failed else ""
+            return "killed", failed[1] if failed else f"exit code {code}"
         raise SystemExit(f"pytest ended with {code} for {mutant.key}:\n{output[-3000:]}")
-
-
-def _run_limited(command: list[str], scratch: Scratch, order: Path, limit_s: float) -> tuple[int | None, str]:
-    """Exit code (None: the time is over) and output of a command; nothing that it started survives it."""
-    environment = {**scratch.environment(), "SEMFLASH_MUTANTS_ORDER": str(order)}
-    with (scratch.work / "output.txt").open("w+b") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=scratch.tree,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            code: int | None = process.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            code = None
-        finally:
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                code = process.poll() if process.poll() is not None else None
-            process.wait()
-        output.seek(0)
-        return code, output.read().decode("utf-8", "replace")

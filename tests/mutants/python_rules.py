@@ -175,13 +175,13 @@ class _Finder(ast.NodeVisitor):
 
     def visit_Compare(self, node: ast.Compare) -> None:
         for index, operator in enumerate(node.ops):
-            new = copy.deepcopy(node)
-            new.ops[index] = _COMPARISONS[type(operator)]()
+            new = copy.copy(node)
+            new.ops = [*node.ops[:index], _COMPARISONS[type(operator)](), *node.ops[index + 1 :]]
             self._propose_node(node, new, "comparison")
         self.generic_visit(node)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> None:
-        new = copy.deepcopy(node)
+        new = copy.copy(node)
         new.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
         self._propose_node(node, new, "and, or")
         for index in range(len(node.values)):
@@ -198,7 +198,7 @@ class _Finder(ast.NodeVisitor):
     def visit_BinOp(self, node: ast.BinOp) -> None:
         new_operator = _ARITHMETIC.get(type(node.op))
         if new_operator is not None and not any(_is_text(side) for side in (node.left, node.right)):
-            new = copy.deepcopy(node)
+            new = copy.copy(node)
             new.op = new_operator()
             self._propose_node(node, new, "arithmetic")
         self.generic_visit(node)

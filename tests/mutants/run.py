@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mutants import coverage_map, table
 from mutants.coverage_map import CoverageMap
+from mutants.forking import preload
 from mutants.judge import Judge
 from mutants.mutant import Mutant
 from mutants.rooms import ROOT
@@ -40,6 +41,7 @@ def main() -> None:
     scratch.renew_tests()
     if options.renew or not CoverageMap.exists(options.work):
         coverage_map.make(scratch)
+    preload()
     judge = Judge(scratch, CoverageMap(options.work))
     drawn = draw(options.count, options.seed, scratch.tree, judge.usable)
     results = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from mutants import c_rules, python_rules
@@ -10,6 +11,7 @@ from mutants.mutant import Mutant, digest, named
 from mutants.rooms import ROOMS, Room, files
 
 
+@cache
 def mutants_of(room: Room, root: Path) -> list[Mutant]:
     """All mutants of a room's files."""
     found = []
@@ -28,8 +30,8 @@ def draw(count: int, seed: int, root: Path, usable: Callable[[Mutant], bool]) ->
     """A sample over all rooms, in proportion to the square root of their lines that can be mutated.
 
     In proportion to the lines themselves, half the sample would be codegen's and nine mutants the
-    edge's. Lines are ranked by a hash of seed and line, and each gives at most one mutant, so that a line with many
-    operators weighs no more than another.
+    edge's. Lines are ranked by a hash of seed and line, and each gives at most one mutant, so that a
+    line with many operators weighs no more than another.
 
     Args:
         usable: refuses mutants that do not compile or compile to the same code; the next one of the
