@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from fakes.link_device import FakeDevice, on_wire, pilot_pattern, with_pilots
 from fakes.toy_session import images, right_codes, run
+from semflash.channels.ber_estimate import BerEstimator
+from semflash.channels.beta_interval import beta_cdf, beta_quantile
 from semflash.errors import UsageError
 from semflash.link import pilots
-from semflash.link.ber_estimate import BerEstimator
-from semflash.link.beta_interval import beta_cdf, beta_quantile
 from semflash.link.outcome import Received
 
 

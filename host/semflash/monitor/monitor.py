@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.bundle.reader import Bundle
+from semflash.channels.ber_estimate import BerEstimator
 from semflash.edge.connection import Connection
 from semflash.edge.evaluate import check_labels
 from semflash.edge.judge import Judge
@@ -22,7 +23,6 @@ from semflash.edge.preprocess import to_int8
 from semflash.edge.records import RecordWriter, check_writable
 from semflash.edge.split import Split
 from semflash.errors import ToolMissingError, UsageError
-from semflash.link.ber_estimate import BerEstimator
 from semflash.link.port import Port
 from semflash.link.raw_record import RawRecorder, RecordingPort
 from semflash.link.session import Expected

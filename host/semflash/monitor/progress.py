@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from semflash.bundle.reader import Bundle
+from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate
 from semflash.errors import SemflashError
-from semflash.link.ber_estimate import WINDOW_BITS, BerEstimate
 from semflash.link.counters import LinkCounters
 from semflash.link.messages import Hello, LinkStats
 from semflash.monitor.live.controls import Controls

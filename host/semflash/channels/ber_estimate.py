@@ -15,8 +15,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from semflash.channels.beta_interval import beta_quantile
 from semflash.errors import UsageError
-from semflash.link.beta_interval import beta_quantile
 
 #: After so many bits (256 frames of 4 pilot bytes) a bit weighs 1/e.
 WINDOW_BITS = 8192
