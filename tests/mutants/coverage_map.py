@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import coverage
 
 from mutants.mutant import Mutant
-from mutants.rooms import ROOMS, Room, files
+from mutants.rooms import Room, files
 from mutants.scratch import Scratch
 
 MARKERS = "not slow and not emulated and not hardware"
+DATA, SECONDS = "coverage.data", "seconds.json"
 _RC = """[run]
 source =
     host/semflash
@@ -31,17 +33,12 @@ class CoverageMap:
     """
 
     def __init__(self, work: Path) -> None:
-        known: dict[str, float | None] = json.loads((work / "seconds.json").read_text(encoding="utf-8"))
+        known = _read_seconds(work)
         self.known = list(known)
         self.seconds = {test: seconds for test, seconds in known.items() if seconds is not None}
-        self._data = coverage.CoverageData(str(work / "coverage.data"))
+        self._data = coverage.CoverageData(str(work / DATA))
         self._data.read()
         self._by_name = {Path(name).as_posix(): name for name in self._data.measured_files()}
-
-    @staticmethod
-    def exists(work: Path) -> bool:
-        """Whether both files are there."""
-        return (work / "seconds.json").is_file() and (work / "coverage.data").is_file()
 
     def tests_of_line(self, scratch: Scratch, mutant: Mutant) -> list[str]:
         """Tests that execute the line of a mutant, the quickest first.
@@ -59,18 +56,48 @@ class CoverageMap:
         return sorted(tests & self.seconds.keys(), key=lambda test: (self.seconds[test], test))
 
 
-def make(scratch: Scratch, python: str = sys.executable) -> None:
-    """Run the tests of all rooms once under coverage (minutes)."""
+def complete(scratch: Scratch, rooms: Iterable[Room]) -> CoverageMap:
+    """Run the rooms' test files that the map does not know once under coverage (minutes); the whole map."""
+    for room in rooms:
+        known = {test.split("::")[0] for test in _read_seconds(scratch.work)}
+        missing = [path for path in files(room.tests, scratch.tree) if path not in known]
+        if missing:
+            print(f"tests of room {room.name} under coverage: {len(missing)} files", flush=True)
+            _measure(scratch, missing)
+    return CoverageMap(scratch.work)
+
+
+def _measure(scratch: Scratch, paths: Sequence[str]) -> None:
+    """Add test files to the map."""
     rc = scratch.work / "coverage.rc"
-    rc.write_text(_RC.format(data=scratch.work / "coverage.data"), encoding="utf-8")
-    command = [python, "-m", "coverage", "run", f"--rcfile={rc}", "-m", "pytest", "-q", "-m", MARKERS]
-    command += ["-p", "mutants.coverage_plugin", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
-    command += list(dict.fromkeys(path for room in ROOMS for path in files(room.tests, scratch.tree)))
-    seconds = scratch.work / "seconds.json"
-    environment = {**scratch.environment(), "SEMFLASH_MUTANTS_SECONDS": str(seconds)}
-    subprocess.run(command, cwd=scratch.tree, env=environment, check=False)
-    if not CoverageMap.exists(scratch.work):
-        raise SystemExit("the tests under coverage wrote no map\n  try: read pytest's output above")
+    rc.write_text(_RC.format(data=scratch.work / DATA), encoding="utf-8")
+    part = scratch.work / "seconds.part.json"
+    part.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "coverage", "run", "--append", f"--rcfile={rc}", "-m", "pytest", "-q"]
+    command += [
+        "-m",
+        MARKERS,
+        "--hypothesis-seed=0",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "mutants.coverage_plugin",
+    ]
+    environment = {**scratch.environment(), "SEMFLASH_MUTANTS_SECONDS": str(part)}
+    with (scratch.work / "coverage.txt").open("wb") as printed:
+        subprocess.run([*command, *paths], cwd=scratch.tree, env=environment, stdout=printed, check=False)
+    if not part.is_file():
+        raise SystemExit(f"the tests under coverage did not end\n  try: read {printed.name}")
+    seconds = _read_seconds(scratch.work) | json.loads(part.read_text(encoding="utf-8"))
+    # A file whose tests are all slow or emulated has none to choose from, and need not be run again.
+    measured = {test.split("::")[0] for test in seconds}
+    seconds |= {f"{path}::": None for path in paths if path not in measured}
+    (scratch.work / SECONDS).write_text(json.dumps(seconds), encoding="utf-8")
+
+
+def _read_seconds(work: Path) -> dict[str, float | None]:
+    path = work / SECONDS
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def tests_of_room(room: Room, scratch: Scratch, seconds: dict[str, float]) -> list[str]:

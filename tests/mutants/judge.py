@@ -45,7 +45,6 @@ class Judge:
         self._map = known
         self._rooms = {room.name: room for room in ROOMS}
         self._order = scratch.work / "order.json"
-        self._known_files = {test.split("::")[0] for test in known.known}
 
     def usable(self, mutant: Mutant) -> bool:
         """Whether a mutant compiles, and (C) not to the code of the original."""
@@ -90,7 +89,7 @@ class Judge:
         return Verdict(status, by, round(time.monotonic() - start, 1))
 
     def _stages(self, mutant: Mutant) -> list[list[str]]:
-        """Tests of the first run (quick, without TensorFlow, and all new ones) and of the second."""
+        """Tests of the first run (quick, without TensorFlow) and of the second."""
         room = self._rooms[mutant.room]
         if mutant.path.endswith(".c"):
             tests = tests_of_room(room, self._scratch, self._map.seconds)
@@ -98,7 +97,6 @@ class Judge:
             of_room = set(files(room.tests, self._scratch.tree))
             tests = self._map.tests_of_line(self._scratch, mutant)
             tests = [test for test in tests if test.split("::")[0] in of_room]
-        new = [path for path in files(room.tests, self._scratch.tree) if path not in self._known_files]
         first: list[str] = []
         rest: list[str] = []
         spent = [0.0, 0.0]
@@ -108,7 +106,7 @@ class Judge:
             if spent[stage] + seconds <= BUDGETS[stage]:
                 spent[stage] += seconds
                 (first, rest)[stage].append(test)
-        return [first + new, rest]
+        return [first, rest]
 
     def _is_heavy(self, path: str) -> bool:
         return _HEAVY.search((self._scratch.tree / path).read_text(encoding="utf-8")) is not None

@@ -1,7 +1,7 @@
 """A pytest plugin: run the tests that a mutant's runner chose, in its order.
 
 SEMFLASH_MUTANTS_ORDER names the file with both. Tests that the coverage map does not know were written
-after it; they run first.
+into a file of the run after it; they run first.
 """
 
 from __future__ import annotations

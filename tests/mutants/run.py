@@ -19,11 +19,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mutants import coverage_map, table
-from mutants.coverage_map import CoverageMap
 from mutants.forking import preload
 from mutants.judge import Judge
 from mutants.mutant import Mutant
-from mutants.rooms import ROOT
+from mutants.rooms import ROOMS, ROOT
 from mutants.sample import draw
 from mutants.scratch import Scratch
 
@@ -39,10 +38,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     scratch = Scratch(options.work, renew=options.renew)
     scratch.renew_tests()
-    if options.renew or not CoverageMap.exists(options.work):
-        coverage_map.make(scratch)
+    known = coverage_map.complete(scratch, (room for room in ROOMS if options.room in (None, room.name)))
     preload()
-    judge = Judge(scratch, CoverageMap(options.work))
+    judge = Judge(scratch, known)
     drawn = draw(options.count, options.seed, scratch.tree, judge.usable)
     results = (
         {}

@@ -28,8 +28,10 @@ class Scratch:
         self.work = work
         self.tree = work / "tree"
         work.mkdir(parents=True, exist_ok=True)
-        if renew and self.tree.exists():
-            shutil.rmtree(self.tree)
+        if renew:
+            shutil.rmtree(self.tree, ignore_errors=True)
+            for stale in work.glob("*.*"):
+                stale.unlink()
         if not self.tree.exists():
             self._copy()
 
