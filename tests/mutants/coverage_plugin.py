@@ -1,4 +1,4 @@
-"""A pytest plugin: which test executes which line, and how long each test takes.
+"""A pytest plugin: which test executes which line, and the processor time of each test.
 
 Used by coverage_map.py under `coverage run`; the folder of the answer is in SEMFLASH_MUTANTS_SECONDS.
 """
@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections import defaultdict
 from pathlib import Path
 
 import coverage
 import pytest
 
-_seconds: dict[str, float] = defaultdict(float)
+_seconds: dict[str, float] = {}
 _unfit: set[str] = set()
+_started: dict[str, float] = {}
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
@@ -22,18 +22,19 @@ def pytest_runtest_logstart(nodeid: str) -> None:
     running = coverage.Coverage.current()
     if running is not None:
         running.switch_context(nodeid)
+    _started[nodeid] = sum(os.times()[:4])
 
 
-def pytest_runtest_logfinish() -> None:
-    """Lines outside a test (imports while collecting) belong to none."""
+def pytest_runtest_logfinish(nodeid: str) -> None:
+    """Lines outside a test (imports while collecting) belong to none; its children's time is the test's."""
+    _seconds[nodeid] = sum(os.times()[:4]) - _started.pop(nodeid)
     running = coverage.Coverage.current()
     if running is not None:
         running.switch_context("")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Add up set-up, call and tear-down; a test that fails without a mutant is none that can kill one."""
-    _seconds[report.nodeid] += report.duration
+    """A test that fails without a mutant is none that can kill one."""
     if report.outcome != "passed":
         _unfit.add(report.nodeid)
 

@@ -7,11 +7,13 @@ import gc
 import importlib
 import importlib.util
 import os
+import resource
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -51,8 +53,16 @@ def preload() -> None:
     gc.freeze()
 
 
+@dataclass(frozen=True)
+class Limit:
+    """The time that a child may take: processor time against loops, wall time against waiting for ever."""
+
+    processor_s: float
+    wall_s: float
+
+
 def run_pytest(
-    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], limit_s: float, output: Path
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], limit: Limit, output: Path
 ) -> int | None:
     """pytest's exit code in a child in `folder`, or None when the time is over; nothing it started survives.
 
@@ -61,8 +71,10 @@ def run_pytest(
     """
     child = os.fork()
     if child == 0:
+        seconds = int(limit.processor_s) + 1
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
         _be_pytest(arguments, folder, environment, output)
-    deadline = time.monotonic() + limit_s
+    deadline = time.monotonic() + limit.wall_s
     code: int | None = None
     try:
         while time.monotonic() < deadline:
@@ -76,7 +88,7 @@ def run_pytest(
             os.killpg(child, signal.SIGKILL)
         if code is None:
             os.waitpid(child, 0)
-    return code
+    return None if code in (-signal.SIGXCPU, -signal.SIGKILL) else code
 
 
 def _be_pytest(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], output: Path) -> None:

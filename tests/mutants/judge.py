@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mutants.coverage_map import MARKERS, CoverageMap, tests_of_room
-from mutants.forking import run_pytest
+from mutants.forking import Limit, run_pytest
 from mutants.mutant import Mutant
 from mutants.rooms import ROOMS, files
 from mutants.scratch import Scratch
@@ -44,6 +45,7 @@ class Judge:
         self._scratch = scratch
         self._map = known
         self._rooms = {room.name: room for room in ROOMS}
+        self._slowness = 4.0
         self._order = scratch.work / "order.json"
 
     def usable(self, mutant: Mutant) -> bool:
@@ -114,14 +116,25 @@ class Judge:
     def _run(self, mutant: Mutant, tests: Sequence[str], *, is_first: bool) -> tuple[str, str]:
         """Run tests; status and the test that failed."""
         self._order.write_text(json.dumps({"order": tests, "known": self._map.known}), encoding="utf-8")
-        arguments = ["-x", "-q", "-m", MARKERS, "--hypothesis-seed=0", "--tb=no", "-p", "no:cacheprovider"]
-        arguments += ["-p", "mutants.order_plugin", *dict.fromkeys(test.split("::")[0] for test in tests)]
+        arguments = ["-x", "-q", "-m", MARKERS, "--hypothesis-seed=0", "--tb=no", "--timeout=900"]
+        arguments += [
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "mutants.order_plugin",
+            *dict.fromkeys(test.split("::")[0] for test in tests),
+        ]
         if is_first and b">>> " in (self._scratch.tree / mutant.path).read_bytes():
             arguments += ["--doctest-modules", mutant.path]
         environment = {**self._scratch.environment(), "SEMFLASH_MUTANTS_ORDER": str(self._order)}
-        limit_s = 60 + 6 * sum(self._map.seconds.get(test, 10.0) for test in tests)
+        seconds = sum(self._map.seconds.get(test, 10.0) for test in tests)
+        # Other programs may leave us a part of the processor: the last runs show how large a part.
+        limit = Limit(30 + 4 * seconds, (60 + 6 * seconds) * self._slowness)
+        started, used = time.monotonic(), _processor_seconds()
         printed = self._scratch.work / "output.txt"
-        code = run_pytest(arguments, self._scratch.tree, environment, limit_s, printed)
+        code = run_pytest(arguments, self._scratch.tree, environment, limit, printed)
+        ratio = (time.monotonic() - started) / max(_processor_seconds() - used, 0.1)
+        self._slowness = min(max(1.0, 0.7 * self._slowness + 0.3 * ratio), 15.0)
         output = printed.read_text(encoding="utf-8", errors="replace")
         if code is None:
             return "time-out", ""
@@ -131,3 +144,9 @@ class Judge:
             failed = _FAILED.search(output)
             return "killed", failed[1] if failed else f"exit code {code}"
         raise SystemExit(f"pytest ended with {code} for {mutant.key}:\n{output[-3000:]}")
+
+
+def _processor_seconds() -> float:
+    """Processor time of the children so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

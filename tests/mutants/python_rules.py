@@ -98,7 +98,12 @@ class _Finder(ast.NodeVisitor):
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         self._scope.append(node.name)
-        self._visit_all([*node.args.defaults, *(item for item in node.args.kw_defaults if item is not None)])
+        given = node.args
+        positional = [*given.posonlyargs, *given.args]
+        pairs = [*zip(positional[len(positional) - len(given.defaults) :], given.defaults, strict=True)]
+        for argument, default in [*pairs, *zip(given.kwonlyargs, given.kw_defaults, strict=True)]:
+            if default is not None and not _is_waiting_time(argument.arg):
+                self.visit(default)
         self._visit_all(node.body)
         self._scope.pop()
 

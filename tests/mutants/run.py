@@ -33,12 +33,12 @@ ALIVE = ("survived", "not reached")
 def main() -> None:
     """The command."""
     options = _options()
-    os.nice(19 - os.nice(0))
     # A shell that starts this in the background has SIGINT ignored; tests of Ctrl-C would wait for ever.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     scratch = Scratch(options.work, renew=options.renew)
     scratch.renew_tests()
     known = coverage_map.complete(scratch, (room for room in ROOMS if options.room in (None, room.name)))
+    os.nice(19 - os.nice(0))
     preload()
     judge = Judge(scratch, known)
     drawn = draw(options.count, options.seed, scratch.tree, judge.usable)

@@ -18,6 +18,7 @@ PYTHON_CASES = {
     "def f(a, b):\n    return a in b\n": {"a not in b"},
     "def f(a, b):\n    return a and b\n": {"a or b", "a", "b"},
     "def f(a):\n    return not a\n": {"a"},
+    "def f(a, b=5, *, c, d=7):\n    return a\n": {"6", "4", "8"},
     "def f(a):\n    return a << 1\n": {"a >> 1", "2"},
     "def f(a):\n    return min(a)\n": {"max(a)"},
     "def f(a):\n    if a:\n        raise ValueError(3 + 4)\n": {"True", "False", "pass"},
@@ -37,6 +38,7 @@ LEFT_ALONE = [
     'def f(a):\n    log.debug("read %d", a + 1)\n',
     "WAIT_S = 3.0\n",
     "def f(a):\n    return a.read(timeout=3)\n",
+    "def f(a, wait_s=3, *, timeout=4):\n    return a\n",
     "if TYPE_CHECKING:\n    import x\n",
 ]
 C_CASES = {
