@@ -38,7 +38,7 @@ ROOMS = (
                 "tests/host/test_{}*.py", "frame sequence pilots session faults bridge_port raw_record link"
             ),
             *_each("tests/host/test_{}*.py", "bundle_payload baseline_channels monitor hil"),
-            *_each("tests/c/test_{}.py", "hostile_link link_soak"),
+            "tests/c/test_hostile_link.py",
         ),
     ),
     Room(
@@ -65,7 +65,7 @@ ROOMS = (
             *_each("tests/c/test_{}.py", "crc_and_cobs frames tail_and_packing device_protocol hostile_link"),
             "tests/c/test_device*.py",
             "tests/host/test_native.py",
-            *_each("tests/c/test_{}.py", "link_soak sanitizers"),
+            "tests/c/test_sanitizers.py",
             "tests/host/test_native_golden.py",
         ),
     ),
