@@ -38,10 +38,9 @@ from semflash.fields import (
 )
 from semflash.outputs.kinds import CLASSIFICATION, Task
 from semflash.program.checks import IMAGE_SCALE, IMAGE_ZERO_POINT, check_tail
-from semflash.program.layout import Layout, Region
 from semflash.program.program import Program
 from semflash.program.quality import Ber as BerQuality
-from semflash.program.stages import Graph, TableTail, Tail, TailTable
+from semflash.program.stages import TableTail, TailTable
 from semflash.program.tensors import Codes, Tensor, Values
 
 SCHEMA_VERSION1 = 1
@@ -129,34 +128,24 @@ class Codec1(Struct, frozen=True, forbid_unknown_fields=True):
     digest: Digest
 
 
-IMAGE, LATENT, CODES = "image", "latent", "codes"
-
-
 def program_of(contract: Contract1) -> Program:
     """The program that a checked contract of version 1 describes."""
-    image, graph = contract.input, contract.device_graphs[0]
-    tail = contract.device_tail
-    latent = (graph.height, graph.width, graph.channels)
-    return Program(
-        image=IMAGE,
-        tensors=(
-            Tensor(IMAGE, (image.height, image.width, image.channels), Values(image.scale, image.zero_point)),
-            Tensor(LATENT, latent, Values(graph.scale, graph.zero_point)),
-            Tensor(CODES, latent, Codes(tail.levels, tuple(contract.centres))),
-        ),
-        stages=(
-            Graph(graph.name, (IMAGE,), (LATENT,)),
-            Tail(LATENT, CODES, (tail,)),
-        ),
-        payload=Layout((Region(CODES, contract.payload.bits_per_symbol),)),
-        quality=BerQuality(contract.channel.ber_min, contract.channel.ber_max),
+    image, graph, tail = contract.input, contract.device_graphs[0], contract.device_tail
+    pixels = Values(image.scale, image.zero_point)
+    return Program.of_graph(
+        graph.name,
+        Tensor("image", (image.height, image.width, image.channels), pixels),
+        Tensor("latent", (graph.height, graph.width, graph.channels), Values(graph.scale, graph.zero_point)),
+        tail,
+        Codes(tail.levels, tuple(contract.centres)),
+        BerQuality(contract.channel.ber_min, contract.channel.ber_max),
     )
 
 
 def contract_of(old: Contract1) -> Contract:
     """A checked contract of version 1 as one of today."""
     graph = old.device_graphs[0]
-    decoder = (ReceivedInput("latent", CODES), QualityInput(old.quality.name))
+    decoder = (ReceivedInput("latent", "codes"), QualityInput(old.quality.name))
     return Contract(
         name=old.name,
         family=old.family,
