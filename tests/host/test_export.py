@@ -10,11 +10,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from semflash.data.dataset import Dataset, Split
 
 from semflash.bundle import Bundle, read_bundle
 from semflash.codecs.base import GdnTailSpec
 from semflash.conversion.graphs import calibration_set, convert_int8, inspect_int8
+from semflash.data.dataset import Dataset, Split
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import BundleError, ExportError

@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from semflash.data.dataset import Dataset
 
 from semflash.bundle import Bundle, read_bundle
 from semflash.cli.main import main
+from semflash.data.dataset import Dataset
 from semflash.data.registry import DEBIAN_FASHION_MNIST, load_dataset
 from semflash.edge.golden import GoldenEncoder
 from semflash.edge.preprocess import to_int8

@@ -109,7 +109,11 @@ class EdgeDecoder:
         return np.concatenate(parts) if parts else np.empty((0, *self._outputs), np.float32)
 
     def _decoded(
-        self, payloads: NDArray[np.uint8], ber: ArrayLike, bits: NDArray[np.int64] | None, graphs: list[_Graph]
+        self,
+        payloads: NDArray[np.uint8],
+        ber: ArrayLike,
+        bits: NDArray[np.int64] | None,
+        graphs: list[_Graph],
     ) -> Array:
         inputs = self._inputs(payloads, bits)
         quality = check_rates(ber, len(payloads)).astype(np.float32)[:, None]
@@ -124,7 +128,8 @@ class EdgeDecoder:
         size = self._bundle.payload_bytes
         if payloads.ndim != 2 or (self._fixed and payloads.shape[1] != size):
             raise BundleError(
-                f"payloads of this bundle have {size} bytes", value=tuple(payloads.shape),
+                f"payloads of this bundle have {size} bytes",
+                value=tuple(payloads.shape),
                 remedy="look whether device and edge run the same bundle",
             )
         given = (i for graph in self._graphs for i in graph.spec.inputs)
