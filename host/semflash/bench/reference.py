@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.bundle.reader import Bundle
-from semflash.firmware.build.bare_model import is_bare
+from semflash.firmware.building.bare_model import is_bare
 from semflash.program.reference.run import run
 from semflash.program.tensors import Values
 from semflash.runtime.reference_run import BUILTIN_REF, TFLM, Ends, run_reference

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from semflash.link.frame import PAYLOAD_MAX
-from semflash.program.tensors import Tensor as ProgramTensor
-from semflash.program.tensors import Values
-from semflash.link.messages import ROWS_HEADER
 from semflash.bundle.reader import Bundle
 from semflash.errors import ModelError
+from semflash.link.frame import PAYLOAD_MAX
+from semflash.link.messages import ROWS_HEADER
+from semflash.program.tensors import Tensor as ProgramTensor
+from semflash.program.tensors import Values
 from semflash_codegen.errors import CodegenError
 from semflash_codegen.ir import Tensor
 from semflash_codegen.passes import validate
