@@ -24,8 +24,11 @@ from semflash.fields import OUTPUTS_MAX
 from semflash.outputs.kinds import BOX, AnchorTask, DetectionTask
 from semflash.program.checks import check_program
 from semflash.program.reference.receive import can_receive
+from semflash.program.tensors import Values
 
 RECIPE_MAX_DEPTH = 8
+#: q = pixel - 128.
+IMAGE = Values(1.0 / 255.0, -128)
 _EXPORT_AGAIN = "export the bundle again"
 
 
@@ -40,6 +43,11 @@ def check_contract(contract: Contract) -> None:
     except ProgramError as error:
         remedy = error.remedy or _EXPORT_AGAIN
         raise BundleError(f"device program: {error.what}", value=error.value, remedy=remedy) from error
+    image = contract.program.tensor(contract.program.image)
+    if image.holds != IMAGE:
+        raise _refuse(
+            "the image's quantisation must be scale 1/255 and zero point -128 (q = pixel - 128)", image.holds
+        )
     _check_models(contract)
     _check_edge(contract)
     _check_task(contract)

@@ -37,7 +37,7 @@ from semflash.fields import (
     Text,
 )
 from semflash.outputs.kinds import CLASSIFICATION, Task
-from semflash.program.checks import IMAGE_SCALE, IMAGE_ZERO_POINT, check_tail
+from semflash.program.checks import check_tail
 from semflash.program.program import Program
 from semflash.program.quality import Ber as BerQuality
 from semflash.program.stages import TableTail, TailTable
@@ -176,7 +176,6 @@ def check_contract1(contract: Contract1) -> None:
     Raises:
         BundleError: One is broken.
     """
-    _check_input(contract)
     graphs = contract.device_graphs
     if len(graphs) != 1:
         raise _refuse(
@@ -189,19 +188,6 @@ def check_contract1(contract: Contract1) -> None:
     if contract.channel.ber_min > contract.channel.ber_max:
         raise _refuse(
             "channel.ber_min is above ber_max", (contract.channel.ber_min, contract.channel.ber_max)
-        )
-
-
-def _check_input(contract: Contract1) -> None:
-    image = contract.input
-    if image.scale != IMAGE_SCALE or image.zero_point != IMAGE_ZERO_POINT:
-        raise _refuse(
-            "input quantisation must be scale 1/255 and zero point -128 (q = pixel - 128)",
-            (image.scale, image.zero_point),
-        )
-    if image.width * image.channels > 65_535:
-        raise _refuse(
-            "an image row has more than 65,535 values", image.width * image.channels, "use smaller images"
         )
 
 

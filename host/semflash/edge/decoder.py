@@ -95,7 +95,7 @@ class EdgeDecoder:
         return self._decoded(payloads, ber, bits, self._graphs)
 
     def classify(self, features: Array) -> Array:
-        """Output of the last edge graph for outputs of the first, float32 (N, ...); returns as :meth:`logits`.
+        """As :meth:`logits`, from outputs of the first edge graph, float32 (N, ...).
 
         Raises:
             BundleError: later graphs read more than that (:attr:`chains`).
