@@ -9,7 +9,7 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from semflash.codecs.base import GdnTailSpec, TableTailSpec  # noqa: E402
+from semflash.codecs.device_side import GdnTailSpec, TableTailSpec  # noqa: E402
 from semflash.codecs.layers.channel import BerRange  # noqa: E402
 from semflash.codecs.layers.quantiser import CentreQuantiser  # noqa: E402
 from semflash.codecs.registry import create  # noqa: E402

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from semflash.bundle import Bundle, read_bundle
-from semflash.codecs.base import GdnTailSpec
+from semflash.codecs.device_side import GdnTailSpec
 from semflash.conversion.graphs import calibration_set, convert_int8, inspect_int8
 from semflash.data.dataset import Dataset, Split
 from semflash.edge.decoder import EdgeDecoder

@@ -14,7 +14,7 @@ import pytest
 keras = pytest.importorskip("keras")
 
 from fakes.training_runs import QUIET, StopAfter, bars, weights  # noqa: E402
-from semflash.codecs.base import GdnTailSpec  # noqa: E402
+from semflash.codecs.device_side import GdnTailSpec  # noqa: E402
 from semflash.data.augment import Augmentation, augment  # noqa: E402
 from semflash.errors import DatasetError, TrainingError, UsageError  # noqa: E402
 from semflash.training import loop  # noqa: E402
