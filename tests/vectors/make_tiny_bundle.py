@@ -139,7 +139,9 @@ def make(out: Path, name: str, stem: int, middle: int, latent: int, width: int, 
         class_names=CLASSES,
     )
     record = Record(
-        semflash_version="0.1.0", recipe={"script": "make_tiny_bundle.py", "images": images}, seed=7
+        semflash_version="0.1.0",
+        recipe={"script": "make_tiny_bundle.py", "dataset": "fashion-mnist", "images": images},
+        seed=7,
     )
     return write_bundle(out, contract, record, files, overwrite=True)
 

@@ -148,7 +148,11 @@ class AccuracyPoint(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Measurement(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One ``semflash evaluate`` run; ``metric``: top-1 accuracy, or the mean average precision at IoU 0.5."""
+    """One ``semflash evaluate`` run; ``metric``: top-1 accuracy, or the mean average precision at IoU 0.5.
+
+    sample_seed: the images are a sample of the split, as many of each class; None: all, or (older bundles)
+    the first ones.
+    """
 
     dataset: Text
     split: Text
@@ -156,6 +160,7 @@ class Measurement(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     seed: Count
     points: Annotated[list[AccuracyPoint], Meta(max_length=256)]
     metric: Metric = "accuracy"
+    sample_seed: Count | None = None
 
 
 class Record(Struct, frozen=True, forbid_unknown_fields=True):
