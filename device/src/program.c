@@ -125,7 +125,7 @@ static int region_fits(const sf_program_t *program, uint32_t number) {
     }
 }
 
-SF_COLD sf_status_t sf_program_check(const sf_program_t *program) {
+sf_status_t sf_program_check(const sf_program_t *program) {
     if (program == NULL || program->runtime_api != SF_RUNTIME_API || program->tensors == NULL ||
         program->stages == NULL || program->regions == NULL || program->rows == 0u ||
         program->row_bytes == 0u || program->n_regions == 0u ||

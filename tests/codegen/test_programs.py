@@ -66,11 +66,13 @@ def models() -> dict[str, bytes]:
     return {
         "encoder": conv(Builder(*image), 5, (3, 3), 2, same=True, zero=-3),
         "head": conv(Builder(*image), 10, (8, 6), 1, same=False, zero=4),
+        "counter": conv(Builder(*image), 1, (8, 6), 1, same=False, zero=0),
+        "chooser": conv(Builder(*image), 1, (2, 6), 2, same=False, zero=0),
         "attention": conv(Builder((4, 3, 5), 0.05, -3), 1, (3, 3), 1, same=True, zero=7),
     }
 
 
-def golden(program: Program, files: dict[str, bytes], images: Int8, limits: list[int] | None) -> list[bytes]:
+def golden(program: Program, files: dict[str, bytes], images: Int8) -> list[bytes]:
     """Bits and payload of each image, as two_programs.c gives them."""
 
     def run_graph(name: str, inputs: list[Int8]) -> list[Int8]:
@@ -78,8 +80,9 @@ def golden(program: Program, files: dict[str, bytes], images: Int8, limits: list
         return [litert_reference(files[name], inputs[0]).reshape(len(inputs[0]), *shape)]
 
     results = []
-    for i, image in enumerate(images.reshape(len(images), *program.tensor(program.image).shape)):
-        controls = {} if limits is None else {"limit": limits[i]}
+    for image in images.reshape(len(images), *program.tensor(program.image).shape):
+        setting = int(image.reshape(-1).view(np.uint8)[0]) % 32
+        controls = {control.name: setting for control in program.controls}
         sent = reference.run(program, image[None], run_graph, controls).sent
         results.append(int(sent.bits[0]).to_bytes(2, "little") + sent.payloads[0].tobytes())
     return results
@@ -103,7 +106,12 @@ def staged_pair() -> Pair:
     return (programs.two_graphs(), models()), (programs.progressive(), models())
 
 
-PAIRS = {"zoo": zoo_pair, "staged": staged_pair}
+def ruled_pair() -> Pair:
+    """Every rule and protection of the payload, and one graph beside it."""
+    return (programs.masked(), models()), (programs.plain(), models())
+
+
+PAIRS = {"zoo": zoo_pair, "staged": staged_pair, "ruled": ruled_pair}
 
 
 def generate_pair(folder: Path, pair: Pair, kernels: str) -> list[Path]:
@@ -132,10 +140,7 @@ def compile_pair(folder: Path, pair: Pair, kernels: str, compiler: list[str], *m
 
 def expected(pair: Pair, images: Int8) -> list[bytes]:
     """What both give for each image, one behind the other."""
-    limits = [int(image.reshape(-1).view(np.uint8)[0]) % 32 for image in images]
-    (one, one_files), (two, two_files) = pair
-    first = golden(one, one_files, images, None)
-    second = golden(two, two_files, images, limits if two.controls else None)
+    first, second = (golden(program, files, images) for program, files in pair)
     return [a + b for a, b in zip(first, second, strict=True)]
 
 

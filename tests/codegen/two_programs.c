@@ -1,8 +1,8 @@
 /* Two programs in one firmware, behind the door of harness.h: rows of one image go to both by turns.
  *
  * Out come, for the first and then for the second, u16 bits of the payload and the payload, zeros behind its end.
- * The test writes sf_model.h, which gives both headers and the sizes of the two together. Where the second program has
- * controls, the first pixel sets the one with id 1. */
+ * The test writes sf_model.h, which gives both headers and the sizes of the two together. Where a program has controls,
+ * the first pixel sets the one with id 1. */
 #include "harness.h"
 
 #include <string.h>
@@ -13,6 +13,15 @@ static sf_status_t start(sf_encoder_t *encoder, const sf_program_t *program, uin
                          size_t state_bytes, uint8_t *payload) {
     const sf_status_t status =
         sf_encoder_init(encoder, program, state, state_bytes, payload, program->payload_bytes);
+    return status == SF_OK ? sf_encoder_begin(encoder) : status;
+}
+
+/* What holds for the next image, which begins again. */
+static sf_status_t set(sf_encoder_t *encoder, int8_t pixel) {
+    if (encoder->program->n_controls == 0u) {
+        return SF_OK;
+    }
+    const sf_status_t status = sf_encoder_control(encoder, 1, (uint16_t)((uint8_t)pixel % 32u));
     return status == SF_OK ? sf_encoder_begin(encoder) : status;
 }
 
@@ -34,9 +43,11 @@ int harness_run(void *state, const int8_t *image, int8_t *latent) {
     if (status == SF_OK) {
         status = start(&two, &second, behind, SECOND_STATE_BYTES, payloads + FIRST_PAYLOAD_BYTES);
     }
-    if (status == SF_OK && second.n_controls > 0u) {
-        status = sf_encoder_control(&two, 1, (uint16_t)((uint8_t)image[0] % 32u));
-        status = status == SF_OK ? sf_encoder_begin(&two) : status; /* from the next image on */
+    if (status == SF_OK) {
+        status = set(&one, image[0]);
+    }
+    if (status == SF_OK) {
+        status = set(&two, image[0]);
     }
     status = status == SF_OK ? SF_MORE : status;
     for (uint32_t row = 0; row < FIRST_ROWS && status == SF_MORE; row++) {
