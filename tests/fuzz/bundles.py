@@ -59,7 +59,7 @@ class Summary:
 
 
 def seeds() -> list[Bundle]:
-    """Bundles to spoil: of the tests, with a tail of 66 kinds of operators, a classifier and a detector."""
+    """Bundles to spoil: of the tests, with a tail of 67 kinds of operators, a classifier and a detector."""
     tiny = read_directory(VECTORS / "tiny.semcodec")
     wide = (VECTORS / "wide_tail.tflite").read_bytes()
     zoo = [read_directory(zoo_dir() / f"{name}.semcodec") for name in ("mnist-12", "stamps-detect")]
@@ -176,7 +176,10 @@ def events(start: int, count: int, seed: int, *, first_run: bool) -> Iterator[di
     command = [sys.executable, str(Path(__file__).resolve()), "--worker", str(start)]
     command += ["--count", str(count), "--seed", str(seed)]
     command += [] if first_run else ["--without-first-run"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as worker:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    ) as worker:
         assert worker.stdout is not None
         for line in worker.stdout:
             yield json.loads(line)
