@@ -44,6 +44,7 @@ from semflash.outputs.kinds import Task
 from semflash.runtime.reference import ReferenceGraph
 from semflash.runtime.tflm_arena import measure_arena
 from semflash.tasks.registry import kind_of
+from semflash.training.chance import REMEDY, Chance
 
 PROOF_IMAGES = 1000
 VALIDATION_IMAGES = 5000
@@ -91,6 +92,7 @@ def export_codec(
     ber_range: tuple[float, float] = (0.0, 0.06),
     family: str = "semanticnn",
     encoder_sha256: str | None = None,
+    force: bool = False,
 ) -> Bundle:
     """Quantise, prove and write a bundle.
 
@@ -104,9 +106,11 @@ def export_codec(
         recipe, seed, history, task_accuracy: for the record (history: JSON bytes).
         ber_range: the codec was trained for.
         encoder_sha256: of the content of the int8 graph on whose codes the decoder was tuned; None: of none.
+        force: export a codec that is no better than guessing, too; the record's ``recipe.forced`` says so.
 
     Raises:
-        ExportError: the proof fails, the graph is not int8, parameters out of range.
+        ExportError: the proof fails, the graph is not int8, parameters out of range, or the codec is no
+            better than guessing.
         BundleError: the place is taken. DatasetError: images of the wrong size.
     """
     check_place(Path(out), overwrite)
@@ -124,9 +128,10 @@ def export_codec(
     contract = _contract(name, family, dataset, graph, tail, centres, files, ber_range, kind.contract_task())
     check_encoder(graph.data, contract)
     arena_bytes, proof = _prove(trained, dataset, contract, files)
+    forced = _check_chance(proof, dataset, force)
     record = Record(
         semflash_version=__version__,
-        recipe=dict(recipe or {}),
+        recipe=dict(recipe or {}) | forced,
         seed=seed,
         history=None if history is None else file_ref("history.json", history),
         proof=proof,
@@ -138,6 +143,20 @@ def export_codec(
     if history is not None:
         files["history.json"] = history
     return write_bundle(out, contract, record, files, overwrite=overwrite)
+
+
+def _check_chance(proof: ExportProof, dataset: Dataset, force: bool) -> dict[str, str]:
+    """What the record says of a codec that learnt nothing. ExportError: it did not, and is not forced."""
+    chance, reached = Chance.of(dataset.val.labels[:VALIDATION_IMAGES]), proof.int8_accuracy
+    if reached is None or chance.is_above(reached):
+        return {}
+    if not force:
+        raise ExportError(
+            "the codec has learnt nothing",
+            value=chance.words(reached),
+            remedy=f"train again: {REMEDY}; --force exports it all the same",
+        )
+    return {"forced": chance.words(reached)}
 
 
 def _check_encoder_is(sha256: str | None, graph: Int8Graph) -> None:

@@ -47,6 +47,7 @@ def export(
     overwrite: bool = False,
     data_dir: str | Path | None = None,
     data: str | None = None,
+    force: bool = False,
 ) -> Bundle:
     """Export a finished codec run.
 
@@ -55,7 +56,7 @@ def export(
         out: bundle directory to make.
         name: of the bundle; default: the directory's name.
         task_dir: run of the task network, whose accuracy on the test split goes into the record.
-        whole_graph, overwrite: see :func:`semflash.export.export.export_codec`.
+        whole_graph, overwrite, force: see :func:`semflash.export.export.export_codec`.
         data_dir: where the data set's files lie.
         data: where the folder of the training is now; None: where it was.
 
@@ -80,6 +81,7 @@ def export(
         task_accuracy=task_accuracy,
         ber_range=trained.ber_range,
         family=trained.codec.family,
+        force=force,
         encoder_sha256=trained.info.results.get("int8_encoder_sha256"),
     )
 

@@ -22,6 +22,7 @@ from semflash.tasks.kinds import TaskKind
 from semflash.tasks.networks import build, keep, restore
 from semflash.tasks.registry import kind_of
 from semflash.tasks.residual import TaskNetwork, computing_in
+from semflash.training.chance import REMEDY, Chance
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
 from semflash.training.progress import Progress
@@ -109,8 +110,12 @@ def _train(
     )  # fmt: skip
     if distribution.chief:
         save_weights(out, {"head": head, "tail": tail})
-        info = info.finished(**{f"val_{kind.metric}": trained.accuracy(data.val)})
+        reached = trained.accuracy(data.val)
+        info = info.finished(**{f"val_{kind.metric}": reached})
         info.save(out)
+        chance = Chance.of(data.val.labels)
+        if not chance.is_above(reached):
+            progress.warn(f"the task network has learnt nothing: {chance.words(reached)}; {REMEDY}")
     distribution.barrier()
     return dataclasses.replace(trained, info=info)
 
