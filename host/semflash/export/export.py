@@ -147,16 +147,26 @@ def export_codec(
 
 def _check_chance(proof: ExportProof, dataset: Dataset, force: bool) -> dict[str, str]:
     """What the record says of a codec that learnt nothing. ExportError: it did not, and is not forced."""
-    chance, reached = Chance.of(dataset.val.labels[:VALIDATION_IMAGES]), proof.int8_accuracy
+    words = none_better_than_guessing(proof.int8_accuracy, dataset, force)
+    return {} if words is None else {"forced": words}
+
+
+def none_better_than_guessing(reached: float | None, dataset: Dataset, force: bool) -> str | None:
+    """What is wrong with an accuracy (mAP) on the validation split; None: nothing, or it is not known.
+
+    Raises:
+        ExportError: it is no better than guessing, and not forced.
+    """
+    chance = Chance.of(dataset.val.labels[:VALIDATION_IMAGES])
     if reached is None or chance.is_above(reached):
-        return {}
+        return None
     if not force:
         raise ExportError(
             "the codec has learnt nothing",
             value=chance.words(reached),
             remedy=f"train again: {REMEDY}; --force exports it all the same",
         )
-    return {"forced": chance.words(reached)}
+    return chance.words(reached)
 
 
 def _check_encoder_is(sha256: str | None, graph: Int8Graph) -> None:

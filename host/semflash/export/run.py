@@ -9,7 +9,7 @@ from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import HISTORY_MAX_BYTES, SUFFIX
 from semflash.data.dataset import Dataset
 from semflash.errors import TrainingError
-from semflash.export.export import export_codec
+from semflash.export.export import export_codec, none_better_than_guessing
 from semflash.training.models import load_run
 from semflash.training.run_dir import RUN_FILE
 from semflash.training.task import dataset_of, load_task
@@ -67,6 +67,8 @@ def export(
     task = found_task if task_dir is None else Path(task_dir)
     trained = load_run(codec_dir)
     dataset = dataset_of(trained.info, data_dir, data)
+    reached = trained.info.results.get("val_accuracy", {}).get("0")
+    none_better_than_guessing(reached, dataset, force)  # now, not after minutes of proving
     task_accuracy = None if task is None else load_task(task).accuracy(dataset.test)
     return export_codec(
         trained,
