@@ -23,8 +23,6 @@ import tensorflow as tf
 from keras import layers as kl
 
 from semflash.bundle import write_bundle
-from semflash.bundle.code_tail import codes as tail_codes
-from semflash.bundle.code_tail import quantise_tail
 from semflash.bundle.digest import file_ref
 from semflash.bundle.packing import pack, payload_size, unpack
 from semflash.bundle.schema import (
@@ -37,6 +35,8 @@ from semflash.bundle.schema import (
     Record,
 )
 from semflash.channels.bits import flip_bits
+from semflash.conversion.gdn import quantise_tail
+from semflash.program.reference.tails import codes as tail_codes
 from semflash.runtime.litert import load_interpreter
 from semflash.runtime.reference import ReferenceGraph
 
