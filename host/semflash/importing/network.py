@@ -21,6 +21,7 @@ import numpy as np
 from semflash.conversion.int8_check import check_int8
 from semflash.data.dataset import Dataset
 from semflash.data.registry import load_dataset
+from semflash.data.summary import summary
 from semflash.errors import ExportError, TrainingError
 from semflash.importing.device_operators import beyond_device
 from semflash.importing.parts import Meaning, Parts, check_packages, open_file
@@ -57,6 +58,7 @@ class ImportRequest:
         overwrite: replace a run that is in ``out``.
         form: of an ONNX detector's output, ``yolov8`` or ``yolov5``; None: told by its shape.
         class_names: of an ONNX detector, in its order; empty: those in the file.
+        skip_bad: leave out images of a folder that cannot be read.
     """
 
     model: Path
@@ -72,6 +74,7 @@ class ImportRequest:
     overwrite: bool = False
     form: str | None = None
     class_names: tuple[str, ...] = ()
+    skip_bad: bool = False
 
 
 def list_splits(model: Path, size: tuple[int, int] | None = None) -> list[tuple[str, tuple[int, ...]]]:
@@ -102,7 +105,11 @@ def import_network(request: ImportRequest, say: Callable[[str], None] = lambda t
     file = open_file(request.model, request.split, request.size)
     image_shape, data = file.image_shape, None
     if request.dataset is not None:
-        data = load_dataset(request.dataset, data_dir=request.data_dir, image_size=image_shape[:2])
+        data = load_dataset(
+            request.dataset, data_dir=request.data_dir, image_size=image_shape[:2], skip_bad=request.skip_bad
+        )
+        for line in summary(data):
+            say(line)
     names = None if data is None else data.class_names
     meaning = file.meaning(request.form, request.class_names, names)
     _check_data(data, image_shape, meaning)
@@ -233,7 +240,7 @@ def _check_data(data: Dataset | None, image_shape: tuple[int, int, int], meaning
 def _recipe(request: ImportRequest, parts: Parts) -> TaskRecipe:
     return TaskRecipe(
         request.model.stem, request.dataset or "", epochs=0, network=parts.kind, model=request.model.name,
-        split=parts.split, mean=request.mean, std=request.std, bgr=request.bgr,
+        split=parts.split, mean=request.mean, std=request.std, bgr=request.bgr, skip_bad=request.skip_bad,
     )  # fmt: skip
 
 
