@@ -19,7 +19,7 @@ from semflash.importing.device_operators import beyond_device
 from semflash.importing.parts import Parts
 
 #: The largest difference between the int8 head's features and the float one's, as a share of their spread: at
-#: one half the features of two images can no longer be told apart. Healthy heads are at 0.005 to 0.08.
+#: one half the features of two images can no longer be told apart. Healthy heads are below 0.1.
 INT8_LIMIT = 0.5
 #: So many splits before the one that is refused are tried.
 _TRIED = 4

@@ -149,7 +149,7 @@ def _say_range(
         say("the network scales pixels of 0..255 itself, and is given those")
         return
     kernel, bias = matrix_of(1, own["mean"][:1], own["std"][:1], False)
-    low, high = sorted((float(bias[0]), float(kernel[0, 0] + bias[0])))
+    low, high = sorted((float(bias[0]) + 0.0, float(kernel[0, 0] + bias[0])))
     say(
         f"the first steps of the network are for pixels of 0..255, and --mean and --std give it "
         f"{low:.3g}..{high:.3g}: leave them out, unless that is meant"
