@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from semflash.bundle.reader import Bundle
+from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate
 from semflash.edge.labeller import Labelled, Labeller
 from semflash.errors import BundleError, LinkError, UsageError
 from semflash.link import messages, pilots
-from semflash.link.ber_estimate import WINDOW_BITS, BerEstimate
 from semflash.link.frame import Drop, Dropped, Frame, FrameDecoder, FrameType
 from semflash.link.outcome import Received
 from semflash.link.raw_record import FROM_DEVICE, NOTE, RawReader, RawRecord, parse_note
@@ -200,7 +200,7 @@ def _hello(frame: Frame) -> messages.Hello | None:
 
 def _received(frame: Frame, note: Noted, pilot_bytes: int) -> Received:
     codes, known = pilots.split(frame.payload, pilot_bytes)
-    errors = pilots.difference(known, frame.bundle, frame.sequence)
+    errors = pilots.difference(known, frame.bundle, frame.sequence, frame.request)
     return Received(note.index, frame.request, 1, codes, frame.damaged, 0.0, pilot_errors=errors)
 
 

@@ -13,7 +13,7 @@ from semflash.monitor.live.panels import NAMES, events, labels, line, plots
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from semflash.link.ber_estimate import BerEstimate
+    from semflash.channels.ber_estimate import BerEstimate
     from semflash.monitor.progress import Progress
 
 _STATE_STYLES = {
