@@ -128,7 +128,7 @@ def test_an_imported_network_gets_a_codec_and_becomes_a_bundle(tmp_path: Path) -
 def test_a_conversion_that_mixes_up_equal_axes_is_found_out_and_explained(tmp_path: Path) -> None:
     graph = Graph()
     x = graph.node("Relu", [graph.conv("image", "stem", (3, 8), strides=[2, 2])], "features")
-    x = graph.node("Flatten", [x], "flat")
+    x = graph.node("Tanh", [graph.node("Flatten", [x], "flat")], "bent")  # not the dense layer's own
     graph.node("Gemm", [x, graph.weight((8 * 64, 4)), graph.weight((4,))], "logits")
     path = write(graph.model([1, 3, 16, 16], "logits", 4), tmp_path / "net.onnx")
     with pytest.raises(TrainingError, match="not those of the original") as caught:
