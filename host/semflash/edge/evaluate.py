@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from semflash import atomic
 from semflash.bundle.bit_errors import channel_rng, check_rates, flip_bits
 from semflash.bundle.detections import decode
 from semflash.bundle.reader import Bundle
@@ -246,7 +247,6 @@ def plot(evaluations: Sequence[Evaluation], path: Path) -> None:
     axes.set(xlabel="injected bit error rate, %", ylabel=f"{' / '.join(sorted(names))}, %")
     axes.grid(alpha=0.3)
     axes.legend()
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format=path.suffix[1:], dpi=150)
+    with atomic.replacing(path, durable=False) as file:
+        figure.savefig(file, format=path.suffix[1:], dpi=150)
     plt.close(figure)
-    temporary.replace(path)

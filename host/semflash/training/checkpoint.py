@@ -1,9 +1,8 @@
-"""Checkpoints and weight files as .npz, written under a temporary name and renamed: none is ever half."""
+"""Checkpoints and weight files as .npz, written in one step: none is ever half."""
 
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from semflash import atomic
 from semflash.errors import TrainingError
 
 CHECKPOINT_FILE = "checkpoint.npz"
@@ -56,6 +56,7 @@ class Checkpoint:
         Raises:
             TrainingError: damaged, or written by another recipe.
         """
+        atomic.settle(out_dir)
         path = out_dir / CHECKPOINT_FILE
         if not path.exists():
             return None
@@ -80,11 +81,9 @@ class Checkpoint:
 
 
 def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays under a temporary name, then rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
+    """Write arrays in one step. OSError: no room, or not allowed."""
+    with atomic.replacing(path) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
-    temporary.replace(path)
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -99,7 +98,5 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON under a temporary name, then rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    """Write JSON in one step. OSError: no room, or not allowed."""
+    atomic.write(path, json.dumps(value, indent=1) + "\n")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import platform
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from semflash import atomic
 from semflash.errors import ExportError, TrainingError
 from semflash.training.datasets import Dataset, load_dataset
 from semflash.training.device_operators import beyond_device
@@ -27,7 +27,7 @@ from semflash.training.keras_cuts import split_points
 from semflash.training.keras_files import read_model
 from semflash.training.preprocessing import matrix_of, with_preprocessing
 from semflash.training.recipes import TaskRecipe
-from semflash.training.run_dir import RUN_FILE, RunInfo, save_weights
+from semflash.training.run_dir import RunInfo, has_run, save_weights
 from semflash.training.task import TrainedTask
 from semflash.training.task_networks import keep
 
@@ -94,7 +94,7 @@ def import_network(request: ImportRequest, say: Callable[[str], None] = lambda t
             original does; the largest differences are named.
         DatasetError: the data set is missing. ToolMissingError: a package is not installed.
     """
-    if (request.out / RUN_FILE).exists() and not request.overwrite:
+    if has_run(request.out) and not request.overwrite:
         raise TrainingError(
             "there is a run already", value=request.out, remedy="--overwrite, or another --out"
         )
@@ -128,17 +128,11 @@ def import_network(request: ImportRequest, say: Callable[[str], None] = lambda t
 
 
 def _write(out: Path, task: TrainedTask) -> None:
-    """Write all files beside their places, then rename them; run.json, without which there is no run, is the
-    first to go and the last to come. A failure while writing leaves an old run as it was."""
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".import-", dir=out) as place:
-        new = Path(place)
-        keep(new, task.info.recipe, head=task.head, tail=task.tail)
-        save_weights(new, {"head": task.head, "tail": task.tail})
-        task.info.save(new)
-        (out / RUN_FILE).unlink(missing_ok=True)
-        for path in sorted(new.iterdir(), key=lambda path: path.name == RUN_FILE):
-            path.replace(out / path.name)
+    """Write all files, which take their places at once. A failure leaves an old run as it was."""
+    with atomic.several(out) as place:
+        keep(place, task.info.recipe, head=task.head, tail=task.tail)
+        save_weights(place, {"head": task.head, "tail": task.tail})
+        task.info.save(place)
 
 
 def _compare(

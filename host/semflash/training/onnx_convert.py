@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from semflash import atomic
 from semflash.errors import TrainingError
 from semflash.training.onnx_graph import OnnxNetwork, check_operators
 
@@ -63,8 +64,7 @@ def convert(
         "image": network.image, "features": features, "logits": network.logits,
         "channels_first": network.channels_first,
     }  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="semflash-onnx-") as name:
-        folder = Path(name)
+    with atomic.scratch(Path(tempfile.gettempdir()), "semflash-onnx-") as folder:
         for part, model in parts.items():
             check_operators(model)
             onnx.save(model, folder / f"{part}.onnx")

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from semflash import atomic
 from semflash.errors import TrainingError
 from semflash.training.augment import Augmentation
 from semflash.training.datasets import Dataset, Split, load_dataset
@@ -80,8 +81,7 @@ def _train(
     described = dataclasses.asdict(recipe)
     with computing_in(recipe.precision):
         head, tail = build(described, data.image_shape, len(data.class_names), say=progress.say)
-    if distribution.chief:
-        keep(out, described, head=head, tail=tail)
+    kept = dict(described)
     # A file of the user is told by its name: where it lies concerns nobody who gets the run or a bundle.
     described |= {field: Path(described[field]).name for field in ("weights", "model") if described[field]}
     info = RunInfo.start("task", described, data, recipe.seed)
@@ -101,9 +101,11 @@ def _train(
         distribution=distribution,
     )  # fmt: skip
     if distribution.chief:
-        save_weights(out, {"head": head, "tail": tail})
         info = info.finished(**{f"val_{kind.metric}": trained.accuracy(data.val)})
-        info.save(out)
+        with atomic.several(out) as place:
+            keep(place, kept, head=head, tail=tail)
+            save_weights(place, {"head": head, "tail": tail})
+            info.save(place)
     distribution.barrier()
     return dataclasses.replace(trained, info=info)
 
