@@ -1,4 +1,4 @@
-"""`kill -9` at every write: the disk holds the old state or the new one, a rerun succeeds, nothing is left."""
+"""`kill -9` at every write: the disk holds the old state or the new one, a rerun succeeds, no litter."""
 
 from __future__ import annotations
 
