@@ -25,12 +25,13 @@ import keras
 from doc_block import table, write_block
 
 from semflash.codecs.base import Codec
-from semflash.codecs.keras_config import describe
 from semflash.codecs.layers.quality_attention import QualityAttention
 from semflash.codecs.registry import create, sizes_of
-from semflash.training.recipes import CodecRecipe, TaskRecipe, codec_recipe, task_recipe
+from semflash.tasks.keras.config import describe
+from semflash.tasks.networks import build
+from semflash.training.recipes.catalogue import codec_recipe, task_recipe
+from semflash.training.recipes.recipe import CodecRecipe, TaskRecipe
 from semflash.training.task import EVALUATION_VALUES
-from semflash.training.task_networks import build
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "large-data.md"
 NAMES = ("cifar100-resnet50", "cifar100-mobilenetv2", "imagenet200-resnet50", "imagenet200-mobilenetv2")

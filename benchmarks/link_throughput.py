@@ -24,13 +24,13 @@ from pathlib import Path
 import numpy as np
 from doc_block import LINK_PAGE, table, write_block
 
-from semflash.bridge.fault_port import FaultyPort
-from semflash.bridge.faults import FaultSpec
-from semflash.bridge.outcome import Received
-from semflash.bridge.session import Expected, Session
 from semflash.bundle import read_bundle
 from semflash.edge.decoder import EdgeDecoder
-from semflash.firmware.native import NativePort, compile_native
+from semflash.firmware.emulator.native import NativePort, compile_native
+from semflash.link.faults.port import FaultyPort
+from semflash.link.faults.spec import FaultSpec
+from semflash.link.outcome import Received
+from semflash.link.session import Expected, Session
 
 ROOT = Path(__file__).resolve().parent.parent
 BAUD = 921_600

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from semflash.bundle.reader import Bundle, read_bundle
-from semflash.bundle.schema import DetectionTask, Measurement
+from semflash.bundle.schema import Measurement
+from semflash.outputs.kinds import DetectionTask
 
 ROOT = Path(__file__).resolve().parent.parent
 ZOO = ROOT / "host" / "semflash" / "zoo"

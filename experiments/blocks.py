@@ -19,9 +19,9 @@ from experiments.material import (
     percent,
     seeds,
 )  # fmt: skip
-from semflash.edge.report import retransmission
-from semflash.edge.report.results import RunResult
-from semflash.edge.report.statistics import Condition, Series, mean_of, ordered, over_bsc, series
+from semflash.report import retransmission
+from semflash.report.results import RunResult
+from semflash.report.statistics import Condition, Series, mean_of, ordered, over_bsc, series
 
 
 def budgets(material: Material) -> str:

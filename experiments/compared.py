@@ -18,8 +18,8 @@ from experiments.material import (
     percent,
     seeds,
 )  # fmt: skip
-from semflash.edge.report.results import RunResult
-from semflash.edge.report.statistics import Condition, Mean, above, ordered, series
+from semflash.report.results import RunResult
+from semflash.report.statistics import Condition, Mean, above, ordered, series
 
 WHOLE = "the whole method"
 

@@ -9,8 +9,8 @@ from typing import Any
 from experiments.plan import Run
 from semflash.bundle.reader import read_bundle
 from semflash.edge.evaluate import evaluate
-from semflash.edge.report.results import Row
-from semflash.training.export_run import export
+from semflash.export.run import export
+from semflash.report.results import Row
 from semflash.training.run_dir import WEIGHTS_FILE
 
 

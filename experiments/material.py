@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from semflash.edge.report.results import RunResult
-from semflash.edge.report.statistics import Mean, Series, mean_of
+from semflash.report.results import RunResult
+from semflash.report.statistics import Mean, Series, mean_of
 
 BERS = (0.0, 1e-4, 2.5e-3, 1e-2, 2.5e-2, 5e-2, 0.1)
 SEARCHED = (0.0, 1e-2, 5e-2)

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from experiments.plan import Measure
 from semflash.baselines.accuracy import FRAMINGS, Framing, send
 from semflash.baselines.base import Method
-from semflash.baselines.channels import Channel
-from semflash.bridge.ber_estimate import BerEstimator
-from semflash.edge.report.results import Row
+from semflash.channels.ber_estimate import BerEstimator
+from semflash.channels.payloads import Channel
 from semflash.errors import UsageError
+from semflash.report.results import Row
 
 #: Of the generator of BER estimates, beside that of the channel.
 _ESTIMATE_STREAM = 1_729

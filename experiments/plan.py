@@ -52,7 +52,7 @@ class TaskPlan(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Measure(Struct, frozen=True, forbid_unknown_fields=True):
-    """A list of conditions; see :class:`semflash.edge.report.results.Row` for the fields."""
+    """A list of conditions; see :class:`semflash.report.results.Row` for the fields."""
 
     channel: str
     rates: list[Share]

@@ -109,10 +109,10 @@ def paper_codec(case: Case) -> tuple[Any, tuple[int, ...]]:
     """The untrained codec behind the network's head, and the shape of the features."""
     import keras
 
-    from semflash.codecs.keras_config import describe
     from semflash.codecs.registry import create
-    from semflash.training.recipes import TaskRecipe
-    from semflash.training.task_networks import build
+    from semflash.tasks.keras.config import describe
+    from semflash.tasks.networks import build
+    from semflash.training.recipes.recipe import TaskRecipe
 
     keras.utils.set_random_seed(SEED)
     image = (case.side, case.side, 3)
@@ -132,10 +132,10 @@ def bundle_of(case: Case, codec: Any) -> Any:
     import msgspec
     import numpy as np
 
-    from semflash.bundle.code_tail import quantise_tail
     from semflash.bundle.schema import FixedPayload
-    from semflash.firmware.bare_model import bare_model
-    from semflash.training.export_graphs import convert_int8
+    from semflash.conversion.gdn import quantise_tail
+    from semflash.conversion.graphs import convert_int8
+    from semflash.firmware.build.bare_model import bare_model
 
     shape = (CALIBRATION_IMAGES, case.side, case.side, 3)
     images = np.random.default_rng(SEED).integers(0, 256, shape, np.uint8)
@@ -160,9 +160,9 @@ def cost(bundle: Any, variant: str, board: str) -> dict[str, Any]:
     """What `semflash bench` measures of it."""
     import msgspec
 
-    from semflash.edge.bench_run import BenchPlan, run_bench
-    from semflash.firmware.boards import load_board
-    from semflash.firmware.options import BuildOptions
+    from semflash.bench.run import BenchPlan, run_bench
+    from semflash.firmware.boards.descriptions import load_board
+    from semflash.firmware.build.options import BuildOptions
 
     plan = BenchPlan(load_board(board), BuildOptions(out_dir=BUILDS), BENCH_IMAGES, SEED, timeout_s=120.0)
     (found,) = run_bench(bundle, [variant], plan)

@@ -13,10 +13,11 @@ import msgspec
 
 from experiments.plan import Run, Shared, TaskPlan
 from semflash.baselines.catalogue import METHODS, MethodSpec, method_spec, search_score
-from semflash.edge.report.results import ResultStore, RunResult
 from semflash.errors import SemflashError
-from semflash.training.overrides import override
-from semflash.training.recipes import CODEC_RECIPES, CodecRecipe, comparison
+from semflash.report.results import ResultStore, RunResult
+from semflash.training.recipes.catalogue import CODEC_RECIPES, comparison
+from semflash.training.recipes.overrides import override
+from semflash.training.recipes.recipe import CodecRecipe
 
 TRANSFER = "transfer."
 

@@ -27,9 +27,9 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from experiments.plan import CONFIGS, Run, Shared, expand, read_experiments, read_shared
-from semflash.bundle.native_messages import hidden_native_messages
-from semflash.edge.report.results import ResultStore
 from semflash.errors import SemflashError, UsageError
+from semflash.report.results import ResultStore
+from semflash.runtime.native_messages import hidden_native_messages
 
 with hidden_native_messages():  # TensorFlow reports on oneDNN and CUDA while it is imported
     from experiments.resolve import Resolved, Waiting, digest, resolve, state, trial_counts, why_not

@@ -18,9 +18,9 @@ sys.path.insert(0, str(ROOT))
 from experiments import blocks, compared
 from experiments.markdown import with_blocks, write
 from experiments.material import Material, read_rates
-from semflash.edge.report.plots import Axes, Line, line_chart, svg
-from semflash.edge.report.results import ResultStore
-from semflash.edge.report.statistics import ordered, series
+from semflash.report.plots import Axes, Line, line_chart, svg
+from semflash.report.results import ResultStore
+from semflash.report.statistics import ordered, series
 
 RESULTS = ROOT / "experiments" / "results"
 DOCUMENT = ROOT / "docs" / "experiments.md"

@@ -19,14 +19,16 @@ from experiments.resolve import Resolved, digest, plain
 from semflash import __version__
 from semflash.baselines.catalogue import Budget as BaselineBudget
 from semflash.baselines.catalogue import Job
-from semflash.edge.report.results import Budget, Row, RunResult
+from semflash.data.dataset import Dataset
+from semflash.data.registry import DATA_DIR_VARIABLE, load_dataset
 from semflash.errors import TrainingError
+from semflash.report.results import Budget, Row, RunResult
 from semflash.training.codec import train_codec
-from semflash.training.datasets import DATA_DIR_VARIABLE, Dataset, load_dataset
 from semflash.training.models import TrainedCodec, encode, load_run
-from semflash.training.overrides import override
 from semflash.training.progress import Progress
-from semflash.training.recipes import CodecRecipe, TaskRecipe, task_recipe
+from semflash.training.recipes.catalogue import task_recipe
+from semflash.training.recipes.overrides import override
+from semflash.training.recipes.recipe import CodecRecipe, TaskRecipe
 from semflash.training.run_dir import RunInfo, has_run
 from semflash.training.task import TrainedTask, load_task, train_task_network
 from semflash.training.transfer import Transfer

@@ -17,7 +17,7 @@ def private_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
     os.environ["SEMFLASH_STATE_DIR"] = str(folder)
     try:
         yield folder
-        from semflash.firmware import emulator
+        from semflash.firmware.emulator import emulator
 
         left = emulator.stop_all()
         assert not left, f"a test left emulated boards running: {left}"
@@ -31,7 +31,7 @@ def private_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
 @pytest.fixture
 def own_emulators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A state folder of this test's own; whatever runs in it is stopped afterwards."""
-    from semflash.firmware import emulator
+    from semflash.firmware.emulator import emulator
 
     folder = tmp_path / "state"
     monkeypatch.setenv("SEMFLASH_STATE_DIR", str(folder))

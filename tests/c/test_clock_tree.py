@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from cffi import FFI
 
-from semflash.firmware.boards import Board, list_boards
-from semflash.firmware.native_compiler import STRICT_WARNINGS, compile_native
+from semflash.firmware.boards.descriptions import Board, list_boards
+from semflash.firmware.emulator.native_compiler import STRICT_WARNINGS, compile_native
 
 ROOT = Path(__file__).resolve().parents[2]
 PORT = ROOT / "device/port/stm32f4"

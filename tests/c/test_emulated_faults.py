@@ -13,7 +13,7 @@ import pytest
 
 from c import tiny_reference as tiny
 from c.test_emulated_port import Line, build, emulate, frames_of, pytestmark  # noqa: F401
-from semflash.bridge.fault import parse_fault
+from semflash.link.faults.kinds import parse_fault
 
 RESET_FAULT = 5
 #: A firmware that crashes on purpose: an image whose second row starts with 1, 2, 3 writes where nothing is.

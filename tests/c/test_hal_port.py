@@ -9,9 +9,9 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from c import st_hal
-from semflash.firmware import sources
-from semflash.firmware.boards import load_board
-from semflash.firmware.native_compiler import STRICT_WARNINGS
+from semflash.firmware.boards.descriptions import load_board
+from semflash.firmware.build import sources
+from semflash.firmware.emulator.native_compiler import STRICT_WARNINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 PORT = ROOT / "device/port/stm32cube"

@@ -13,10 +13,10 @@ from cobs import cobs
 from c import tiny_reference as tiny
 from fakes.link_device import CODES, CREDIT, HELLO, FakeDevice, build, on_wire
 from fakes.toy_session import EXPECTED, images, session_with
-from semflash.bridge.frame import WIRE_MAX, FrameDecoder
-from semflash.bridge.session import Session
 from semflash.errors import LinkError, WrongFirmwareError
-from semflash.firmware.native import NativePort
+from semflash.firmware.emulator.native import NativePort
+from semflash.link.frame import WIRE_MAX, FrameDecoder
+from semflash.link.session import Session
 from vectors.make_frames import TYPES, raw_frame, wire
 
 MIB = 1 << 20

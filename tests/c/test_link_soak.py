@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from c import tiny_reference as tiny
-from semflash.bridge.session import Expected
+from semflash.link.session import Expected
 from soak.link_frames import run
 
 

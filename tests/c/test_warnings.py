@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from semflash.firmware.native_compiler import STRICT_WARNINGS, find_compiler
+from semflash.firmware.emulator.native_compiler import STRICT_WARNINGS, find_compiler
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "tests/c/tiny_model"

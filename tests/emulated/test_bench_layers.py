@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from semflash.edge.bench_run import BenchPlan, read_subject, run_bench
-from semflash.firmware.boards import load_board
-from semflash.firmware.options import BuildOptions
+from semflash.bench.run import BenchPlan, read_subject, run_bench
+from semflash.firmware.boards.descriptions import load_board
+from semflash.firmware.build.options import BuildOptions
 
 pytestmark = pytest.mark.emulated
 

@@ -13,9 +13,10 @@ import msgspec
 import pytest
 
 from semflash.errors import DeviceError, UsageError
-from semflash.firmware import emulator, emulator_state
-from semflash.firmware.boards import load_board
-from semflash.firmware.inventory import inventory
+from semflash.firmware.boards.descriptions import load_board
+from semflash.firmware.boards.inventory import inventory
+from semflash.firmware.emulator import emulator
+from semflash.firmware.emulator import state as emulator_state
 
 pytestmark = [
     pytest.mark.emulated,

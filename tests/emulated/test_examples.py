@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from c import tiny_reference as tiny
-from semflash.bridge.frame import Frame, FrameType
-from semflash.bridge.line import Line
-from semflash.bridge.messages import parse_hello
-from semflash.bridge.port import open_port
-from semflash.firmware import emulator, platformio
-from semflash.firmware.boards import load_board
+from semflash.firmware.boards.descriptions import load_board
+from semflash.firmware.build import platformio
+from semflash.firmware.emulator import emulator
+from semflash.link.frame import Frame, FrameType
+from semflash.link.line import Line
+from semflash.link.messages import parse_hello
+from semflash.link.port import open_port
 
 ROOT = Path(__file__).resolve().parents[2]
 

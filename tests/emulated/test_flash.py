@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from semflash.bench.bench import bench
 from semflash.bundle.reader import read_bundle
 from semflash.cli.main import main
-from semflash.edge.bench import bench
 from semflash.errors import DeviceError, ToolMissingError
-from semflash.firmware import emulator
-from semflash.firmware.boards import load_board
-from semflash.firmware.build import build
-from semflash.firmware.build_result import BuildResult
-from semflash.firmware.flash import flash
+from semflash.firmware.boards.descriptions import load_board
+from semflash.firmware.build.firmware import build
+from semflash.firmware.build.result import BuildResult
+from semflash.firmware.emulator import emulator
+from semflash.firmware.probes.flash import flash
 
 pytestmark = [
     pytest.mark.emulated,

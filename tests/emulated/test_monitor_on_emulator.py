@@ -17,21 +17,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from semflash.bridge.errors import PortVanishedError
-from semflash.bridge.port import open_port
-from semflash.bridge.session import Expected, Received, Session
 from semflash.bundle import Bundle, read_bundle
-from semflash.bundle.preprocess import to_int8
 from semflash.edge.attach import attach
 from semflash.edge.evaluate import evaluate
 from semflash.edge.golden import GoldenEncoder
-from semflash.edge.monitor import MonitorOptions, MonitorResult, View, monitor
+from semflash.edge.preprocess import to_int8
 from semflash.edge.reopen import reopener
 from semflash.errors import DeviceError, LinkError, WrongFirmwareError
-from semflash.firmware import emulator
-from semflash.firmware.boards import load_board
-from semflash.firmware.build import build
-from semflash.firmware.build_result import BuildResult
+from semflash.firmware.boards.descriptions import load_board
+from semflash.firmware.build.firmware import build
+from semflash.firmware.build.result import BuildResult
+from semflash.firmware.emulator import emulator
+from semflash.link.errors import PortVanishedError
+from semflash.link.port import open_port
+from semflash.link.session import Expected, Received, Session
+from semflash.monitor.monitor import MonitorOptions, MonitorResult, View, monitor
 
 pytestmark = [
     pytest.mark.emulated,

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from semflash.training.progress import Progress
-from semflash.training.recipes import TF_DATA, CodecRecipe, TaskRecipe, codec_recipe, task_recipe
+from semflash.training.recipes.catalogue import codec_recipe, task_recipe
+from semflash.training.recipes.recipe import TF_DATA, CodecRecipe, TaskRecipe
 
 
 def recipes(folder: Path, part: str) -> tuple[TaskRecipe, CodecRecipe | None]:
@@ -43,7 +44,7 @@ def main(folder: str, out: str, part: str) -> None:
     from semflash.training.distribution import distribution
 
     here = distribution("multi-worker")
-    from semflash.training import lazy_images
+    from semflash.data import lazy as lazy_images
 
     lazy_images.IN_MEMORY_MAX_BYTES = 0 if part == "codec" else lazy_images.IN_MEMORY_MAX_BYTES
     train(Path(folder), Path(out), part, distribution=here)

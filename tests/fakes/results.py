@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from semflash.edge.report.results import Budget, Row, RunResult
+from semflash.report.results import Budget, Row, RunResult
 
 COMPARISON = Budget("comparison", "20,000 training images, 5 epochs")
 BERS = (0.0, 1e-4, 2.5e-3, 1e-2, 2.5e-2, 5e-2, 0.1)

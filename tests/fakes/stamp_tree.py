@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from semflash.training.stamps import StampClass
+from semflash.data.stamps.cutouts import StampClass
 
 BLACK, WHITE = StampClass("black", ("things/black",)), StampClass("white", ("things/white", "more/white"))
 

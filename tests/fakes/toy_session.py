@@ -12,7 +12,7 @@ from fakes.link_device import (
     digest_codes,
     on_wire,
 )
-from semflash.bridge.session import Expected, Outcome, Received, Session
+from semflash.link.session import Expected, Outcome, Received, Session
 
 EXPECTED = Expected("toy", 0xA1B2C3D4, 4, 6, 8)
 

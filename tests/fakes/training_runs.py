@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from semflash.training.progress import Progress
-from semflash.training.recipes import codec_recipe, task_recipe
+from semflash.training.recipes.catalogue import codec_recipe, task_recipe
 
 QUIET = Progress(quiet=True)
 TASK = dataclasses.replace(task_recipe("tiny"), batch=64, epochs=2, ema_decay=0.8, widths=(8,))

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semflash.bridge.session import Expected, Received, Session
 from semflash.bundle import read_bundle
-from semflash.bundle.preprocess import to_int8
 from semflash.edge.attach import attach
 from semflash.edge.golden import GoldenEncoder
-from semflash.firmware.boards import list_boards
-from semflash.firmware.build import build
-from semflash.firmware.flash import flash
-from semflash.firmware.probes import candidates
+from semflash.edge.preprocess import to_int8
+from semflash.firmware.boards.descriptions import list_boards
+from semflash.firmware.build.firmware import build
+from semflash.firmware.probes.flash import flash
+from semflash.firmware.probes.probes import candidates
+from semflash.link.session import Expected, Received, Session
 
 HARDWARE = [board for board in list_boards() if board.kind == "hardware"]
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"

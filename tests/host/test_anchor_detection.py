@@ -13,21 +13,22 @@ pytest.importorskip("pycocotools")
 
 import keras
 
-from semflash.bundle.anchor_boxes import decode_anchors
 from semflash.bundle.checks import check_contract
-from semflash.bundle.detections import decode
 from semflash.bundle.models import output_shape
 from semflash.bundle.reader import read_bundle
-from semflash.bundle.schema import AnchorTask, Contract
+from semflash.bundle.schema import Contract
+from semflash.data.augment import Augmentation, Moves
+from semflash.data.dataset import Dataset, Split
 from semflash.edge.judge import Judge, read
 from semflash.errors import BundleError, DatasetError, TrainingError, UsageError
-from semflash.training.anchor_detection import AnchorDetection, generalised_iou
-from semflash.training.augment import Augmentation, Moves
-from semflash.training.boxes import NO_OBJECT, overlap, padded
+from semflash.outputs.anchor_boxes import decode_anchors
+from semflash.outputs.boxes import NO_OBJECT, overlap, padded
+from semflash.outputs.detections import decode
+from semflash.outputs.kinds import AnchorTask
+from semflash.tasks.anchor_detector import AnchorDetection, generalised_iou
+from semflash.tasks.registry import kind_of
 from semflash.training.codec import check_kind
-from semflash.training.datasets import Dataset, Split
-from semflash.training.recipes import codec_recipe
-from semflash.training.task_kinds import kind_of
+from semflash.training.recipes.catalogue import codec_recipe
 
 TASK = AnchorTask(
     height=48, width=64, anchors=6, score_min=0.1, overlap_max=0.5, candidates_max=50, objects_max=10

@@ -15,7 +15,7 @@ import pytest
 
 from semflash import atomic
 from semflash.errors import BuildError
-from semflash.firmware.native_compiler import compile_native
+from semflash.firmware.emulator.native_compiler import compile_native
 
 
 def names(folder: Path) -> list[str]:

@@ -187,7 +187,7 @@ def test_sizes_that_cannot_be_built_are_refused(family: str, sizes: dict):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_device_graph_converts_to_int8(family: str):
-    graphs = pytest.importorskip("semflash.training.export_graphs")
+    graphs = pytest.importorskip("semflash.conversion.graphs")
     images = (IMAGES * 255).astype(np.uint8)
     for spec in create(family, TINY).device_graphs():
         graph = graphs.convert_int8(spec.model, images)
@@ -200,7 +200,7 @@ import numpy as np, keras
 assert keras.backend.backend() == "jax"
 from semflash.codecs.registry import create
 from semflash.training.stages import LossWeights, TaskStage
-from semflash.training.tasknet import build_head, build_tail
+from semflash.tasks.residual import build_head, build_tail
 sizes = dict(stem=4, latent=3, decoder_width=8, feature_shape=(14, 14, 4))
 rng = np.random.default_rng(0)
 images, labels = rng.random((8, 28, 28, 1), dtype=np.float32), np.arange(8, dtype=np.int32)

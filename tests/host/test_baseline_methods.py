@@ -22,15 +22,15 @@ from semflash.baselines.catalogue import (  # noqa: E402
     method_spec,
     search_score,
 )
-from semflash.baselines.channels import Channel  # noqa: E402
+from semflash.channels.payloads import Channel  # noqa: E402
 from semflash.codecs.registry import create  # noqa: E402
+from semflash.data.dataset import Dataset, Split  # noqa: E402
 from semflash.errors import DatasetError, UsageError  # noqa: E402
-from semflash.training.datasets import Dataset, Split  # noqa: E402
+from semflash.tasks.residual import build_head, build_tail  # noqa: E402
 from semflash.training.models import TrainedCodec, accuracy_of_codes  # noqa: E402
 from semflash.training.progress import Progress  # noqa: E402
 from semflash.training.run_dir import RunInfo  # noqa: E402
 from semflash.training.task import TrainedTask  # noqa: E402
-from semflash.training.tasknet import build_head, build_tail  # noqa: E402
 
 CLASSES = 3
 LEARNED = [name for name, spec in METHODS.items() if spec.kind == "learned"]

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from semflash.bench.bench import BenchResult
+from semflash.bench.chart import check_chart, draw_chart
+from semflash.bench.layers import layer_costs
+from semflash.bench.reference import golden_payloads, reference_name
+from semflash.bench.run import read_subject, variant_options
 from semflash.bundle.reader import read_bundle
-from semflash.edge.bench import BenchResult
-from semflash.edge.bench_chart import check_chart, draw_chart
-from semflash.edge.bench_layers import layer_costs
-from semflash.edge.bench_reference import golden_payloads, reference_name
-from semflash.edge.bench_run import read_subject, variant_options
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import BuildError, ModelError, UsageError
-from semflash.firmware import memory_map
-from semflash.firmware.bare_model import bare_model, is_bare
-from semflash.firmware.build_result import LayerInfo
-from semflash.firmware.options import BuildOptions
+from semflash.firmware.build import memory_map
+from semflash.firmware.build.bare_model import bare_model, is_bare
+from semflash.firmware.build.options import BuildOptions
+from semflash.firmware.build.result import LayerInfo
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "tests/vectors/tiny.semcodec"
@@ -80,7 +80,7 @@ def test_a_bare_model_is_a_bundle_whose_payload_is_its_output() -> None:
     payloads = golden_payloads(bundle, images)
     assert is_bare(bundle) and bundle.bits_per_symbol == 8 and reference_name(bundle) == "tflite-micro"
     assert payloads.shape == (3, 4 * 4 * 12)
-    from semflash.bundle.reference import ReferenceGraph
+    from semflash.runtime.reference import ReferenceGraph
 
     values = ReferenceGraph(bundle.encoder_tflite, "enc32").run(
         (images.astype(np.int16) - 128).astype(np.int8)

@@ -8,10 +8,11 @@ import pytest
 
 from semflash.cli.main import main
 from semflash.errors import BuildError, DeviceError, UsageError
-from semflash.firmware import sources
-from semflash.firmware.boards import DEFAULT_BOARD, list_boards, load_board
-from semflash.firmware.inventory import inventory
-from semflash.firmware.probes import Probe, choose
+from semflash.firmware.boards.descriptions import DEFAULT_BOARD, list_boards, load_board
+from semflash.firmware.boards.inventory import inventory
+from semflash.firmware.boards.probe import Probe
+from semflash.firmware.build import sources
+from semflash.firmware.probes.probes import choose
 
 GOOD = """
 name = "one"

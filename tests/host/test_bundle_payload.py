@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semflash.bundle import read_bundle
-from semflash.bundle.bit_errors import flip_bits
 from semflash.bundle.packing import pack, payload_size, unpack
-from semflash.bundle.preprocess import to_int8
+from semflash.channels.bits import flip_bits
+from semflash.edge.preprocess import to_int8
 from semflash.errors import BundleError, DatasetError, UsageError
 
 CONTRACT = read_bundle(Path(__file__).parents[1] / "vectors" / "tiny.semcodec").contract

@@ -114,7 +114,7 @@ assert keras.backend.backend() == "jax"
 from semflash.codecs.registry import create
 from semflash.training.importance import IntegratedGradients, normalised, per_image_loss
 from semflash.training.stages import AutoencoderStage, LossWeights, TaskStage
-from semflash.training.tasknet import build_head, build_tail
+from semflash.tasks.residual import build_head, build_tail
 sizes = dict(stem=4, middle=[], latent=4, decoder_width=8, feature_shape=(14, 14, 4))
 rng = np.random.default_rng(0)
 images, labels = rng.random((8, 28, 28, 1), dtype=np.float32), np.arange(8, dtype=np.int32)

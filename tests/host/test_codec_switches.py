@@ -16,7 +16,7 @@ from semflash.codecs.registry import create  # noqa: E402
 from semflash.codecs.semanticnn import SemanticNN, SemanticNNSizes  # noqa: E402
 from semflash.errors import UsageError  # noqa: E402
 from semflash.training.rates import OWN, rate_table, rates_text  # noqa: E402
-from semflash.training.recipes import codec_recipe  # noqa: E402
+from semflash.training.recipes.catalogue import codec_recipe  # noqa: E402
 
 SMALL = {"stem": 4, "middle": [[6, 1], [4, 2]], "latent": 4, "decoder_width": 8}
 

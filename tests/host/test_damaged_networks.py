@@ -14,11 +14,12 @@ import pytest
 keras = pytest.importorskip("keras")
 h5py = pytest.importorskip("h5py")
 
+from semflash.array_files import read_npz, write_npz  # noqa: E402
 from semflash.errors import TrainingError  # noqa: E402
-from semflash.training import keras_files  # noqa: E402
-from semflash.training.checkpoint import Checkpoint, read_npz, write_npz  # noqa: E402
-from semflash.training.import_network import ImportRequest, import_network  # noqa: E402
-from semflash.training.keras_files import load_weights_file, read_model  # noqa: E402
+from semflash.importing.network import ImportRequest, import_network  # noqa: E402
+from semflash.tasks.keras import files as keras_files  # noqa: E402
+from semflash.tasks.keras.files import load_weights_file, read_model  # noqa: E402
+from semflash.training.checkpoint import Checkpoint  # noqa: E402
 from semflash.training.run_dir import RunInfo  # noqa: E402
 from semflash.training.task import load_task  # noqa: E402
 

@@ -12,15 +12,16 @@ pytest.importorskip("pycocotools")
 
 import keras
 
-from semflash.bundle.detections import decode
-from semflash.bundle.schema import DetectionTask
+from semflash.data.augment import Augmentation, Moves
+from semflash.data.dataset import Dataset, Split
 from semflash.errors import DatasetError, TrainingError
-from semflash.training.augment import Augmentation, Moves
-from semflash.training.average_precision import mean_average_precision, precision_interval
-from semflash.training.boxes import NO_OBJECT, padded
-from semflash.training.datasets import Dataset, Split
-from semflash.training.detection import Detection, build_detector_tail, gaussian_sigma, target_maps
-from semflash.training.task_kinds import Classification, kind_of
+from semflash.outputs.average_precision import mean_average_precision, precision_interval
+from semflash.outputs.boxes import NO_OBJECT, padded
+from semflash.outputs.detections import decode
+from semflash.outputs.kinds import DetectionTask
+from semflash.tasks.detector import Detection, build_detector_tail, gaussian_sigma, target_maps
+from semflash.tasks.kinds import Classification
+from semflash.tasks.registry import kind_of
 
 KIND = Detection(height=8, width=8, stride=4, classes=2)
 

@@ -23,22 +23,22 @@ from semflash.bundle import Bundle, read_bundle
 from semflash.bundle.checks import check_contract
 from semflash.bundle.digest import bundle_hash
 from semflash.bundle.packing import pack
-from semflash.bundle.preprocess import to_int8
-from semflash.bundle.schema import CLASSIFICATION, ClassificationTask, DetectionTask
-from semflash.cli.build_options import dataset_name
 from semflash.cli.main import main
+from semflash.data.dataset import Dataset
+from semflash.data.registry import load_dataset
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.evaluate import evaluate, measure
 from semflash.edge.golden import GoldenEncoder
-from semflash.edge.live_table import print_summary
-from semflash.edge.monitor import MonitorOptions, check_run, monitor
+from semflash.edge.preprocess import to_int8
 from semflash.errors import BundleError, DatasetError
+from semflash.export.run import export
+from semflash.monitor.live_table import print_summary
+from semflash.monitor.monitor import MonitorOptions, check_run, monitor
+from semflash.outputs.kinds import CLASSIFICATION, ClassificationTask, DetectionTask
 from semflash.training.codec import train_codec
-from semflash.training.datasets import Dataset, load_dataset
-from semflash.training.export_run import export
 from semflash.training.models import load_run
 from semflash.training.progress import Progress
-from semflash.training.recipes import codec_recipe, task_recipe
+from semflash.training.recipes.catalogue import codec_recipe, task_recipe
 from semflash.training.task import train_task_network
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only TensorFlow exports")
@@ -114,7 +114,7 @@ def test_evaluate_measures_map_per_bit_error_rate_and_records_it(
 
 
 def test_a_perfect_detector_measures_one(bundle: Bundle, data: Dataset):
-    from semflash.training.detection import Detection, target_maps
+    from semflash.tasks.detector import Detection, target_maps
 
     targets = target_maps(data.test.labels, Detection(8, 8, 4, 2))
     heat = np.where(targets[..., :2] == 1, 9.0, -9.0)
@@ -162,17 +162,6 @@ def test_classification_spelt_out_or_not_is_the_same_bundle():
     assert bundle_hash(spelt_out) == bundle_hash(contract)
     detector = msgspec.structs.replace(contract, task=DetectionTask(7, 7, 4, 3, 0.1, 5))
     assert bundle_hash(detector) != bundle_hash(contract)
-
-
-def test_the_data_set_of_a_verb_is_the_bundles_own_unless_told_otherwise(bundle: Bundle):
-    def trained_on(dataset: object) -> Bundle:
-        return replace(bundle, record=msgspec.structs.replace(bundle.record, recipe={"dataset": dataset}))
-
-    assert dataset_name(None, None, trained_on("stamps-scenes")) == "stamps-scenes"
-    assert dataset_name(None, "mnist", trained_on("stamps-scenes")) == "mnist"
-    assert dataset_name("./photos", "mnist", trained_on("stamps-scenes")) == "./photos"
-    for untrusted in ("/etc", "../..", 7, None):
-        assert dataset_name(None, None, trained_on(untrusted)) == "fashion-mnist"
 
 
 def test_the_monitor_shows_objects_and_their_mean_average_precision(

@@ -13,11 +13,11 @@ import pytest
 
 from semflash.bundle import Bundle, read_bundle
 from semflash.cli.main import main
+from semflash.data.dataset import Dataset, Split
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.evaluate import evaluate, plot, record_measurement, wilson_interval
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import DatasetError, UsageError
-from semflash.training.datasets import Dataset, Split
 
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
 

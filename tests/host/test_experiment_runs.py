@@ -21,9 +21,9 @@ from experiments.plan import Run, expand, read_experiments, read_shared  # noqa:
 from experiments.resolve import resolve, trial_counts  # noqa: E402
 
 from fakes.results import result  # noqa: E402
-from semflash.edge.report.results import ResultStore  # noqa: E402
 from semflash.errors import TrainingError  # noqa: E402
-from semflash.training.recipes import codec_recipe, task_recipe  # noqa: E402
+from semflash.report.results import ResultStore  # noqa: E402
+from semflash.training.recipes.catalogue import codec_recipe, task_recipe  # noqa: E402
 
 
 @pytest.fixture(scope="module")

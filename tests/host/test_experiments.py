@@ -33,9 +33,9 @@ from experiments.work import Places, at_home, codec_dir  # noqa: E402
 
 from fakes.results import COMPARISON, result  # noqa: E402
 from semflash.baselines.base import Method  # noqa: E402
-from semflash.edge.report.results import Budget, ResultStore, RunResult  # noqa: E402
+from semflash.data.dataset import Split  # noqa: E402
 from semflash.errors import UsageError  # noqa: E402
-from semflash.training.datasets import Split  # noqa: E402
+from semflash.report.results import Budget, ResultStore, RunResult  # noqa: E402
 
 
 @pytest.fixture(scope="module")

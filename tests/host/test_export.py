@@ -13,12 +13,12 @@ import tensorflow as tf
 
 from semflash.bundle import Bundle, read_bundle
 from semflash.codecs.base import GdnTailSpec
+from semflash.conversion.graphs import calibration_set, convert_int8, inspect_int8
+from semflash.data.dataset import Dataset, Split
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import BundleError, ExportError
-from semflash.training.datasets import Dataset, Split
-from semflash.training.export import export_codec
-from semflash.training.export_graphs import calibration_set, convert_int8, inspect_int8
+from semflash.export.export import export_codec
 
 CHANNELS = 4
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from semflash.bundle import read_bundle
-from semflash.bundle.native_messages import hidden_native_messages
 from semflash.cli.main import main
 from semflash.errors import TrainingError, UsageError
-from semflash.training.export_run import find_run
-from semflash.training.overrides import override
-from semflash.training.recipes import codec_recipe
+from semflash.export.run import find_run
+from semflash.runtime.native_messages import hidden_native_messages
+from semflash.training.recipes.catalogue import codec_recipe
+from semflash.training.recipes.overrides import override
 
 
 def test_fields_of_a_recipe_are_overridden_with_their_types() -> None:

@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 
 from fakes.link_device import CREDIT, FakeDevice, build, on_wire
 from fakes.toy_session import EXPECTED, images, right_codes
-from semflash.bridge.errors import PortVanishedError
-from semflash.bridge.fault_line import FaultLine
-from semflash.bridge.fault_log import FaultLog
-from semflash.bridge.fault_port import FaultyPort
-from semflash.bridge.faults import KINDS, Fault, FaultSpec
-from semflash.bridge.frame import Frame, FrameDecoder
-from semflash.bridge.outcome import Outcome
-from semflash.bridge.port import open_port
-from semflash.bridge.proxy import Proxy
-from semflash.bridge.session import Session
 from semflash.errors import LinkError, UsageError
+from semflash.link.errors import PortVanishedError
+from semflash.link.faults.line import FaultLine
+from semflash.link.faults.log import FaultLog
+from semflash.link.faults.port import FaultyPort
+from semflash.link.faults.spec import KINDS, Fault, FaultSpec
+from semflash.link.frame import Frame, FrameDecoder
+from semflash.link.outcome import Outcome
+from semflash.link.port import open_port
+from semflash.link.proxy import Proxy
+from semflash.link.session import Session
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_a_proxy_removes_no_file_but_its_own_link(tmp_path: Path) -> None:
 
 
 def test_a_host_that_takes_no_bytes_does_not_hold_the_proxy_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("semflash.bridge.proxy._HOST_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("semflash.link.proxy._HOST_TIMEOUT_S", 0.1)
 
     class Chatty(FakeDevice):
         """Has more bytes at fifteen of sixteen looks, 16 MB in all."""

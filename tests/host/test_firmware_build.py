@@ -12,14 +12,14 @@ import pytest
 from semflash.bundle.reader import read_bundle
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import BuildError, ToolMissingError
-from semflash.firmware import build as building
-from semflash.firmware import elf, sources
-from semflash.firmware.boards import Board, Flash, RamRegion, load_board
-from semflash.firmware.build_result import BuildResult
-from semflash.firmware.model import generate_model
-from semflash.firmware.native import NativeDevice
-from semflash.firmware.options import BuildOptions
-from semflash.firmware.project import write_if_changed
+from semflash.firmware.boards.descriptions import Board, Flash, RamRegion, load_board
+from semflash.firmware.build import elf, sources
+from semflash.firmware.build import firmware as building
+from semflash.firmware.build.model import generate_model
+from semflash.firmware.build.options import BuildOptions
+from semflash.firmware.build.project import write_if_changed
+from semflash.firmware.build.result import BuildResult
+from semflash.firmware.emulator.native import NativeDevice
 from semflash_codegen.request import KERNELS
 
 TINY = Path(__file__).resolve().parents[1] / "vectors" / "tiny.semcodec"

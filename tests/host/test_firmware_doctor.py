@@ -45,8 +45,8 @@ def test_a_probe_that_may_not_be_opened_brings_the_udev_rule(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fakes.desk import FakeUsbPort
-    from semflash.firmware import probes
-    from semflash.firmware.verdicts import UDEV_RULE
+    from semflash.firmware.probes import probes
+    from semflash.firmware.probes.verdicts import UDEV_RULE
 
     @dataclass(frozen=True)
     class Port(FakeUsbPort):
@@ -65,8 +65,8 @@ def test_a_probe_that_may_not_be_opened_brings_the_udev_rule(
 
 
 def test_without_a_probe_the_udev_rule_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from semflash.firmware import probes
-    from semflash.firmware.verdicts import UDEV_RULE
+    from semflash.firmware.probes import probes
+    from semflash.firmware.probes.verdicts import UDEV_RULE
 
     monkeypatch.setattr(probes, "comports", list)
     monkeypatch.setattr(doctor, "_UDEV_FOLDERS", (tmp_path,))

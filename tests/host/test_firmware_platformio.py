@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from semflash.errors import BuildError, DeviceError, SemflashError, ToolMissingError
-from semflash.firmware import platformio, resources
+from semflash.firmware import resources
+from semflash.firmware.build import platformio
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from fakes.desk import FakeUsbPort
 from semflash.errors import UsageError
-from semflash.firmware.hardware_map import FILE_NAME, find_map, read_map, update_map
-from semflash.firmware.probes import STLINK_IDS, Probe, scan
+from semflash.firmware.boards.hardware_map import FILE_NAME, find_map, read_map, update_map
+from semflash.firmware.boards.probe import Probe
+from semflash.firmware.probes.probes import STLINK_IDS, scan
 
 ONE = Probe("/dev/ttyACM0", "0483:374b", "066A", "STM32 STLink")
 TWO = Probe("/dev/ttyACM1", "0483:374e", "066B")

@@ -16,16 +16,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from semflash.bridge.counters import LinkCounters
-from semflash.bridge.frame import Frame, FrameDecoder, FrameType
-from semflash.bridge.messages import Hello
-from semflash.bridge.raw_record import FROM_DEVICE, RawReader
 from semflash.bundle import read_bundle
 from semflash.cli.main import main
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import BuildError, UsageError
-from semflash.firmware import board_lock, probes
-from semflash.firmware.boards import load_board
+from semflash.firmware.boards import lock as board_lock
+from semflash.firmware.boards.descriptions import load_board
+from semflash.firmware.probes import probes
 from semflash.hil import desk as desk_module
 from semflash.hil.budget import Budget, excess, read_budgets, write_budgets
 from semflash.hil.faults import CASES
@@ -35,6 +32,10 @@ from semflash.hil.plan import HilPlan, Target
 from semflash.hil.report import headline, write_report
 from semflash.hil.results import CheckResult, HilResult
 from semflash.hil.run import run_hil
+from semflash.link.counters import LinkCounters
+from semflash.link.frame import Frame, FrameDecoder, FrameType
+from semflash.link.messages import Hello
+from semflash.link.raw_record import FROM_DEVICE, RawReader
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
@@ -250,7 +251,7 @@ def test_the_rate_of_a_board_that_tells_no_clock_is_judged_by_its_line(plan: Hil
 
 
 _HELLO = Hello(
-    protocol=2, counter="cycles", window=4, rows_payload=788, rows=28, row_bytes=28, payload_bytes=48,
+    protocol=3, counter="cycles", window=4, rows_payload=788, rows=28, row_bytes=28, payload_bytes=48,
     bundle=1, build_id=1, clock_hz=180_000_000, counter_scale=65536, reset_cause="pin", board="b", engine="e",
 )  # fmt: skip
 
@@ -343,7 +344,7 @@ def test_a_board_that_another_job_uses_is_left_alone(plan: HilPlan, monkeypatch:
     )
     name = board_lock.key(nucleo, PROBE.serial)
     program = (
-        "from semflash.firmware.board_lock import hold\n"
+        "from semflash.firmware.boards.lock import hold\n"
         f"with hold({name!r}, what='a night job'):\n    print('held', flush=True)\n    input()"
     )
     with subprocess.Popen(

@@ -14,7 +14,7 @@ from semflash.codecs.networks import on_grid  # noqa: E402
 from semflash.codecs.semanticnn import SemanticNN, SemanticNNSizes  # noqa: E402
 from semflash.errors import UsageError  # noqa: E402
 from semflash.training.codec import check_recipe  # noqa: E402
-from semflash.training.recipes import codec_recipe  # noqa: E402
+from semflash.training.recipes.catalogue import codec_recipe  # noqa: E402
 
 
 def numpy(tensor: object) -> np.ndarray:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from semflash.bundle import read_bundle
-from semflash.bundle.schema import Contract, DetectionTask
+from semflash.bundle.schema import Contract
 from semflash.edge.judge import Judge, found_all, read
+from semflash.outputs.kinds import DetectionTask
 
 CONTRACT = read_bundle(Path(__file__).parents[1] / "vectors" / "tiny.semcodec").contract
 DETECTOR = msgspec.structs.replace(

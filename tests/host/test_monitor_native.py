@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from semflash.bridge.port import READ_TIMEOUT_S
-from semflash.bridge.session import Expected, Received, Session
 from semflash.bundle import Bundle, read_bundle
-from semflash.bundle.preprocess import to_int8
 from semflash.cli.main import main
+from semflash.data.dataset import Dataset
+from semflash.data.registry import DEBIAN_FASHION_MNIST, load_dataset
 from semflash.edge.golden import GoldenEncoder
-from semflash.firmware.boards import load_board
-from semflash.firmware.build import build
-from semflash.firmware.build_result import BuildResult
-from semflash.firmware.native import NativePort
-from semflash.training.datasets import DEBIAN_FASHION_MNIST, Dataset, load_dataset
+from semflash.edge.preprocess import to_int8
+from semflash.firmware.boards.descriptions import load_board
+from semflash.firmware.build.firmware import build
+from semflash.firmware.build.result import BuildResult
+from semflash.firmware.emulator.native import NativePort
+from semflash.link.port import READ_TIMEOUT_S
+from semflash.link.session import Expected, Received, Session
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler"),
@@ -141,8 +142,6 @@ def test_a_full_disk_costs_the_recording_and_neither_the_run_nor_its_summary(
     assert "No space left on device" in found["unrecorded"][0]
     error = json.loads(said.err.splitlines()[-1])["error"]
     assert (error["kind"], error["value"], error["exit_code"]) == ("storage", "/dev/full", 1)
-    assert (
-        main(monitor_arguments(built, "--count", "20", "--fault", "up.duplicate=1", "--fault-log", "/dev/full"))
-        == 1
-    )
+    faulty = monitor_arguments(built, "--count", "20", "--fault", "up.duplicate=1")
+    assert main([*faulty, "--fault-log", "/dev/full"]) == 1
     assert json.loads(capsys.readouterr().err.splitlines()[-1])["error"]["kind"] == "storage"

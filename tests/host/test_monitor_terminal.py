@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from fakes.terminal import Terminal
-from semflash.firmware.boards import load_board
-from semflash.firmware.build import build
-from semflash.firmware.build_result import BuildResult
-from semflash.training.datasets import DEBIAN_FASHION_MNIST
+from semflash.data.registry import DEBIAN_FASHION_MNIST
+from semflash.firmware.boards.descriptions import load_board
+from semflash.firmware.build.firmware import build
+from semflash.firmware.build.result import BuildResult
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler"),
@@ -114,7 +114,7 @@ def test_after_any_end_the_terminal_is_as_before(
 
 def test_a_bug_in_the_run_gives_the_terminal_back(built: BuildResult) -> None:
     program = (
-        "import sys\nfrom semflash.edge.live import history\n"
+        "import sys\nfrom semflash.monitor.live import history\n"
         "def broken(*_): raise ZeroDivisionError('oh')\n"
         "history.History.accuracy = broken\n"
         "from semflash.cli.main import main\nsys.exit(main(sys.argv[1:]))"

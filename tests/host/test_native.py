@@ -13,8 +13,8 @@ from cobs import cobs
 
 from c import tiny_reference as tiny
 from semflash.errors import BuildError, DeviceError, LinkError, ToolMissingError, UsageError
-from semflash.firmware import native_compiler
-from semflash.firmware.native import NativeDevice, NativePort, compile_native
+from semflash.firmware.emulator import native_compiler
+from semflash.firmware.emulator.native import NativeDevice, NativePort, compile_native
 from vectors.make_frames import TYPES, raw_frame, wire
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,8 +49,9 @@ def test_latents_are_those_of_the_graph(library):
 
 def test_the_codes_are_the_bundles_reference_tail_on_the_latents(library):
     """semflash.bundle's numpy tail and packing, which share no code with the device."""
-    from semflash.bundle import code_tail, packing
-    from semflash.bundle.schema import GdnTail
+    from semflash.bundle import packing
+    from semflash.program.reference import tails
+    from semflash.program.stages import GdnTail
 
     tail = GdnTail(
         channels=3,
@@ -61,7 +62,7 @@ def test_the_codes_are_the_bundles_reference_tail_on_the_latents(library):
         threshold=[value for row in tiny.THRESHOLD for value in row],
     )
     device, batch = NativeDevice(library), images(2000)
-    codes = code_tail.codes(device.latents(batch).reshape(-1, 4, 4, 3), tail)
+    codes = tails.codes(device.latents(batch).reshape(-1, 4, 4, 3), tail)
     assert (device.encode(batch) == packing.pack(codes, 3)).all()
 
 
@@ -140,7 +141,7 @@ def test_a_megabyte_of_noise_then_hello(library):
 
 
 def test_answers_that_nobody_reads_do_not_grow_for_ever(library, monkeypatch):
-    monkeypatch.setattr("semflash.firmware.native._OUTPUT_LIMIT", 10_000)
+    monkeypatch.setattr("semflash.firmware.emulator.native._OUTPUT_LIMIT", 10_000)
     port = NativePort(library, timeout=0)
     with pytest.raises(LinkError, match="not read"):
         for _ in range(1000):
@@ -189,7 +190,7 @@ def test_no_compiler_is_a_clear_error(monkeypatch, tmp_path):
 
 
 def test_the_declarations_in_python_are_those_of_the_header():
-    from semflash.firmware import native_library
+    from semflash.firmware.emulator import native_library
 
     header = " ".join((ROOT / "device/port/native/native.h").read_text(encoding="utf-8").split())
     for declaration in native_library._DECLARATIONS.split(";"):

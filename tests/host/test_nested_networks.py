@@ -11,10 +11,10 @@ import pytest
 keras = pytest.importorskip("keras")
 
 from semflash.errors import TrainingError  # noqa: E402
-from semflash.training import import_parts  # noqa: E402
-from semflash.training.import_network import ImportRequest, import_network, list_splits  # noqa: E402
-from semflash.training.keras_cuts import cut, split_points  # noqa: E402
-from semflash.training.keras_nested import flattened  # noqa: E402
+from semflash.importing import parts as import_parts  # noqa: E402
+from semflash.importing.network import ImportRequest, import_network, list_splits  # noqa: E402
+from semflash.tasks.keras.cuts import cut, split_points  # noqa: E402
+from semflash.tasks.keras.nested import flattened  # noqa: E402
 from semflash.training.task import load_task  # noqa: E402
 
 SHAPE = (32, 32, 3)

@@ -18,12 +18,12 @@ from fakes.image_folders import folder_of_images  # noqa: E402
 from fakes.onnx_files import Graph, many_operators, mobile_three, residual_classifier, write  # noqa: E402
 from semflash.bundle.reader import read_bundle  # noqa: E402
 from semflash.cli.main import main  # noqa: E402
+from semflash.data.registry import load_dataset  # noqa: E402
 from semflash.errors import TrainingError  # noqa: E402
-from semflash.training import onnx_graph  # noqa: E402
-from semflash.training.datasets import load_dataset  # noqa: E402
-from semflash.training.import_network import ImportRequest, import_network, list_splits  # noqa: E402
-from semflash.training.onnx_convert import convert  # noqa: E402
-from semflash.training.onnx_graph import read_onnx  # noqa: E402
+from semflash.importing.network import ImportRequest, import_network, list_splits  # noqa: E402
+from semflash.importing.onnx import graph as onnx_graph  # noqa: E402
+from semflash.importing.onnx.convert import convert  # noqa: E402
+from semflash.importing.onnx.graph import read_onnx  # noqa: E402
 from semflash.training.task import load_task  # noqa: E402
 
 needs_converter = pytest.mark.skipif(
@@ -395,7 +395,7 @@ def test_a_keras_file_that_ends_in_a_softmax_or_its_logarithm_imports_with_logit
 def test_features_that_are_not_the_originals_are_refused_and_nothing_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from semflash.training import import_parts as module
+    from semflash.importing import parts as module
 
     keras_classifier(tmp_path / "net.keras")
     whole = module.cut

@@ -12,7 +12,7 @@ pytest.importorskip("keras")
 
 from fakes.onnx_files import Graph, write  # noqa: E402
 from semflash.errors import TrainingError  # noqa: E402
-from semflash.training.onnx_graph import read_onnx  # noqa: E402
+from semflash.importing.onnx.graph import read_onnx  # noqa: E402
 
 
 def classifier(flat: bool, opset: int, axis: int | None) -> Any:

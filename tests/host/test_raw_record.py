@@ -14,7 +14,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fakes.link_device import CODES, FakeDevice, on_wire
-from semflash.bridge.raw_record import (
+from semflash.bundle import Bundle, read_bundle
+from semflash.cli.main import main
+from semflash.edge.golden import GoldenEncoder
+from semflash.edge.preprocess import to_int8
+from semflash.errors import SemflashError, UsageError
+from semflash.link.raw_record import (
     FROM_DEVICE,
     MAGIC,
     NOTE,
@@ -24,13 +29,8 @@ from semflash.bridge.raw_record import (
     RawRecorder,
     RecordingPort,
 )
-from semflash.bundle import Bundle, read_bundle
-from semflash.bundle.preprocess import to_int8
-from semflash.cli.main import main
-from semflash.edge.golden import GoldenEncoder
-from semflash.edge.monitor import MonitorOptions, monitor
-from semflash.edge.replay import WrongBundleError, replay
-from semflash.errors import SemflashError, UsageError
+from semflash.monitor.monitor import MonitorOptions, monitor
+from semflash.monitor.replay import WrongBundleError, replay
 
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from semflash.bridge.fault_log import FaultLog
-from semflash.bridge.frame import Frame, FrameDecoder, FrameType
-from semflash.bridge.raw_record import FROM_DEVICE, RawReader
 from semflash.bundle import read_bundle
-from semflash.edge.replay import replay
 from semflash.errors import UsageError
+from semflash.link.faults.log import FaultLog
+from semflash.link.frame import Frame, FrameDecoder, FrameType
+from semflash.link.raw_record import FROM_DEVICE, RawReader
+from semflash.monitor.replay import replay
 from semflash.recording import Recording
 
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"

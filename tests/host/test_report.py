@@ -19,12 +19,12 @@ pytest.importorskip("matplotlib")
 from fakes.idx_files import write_blocks
 from fakes.results import BERS, campaign, result
 from semflash.cli.main import main
-from semflash.edge.report import pictures
-from semflash.edge.report.gather import read_costs
-from semflash.edge.report.results import ResultStore, read_result, read_results, write_result
-from semflash.edge.report.statistics import Mean, above, mean_of, series
-from semflash.edge.report.wording import WORDS
 from semflash.errors import UsageError
+from semflash.report import pictures
+from semflash.report.gather import read_costs
+from semflash.report.results import ResultStore, read_result, read_results, write_result
+from semflash.report.statistics import Mean, above, mean_of, series
+from semflash.report.wording import WORDS
 
 SECTIONS = (
     "Summary", "Accuracy against bit error rate", "Accuracy against bytes", "Centres and their use",
@@ -217,7 +217,7 @@ def test_bench_records_are_found_in_every_form(tmp_path: Path) -> None:
 
 
 def test_markers_and_colours_tell_fourteen_lines_apart(report: Path) -> None:
-    from semflash.edge.report import plots
+    from semflash.report import plots
 
     looks = [
         (plots.COLOURS[i % len(plots.COLOURS)], plots.MARKERS[i % len(plots.MARKERS)]) for i in range(24)

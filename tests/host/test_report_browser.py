@@ -23,7 +23,7 @@ from fakes.box_folder import coco_folder
 from fakes.idx_files import write_blocks
 from fakes.results import campaign, sent_again
 from semflash.cli.main import main
-from semflash.edge.report.results import ResultStore
+from semflash.report.results import ResultStore
 
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
 CHROMIUM = shutil.which("chromium")

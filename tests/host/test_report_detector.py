@@ -19,13 +19,13 @@ pytest.importorskip("pycocotools")
 from fakes.box_folder import coco_folder
 from fakes.results import result
 from semflash.bundle import read_bundle
-from semflash.bundle.schema import DetectionTask
 from semflash.cli.main import main
-from semflash.edge.report import pictures, plots, render, scene_grid
-from semflash.edge.report.gather import Precision, chosen
-from semflash.edge.report.page import Chart, Page, Section, Table
-from semflash.edge.report.results import write_result
-from semflash.training.average_precision import class_precisions, mean_average_precision
+from semflash.outputs.average_precision import class_precisions, mean_average_precision
+from semflash.outputs.kinds import DetectionTask
+from semflash.report import pictures, plots, render, scene_grid
+from semflash.report.gather import Precision, chosen
+from semflash.report.page import Chart, Page, Section, Table
+from semflash.report.results import write_result
 
 DETECTOR = "stamps-detect"
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
@@ -144,8 +144,8 @@ def test_detectors_are_not_mixed_with_classifiers_or_their_results(
 
 
 def test_the_chart_of_bytes_has_the_map_and_its_interval(folder: Path) -> None:
-    from semflash.edge.report.gather import view
-    from semflash.training.datasets import load_dataset
+    from semflash.data.registry import load_dataset
+    from semflash.report.gather import view
 
     bundle = read_bundle(DETECTOR)
     assert isinstance(bundle.contract.task, DetectionTask)

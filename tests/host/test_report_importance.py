@@ -12,9 +12,9 @@ import pytest
 from semflash.bundle import Bundle, read_bundle
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
-from semflash.edge.report import importance as report_importance
-from semflash.edge.report.importance import STEPS, gradient_maps, importance, occlusion
 from semflash.errors import TrainingError
+from semflash.report import importance as report_importance
+from semflash.report.importance import STEPS, gradient_maps, importance, occlusion
 
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
 LABELS = np.array([3, 0, 9], np.int32)
@@ -52,7 +52,7 @@ def test_the_tails_of_the_zoo_are_the_same_functions_as_layers(name: str) -> Non
     pytest.importorskip("keras")
     from keras import ops
 
-    from semflash.training.tflite_layers import keras_model
+    from semflash.importing.tflite.layers import keras_model
 
     bundle = read_bundle(name)
     tail = keras_model(bundle.tail_tflite, "tail", "features")
@@ -128,7 +128,7 @@ def test_occlusion_in_small_batches_is_the_same_and_takes_no_more_than_they(
 def test_a_tail_that_cannot_be_read_as_layers_has_occlusion_and_says_why(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layers = pytest.importorskip("semflash.training.tflite_layers")
+    layers = pytest.importorskip("semflash.importing.tflite.layers")
 
     def damaged(*_: object) -> None:
         raise error

@@ -18,14 +18,14 @@ from fakes.idx_files import write_blocks
 from fakes.results import COMPARISON, result, sent_again
 from semflash.cli import evaluate_compare
 from semflash.cli.main import main
-from semflash.edge.report import curves, pictures, provenance, render
-from semflash.edge.report.comparable import choose
-from semflash.edge.report.content import Content
-from semflash.edge.report.page import Page, Section, Table
-from semflash.edge.report.results import Budget, ResultStore, RunResult
-from semflash.edge.report.statistics import series
-from semflash.edge.report.wording import WORDS
 from semflash.errors import UsageError
+from semflash.report import curves, pictures, provenance, render
+from semflash.report.comparable import choose
+from semflash.report.content import Content
+from semflash.report.page import Page, Section, Table
+from semflash.report.results import Budget, ResultStore, RunResult
+from semflash.report.statistics import series
+from semflash.report.wording import WORDS
 
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
 FULL = Budget("full", "all 55,000 training images")

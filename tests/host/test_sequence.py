@@ -7,8 +7,8 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semflash.bridge.counters import LinkCounters
-from semflash.bridge.sequence import WINDOW, SequenceLedger
+from semflash.link.counters import LinkCounters
+from semflash.link.sequence import WINDOW, SequenceLedger
 
 
 def counts(counters: LinkCounters) -> tuple[int, int, int]:

@@ -21,9 +21,9 @@ from fakes.link_device import (
     split,
 )
 from fakes.toy_session import images, once, right_codes, run, session_with
-from semflash.bridge.errors import StalledError
-from semflash.bridge.session import Expected, Lost, Received, Session
 from semflash.errors import DatasetError
+from semflash.link.errors import StalledError
+from semflash.link.session import Expected, Lost, Received, Session
 
 
 def test_every_image_gets_its_codes_in_order_with_its_cost() -> None:

@@ -12,8 +12,8 @@ from fakes.link_device import (
     on_wire,
 )
 from fakes.toy_session import images, right_codes, session_with
-from semflash.bridge.session import Lost, Outcome
 from semflash.errors import LinkError
+from semflash.link.session import Lost, Outcome
 
 
 class Chaos:

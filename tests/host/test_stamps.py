@@ -10,12 +10,13 @@ import pytest
 pytest.importorskip("PIL.Image")
 
 from fakes.stamp_tree import BLACK, WHITE, stamp, stamp_tree
+from semflash.data.registry import load_dataset
+from semflash.data.stamps import cutouts as stamps
+from semflash.data.stamps import images as stamp_images
+from semflash.data.stamps.compose import contrasting
+from semflash.data.stamps.cutouts import StampClass, find_stamps, load_sprites, read_sprite, split_files
+from semflash.data.stamps.images import CLASSES, compose_images, composed
 from semflash.errors import DatasetError
-from semflash.training import stamp_images, stamps
-from semflash.training.compose import contrasting
-from semflash.training.datasets import load_dataset
-from semflash.training.stamp_images import CLASSES, compose_images, composed
-from semflash.training.stamps import StampClass, find_stamps, load_sprites, read_sprite, split_files
 
 
 @pytest.fixture(autouse=True)

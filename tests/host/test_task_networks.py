@@ -15,19 +15,20 @@ keras = pytest.importorskip("keras")
 
 from fakes.image_folders import folder_of_images  # noqa: E402
 from semflash.cli.main import main  # noqa: E402
-from semflash.codecs.keras_config import describe, rebuild  # noqa: E402
 from semflash.codecs.registry import create  # noqa: E402
 from semflash.codecs.semanticnn_sizes import SemanticNNSizes  # noqa: E402
+from semflash.conversion.graphs import convert_int8  # noqa: E402
 from semflash.errors import TrainingError, UsageError  # noqa: E402
-from semflash.training import task_networks  # noqa: E402
+from semflash.tasks import networks as task_networks  # noqa: E402
+from semflash.tasks.keras.config import describe, rebuild  # noqa: E402
+from semflash.tasks.keras.cuts import cut, split_points  # noqa: E402
+from semflash.tasks.keras.files import load_weights_file, read_model  # noqa: E402
+from semflash.tasks.preprocessing import PRESETS, matrix_of, with_preprocessing  # noqa: E402
 from semflash.training.codec import train_codec  # noqa: E402
-from semflash.training.export_graphs import convert_int8  # noqa: E402
-from semflash.training.keras_cuts import cut, split_points  # noqa: E402
-from semflash.training.keras_files import load_weights_file, read_model  # noqa: E402
 from semflash.training.models import load_run  # noqa: E402
-from semflash.training.preprocessing import PRESETS, matrix_of, with_preprocessing  # noqa: E402
 from semflash.training.rates import rate_table  # noqa: E402
-from semflash.training.recipes import TaskRecipe, codec_recipe, task_recipe  # noqa: E402
+from semflash.training.recipes.catalogue import codec_recipe, task_recipe  # noqa: E402
+from semflash.training.recipes.recipe import TaskRecipe  # noqa: E402
 from semflash.training.task import load_task, train_task_network  # noqa: E402
 
 IMAGE = (32, 32, 3)

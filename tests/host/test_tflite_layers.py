@@ -12,7 +12,7 @@ tf = pytest.importorskip("tensorflow")
 keras = pytest.importorskip("keras")
 
 from semflash.errors import TrainingError  # noqa: E402
-from semflash.training.tflite_layers import keras_model  # noqa: E402
+from semflash.importing.tflite.layers import keras_model  # noqa: E402
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only TensorFlow exports")
 SHAPE = (1, 4, 6, 5)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from semflash.errors import TrainingError
-from semflash.training.tflite_shapes import INT32, ComputedShapes
+from semflash.importing.tflite.shapes import INT32, ComputedShapes
 
 FLOAT32 = 0
 CONSTANTS = {10: 0, 11: 1, 12: 2, 13: [8], 14: [4, 48], 15: -1}

@@ -14,18 +14,19 @@ keras = pytest.importorskip("keras")
 from semflash.codecs.base import StageContext  # noqa: E402
 from semflash.codecs.layers.quantiser import CentreQuantiser  # noqa: E402
 from semflash.codecs.semanticnn import SemanticNN, SemanticNNSizes  # noqa: E402
+from semflash.data.augment import Augmentation, Moves, augment_and_tell, move_maps  # noqa: E402
+from semflash.data.dataset import Dataset, Split  # noqa: E402
 from semflash.errors import TrainingError, UsageError  # noqa: E402
-from semflash.training import gradients, importance, losses  # noqa: E402
-from semflash.training.augment import Augmentation, Moves, augment_and_tell, move_maps  # noqa: E402
+from semflash.tasks import losses  # noqa: E402
+from semflash.tasks.kinds import Classification  # noqa: E402
+from semflash.tasks.residual import build_head, build_tail  # noqa: E402
+from semflash.training import gradients, importance  # noqa: E402
 from semflash.training.batches import CodecBatches  # noqa: E402
-from semflash.training.datasets import Dataset, Split  # noqa: E402
 from semflash.training.progress import Progress  # noqa: E402
-from semflash.training.recipes import codec_recipe, comparison, task_recipe  # noqa: E402
+from semflash.training.recipes.catalogue import codec_recipe, comparison, task_recipe  # noqa: E402
 from semflash.training.run_dir import RunInfo  # noqa: E402
 from semflash.training.stages import LossWeights, TaskStage, weights_of  # noqa: E402
 from semflash.training.task import TrainedTask  # noqa: E402
-from semflash.training.task_kinds import Classification  # noqa: E402
-from semflash.training.tasknet import build_head, build_tail  # noqa: E402
 from semflash.training.validation import CodeUsage, Validation  # noqa: E402
 
 

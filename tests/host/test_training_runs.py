@@ -15,13 +15,13 @@ keras = pytest.importorskip("keras")
 
 from fakes.training_runs import QUIET, StopAfter, bars, weights  # noqa: E402
 from semflash.codecs.base import GdnTailSpec  # noqa: E402
+from semflash.data.augment import Augmentation, augment  # noqa: E402
 from semflash.errors import DatasetError, TrainingError, UsageError  # noqa: E402
 from semflash.training import loop  # noqa: E402
-from semflash.training.augment import Augmentation, augment  # noqa: E402
 from semflash.training.codec import train_codec  # noqa: E402
 from semflash.training.models import load_run  # noqa: E402
 from semflash.training.progress import Progress  # noqa: E402
-from semflash.training.recipes import codec_recipe, task_recipe  # noqa: E402
+from semflash.training.recipes.catalogue import codec_recipe, task_recipe  # noqa: E402
 from semflash.training.task import load_task, train_task_network  # noqa: E402
 from semflash.training.validation import REPORT_BERS  # noqa: E402
 
@@ -54,7 +54,7 @@ def test_a_task_run_leaves_a_directory_that_loads_to_the_same_accuracy(task_dir:
     history = json.loads((task_dir / "history.json").read_text())
     assert [record["epoch"] for record in history] == [1, 2]
     assert not list(task_dir.glob(".*"))
-    from semflash.training.datasets import load_dataset
+    from semflash.data.registry import load_dataset
 
     again = load_task(task_dir)
     val = load_dataset("fashion-mnist", data_dir=data_dir).val

@@ -23,17 +23,18 @@ tf = pytest.importorskip("tensorflow")
 
 from fakes.training_runs import QUIET, TASK, WHOLE, StopAfter, bars, weights  # noqa: E402
 from semflash.bundle.packing import unpack  # noqa: E402
-from semflash.bundle.schema import TableTail  # noqa: E402
 from semflash.cli.main import main  # noqa: E402
+from semflash.conversion.graphs import content_sha256  # noqa: E402
+from semflash.data.registry import load_dataset  # noqa: E402
 from semflash.edge.decoder import EdgeDecoder  # noqa: E402
 from semflash.edge.golden import GoldenEncoder  # noqa: E402
 from semflash.errors import ExportError, TrainingError, UsageError  # noqa: E402
+from semflash.program.stages import TableTail  # noqa: E402
 from semflash.training.codec import train_codec  # noqa: E402
-from semflash.training.datasets import load_dataset  # noqa: E402
-from semflash.training.export_graphs import content_sha256  # noqa: E402
 from semflash.training.models import load_run, measure_accuracy  # noqa: E402
 from semflash.training.progress import Progress  # noqa: E402
-from semflash.training.recipes import CodecRecipe, as_released  # noqa: E402
+from semflash.training.recipes.catalogue import as_released  # noqa: E402
+from semflash.training.recipes.recipe import CodecRecipe  # noqa: E402
 from semflash.training.task import load_task, train_task_network  # noqa: E402
 from semflash.training.transfer import Transfer  # noqa: E402
 
@@ -197,7 +198,7 @@ def test_the_last_stage_tunes_the_decoder_on_codes_of_the_encoder_that_is_export
 
 
 def test_the_digest_of_an_encoder_sees_its_weights_and_not_its_names(device_dir: Path, data_dir: Path):
-    from semflash.training.export_tail import quantise_device
+    from semflash.conversion.tail import quantise_device
 
     run, data = load_run(device_dir / "codec"), load_dataset("fashion-mnist", data_dir=data_dir)
     first, again = (quantise_device(run, data)[0].data for _ in range(2))
@@ -282,7 +283,7 @@ def test_what_a_family_or_a_pipeline_cannot_do_is_said_before_anything_is_traine
 def test_codecs_with_a_table_on_the_device_are_exported(
     switches: dict[str, object], whole_graph: bool, task_dir: Path, data_dir: Path, tmp_path: Path
 ):
-    from semflash.training.export_run import export
+    from semflash.export.run import export
 
     recipe = dataclasses.replace(
         WHOLE, autoencoder_epochs=0, task_epochs=1, xai_weight=0.0, sizes=WHOLE.sizes | switches
@@ -308,7 +309,7 @@ def test_a_cropped_codec_runs_on_the_device_code_for_code(
     task_dir: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):  # fmt: skip
-    from semflash.training.export_run import export
+    from semflash.export.run import export
 
     switches = {"gdn": False, "labels": "gray", "crop": 0.7}
     recipe = dataclasses.replace(WHOLE, autoencoder_epochs=0, task_epochs=1, sizes=WHOLE.sizes | switches)

@@ -24,16 +24,16 @@ from fakes.onnx_files import residual_classifier, write  # noqa: E402
 from fakes.yolo_files import HEIGHT, WIDTH, with_names, yolov5, yolov8  # noqa: E402
 from semflash.bundle.reader import read_bundle  # noqa: E402
 from semflash.cli.main import main  # noqa: E402
-from semflash.edge.report.gather import view  # noqa: E402
+from semflash.data.registry import load_dataset  # noqa: E402
 from semflash.errors import TrainingError  # noqa: E402
-from semflash.training.anchor_detection import AnchorDetection  # noqa: E402
+from semflash.importing.network import ImportRequest, import_network, list_splits  # noqa: E402
+from semflash.importing.onnx.graph import read_onnx  # noqa: E402
+from semflash.importing.parts import open_file  # noqa: E402
+from semflash.report.gather import view  # noqa: E402
+from semflash.tasks.anchor_detector import AnchorDetection  # noqa: E402
 from semflash.training.codec import train_codec  # noqa: E402
-from semflash.training.datasets import load_dataset  # noqa: E402
-from semflash.training.import_network import ImportRequest, import_network, list_splits  # noqa: E402
-from semflash.training.import_parts import open_file  # noqa: E402
-from semflash.training.onnx_graph import read_onnx  # noqa: E402
 from semflash.training.progress import Progress  # noqa: E402
-from semflash.training.recipes import codec_recipe  # noqa: E402
+from semflash.training.recipes.catalogue import codec_recipe  # noqa: E402
 from semflash.training.run_dir import save_weights  # noqa: E402
 from semflash.training.task import load_task  # noqa: E402
 

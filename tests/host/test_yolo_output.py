@@ -14,13 +14,10 @@ pytest.importorskip("keras")
 import keras
 
 import semflash_codegen.operators
-from semflash.codecs.keras_config import describe, rebuild
-from semflash.codecs.layers.imported import Part, Power, Select
 from semflash.errors import TrainingError
-from semflash.training.device_operators import DEVICE_OPERATORS
-from semflash.training.import_network import _compare
-from semflash.training.import_parts import Parts
-from semflash.training.onnx_output import (
+from semflash.importing.device_operators import DEVICE_OPERATORS
+from semflash.importing.network import _compare
+from semflash.importing.onnx.output import (
     LOGITS,
     YOLOV5,
     YOLOV8,
@@ -32,7 +29,10 @@ from semflash.training.onnx_output import (
     names_in,
     output_of,
 )
-from semflash.training.tflite_slices import plain_slice, split_slices, strided_slice
+from semflash.importing.parts import Parts
+from semflash.importing.tflite.slices import plain_slice, split_slices, strided_slice
+from semflash.tasks.keras.config import describe, rebuild
+from semflash.tasks.keras.layers import Part, Power, Select
 
 
 @pytest.mark.parametrize(

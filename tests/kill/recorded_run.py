@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from fakes.link_device import FakeDevice
 from semflash.bundle import read_bundle
-from semflash.bundle.preprocess import to_int8
 from semflash.edge.golden import GoldenEncoder
-from semflash.edge.monitor import MonitorOptions, monitor
+from semflash.edge.preprocess import to_int8
+from semflash.monitor.monitor import MonitorOptions, monitor
 
 TINY = Path(__file__).resolve().parents[1] / "vectors" / "tiny.semcodec"
 COUNT = 50

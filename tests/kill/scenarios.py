@@ -15,21 +15,24 @@ import numpy as np
 
 from kill.stopping import Scenario
 from semflash import atomic
-from semflash.bridge.fault_log import FaultLog
-from semflash.bridge.raw_record import FROM_DEVICE, RawReader, RawRecorder
 from semflash.bundle.reader import Bundle, read_bundle
 from semflash.bundle.schema import Contract
 from semflash.bundle.writer import update_record, write_bundle
 from semflash.edge.records import RecordWriter
-from semflash.edge.report.results import Budget, ResultStore, RunResult
 from semflash.errors import BuildError, BundleError, UsageError
-from semflash.firmware import board_add, build, emulator_state, model
-from semflash.firmware.board_add import Changes, add_board
-from semflash.firmware.boards import load_board
-from semflash.firmware.build_result import BuildResult
-from semflash.firmware.hardware_map import read_map, update_map
-from semflash.firmware.options import BuildOptions
-from semflash.firmware.probes import Probe
+from semflash.firmware.boards import add as board_add
+from semflash.firmware.boards.add import Changes, add_board
+from semflash.firmware.boards.descriptions import load_board
+from semflash.firmware.boards.hardware_map import read_map, update_map
+from semflash.firmware.boards.probe import Probe
+from semflash.firmware.build import firmware as build
+from semflash.firmware.build import model
+from semflash.firmware.build.options import BuildOptions
+from semflash.firmware.build.result import BuildResult
+from semflash.firmware.emulator import state as emulator_state
+from semflash.link.faults.log import FaultLog
+from semflash.link.raw_record import FROM_DEVICE, RawReader, RawRecorder
+from semflash.report.results import Budget, ResultStore, RunResult
 
 TINY = Path(__file__).resolve().parents[1] / "vectors" / "tiny.semcodec"
 NOTHING = "nothing"

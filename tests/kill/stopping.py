@@ -223,7 +223,7 @@ class Enumeration:
 
 def compile_stopper(folder: Path) -> Path:
     """stop_at_write.c as a library. BuildError, ToolMissingError: as of the native board."""
-    from semflash.firmware.native_compiler import STRICT_WARNINGS, compile_native
+    from semflash.firmware.emulator.native_compiler import STRICT_WARNINGS, compile_native
 
     return compile_native([HERE / "stop_at_write.c"], [], folder / "stop.so", warnings=STRICT_WARNINGS)
 

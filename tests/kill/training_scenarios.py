@@ -11,12 +11,14 @@ import numpy as np
 
 from kill.scenarios import NOTHING, nothing_before
 from kill.stopping import Scenario
+from semflash.array_files import read_npz, write_json, write_npz
+from semflash.data.cache import cache_dir, cached
 from semflash.errors import TrainingError
-from semflash.training import import_network, loop
-from semflash.training.checkpoint import Checkpoint, read_npz, write_json, write_npz
-from semflash.training.data_cache import cache_dir, cached
+from semflash.importing import network as import_network
+from semflash.tasks.networks import NETWORK_FILE
+from semflash.training import loop
+from semflash.training.checkpoint import Checkpoint
 from semflash.training.run_dir import RunInfo, has_run, load_weights, save_weights
-from semflash.training.task_networks import NETWORK_FILE
 
 _FINGERPRINT = "f"
 

@@ -21,18 +21,18 @@ from pathlib import Path
 
 import numpy as np
 
-from semflash.bridge.fault_port import FaultyPort
-from semflash.bridge.faults import FaultSpec
-from semflash.bridge.outcome import Lost
-from semflash.bridge.port import open_port
-from semflash.bridge.session import Expected, Session
 from semflash.bundle import read_bundle
-from semflash.bundle.preprocess import to_int8
 from semflash.edge.golden import GoldenEncoder
+from semflash.edge.preprocess import to_int8
 from semflash.errors import LinkError
-from semflash.firmware import emulator
-from semflash.firmware.boards import load_board
-from semflash.firmware.build import build
+from semflash.firmware.boards.descriptions import load_board
+from semflash.firmware.build.firmware import build
+from semflash.firmware.emulator import emulator
+from semflash.link.faults.port import FaultyPort
+from semflash.link.faults.spec import FaultSpec
+from semflash.link.outcome import Lost
+from semflash.link.port import open_port
+from semflash.link.session import Expected, Session
 
 KINDS = ("burst", "lose", "duplicate", "drop", "stall", "reset")
 _IMAGES = 64

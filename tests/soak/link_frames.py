@@ -23,15 +23,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bridge import pilots
-from semflash.bridge.errors import PortVanishedError
-from semflash.bridge.fault_port import FaultyPort
-from semflash.bridge.faults import FaultSpec
-from semflash.bridge.frame import Event, Frame
-from semflash.bridge.outcome import Lost, Received
-from semflash.bridge.session import Expected, Session
 from semflash.errors import LinkError
-from semflash.firmware.native import NativeDevice, NativePort
+from semflash.firmware.emulator.native import NativeDevice, NativePort
+from semflash.link import pilots
+from semflash.link.errors import PortVanishedError
+from semflash.link.faults.port import FaultyPort
+from semflash.link.faults.spec import FaultSpec
+from semflash.link.frame import Event, Frame
+from semflash.link.outcome import Lost, Received
+from semflash.link.session import Expected, Session
 from soak.truth import DevicePort, Truth
 
 #: Every kind of fault there is, in both directions.
@@ -213,8 +213,8 @@ def _after_the_faults(session, faulty, pixels, golden, truth, report) -> None:  
 def main() -> int:
     """Build board native with a small bundle and run."""
     from semflash.bundle import read_bundle
-    from semflash.firmware.boards import load_board
-    from semflash.firmware.build import build
+    from semflash.firmware.boards.descriptions import load_board
+    from semflash.firmware.build.firmware import build
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=1_000_000)

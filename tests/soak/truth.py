@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from cobs import cobs
 
-from semflash.bridge.frame import Frame
+from semflash.link.frame import Frame
 
 CODES = 0x82
 _KEPT = 4_000  # emitted frames by which a received one is known again

@@ -23,13 +23,8 @@ import tensorflow as tf
 from keras import layers as kl
 
 from semflash.bundle import write_bundle
-from semflash.bundle.bit_errors import flip_bits
-from semflash.bundle.code_tail import codes as tail_codes
-from semflash.bundle.code_tail import quantise_tail
 from semflash.bundle.digest import file_ref
-from semflash.bundle.litert import load_interpreter
 from semflash.bundle.packing import pack, payload_size, unpack
-from semflash.bundle.reference import ReferenceGraph
 from semflash.bundle.schema import (
     BerInput,
     BitChannel,
@@ -39,6 +34,11 @@ from semflash.bundle.schema import (
     ImageInput,
     Record,
 )
+from semflash.channels.bits import flip_bits
+from semflash.conversion.gdn import quantise_tail
+from semflash.program.reference.tails import codes as tail_codes
+from semflash.runtime.litert import load_interpreter
+from semflash.runtime.reference import ReferenceGraph
 
 DATA = Path("/usr/share/datasets/fashion-mnist")
 CLASSES = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"]
@@ -139,7 +139,9 @@ def make(out: Path, name: str, stem: int, middle: int, latent: int, width: int, 
         class_names=CLASSES,
     )
     record = Record(
-        semflash_version="0.1.0", recipe={"script": "make_tiny_bundle.py", "images": images}, seed=7
+        semflash_version="0.1.0",
+        recipe={"script": "make_tiny_bundle.py", "dataset": "fashion-mnist", "images": images},
+        seed=7,
     )
     return write_bundle(out, contract, record, files, overwrite=True)
 

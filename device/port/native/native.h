@@ -1,6 +1,6 @@
 /* The device as a shared library: the same runtime and generated code, in the process of the host program.
  *
- * host/semflash/firmware/native.py loads it (cffi, ABI mode) and repeats these declarations: change both, and
+ * host/semflash/firmware/emulator/native.py loads it (cffi, ABI mode) and repeats these declarations: change both, and
  * SF_NATIVE_ABI with them. No file-scope state: any number of devices may live in memory that the caller lends.
  */
 #ifndef SEMFLASH_NATIVE_H

@@ -16,7 +16,8 @@ from semflash.baselines.base import Method
 from semflash.baselines.spec import Budget, Job, MethodSpec, Settings
 from semflash.errors import UsageError
 from semflash.training.models import TrainedCodec
-from semflash.training.recipes import METHOD_TERMS, CodecRecipe, as_released, codec_recipe
+from semflash.training.recipes.catalogue import as_released, codec_recipe
+from semflash.training.recipes.recipe import METHOD_TERMS, CodecRecipe
 
 TRIALS = 4
 SEARCH_BERS = (0.0, 1e-2, 5e-2)

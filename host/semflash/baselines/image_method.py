@@ -20,7 +20,7 @@ from semflash.baselines.tuning import (
     in_pieces,
     tune,
 )
-from semflash.bundle.bit_errors import flip_bits
+from semflash.channels.bits import flip_bits
 from semflash.codecs.layers.channel import BerRange
 from semflash.training.loop import Batch
 

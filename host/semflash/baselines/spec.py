@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from semflash.baselines.accuracy import FRAMINGS
 from semflash.baselines.base import Method, prior_logits
 from semflash.codecs.layers.channel import BerRange
+from semflash.data.dataset import Dataset
 from semflash.errors import UsageError
-from semflash.training.datasets import Dataset
 from semflash.training.models import TrainedCodec
 from semflash.training.progress import Progress
-from semflash.training.recipes import CodecRecipe, comparison
+from semflash.training.recipes.catalogue import comparison
+from semflash.training.recipes.recipe import CodecRecipe
 from semflash.training.task import TrainedTask, limited
 
 Settings = Mapping[str, Any]

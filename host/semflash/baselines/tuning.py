@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.baselines.spec import Job, Settings
-from semflash.training.datasets import Split
+from semflash.data.dataset import Split
+from semflash.tasks.losses import accuracy, cross_entropy, distillation
+from semflash.tasks.networks import clone_tail
 from semflash.training.loop import Batch, StagePlan, fingerprint_of, run_stages
-from semflash.training.losses import accuracy, cross_entropy, distillation
 from semflash.training.task import EVALUATION_BATCH, limited
-from semflash.training.task_networks import clone_tail
 
 BATCH = 128
 PEAK = 1e-3

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from semflash.baselines.base import Erased, Method, block_of, erased_symbols, lost
 from semflash.baselines.spec import Job, MethodSpec, Settings
 from semflash.baselines.tuning import TrainingViews, batch_of, copied_tail, in_pieces, tune
-from semflash.bundle.bit_errors import flip_bits
 from semflash.bundle.packing import pack, unpack
+from semflash.channels.bits import flip_bits
 from semflash.codecs.layers.channel import BerRange
 from semflash.errors import UsageError
 from semflash.training.loop import Batch

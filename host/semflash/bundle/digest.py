@@ -11,7 +11,8 @@ import json
 
 import msgspec
 
-from semflash.bundle.schema import ClassificationTask, Contract, FileRef, Record
+from semflash.bundle.schema import Contract, FileRef, Record
+from semflash.outputs.kinds import ClassificationTask
 
 
 def canonical_json(value: Contract | Record) -> bytes:

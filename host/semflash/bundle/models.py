@@ -6,19 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from semflash.bundle.detections import GEOMETRY
-from semflash.bundle.litert import load_interpreter
-from semflash.bundle.schema import BOX, AnchorTask, Contract, DetectionTask, DeviceGraph
+from semflash.bundle.schema import Contract, DeviceGraph
 from semflash.errors import BundleError
+from semflash.outputs.detections import GEOMETRY
+from semflash.outputs.kinds import BOX, AnchorTask, DetectionTask
+from semflash.runtime.litert import load_interpreter, single
 
 _REMEDY = "export the bundle again"
-
-
-def single(details: list[dict[str, Any]], what: str) -> dict[str, Any]:
-    """The only tensor of ``details``. BundleError: there are none or several."""
-    if len(details) != 1:
-        raise BundleError(f"{what}: exactly one tensor expected", value=len(details), remedy=_REMEDY)
-    return details[0]
 
 
 def output_shape(contract: Contract) -> tuple[int, ...]:

@@ -12,6 +12,25 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from semflash.fields import (
+    CLASSES_MAX,
+    PAYLOAD_MAX_BYTES,
+    TABLE_LEVELS_MAX,
+    Ber,
+    Channels,
+    Count,
+    FileName,
+    Int8,
+    Name,
+    Scale,
+    Sha256,
+    Share,
+    Side,
+    Text,
+)
+from semflash.outputs.kinds import CLASSIFICATION, Task
+from semflash.program.stages import TailTable
+
 FORMAT = "semflash-codec"
 SCHEMA_VERSION = 1
 SUFFIX = ".semcodec"
@@ -22,31 +41,7 @@ CODEC_JSON_MAX_BYTES = 4 << 20
 ENCODER_MAX_BYTES = 64 << 20
 EDGE_MODEL_MAX_BYTES = 1 << 30
 HISTORY_MAX_BYTES = 64 << 20
-CHANNELS_MAX = 256
-GDN_LEVELS_MAX = 16
-TABLE_LEVELS_MAX = 256
-IMAGE_SIDE_MAX = 4096
-PAYLOAD_MAX_BYTES = 65_535
-CLASSES_MAX = 65_536
-ANCHORS_MAX = 1 << 20
-#: Values of an anchor before its class scores: x, y, width, height.
-BOX = 4
-#: Numbers in the output of a task tail for one image.
-OUTPUTS_MAX = 1 << 24
-
-# \Z, because $ lets a newline at the end pass; no control characters, because texts reach terminals.
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\Z")]
-FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
-Text = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
-Side = Annotated[int, Meta(ge=1, le=IMAGE_SIDE_MAX)]
-Channels = Annotated[int, Meta(ge=1, le=CHANNELS_MAX)]
-Int8 = Annotated[int, Meta(ge=-128, le=127)]
-Scale = Annotated[float, Meta(gt=0.0, le=1e6)]
-Ber = Annotated[float, Meta(ge=0.0, le=0.5)]
-Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Metric = Literal["accuracy", "map50"]
-Count = Annotated[int, Meta(ge=0, le=(1 << 53))]
 
 
 class FileRef(Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,41 +77,6 @@ class DeviceGraph(Struct, frozen=True, forbid_unknown_fields=True):
     zero_point: Int8
 
 
-class GdnTail(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="gdn"):
-    """GDN, PReLU and nearest centre as integer threshold tests (``device/include/semflash/tail.h``).
-
-    Attributes:
-        channels: latent channels C.
-        levels: number of centres L, 2..16.
-        zero_point: of the latent, int8.
-        beta: C integers, Q16 in units of q^2 (beta / scale^2), int64, > 0.
-        gamma: C*C integers, Q16, int32, >= 0;
-            ``gamma[i * C + c]`` weighs input channel i in output channel c.
-        threshold: C*(L-1) integers, Q24, int32; per channel not descending.
-    """
-
-    channels: Channels
-    levels: Annotated[int, Meta(ge=2, le=GDN_LEVELS_MAX)]
-    zero_point: Int8
-    beta: Annotated[list[Annotated[int, Meta(ge=1, le=(1 << 62))]], Meta(max_length=CHANNELS_MAX)]
-    gamma: Annotated[
-        list[Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]], Meta(max_length=CHANNELS_MAX * CHANNELS_MAX)
-    ]
-    threshold: Annotated[
-        list[Annotated[int, Meta(ge=-(1 << 31), le=(1 << 31) - 1)]],
-        Meta(max_length=CHANNELS_MAX * (GDN_LEVELS_MAX - 1)),
-    ]
-
-
-class TableTail(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="table"):
-    """A table per channel: ``code = table[c * 256 + latent + 128]``; for codecs without coupled channels."""
-
-    channels: Channels
-    levels: Annotated[int, Meta(ge=2, le=TABLE_LEVELS_MAX)]
-    zero_point: Int8
-    table: Annotated[list[Annotated[int, Meta(ge=0, le=255)]], Meta(max_length=CHANNELS_MAX * 256)]
-
-
 class FixedPayload(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="fixed"):
     """Every image gives the same number of symbols, most significant bit first.
 
@@ -141,54 +101,6 @@ class BerInput(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"
     name: Name
 
 
-class ClassificationTask(
-    Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="classification"
-):  # fmt: skip
-    """The task tail gives logits float32 (B, classes)."""
-
-
-class DetectionTask(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="detection"):
-    """The task tail gives maps float32 (B, height, width, classes + 4), :mod:`semflash.bundle.detections`.
-
-    Attributes:
-        height, width: of the maps. stride: pixels of the image per cell, in both directions.
-        peak_window: side of the window in which a peak is the largest score, cells, odd.
-        score_min: peaks below it are no objects. objects_max: most objects per image.
-    """
-
-    height: Side
-    width: Side
-    stride: Annotated[int, Meta(ge=1, le=256)]
-    peak_window: Annotated[int, Meta(ge=1, le=15)]
-    score_min: Share
-    objects_max: Annotated[int, Meta(ge=1, le=1000)]
-
-
-class AnchorTask(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="anchors"):
-    """The task tail gives boxes float32 (B, anchors, 4 + classes), :mod:`semflash.bundle.anchor_boxes`.
-
-    Attributes:
-        height, width: of the image, pixels. anchors: boxes per image.
-        score_min: boxes below it are no objects.
-        overlap_max: IoU above which a box of a class suppresses a worse one of the same class.
-        candidates_max: boxes per image that are looked at, the best. objects_max: most objects per image.
-    """
-
-    height: Side
-    width: Side
-    anchors: Annotated[int, Meta(ge=1, le=ANCHORS_MAX)]
-    score_min: Share
-    overlap_max: Share
-    candidates_max: Annotated[int, Meta(ge=1, le=10_000)]
-    objects_max: Annotated[int, Meta(ge=1, le=1000)]
-
-
-Tail = GdnTail | TableTail
-Detector = DetectionTask | AnchorTask
-Task = ClassificationTask | Detector
-CLASSIFICATION = ClassificationTask()
-
-
 class Contract(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What device and edge must agree on. Its canonical JSON is what the bundle hash covers.
 
@@ -200,7 +112,7 @@ class Contract(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     family_version: Annotated[int, Meta(ge=1, le=1000)]
     input: ImageInput
     device_graphs: Annotated[list[DeviceGraph], Meta(min_length=1, max_length=8)]
-    device_tail: Tail
+    device_tail: TailTable
     payload: FixedPayload
     channel: BitChannel
     quality: BerInput
@@ -236,7 +148,11 @@ class AccuracyPoint(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Measurement(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One ``semflash evaluate`` run; ``metric``: top-1 accuracy, or the mean average precision at IoU 0.5."""
+    """One ``semflash evaluate`` run; ``metric``: top-1 accuracy, or the mean average precision at IoU 0.5.
+
+    sample_seed: the images are a sample of the split, as many of each class; None: all, or (older bundles)
+    the first ones.
+    """
 
     dataset: Text
     split: Text
@@ -244,6 +160,7 @@ class Measurement(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     seed: Count
     points: Annotated[list[AccuracyPoint], Meta(max_length=256)]
     metric: Metric = "accuracy"
+    sample_seed: Count | None = None
 
 
 class Record(Struct, frozen=True, forbid_unknown_fields=True):

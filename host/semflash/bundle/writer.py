@@ -17,18 +17,9 @@ from semflash import atomic
 from semflash.bundle.checks import check_contract, check_file_names, check_record
 from semflash.bundle.digest import bundle_hash, canonical_json, sha256_hex
 from semflash.bundle.reader import Bundle, parse_codec, read_directory
-from semflash.bundle.schema import (
-    CODEC_FILE,
-    FORMAT,
-    SCHEMA_VERSION,
-    SUFFIX,
-    Codec,
-    Contract,
-    Digest,
-    Name,
-    Record,
-)
+from semflash.bundle.schema import CODEC_FILE, FORMAT, SCHEMA_VERSION, SUFFIX, Codec, Contract, Digest, Record
 from semflash.errors import BundleError
+from semflash.fields import Name
 
 
 def encode_codec(contract: Contract, record: Record) -> bytes:

@@ -11,7 +11,7 @@ from semflash.cli import build_options
 from semflash.errors import UsageError
 
 if TYPE_CHECKING:
-    from semflash.edge.bench import BenchResult
+    from semflash.bench.bench import BenchResult
     from semflash.settings import Settings
 
 HELP = "measure instructions, RAM and flash of a model on a board"
@@ -45,10 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Build, flash, measure; 1 where a code is wrong."""
-    from semflash.edge.bench_run import BenchPlan, read_subject, run_bench
+    from semflash.bench.run import BenchPlan, read_subject, run_bench
 
     if args.chart is not None:
-        from semflash.edge.bench_chart import check_chart
+        from semflash.bench.chart import check_chart
 
         check_chart(args.chart)
     variants = _variants(args, settings)
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     elif len(results) > 1:
         _compare(results)
     if args.chart is not None:
-        from semflash.edge.bench_chart import draw_chart
+        from semflash.bench.chart import draw_chart
 
         draw_chart(results, args.chart)
     return 1 if any(result.codes_wrong for result in results) else 0
@@ -83,8 +83,8 @@ def _variants(args: argparse.Namespace, settings: Settings) -> list[str]:
     Raises:
         UsageError: both --engine and --compare.
     """
-    from semflash.edge.bench_run import COMPARED
-    from semflash.firmware.tflm_tree import named
+    from semflash.bench.run import COMPARED
+    from semflash.firmware.build.tflm_tree import named
 
     if args.compare and args.engine:
         raise UsageError("--compare and --engine exclude each other", remedy="name the engines: --engine A,B")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from semflash.firmware.inventory import BoardStatus
+    from semflash.firmware.boards.inventory import BoardStatus
     from semflash.settings import Settings
 
 HELP = "list the boards, find them, add one, or stop an emulated one"
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
         return boards_add.run(args)
 
-    from semflash.firmware.inventory import inventory
+    from semflash.firmware.boards.inventory import inventory
 
     boards = inventory()
     if args.json:
@@ -70,8 +70,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 def _stop(name: str, *, as_json: bool) -> int:
     """Stop one board or all; stopping what does not run is no error."""
-    from semflash.firmware import emulator
-    from semflash.firmware.boards import load_board
+    from semflash.firmware.boards.descriptions import load_board
+    from semflash.firmware.emulator import emulator
 
     if name == _ALL:
         stopped = emulator.stop_all()
@@ -91,8 +91,8 @@ def _scan(named: Path | None, *, as_json: bool) -> int:
     """Bring the map up to date and say what changed."""
     import msgspec
 
-    from semflash.firmware import probes
-    from semflash.firmware.hardware_map import FILE_NAME, UNKNOWN_BOARD, find_map, read_map, update_map
+    from semflash.firmware.boards.hardware_map import FILE_NAME, UNKNOWN_BOARD, find_map, read_map, update_map
+    from semflash.firmware.probes import probes
 
     path = named or find_map() or Path(FILE_NAME)
     report = update_map(path, probes.scan())
@@ -106,6 +106,8 @@ def _scan(named: Path | None, *, as_json: bool) -> int:
             print(f"{word:8} {entry.name}: {entry.board}, probe {entry.probe}, {entry.port}")
     for port in report.unnumbered:
         print(f"skipped  {port}: its probe has no serial number, so a map cannot name it")
+    for port in report.shared:
+        print(f"skipped  {port}: two probes have its serial number, so a map cannot tell them apart")
     incomplete = [entry.name for entry in entries if entry.board == UNKNOWN_BOARD]
     if incomplete:
         print(

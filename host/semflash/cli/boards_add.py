@@ -48,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask what is missing, check, write."""
-    from semflash.firmware.board_add import Changes, add_board
-    from semflash.firmware.boards import load_board
+    from semflash.firmware.boards.add import Changes, add_board
+    from semflash.firmware.boards.descriptions import load_board
 
     if args.name is None:
         raise UsageError("the new board has no name", remedy="semflash boards add NAME --like BOARD")

@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task", type=Path, metavar="DIR", help="run of the task network (default: RUN/task)"
     )
+    parser.add_argument("--dataset", metavar="FOLDER", help="where the images of the training are now")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
     parser.add_argument("--whole-graph", action="store_true", help="keep GDN and PReLU in the int8 graph")
     parser.add_argument("--force", action="store_true", help="replace an existing bundle")
@@ -36,14 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    from semflash.bundle.native_messages import hidden_native_messages
     from semflash.bundle.writer import check_place
+    from semflash.runtime.native_messages import hidden_native_messages
 
     check_place(args.out, args.force)
     os.environ["KERAS_BACKEND"] = "tensorflow"  # only TensorFlow's models convert; weights fit every backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with hidden_native_messages():  # TensorFlow reports on oneDNN and CUDA while it is imported
-        from semflash.training.export_run import export
+        from semflash.export.run import export
 
     bundle = export(
         args.run,
@@ -53,6 +54,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         whole_graph=args.whole_graph,
         overwrite=args.force,
         data_dir=first(args.data_dir, settings.train.data_dir),
+        data=args.dataset,
     )
     if args.json:
         import json

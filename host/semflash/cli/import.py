@@ -66,11 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """List the split points, or import."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from semflash.bundle.native_messages import hidden_native_messages
+    from semflash.runtime.native_messages import hidden_native_messages
     from semflash.settings import first
 
     with hidden_native_messages():
-        from semflash.training.import_network import ImportRequest, import_network, list_splits
+        from semflash.importing.network import ImportRequest, import_network, list_splits
     if args.list:
         _list(list_splits(args.model, args.size), args.json)
         return 0

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from semflash.errors import UsageError
 
 if TYPE_CHECKING:
-    from semflash.firmware.boards import Board
-    from semflash.firmware.hardware_map import MapEntry
+    from semflash.firmware.boards.descriptions import Board
+    from semflash.firmware.boards.hardware_map import MapEntry
     from semflash.settings import Settings
 
 
@@ -40,7 +40,7 @@ def entry(args: argparse.Namespace) -> MapEntry | None:
     Raises:
         UsageError: there is no map, or it has no such entry.
     """
-    from semflash.firmware.hardware_map import FILE_NAME, find_map, read_map
+    from semflash.firmware.boards.hardware_map import FILE_NAME, find_map, read_map
 
     if args.entry is None:
         return None
@@ -68,8 +68,8 @@ def find_port(
         )
     if board.kind != "hardware" or named is not None:
         return named
-    from semflash.firmware.hardware_map import read_map
-    from semflash.firmware.probes import choose
+    from semflash.firmware.boards.hardware_map import read_map
+    from semflash.firmware.probes.probes import choose
 
     known = read_map(args.map) if args.map is not None else None
     return choose(board, probe=args.probe, entry=entry, hardware_map=known).port
@@ -85,9 +85,9 @@ def held(board: Board, url: str | None, args: argparse.Namespace) -> AbstractCon
     """
     if board.kind != "hardware" or url is None:
         return nullcontext()
-    from semflash.firmware import board_lock
-    from semflash.firmware.hardware_map import find_map
-    from semflash.firmware.probes import candidates
+    from semflash.firmware.boards import lock as board_lock
+    from semflash.firmware.boards.hardware_map import find_map
+    from semflash.firmware.probes.probes import candidates
 
     real = os.path.realpath(url)  # also of /dev/serial/by-id/...
     found = (probe.serial for probe in candidates(board) if os.path.realpath(probe.port) == real)

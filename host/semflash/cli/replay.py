@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from semflash.settings import Settings, first
 
 if TYPE_CHECKING:
-    from semflash.edge.replay import Replay
+    from semflash.monitor.replay import Replay
 
 HELP = "decode a raw recording of a line again"
 EPILOG = """examples:
@@ -38,10 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Read, decode, sum up."""
-    from semflash.bridge.raw_record import RawReader
     from semflash.bundle import read_bundle
-    from semflash.bundle.bit_errors import check_rates
-    from semflash.edge.replay import as_dict, recorded_name, replay
+    from semflash.channels.bits import check_rates
+    from semflash.link.raw_record import RawReader
+    from semflash.monitor.replay import as_dict, recorded_name, replay
 
     for rate in (args.ber, args.assume_ber):
         if rate is not None:
@@ -73,7 +73,7 @@ def _show(result: Replay) -> None:
     print(f"accuracy    {accuracy} of {result.images:,} images")
     print(f"labels      {result.changed:,} differ from those of the run")
     if result.estimate is not None:
-        from semflash.edge.live.picture import estimate_text
+        from semflash.monitor.live.picture import estimate_text
 
         print(f"bit errors  {estimate_text(result.estimate)}")
     print(f"frames      {result.frames:,} whole, {dropped:,} dropped")

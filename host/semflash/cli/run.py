@@ -33,7 +33,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Build, flash, then what monitor does; flags and images are checked first."""
     from semflash.bundle import read_bundle
     from semflash.cli.build import show
-    from semflash.firmware.flash import flash
+    from semflash.firmware.probes.flash import flash
 
     entry = link_options.entry(args)
     bundle = read_bundle(build_options.bundle_name(args, settings))

@@ -14,7 +14,7 @@ from semflash.settings import Settings, first
 if TYPE_CHECKING:
     from semflash.training.distribution import Distribution
     from semflash.training.rates import RateRow
-    from semflash.training.recipes import CodecRecipe, TaskRecipe
+    from semflash.training.recipes.recipe import CodecRecipe, TaskRecipe
 
 HELP = "train a task network and a codec"
 EPILOG = """examples:
@@ -49,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only-task", action="store_true", help="RECIPE is a task recipe; train no codec")
     parser.add_argument("--dataset", help="another data set or an image folder")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="leave out images of a folder that cannot be read"
+    )
     parser.add_argument("--seed", type=int, help="of the whole run")
     parser.add_argument(
         "--set",
@@ -56,6 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="override a field of the recipe (JSON value)",
+    )
+    parser.add_argument(
+        "--task-set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a field of the recipe of the task network",
     )
     parser.add_argument(
         "--distribute", choices=("mirrored", "multi-worker"),
@@ -81,11 +91,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from semflash.bundle.native_messages import hidden_native_messages
+    from semflash.runtime.native_messages import hidden_native_messages
 
     with hidden_native_messages():  # TensorFlow reports on oneDNN and CUDA while it is imported
-        from semflash.training import recipes
         from semflash.training.distribution import distribution
+        from semflash.training.recipes import catalogue as recipes
     if args.list:
         tasks, codecs = recipes.all_recipes()
         known = {"codec": sorted(codecs), "task": sorted(tasks)}
@@ -126,30 +136,65 @@ def _common(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     if seed is not None and not 0 <= seed <= _SEED_MAX:
         raise UsageError(f"the seed is a whole number of 0 to {_SEED_MAX}", value=seed, remedy="--seed 0")
     common = {"dataset": first(args.dataset, settings.train.dataset), "seed": seed}
+    common |= {"skip_bad": True} if args.skip_bad else {}
     return {key: value for key, value in common.items() if value is not None}
 
 
-def _codec_recipe(args: argparse.Namespace, settings: Settings, name: str) -> CodecRecipe:
-    from semflash.training.overrides import override
-    from semflash.training.recipes import codec_recipe
+def _of_the_task(args: argparse.Namespace) -> dict[str, Any]:
+    """Data set of the task network that --task names: its codec learns from the same, unless one is named.
 
-    return override(codec_recipe(name), _common(args, settings), args.set)
+    Raises:
+        TrainingError: no run there.
+    """
+    from semflash.data.source import place
+    from semflash.training.run_dir import RunInfo
+
+    if args.task is None:
+        return {}
+    info = RunInfo.load(args.task)
+    if not info.dataset:
+        return {}
+    return {
+        "dataset": str(place(info.data.get("name", info.dataset))),
+        "skip_bad": bool(info.recipe.get("skip_bad", False)),
+    }
+
+
+def _check_data_is_named(args: argparse.Namespace, settings: Settings) -> None:
+    """UsageError: nothing says which images the codec of an imported network is to learn from."""
+    from semflash.training.run_dir import RunInfo
+
+    if args.task is None or first(args.dataset, settings.train.dataset) is not None:
+        return
+    if not RunInfo.load(args.task).dataset:
+        raise UsageError(
+            "the task network was imported without a data set, and none is named",
+            value=args.task,
+            remedy="--dataset with the name of a data set, or a folder",
+        )
+
+
+def _codec_recipe(args: argparse.Namespace, settings: Settings, name: str) -> CodecRecipe:
+    from semflash.training.recipes.catalogue import codec_recipe
+    from semflash.training.recipes.overrides import override
+
+    return override(codec_recipe(name), _of_the_task(args) | _common(args, settings), args.set)
 
 
 def _task_recipe(args: argparse.Namespace, settings: Settings, name: str) -> TaskRecipe:
-    from semflash.training.overrides import override
-    from semflash.training.recipes import codec_recipe, task_recipe
+    from semflash.training.recipes.catalogue import codec_recipe, task_recipe
+    from semflash.training.recipes.overrides import override
 
     weights = {} if args.weights is None else {"weights": str(args.weights)}
     if args.only_task:
-        return override(task_recipe(name), _common(args, settings) | weights, args.set)
+        return override(task_recipe(name), _common(args, settings) | weights, args.set + args.task_set)
     wanted = codec_recipe(name)
     chosen = args.task_recipe or wanted.task or ("tiny" if name == "tiny" else wanted.dataset)
-    return override(task_recipe(chosen), _common(args, settings) | weights, [])
+    return override(task_recipe(chosen), _common(args, settings) | weights, args.task_set)
 
 
 def _rates(args: argparse.Namespace, settings: Settings, name: str) -> list[RateRow]:
-    from semflash.training.export_run import find_run
+    from semflash.export.run import find_run
     from semflash.training.rates import rate_of_run, rate_table
     from semflash.training.task import load_task, shapes_of
 
@@ -176,8 +221,8 @@ def _print_rates(args: argparse.Namespace, settings: Settings, name: str) -> Non
 def _train(
     args: argparse.Namespace, settings: Settings, name: str, out: Path, here: Distribution
 ) -> dict[str, Any]:
+    from semflash.export.run import CODEC_DIR, TASK_DIR, find_run
     from semflash.training.codec import train_codec
-    from semflash.training.export_run import CODEC_DIR, TASK_DIR, find_run
     from semflash.training.progress import Progress
     from semflash.training.rates import rates_text
     from semflash.training.task import train_task_network
@@ -192,6 +237,7 @@ def _train(
         )
         return {"task": str(out / TASK_DIR), "results": trained.info.results}
     recipe, transfer = _codec_recipe(args, settings, name), None
+    _check_data_is_named(args, settings)
     progress.say(rates_text(_rates(args, settings, name)))
     if args.codec_from is not None:
         source = find_run(args.codec_from)[0]

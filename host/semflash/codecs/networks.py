@@ -8,11 +8,11 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from semflash.codecs.keras_config import rebuild
 from semflash.codecs.layers.gdn import GDN, PositivePReLU
 from semflash.codecs.layers.quality_attention import QualityAttention
 from semflash.codecs.semanticnn_sizes import PAPER, PAPER_STRIDE, SemanticNNSizes
 from semflash.errors import UsageError
+from semflash.tasks.keras.config import rebuild
 
 BN_MOMENTUM = 0.95
 

@@ -32,7 +32,7 @@ class SemanticNNSizes:
         ber: error rates it is trained for.
         encoder: ``staged``: stem, pool, middle, latent; ``paper``: the task network's own head, frozen, and
             one 4x4 convolution with stride 4. stem, middle and stride are not read then.
-        head: structure of that head (:func:`semflash.codecs.keras_config.describe`); the training puts it
+        head: structure of that head (:func:`semflash.tasks.keras.config.describe`); the training puts it
             in, with the task network's weights.
         stride: of the whole encoder, image to latent, a power of two: the last convolutions share it out and
             the strides in ``middle`` are not read; None: the pool's 2, those of ``middle``, and 2.

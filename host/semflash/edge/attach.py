@@ -6,11 +6,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from semflash.bridge.port import DEFAULT_BAUD, READ_TIMEOUT_S, Port, open_port
 from semflash.errors import DeviceError, UsageError
+from semflash.link.port import DEFAULT_BAUD, READ_TIMEOUT_S, Port, open_port
 
 if TYPE_CHECKING:
-    from semflash.firmware.boards import Board
+    from semflash.firmware.boards.descriptions import Board
 
 
 class ClosablePort(Port, AbstractContextManager["ClosablePort"], Protocol):
@@ -49,8 +49,8 @@ def attach(
 
 
 def _native(port: str | None, build_dir: Path | None) -> ClosablePort:
-    from semflash.firmware.build_result import BuildResult
-    from semflash.firmware.native import NativePort
+    from semflash.firmware.build.result import BuildResult
+    from semflash.firmware.emulator.native import NativePort
 
     if port is not None:
         raise UsageError(
@@ -65,7 +65,7 @@ def _native(port: str | None, build_dir: Path | None) -> ClosablePort:
 
 
 def _emulator_port(board: Board) -> str:
-    from semflash.firmware import emulator
+    from semflash.firmware.emulator import emulator
 
     state = emulator.status(board.name)
     if state is None:
@@ -76,6 +76,6 @@ def _emulator_port(board: Board) -> str:
 
 
 def _hardware_port(board: Board, probe: str | None) -> str:
-    from semflash.firmware.probes import choose
+    from semflash.firmware.probes.probes import choose
 
     return choose(board, probe=probe).port

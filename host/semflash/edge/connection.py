@@ -10,12 +10,12 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bridge.counters import LinkCounters
-from semflash.bridge.errors import PortVanishedError
-from semflash.bridge.messages import Hello, LinkStats
-from semflash.bridge.port import Port
-from semflash.bridge.session import Expected, Lost, Outcome, Session
 from semflash.errors import DeviceError, LinkError, WrongFirmwareError
+from semflash.link.counters import LinkCounters
+from semflash.link.errors import PortVanishedError
+from semflash.link.messages import Hello, LinkStats
+from semflash.link.port import Port
+from semflash.link.session import Expected, Lost, Outcome, Session
 
 #: An image that was under way each time the port vanished is given up after so many connections.
 CONNECTIONS_PER_IMAGE = 3

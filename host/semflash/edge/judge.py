@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bundle.detections import decode
-from semflash.bundle.schema import Contract, Detector
-from semflash.training.boxes import CLASS, IGNORED, overlap, present
+from semflash.bundle.schema import Contract
+from semflash.outputs.boxes import CLASS, IGNORED, overlap, present
+from semflash.outputs.detections import decode
+from semflash.outputs.kinds import Detector
 
 #: Objects below this score are kept for the mean average precision, but neither shown nor counted.
 SHOWN_SCORE = 0.3
@@ -107,7 +108,7 @@ class Judge:
         """
         if not self._seen:
             return {}
-        from semflash.training.average_precision import mean_average_precision
+        from semflash.outputs.average_precision import mean_average_precision
 
         boxes = np.stack([self._labels[index] for index in self._seen])
         found = list(self._seen.values())

@@ -11,13 +11,13 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bridge.ber_estimate import WINDOW_BITS, BerEstimate, BerEstimator
-from semflash.bridge.outcome import Received
-from semflash.bundle.bit_errors import flip_bits
 from semflash.bundle.reader import Bundle
+from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate, BerEstimator
+from semflash.channels.bits import flip_bits
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
 from semflash.edge.judge import Reading, read
+from semflash.link.outcome import Received
 
 BATCH = 64
 _PENDING_BATCHES = 4

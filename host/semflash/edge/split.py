@@ -1,4 +1,4 @@
-"""What the edge side needs of a part of a data set, as semflash.training.datasets loads it."""
+"""What the edge side needs of a part of a data set, as semflash.data.registry loads it."""
 
 from __future__ import annotations
 

@@ -16,8 +16,10 @@ from typing import Literal
 import msgspec
 
 from semflash.errors import SemflashError
-from semflash.firmware import platformio, probes, resources
-from semflash.firmware.verdicts import UDEV_REMEDY
+from semflash.firmware import resources
+from semflash.firmware.build import platformio
+from semflash.firmware.probes import probes
+from semflash.firmware.probes.verdicts import UDEV_REMEDY
 
 State = Literal["ok", "missing", "optional"]
 _ARM = "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
@@ -168,7 +170,7 @@ def _tensorflow() -> Check:
 
 
 def _fashion_mnist() -> Check:
-    from semflash.training.datasets import DATA_DIR_VARIABLE, find_idx_file
+    from semflash.data.registry import DATA_DIR_VARIABLE, find_idx_file
 
     mend = (
         f"apt-get install dataset-fashion-mnist, or name a folder in {DATA_DIR_VARIABLE} or with --data-dir"

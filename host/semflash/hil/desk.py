@@ -11,24 +11,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bridge.handshake import Expected
-from semflash.bridge.messages import Hello
-from semflash.bridge.port import Port
-from semflash.bridge.raw_record import RawRecorder, RecordingPort
-from semflash.bridge.session import Session
+from semflash.data.sample import balanced
 from semflash.edge.attach import attach
 from semflash.errors import WrongFirmwareError
-from semflash.firmware import board_lock, emulator, probes
-from semflash.firmware.build import build_bundle
-from semflash.firmware.build_result import BuildResult
-from semflash.firmware.flash import flash
-from semflash.firmware.hardware_map import read_map
-from semflash.firmware.verdicts import Verdict, VerdictError
+from semflash.firmware.boards import lock as board_lock
+from semflash.firmware.boards.hardware_map import read_map
+from semflash.firmware.build.firmware import build_bundle
+from semflash.firmware.build.result import BuildResult
+from semflash.firmware.emulator import emulator
+from semflash.firmware.probes import probes
+from semflash.firmware.probes.flash import flash
+from semflash.firmware.probes.verdicts import Verdict, VerdictError
 from semflash.hil.budget import Budget
 from semflash.hil.images import made_images
 from semflash.hil.measure import Measured, check_outcomes, measure
 from semflash.hil.plan import HilPlan, Target
 from semflash.hil.verdict import LINK_UNSTEADY, TOO_SLOW, CheckFailed
+from semflash.link.handshake import Expected
+from semflash.link.messages import Hello
+from semflash.link.port import Port
+from semflash.link.raw_record import RawRecorder, RecordingPort
+from semflash.link.session import Session
 
 #: A byte on the line with start and stop bit.
 BITS_PER_BYTE = 10
@@ -191,15 +194,17 @@ class Desk:
         return self._stack.enter_context(self._raw)
 
     def images(self, count: int) -> NDArray[np.uint8]:
-        """The first `count` test images uint8 (N, H, W, C)."""
+        """`count` images uint8 (N, H, W, C): made ones, or test images of the named data set, as many of each
+        class."""
         plan = self.plan
         if plan.dataset is None:
             return made_images(count, plan.bundle.image_shape, plan.seed)
-        from semflash.training.datasets import load_dataset
+        from semflash.data.lazy import some
+        from semflash.edge.bundle_data import bundle_dataset
 
-        height, width, _ = plan.bundle.image_shape
-        split = load_dataset(plan.dataset, data_dir=plan.data_dir, image_size=(height, width)).test
-        return split.images[:count]
+        split = bundle_dataset(plan.bundle, plan.dataset, data_dir=plan.data_dir).test
+        found: NDArray[np.uint8] = np.asarray(some(split.images, balanced(split.labels, count, plan.seed)))
+        return found
 
     def codes(self) -> str:
         """Every payload equals the reference, bit for bit.

@@ -1,6 +1,6 @@
 """Disturbances that a serial line shows, and what a board must do about them.
 
-The faults are put between this program and the board's port (:mod:`semflash.bridge.fault_port`); on the
+The faults are put between this program and the board's port (:mod:`semflash.link.faults.port`); on the
 line itself they look to the board like the real thing.
 """
 
@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from semflash.bridge.fault_log import FaultLog
-from semflash.bridge.fault_port import FaultyPort
-from semflash.bridge.faults import FaultSpec
-from semflash.bridge.handshake import Expected
-from semflash.bridge.messages import HELLO_BYTES
-from semflash.bridge.session import Session
 from semflash.errors import LinkError
 from semflash.hil.desk import Desk
 from semflash.hil.measure import Measured, check_outcomes, measure
 from semflash.hil.verdict import FAULT_NOT_SURVIVED, CheckFailed
+from semflash.link.faults.log import FaultLog
+from semflash.link.faults.port import FaultyPort
+from semflash.link.faults.spec import FaultSpec
+from semflash.link.handshake import Expected
+from semflash.link.messages import HELLO_BYTES
+from semflash.link.session import Session
 
 #: Sendings per image before it may be given up, and the share of images that may be.
 ATTEMPTS = 8

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bridge.counters import LinkCounters
-from semflash.bridge.messages import Hello
-from semflash.bridge.outcome import Lost, Received
-from semflash.bridge.session import Session
-from semflash.bundle.preprocess import to_int8
 from semflash.bundle.reader import Bundle
 from semflash.edge.golden import GoldenEncoder
+from semflash.edge.preprocess import to_int8
 from semflash.hil.verdict import IMAGES_LOST, OUTPUT_MISMATCH, CheckFailed
+from semflash.link.counters import LinkCounters
+from semflash.link.messages import Hello
+from semflash.link.outcome import Lost, Received
+from semflash.link.session import Session
 
 _SHOWN = 10
 

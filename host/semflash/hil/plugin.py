@@ -60,7 +60,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """A plan from the flags, unless one is given."""
     if PLAN not in config.stash and config.getoption("--hil-bundle"):
-        from semflash.hil.run import plan_of
+        from semflash.hil.plan import plan_of
 
         try:
             config.stash[PLAN] = plan_of(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from semflash.bridge.errors import GarbageError, PortVanishedError, SilenceError, StalledError
 from semflash.errors import (
     BuildError,
     LinkError,
@@ -11,7 +10,8 @@ from semflash.errors import (
     ToolMissingError,
     WrongFirmwareError,
 )
-from semflash.firmware.verdicts import Verdict
+from semflash.firmware.probes.verdicts import Verdict
+from semflash.link.errors import GarbageError, PortVanishedError, SilenceError, StalledError
 
 #: Verdicts of the checks themselves; those of flashing and finding come with their errors.
 OUTPUT_MISMATCH = str(Verdict.OUTPUT_MISMATCH)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from semflash.training.augment import augment_and_tell, move_maps
-from semflash.training.datasets import Split
+from semflash.data.augment import augment_and_tell, move_maps
+from semflash.data.dataset import Split
+from semflash.tasks.kinds import Classification, TaskKind
 from semflash.training.importance import mean_one
-from semflash.training.recipes import CodecRecipe
+from semflash.training.recipes.recipe import CodecRecipe
 from semflash.training.task import shuffled
-from semflash.training.task_kinds import Classification, TaskKind
 
 Batch = tuple[dict[str, np.ndarray], np.ndarray]
 

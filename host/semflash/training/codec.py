@@ -10,22 +10,24 @@ import keras
 import numpy as np
 
 from semflash.codecs.base import Codec
-from semflash.codecs.keras_config import describe
 from semflash.codecs.registry import create, sizes_of
 from semflash.codecs.semanticnn_sizes import PAPER
+from semflash.data.dataset import Dataset
+from semflash.data.registry import load_dataset
+from semflash.data.summary import summary
 from semflash.errors import TrainingError, UsageError
+from semflash.tasks.keras.config import describe
+from semflash.tasks.kinds import TaskKind
+from semflash.tasks.networks import clone_tail
+from semflash.tasks.residual import computing_in
 from semflash.training.codec_plans import CodecRun
-from semflash.training.datasets import Dataset, load_dataset
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import fingerprint_of, run_stages
 from semflash.training.models import TrainedCodec
 from semflash.training.progress import Progress
-from semflash.training.recipes import TF_DATA, CodecRecipe
+from semflash.training.recipes.recipe import TF_DATA, CodecRecipe
 from semflash.training.run_dir import RunInfo
-from semflash.training.task import TrainedTask, load_task
-from semflash.training.task_kinds import TaskKind
-from semflash.training.task_networks import clone_tail
-from semflash.training.tasknet import computing_in
+from semflash.training.task import TrainedTask, check_batch, load_task
 from semflash.training.transfer import Transfer, attach
 
 
@@ -58,7 +60,10 @@ def _train(
     out.mkdir(parents=True, exist_ok=True)
     with computing_in(recipe.precision):
         teacher = load_task(task_dir)
-    data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=teacher.info.image_shape[:2])
+    size = teacher.info.image_shape[:2]
+    data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=size, skip_bad=recipe.skip_bad)
+    for line in summary(data):
+        progress.say(line)
     _check_data(data, teacher)
     keras.utils.set_random_seed(recipe.seed)
     described: dict[str, Any] = dataclasses.asdict(recipe)
@@ -76,8 +81,11 @@ def _train(
     }  # fmt: skip
     trained = TrainedCodec(codec, tail, RunInfo.start("codec", described, data, recipe.seed))
     run = CodecRun(recipe, trained, teacher, task_dir, data, out, progress, distribution)
+    plans = run.plans(transfer)
+    if plans:
+        check_batch(data.train, recipe.train_images, recipe.batch)
     run_stages(
-        run.plans(transfer), out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=progress,
+        plans, out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=progress,
         distribution=distribution,
     )  # fmt: skip
     return run.finish()
@@ -120,7 +128,7 @@ def check_recipe(recipe: CodecRecipe, codec: Codec) -> None:
             remedy="KERAS_BACKEND=tensorflow, or int8_epochs=0",
         )
     if recipe.int8_epochs:
-        from semflash.training.export_tail import check_labels
+        from semflash.conversion.tail import check_labels
 
         check_labels(codec.device_tail(), whole_graph=False)
 

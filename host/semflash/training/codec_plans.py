@@ -11,20 +11,20 @@ import numpy as np
 
 from semflash import atomic
 from semflash.codecs.base import Codec
+from semflash.data.dataset import Dataset, Split
+from semflash.data.lazy import LazyImages
 from semflash.errors import UsageError
+from semflash.tasks.networks import keep
 from semflash.training.batches import CodecBatches
-from semflash.training.datasets import Dataset, Split
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.importance import importance_of
-from semflash.training.lazy_images import LazyImages
 from semflash.training.loop import StagePlan
 from semflash.training.models import TrainedCodec
 from semflash.training.progress import Progress
-from semflash.training.recipes import TF_DATA, CodecRecipe
+from semflash.training.recipes.recipe import TF_DATA, CodecRecipe
 from semflash.training.run_dir import save_weights
 from semflash.training.stages import AutoencoderStage, TaskStage, weights_of
 from semflash.training.task import TrainedTask, evaluation_batch, limited
-from semflash.training.task_networks import keep
 from semflash.training.transfer import Transfer
 from semflash.training.validation import Validation
 

@@ -21,14 +21,14 @@ import keras
 import numpy as np
 from keras import ops
 
+from semflash.array_files import read_npz, write_npz
+from semflash.data.augment import Moves
+from semflash.data.dataset import Split
 from semflash.errors import TrainingError, UsageError
-from semflash.training.augment import Moves
-from semflash.training.checkpoint import read_npz, write_npz
-from semflash.training.datasets import Split
+from semflash.tasks.kinds import Classification, TaskKind
 from semflash.training.gradients import input_gradient
 from semflash.training.progress import Progress
 from semflash.training.task import TrainedTask
-from semflash.training.task_kinds import Classification, TaskKind
 
 BATCH = 256
 Kind = Literal["pixel", "channel"]

@@ -17,24 +17,24 @@ import keras
 import msgspec
 import numpy as np
 
-from semflash.bundle.code_tail import codes as tail_codes
-from semflash.bundle.reference import ReferenceGraph
-from semflash.bundle.schema import GdnTail, TableTail
+from semflash.array_files import read_npz, write_npz
 from semflash.codecs.base import FixedPayloadSpec
 from semflash.codecs.layers.channel import BinarySymmetricChannel
+from semflash.conversion.graphs import Int8Graph, content_sha256
+from semflash.conversion.tail import quantise_device
+from semflash.data.augment import Moves
+from semflash.data.dataset import Dataset, Split
 from semflash.errors import TrainingError
-from semflash.training.augment import Moves
+from semflash.program.reference.tails import codes as tail_codes
+from semflash.program.stages import GdnTail, TableTail
+from semflash.runtime.reference import ReferenceGraph
+from semflash.tasks.kinds import Classification, TaskKind
 from semflash.training.batches import Batch
-from semflash.training.checkpoint import read_npz, write_npz
-from semflash.training.datasets import Dataset, Split
-from semflash.training.export_graphs import Int8Graph, content_sha256
-from semflash.training.export_tail import quantise_device
 from semflash.training.models import TrainedCodec
 from semflash.training.progress import Progress
-from semflash.training.recipes import CodecRecipe
+from semflash.training.recipes.recipe import CodecRecipe
 from semflash.training.stages import LossWeights, in_float32
 from semflash.training.task import TrainedTask, shuffled
-from semflash.training.task_kinds import Classification, TaskKind
 
 CODES_FILE = "int8_codes.npz"
 

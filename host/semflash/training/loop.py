@@ -17,8 +17,9 @@ import keras
 import numpy as np
 
 from semflash import atomic
+from semflash.array_files import write_json
 from semflash.errors import TrainingError
-from semflash.training.checkpoint import Checkpoint, write_json
+from semflash.training.checkpoint import Checkpoint
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.progress import Progress
 

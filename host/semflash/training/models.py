@@ -11,10 +11,10 @@ import numpy as np
 from semflash.codecs.base import Codec, DeviceTailSpec, FixedPayloadSpec
 from semflash.codecs.registry import create
 from semflash.errors import TrainingError
+from semflash.tasks.networks import restore_tail
+from semflash.tasks.registry import kind_of
 from semflash.training.run_dir import RunInfo, load_weights
 from semflash.training.task import evaluation_batch, in_batches
-from semflash.training.task_kinds import kind_of
-from semflash.training.task_networks import restore_tail
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from semflash.codecs.base import FixedPayloadSpec
 from semflash.codecs.registry import create, sizes_of
 from semflash.codecs.semanticnn_sizes import PAPER, SemanticNNSizes
 from semflash.errors import TrainingError, UsageError
-from semflash.training.recipes import CodecRecipe
+from semflash.training.recipes.recipe import CodecRecipe
 from semflash.training.run_dir import RunInfo
 
 FLOAT_BYTES = 4

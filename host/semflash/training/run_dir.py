@@ -16,9 +16,9 @@ import keras
 import numpy as np
 
 from semflash import atomic
+from semflash.array_files import read_npz, write_json, write_npz
+from semflash.data.dataset import Dataset
 from semflash.errors import TrainingError
-from semflash.training.checkpoint import read_npz, write_json, write_npz
-from semflash.training.datasets import Dataset
 
 RUN_FILE = "run.json"
 WEIGHTS_FILE = "weights.npz"
@@ -34,6 +34,8 @@ class RunInfo:
         dataset, class_names, image_shape, seed: what was learnt from.
         versions: Python, Keras, numpy and the backend.
         results: measured figures (accuracies as shares, 0..1).
+        data: what the data set is known by (:meth:`semflash.data.source.DataSource.plain`); empty in
+            runs of older versions, and where there was none.
     """
 
     kind: str
@@ -44,6 +46,7 @@ class RunInfo:
     seed: int
     versions: dict[str, str]
     results: dict[str, Any] = dataclasses.field(default_factory=dict)
+    data: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def start(cls, kind: str, recipe: dict[str, Any], data: Dataset, seed: int) -> RunInfo:
@@ -55,7 +58,8 @@ class RunInfo:
             "backend": keras.backend.backend(),
         }
         name = str(recipe.get("dataset", data.name))
-        return cls(kind, recipe, name, list(data.class_names), data.image_shape, seed, versions)
+        source = {} if data.source is None else data.source.plain()
+        return cls(kind, recipe, name, list(data.class_names), data.image_shape, seed, versions, data=source)
 
     def finished(self, **results: Any) -> RunInfo:
         """The same with results."""

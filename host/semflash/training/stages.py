@@ -22,9 +22,9 @@ import keras
 from keras import ops
 
 from semflash.codecs.base import StageContext
-from semflash.training.losses import feature_loss, weighed_feature_loss
-from semflash.training.recipes import CodecRecipe
-from semflash.training.task_kinds import Classification, TaskKind
+from semflash.tasks.kinds import Classification, TaskKind
+from semflash.tasks.losses import feature_loss, weighed_feature_loss
+from semflash.training.recipes.recipe import CodecRecipe
 
 
 @dataclass(frozen=True)

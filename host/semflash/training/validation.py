@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from semflash.codecs.base import Codec
-from semflash.training.datasets import Split
+from semflash.data.dataset import Split
 from semflash.training.models import accuracy_of_codes, encode
 from semflash.training.progress import Progress
 

@@ -1,0 +1,114 @@
+"""A whole bench: build, flash and measure a model in one or several ways."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from semflash.bench.bench import BenchResult, bench, with_layers
+from semflash.bundle.reader import Bundle, read_bundle
+from semflash.errors import UsageError
+from semflash.firmware.boards.descriptions import Board
+from semflash.firmware.build.bare_model import read_bare_model
+from semflash.firmware.build.firmware import BUILD_ROOT, build_bundle
+from semflash.firmware.build.options import BuildOptions
+from semflash.firmware.build.result import BuildResult
+
+#: What --engine of bench may name: (engine, kernels, weights). None: as the other flags say.
+VARIANTS: dict[str, tuple[str, str | None, str | None]] = {
+    "aot": ("aot", None, None),
+    "small": ("aot", None, "small"),
+    "cmsis-nn": ("aot", "cmsis-nn", None),
+    "reference": ("aot", "reference", None),
+    "tflm": ("tflm", None, None),
+}
+COMPARED = ("aot", "cmsis-nn", "tflm")
+
+
+@dataclass(frozen=True)
+class BenchPlan:
+    """What to measure, and how.
+
+    Attributes:
+        board: where. options: how to build; out_dir is the parent of one folder a variant.
+        count: images of the total; seed: of their noise. layers: measure every layer as well.
+        timeout_s: silence of the board that counts as lost.
+    """
+
+    board: Board
+    options: BuildOptions
+    count: int = 20
+    seed: int = 0
+    layers: bool = True
+    timeout_s: float = 10.0
+
+
+def read_subject(name: str) -> Bundle:
+    """A bundle (folder, name of the zoo), or a bare .tflite file dressed as one."""
+    return read_bare_model(Path(name)) if name.endswith(".tflite") else read_bundle(name)
+
+
+def variant_options(name: str, options: BuildOptions) -> BuildOptions:
+    """`options` changed to a variant.
+
+    Raises:
+        UsageError: no such variant.
+    """
+    if name not in VARIANTS:
+        raise UsageError("there is no such engine to measure", value=name, remedy=", ".join(VARIANTS))
+    engine, kernels, weights = VARIANTS[name]
+    return replace(
+        options, engine=engine, kernels=kernels or options.kernels, weights=weights or options.weights
+    )
+
+
+def run_bench(bundle: Bundle, variants: Sequence[str], plan: BenchPlan) -> Iterator[BenchResult]:
+    """Measure `bundle` in each of `variants`, one after the other.
+
+    Build folders are kept by variant, not by model, so that the next model compiles only what differs.
+
+    Raises:
+        UsageError: no such variant.
+        BuildError, ModelError, DeviceError, LinkError: as build, flash and bench.
+    """
+    chosen = {name: variant_options(name, plan.options) for name in variants}
+    for name, options in chosen.items():
+        parent = options.out_dir or BUILD_ROOT
+        yield _measure(bundle, plan, replace(options, out_dir=parent / f"bench-{plan.board.name}-{name}"))
+
+
+def _measure(bundle: Bundle, plan: BenchPlan, options: BuildOptions) -> BenchResult:
+    """Total of the firmware as it ships; layers of one with the layer clock."""
+    built = build_bundle(bundle, plan.board, options)
+    with flashed(built) as instance:
+        result = bench(
+            bundle, built, count=plan.count, seed=plan.seed, timeout_s=plan.timeout_s, instance=instance
+        )
+    if not plan.layers or built.kind == "native":
+        return result
+    clocked = build_bundle(bundle, plan.board, replace(options, bench=True))
+    with flashed(clocked) as instance:
+        return with_layers(
+            result, bundle, clocked, seed=plan.seed, timeout_s=plan.timeout_s, instance=instance
+        )
+
+
+@contextmanager
+def flashed(built: BuildResult) -> Iterator[str]:
+    """The name of a board that runs `built`; an emulated one is an instance of its own, gone afterwards."""
+    if built.kind != "emulated":
+        from semflash.firmware.probes.flash import flash
+
+        yield flash(built).board
+        return
+    from semflash.firmware.emulator import emulator
+
+    instance = f"bench-{os.getpid()}"
+    try:
+        emulator.start_build(built, instance=instance)
+        yield instance
+    finally:
+        emulator.discard(instance)

@@ -1,0 +1,104 @@
+"""Export of a training run's directory: finds the parts, loads them and calls :func:`export_codec`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from semflash.bundle.reader import Bundle
+from semflash.bundle.schema import HISTORY_MAX_BYTES, SUFFIX
+from semflash.data.dataset import Dataset
+from semflash.errors import TrainingError
+from semflash.export.export import export_codec
+from semflash.training.models import load_run
+from semflash.training.run_dir import has_run
+from semflash.training.task import dataset_of, load_task
+
+CODEC_DIR, TASK_DIR = "codec", "task"
+HISTORY_FILE = "history.json"
+
+
+def find_run(run_dir: Path) -> tuple[Path, Path | None]:
+    """(codec run, task run or None).
+
+    Args:
+        run_dir: what ``semflash train`` made (with ``codec/`` and ``task/``), or a codec run itself.
+
+    Raises:
+        TrainingError: there is no finished codec run in it.
+    """
+    if has_run(run_dir / CODEC_DIR):
+        task = run_dir / TASK_DIR
+        return run_dir / CODEC_DIR, task if has_run(task) else None
+    if has_run(run_dir):
+        return run_dir, None
+    raise TrainingError(
+        "no finished codec run here", value=run_dir, remedy="semflash train RECIPE --out DIR, then export DIR"
+    )
+
+
+def export(
+    run_dir: str | Path,
+    out: str | Path,
+    *,
+    name: str | None = None,
+    task_dir: str | Path | None = None,
+    whole_graph: bool = False,
+    overwrite: bool = False,
+    data_dir: str | Path | None = None,
+    data: str | None = None,
+) -> Bundle:
+    """Export a finished codec run.
+
+    Args:
+        run_dir: see :func:`find_run`.
+        out: bundle directory to make.
+        name: of the bundle; default: the directory's name.
+        task_dir: run of the task network, whose accuracy on the test split goes into the record.
+        whole_graph, overwrite: see :func:`semflash.export.export.export_codec`.
+        data_dir: where the data set's files lie.
+        data: where the folder of the training is now; None: where it was.
+
+    Raises:
+        TrainingError, DatasetError, ExportError, BundleError: see there.
+    """
+    codec_dir, found_task = find_run(Path(run_dir))
+    task = found_task if task_dir is None else Path(task_dir)
+    trained = load_run(codec_dir)
+    dataset = dataset_of(trained.info, data_dir, data)
+    task_accuracy = None if task is None else load_task(task).accuracy(dataset.test)
+    return export_codec(
+        trained,
+        out,
+        dataset,
+        name=name or Path(out).name.removesuffix(SUFFIX),
+        whole_graph=whole_graph,
+        overwrite=overwrite,
+        recipe=_recipe(trained.info, dataset),
+        seed=trained.info.seed,
+        history=_history(codec_dir),
+        task_accuracy=task_accuracy,
+        ber_range=trained.ber_range,
+        family=trained.codec.family,
+        encoder_sha256=trained.info.results.get("int8_encoder_sha256"),
+    )
+
+
+def _recipe(info: Any, dataset: Dataset) -> dict[str, Any]:
+    """Plain JSON values: the recipe, the versions and the run's own figures."""
+    return {
+        "recipe": info.recipe,
+        "dataset": info.dataset if dataset.source is None else dataset.source.name,
+        "data": {} if dataset.source is None else dataset.source.plain(),
+        "versions": info.versions,
+        "results": info.results,
+    }
+
+
+def _history(codec_dir: Path) -> bytes | None:
+    path = codec_dir / HISTORY_FILE
+    if not path.is_file():
+        return None
+    if path.stat().st_size > HISTORY_MAX_BYTES:
+        raise TrainingError("the training history is larger than 64 MiB", value=path)
+    return path.read_bytes()

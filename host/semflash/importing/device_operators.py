@@ -1,0 +1,46 @@
+"""What the code generator for devices knows (a test compares), and where a network goes beyond it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from semflash.tasks.keras.graph_cuts import Step, live_steps
+
+#: Operators of int8 .tflite graphs, as in ``semflash_codegen.operators``.
+DEVICE_OPERATORS = frozenset(
+    (
+        "ADD", "AVERAGE_POOL_2D", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED",
+        "LEAKY_RELU", "MAX_POOL_2D", "MEAN", "MUL", "PAD", "PADV2", "PRELU", "QUANTIZE", "RELU", "RELU6",
+        "RESHAPE", "RESIZE_BILINEAR", "RSQRT", "SOFTMAX", "TRANSPOSE_CONV",
+    )
+)  # fmt: skip
+#: ONNX operators that become others, or may.
+_BEYOND = frozenset(
+    (
+        "Div", "Elu", "Exp", "GlobalMaxPool", "HardSigmoid", "HardSwish", "Pow", "ReduceMax", "Resize",
+        "Sigmoid", "Slice", "Split", "Sub", "Sum", "Tanh", "Transpose",
+    )
+)  # fmt: skip
+_SHOWN = 3
+
+
+def beyond_device(operators: Iterable[str]) -> list[str]:
+    """Those of an int8 graph that the device has not."""
+    return sorted(set(operators) - DEVICE_OPERATORS)
+
+
+def splits_within(
+    steps: tuple[Step, ...], kinds: dict[str, str], image: str, splits: list[str], split: str
+) -> list[str]:
+    """The nearest splits at or before ``split`` that a device can follow.
+
+    Args:
+        kinds: ONNX operator by the tensor that it makes. image: the input. splits: all, in execution order.
+    """
+
+    def follows(name: str) -> bool:
+        live = live_steps(steps, image, name)
+        return not any(kinds.get(output) in _BEYOND for step in live for output in step.outputs)
+
+    until = splits[: splits.index(split) + 1] if split in splits else splits
+    return [name for name in until if follows(name)][-_SHOWN:]

@@ -1,0 +1,189 @@
+"""What a session makes of the frames that come: answers, credit, refusals, losses, the device's clock.
+
+:mod:`semflash.link.session` sends and waits; here nothing is sent and nothing waits.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from semflash.link import messages, pilots
+from semflash.link.counters import LinkCounters
+from semflash.link.flight import Flight, Sending
+from semflash.link.frame import Dropped, Event, Frame, FrameType
+from semflash.link.handshake import Expected
+from semflash.link.line import Line
+from semflash.link.messages import Hello, LinkStats
+from semflash.link.outcome import Lost, Outcome, Received
+from semflash.link.port import Port
+from semflash.link.sequence import SequenceLedger
+from semflash.link.window import Window
+
+#: Images given up one after the other before the device counts as stalled.
+LOST_IN_A_ROW = 10
+
+
+class Conversation:
+    """The state of a session, and how received frames change it.
+
+    Attributes:
+        hello: what the device said last; None: nothing yet. fault_report: payload of its last FAULT frame.
+    """
+
+    def __init__(self, port: Port, expected: Expected, flight: Flight, clock: Callable[[], float]) -> None:
+        self.hello: Hello | None = None
+        self.fault_report: bytes | None = None
+        self._line = Line(port)
+        self._expected, self._flight, self._clock = expected, flight, clock
+        self._ledger = SequenceLedger(self.counters)
+        self._window = Window()
+        self._held: Received | None = None  # codes that wait for their IMAGE_STATS
+        self._held_s = 0.0
+        self._outcomes: deque[Outcome] = deque()
+        self._progress_s = 0.0
+        self._barren = self._lost_in_a_row = 0  # resyncs and images given up since codes last came
+        self._start_over = False  # what came shows that the device is not where this session is
+        self._device_us = 0
+        self._link_stats: LinkStats | None = None
+
+    @property
+    def counters(self) -> LinkCounters:
+        """What happened since `connect`."""
+        return self._line.counters
+
+    @property
+    def unanswered(self) -> int:
+        """Images sent, wholly or in part, without an outcome."""
+        return self._flight.open_count
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Dropped):
+            self.counters.dropped[event.reason] += 1
+            return
+        self._start_over |= self._ledger.see(event.sequence)
+        if not event.damaged:
+            self.counters.frames_ok += 1
+        elif event.type == FrameType.CODES:
+            self.counters.frames_damaged += 1
+        else:
+            self.counters.frames_useless += 1
+            return
+        if event.bundle != self._expected.hash32:
+            self.counters.foreign += 1
+            return
+        handlers = {
+            FrameType.CODES: self._on_codes,
+            FrameType.IMAGE_STATS: self._on_image_stats,
+            FrameType.CREDIT: self._on_credit,
+            FrameType.REFUSED: self._on_refused,
+            FrameType.LINK_STATS: self._on_link_stats,
+            FrameType.FAULT: self._on_fault,
+        }
+        handlers.get(event.type, self._on_unexpected)(event)
+
+    def _on_codes(self, frame: Frame) -> None:
+        sending = self._flight.find(frame.request)
+        if sending is None or self.hello is None:
+            self.counters.stale_answers += 1
+            return
+        size = self._expected.payload_bytes + self.hello.pilot_bytes
+        if len(frame.payload) != size or sending.next_row < self._expected.rows:
+            self._on_unexpected(frame)  # the wrong size, or an answer before the last row was sent
+            return
+        self._release()
+        _, given_up = self._flight.answer(frame.request)
+        self._window.answered(frame.request)
+        self._lose(given_up)
+        self._held_s = self._progress_s = self._clock()
+        self._barren = self._lost_in_a_row = 0
+        codes, known = pilots.split(frame.payload, self.hello.pilot_bytes)
+        self._held = Received(
+            sending.index,
+            frame.request,
+            sending.attempt,
+            codes,
+            frame.damaged,
+            self._held_s - sending.sent_s,
+            pilot_errors=pilots.difference(known, frame.bundle, frame.sequence, frame.request),
+        )
+        self.counters.pilot_bits += 8 * len(known)
+        self.counters.pilot_bit_errors += self._held.pilot_bit_errors
+
+    def _on_image_stats(self, frame: Frame) -> None:
+        stats = messages.parse_image_stats(frame.payload)
+        if stats is None:
+            self._on_unexpected(frame)
+        elif self._held is not None and self._held.request == frame.request:
+            ticks, stack_bytes, stamp = stats
+            time_us = self._device_time(stamp)
+            self._held = replace(self._held, ticks=ticks, stack_bytes=stack_bytes, device_us=time_us)
+            self._release()
+        else:
+            self.counters.stale_answers += 1
+
+    def _device_time(self, stamp: int) -> int | None:
+        """Microseconds since the device's reset, from their low 32 bits."""
+        assert self.hello is not None
+        if "time" not in self.hello.capabilities:
+            return None
+        forward = (stamp - self._device_us) & 0xFFFF_FFFF
+        if forward >= 0x8000_0000:
+            self._start_over = True  # the clock went back: the device was reset
+            return None
+        self._device_us += forward
+        return self._device_us
+
+    def _on_credit(self, frame: Frame) -> None:
+        credit = messages.parse_credit(frame.payload)
+        if credit is None:
+            self._on_unexpected(frame)
+            return
+        went_back = self._window.went_back(credit[0])
+        taken = self._window.credit(*credit)
+        if taken is None:
+            self.counters.stale_answers += 1
+            return
+        self._progress_s = self._clock()
+        self._lose(self._flight.overtake(taken.request))
+        self._start_over |= went_back  # the device was reset
+
+    def _on_refused(self, frame: Frame) -> None:
+        if len(frame.payload) != 1:
+            self._on_unexpected(frame)
+            return
+        sending, given_up = self._flight.refuse(frame.request)
+        if sending is None:
+            self.counters.stale_answers += 1
+            return
+        reason = frame.payload[0]
+        self.counters.refused[reason] = self.counters.refused.get(reason, 0) + 1
+        self._start_over |= reason == messages.REFUSED_BUNDLE
+        self._lose(given_up)
+        self._progress_s = self._clock()
+
+    def _on_link_stats(self, frame: Frame) -> None:
+        self._link_stats = messages.parse_link_stats(frame.payload)
+        if self._link_stats is None:
+            self._on_unexpected(frame)
+
+    def _on_fault(self, frame: Frame) -> None:
+        self.counters.faults += 1
+        self.fault_report = frame.payload
+
+    def _on_unexpected(self, frame: Frame) -> None:
+        self.counters.unexpected += 1
+
+    def _release(self) -> None:
+        """Hand out the codes that wait for their IMAGE_STATS."""
+        if self._held is not None:
+            self._outcomes.append(self._held)
+            self._held = None
+
+    def _lose(self, given_up: list[Sending]) -> None:
+        self._outcomes.extend(Lost(sending.index, sending.attempt) for sending in given_up)
+        self.counters.images_lost += len(given_up)
+        self.counters.images_resent = self._flight.repeated
+        self._lost_in_a_row += len(given_up)
+        self._start_over |= self._lost_in_a_row >= LOST_IN_A_ROW

@@ -1,0 +1,121 @@
+"""Which of the device's frames came: losses, duplicates and reordered frames, each counted once."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from semflash.link.counters import LinkCounters
+
+#: How many of the latest frame numbers are told apart one by one.
+WINDOW = 1024
+#: The latest frames that may turn out to be a restarted device's; what came earlier is not put right.
+RECENT_MAX = 2048
+_MASK = (1 << WINDOW) - 1
+
+
+class SequenceLedger:
+    """Accounts for the frames of one device from its first HELLO on.
+
+    Frame numbers have 16 bits; HELLO tells the 32-bit count of frames since reset, so that silence of any
+    length is accounted for. While the device is not restarted,
+
+        frames it sent = frames that came (each number once) + frames_lost
+
+    Frames beyond that are in `frames_duplicate`. What a restarted device had sent last, before its reset,
+    nobody can know: it counts nowhere, and `restarts` says how often that happened.
+    """
+
+    def __init__(self, counters: LinkCounters) -> None:
+        self._counters = counters
+        self._next: int | None = None  # 32 bits and more: the number that is due
+        self._window = 0  # bit i: number next - 1 - i came
+        self._hellos: deque[tuple[int, int]] = deque(maxlen=8)  # of this device since its reset
+        #: Since the last HELLO: (number, counter it went into or "", numbers counted as lost before it).
+        self._recent: deque[tuple[int, str, int]] = deque(maxlen=RECENT_MAX)
+
+    def see(self, sequence: int) -> bool:
+        """Note the u16 number of a received frame that is no HELLO.
+
+        Returns:
+            whether the number is far from the one that is due, so that the device may have been reset:
+            HELLO tells.
+        """
+        if self._next is None:
+            self._next, self._window = sequence + 1, 1
+            return False
+        gap = (sequence - self._next) & 0xFFFF
+        if gap < 0x8000:
+            self._forward(gap)
+            self._recent.append((sequence, "", gap))
+            return gap >= WINDOW
+        back = 0xFFFF - gap  # 0: the latest number
+        if back < WINDOW and not self._window >> back & 1:
+            self._window |= 1 << back
+            self._counters.frames_lost -= 1
+            counter = "frames_reordered"
+        else:
+            counter = "frames_duplicate"
+        setattr(self._counters, counter, getattr(self._counters, counter) + 1)
+        self._recent.append((sequence, counter, 0))
+        return back >= WINDOW
+
+    def hello(self, frames_sent: int, uptime_us: int) -> bool:
+        """Note a HELLO, the frame number `frames_sent` since the reset. True: the device was restarted."""
+        if (frames_sent, uptime_us) in self._hellos:
+            self._counters.frames_duplicate += 1  # the line doubled the frame
+            return False
+        due = self._next
+        if due is None:
+            self._next, self._window = frames_sent + 1, 1
+            restarted = False
+        elif restarted := self._is_restart(frames_sent, uptime_us):
+            self._restart(frames_sent)
+        elif frames_sent >= due:
+            self._forward(frames_sent - due)
+        else:
+            self.see(frames_sent & 0xFFFF)
+        self._recent.clear()
+        self._hellos.append((frames_sent, uptime_us))
+        return restarted
+
+    def _is_restart(self, frames_sent: int, uptime_us: int) -> bool:
+        """Whether a HELLO with these values comes from a device that was reset since the last one."""
+        assert self._next is not None
+        if self._hellos and uptime_us < max(uptime for _, uptime in self._hellos):
+            return True
+        back = self._next - 1 - frames_sent
+        return back >= WINDOW or (back >= 0 and bool(self._window >> back & 1))
+
+    def _forward(self, gap: int) -> None:
+        assert self._next is not None
+        self._counters.frames_lost += gap
+        self._window = (self._window << (gap + 1) | 1) & _MASK if gap < WINDOW else 1
+        self._next += gap + 1
+
+    def _restart(self, frames_sent: int) -> None:
+        """Count what came since the reset as the new device's."""
+        counters = self._counters
+        fresh = self._since_reset(frames_sent)
+        for _, counter, gap in fresh:
+            counters.frames_lost += (counter == "frames_reordered") - gap
+            if counter:
+                setattr(counters, counter, getattr(counters, counter) - 1)
+        came = {number for number, _, _ in fresh}
+        counters.frames_duplicate += len(fresh) - len(came)
+        counters.frames_lost += frames_sent - len(came)
+        counters.restarts += 1
+        self._next = frames_sent + 1
+        self._window = 1 | sum(
+            1 << (frames_sent - number) for number in came if frames_sent - number < WINDOW
+        )
+        self._hellos.clear()
+
+    def _since_reset(self, frames_sent: int) -> list[tuple[int, str, int]]:
+        """The latest frames that fit a device that has sent `frames_sent`, from where the numbers leapt."""
+        fresh: list[tuple[int, str, int]] = []
+        for entry in reversed(self._recent):
+            if entry[0] >= frames_sent:
+                break
+            fresh.insert(0, entry)
+        leaps = (index for index, (_, counter, gap) in enumerate(fresh) if counter or gap >= WINDOW)
+        return fresh[next(leaps, 0) :]

@@ -1,0 +1,240 @@
+"""The picture of a run for a given size: what matters most first, lines that fit, no terminal involved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from semflash.edge.evaluate import wilson_interval
+from semflash.monitor.live.controls import KEYS
+from semflash.monitor.live.panels import NAMES, events, labels, line, plots
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from semflash.channels.ber_estimate import BerEstimate
+    from semflash.monitor.progress import Progress
+
+_STATE_STYLES = {
+    "streaming": "bold green",
+    "paused": "bold yellow",
+    "silent": "bold yellow",
+    "cable out": "bold red",
+    "done": "bold",
+}
+_MIN_KEYS_WIDTH = 52
+
+
+@dataclass(frozen=True)
+class Section:
+    """Lines that appear together or not at all; the lowest `rank` stays longest."""
+
+    rank: int
+    lines: Sequence[Text]
+
+
+def lines(
+    progress: Progress, width: int, height: int, *, keys: bool = True, ascii_only: bool = False
+) -> list[Text]:
+    """At most `height` lines of at most `width` columns.
+
+    Args:
+        keys: keys work, so they are named. ascii_only: no braille, no marks.
+    """
+    sections = [
+        Section(0, [_title(progress), _connection(progress, ascii_only)]),
+        Section(1, [line("", "")]),
+        Section(0, [_images(progress, width, ascii_only), _accuracy(progress), _ber(progress)]),
+        Section(1, [_rate(progress), _frames(progress)]),
+        Section(2, _more_facts(progress)),
+    ]
+    if progress.help and keys:
+        sections.append(Section(1, [line(key, text) for key, text in KEYS]))
+    sections += [
+        Section(4, plots(progress, width, ascii_only)),
+        Section(3, labels(progress, 3, ascii_only)),
+        Section(5, labels(progress, 8, ascii_only)[4:]),
+        Section(3, events(progress, 1)),
+        Section(6, events(progress, 4)[1:]),
+    ]
+    if keys:
+        sections.append(Section(0, [_keys(width, ascii_only)]))
+    shown = _fitting(sections, height)
+    for text in shown:
+        text.no_wrap = True
+        text.truncate(width, overflow="crop" if ascii_only else "ellipsis")
+    return shown
+
+
+def _fitting(sections: Sequence[Section], height: int) -> list[Text]:
+    """The lines of the sections that fit, lowest ranks first, in their order."""
+    taken: set[int] = set()
+    room = height
+    for number, section in sorted(enumerate(sections), key=lambda pair: pair[1].rank):
+        if len(section.lines) <= room:
+            taken.add(number)
+            room -= len(section.lines)
+    return [text for number, section in enumerate(sections) if number in taken for text in section.lines][
+        :height
+    ]
+
+
+def _title(progress: Progress) -> Text:
+    from rich.text import Text
+
+    hello = progress.hello
+    return Text.assemble(
+        (progress.bundle.name, "bold"),
+        " on ",
+        (hello.board, "bold"),
+        (f"  {hello.engine}, build {hello.build_id:08x}", "dim"),
+    )
+
+
+def _connection(progress: Progress, ascii_only: bool) -> Text:
+    from rich.text import Text
+
+    state = "paused" if progress.paused and progress.state == "streaming" else progress.state
+    text = f"{'*' if ascii_only else '●'} {state}"
+    if state == "silent":
+        text += f" for {progress.silent_s:.0f} s"
+    parts: list[str | tuple[str, str]] = [(text, _STATE_STYLES[state]), f"  {progress.where}"]
+    minutes, seconds = divmod(int(progress.tally.seconds), 60)
+    parts.append((f"  {minutes}:{seconds:02d}", "dim"))
+    if progress.reconnects:
+        times = "once" if progress.reconnects == 1 else f"{progress.reconnects} times"
+        parts.append((f"  reconnected {times}", "yellow"))
+    return Text.assemble(*parts)
+
+
+def _images(progress: Progress, width: int, ascii_only: bool) -> Text:
+    from rich.text import Text
+
+    tally = progress.tally
+    value = Text(f"{tally.received:,} of {tally.wanted:,}")
+    if tally.lost:
+        value.append(f", {tally.lost:,} lost", "red")
+    room = min(30, width - NAMES - len(value) - 4)
+    if room >= 10 and not progress.options.loop:
+        done = round(room * (tally.received + tally.lost) / tally.wanted)
+        full, empty = ("#", ".") if ascii_only else ("━", "─")
+        value.append("  ")
+        value.append(full * done, "green")
+        value.append(empty * (room - done), "dim")
+    return line("images", value)
+
+
+def _accuracy(progress: Progress) -> Text:
+    from rich.text import Text
+
+    tally = progress.tally
+    if tally.accuracy is None:
+        return line("accuracy", "-")
+    low, high = wilson_interval(tally.correct, tally.labelled)
+    value = Text.assemble((f"{tally.accuracy:.1%}", "bold"), f"  95 % {low:.1%} to {high:.1%}")
+    latest = progress.history.accuracy(1)[-1]
+    if latest is not None:
+        value.append(f"  lately {latest:.0%}")
+    return line("accuracy", value)
+
+
+def _ber(progress: Progress) -> Text:
+    from rich.text import Text
+
+    value = Text.assemble(("injected ", ""), (rate(progress.ber), "bold"))
+    if progress.estimate is not None:
+        value.append("  estimated ")
+        value.append(estimate_text(progress.estimate))
+    if progress.options.assume_ber is not None or progress.options.ber_known:
+        value.append(f"  told {rate(progress.told_ber)}")
+    flipped = progress.tally.flipped_share
+    if progress.ber > 0 and flipped is not None:
+        value.append(f"  flipped so far {rate(flipped)}", "dim")
+    return line("bit errors", value)
+
+
+def rate(ber: float) -> str:
+    """A bit error rate for people.
+
+    >>> rate(0.0), rate(0.01), rate(0.00012345)
+    ('none', '1 %', '0.0123 %')
+    """
+    return "none" if ber == 0 else f"{100 * ber:.3g} %"
+
+
+def estimate_text(estimate: BerEstimate) -> str:
+    """An estimated rate with its interval."""
+    return f"{100 * estimate.value:.3g} % [{100 * estimate.low:.3g}, {100 * estimate.high:.3g}]"
+
+
+def _rate(progress: Progress) -> Text:
+    tally = progress.tally
+    if tally.images_per_s is None:
+        return line("rate", "-")
+    return line(
+        "rate",
+        f"{tally.images_per_s:.1f} images/s of {tally.payload_bytes} B"
+        f"  link up {_size(progress.bytes_up)}/s, down {_size(progress.bytes_down)}/s",
+    )
+
+
+def _frames(progress: Progress) -> Text:
+    from rich.text import Text
+
+    link = progress.link
+    value = Text(f"{link.frames_ok:,} ok")
+    for count, name in (
+        (link.frames_damaged, "damaged"),
+        (link.frames_lost, "lost"),
+        (link.frames_dropped, "dropped"),
+        (link.resyncs, "resyncs"),
+    ):
+        value.append(f", {count:,} {name}", "yellow" if count else "dim")
+    return line("frames", value)
+
+
+def _more_facts(progress: Progress) -> list[Text]:
+    """Repairs where there were any, cost, golden."""
+    link, tally, hello = progress.link, progress.tally, progress.hello
+    found = []
+    refused = sum(link.refused.values())
+    repairs = (
+        (link.images_resent, "sent again"),
+        (refused, "refused"),
+        (link.stale_answers, "stale answers"),
+        (link.frames_duplicate, "doubled"),
+        (link.frames_reordered, "out of order"),
+        (link.foreign + link.unexpected + link.frames_useless, "useless"),
+        (link.restarts, "board restarts"),
+        (link.faults, "crash reports"),
+    )
+    if any(count for count, _ in repairs):
+        found.append(line("repairs", ", ".join(f"{count:,} {name}" for count, name in repairs if count)))
+    if tally.count_mean is not None:
+        stack = f", stack {tally.stack_bytes:,} B" if tally.stack_bytes else ""
+        found.append(line("cost", f"{tally.count_mean:,.0f} {hello.counter} per image{stack}"))
+    if progress.options.check_golden:
+        equal = tally.golden_checked - tally.golden_wrong
+        found.append(line("golden", f"{equal:,} of {tally.golden_checked:,} payloads equal, bit for bit"))
+        if tally.golden_wrong:
+            found[-1].stylize("red")
+    return found
+
+
+def _keys(width: int, ascii_only: bool) -> Text:
+    from rich.text import Text
+
+    if width < _MIN_KEYS_WIDTH:
+        return Text("+ - p s q ?", "dim")
+    gap = "  " if ascii_only else " · "
+    return Text(gap.join(("+/- bit errors", "p pause", "s step", "q quit", "? help")), "dim")
+
+
+def _size(count: float) -> str:
+    """Bytes for people.
+
+    >>> _size(999), _size(33_100)
+    ('999 B', '33.1 kB')
+    """
+    return f"{count:.0f} B" if count < 1000 else f"{count / 1000:.1f} kB"

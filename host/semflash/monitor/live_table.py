@@ -1,0 +1,187 @@
+"""What a person sees of a monitor run: the live screen or plain lines, and a summary at the end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, TextIO
+
+from semflash.monitor.live.keyboard import is_usable
+from semflash.monitor.live.picture import estimate_text
+from semflash.monitor.progress import Event, View
+from semflash.outputs.kinds import Detector
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from semflash.monitor.progress import MonitorResult, Progress
+
+_PLAIN_EVERY_S = 2.0
+
+
+def choose_view(stream: TextIO | None = None) -> View:
+    """The live screen when `stream` (stdout) is our terminal and can move its cursor, else plain lines."""
+    target = stream or sys.stdout
+    if os.environ.get("TERM", "") not in ("", "dumb") and is_usable(target):
+        from semflash.monitor.live.screen import LiveScreen
+
+        return LiveScreen(target)
+    return PlainLines(target)
+
+
+def rows(progress: Progress) -> list[tuple[str, str]]:
+    """The table's lines: (name, value)."""
+    tally, link, options, hello = progress.tally, progress.link, progress.options, progress.hello
+    injected = "none"
+    if progress.ber > 0 or tally.flips:
+        injected = (
+            f"BER {progress.ber:.4g} (seed {options.seed}), {tally.flips:,} of {tally.bits:,} bits flipped"
+        )
+    lines = [
+        (
+            "images",
+            f"{tally.received:,} of {tally.wanted:,}" + (f", {tally.lost:,} lost" if tally.lost else ""),
+        ),
+        _accuracy(progress),
+        ("payload", f"{tally.payload_bytes} bytes per image"),
+        ("bit errors injected", injected),
+        ("rate", "-" if tally.images_per_s is None else f"{tally.images_per_s:.1f} images/s"),
+        (hello.counter if hello.counter != "none" else "instructions", _counts(progress)),
+        (
+            "frames",
+            f"{link.frames_ok:,} ok, {link.frames_damaged:,} damaged, {link.frames_lost:,} lost, "
+            f"{link.frames_dropped:,} dropped, {link.resyncs:,} resynced",
+        ),
+    ]
+    if progress.sampled_of is not None:
+        lines.insert(1, ("sample", _sample(progress)))
+    if tally.figures:
+        objects = f"{tally.figures['objects']:,} objects, {tally.figures['objects_shown']:,} shown"
+        lines.insert(
+            lines.index(_accuracy(progress)) + 1,
+            ("mAP at IoU 0.5", f"{_percent(tally.figures['map50'])} ({objects})"),
+        )
+    if progress.estimate is not None:
+        lines.insert(
+            _after(lines, "bit errors injected"), ("bit errors estimated", estimate_text(progress.estimate))
+        )
+    if options.assume_ber is not None or options.ber_known:
+        lines.insert(
+            _after(lines, "bit errors injected"), ("decoder is told", f"BER {progress.told_ber:.4g}")
+        )
+    if progress.reconnects:
+        times = "once" if progress.reconnects == 1 else f"{progress.reconnects:,} times"
+        lines.append(("cable", f"came back {times}; images under way were sent again"))
+    if link.images_resent or link.stale_answers or link.refused:
+        refused = sum(link.refused.values())
+        lines.append(
+            (
+                "repairs",
+                f"{link.images_resent:,} resent, {refused:,} refused, {link.stale_answers:,} stale answers",
+            )
+        )
+    lines += [("unrecorded", failure.in_one_line) for failure in progress.unrecorded]
+    if options.check_golden:
+        equal = tally.golden_checked - tally.golden_wrong
+        lines.append(("equal to golden", f"{equal:,} of {tally.golden_checked:,} payloads, bit for bit"))
+    return lines
+
+
+def _sample(progress: Progress) -> str:
+    """Which images they are."""
+    each = "" if isinstance(progress.bundle.contract.task, Detector) else "as many of each class, "
+    return f"of {progress.sampled_of:,} test images, {each}seed {progress.options.sample_seed}"
+
+
+def _after(lines: list[tuple[str, str]], name: str) -> int:
+    """Where the line behind `name` goes."""
+    return next(place for place, (found, _) in enumerate(lines, 1) if found == name)
+
+
+def title(progress: Progress) -> str:
+    """Bundle and board in one line."""
+    hello = progress.hello
+    return f"{progress.bundle.name} on {hello.board} ({hello.engine}, build {hello.build_id:08x})"
+
+
+def print_summary(result: MonitorResult, stream: TextIO | None = None) -> None:
+    """The final table."""
+    from rich.console import Console
+
+    progress = result.progress
+    console = Console(file=stream or sys.stdout, highlight=False)
+    console.print(_table(progress))
+    wrong = progress.tally.golden_wrong_images
+    if wrong:
+        shown = ", ".join(map(str, wrong))
+        console.print(f"payloads that differ from the golden reference: images {shown}", style="red")
+    device = result.device_link
+    if device is not None and (device.overruns or device.bad_header_crc or device.broken_cobs):
+        console.print(
+            f"the device counts since its reset: {device.broken_cobs} broken frames, "
+            f"{device.bad_header_crc} bad headers, {device.overruns} bytes overrun"
+        )
+
+
+class PlainLines(View):
+    """A line every two seconds and one for each event, for logs."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._next_s = time.monotonic() + _PLAIN_EVERY_S
+
+    def update(self, progress: Progress) -> None:
+        """Print a line when it is time."""
+        if time.monotonic() < self._next_s:
+            return
+        self._next_s = time.monotonic() + _PLAIN_EVERY_S
+        tally, link = progress.tally, progress.link
+        rate = "-" if tally.images_per_s is None else f"{tally.images_per_s:.1f}"
+        frames = f"frames {link.frames_ok} ok {link.frames_damaged} damaged {link.frames_lost} lost"
+        print(
+            f"{tally.received}/{tally.wanted} images, accuracy {_percent(tally.accuracy)}, {rate} images/s, "
+            f"{frames} {link.resyncs} resynced",
+            file=self._stream,
+            flush=True,
+        )
+
+    def event(self, progress: Progress, event: Event) -> None:
+        """Print it at once."""
+        print(f"{event.kind}: {event.text}", file=self._stream, flush=True)
+
+
+def _table(progress: Progress) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    # Text, not str: what a device says of itself is no markup.
+    table = Table(title=Text(title(progress)), title_justify="left", show_header=False, box=box.SIMPLE)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for row in rows(progress):
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _counts(progress: Progress) -> str:
+    """Instructions or cycles per image."""
+    tally, hello = progress.tally, progress.hello
+    if hello.counter == "none":
+        return "not counted on this board"
+    if tally.count_mean is None:
+        return "-"
+    stack = f", stack {tally.stack_bytes:,} B" if tally.stack_bytes else ""
+    return f"{tally.count_mean:,.0f} per image (device counter){stack}"
+
+
+def _accuracy(progress: Progress) -> tuple[str, str]:
+    tally = progress.tally
+    if isinstance(progress.bundle.contract.task, Detector):
+        return "images wholly right", f"{_percent(tally.accuracy)} of {tally.labelled:,}"
+    return "accuracy", f"{_percent(tally.accuracy)} of {tally.labelled:,} labels"
+
+
+def _percent(share: Any) -> str:
+    return "-" if share is None else f"{share:.2%}"

@@ -1,0 +1,229 @@
+"""What a monitor run is asked, what it shows while it goes on, and what it leaves."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from semflash.bundle.reader import Bundle
+from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate
+from semflash.data.sample import SAMPLE_SEED
+from semflash.errors import SemflashError, StorageError
+from semflash.link.counters import LinkCounters
+from semflash.link.messages import Hello, LinkStats
+from semflash.monitor.live.controls import Controls
+from semflash.monitor.live.history import History
+from semflash.monitor.tally import Tally
+
+State = Literal["streaming", "paused", "silent", "cable out", "done"]
+_KEPT_LABELS = 12
+_KEPT_EVENTS = 50
+
+
+@dataclass(frozen=True)
+class MonitorOptions:
+    """What to run.
+
+    Attributes:
+        count: so many images of the split, as many of each class; sample_seed: which ones.
+        loop: begin again after the last, until told to stop.
+        ber: bit errors to inject into payloads, 0..0.5; seed: of these.
+        assume_ber: what the decoder is told; None: the estimate from the pilots, or the injected BER where
+            the firmware has none. ber_known: the injected BER in any case. ber_window: pilot bits that are
+            remembered.
+        record_path: file for the records; raw_path: for the raw bytes of the line with their times; None:
+            none.
+        check_golden: compare every payload, before injection, with the int8 reference.
+        timeout_s: silence after which the session starts over.
+        reconnect_s: how long to wait for a port that vanished; 0: not at all.
+    """
+
+    count: int = 200
+    sample_seed: int = SAMPLE_SEED
+    ber: float = 0.0
+    assume_ber: float | None = None
+    ber_known: bool = False
+    ber_window: int = WINDOW_BITS
+    seed: int = 0
+    record_path: Path | None = None
+    raw_path: Path | None = None
+    check_golden: bool = False
+    timeout_s: float = 10.0
+    loop: bool = False
+    reconnect_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened beside images: `kind` and `values` as in the records, `text` for people.
+
+    seconds: since the run began.
+    """
+
+    kind: str
+    text: str
+    seconds: float
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recent:
+    """An image for the screen: what was read and what would be right, in words; confidence 0..1."""
+
+    index: int
+    predicted: str
+    label: str
+    right: bool
+    confidence: float
+    flips: int
+    damaged: bool
+
+
+@dataclass
+class Progress:
+    """A run as it is now; views read it, only the run writes it.
+
+    Attributes:
+        sampled_of: how many images the sample is taken from; None: it is all of them.
+        link: counters of all connections so far. where: port; reconnects: times it came back.
+        ber: injected now. estimate: of the link's bit errors; None: the link gives none.
+        bytes_up, bytes_down: per second, to and from the device, over about the last second.
+        silent_s: since the last byte came.
+        unrecorded: why recordings ended before the run.
+    """
+
+    bundle: Bundle
+    hello: Hello
+    options: MonitorOptions
+    tally: Tally
+    link: LinkCounters
+    sampled_of: int | None = None
+    ber: float = 0.0
+    where: str = ""
+    state: State = "streaming"
+    paused: bool = False
+    reconnects: int = 0
+    silent_s: float = 0.0
+    bytes_up: float = 0.0
+    bytes_down: float = 0.0
+    estimate: BerEstimate | None = None
+    help: bool = False
+    history: History = field(default_factory=History)
+    recent: deque[Recent] = field(default_factory=lambda: deque(maxlen=_KEPT_LABELS))
+    events: deque[Event] = field(default_factory=lambda: deque(maxlen=_KEPT_EVENTS))
+    unrecorded: list[StorageError] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.ber = self.options.ber
+
+    @property
+    def sample(self) -> dict[str, int] | None:
+        """Plain values for the records: how many images of how many, and the seed; None: all of them."""
+        if self.sampled_of is None:
+            return None
+        return {
+            "images": self.options.count,
+            "of": self.sampled_of,
+            "seed": self.options.sample_seed,
+        }
+
+    @property
+    def told_ber(self) -> float:
+        """What the decoder is told now."""
+        if self.options.assume_ber is not None:
+            return self.options.assume_ber
+        if self.options.ber_known or self.estimate is None:
+            return self.ber
+        return min(self.estimate.value, 0.5)
+
+
+class View:
+    """Shows a run while it goes on; this one shows nothing.
+
+    See :mod:`semflash.monitor.live_table` and :mod:`semflash.monitor.live.screen`.
+    """
+
+    def update(self, progress: Progress) -> None:
+        """Called a few times per second."""
+
+    def event(self, progress: Progress, event: Event) -> None:
+        """Something happened beside images."""
+
+    def poll(self, controls: Controls) -> None:
+        """Called about twenty times per second: put what keys ask for into `controls`."""
+
+    def close(self) -> None:
+        """The run is over."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class MonitorResult:
+    """A finished or broken-off run; `error` broke it, `device_link` is the device's own count of frames.
+
+    stopped: a person ended it.
+    """
+
+    progress: Progress
+    error: BaseException | None
+    device_link: LinkStats | None = None
+    stopped: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 ok; 1 a payload differs from the reference, or a recording ended early; 3 images were lost.
+
+        Of a run that an error broke off: the error's own.
+        """
+        if isinstance(self.error, SemflashError):
+            return self.error.exit_code
+        if isinstance(self.error, SystemExit):
+            return int(self.error.code or 0)
+        if self.error is not None:
+            return 130
+        if self.progress.tally.golden_wrong or self.progress.unrecorded:
+            return 1
+        return 3 if self.progress.tally.lost else 0
+
+    @property
+    def ended_by(self) -> str | None:
+        """Name of the error, "quit" after the key, None after the last image."""
+        if self.error is not None:
+            return type(self.error).__name__
+        return "quit" if self.stopped else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for --json."""
+        progress = self.progress
+        hello, options = progress.hello, progress.options
+        return {
+            "bundle": progress.bundle.name,
+            "bundle_hash": progress.bundle.hash_hex,
+            "board": hello.board,
+            "engine": hello.engine,
+            "build_id": f"{hello.build_id:08x}",
+            "clock_hz": hello.clock_hz,
+            "counter": hello.counter,
+            "ber_injected": progress.ber,
+            "ber_told": progress.told_ber,
+            "ber_estimate": None if progress.estimate is None else dataclasses.asdict(progress.estimate),
+            "seed": options.seed,
+            "sample": progress.sample,
+            **progress.tally.as_dict(),
+            "link": progress.link.as_dict(),
+            "reconnects": progress.reconnects,
+            "device_link": None if self.device_link is None else dataclasses.asdict(self.device_link),
+            "unrecorded": [str(failure) for failure in progress.unrecorded],
+            "ended_by": self.ended_by,
+        }

@@ -1,0 +1,224 @@
+"""Decodes a raw recording again: the same bytes, errors and labels, or with other assumptions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from semflash.bundle.reader import Bundle
+from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate
+from semflash.edge.labeller import Labelled, Labeller
+from semflash.errors import BundleError, LinkError, UsageError
+from semflash.link import messages, pilots
+from semflash.link.frame import Drop, Dropped, Frame, FrameDecoder, FrameType
+from semflash.link.outcome import Received
+from semflash.link.raw_record import FROM_DEVICE, NOTE, RawReader, RawRecord, parse_note
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,99}")
+#: More images than that are not read from one file.
+IMAGES_MAX = 5_000_000
+
+
+class WrongBundleError(BundleError):
+    """A recording of another bundle's codes."""
+
+    kind = "wrong-bundle"
+
+
+@dataclass(frozen=True)
+class Noted:
+    """What the run knew of an answer: index of its image, label (-1: none), injected BER, predicted label.
+
+    predicted is None where the run was killed before it had one.
+    """
+
+    index: int
+    label: int
+    ber: float
+    predicted: int | None
+
+
+@dataclass
+class Replay:
+    """Sums of a replay.
+
+    Attributes:
+        images: answers decoded. correct: right labels. changed: labels other than those of the recorded run.
+        strange: codes of no image of the run. dropped: frames without a usable header, by reason.
+        seconds: from the first to the last byte.
+    """
+
+    bundle: str
+    board: str = ""
+    images: int = 0
+    correct: int = 0
+    changed: int = 0
+    damaged: int = 0
+    strange: int = 0
+    frames: int = 0
+    dropped: dict[str, int] = field(default_factory=lambda: {str(reason): 0 for reason in Drop})
+    seconds: float = 0.0
+    bytes_up: int = 0
+    bytes_down: int = 0
+    truncated: bool = False
+    estimate: BerEstimate | None = None
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of right labels."""
+        return self.correct / self.images if self.images else None
+
+
+def recorded_name(reader: RawReader) -> str:
+    """The name of the recorded bundle; a recording is never followed to a path.
+
+    Raises:
+        UsageError: it names none, or a path.
+    """
+    name = reader.header.get("bundle")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise UsageError(
+            "the recording does not name a bundle",
+            value=ascii(name)[:80],
+            remedy="name it with --bundle",
+        )
+    return name
+
+
+def check_recording(reader: RawReader, bundle: Bundle) -> None:
+    """Refuse a decoder that is not of the recorded codes.
+
+    Raises:
+        WrongBundleError: another bundle's hash; both are named.
+    """
+    recorded = str(reader.header.get("bundle_hash", ""))[:64]
+    if recorded != bundle.hash_hex:
+        raise WrongBundleError(
+            f"the recording is of bundle {recorded[:8]}, not of {bundle.hash_hex[:8]} ({bundle.name})",
+            value=str(reader.header.get("bundle", ""))[:80],
+            remedy="name the bundle that was recorded with --bundle; another decoder gives nonsense",
+        )
+
+
+def replay(
+    bundle: Bundle,
+    path: Path,
+    *,
+    ber: float | None = None,
+    assume_ber: float | None = None,
+    ber_known: bool = False,
+    ber_window: int = WINDOW_BITS,
+) -> Replay:
+    """Decode the file again.
+
+    Args:
+        ber: injected errors instead of the recorded run's. The others: as in MonitorOptions.
+
+    Raises:
+        UsageError: no recording. WrongBundleError: of another bundle.
+    """
+    with RawReader(path) as reader:
+        check_recording(reader, bundle)
+        header = reader.header
+        noted = _notes(reader.records())
+    seed = header.get("seed", 0)
+    result = Replay(bundle.name)
+    with (
+        RawReader(path) as reader,
+        Labeller(
+            bundle,
+            None,
+            assume_ber=assume_ber,
+            ber_known=ber_known,
+            ber_window=ber_window,
+            seed=seed if isinstance(seed, int) and seed >= 0 else 0,
+        ) as labeller,
+    ):
+        for received, note in _answers(bundle, reader, noted, result):
+            labeller.inject_at(note.ber if ber is None else ber)
+            labeller.put(received)
+            for labelled in labeller.ready():
+                _count(result, labelled, noted)
+        for labelled in labeller.finish():
+            _count(result, labelled, noted)
+        result.estimate = labeller.estimate()
+        result.truncated = reader.truncated
+    return result
+
+
+def _notes(records: Iterator[RawRecord]) -> dict[int, Noted]:
+    """Notes of answers by request; strange ones are passed by."""
+    found: dict[int, Noted] = {}
+    for record in records:
+        if record.kind != NOTE or len(found) >= IMAGES_MAX:
+            continue
+        note = parse_note(record.data) or {}
+        numbers = [note.get(name) for name in ("request", "index", "label")]
+        predicted = note.get("predicted")
+        numbers += [predicted] if "predicted" in note else []
+        ber = note.get("ber")
+        whole = all(isinstance(value, int) and -1 <= value < 1 << 32 for value in numbers)
+        if whole and isinstance(ber, int | float) and 0 <= ber <= 0.5:
+            request, index, label = (int(value) for value in numbers[:3] if value is not None)
+            found[request] = Noted(max(index, 0), label, float(ber), predicted)
+    return found
+
+
+def _answers(
+    bundle: Bundle, reader: RawReader, noted: dict[int, Noted], result: Replay
+) -> Iterator[tuple[Received, Noted]]:
+    """The CODES frames that answered an image, each once."""
+    decoder, pilot_bytes, left = FrameDecoder(), 0, set(noted)
+    for record in reader.records():
+        result.seconds = record.seconds
+        if record.kind != FROM_DEVICE:
+            result.bytes_down += len(record.data) if record.kind != NOTE else 0
+            continue
+        result.bytes_up += len(record.data)
+        for event in decoder.feed(record.data):
+            if isinstance(event, Dropped):
+                result.dropped[event.reason] += 1
+                continue
+            result.frames += 1
+            if event.type == FrameType.HELLO and not event.damaged:
+                hello = _hello(event)
+                pilot_bytes = pilot_bytes if hello is None else hello.pilot_bytes
+                result.board = result.board if hello is None else hello.board
+            elif event.type == FrameType.CODES and event.bundle == bundle.hash32:
+                size = bundle.payload_bytes + pilot_bytes
+                if event.request not in left or len(event.payload) != size:
+                    result.strange += 1
+                    continue
+                left.discard(event.request)
+                yield _received(event, noted[event.request], pilot_bytes), noted[event.request]
+
+
+def _hello(frame: Frame) -> messages.Hello | None:
+    try:
+        return messages.parse_hello(frame.payload)
+    except LinkError:
+        return None
+
+
+def _received(frame: Frame, note: Noted, pilot_bytes: int) -> Received:
+    codes, known = pilots.split(frame.payload, pilot_bytes)
+    errors = pilots.difference(known, frame.bundle, frame.sequence, frame.request)
+    return Received(note.index, frame.request, 1, codes, frame.damaged, 0.0, pilot_errors=errors)
+
+
+def _count(result: Replay, labelled: Labelled, noted: dict[int, Noted]) -> None:
+    note = noted[labelled.received.request]
+    result.images += 1
+    result.damaged += labelled.received.damaged
+    result.correct += labelled.reading.predicted == note.label
+    result.changed += note.predicted not in (None, labelled.reading.predicted)
+
+
+def as_dict(result: Replay) -> dict[str, Any]:
+    """Plain values for --json."""
+    import dataclasses
+
+    return dataclasses.asdict(result) | {"accuracy": result.accuracy}

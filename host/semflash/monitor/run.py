@@ -1,0 +1,335 @@
+"""One monitor run: the loop that moves outcomes to the labeller, and labels to tally, records and view."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semflash.edge.connection import Connection
+from semflash.edge.judge import Judge
+from semflash.edge.labeller import Labelled, Labeller
+from semflash.edge.records import FORMAT, VERSION, RecordWriter
+from semflash.errors import SemflashError, StorageError
+from semflash.link.faults.kinds import parse_fault
+from semflash.link.outcome import Lost, Outcome, Received
+from semflash.link.raw_record import RawRecorder
+from semflash.monitor.live.controls import Controls
+from semflash.monitor.progress import Event, Progress, Recent, State, View
+
+REFRESH_S = 0.2
+_TICK_S = 0.05
+_PROGRESS_EVERY_S = 1.0
+_SILENT_S = 1.5
+_NAP_S = 0.02
+_CRASHES_MAX = 10  # told per run: a board that crashes all the time, or lies, does not fill the record
+
+
+class Stopped(Exception):
+    """A person ended the run."""
+
+
+class MonitorRun:
+    """One run over one connection that has said HELLO.
+
+    Args:
+        judge: knows what is right; an image's index counts modulo its number of images.
+        controls: what a person asks for; the view's keys change it.
+        raw: the raw recording, which gets a note of each image.
+    """
+
+    def __init__(
+        self,
+        progress: Progress,
+        connection: Connection,
+        labeller: Labeller,
+        judge: Judge,
+        records: RecordWriter,
+        view: View | None = None,
+        controls: Controls | None = None,
+        *,
+        raw: RawRecorder | None = None,
+    ) -> None:
+        self._progress, self._connection, self._labeller = progress, connection, labeller
+        self._judge, self._records, self._view = judge, records, view or View()
+        self._raw = raw
+        self._controls = controls or Controls(ber=progress.ber)
+        self._began_s = self._shown_s = self._ticked_s = self._told_s = time.monotonic()
+        self._left_s = self._halted_s = 0.0  # when the cable went; time paused or without a cable
+        self._bytes = (0, 0)
+        self.stopped = False
+        self._crashes: list[bytes] = []  # reports that were told
+        progress.where = connection.where
+        connection.watch(self._tick, self._report)
+        records.write("session", heading(progress))
+        records.flush()
+
+    def go(self, images: Iterable[tuple[int, NDArray[np.int8]]]) -> BaseException | None:
+        """Until the last image, the end a person asks for, or the error that ends the run before."""
+        error: BaseException | None = None
+        self._began_s = time.monotonic()
+        try:
+            try:
+                self._stream(images)
+            except Stopped:
+                self.stopped = True
+            except (SemflashError, KeyboardInterrupt, SystemExit) as caught:
+                error = caught
+            for labelled in self._labeller.finish():
+                self._take(labelled)
+            self._tell_crash()
+            self._progress.state = "done"
+            self._progress.estimate = self._labeller.estimate()
+            self._records.flush()
+            self._tell_unrecorded()
+            self._show()
+        finally:
+            self._view.close()
+        return error
+
+    def _tick(self) -> None:
+        """Called by the connection many times per second, also while nothing comes.
+
+        Raises:
+            Stopped: the person wants to quit.
+        """
+        now = time.monotonic()
+        if now - self._ticked_s < _TICK_S:
+            return
+        self._ticked_s = now
+        self._tell_crash()
+        self._tell_unrecorded()
+        self._follow_controls()
+        if now - self._shown_s >= REFRESH_S:
+            self._refresh(now)
+
+    def _report(self, kind: str, text: str, values: dict[str, object]) -> None:
+        """An event, for records and view."""
+        now = time.monotonic()
+        event = Event(kind, text, now - self._began_s, dict(values))
+        self._progress.events.append(event)
+        self._records.write(kind, {"seconds": round(event.seconds, 3), **event.values})
+        if kind == "disconnected":
+            self._left_s = now
+        elif kind == "reconnected":
+            self._halted_s += now - self._left_s
+            self._progress.where = self._connection.where
+            self._progress.reconnects = self._connection.reconnects
+            assert self._connection.hello is not None
+            self._progress.hello = self._connection.hello
+        self._view.event(self._progress, event)
+
+    def _tell_crash(self) -> None:
+        """Say what a board reports of a crash before its last reset; each report once."""
+        said = self._connection.session.fault_report
+        if said is None or said in self._crashes or len(self._crashes) >= _CRASHES_MAX:
+            return
+        self._crashes.append(said)
+        report = parse_fault(said)
+        if report is not None:
+            values = {**dataclasses.asdict(report), "cause": report.cause}
+            self._report("crash", f"the board crashed before its last reset: {report}", values)
+
+    def note_unrecorded(self) -> list[StorageError]:
+        """Recordings that ended since the last look, for lack of room; the run goes on without them."""
+        failures = [*self._records.failures]
+        if self._raw is not None and self._raw.failure is not None:
+            failures.append(self._raw.failure)
+        found = [failure for failure in failures if failure not in self._progress.unrecorded]
+        self._progress.unrecorded += found
+        return found
+
+    def _tell_unrecorded(self) -> None:
+        for failure in self.note_unrecorded():
+            values: dict[str, object] = {"what": failure.what, "path": str(failure.value or "")}
+            self._report("unrecorded", failure.in_one_line, values)
+
+    def _stream(self, images: Iterable[tuple[int, NDArray[np.int8]]]) -> None:
+        for outcome in self._connection.stream(images):
+            self._outcome(outcome)
+            for labelled in self._labeller.ready():
+                self._take(labelled)
+            self._tick()
+            self._pause()
+
+    def _outcome(self, outcome: Outcome) -> None:
+        tally, hello = self._progress.tally, self._progress.hello
+        tally.seconds = time.monotonic() - self._began_s - self._halted_s
+        if isinstance(outcome, Lost):
+            tally.lost += 1
+            self._records.write(
+                "lost", {"index": outcome.index % len(self._judge), "attempts": outcome.attempts}
+            )
+            return
+        if self._raw is not None:
+            self._raw.note(self._known(outcome))
+        tally.received += 1
+        tally.damaged += outcome.damaged
+        if outcome.ticks is not None and hello.counter != "none":
+            tally.add_count(hello.count(outcome.ticks))
+            tally.stack_bytes = max(tally.stack_bytes, outcome.stack_bytes or 0)
+        self._labeller.put(outcome)
+
+    def _known(self, outcome: Received) -> dict[str, object]:
+        """What a raw recording notes of an answer when it comes: with that, a replay can decode it."""
+        return {
+            "request": outcome.request,
+            "index": outcome.index,
+            "label": self._judge.label(outcome.index % len(self._judge)),
+            "ber": self._progress.ber,
+        }
+
+    def _pause(self) -> None:
+        """While paused: keys and screen only, until a step or the end of the pause."""
+        began = time.monotonic()
+        while not self._controls.may_go_on():
+            self._labeller.push()
+            for labelled in self._labeller.ready():
+                self._take(labelled)
+            self._tick()
+            time.sleep(_NAP_S)
+        self._halted_s += time.monotonic() - began
+
+    def _follow_controls(self) -> None:
+        progress, controls = self._progress, self._controls
+        self._view.poll(controls)
+        if controls.quit:
+            raise Stopped
+        progress.help = controls.help
+        progress.paused = controls.paused
+        if controls.ber != progress.ber:
+            progress.ber = controls.ber
+            self._labeller.inject_at(controls.ber)
+            self._report("ber", f"injected BER is {controls.ber:g} now", {"ber_injected": controls.ber})
+
+    def _refresh(self, now: float) -> None:
+        progress, port = self._progress, self._connection.port
+        seconds = now - self._shown_s
+        self._shown_s = now
+        if self._labeller.idle:  # a slow board: do not wait for a full batch
+            self._labeller.push()
+        progress.silent_s = now - port.heard_s
+        up, down = port.bytes_up, port.bytes_down
+        weight = min(1.0, seconds)  # about the last second
+        progress.bytes_up += weight * (max(0, up - self._bytes[0]) / seconds - progress.bytes_up)
+        progress.bytes_down += weight * (max(0, down - self._bytes[1]) / seconds - progress.bytes_down)
+        self._bytes = (up, down)
+        progress.state = self._state()
+        progress.estimate = self._labeller.estimate()
+        estimated = progress.estimate.value if progress.estimate is not None else None
+        progress.history.tick(now, progress.ber, estimated)
+        if self._records.streams and now - self._told_s >= _PROGRESS_EVERY_S:
+            self._told_s = now
+            self._records.write("progress", summary_line(progress), to_file=False)
+        self._records.flush()
+        self._show()
+
+    def _state(self) -> State:
+        if self._connection.away:
+            return "cable out"
+        if self._controls.paused:
+            return "paused"
+        return "silent" if self._progress.silent_s > _SILENT_S else "streaming"
+
+    def _show(self) -> None:
+        self._progress.link = self._connection.counters
+        self._view.update(self._progress)
+
+    def _take(self, labelled: Labelled) -> None:
+        progress = self._progress
+        received, tally, hello = labelled.received, progress.tally, progress.hello
+        judge, reading = self._judge, labelled.reading
+        index = received.index % len(judge)
+        right = judge.right(reading, index)
+        tally.add_label(right=right, flips=labelled.flips)
+        progress.history.add_label(right=right)
+        progress.recent.append(
+            Recent(
+                index,
+                judge.words(reading),
+                judge.truth_words(index),
+                right,
+                reading.confidence,
+                labelled.flips,
+                received.damaged,
+            )
+        )
+        if labelled.golden_equal is not None:
+            tally.add_golden(index, equal=labelled.golden_equal)
+        ticks = received.ticks if hello.counter != "none" else None
+        count = hello.count(ticks) if ticks is not None else None
+        judged = judge.record(reading, index)
+        record = _image_record(labelled, index, judged, ticks, count)
+        if progress.options.loop:
+            record["round"] = received.index // len(judge)
+        self._records.write("image", record)
+        if self._raw is not None:
+            self._raw.note(self._known(received) | {"ber": labelled.ber, "predicted": reading.predicted})
+
+
+def heading(progress: Progress) -> dict[str, Any]:
+    """The fields of the `session` line (docs/monitor.md)."""
+    bundle, hello = progress.bundle, progress.hello
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "bundle": bundle.name,
+        "bundle_hash": bundle.hash_hex,
+        "board": hello.board,
+        "engine": hello.engine,
+        "build_id": f"{hello.build_id:08x}",
+        "counter": hello.counter,
+        "ber_injected": progress.ber,
+        "seed": progress.options.seed,
+        "sample": progress.sample,
+        "classes": list(bundle.contract.class_names),
+    }
+
+
+def _image_record(
+    labelled: Labelled, index: int, judged: dict[str, Any], ticks: int | None, count: int | None
+) -> dict[str, Any]:
+    """The fields of an `image` line (docs/monitor.md)."""
+    received = labelled.received
+    record: dict[str, Any] = {
+        "index": index,
+        "request": received.request,
+        "attempt": received.attempt,
+        **judged,
+        "payload": received.payload.hex(),
+        "payload_noisy": labelled.noisy.hex(),
+        "ber_injected": labelled.ber,
+        "flips": labelled.flips,
+        "ber_told": labelled.told,
+        "pilot_bits": labelled.pilot_bits,
+        "pilot_bit_errors": labelled.pilot_bit_errors,
+        "damaged": received.damaged,
+        "ticks": ticks,
+        "count": count,
+        "device_us": received.device_us,
+        "seconds": round(received.seconds, 6),
+    }
+    if labelled.golden_equal is not None:
+        record["golden_equal"] = labelled.golden_equal
+    return record
+
+
+def summary_line(progress: Progress) -> dict[str, Any]:
+    """The fields of a `progress` line (docs/monitor.md)."""
+    tally, estimate = progress.tally, progress.estimate
+    return {
+        "state": progress.state,
+        "received": tally.received,
+        "lost": tally.lost,
+        "labelled": tally.labelled,
+        "accuracy": tally.accuracy,
+        "images_per_s": tally.images_per_s,
+        "ber_injected": progress.ber,
+        "ber_estimated": None if estimate is None else [estimate.value, estimate.low, estimate.high],
+        "bytes_per_s": [round(progress.bytes_up), round(progress.bytes_down)],
+        "reconnects": progress.reconnects,
+    }

@@ -1,0 +1,126 @@
+"""The sections of the report, out of measured bundles and the results of experiments."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from semflash import __version__
+from semflash.report import answers, curves, pictures, provenance
+from semflash.report.content import Content
+from semflash.report.gather import MAIN_BERS
+from semflash.report.page import Chart, Page, Section, Table
+from semflash.report.wording import percent, share
+
+
+def page(content: Content) -> Page:
+    """The whole report."""
+    sections = [
+        summary(content), curves.against_ber(content), curves.against_bytes(content), codes(content),
+        answers.features(content), answers.confusion(content), answers.precision(content),
+        answers.scenes(content), cost(content), training(content),
+        provenance.settings(content),
+    ]  # fmt: skip
+    names = ", ".join(view.bundle.name for view in content.views)
+    measured = [view.evaluation.measurement for view in content.views]
+    images = dict.fromkeys(
+        f"{one.images:,} images of the {one.split} split of {one.dataset}"
+        + ("" if one.sample_seed is None else f" (a sample, as many of each class, seed {one.sample_seed})")
+        for one in measured
+    )
+    lead = (
+        f"{names}: int8 encoders as they run on the device (LiteRT reference kernels, equal to the device "
+        f"bit for bit), {', '.join(images)}, bits flipped in the packed "
+        f"payload (injected, seed {content.seed}); the decoder is told the injected rate. "
+        f"{content.words.note}"
+    ).rstrip()
+    kept = [section for section in sections if section.charts or section.tables]
+    return Page("semflash: what arrives", lead, kept, f"Written by semflash {__version__}.")
+
+
+def summary(content: Content) -> Section:
+    """One row a bundle."""
+    rows = []
+    for view in content.views:
+        task, counts = view.evaluation.task_accuracy, (view.cost or {}).get("counts_median")
+        rows.append([
+            view.bundle.name, str(view.bundle.payload_bytes), share(task),
+            *(share(view.accuracy(ber)) for ber in MAIN_BERS), f"{view.bundle.record.macs:,}",
+            "–" if counts is None else f"{counts:,}",
+        ])  # fmt: skip
+    head = ["bundle", "bytes per image", "task network, %", *(f"BER {percent(ber)}" for ber in MAIN_BERS),
+            "MACs", "instructions"]  # fmt: skip
+    table = Table(f"{content.words.title} in percent, and what an image costs on the device", head, rows)
+    return Section("summary", "Summary", "Summary", tables=[table])
+
+
+def codes(content: Content) -> Section:
+    """Centres and how often each is sent."""
+    charts, tables = [], []
+    for view in content.views:
+        name, centres = view.bundle.name, view.bundle.contract.centres
+        used = int((view.use > 0.1 / len(centres)).sum())
+        charts.append(
+            Chart(
+                f"codes-{name}", f"{name}: {used} of {len(centres)} centres are used at least a tenth as "
+                "often as in an even use (dotted line).",
+                f"Bars, one for each centre of {name}: share of codes sent",
+                partial(pictures.code_use, view),
+            )
+        )  # fmt: skip
+        rows = [
+            ["value", *(f"{c:.3f}" for c in centres)],
+            ["share, %", *(f"{100 * u:.1f}" for u in view.use)],
+        ]
+        tables.append(Table(f"{name}: centres", ["code", *map(str, range(len(centres)))], rows))
+    return Section("codes", "Centres", "Centres and their use", charts=charts, tables=tables)
+
+
+def cost(content: Content) -> Section:
+    """Device cost beside accuracy (mAP)."""
+    words = content.words
+    head = ["bundle", f"{words.name} at BER 1 %, in %", "MACs", "instructions", "per MAC", "RAM, B",
+            "flash, B", "engine", "on the front"]  # fmt: skip
+    front = pictures.front(content.views)
+    rows = []
+    for view in content.views:
+        found = view.cost
+        figures = ["–"] * 5 if found is None else [
+            f"{found['counts_median']:,}", f"{found['counts_per_mac']:.2f}", f"{pictures.ram(found):,}",
+            f"{found['memory']['encoder_code'] + found['memory']['encoder_tables']:,}", found["engine"],
+        ]  # fmt: skip
+        dominated = "yes" if view.bundle.name in front else "no"
+        rows.append(
+            [
+                view.bundle.name,
+                share(view.accuracy(0.01)),
+                f"{view.bundle.record.macs:,}",
+                *figures,
+                dominated,
+            ]
+        )
+    chart = Chart(
+        "cost", "Top left is best. On the front: no other bundle of the same data set is both cheaper and "
+        "better.",
+        f"{words.title} at BER 1 % against what an image costs on the device; the table has the numbers.",
+        partial(pictures.cost, content.views, words),
+    )  # fmt: skip
+    text = ["RAM is the encoder's state and its deepest stack. A dash: not measured (semflash bench)."]
+    table = Table("Cost of an image on the device", head, rows)
+    title = f"Device cost beside {words.name}"
+    return Section("cost", "Device", title, text=text, charts=[chart], tables=[table])
+
+
+def training(content: Content) -> Section:
+    """Curves of the trainings whose history is in the bundle."""
+    charts = [
+        Chart(
+            f"training-{view.bundle.name}",
+            f"{view.bundle.name}: validation {view.words.name} after each epoch.",
+            f"Training curves of {view.bundle.name}: "
+            + ", ".join(f"{k} ends at {v}" for k, v in view.history[-1].items() if k.startswith("val_")),
+            partial(pictures.training, view),
+        )
+        for view in content.views
+        if any(key.startswith("val_") for record in view.history for key in record)
+    ]  # fmt: skip
+    return Section("training", "Training", "Training", charts=charts)
