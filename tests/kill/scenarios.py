@@ -25,10 +25,10 @@ from semflash.firmware.boards.add import Changes, add_board
 from semflash.firmware.boards.descriptions import load_board
 from semflash.firmware.boards.hardware_map import read_map, update_map
 from semflash.firmware.boards.probe import Probe
-from semflash.firmware.build import firmware as build
-from semflash.firmware.build import model
-from semflash.firmware.build.options import BuildOptions
-from semflash.firmware.build.result import BuildResult
+from semflash.firmware.building import firmware as build
+from semflash.firmware.building.firmware import model
+from semflash.firmware.building.options import BuildOptions
+from semflash.firmware.building.result import BuildResult
 from semflash.firmware.emulator import state as emulator_state
 from semflash.link.faults.log import FaultLog
 from semflash.link.raw_record import FROM_DEVICE, RawReader, RawRecorder
