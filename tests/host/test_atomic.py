@@ -15,6 +15,7 @@ import pytest
 
 from semflash import atomic
 from semflash.errors import BuildError
+from semflash.firmware.emulator import state
 from semflash.firmware.emulator.native_compiler import compile_native
 
 
@@ -140,3 +141,20 @@ def test_a_folder_takes_the_place_of_another(
     assert (tmp_path / "target" / "file").read_text() == "2"
     assert (tmp_path / "new" / "file").read_text() == "1"
     assert names(tmp_path) == ["new", "target"]
+
+
+def test_what_a_killed_bench_left_goes_with_the_next_and_that_of_a_running_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEMFLASH_STATE_DIR", str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    for number in (gone.pid, os.getpid()):
+        for suffix in ("log", "lock"):
+            (tmp_path / f"bench-{number}.{suffix}").touch()
+    (tmp_path / f".bench-{gone.pid}.json.part").touch()
+    (tmp_path / "bench-x.lock").touch()
+    state.remove_left("bench-")
+    assert names(tmp_path) == sorted(
+        [f"bench-{os.getpid()}.{end}" for end in ("log", "lock")] + ["bench-x.lock"]
+    )

@@ -15,6 +15,7 @@ import numpy as np
 
 from kill.stopping import Scenario
 from semflash import atomic
+from semflash.bundle import known
 from semflash.bundle.reader import Bundle, read_bundle
 from semflash.bundle.schema import Contract
 from semflash.bundle.writer import update_record, write_bundle
@@ -26,7 +27,7 @@ from semflash.firmware.boards.descriptions import load_board
 from semflash.firmware.boards.hardware_map import read_map, update_map
 from semflash.firmware.boards.probe import Probe
 from semflash.firmware.building import firmware as build
-from semflash.firmware.building.firmware import model
+from semflash.firmware.building.model import generate_model
 from semflash.firmware.building.options import BuildOptions
 from semflash.firmware.building.result import BuildResult
 from semflash.firmware.emulator import state as emulator_state
@@ -36,6 +37,7 @@ from semflash.report.results import Budget, ResultStore, RunResult
 
 TINY = Path(__file__).resolve().parents[1] / "vectors" / "tiny.semcodec"
 NOTHING = "nothing"
+_HASH = "5" * 64
 
 
 def nothing_before(folder: Path) -> None:
@@ -151,17 +153,17 @@ def _state(port: str) -> emulator_state.EmulatorState:
 
 
 def _save_state(folder: Path, port: str) -> None:
-    os.environ["SEMFLASH_STATE_DIR"] = str(folder / "state")
+    _at_home(folder)
     emulator_state.save(_state(port))
 
 
 def _forget_state(folder: Path) -> None:
-    os.environ["SEMFLASH_STATE_DIR"] = str(folder / "state")
+    _at_home(folder)
     emulator_state.forget("b")
 
 
 def _look_at_state(folder: Path) -> Any:
-    os.environ["SEMFLASH_STATE_DIR"] = str(folder / "state")
+    _at_home(folder)
     found = emulator_state.running()
     return [state.port for state in found]
 
@@ -179,6 +181,20 @@ def _look_at_boards(folder: Path) -> Any:
     return NOTHING
 
 
+def _at_home(folder: Path) -> None:
+    os.environ["SEMFLASH_STATE_DIR"] = str(folder / "state")
+
+
+def _remember(folder: Path) -> None:
+    _at_home(folder)
+    known.remember(_HASH, exported=True)
+
+
+def _look_at_known(folder: Path) -> Any:
+    _at_home(folder)
+    return known.is_known(_HASH)
+
+
 # Build folders
 
 _COMPILER = '#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\ncat {sources} > "$2"\n'
@@ -186,7 +202,7 @@ _COMPILER = '#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\ncat {sources} > "$
 
 @cache
 def _model(name: str) -> Any:
-    return model.generate_model(_build_subject(name), load_board("native"), BuildOptions())
+    return generate_model(_build_subject(name), load_board("native"), BuildOptions())
 
 
 def _build_subject(name: str) -> Bundle:
@@ -315,6 +331,7 @@ ALL = (
         "emulator state, forget", lambda folder: _save_state(folder, "/p"), _forget_state, _look_at_state
     ),
     Scenario("board description", nothing_before, _add_board, _look_at_boards),
+    Scenario("bundle that was tried", nothing_before, _remember, _look_at_known),
     Scenario(
         "native build, first",
         nothing_before,
