@@ -26,6 +26,8 @@ VARIANTS: dict[str, tuple[str, str | None, str | None]] = {
     "tflm": ("tflm", None, None),
 }
 COMPARED = ("aot", "cmsis-nn", "tflm")
+#: Emulated boards of a bench are called so, and by the process id.
+_INSTANCE = "bench-"
 
 
 @dataclass(frozen=True)
@@ -107,9 +109,10 @@ def flashed(built: BuildResult) -> Iterator[str]:
             yield flash(built, user=BoardUser("semflash bench"), keep=held).board
         return
     from semflash.firmware.boards import lock as board_lock
-    from semflash.firmware.emulator import emulator
+    from semflash.firmware.emulator import emulator, state
 
-    instance = f"bench-{os.getpid()}"
+    state.remove_left(_INSTANCE)
+    instance = f"{_INSTANCE}{os.getpid()}"
     with board_lock.hold(board_lock.emulated_key(instance), what="semflash bench"):
         try:
             emulator.start_build(built, instance=instance)

@@ -203,6 +203,9 @@ def run_on_board(
 
         checked = result.progress.tally.golden_checked
         raise VerdictError(Verdict.OUTPUT_MISMATCH, value=f"{wrong:,} of {checked:,} payloads")
+    for failure in (*result.progress.unrecorded, log.failure):
+        if failure is not None:
+            raise failure
     return result.exit_code
 
 

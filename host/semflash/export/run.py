@@ -11,7 +11,7 @@ from semflash.data.dataset import Dataset
 from semflash.errors import TrainingError
 from semflash.export.export import export_codec, none_better_than_guessing
 from semflash.training.models import load_run
-from semflash.training.run_dir import RUN_FILE
+from semflash.training.run_dir import has_run
 from semflash.training.task import dataset_of, load_task
 
 CODEC_DIR, TASK_DIR = "codec", "task"
@@ -27,10 +27,10 @@ def find_run(run_dir: Path) -> tuple[Path, Path | None]:
     Raises:
         TrainingError: there is no finished codec run in it.
     """
-    if (run_dir / CODEC_DIR / RUN_FILE).is_file():
+    if has_run(run_dir / CODEC_DIR):
         task = run_dir / TASK_DIR
-        return run_dir / CODEC_DIR, task if (task / RUN_FILE).is_file() else None
-    if (run_dir / RUN_FILE).is_file():
+        return run_dir / CODEC_DIR, task if has_run(task) else None
+    if has_run(run_dir):
         return run_dir, None
     raise TrainingError(
         "no finished codec run here", value=run_dir, remedy="semflash train RECIPE --out DIR, then export DIR"

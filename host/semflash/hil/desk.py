@@ -67,6 +67,7 @@ class Desk:
         self._stack = ExitStack()
         self._user = board_lock.BoardUser("semflash hil", plan.map_path)
         self._port: Port | None = None
+        self._raw: RawRecorder | None = None
         self.built: BuildResult | None = None
         self.hello: Hello | None = None
         self.measured: Measured | None = None
@@ -95,9 +96,15 @@ class Desk:
         return found
 
     def close(self) -> None:
-        """Give the port and the lock back; stop an emulated board that was started here."""
+        """Give the port and the lock back; stop an emulated board that was started here.
+
+        Raises:
+            StorageError: the raw recording ended before the run, for lack of room.
+        """
         self._port = None
         self._stack.close()
+        if self._raw is not None and self._raw.failure is not None:
+            raise self._raw.failure
 
     def build(self) -> str:
         """The firmware for this board."""
@@ -184,7 +191,8 @@ class Desk:
         bundle = self.plan.bundle
         header = {"bundle": bundle.name, "bundle_hash": bundle.hash_hex, "target": self.target.name}
         folder.mkdir(parents=True, exist_ok=True)
-        return self._stack.enter_context(RawRecorder(folder / f"{self.target.name}.sfraw", header))
+        self._raw = RawRecorder(folder / f"{self.target.name}.sfraw", header)
+        return self._stack.enter_context(self._raw)
 
     def images(self, count: int) -> NDArray[np.uint8]:
         """`count` images uint8 (N, H, W, C): made ones, or test images of the named data set, as many of each

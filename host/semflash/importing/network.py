@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import platform
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from semflash import atomic
 from semflash.data.dataset import Dataset
 from semflash.data.registry import load_dataset
 from semflash.data.summary import summary
@@ -31,7 +31,7 @@ from semflash.tasks.keras.input_range import Beginning
 from semflash.tasks.networks import keep
 from semflash.tasks.preprocessing import matrix_of, own_input, with_beginning, with_preprocessing
 from semflash.training.recipes.recipe import TaskRecipe
-from semflash.training.run_dir import RUN_FILE, RunInfo, save_weights
+from semflash.training.run_dir import RunInfo, has_run, save_weights
 from semflash.training.task import TrainedTask
 
 CHECK_IMAGES = 16
@@ -103,7 +103,7 @@ def import_network(
             original does, or the int8 head not what the float one does; the largest differences are named.
         DatasetError: the data set is missing. ToolMissingError: a package is not installed.
     """
-    if (request.out / RUN_FILE).exists() and not request.overwrite:
+    if has_run(request.out) and not request.overwrite:
         raise TrainingError(
             "there is a run already", value=request.out, remedy="--overwrite, or another --out"
         )
@@ -165,17 +165,11 @@ def _say_range(
 
 
 def _write(out: Path, task: TrainedTask) -> None:
-    """Write all files beside their places, then rename them; run.json, without which there is no run, is the
-    first to go and the last to come. A failure while writing leaves an old run as it was."""
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".import-", dir=out) as place:
-        new = Path(place)
-        keep(new, task.info.recipe, head=task.head, tail=task.tail)
-        save_weights(new, {"head": task.head, "tail": task.tail})
-        task.info.save(new)
-        (out / RUN_FILE).unlink(missing_ok=True)
-        for path in sorted(new.iterdir(), key=lambda path: path.name == RUN_FILE):
-            path.replace(out / path.name)
+    """Write all files, which take their places at once. A failure leaves an old run as it was."""
+    with atomic.several(out) as place:
+        keep(place, task.info.recipe, head=task.head, tail=task.tail)
+        save_weights(place, {"head": task.head, "tail": task.tail})
+        task.info.save(place)
 
 
 def _check_images(
