@@ -43,8 +43,24 @@ SPEC = (
     "stall=5e-5:0.005,split=0.02,join=0.02,disconnect=2e-5:0.02,reset=5e-5"
 )
 _IMAGES = 251
-_TIMEOUT_S = 0.1
+_TIMEOUT_S = 1.0
+_LOOK_S = 2e-5
 _AFTER = 200
+
+
+class Clock:
+    """Time of host and line: some passes with each look at it, the rest in waits, which cost nothing."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def __call__(self) -> float:
+        self._now += _LOOK_S
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        self._now += seconds
 
 
 class WatchedSession(Session):
@@ -150,7 +166,7 @@ def run(library: Path, expected: Expected, frames: int, seed: int, harm: Harm | 
     harm = harm or Harm()
     pixels = pictures(expected, seed)
     golden = Golden(NativeDevice(library).encode(pixels))
-    truth, report, began = Truth(), Report(), time.monotonic()
+    truth, report, began, clock = Truth(), Report(), time.monotonic(), Clock()
     with NativePort(library, timeout=0.0) as native:
         device = DevicePort(native, truth, native.reset)
         lossy = LossyPort(device, harm.loss_rate, seed, harm.kinds)
@@ -159,8 +175,10 @@ def run(library: Path, expected: Expected, frames: int, seed: int, harm: Harm | 
             lossy.forget()
             device.reset()
 
-        faulty = FaultyPort(lossy, FaultSpec.parse(f"{harm.spec};seed={seed}"), reset=reset)
-        session = WatchedSession(faulty, expected, timeout_s=_TIMEOUT_S, hello_attempts=50)
+        faulty = FaultyPort(
+            lossy, FaultSpec.parse(f"{harm.spec};seed={seed}"), reset=reset, clock=clock, sleep=clock.sleep
+        )
+        session = WatchedSession(faulty, expected, timeout_s=_TIMEOUT_S, clock=clock)
         session.truth = truth
 
         def total() -> int:
@@ -171,7 +189,7 @@ def run(library: Path, expected: Expected, frames: int, seed: int, harm: Harm | 
                 report.images += 1
                 yield report.images - 1, pixels[(report.images - 1) % _IMAGES]
 
-        _take_all(session, faulty, images(), golden, truth, report, frames, total)
+        _take_all(session, faulty, clock, images(), golden, truth, report, frames, total)
         report.frames = total()
         report.resets = truth.resets
         lossy.stop()
@@ -202,7 +220,7 @@ def run(library: Path, expected: Expected, frames: int, seed: int, harm: Harm | 
     return report
 
 
-def _take_all(session, faulty, images, golden, truth, report, frames, total):  # type: ignore[no-untyped-def]
+def _take_all(session, faulty, clock, images, golden, truth, report, frames, total):  # type: ignore[no-untyped-def]
     """Every outcome; the line may break in between."""
     while True:
         try:
@@ -213,19 +231,19 @@ def _take_all(session, faulty, images, golden, truth, report, frames, total):  #
                     report.rss_early_mib = rss_mib()
             return
         except PortVanishedError:
-            _wait_for(faulty)
+            _wait_for(faulty, clock)
         except LinkError:
             report.link_errors += 1
 
 
-def _wait_for(faulty: FaultyPort) -> None:
+def _wait_for(faulty: FaultyPort, clock: Clock) -> None:
     again = faulty.reopener(None)
     while True:
         try:
             again()
             return
         except LinkError:
-            time.sleep(0.002)
+            clock.sleep(0.002)
 
 
 def _judge(outcome: Received | Lost, golden: Golden, truth: Truth, report: Report) -> None:
