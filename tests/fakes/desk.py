@@ -27,6 +27,7 @@ class FakeUsbPort:
     vid: int | None = 0x0483
     pid: int | None = 0x374B
     product: str | None = "STM32 STLink"
+    location: str | None = None
 
 
 class FlashedDevice(FakeDevice):

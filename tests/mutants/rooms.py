@@ -1,0 +1,106 @@
+"""Which sources are mutated, and which tests have to notice: the one table to update when a file moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Room:
+    """A room of the product.
+
+    Attributes:
+        name: stands in the names of its mutants.
+        sources: globs of the files that are mutated, from the repository's root.
+        tests: globs of its test files. Python: coverage chooses among them. C: all of them, in this order.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+def _each(pattern: str, names: str) -> tuple[str, ...]:
+    """The pattern with each of the names in place of {}."""
+    return tuple(pattern.replace("{}", name) for name in names.split())
+
+
+ROOMS = (
+    Room(
+        "link",
+        ("host/semflash/link/**/*.py", "host/semflash/channels/*.py"),
+        (
+            *_each(
+                "tests/host/test_{}*.py", "frame sequence pilots session faults bridge_port raw_record link"
+            ),
+            *_each("tests/host/test_{}*.py", "bundle_payload baseline_channels monitor hil"),
+            "tests/c/test_hostile_link.py",
+        ),
+    ),
+    Room(
+        "codegen",
+        ("codegen/semflash_codegen/**/*.py",),
+        ("tests/codegen/test_*.py", "tests/codegen/fused/test_*.py", "tests/host/test_firmware_models.py"),
+    ),
+    Room(
+        "bundle",
+        (
+            "host/semflash/fields.py",
+            *_each("host/semflash/{}/*.py", "bundle program program/reference"),
+            *_each("host/semflash/outputs/{}.py", "anchor_boxes detections kinds"),
+        ),
+        _each(
+            "tests/host/test_{}*.py",
+            "bundle program edge judge anchor detection firmware_models native_golden",
+        ),
+    ),
+    Room(
+        "device",
+        ("device/src/*.c",),
+        (
+            *_each("tests/c/test_{}.py", "crc_and_cobs frames tail_and_packing device_protocol hostile_link"),
+            "tests/c/test_device*.py",
+            "tests/host/test_native.py",
+            "tests/c/test_sanitizers.py",
+            "tests/host/test_native_golden.py",
+        ),
+    ),
+    Room(
+        "firmware",  # what it chooses with and checks by; the rest drives programs of others
+        (
+            *_each("host/semflash/firmware/{}/*.py", "boards probes"),
+            *_each(
+                "host/semflash/firmware/building/{}.py",
+                "bare_model device_graph elf memory_map options project result",
+            ),
+        ),
+        (
+            *_each("tests/host/test_{}*.py", "board hardware_map flash_verdicts firmware probes bridge_port"),
+            *_each("tests/host/test_{}*.py", "native bench hil tflm_tree"),
+            *_each("tests/c/test_{}.py", "clock_tree hal_port"),
+        ),
+    ),
+    Room(
+        "edge",
+        (*_each("host/semflash/edge/{}.py", "judge labeller golden split"), "host/semflash/monitor/tally.py"),
+        _each(
+            "tests/host/test_{}*.py",
+            "judge edge tally monitor raw_record anchor detection firmware_build hil bench",
+        ),
+    ),
+)
+
+
+def files(globs: tuple[str, ...], root: Path = ROOT) -> Iterator[str]:
+    """Paths from the root that the globs match, each once, in the globs' order."""
+    seen = set()
+    for pattern in globs:
+        for path in sorted(root.glob(pattern)):
+            name = path.relative_to(root).as_posix()
+            if name not in seen and path.stat().st_size:
+                seen.add(name)
+                yield name
