@@ -55,7 +55,7 @@ ROOMS = (
         ),
         _each(
             "tests/host/test_{}*.py",
-            "bundle program edge judge anchor detection firmware_models native_golden",
+            "bundle program edge judge anchor detection firmware_models",
         ),
     ),
     Room(
@@ -66,7 +66,6 @@ ROOMS = (
             "tests/c/test_device*.py",
             "tests/host/test_native.py",
             "tests/c/test_sanitizers.py",
-            "tests/host/test_native_golden.py",
         ),
     ),
     Room(
