@@ -108,11 +108,11 @@ def measure(case: Case, board: str) -> dict[str, Any]:
 def paper_codec(case: Case) -> tuple[Any, tuple[int, ...]]:
     """The untrained codec behind the network's head, and the shape of the features."""
     import keras
-    from semflash.training.recipes.recipe import TaskRecipe
 
     from semflash.codecs.registry import create
     from semflash.tasks.keras.config import describe
     from semflash.tasks.networks import build
+    from semflash.training.recipes.recipe import TaskRecipe
 
     keras.utils.set_random_seed(SEED)
     image = (case.side, case.side, 3)
@@ -132,8 +132,8 @@ def bundle_of(case: Case, codec: Any) -> Any:
     import msgspec
     import numpy as np
 
-    from semflash.bundle.code_tail import quantise_tail
     from semflash.bundle.schema import FixedPayload
+    from semflash.conversion.gdn import quantise_tail
     from semflash.conversion.graphs import convert_int8
     from semflash.firmware.build.bare_model import bare_model
 

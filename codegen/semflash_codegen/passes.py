@@ -46,7 +46,7 @@ def validate(model: Model) -> None:
             f"a row of the encoder's input is larger than {_ROW_BYTES_MAX} bytes",
             value=source.shape, remedy="use a smaller image",
         )  # fmt: skip
-    _validate_order(model)
+    validate_order(model)
 
 
 def _validate_end(role: str, tensor: Tensor) -> None:
@@ -65,7 +65,7 @@ def _validate_end(role: str, tensor: Tensor) -> None:
         )
 
 
-def _validate_order(model: Model) -> None:
+def validate_order(model: Model) -> None:
     """Every activation is written once, before it is read; none is dynamic, all are int8."""
     written = {model.inputs[0]}
     for op in model.operators:

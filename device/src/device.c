@@ -172,7 +172,8 @@ static sf_status_t send_codes(sf_device_t *device) {
     const uint16_t n = device->pilot_bytes;
     const uint16_t total = (uint16_t)(code_bytes + n);
     sf_pilot_t pilot;
-    sf_pilot_begin(&pilot, device->encoder->model->bundle_hash, (uint16_t)(device->sent & 0xFFFFu));
+    sf_pilot_begin(&pilot, device->encoder->model->bundle_hash, (uint16_t)(device->sent & 0xFFFFu),
+                   device->request);
     sf_frame_writer_t writer;
     sf_status_t status = begin(device, &writer, SF_FRAME_CODES, device->request, total);
     for (uint16_t j = 0; j < n && status == SF_OK; j++) {
@@ -273,7 +274,7 @@ static sf_status_t on_rows(sf_device_t *device, const sf_frame_t *frame) {
     return take_rows(device, frame);
 }
 
-/* Note the number of a frame whose header is whole. */
+/* Note the number of an undamaged frame: of others, the header's CRC-16 alone vouches for it, which is not enough. */
 static void note_sequence(sf_device_t *device, const sf_frame_t *frame) {
     sf_sequence_t *heard = &device->heard;
     sf_link_stats_t *stats = &device->stats;
@@ -305,7 +306,9 @@ static sf_status_t on_frame(sf_device_t *device, const sf_frame_t *frame) {
         device->heard.session = frame->request; /* another host: its numbers start where they like */
         device->heard.known = 0;
     }
-    note_sequence(device, frame);
+    if (frame->damaged == 0u) {
+        note_sequence(device, frame);
+    }
     if (frame->type == SF_FRAME_ROWS) {
         return on_rows(device, frame);
     }

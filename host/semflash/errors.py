@@ -55,6 +55,12 @@ class BundleError(SemflashError):
     kind = "bundle"
 
 
+class ProgramError(BundleError):
+    """A device program breaks a rule, or it was given numbers that do not fit it."""
+
+    kind = "program"
+
+
 class ModelError(SemflashError):
     """A .tflite file cannot be compiled for a device (operator, type, shape)."""
 

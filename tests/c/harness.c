@@ -190,6 +190,33 @@ long harness_pack(uint16_t positions, uint16_t channels, uint8_t bits, const uin
     return (long)fetched;
 }
 
+/* Number of tails and bit widths that sf_encoder_init judges wrongly. */
+static int misjudged_models(void) {
+    static uint8_t state[SF_MODEL_STATE_BYTES] SF_ALIGN8;
+    uint8_t payload[SF_MODEL_PAYLOAD_BYTES];
+    sf_encoder_t encoder;
+    const uint16_t most = (uint16_t)(1u << sf_model.bits_per_symbol);
+    const struct {
+        uint16_t levels;
+        sf_status_t status;
+    } cases[] = {{0, SF_ERR_ARGUMENT},
+                 {1, SF_ERR_ARGUMENT},
+                 {2, SF_OK},
+                 {most, SF_OK},
+                 {(uint16_t)(most + 1u), SF_ERR_ARGUMENT},
+                 {(uint16_t)(2u * most), SF_ERR_ARGUMENT}};
+    int wrong = 0;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        sf_tail_t tail = *sf_model.tail;
+        tail.levels = cases[i].levels;
+        sf_model_t model = sf_model;
+        model.tail = &tail;
+        wrong += sf_encoder_init(&encoder, &model, state, sizeof state, payload, sizeof payload) !=
+                 cases[i].status;
+    }
+    return wrong;
+}
+
 int harness_encoder_misuse(void) {
     static uint8_t state[SF_MODEL_STATE_BYTES + 8] SF_ALIGN8;
     uint8_t payload[SF_MODEL_PAYLOAD_BYTES];
@@ -201,7 +228,7 @@ int harness_encoder_misuse(void) {
     old.runtime_api = SF_RUNTIME_API + 1;
     sf_model_t lying = sf_model;
     lying.payload_bytes--;
-    int wrong = 0;
+    int wrong = misjudged_models();
     wrong += sf_encoder_init(&encoder, &old, state, sizeof state, payload, sizeof payload) != SF_ERR_ARGUMENT;
     wrong +=
         sf_encoder_init(&encoder, &lying, state, sizeof state, payload, sizeof payload) != SF_ERR_ARGUMENT;

@@ -48,6 +48,14 @@ HARNESS_EXPORT int harness_table(uint16_t channels, const uint8_t *table, const 
 HARNESS_EXPORT long harness_pack(uint16_t positions, uint16_t channels, uint8_t bits, const uint8_t *codes,
                                  size_t poll_bytes, uint8_t *out, size_t room);
 
+/* A layout and its tensors, written into `room` bytes; the form of the message is that of layout_message() in
+ * test_layout.py. Returns the payload's length in bytes or a negative status. */
+HARNESS_EXPORT long harness_layout(const uint8_t *message, size_t n, uint8_t *out, size_t room,
+                                   uint32_t *bits);
+
+/* Number of violations of the bit writer's contract that are not answered by the documented status. */
+HARNESS_EXPORT int harness_bits_misuse(void);
+
 /* Number of contract violations of the encoder that are not answered by the documented status; 0 is good. */
 HARNESS_EXPORT int harness_encoder_misuse(void);
 

@@ -41,7 +41,8 @@ def answers(port: NativePort) -> list[tuple[str, int, bytes]]:
         payload = raw[16:-4]
         if raw[1] == TYPES["CODES"]:
             codes, sequence = without_pilots(payload, PILOTS), int.from_bytes(raw[2:4], "little")
-            assert payload == with_pilots(codes, tiny.BUNDLE, sequence, PILOTS)
+            request = int.from_bytes(raw[8:12], "little")
+            assert payload == with_pilots(codes, tiny.BUNDLE, sequence, request, PILOTS)
             payload = codes
         result.append((NAMES[raw[1]], int.from_bytes(raw[8:12], "little"), payload))
     return result
@@ -72,7 +73,7 @@ def test_hello_says_what_the_contract_says(port):
     [(name, number, hello)] = answers(port)
     assert (name, number, len(hello)) == ("HELLO", 0, 96)
     version, counter, window, rows_payload, *sizes = struct.unpack_from("<BBHHHHH", hello)
-    assert (version, counter) == (2, 0) and window >= 1 and rows_payload >= 4 + 28
+    assert (version, counter) == (3, 0) and window >= 1 and rows_payload >= 4 + 28
     assert sizes == [28, 28, 18]
     assert struct.unpack_from("<II", hello, 12) == (tiny.BUNDLE, 0xC0FFEE)
     assert hello[32:56] == b"native".ljust(24, b"\0")

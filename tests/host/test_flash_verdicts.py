@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -315,6 +316,28 @@ def test_a_scan_writes_the_map_that_flash_uses(
     assert two.flashed.exists()
 
 
+def test_two_probes_with_one_number_are_not_flashed_even_by_port(
+    desk: Path, plug: Plug, built: BuildResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = plug("066AFF")
+    ours = replace(board.usb, location="1-1:1.2")
+    twin = replace(board.usb, device="/dev/ttyACM77", location="1-2:1.2")
+    monkeypatch.setattr(probes, "comports", lambda: [ours, twin])
+    error = verdict_of(built, port=ours.device)  # OpenOCD takes a number, no port
+    assert error.verdict is Verdict.NO_PROBE and "the same serial number" in error.what
+    assert not board.flashed.exists()
+    monkeypatch.setattr(probes, "comports", lambda: [ours, replace(twin, location="1-1:1.4")])
+    assert flash(built, port=ours.device).probe == "066AFF", "one probe with two ports"
+
+
+def test_a_board_is_flashed_by_a_link_to_its_port(plug: Plug, built: BuildResult, tmp_path: Path) -> None:
+    plug("066AFF")
+    board, link = plug("066BFF"), tmp_path / "usb-STM_066BFF-if02"
+    link.symlink_to(board.usb.device)
+    done = flash(built, port=str(link))
+    assert (done.port, done.probe) == (board.usb.device, "066BFF")
+
+
 # Locks and Ctrl-C.
 
 
@@ -385,7 +408,7 @@ def test_ctrl_c_ends_the_upload_and_frees_probe_port_and_lock(
     board = plug("066AFF", fate="hang")
     code = (
         "import sys\nfrom fakes.desk import FakeUsbPort\nfrom semflash.cli.main import main\n"
-        "from semflash.firmware import probes\n"
+        "from semflash.firmware.probes import probes\n"
         "probes.comports = lambda: [FakeUsbPort(sys.argv[1], '066AFF')]\n"
         "sys.exit(main(sys.argv[2:]))"
     )

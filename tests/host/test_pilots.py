@@ -9,6 +9,8 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from semflash.channels.ber_estimate import BerEstimator
+from semflash.channels.beta_interval import beta_cdf, beta_quantile
 
 from fakes.link_device import FakeDevice, on_wire, pilot_pattern, with_pilots
 from fakes.toy_session import images, right_codes, run
@@ -20,21 +22,25 @@ from semflash.link.outcome import Received
 
 
 @given(
-    st.integers(0, 2**32 - 1), st.integers(0, 65535), st.binary(min_size=1, max_size=300), st.integers(0, 40)
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 65535),
+    st.integers(0, 2**32 - 1),
+    st.binary(min_size=1, max_size=300),
+    st.integers(0, 40),
 )
 def test_pilots_equal_the_definition_and_come_apart_again(
-    bundle: int, sequence: int, codes: bytes, count: int
+    bundle: int, sequence: int, request: int, codes: bytes, count: int
 ) -> None:
-    values = bytes(pilot_pattern(bundle, sequence, count))
-    assert pilots.pattern(bundle, sequence, count) == values
+    values = bytes(pilot_pattern(bundle, sequence, request, count))
+    assert pilots.pattern(bundle, sequence, request, count) == values
     payload = pilots.merge(codes, values)
-    assert payload == with_pilots(codes, bundle, sequence, count)
+    assert payload == with_pilots(codes, bundle, sequence, request, count)
     assert pilots.split(payload, count) == (codes, values)
-    assert pilots.difference(values, bundle, sequence) == bytes(count)
+    assert pilots.difference(values, bundle, sequence, request) == bytes(count)
 
 
 def test_pilot_bits_are_balanced_and_differ_from_frame_to_frame() -> None:
-    patterns = [pilots.pattern(0xA1B2C3D4, sequence, 4) for sequence in range(65536)]
+    patterns = [pilots.pattern(0xA1B2C3D4, sequence, 7, 4) for sequence in range(65536)]
     assert len(set(patterns)) > 65500
     ones = [sum(value[byte] >> bit & 1 for value in patterns) for byte in range(4) for bit in range(8)]
     assert all(abs(count / 65536 - 0.5) < 0.01 for count in ones)

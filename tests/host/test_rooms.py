@@ -24,6 +24,7 @@ ORDER = (
     ("data", "link"),
     ("bundle",),
     ("outputs", "channels", "runtime"),
+    ("program",),
     ("settings", "array_files"),
     ("fields", "printable", "errors"),
 )
@@ -34,6 +35,7 @@ WITHOUT_TRAINING = (
     "edge",
     "link",
     "bundle",
+    "program",
     "runtime",
     "outputs",
     "channels",

@@ -23,13 +23,13 @@ tf = pytest.importorskip("tensorflow")
 
 from fakes.training_runs import QUIET, TASK, WHOLE, StopAfter, bars, weights  # noqa: E402
 from semflash.bundle.packing import unpack  # noqa: E402
-from semflash.bundle.schema import TableTail  # noqa: E402
 from semflash.cli.main import main  # noqa: E402
 from semflash.conversion.graphs import content_sha256  # noqa: E402
 from semflash.data.registry import load_dataset  # noqa: E402
 from semflash.edge.decoder import EdgeDecoder  # noqa: E402
 from semflash.edge.golden import GoldenEncoder  # noqa: E402
 from semflash.errors import ExportError, TrainingError, UsageError  # noqa: E402
+from semflash.program.stages import TableTail  # noqa: E402
 from semflash.training.codec import train_codec  # noqa: E402
 from semflash.training.models import load_run, measure_accuracy  # noqa: E402
 from semflash.training.progress import Progress  # noqa: E402

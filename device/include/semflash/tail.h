@@ -11,7 +11,7 @@
  *
  * SF_TAIL_TABLE (codecs without coupling between channels): code = table[c * 256 + (latent + 128)].
  *
- * The independent reference is host/semflash/bundle/code_tail.py; both agree on every code.
+ * The independent reference is host/semflash/program/reference/tails.py; both agree on every code.
  */
 #ifndef SEMFLASH_TAIL_H
 #define SEMFLASH_TAIL_H

@@ -106,6 +106,8 @@ def _scan(named: Path | None, *, as_json: bool) -> int:
             print(f"{word:8} {entry.name}: {entry.board}, probe {entry.probe}, {entry.port}")
     for port in report.unnumbered:
         print(f"skipped  {port}: its probe has no serial number, so a map cannot name it")
+    for port in report.shared:
+        print(f"skipped  {port}: two probes have its serial number, so a map cannot tell them apart")
     incomplete = [entry.name for entry in entries if entry.board == UNKNOWN_BOARD]
     if incomplete:
         print(

@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task", type=Path, metavar="DIR", help="run of the task network (default: RUN/task)"
     )
+    parser.add_argument("--dataset", metavar="FOLDER", help="where the images of the training are now")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
     parser.add_argument("--whole-graph", action="store_true", help="keep GDN and PReLU in the int8 graph")
     parser.add_argument("--force", action="store_true", help="replace an existing bundle")
@@ -53,6 +54,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         whole_graph=args.whole_graph,
         overwrite=args.force,
         data_dir=first(args.data_dir, settings.train.data_dir),
+        data=args.dataset,
     )
     if args.json:
         import json

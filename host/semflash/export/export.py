@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash import __version__
-from semflash.bundle.code_tail import codes
+from semflash.bundle import known
 from semflash.bundle.digest import file_ref
+from semflash.bundle.graphs.device import check_device_graph
+from semflash.bundle.graphs.edge import check_edge
 from semflash.bundle.models import check_encoder
 from semflash.bundle.packing import payload_size
 from semflash.bundle.reader import Bundle
@@ -28,10 +30,8 @@ from semflash.bundle.schema import (
     DeviceGraph,
     ExportProof,
     FixedPayload,
-    GdnTail,
     ImageInput,
     Record,
-    TableTail,
 )
 from semflash.bundle.writer import check_name, check_place, write_bundle
 from semflash.codecs.base import DeviceTailSpec
@@ -41,6 +41,8 @@ from semflash.data.dataset import Dataset
 from semflash.errors import ExportError
 from semflash.export.proof import prove_edge, prove_encoder, run_edge, run_model
 from semflash.outputs.kinds import Task
+from semflash.program.reference.tails import codes
+from semflash.program.stages import TailTable
 from semflash.runtime.reference import ReferenceGraph
 from semflash.runtime.tflm_arena import measure_arena
 from semflash.tasks.registry import kind_of
@@ -107,7 +109,8 @@ def export_codec(
 
     Raises:
         ExportError: the proof fails, the graph is not int8, parameters out of range.
-        BundleError: the place is taken. DatasetError: images of the wrong size.
+        BundleError: the place is taken, or a graph holds an operator that bundles may not hold.
+        DatasetError: images of the wrong size.
     """
     check_place(Path(out), overwrite)
     check_name(name)
@@ -122,7 +125,9 @@ def export_codec(
     }
     centres = [float(v) for v in centres_by_code(trained.tail_spec)]
     contract = _contract(name, family, dataset, graph, tail, centres, files, ber_range, kind.contract_task())
+    check_device_graph(graph.data, "encoder.tflite")
     check_encoder(graph.data, contract)
+    check_edge(contract, files["decoder.tflite"], files["tail.tflite"])
     arena_bytes, proof = _prove(trained, dataset, contract, files)
     record = Record(
         semflash_version=__version__,
@@ -137,7 +142,9 @@ def export_codec(
     )
     if history is not None:
         files["history.json"] = history
-    return write_bundle(out, contract, record, files, overwrite=overwrite)
+    bundle = write_bundle(out, contract, record, files, overwrite=overwrite)
+    known.remember(bundle.hash_hex, exported=True)
+    return bundle
 
 
 def _check_encoder_is(sha256: str | None, graph: Int8Graph) -> None:
@@ -155,7 +162,7 @@ def _contract(
     family: str,
     dataset: Dataset,
     graph: Int8Graph,
-    tail: GdnTail | TableTail,
+    tail: TailTable,
     centres: list[float],
     files: Mapping[str, bytes],
     ber_range: tuple[float, float],

@@ -7,12 +7,12 @@ from typing import Any
 
 from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import HISTORY_MAX_BYTES, SUFFIX
-from semflash.data.registry import load_dataset
+from semflash.data.dataset import Dataset
 from semflash.errors import TrainingError
 from semflash.export.export import export_codec
 from semflash.training.models import load_run
 from semflash.training.run_dir import RUN_FILE
-from semflash.training.task import load_task
+from semflash.training.task import dataset_of, load_task
 
 CODEC_DIR, TASK_DIR = "codec", "task"
 HISTORY_FILE = "history.json"
@@ -46,6 +46,7 @@ def export(
     whole_graph: bool = False,
     overwrite: bool = False,
     data_dir: str | Path | None = None,
+    data: str | None = None,
 ) -> Bundle:
     """Export a finished codec run.
 
@@ -56,6 +57,7 @@ def export(
         task_dir: run of the task network, whose accuracy on the test split goes into the record.
         whole_graph, overwrite: see :func:`semflash.export.export.export_codec`.
         data_dir: where the data set's files lie.
+        data: where the folder of the training is now; None: where it was.
 
     Raises:
         TrainingError, DatasetError, ExportError, BundleError: see there.
@@ -63,8 +65,7 @@ def export(
     codec_dir, found_task = find_run(Path(run_dir))
     task = found_task if task_dir is None else Path(task_dir)
     trained = load_run(codec_dir)
-    size = trained.info.image_shape[:2]
-    dataset = load_dataset(trained.info.dataset, data_dir=data_dir, image_size=size)
+    dataset = dataset_of(trained.info, data_dir, data)
     task_accuracy = None if task is None else load_task(task).accuracy(dataset.test)
     return export_codec(
         trained,
@@ -73,7 +74,7 @@ def export(
         name=name or Path(out).name.removesuffix(SUFFIX),
         whole_graph=whole_graph,
         overwrite=overwrite,
-        recipe=_recipe(trained.info),
+        recipe=_recipe(trained.info, dataset),
         seed=trained.info.seed,
         history=_history(codec_dir),
         task_accuracy=task_accuracy,
@@ -83,11 +84,12 @@ def export(
     )
 
 
-def _recipe(info: Any) -> dict[str, Any]:
+def _recipe(info: Any, dataset: Dataset) -> dict[str, Any]:
     """Plain JSON values: the recipe, the versions and the run's own figures."""
     return {
         "recipe": info.recipe,
-        "dataset": info.dataset,
+        "dataset": info.dataset if dataset.source is None else dataset.source.name,
+        "data": {} if dataset.source is None else dataset.source.plain(),
         "versions": info.versions,
         "results": info.results,
     }

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semflash.data.sample import balanced
 from semflash.edge.attach import attach
 from semflash.errors import WrongFirmwareError
 from semflash.firmware.boards import lock as board_lock
@@ -185,15 +186,17 @@ class Desk:
         return self._stack.enter_context(RawRecorder(folder / f"{self.target.name}.sfraw", header))
 
     def images(self, count: int) -> NDArray[np.uint8]:
-        """The first `count` test images uint8 (N, H, W, C)."""
+        """`count` images uint8 (N, H, W, C): made ones, or test images of the named data set, as many of each
+        class."""
         plan = self.plan
         if plan.dataset is None:
             return made_images(count, plan.bundle.image_shape, plan.seed)
-        from semflash.data.registry import load_dataset
+        from semflash.data.lazy import some
+        from semflash.edge.bundle_data import bundle_dataset
 
-        height, width, _ = plan.bundle.image_shape
-        split = load_dataset(plan.dataset, data_dir=plan.data_dir, image_size=(height, width)).test
-        return split.images[:count]
+        split = bundle_dataset(plan.bundle, plan.dataset, data_dir=plan.data_dir).test
+        found: NDArray[np.uint8] = np.asarray(some(split.images, balanced(split.labels, count, plan.seed)))
+        return found
 
     def codes(self) -> str:
         """Every payload equals the reference, bit for bit.

@@ -250,4 +250,5 @@ def _info(
     return RunInfo(
         "task", recipe, request.dataset or "", list(meaning.class_names), image_shape, 0, versions,
         results | {"source": source, "named": meaning.named or data is not None},
+        data={} if data is None or data.source is None else data.source.plain(),
     )  # fmt: skip

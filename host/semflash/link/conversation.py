@@ -106,7 +106,7 @@ class Conversation:
             codes,
             frame.damaged,
             self._held_s - sending.sent_s,
-            pilot_errors=pilots.difference(known, frame.bundle, frame.sequence),
+            pilot_errors=pilots.difference(known, frame.bundle, frame.sequence, frame.request),
         )
         self.counters.pilot_bits += 8 * len(known)
         self.counters.pilot_bit_errors += self._held.pilot_bit_errors

@@ -25,7 +25,7 @@ from semflash.link.conversation import LOST_IN_A_ROW, Conversation
 from semflash.link.counters import LinkCounters
 from semflash.link.errors import StalledError
 from semflash.link.flight import Flight, pixels
-from semflash.link.frame import PROTOCOL_VERSION, Frame, FrameType
+from semflash.link.frame import Frame, FrameType
 from semflash.link.handshake import Expected, HelloWatch, check_hello
 from semflash.link.messages import Hello, LinkStats
 from semflash.link.outcome import Lost, Outcome, Received
@@ -194,7 +194,7 @@ class Session(Conversation):
         watch = HelloWatch()
         for attempt in range(self._hello_attempts):
             if attempt > 0:
-                self._line.ask_hello_of(PROTOCOL_VERSION - 1)  # an old firmware hears nothing else
+                self._line.ask_hello_of_earlier()  # an old firmware hears nothing else
             self._line.ask_hello()
             deadline = self._clock() + self._timeout_s
             while self._clock() < deadline:

@@ -200,7 +200,7 @@ def _hello(frame: Frame) -> messages.Hello | None:
 
 def _received(frame: Frame, note: Noted, pilot_bytes: int) -> Received:
     codes, known = pilots.split(frame.payload, pilot_bytes)
-    errors = pilots.difference(known, frame.bundle, frame.sequence)
+    errors = pilots.difference(known, frame.bundle, frame.sequence, frame.request)
     return Received(note.index, frame.request, 1, codes, frame.damaged, 0.0, pilot_errors=errors)
 
 

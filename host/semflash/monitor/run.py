@@ -266,6 +266,7 @@ def heading(progress: Progress) -> dict[str, Any]:
         "counter": hello.counter,
         "ber_injected": progress.ber,
         "seed": progress.options.seed,
+        "sample": progress.sample,
         "classes": list(bundle.contract.class_names),
     }
 

@@ -14,6 +14,7 @@ from semflash.codecs.registry import create, sizes_of
 from semflash.codecs.semanticnn_sizes import PAPER
 from semflash.data.dataset import Dataset
 from semflash.data.registry import load_dataset
+from semflash.data.summary import summary
 from semflash.errors import TrainingError, UsageError
 from semflash.tasks.keras.config import describe
 from semflash.tasks.kinds import TaskKind
@@ -26,7 +27,7 @@ from semflash.training.models import TrainedCodec
 from semflash.training.progress import Progress
 from semflash.training.recipes.recipe import TF_DATA, CodecRecipe
 from semflash.training.run_dir import RunInfo
-from semflash.training.task import TrainedTask, load_task
+from semflash.training.task import TrainedTask, check_batch, load_task
 from semflash.training.transfer import Transfer, attach
 
 
@@ -59,7 +60,10 @@ def _train(
     out.mkdir(parents=True, exist_ok=True)
     with computing_in(recipe.precision):
         teacher = load_task(task_dir)
-    data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=teacher.info.image_shape[:2])
+    size = teacher.info.image_shape[:2]
+    data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=size, skip_bad=recipe.skip_bad)
+    for line in summary(data):
+        progress.say(line)
     _check_data(data, teacher)
     keras.utils.set_random_seed(recipe.seed)
     described: dict[str, Any] = dataclasses.asdict(recipe)
@@ -77,8 +81,11 @@ def _train(
     }  # fmt: skip
     trained = TrainedCodec(codec, tail, RunInfo.start("codec", described, data, recipe.seed))
     run = CodecRun(recipe, trained, teacher, task_dir, data, out, progress, distribution)
+    plans = run.plans(transfer)
+    if plans:
+        check_batch(data.train, recipe.train_images, recipe.batch)
     run_stages(
-        run.plans(transfer), out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=progress,
+        plans, out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=progress,
         distribution=distribution,
     )  # fmt: skip
     return run.finish()

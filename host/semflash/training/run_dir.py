@@ -29,6 +29,8 @@ class RunInfo:
         dataset, class_names, image_shape, seed: what was learnt from.
         versions: Python, Keras, numpy and the backend.
         results: measured figures (accuracies as shares, 0..1).
+        data: what the data set is known by (:meth:`semflash.data.source.DataSource.plain`); empty in
+            runs of older versions, and where there was none.
     """
 
     kind: str
@@ -39,6 +41,7 @@ class RunInfo:
     seed: int
     versions: dict[str, str]
     results: dict[str, Any] = dataclasses.field(default_factory=dict)
+    data: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def start(cls, kind: str, recipe: dict[str, Any], data: Dataset, seed: int) -> RunInfo:
@@ -50,7 +53,8 @@ class RunInfo:
             "backend": keras.backend.backend(),
         }
         name = str(recipe.get("dataset", data.name))
-        return cls(kind, recipe, name, list(data.class_names), data.image_shape, seed, versions)
+        source = {} if data.source is None else data.source.plain()
+        return cls(kind, recipe, name, list(data.class_names), data.image_shape, seed, versions, data=source)
 
     def finished(self, **results: Any) -> RunInfo:
         """The same with results."""

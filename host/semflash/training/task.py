@@ -13,8 +13,11 @@ import numpy as np
 
 from semflash.data.augment import Augmentation
 from semflash.data.dataset import Dataset, Split
+from semflash.data.recorded import load_recorded
 from semflash.data.registry import load_dataset
-from semflash.errors import TrainingError
+from semflash.data.source import source_of
+from semflash.data.summary import summary
+from semflash.errors import TrainingError, UsageError
 from semflash.tasks.kinds import TaskKind
 from semflash.tasks.networks import build, keep, restore
 from semflash.tasks.registry import kind_of
@@ -75,8 +78,10 @@ def _train(
     recipe: TaskRecipe, out: Path, data_dir: str | Path | None, progress: Progress, distribution: Distribution
 ) -> TrainedTask:
     out.mkdir(parents=True, exist_ok=True)
-    size = (recipe.image_size, recipe.image_size)
-    data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=size)
+    data = _data_of(recipe, data_dir)
+    for line in summary(data):
+        progress.say(line)
+    check_batch(data.train, recipe.train_images, recipe.batch)
     train = limited(data.train, recipe.train_images)
     keras.utils.set_random_seed(recipe.seed)
     described = dataclasses.asdict(recipe)
@@ -132,11 +137,26 @@ def shapes_of(
     recipe: TaskRecipe, *, data_dir: str | Path | None = None
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:  # fmt: skip
     """Shapes of image and split features that a recipe will have; nothing is trained, no weights are read."""
-    size = (recipe.image_size, recipe.image_size)
-    data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=size)
+    data = _data_of(recipe, data_dir)
     described = dataclasses.asdict(recipe) | {"weights": ""}
     head, _ = build(described, data.image_shape, len(data.class_names))
     return tuple(head.input_shape[1:]), tuple(head.output_shape[1:])
+
+
+def _data_of(recipe: TaskRecipe, data_dir: str | Path | None) -> Dataset:
+    size = (recipe.image_size, recipe.image_size)
+    return load_dataset(recipe.dataset, data_dir=data_dir, image_size=size, skip_bad=recipe.skip_bad)
+
+
+def check_batch(train: Split, train_images: int | None, batch: int) -> None:
+    """UsageError: a batch is larger than what is trained on, so that an epoch would have no step."""
+    count = len(train) if train_images is None else min(train_images, len(train))
+    if count < batch:
+        raise UsageError(
+            f"a batch of {batch} images is more than the {count} to train on",
+            value=f"batch={batch}",
+            remedy="more images, or --task-set batch=8 (task network) and --set batch=8 (codec)",
+        )
 
 
 def limited(split: Split, count: int | None) -> Split:
@@ -182,6 +202,20 @@ def _batches(
         yield kind.batch(data.images[chosen], data.labels[chosen], how, rng)
 
 
-def dataset_of(info: RunInfo, data_dir: str | Path | None = None) -> Dataset:
-    """The data set a run was trained on."""
-    return load_dataset(info.dataset, data_dir=data_dir, image_size=info.image_shape[:2])
+def dataset_of(info: RunInfo, data_dir: str | Path | None = None, named: str | None = None) -> Dataset:
+    """The data set a run was trained on.
+
+    Args:
+        named: where a folder is now, if it was moved; its list of files must be that of the training.
+
+    Raises:
+        DatasetError: it is gone, or another.
+    """
+    source, size = source_of(info.data), info.image_shape[:2]
+    skip_bad = bool(info.recipe.get("skip_bad", False))
+    if named is None and source is not None:
+        return load_recorded(source, image_size=size, data_dir=data_dir)
+    known = source if source is not None and source.kind != "named" else None
+    return load_dataset(
+        named or info.dataset, data_dir=data_dir, image_size=size, skip_bad=skip_bad, known=known
+    )

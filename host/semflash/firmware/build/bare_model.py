@@ -20,8 +20,8 @@ from semflash.bundle.schema import (
     FixedPayload,
     ImageInput,
     Record,
-    TableTail,
 )
+from semflash.program.stages import TableTail
 from semflash.errors import ModelError
 
 FAMILY = "bare-model"

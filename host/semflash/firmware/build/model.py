@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semflash.bundle.reader import Bundle
-from semflash.bundle.schema import GdnTail
+from semflash.program.stages import GdnTail
 from semflash.errors import BuildError, ModelError, ToolMissingError
 from semflash.firmware.build import tflm_tree
 from semflash.firmware.boards.descriptions import Board

@@ -188,19 +188,27 @@ def reset(name: str) -> None:
         raise DeviceError("the emulated board does not run", value=name, remedy="semflash flash starts it")
     try:
         terminal = os.open(state.monitor, os.O_RDWR | os.O_NOCTTY)
-    except OSError as error:
+        try:
+            _reset_through(terminal, state.monitor)
+        finally:
+            os.close(terminal)
+    except OSError as error:  # also where the emulator ends in between
         raise _deaf(state.monitor or name) from error
-    try:
-        os.write(terminal, b"system_reset\n")
-        heard, deadline = b"", time.monotonic() + COMMAND_TIMEOUT_S
-        # The emulator looks once per second whether somebody is there; its prompt says that it has obeyed.
-        while not re.search(rb"system_reset.*\(qemu\)", heard, re.DOTALL):
-            if time.monotonic() > deadline:
-                raise _deaf(state.monitor)
-            if select.select([terminal], [], [], 0.05)[0]:
-                heard += os.read(terminal, 4096)
-    finally:
-        os.close(terminal)
+
+
+def _reset_through(terminal: int, where: str) -> None:
+    """Give the command to the emulator's own command line, and wait until it has obeyed."""
+    os.write(terminal, b"system_reset\n")
+    heard, deadline = b"", time.monotonic() + COMMAND_TIMEOUT_S
+    # The emulator looks once per second whether somebody is there; its prompt says that it has obeyed.
+    while not re.search(rb"system_reset.*\(qemu\)", heard, re.DOTALL):
+        if time.monotonic() > deadline:
+            raise _deaf(where)
+        if select.select([terminal], [], [], 0.05)[0]:
+            said = os.read(terminal, 4096)
+            if not said:
+                raise _deaf(where)  # the emulator has ended
+            heard += said
 
 
 def _deaf(where: str) -> DeviceError:

@@ -46,7 +46,7 @@ def ask_hello(port: Port, bundle_name: str = "BUNDLE", *, timeout_s: float = 2.0
     line, watch = Line(port), HelloWatch()
     for attempt in range(ATTEMPTS):
         if attempt > 0:
-            line.ask_hello_of(PROTOCOL_VERSION - 1)  # an old firmware hears nothing else
+            line.ask_hello_of_earlier()  # an old firmware hears nothing else
         line.ask_hello()
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

@@ -10,6 +10,7 @@ from semflash.errors import UsageError
 from semflash.firmware.boards import lock as board_lock
 from semflash.firmware.boards.descriptions import Board, load_board
 from semflash.firmware.boards.hardware_map import MapEntry, find_map, read_map
+from semflash.firmware.boards.probe import twins
 from semflash.firmware.build import platformio
 from semflash.firmware.build.project import exclusive
 from semflash.firmware.build.result import BuildResult
@@ -129,11 +130,14 @@ def _emulated(built: BuildResult, board: Board) -> str:
 
 def _upload(built: BuildResult, board: Board, chosen: probes.Probe) -> None:
     """Write the image through `chosen`, whose serial number reaches OpenOCD."""
-    if not chosen.serial and len(probes.scan()) > 1:
+    plugged = probes.scan()
+    others = plugged if not chosen.serial and len(plugged) > 1 else twins(chosen, plugged)
+    if others:
+        why = "another has the same serial number" if chosen.serial else "it has no serial number"
         raise VerdictError(
             Verdict.NO_PROBE,
-            "the board's probe has no serial number, and others are plugged in: OpenOCD might open another",
-            value=", ".join(map(str, probes.scan())),
+            f"OpenOCD might open another probe than the board's: {why}",
+            value=", ".join(map(str, plugged)),
             remedy="unplug the others",
         )
     _check_programmed(_run_upload(built, board, chosen.serial or None), _log(built))
