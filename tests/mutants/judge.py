@@ -46,6 +46,7 @@ class Judge:
         self._map = known
         self._rooms = {room.name: room for room in ROOMS}
         self._slowness = 4.0
+        self._originals: dict[str, bytes | None] = {}
         self._order = scratch.work / "order.json"
 
     def usable(self, mutant: Mutant) -> bool:
@@ -53,7 +54,9 @@ class Judge:
         source = (self._scratch.tree / mutant.path).read_bytes()
         changed = mutant.apply(source)
         if mutant.path.endswith(".c"):
-            return self._object(mutant.path, changed) not in (None, self._object(mutant.path, source))
+            if mutant.path not in self._originals:
+                self._originals[mutant.path] = self._object(mutant.path, source)
+            return self._object(mutant.path, changed) not in (None, self._originals[mutant.path])
         try:
             compile(changed, mutant.path, "exec")
         except (SyntaxError, ValueError):
