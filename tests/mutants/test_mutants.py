@@ -84,7 +84,7 @@ def test_every_room_has_sources_and_tests_and_its_python_mutants_compile(room: R
 def test_a_mutant_keeps_its_name_when_its_line_or_its_folder_moves() -> None:
     source = b"def f(a):\n    return a < 2\n"
     moved = b"import os\n\n\n" + source
-    before = named("link", "host/semflash/link/x.py", source, python_rules.changes(source))
+    before = named("link", "host/semflash/older/x.py", source, python_rules.changes(source))
     after = named("link", "host/semflash/link/x.py", moved, python_rules.changes(moved))
     assert [mutant.key for mutant in before] == [mutant.key for mutant in after]
     assert len({mutant.key for mutant in before}) == len(before) == 3
