@@ -13,7 +13,6 @@ import argparse
 import math
 
 from doc_block import LINK_PAGE, table, write_block
-from semflash.channels.ber_estimate import BerEstimator
 
 from semflash.channels.ber_estimate import BerEstimator
 from semflash.edge.labeller import noisy_pilot_errors

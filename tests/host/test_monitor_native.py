@@ -7,16 +7,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-from semflash.data.dataset import Dataset
 
 from semflash.bundle import Bundle, read_bundle
 from semflash.cli.main import main
+from semflash.data.dataset import Dataset
 from semflash.data.registry import DEBIAN_FASHION_MNIST, load_dataset
 from semflash.edge.golden import GoldenEncoder
 from semflash.edge.preprocess import to_int8
 from semflash.firmware.boards.descriptions import load_board
-from semflash.firmware.build.firmware import build
-from semflash.firmware.build.result import BuildResult
+from semflash.firmware.building.firmware import build
+from semflash.firmware.building.result import BuildResult
 from semflash.firmware.emulator.native import NativePort
 from semflash.link.port import READ_TIMEOUT_S
 from semflash.link.session import Expected, Received, Session

@@ -9,8 +9,6 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from semflash.channels.ber_estimate import BerEstimator
-from semflash.channels.beta_interval import beta_cdf, beta_quantile
 
 from fakes.link_device import FakeDevice, on_wire, pilot_pattern, with_pilots
 from fakes.toy_session import images, right_codes, run

@@ -73,7 +73,7 @@ ROOMS = (
         (
             *_each("host/semflash/firmware/{}/*.py", "boards probes"),
             *_each(
-                "host/semflash/firmware/build/{}.py",
+                "host/semflash/firmware/building/{}.py",
                 "bare_model device_graph elf memory_map options project result",
             ),
         ),

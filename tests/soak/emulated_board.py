@@ -26,7 +26,7 @@ from semflash.edge.golden import GoldenEncoder
 from semflash.edge.preprocess import to_int8
 from semflash.errors import LinkError
 from semflash.firmware.boards.descriptions import load_board
-from semflash.firmware.build.firmware import build
+from semflash.firmware.building.firmware import build
 from semflash.firmware.emulator import emulator
 from semflash.link.faults.port import FaultyPort
 from semflash.link.faults.spec import FaultSpec

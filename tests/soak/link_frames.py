@@ -214,7 +214,7 @@ def main() -> int:
     """Build board native with a small bundle and run."""
     from semflash.bundle import read_bundle
     from semflash.firmware.boards.descriptions import load_board
-    from semflash.firmware.build.firmware import build
+    from semflash.firmware.building.firmware import build
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=1_000_000)

@@ -12,10 +12,10 @@ from semflash.bench.bench import BenchResult, bench, with_layers
 from semflash.bundle.reader import Bundle, read_bundle
 from semflash.errors import UsageError
 from semflash.firmware.boards.descriptions import Board
-from semflash.firmware.build.bare_model import read_bare_model
-from semflash.firmware.build.firmware import BUILD_ROOT, build_bundle
-from semflash.firmware.build.options import BuildOptions
-from semflash.firmware.build.result import BuildResult
+from semflash.firmware.building.bare_model import read_bare_model
+from semflash.firmware.building.firmware import BUILD_ROOT, build_bundle
+from semflash.firmware.building.options import BuildOptions
+from semflash.firmware.building.result import BuildResult
 
 #: What --engine of bench may name: (engine, kernels, weights). None: as the other flags say.
 VARIANTS: dict[str, tuple[str, str | None, str | None]] = {

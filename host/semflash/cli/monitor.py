@@ -161,7 +161,7 @@ def run_on_board(
     """
     from semflash.edge.attach import attach
     from semflash.edge.reopen import reopener
-    from semflash.firmware.build.firmware import BUILD_ROOT
+    from semflash.firmware.building.firmware import BUILD_ROOT
     from semflash.link.faults.log import FaultLog
     from semflash.monitor.monitor import monitor
 

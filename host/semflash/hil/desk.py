@@ -16,8 +16,8 @@ from semflash.edge.attach import attach
 from semflash.errors import WrongFirmwareError
 from semflash.firmware.boards import lock as board_lock
 from semflash.firmware.boards.hardware_map import read_map
-from semflash.firmware.build.firmware import build_bundle
-from semflash.firmware.build.result import BuildResult
+from semflash.firmware.building.firmware import build_bundle
+from semflash.firmware.building.result import BuildResult
 from semflash.firmware.emulator import emulator
 from semflash.firmware.probes import probes
 from semflash.firmware.probes.flash import flash

@@ -132,7 +132,7 @@ def update_map(path: Path, probes: Iterable[Probe]) -> ScanReport:
     Raises:
         UsageError: what is there is no map.
     """
-    from semflash.firmware.build.project import exclusive, write_if_changed
+    from semflash.firmware.building.project import exclusive, write_if_changed
 
     with exclusive(path.resolve().parent):
         data = _read(path) if path.exists() else _HEADER.encode()

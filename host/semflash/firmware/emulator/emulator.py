@@ -24,8 +24,8 @@ from pathlib import Path
 
 from semflash.errors import DeviceError, SemflashError, ToolMissingError, UsageError
 from semflash.firmware.boards.descriptions import Board, load_board
-from semflash.firmware.build import platformio
-from semflash.firmware.build.result import BuildResult
+from semflash.firmware.building import platformio
+from semflash.firmware.building.result import BuildResult
 from semflash.firmware.emulator import state as emulator_state
 from semflash.firmware.emulator.state import EmulatorState
 

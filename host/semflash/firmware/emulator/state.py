@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from semflash.errors import DeviceError
-from semflash.firmware.build.project import write_if_changed
+from semflash.firmware.building.project import write_if_changed
 
 _MAX_STATE_BYTES = 16 * 1024
 

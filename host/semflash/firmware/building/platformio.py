@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semflash.errors import BuildError, DeviceError, SemflashError, ToolMissingError, UsageError
-from semflash.firmware.build.project import write_if_changed
+from semflash.firmware.building.project import write_if_changed
 from semflash.firmware.probes.verdicts import TEXTS, Verdict, VerdictError
 
 BUILD_TIMEOUT_S = 900
