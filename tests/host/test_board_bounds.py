@@ -22,9 +22,9 @@ from semflash.firmware.boards.descriptions import load_board, parse_board
 from semflash.firmware.boards.hardware_map import FILE_NAME, find_map, read_map, update_map
 from semflash.firmware.boards.inventory import inventory
 from semflash.firmware.boards.probe import Probe
-from semflash.firmware.build import memory_map
-from semflash.firmware.build.project import exclusive
-from semflash.firmware.build.result import BuildResult
+from semflash.firmware.building import memory_map
+from semflash.firmware.building.project import exclusive
+from semflash.firmware.building.result import BuildResult
 from semflash.firmware.probes import confirm
 from semflash.firmware.probes.verdicts import Verdict, VerdictError
 from semflash.link.frame import PROTOCOL_VERSION
