@@ -73,10 +73,9 @@ ROOMS = (
         "device",
         ("device/src/*.c",),
         (
-            *_each("tests/c/test_{}.py", "crc_and_cobs frames tail_and_packing device_protocol hostile_link"),
-            "tests/c/test_device*.py",
+            *_each("tests/c/test_{}.py", "device_protocol tail_and_packing device* frames crc_and_cobs"),
             "tests/host/test_native.py",
-            "tests/c/test_sanitizers.py",
+            *_each("tests/c/test_{}.py", "hostile_link sanitizers"),
         ),
     ),
     Room(
