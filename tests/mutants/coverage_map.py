@@ -38,15 +38,15 @@ class CoverageMap:
         self.seconds = {test: seconds for test, seconds in known.items() if seconds is not None}
         self._data = coverage.CoverageData(str(work / DATA))
         self._data.read()
-        self._by_name = {Path(name).as_posix(): name for name in self._data.measured_files()}
+        self._by_name = {name.partition("/tree/")[2]: name for name in self._data.measured_files()}
 
-    def tests_of_line(self, scratch: Scratch, mutant: Mutant) -> list[str]:
+    def tests_of_line(self, mutant: Mutant) -> list[str]:
         """Tests that execute the line of a mutant, the quickest first.
 
         At module level a line runs when the file is imported, for no test's sake: all tests that enter the
         file are meant. The same for a default value, which runs when its function is defined.
         """
-        name = self._by_name.get((scratch.tree / mutant.path).as_posix())
+        name = self._by_name.get(mutant.path)
         if name is None:
             return []
         by_line = self._data.contexts_by_lineno(name)
