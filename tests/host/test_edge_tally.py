@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -11,9 +12,11 @@ from semflash.bundle import read_bundle
 from semflash.channels.bits import flip_bits
 from semflash.edge import golden, labeller
 from semflash.edge.golden import GoldenEncoder
+from semflash.edge.judge import Judge, Reading
 from semflash.edge.labeller import Labelled, Labeller, image_rng, inject, noisy_pilot_errors
 from semflash.link.outcome import Received
 from semflash.monitor.tally import Tally
+from semflash.outputs.kinds import DetectionTask
 
 BUNDLE = read_bundle(Path(__file__).parents[1] / "vectors" / "tiny.semcodec")
 IMAGES = np.random.default_rng(8).integers(0, 256, (7, 28, 28, 1), np.uint8)
@@ -216,3 +219,19 @@ def test_the_golden_check_counts_modulo_the_images_and_leaves_damaged_payloads_o
         edge.put(came(2, other))
         edge.put(came(3, payloads[3], damaged=True))
         assert [item.golden_equal for item in edge.finish()] == [True, False, None]
+
+
+def test_records_hold_boxes_in_hundredths_of_a_pixel_objects_in_ten_thousandths_and_millionths_of_confidence():
+    task = DetectionTask(4, 4, 7, 3, 0.05, 10)
+    contract = msgspec.structs.replace(BUNDLE.contract, class_names=["cat", "dog"], task=task)
+    truth = np.array([[[0.12345, 1.0, 7.98765, 7.0, 1.0, 0.0]]], np.float32)
+    objects = np.array([[0.123456, 1.0, 7.987654, 7.0, 1.0, 0.876543]], np.float32)
+    record = Judge(contract, truth).record(Reading(1, 0.876543, objects), 0)
+    assert record["boxes"] == [[0.12, 1.0, 7.99, 7.0, 1.0, 0.0]]
+    assert record["objects"] == [[0.1235, 1.0, 7.9877, 7.0, 1.0, 0.8765]]
+    classifier = Judge(BUNDLE.contract, np.array([3]))
+    assert classifier.record(Reading(2, 0.12345678), 0) == {
+        "label": 3,
+        "predicted": 2,
+        "confidence": 0.123457,
+    }
