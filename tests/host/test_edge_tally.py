@@ -221,7 +221,7 @@ def test_the_golden_check_counts_modulo_the_images_and_leaves_damaged_payloads_o
         assert [item.golden_equal for item in edge.finish()] == [True, False, None]
 
 
-def test_records_hold_boxes_in_hundredths_of_a_pixel_objects_in_ten_thousandths_and_millionths_of_confidence():
+def test_records_are_rounded_to_hundredths_of_a_pixel_and_four_or_six_places():
     task = DetectionTask(4, 4, 7, 3, 0.05, 10)
     contract = msgspec.structs.replace(BUNDLE.contract, class_names=["cat", "dog"], task=task)
     truth = np.array([[[0.12345, 1.0, 7.98765, 7.0, 1.0, 0.0]]], np.float32)

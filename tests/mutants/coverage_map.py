@@ -44,7 +44,8 @@ class CoverageMap:
         """Tests that execute the line of a mutant, the quickest first.
 
         At module level a line runs when the file is imported, for no test's sake: all tests that enter the
-        file are meant. The same for a default value, which runs when its function is defined.
+        file are meant, and where none does (types and constants), all. The same for a default value, which runs
+        when its function is defined.
         """
         name = self._by_name.get(mutant.path)
         if name is None:
@@ -52,7 +53,8 @@ class CoverageMap:
         by_line = self._data.contexts_by_lineno(name)
         tests = set(by_line.get(mutant.change.line, ())) - {""}
         if not tests and (not mutant.change.scope or "" in by_line.get(mutant.change.line, ())):
-            tests = {test for on_line in by_line.values() for test in on_line} - {""}
+            entering = {test for on_line in by_line.values() for test in on_line} - {""}
+            tests = entering or set(self.seconds)
         return sorted(tests & self.seconds.keys(), key=lambda test: (self.seconds[test], test))
 
 
