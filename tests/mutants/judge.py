@@ -108,7 +108,7 @@ class Judge:
             tests = tests_of_room(room, self._scratch, self._map.seconds)
         else:
             of_room = set(files(room.tests, self._scratch.tree))
-            tests = self._map.tests_of_line(mutant)
+            tests = self._map.tests_of_line(self._scratch, mutant)
             tests = [test for test in tests if test.split("::")[0] in of_room]
         first: list[str] = []
         rest: list[str] = []
