@@ -145,5 +145,5 @@ def test_the_table_counts_what_matters(tmp_path: Path) -> None:
     ("line", "lines"), [(1, [1]), (2, [2, 3]), (3, [2, 3]), (4, [4, 5, 6]), (6, [4, 5, 6]), (7, [7])]
 )
 def test_a_line_is_executed_when_its_statement_is(line: int, lines: list[int]) -> None:
-    source = b"def f(a):\n    if (a and\n            3 < 4):\n        g(a,\n          b,\n          7)\n    return 1\n"
+    source = b"def f(a):\n    if (a and\n   3 < 4):\n        g(a,\n  b,\n  7)\n    return 1\n"
     assert list(_statement(source, line)) == lines
