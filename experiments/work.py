@@ -29,7 +29,7 @@ from semflash.training.progress import Progress
 from semflash.training.recipes.catalogue import task_recipe
 from semflash.training.recipes.overrides import override
 from semflash.training.recipes.recipe import CodecRecipe, TaskRecipe
-from semflash.training.run_dir import RUN_FILE, RunInfo
+from semflash.training.run_dir import RunInfo, has_run
 from semflash.training.task import TrainedTask, load_task, train_task_network
 from semflash.training.transfer import Transfer
 
@@ -221,7 +221,7 @@ def codec_dir(places: Places, run: Run, resolved: Resolved) -> Path:
 
 def finished(folder: Path) -> bool:
     """Whether a training run in a directory came to its end (a running one publishes figures, too)."""
-    if not (folder / RUN_FILE).is_file():
+    if not has_run(folder):
         return False
     results = RunInfo.load(folder).results
     return "val_accuracy" in results

@@ -41,6 +41,16 @@ static const sf_graph_t *graph_of(const sf_program_t *program, uint32_t number) 
     return NULL;
 }
 
+/* Codes below `levels` fit the bits in which a tensor is sent. */
+static int levels_fit(const sf_program_t *program, uint32_t tensor, uint32_t levels) {
+    for (uint32_t i = 0; i < program->n_regions; i++) {
+        if (program->regions[i].source == tensor && levels > 1uL << (program->regions[i].bits & 15u)) {
+            return 0;
+        }
+    }
+    return levels >= 2u;
+}
+
 static int tail_fits(const sf_program_t *program, uint32_t number) {
     const sf_stage_t *stage = &program->stages[number];
     const sf_graph_t *graph = graph_of(program, number);
@@ -49,10 +59,13 @@ static int tail_fits(const sf_program_t *program, uint32_t number) {
     }
     const uint32_t tails = stage->by == SF_NONE ? 1u : program->controls[stage->by].high + 1u;
     for (uint32_t i = 0; i < tails; i++) {
-        if (stage->kind == SF_STAGE_GDN
-                ? stage->as.gdn == NULL || stage->as.gdn[i].channels != graph->latent_channels ||
-                      stage->as.gdn[i].levels < 2u
-                : stage->as.table == NULL || stage->as.table[i].channels != graph->latent_channels) {
+        const int gdn = stage->kind == SF_STAGE_GDN;
+        if (gdn ? stage->as.gdn == NULL : stage->as.table == NULL) {
+            return 0;
+        }
+        const uint32_t channels = gdn ? stage->as.gdn[i].channels : stage->as.table[i].channels;
+        const uint32_t levels = gdn ? stage->as.gdn[i].levels : stage->as.table[i].levels;
+        if (channels != graph->latent_channels || !levels_fit(program, stage->output, levels)) {
             return 0;
         }
     }

@@ -206,7 +206,7 @@ static int misjudged_models(void) {
     static uint8_t state[SF_MODEL_STATE_BYTES] SF_ALIGN8;
     uint8_t payload[SF_MODEL_PAYLOAD_BYTES];
     sf_encoder_t encoder;
-    const uint16_t most = (uint16_t)(1u << sf_model.bits_per_symbol);
+    const uint16_t most = (uint16_t)(1u << sf_model.regions[0].bits);
     const struct {
         uint16_t levels;
         sf_status_t status;
@@ -218,10 +218,12 @@ static int misjudged_models(void) {
                  {(uint16_t)(2u * most), SF_ERR_ARGUMENT}};
     int wrong = 0;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        sf_tail_t tail = *sf_model.tail;
+        sf_gdn_t tail = *sf_model.stages[1].as.gdn;
         tail.levels = cases[i].levels;
-        sf_model_t model = sf_model;
-        model.tail = &tail;
+        sf_stage_t stages[2] = {sf_model.stages[0], sf_model.stages[1]};
+        stages[1].as.gdn = &tail;
+        sf_program_t model = sf_model;
+        model.stages = stages;
         wrong += sf_encoder_init(&encoder, &model, state, sizeof state, payload, sizeof payload) !=
                  cases[i].status;
     }
@@ -283,7 +285,21 @@ static uint32_t no_count(void *context) {
     return 0;
 }
 
-int harness_capture(uint16_t fail_at, uint8_t *out, size_t room, size_t *n) {
+/* Capture twice over a line that takes `room` bytes the first time and all of them the second. */
+static sf_status_t capture_twice(sf_device_t *device, sink_t *sink, size_t room) {
+    int8_t row[SF_MODEL_ROW_BYTES];
+    fake_sensor_t sensor = {SF_MODEL_ROWS};
+    const sf_source_t source = {&sensor, next_row};
+    const size_t all = sink->room;
+    sink->room = room;
+    if (sf_device_capture(device, &source, 76, row, sizeof row) == SF_OK) {
+        return SF_ERR_STATE; /* the line was to break */
+    }
+    sink->room = all;
+    return sf_device_capture(device, &source, 77, row, sizeof row);
+}
+
+int harness_capture(uint16_t fail_at, size_t broken_at, uint8_t *out, size_t room, size_t *n) {
     static uint8_t state[SF_MODEL_STATE_BYTES] SF_ALIGN8;
     static uint8_t buffer[SF_FRAME_BYTES(4 + SF_MODEL_ROW_BYTES)] SF_ALIGN8;
     uint8_t payload[SF_MODEL_PAYLOAD_BYTES];
@@ -302,7 +318,9 @@ int harness_capture(uint16_t fail_at, uint8_t *out, size_t room, size_t *n) {
     if (status == SF_OK) {
         status = sf_device_init(&device, &config);
     }
-    if (status == SF_OK) {
+    if (status == SF_OK && broken_at < room) {
+        status = capture_twice(&device, &sink, broken_at);
+    } else if (status == SF_OK) {
         fake_sensor_t sensor = {fail_at};
         const sf_source_t source = {&sensor, next_row};
         status = sf_device_capture(&device, &source, 77, row, sizeof row);

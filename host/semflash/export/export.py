@@ -42,6 +42,7 @@ from semflash.program.controls import settle
 from semflash.program.payload import encode
 from semflash.runtime.tflm_arena import measure_arena
 from semflash.tasks.registry import kind_of
+from semflash.training.chance import REMEDY, Chance
 from semflash.training.models import encode as float_encode
 
 PROOF_IMAGES = 1000
@@ -73,11 +74,13 @@ class Target:
         name: of the bundle, lower case.
         whole_graph: keep GDN and PReLU inside the int8 graph; the device tail is then a table.
         overwrite: replace an existing bundle.
+        force: export a codec that is no better than guessing, too; the record's ``recipe.forced`` says so.
     """
 
     name: str
     whole_graph: bool = False
     overwrite: bool = False
+    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,10 @@ def export_codec(
         target: what is written. origin: what the record says of it.
 
     Raises:
-        ExportError: the proof fails, a graph is not int8, parameters out of range.
-        BundleError: the place is taken. DatasetError: images of the wrong size.
+        ExportError: the proof fails, a graph is not int8, parameters out of range, or the codec is no better
+            than guessing.
+        BundleError: the place is taken, or a graph holds an operator that bundles may not hold.
+        DatasetError: images of the wrong size.
     """
     origin = origin or Origin()
     check_place(Path(out), target.overwrite)
@@ -138,10 +143,11 @@ def export_codec(
     check_edge(contract, edge)
     arenas = {name: measure_arena(model) for name, model in device.models.items()}
     proof = _prove(trained, dataset, _Made(contract, device, graphs, edge, target.whole_graph), arenas)
+    forced = _check_chance(proof, dataset, target.force)
     history = {} if origin.history is None else {"history.json": origin.history}
     record = Record(
         semflash_version=__version__,
-        recipe=dict(origin.recipe),
+        recipe=dict(origin.recipe) | forced,
         seed=origin.seed,
         history=None if origin.history is None else file_ref("history.json", origin.history),
         proof=proof,
@@ -153,6 +159,30 @@ def export_codec(
     bundle = write_bundle(out, contract, record, files | history, overwrite=target.overwrite)
     known.remember(bundle.hash_hex, exported=True)
     return bundle
+
+
+def _check_chance(proof: ExportProof, dataset: Dataset, force: bool) -> dict[str, str]:
+    """What the record says of a codec that learnt nothing. ExportError: it did not, and is not forced."""
+    words = none_better_than_guessing(proof.int8_accuracy, dataset, force)
+    return {} if words is None else {"forced": words}
+
+
+def none_better_than_guessing(reached: float | None, dataset: Dataset, force: bool) -> str | None:
+    """What is wrong with an accuracy (mAP) on the validation split; None: nothing, or it is not known.
+
+    Raises:
+        ExportError: it is no better than guessing, and not forced.
+    """
+    chance = Chance.of(dataset.val.labels[:VALIDATION_IMAGES])
+    if reached is None or chance.is_above(reached):
+        return None
+    if not force:
+        raise ExportError(
+            "the codec has learnt nothing",
+            value=chance.words(reached),
+            remedy=f"train again: {REMEDY}; --force exports it all the same",
+        )
+    return chance.words(reached)
 
 
 def _check_network_is(sha256: str | None, graph: Int8Graph) -> None:
