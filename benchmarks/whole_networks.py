@@ -26,7 +26,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from semflash.bundle.version1 import from_contract
 from semflash.firmware.building.bare_model import bare_model
 from semflash_codegen import CodegenRequest, Generated, cmsis_nn, generate
 from semflash_codegen.passes import make_plan
@@ -103,8 +102,8 @@ def measure(path: Path, kernels: str, weights: str, folder: Path, archive: Path)
     """Generate, compile, run two images of noise, compare."""
     encoder = path.read_bytes()
     plan = make_plan(read_model(encoder), "reference")
-    contract = bare_model(encoder, path).contract
-    program, graph = from_contract(contract), contract.device_graphs[0].name
+    program = bare_model(encoder, path).program
+    graph = program.graphs[0].name
     tail_bytes = table_bytes(program)
     request = CodegenRequest(program, {graph: encoder}, "0" * 64, path.stem, kernels=kernels, weights=weights)
     start = time.perf_counter()

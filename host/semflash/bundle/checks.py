@@ -23,7 +23,7 @@ from semflash.errors import BundleError, ProgramError
 from semflash.fields import OUTPUTS_MAX
 from semflash.outputs.kinds import BOX, AnchorTask, DetectionTask
 from semflash.program.checks import check_program
-from semflash.program.reference.receive import can_receive
+from semflash.program.receiving import can_receive
 from semflash.program.tensors import Values
 
 RECIPE_MAX_DEPTH = 8

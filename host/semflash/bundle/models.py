@@ -79,7 +79,8 @@ def bind(names: Sequence[str], wanted: Sequence[str], file: str) -> list[int]:
         BundleError: Another number of inputs, or a name that is not there.
     """
     if len(names) != len(wanted):
-        raise BundleError(f"{file} needs the inputs {', '.join(wanted)}", value=len(names), remedy=_REMEDY)
+        needed = f"inputs {', '.join(wanted)}" if len(wanted) > 1 else "one input"
+        raise BundleError(f"{file} needs {needed}", value=len(names), remedy=_REMEDY)
     if len(names) == 1:
         return [0]
     bare = [name.removeprefix("serving_default_").partition(":")[0] for name in names]

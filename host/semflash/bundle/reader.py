@@ -17,7 +17,7 @@ import msgspec
 
 from semflash import atomic
 from semflash.bundle.checks import check_contract, check_file_names, check_record, references
-from semflash.bundle.digest import canonical_json, sha256_hex
+from semflash.bundle.digest import bundle_hash, canonical_json, sha256_hex
 from semflash.bundle.schema import (
     CODEC_FILE,
     CODEC_JSON_MAX_BYTES,
@@ -191,7 +191,7 @@ def parse_codec(data: bytes) -> Parsed:
     check_file_names(contract, codec.record)
     _check_digest("contract", codec.digest.contract, written)
     _check_digest("record", codec.digest.record, codec.record)
-    if codec.digest.contract.startswith("00000000"):
+    if bundle_hash(written)[:8] == "00000000":
         raise BundleError(
             "bundle hash starts with 32 zero bits, which mean 'any'", remedy="rename the bundle"
         )

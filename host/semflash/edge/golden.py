@@ -37,8 +37,8 @@ class GoldenEncoder:
 
     def __init__(self, bundle: Bundle, *, admitted: bool = False) -> None:
         models = bundle.models
-        for name, data in models.items():
-            check_device_graph(data, name)
+        for model in bundle.contract.models:
+            check_device_graph(models[model.name], model.file.file)
         if not admitted:
             admit(bundle)
         for stage in bundle.program.graphs:

@@ -8,20 +8,9 @@ from numpy.typing import NDArray
 from semflash.errors import ProgramError
 from semflash.program.payload import Received
 from semflash.program.program import Program
+from semflash.program.receiving import can_receive, order_of
 from semflash.program.reference import order
-from semflash.program.stages import Order
 from semflash.program.tensors import Codes
-
-
-def can_receive(program: Program, name: str) -> bool:
-    """Whether the payload tells a tensor of codes with centres, as it is or in an order that it tells."""
-    sent = {region.source for region in program.payload.regions}
-    known = {tensor.name: tensor.holds for tensor in program.tensors}
-    holds = known.get(name)
-    if not isinstance(holds, Codes) or not holds.centres:
-        return False
-    stage = _order_of(program, name)
-    return name in sent or (stage is not None and {stage.output, stage.saliency} <= sent)
 
 
 def values(program: Program, received: Received, name: str) -> NDArray[np.float32]:
@@ -41,16 +30,11 @@ def values(program: Program, received: Received, name: str) -> NDArray[np.float3
     return np.where(present, centres[np.minimum(codes, len(centres) - 1)], neutral)
 
 
-def _order_of(program: Program, name: str) -> Order | None:
-    """The stage that sorts a tensor; None where it is sent as it is."""
-    return next((s for s in program.stages if isinstance(s, Order) and s.source == name), None)
-
-
 def _in_place(program: Program, received: Received, name: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Codes of a tensor in raster order, and which of them arrived, each (N, *shape)."""
     if name in received.codes:
         return received.codes[name].view(np.uint8), received.present[name]
-    stage, tensor = _order_of(program, name), program.tensor(name)
+    stage, tensor = order_of(program, name), program.tensor(name)
     assert stage is not None  # as can_receive found
     positions = order.order(received.codes[stage.saliency].view(np.uint8), tensor.shape[-1], stage.step)
     shape = (len(positions), *tensor.shape)
