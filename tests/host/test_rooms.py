@@ -24,7 +24,7 @@ ORDER = (
     ("data", "link"),
     ("bundle",),
     ("outputs", "channels", "runtime"),
-    ("settings", "array_files"),
+    ("settings", "array_files", "processes"),
     ("fields", "printable", "errors"),
 )
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}

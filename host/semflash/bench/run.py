@@ -108,12 +108,13 @@ def flashed(built: BuildResult) -> Iterator[str]:
         return
     from semflash.firmware.boards import lock as board_lock
     from semflash.firmware.emulator import emulator
+    from semflash.firmware.emulator import state as emulator_state
 
+    emulator_state.sweep("bench")
     instance = f"bench-{os.getpid()}"
     with board_lock.hold(board_lock.emulated_key(instance), what="semflash bench"):
         try:
-            emulator.start_build(built, instance=instance)
+            emulator.start_build(built, instance=instance, stays=False)
             yield instance
         finally:
             emulator.discard(instance)
-            board_lock.remove(board_lock.emulated_key(instance))

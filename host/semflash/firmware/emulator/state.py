@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ class EmulatorState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         board: its name.
         pid, birth: the process and when it began (boot id and start tick): together they name it for ever.
-        port: serial port to open, for instance /dev/pts/3.
+        port: serial port to open, for instance /dev/pts/3; "": it is being started.
         image: the firmware file it was started with, and `image_sha256`, its digest then.
         bundle_hash: SHA-256 of the bundle's contract, hex.
         build_id: 32-bit id of the firmware's sources, hex.
@@ -110,8 +111,16 @@ def forget(board: str) -> None:
 
 def remove_files(instance: str) -> None:
     """Remove record, log and lock of an instance that nobody else starts."""
-    for suffix in ("json", "log", "lock"):
-        (state_dir() / f"{instance}.{suffix}").unlink(missing_ok=True)
+    for name in (f"{instance}.json", f"{instance}.log", f"{instance}.lock", f"board-{instance}.board-lock"):
+        (state_dir() / name).unlink(missing_ok=True)
+
+
+def sweep(prefix: str) -> None:
+    """Remove what instances PREFIX-PID left whose process PID was killed."""
+    for path in state_dir().glob(f"*{prefix}-*"):
+        name = re.search(rf"{re.escape(prefix)}-([0-9]+)", path.name)
+        if name is not None and not Path(f"/proc/{name[1]}").exists() and read(name[0]) is None:
+            remove_files(name[0])
 
 
 def log_path(board: str) -> Path:

@@ -20,6 +20,7 @@ import onnx
 
 from semflash.errors import TrainingError
 from semflash.importing.onnx.graph import OnnxNetwork, check_operators
+from semflash.processes import children
 
 TIMEOUT_S = 900
 MEMORY_BYTES = 12 << 30
@@ -79,10 +80,14 @@ def convert(
 def _run(folder: Path, timeout_s: float) -> None:
     command = [sys.executable, "-m", "semflash.importing.onnx.child", str(folder)]
     try:
-        done = subprocess.run(
-            command, cwd=folder, env=_environment(folder), capture_output=True, text=True, timeout=timeout_s,
-            preexec_fn=_limit, check=False,
-        )  # fmt: skip
+        done = children.run(
+            command,
+            timeout_s=timeout_s,
+            env=_environment(folder),
+            stderr=subprocess.PIPE,
+            cwd=folder,
+            preexec_fn=_limit,
+        )
     except subprocess.TimeoutExpired as error:
         raise TrainingError(
             "the conversion took too long and was stopped", value=f"{timeout_s:.0f} s",
