@@ -30,8 +30,8 @@ def measure(rate: float, window: int, seed: int) -> tuple[float, float, float]:
     estimator, values, held = BerEstimator(window), [], 0
     between = math.ceil(window / (8 * PILOT_BYTES))
     for frame in range(between * (3 + ESTIMATES)):
-        known = pilots.pattern(BUNDLE, frame & 0xFFFF, PILOT_BYTES)
-        errors = pilots.difference(known, BUNDLE, frame & 0xFFFF)
+        known = pilots.pattern(BUNDLE, frame & 0xFFFF, frame, PILOT_BYTES)
+        errors = pilots.difference(known, BUNDLE, frame & 0xFFFF, frame)
         estimator.add(noisy_pilot_errors(errors, rate, seed, frame), 8 * PILOT_BYTES)
         if frame >= 3 * between and frame % between == 0:
             estimate = estimator.estimate()

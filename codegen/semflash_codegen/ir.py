@@ -24,7 +24,12 @@ class Quantisation:
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor. `data` is None for activations, else a view of the constant's bytes in the file."""
+    """One tensor.
+
+    Attributes:
+        data: None for activations, else a view of the constant's bytes in the file.
+        signature: the shape, -1 for sides that are open until the model runs.
+    """
 
     index: int
     name: str
@@ -32,7 +37,12 @@ class Tensor:
     dtype: TensorType
     quantisation: Quantisation | None
     data: memoryview | None
-    dynamic: bool = False
+    signature: tuple[int, ...] = ()
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether a side behind the batch is open."""
+        return any(side < 0 for side in self.signature[1:])
 
     @property
     def elements(self) -> int:

@@ -5,7 +5,7 @@ Source: tensorflow/lite/schema/schema.fbs, field numbers in declaration order.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import isfinite
 
 import numpy as np
@@ -16,31 +16,48 @@ from semflash_codegen.ir import Model, Operator, Quantisation, Tensor, short
 from semflash_codegen.names import layer_name, unique
 from semflash_codegen.schema import FILE_IDENTIFIER, SCHEMA_VERSION, TensorType, operator_name
 
-MAX_FILE_BYTES = 32 << 20
-MAX_TENSORS = 4096
-MAX_OPERATORS = 1024
 MAX_RANK = 8
-MAX_DIMENSION = 65535
-MAX_ELEMENTS = 1 << 24
 MAX_OPERANDS = 64
 MAX_SCALES = 1 << 18
 
 _REMEDY = "export the model again; the file is damaged or not a TensorFlow Lite model"
+_ITEM_BYTES = {
+    TensorType.INT8: 1,
+    TensorType.BOOL: 1,
+    TensorType.INT32: 4,
+    TensorType.INT64: 8,
+    TensorType.FLOAT32: 4,
+}
 
 
-def read_model(data: bytes) -> Model:
+@dataclass(frozen=True)
+class Limits:
+    """What a file may hold; by default, what a microcontroller could run."""
+
+    file_bytes: int = 32 << 20
+    tensors: int = 4096
+    operators: int = 1024
+    dimension: int = 65535
+    elements: int = 1 << 24
+
+
+DEVICE = Limits()
+
+
+def read_model(data: bytes, limits: Limits = DEVICE) -> Model:
     """Parse a .tflite file.
 
     Args:
         data: the file's bytes.
+        limits: of sizes and numbers.
 
     Raises:
         MalformedModelError: not a .tflite file, truncated, or contradictory.
         UnsupportedModelError: valid, but larger than the limits above or with several subgraphs.
     """
-    if len(data) > MAX_FILE_BYTES:
+    if len(data) > limits.file_bytes:
         raise UnsupportedModelError(
-            f"the model file is larger than {MAX_FILE_BYTES} bytes",
+            f"the model file is larger than {limits.file_bytes} bytes",
             value=len(data),
             remedy="use a smaller encoder",
         )
@@ -48,25 +65,26 @@ def read_model(data: bytes) -> Model:
     version = model.integer(0, "<I")
     if version != SCHEMA_VERSION:
         raise UnsupportedModelError("unknown TensorFlow Lite schema version", value=version, remedy=_REMEDY)
-    names = [_operator_name(code) for code in model.tables(1, MAX_OPERATORS)]
+    names = [_operator_name(code) for code in model.tables(1, limits.operators)]
     subgraphs = list(model.tables(2, 64))
     if len(subgraphs) != 1:
         raise UnsupportedModelError(
-            "the encoder must have exactly one subgraph",
+            "the model must have exactly one subgraph",
             value=len(subgraphs),
             remedy="export without control flow",
         )
-    buffers = list(model.tables(4, MAX_TENSORS + 1))
+    buffers = list(model.tables(4, 2 * limits.tensors))
     graph = subgraphs[0]
-    tensors = tuple(_tensor(i, t, buffers) for i, t in enumerate(graph.tables(0, MAX_TENSORS)))
+    tables = list(graph.tables(0, limits.tensors))
+    tensors = tuple(_tensor(i, t, buffers, limits) for i, t in enumerate(tables))
     if sum(len(t.quantisation.scales) for t in tensors if t.quantisation is not None) > MAX_SCALES:
         raise UnsupportedModelError(
             f"the model has more than {MAX_SCALES} scales", remedy="use a smaller encoder"
         )
     operators = tuple(
-        _operator(i, o, names, len(tensors)) for i, o in enumerate(graph.tables(3, MAX_OPERATORS))
+        _operator(i, o, names, len(tensors)) for i, o in enumerate(graph.tables(3, limits.operators))
     )
-    texts = [t.text(3) for t in graph.tables(0, MAX_TENSORS)]
+    texts = [t.text(3) for t in tables]
     inputs = _indices(graph, 1, len(tensors))
     outputs = _indices(graph, 2, len(tensors))
     if min(inputs + outputs, default=0) < 0:
@@ -114,18 +132,20 @@ def _operator(index: int, table: Table, names: list[str], tensor_count: int) -> 
     return Operator(index, names[code], inputs, outputs, table.integer(3, "<B"), table.table(4))
 
 
-def _tensor(index: int, table: Table, buffers: list[Table]) -> Tensor:
+def _tensor(index: int, table: Table, buffers: list[Table], limits: Limits) -> Tensor:
     name = short(table.text(3)) or f"tensor{index}"
     dims = table.numbers(0, "<i4", MAX_RANK)
     shape = () if dims is None else tuple(int(d) for d in dims)
     elements = 1
     for d in shape:
         elements *= max(d, 0)
-        if not 1 <= d <= MAX_DIMENSION or elements > MAX_ELEMENTS:
+        if not 1 <= d <= limits.dimension or elements > limits.elements:
             raise UnsupportedModelError(
-                f"tensor '{name}' has a shape outside the limits (each 1..{MAX_DIMENSION}, "
-                f"{MAX_ELEMENTS} elements)", value=shape, remedy="export with a static shape",
-            )  # fmt: skip
+                f"tensor '{name}' has a shape outside the limits (each 1..{limits.dimension}, "
+                f"{limits.elements} elements)",
+                value=shape,
+                remedy="export with a static shape",
+            )
     code = table.integer(1, "<b")
     if code not in TensorType.__members__.values():
         raise UnsupportedModelError(
@@ -139,24 +159,38 @@ def _tensor(index: int, table: Table, buffers: list[Table]) -> Tensor:
         )
     if table.table(6) is not None:
         raise UnsupportedModelError(f"tensor '{name}' is sparse", remedy="export without sparsity")
-    data = _constant(name, buffers[buffer], dtype, elements)
-    signature = table.numbers(7, "<i4", MAX_RANK)
-    dynamic = signature is not None and any(int(s) < 0 for s in signature[1:])
-    return Tensor(
-        index, name, shape, dtype, _quantisation(name, table.table(4), max(shape, default=1)), data, dynamic
-    )
+    if table.integer(5, "<b"):
+        raise UnsupportedModelError(f"tensor '{name}' is a variable", remedy="export without state")
+    data = _constant(name, buffers[buffer], dtype, elements, limits)
+    quantisation = _quantisation(name, table.table(4), max(shape, default=1))
+    return Tensor(index, name, shape, dtype, quantisation, data, _signature(name, table, shape))
 
 
-def _constant(name: str, buffer: Table, dtype: TensorType, elements: int) -> memoryview | None:
+def _signature(name: str, table: Table, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape with -1 for what is open until the model runs."""
+    found = table.numbers(7, "<i4", MAX_RANK)
+    if found is None or len(found) == 0:
+        return shape
+    signature = tuple(int(s) for s in found)
+    if len(signature) != len(shape) or any(s not in (-1, d) for s, d in zip(signature, shape, strict=True)):
+        raise MalformedModelError(
+            f"tensor '{name}' has a shape that contradicts its signature", value=signature, remedy=_REMEDY
+        )
+    return signature
+
+
+def _constant(
+    name: str, buffer: Table, dtype: TensorType, elements: int, limits: Limits
+) -> memoryview | None:
     """View of a constant (None: an activation); the number of bytes must fit shape and type."""
     if buffer.integer(1, "<Q") > 1:
         raise UnsupportedModelError(
             f"tensor '{name}' is stored outside the flatbuffer", remedy="export a model below 2 GB"
         )
-    values = buffer.numbers(0, "u1", MAX_FILE_BYTES)
+    values = buffer.numbers(0, "u1", limits.file_bytes)
     if values is None or len(values) == 0:
         return None
-    item = {TensorType.INT8: 1, TensorType.INT32: 4, TensorType.INT64: 8, TensorType.FLOAT32: 4}.get(dtype)
+    item = _ITEM_BYTES.get(dtype)
     if item is not None and len(values) != item * elements:
         raise MalformedModelError(
             f"tensor '{name}' has the wrong number of bytes for its shape", value=len(values), remedy=_REMEDY

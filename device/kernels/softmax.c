@@ -1,4 +1,8 @@
-/* SOFTMAX in fixed point: no table, no floating point, the bytes of TFLite-Micro. */
+/* SOFTMAX in fixed point: no table, no floating point, the bytes of TFLite-Micro.
+ *
+ * TFLite-Micro (and gemmlowp below it) stops at a failed assertion where the exponentials of a row sum to 512 or
+ * more, which takes 512 values: the shift of the last step is then 32 or more. Here the mathematics decide: no share
+ * of such a row reaches half a step of 1/256, so all its outputs are 0 (-128). */
 #include "fixed_point.h"
 #include "semflash/kernels.h"
 
@@ -7,6 +11,7 @@
 #define OUT_SHIFT (31 - 8)  /* from Q0 to an int8 with scale 1/256 */
 #define ONE       INT32_MAX /* 1 as Q0 */
 #define EXP_STEPS 7
+#define SHIFT_MAX 31 /* of sf_shift_right; beyond it, a product below 2^31 rounds to 0 */
 
 /* exp(x) as Q0 for x in [-1/4, 0) as Q0: Taylor's series around -1/8. */
 static int32_t exp_quarter(int32_t x) {
@@ -56,7 +61,7 @@ static int32_t leading_zeros(uint32_t value) {
     return value == 0 ? 32 : __builtin_clz(value);
 }
 
-/* exp((value - largest) * beta * scale) as Q0; 0 where it is too small to count. */
+/* exp((value - largest) * beta * scale) as Q0; -1 where it is too small to count. */
 static int32_t exp_of(const sf_softmax_t *layer, int32_t difference) {
     if (difference < layer->difference_min) {
         return -1;
@@ -73,6 +78,14 @@ static int8_t largest(const int8_t *in, uint32_t depth) {
     return best;
 }
 
+/* 256 value / sum, to nearest; value as Q0, scale and shift of the sum's reciprocal. */
+static int32_t share_of(int32_t value, int32_t scale, int32_t shift) {
+    if (value < 0 || shift > SHIFT_MAX) {
+        return 0;
+    }
+    return sf_shift_right(sf_multiply_high(scale, value), shift);
+}
+
 static void softmax_row(const sf_softmax_t *layer, const int8_t *in, int8_t *out) {
     const int32_t top = largest(in, layer->depth);
     int32_t sum = 0; /* Q12 */
@@ -84,8 +97,7 @@ static void softmax_row(const sf_softmax_t *layer, const int8_t *in, int8_t *out
     const int32_t scale = reciprocal((int32_t)(((uint32_t)sum << headroom) - (UINT32_C(1) << 31)));
     const int32_t shift = SUM_BITS - headroom + OUT_SHIFT;
     for (uint32_t i = 0; i < layer->depth; i++) {
-        const int32_t value = exp_of(layer, in[i] - top);
-        const int32_t share = value < 0 ? 0 : sf_shift_right(sf_multiply_high(scale, value), shift);
+        const int32_t share = share_of(exp_of(layer, in[i] - top), scale, shift);
         out[i] = (int8_t)(share > UINT8_MAX ? INT8_MAX : share + INT8_MIN);
     }
 }

@@ -67,6 +67,15 @@ def test_gdn_codes_equal_the_formula_in_exact_integers(harness, seed, channels, 
     assert codes.tolist() == exact_codes(latents, zero_point, *tail)
 
 
+def test_on_a_threshold_the_lower_code_wins(harness):
+    """beta = 2^20 and no gamma: q^2 2^40 = threshold den exactly where threshold = q^2 2^20."""
+    squares = np.array([-49, -36, -25, -16, -9, -4, -1, 0, 1, 4, 9, 16, 25, 36, 49])  # of q = -7 .. 7
+    tail = (np.array([1 << 20]), np.array([[0]], np.int32), (squares[None] << 20).astype(np.int32))
+    latents = np.arange(-8, 9, dtype=np.int8)[:, None]
+    codes = device_codes(harness, latents, 0, *tail).ravel().tolist()
+    assert codes == [0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]
+
+
 def test_gdn_codes_are_those_of_gdn_prelu_and_the_nearest_centre_in_floats(harness):
     """The definition has a root, a division and a distance; only near ties may fall to the neighbour."""
     rng = np.random.default_rng(5)

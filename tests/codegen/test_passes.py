@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codegen.golden import NAMES, load, request_for
-from semflash_codegen import CodegenRequest, TableTail, generate, passes
-from semflash_codegen.errors import UnsupportedModelError
+from codegen.golden import NAMES, load, request_for, request_with
+from codegen.graph_builder import GraphBuilder
+from semflash.program.stages import TableTail
+from semflash_codegen import generate, passes
+from semflash_codegen.errors import MalformedModelError, UnsupportedModelError
 from semflash_codegen.ir import Quantisation, Tensor
 from semflash_codegen.memory_plan import ALIGNMENT, Buffer, place
 from semflash_codegen.quantise import activation_range, quantise_multiplier
@@ -19,9 +22,11 @@ from semflash_codegen.tflite_reader import read_model
 
 
 def refusal(name: str) -> UnsupportedModelError:
-    tail = TableTail(4, 8, 0, (1,) * 1024)
+    model = read_model(load(name))
+    quantisation = model.tensors[model.outputs[0]].quantisation
+    zero_point = 0 if quantisation is None else quantisation.zero_points[0]
     with pytest.raises(UnsupportedModelError) as caught:
-        generate(CodegenRequest(load(name), tail, 3, "01234567"))
+        generate(request_with(load(name), TableTail(4, 8, zero_point, [1] * 1024)))
     return caught.value
 
 
@@ -90,6 +95,36 @@ def test_reshape_becomes_an_alias_and_no_layer() -> None:
     assert "RESHAPE" not in [layer.operator for layer in plan.layers]
     (output, source), = alias.items()  # fmt: skip
     assert plan.offset(output) == plan.offset(source)
+
+
+def reshaped(output: tuple[float, int]) -> bytes:
+    """RESHAPE from scale 0.5, zero point 3 to another quantisation."""
+    g = GraphBuilder((1, 2, 2, 3), (0.5, 3))
+    return g.finish(g.operator("RESHAPE", [g.source], g.activation((1, 12), output)))
+
+
+@pytest.mark.parametrize("output", [(0.25, 3), (0.5, 4)])
+def test_a_reshape_that_changes_the_quantisation_is_no_alias(output: tuple[float, int]) -> None:
+    assert passes.fold_aliases(read_model(reshaped((0.5, 3)))) == {1: 0}
+    with pytest.raises(UnsupportedModelError, match="differ in quantisation"):
+        passes.fold_aliases(read_model(reshaped(output)))
+
+
+def written_twice(target: str) -> bytes:
+    """Two RELUs, the second of which writes the first one's output, the image or a constant."""
+    shape, q = (1, 2, 2, 3), (0.5, 3)
+    g = GraphBuilder(shape, q)
+    first = g.operator("RELU", [g.source], g.activation(shape, q))
+    constant = g.constant(np.zeros(shape, np.int8), q)
+    place = {"activation": first, "image": g.source, "constant": constant}[target]
+    g.operator("RELU", [first], place)
+    return g.finish(g.operator("RELU", [place], g.activation(shape, q)))
+
+
+@pytest.mark.parametrize("target", ["activation", "image", "constant"])
+def test_a_tensor_that_is_written_twice_is_refused(target: str) -> None:
+    with pytest.raises(MalformedModelError, match=r"layer 1 RELU .* overwrites"):
+        passes.validate(read_model(written_twice(target)))
 
 
 @pytest.mark.parametrize("name", NAMES)

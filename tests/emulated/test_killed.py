@@ -30,6 +30,6 @@ def test_nothing_survives_twenty_kills_of_bench_start_and_flash(own_emulators: P
     assert sum(report.kills.values()) == KILLS and len(report.kills) == 3 * len(SIGNALS)
     assert -signal.SIGKILL in report.codes and 143 in report.codes
     assert state.running() == []
-    state.sweep("bench")
+    state.remove_left("bench-")
     assert not list(own_emulators.glob("*bench-*"))
     assert emulator.status("qemu-stm32f405") is None

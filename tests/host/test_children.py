@@ -121,6 +121,11 @@ def test_output_exit_code_and_environment_come_back(tmp_path: Path) -> None:
     assert (together.returncode, together.stdout) == (3, f"{tmp_path}\nx y\noh\n")
     apart = children.run(["sh", "-c", script], timeout_s=20, stderr=subprocess.PIPE, cwd=tmp_path)
     assert (apart.stdout, apart.stderr) == (f"{tmp_path}\n\n", "oh\n")
+    noise = bytes(range(256)) * 5_000
+    assert children.run_bytes(["cat"], timeout_s=20, data=noise).stdout == noise
+    with pytest.raises(subprocess.TimeoutExpired) as late:
+        children.run_bytes(["sh", "-c", "cat; sleep 600"], timeout_s=2.0, data=b"so far")
+    assert late.value.stdout == b"so far"
     with pytest.raises(FileNotFoundError, match="no-such-program"):
         children.run(["no-such-program"], timeout_s=20)
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from semflash.bundle import Bundle, read_bundle
-from semflash.bundle.code_tail import codes
 from semflash.bundle.packing import pack
 from semflash.edge.decoder import BATCH, EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import BundleError, DatasetError, ModelError, ToolMissingError, UsageError
+from semflash.program.reference.tails import codes
 from semflash.runtime import litert
 
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
@@ -116,9 +116,11 @@ def test_an_encoder_in_place_of_the_tail_is_refused(bundle: Bundle) -> None:
 
 
 def test_a_model_that_litert_cannot_load_is_refused(bundle: Bundle) -> None:
-    files = {**bundle.files, bundle.contract.decoder.file: b"\x18\0\0\0TFL3" + bytes(64)}
+    junk = b"\x18\0\0\0TFL3" + bytes(64)
     with pytest.raises(ModelError, match=r"decoder\.tflite"):
-        EdgeDecoder(dataclasses.replace(bundle, files=files))
+        litert.load_interpreter(junk, "decoder.tflite")
+    with pytest.raises(BundleError, match=r"decoder\.tflite"):
+        EdgeDecoder(dataclasses.replace(bundle, files={**bundle.files, bundle.contract.decoder.file: junk}))
 
 
 def test_a_missing_runtime_is_said(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,8 +24,8 @@ from semflash.errors import DeviceError, UsageError
 from semflash.firmware.boards import lock as board_lock
 from semflash.firmware.boards.descriptions import load_board
 from semflash.firmware.boards.hardware_map import FILE_NAME, read_map, update_map
-from semflash.firmware.build import platformio
-from semflash.firmware.build.result import BuildResult
+from semflash.firmware.building import platformio
+from semflash.firmware.building.result import BuildResult
 from semflash.firmware.probes import probes
 from semflash.firmware.probes.flash import flash
 from semflash.firmware.probes.verdicts import TEXTS, UDEV_RULE, Verdict, VerdictError

@@ -24,7 +24,9 @@ ORDER = (
     ("data", "link"),
     ("bundle",),
     ("outputs", "channels", "runtime"),
-    ("settings", "array_files", "processes"),
+    ("program",),
+    ("settings", "array_files", "recording", "processes"),
+    ("atomic",),
     ("fields", "printable", "errors"),
 )
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
@@ -34,6 +36,7 @@ WITHOUT_TRAINING = (
     "edge",
     "link",
     "bundle",
+    "program",
     "runtime",
     "outputs",
     "channels",

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from semflash.firmware.boards.descriptions import load_board
-from semflash.firmware.build.firmware import build
+from semflash.firmware.building.firmware import build
 from semflash.firmware.emulator import emulator, state
 
 ROOT = Path(__file__).resolve().parents[2]

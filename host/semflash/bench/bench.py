@@ -14,7 +14,7 @@ from semflash.bench.layers import LayerCost, layer_costs
 from semflash.bench.reference import golden_payloads, reference_name
 from semflash.bundle.reader import Bundle
 from semflash.errors import DeviceError
-from semflash.firmware.build.result import BuildResult, ImageSizes, MemoryKinds
+from semflash.firmware.building.result import BuildResult, ImageSizes, MemoryKinds
 from semflash.link.messages import Hello
 from semflash.link.port import Port, open_port
 from semflash.link.session import Expected, Received, Session

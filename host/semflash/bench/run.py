@@ -12,10 +12,10 @@ from semflash.bench.bench import BenchResult, bench, with_layers
 from semflash.bundle.reader import Bundle, read_bundle
 from semflash.errors import UsageError
 from semflash.firmware.boards.descriptions import Board
-from semflash.firmware.build.bare_model import read_bare_model
-from semflash.firmware.build.firmware import BUILD_ROOT, build_bundle
-from semflash.firmware.build.options import BuildOptions
-from semflash.firmware.build.result import BuildResult
+from semflash.firmware.building.bare_model import read_bare_model
+from semflash.firmware.building.firmware import BUILD_ROOT, build_bundle
+from semflash.firmware.building.options import BuildOptions
+from semflash.firmware.building.result import BuildResult
 
 #: What --engine of bench may name: (engine, kernels, weights). None: as the other flags say.
 VARIANTS: dict[str, tuple[str, str | None, str | None]] = {
@@ -26,6 +26,8 @@ VARIANTS: dict[str, tuple[str, str | None, str | None]] = {
     "tflm": ("tflm", None, None),
 }
 COMPARED = ("aot", "cmsis-nn", "tflm")
+#: Emulated boards of a bench are called so, and by the process id.
+_INSTANCE = "bench-"
 
 
 @dataclass(frozen=True)
@@ -107,11 +109,10 @@ def flashed(built: BuildResult) -> Iterator[str]:
             yield flash(built, user=BoardUser("semflash bench"), keep=held).board
         return
     from semflash.firmware.boards import lock as board_lock
-    from semflash.firmware.emulator import emulator
-    from semflash.firmware.emulator import state as emulator_state
+    from semflash.firmware.emulator import emulator, state
 
-    emulator_state.sweep("bench")
-    instance = f"bench-{os.getpid()}"
+    state.remove_left(_INSTANCE)
+    instance = f"{_INSTANCE}{os.getpid()}"
     with board_lock.hold(board_lock.emulated_key(instance), what="semflash bench"):
         try:
             emulator.start_build(built, instance=instance, stays=False)

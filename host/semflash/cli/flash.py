@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from semflash.cli import build_options, link_options
 
 if TYPE_CHECKING:
-    from semflash.firmware.build.result import BuildResult
+    from semflash.firmware.building.result import BuildResult
     from semflash.settings import Settings
 
 HELP = "put built firmware on a board"
@@ -80,8 +80,8 @@ def _built(args: argparse.Namespace, settings: Settings) -> BuildResult:
     """The build to flash; it must be of the bundle and for the board that were named."""
     from semflash.bundle.reader import read_bundle
     from semflash.errors import BuildError
-    from semflash.firmware.build.firmware import BUILD_ROOT
-    from semflash.firmware.build.result import BuildResult
+    from semflash.firmware.building.firmware import BUILD_ROOT
+    from semflash.firmware.building.result import BuildResult
 
     board = build_options.board(args, settings)
     named = build_options.build_dir(args, settings)

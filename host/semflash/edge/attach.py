@@ -96,7 +96,7 @@ def attach(
 
 
 def _native(port: str | None, build_dir: Path | None) -> ClosablePort:
-    from semflash.firmware.build.result import BuildResult
+    from semflash.firmware.building.result import BuildResult
     from semflash.firmware.emulator.native import NativePort
 
     if port is not None:

@@ -8,16 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from semflash.bundle.graphs.edge import check_edge
 from semflash.bundle.models import check_decoder, output_shape
 from semflash.bundle.packing import unpack
 from semflash.bundle.reader import Bundle
 from semflash.channels.bits import check_rates
+from semflash.edge.first_run import admit
 from semflash.errors import BundleError
 from semflash.runtime.litert import load_interpreter, single
 
 #: Payloads decoded in one invocation, and numbers in their images or outputs; bounds the memory it takes.
 BATCH = 256
 BATCH_VALUES = 12 << 20
+#: The same for any tensor between the graphs' layers.
+BATCH_INNER_VALUES = 64 << 20
 
 
 class EdgeDecoder:
@@ -26,16 +30,21 @@ class EdgeDecoder:
     Not thread-safe: one decoder per thread.
 
     Args:
-        bundle: a checked bundle.
+        bundle: a checked bundle; one of unknown origin is tried in a child first (edge/first_run.py).
         threads: CPU threads of the interpreters.
+        admitted: this is that child.
 
     Raises:
-        BundleError: decoder or task tail do not fit the contract.
+        BundleError: decoder or task tail do not fit the contract, hold what no export makes, or do not
+            survive their first run.
         ModelError: LiteRT cannot load them. ToolMissingError: LiteRT is not installed.
     """
 
-    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle, *, threads: int = 1, admitted: bool = False) -> None:
         self._bundle = bundle
+        self._largest = check_edge(bundle.contract, bundle.decoder_tflite, bundle.tail_tflite)
+        if not admitted:
+            admit(bundle)
         self._centres = np.asarray(bundle.contract.centres, np.float32)
         self._decoder = load_interpreter(bundle.decoder_tflite, bundle.contract.decoder.file, threads=threads)
         self._tail = load_interpreter(bundle.tail_tflite, bundle.contract.task_tail.file, threads=threads)
@@ -76,9 +85,7 @@ class EdgeDecoder:
         for start in range(0, len(features), self._most):
             part = features[start : start + self._most]
             self._resize(len(part))
-            self._tail.set_tensor(self._tail_input, np.ascontiguousarray(part, np.float32))
-            self._tail.invoke()
-            parts.append(self._tail.get_tensor(self._logits_index))
+            parts.append(self._outputs_of(np.ascontiguousarray(part, np.float32)))
         return np.concatenate(parts) if parts else np.empty((0, *self._outputs), np.float32)
 
     def _run(self, payloads: NDArray[np.uint8], ber: ArrayLike, *, tail: bool) -> NDArray[np.float32]:
@@ -101,13 +108,28 @@ class EdgeDecoder:
         self._resize(len(latents))
         self._decoder.set_tensor(self._latent_index, np.ascontiguousarray(latents))
         self._decoder.set_tensor(self._quality_index, np.ascontiguousarray(quality))
-        self._decoder.invoke()
-        features = self._decoder.get_tensor(self._features_index)
-        if not tail:
-            return features
+        features = self._run_graph(self._decoder, self._features_index, self._bundle.contract.decoder.file)
+        return self._outputs_of(features) if tail else features
+
+    def _outputs_of(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         self._tail.set_tensor(self._tail_input, features)
-        self._tail.invoke()
-        return self._tail.get_tensor(self._logits_index)
+        return self._run_graph(self._tail, self._logits_index, self._bundle.contract.task_tail.file)
+
+    @staticmethod
+    def _run_graph(interpreter: Any, output: int, name: str) -> NDArray[np.float32]:
+        try:
+            interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            raise BundleError(
+                f"{name} does not run", value=error, remedy="export the bundle again"
+            ) from error
+        values: NDArray[np.float32] = interpreter.get_tensor(output)
+        if not np.isfinite(values).all():
+            raise BundleError(
+                f"{name} gives numbers that are not finite",
+                remedy="export the bundle again, or look for a diverged run",
+            )
+        return values
 
     def _resize(self, batch: int) -> None:
         if batch == self._batch:
@@ -138,7 +160,7 @@ class EdgeDecoder:
         contract = self._bundle.contract
         self._outputs, image = output_shape(contract), contract.input
         largest = max(math.prod(self._outputs), image.height * image.width * image.channels)
-        self._most = max(1, min(BATCH, BATCH_VALUES // largest))
+        self._most = max(1, min(BATCH, BATCH_VALUES // largest, BATCH_INNER_VALUES // self._largest))
         if shape != (1, *self._outputs):
             raise BundleError(
                 "task tail and contract disagree about the output",

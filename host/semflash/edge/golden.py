@@ -9,11 +9,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bundle.code_tail import codes
+from semflash.bundle.graphs.device import check_device_graph
 from semflash.bundle.models import check_encoder
 from semflash.bundle.packing import pack
 from semflash.bundle.reader import Bundle
+from semflash.edge.first_run import admit
 from semflash.edge.preprocess import to_int8
+from semflash.program.reference.tails import codes
 from semflash.runtime.reference import ReferenceGraph
 
 #: Images in memory at once, of a data set that is on disk.
@@ -24,13 +26,18 @@ class GoldenEncoder:
     """The device side of a bundle on the host.
 
     Args:
-        bundle: a checked bundle.
+        bundle: a checked bundle; one of unknown origin is tried in a child first (edge/first_run.py).
+        admitted: this is that child.
 
     Raises:
-        BundleError: the device graph does not fit the contract. ModelError: LiteRT cannot run it.
+        BundleError: the device graph does not fit the contract, holds what no device runs, or the bundle does
+            not survive its first run. ModelError: LiteRT cannot run it.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, *, admitted: bool = False) -> None:
+        check_device_graph(bundle.encoder_tflite, bundle.contract.device_graphs[0].model.file)
+        if not admitted:
+            admit(bundle)
         check_encoder(bundle.encoder_tflite, bundle.contract)
         self._bundle = bundle
         self._graph = ReferenceGraph(bundle.encoder_tflite, bundle.contract.device_graphs[0].model.file)

@@ -10,12 +10,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bundle.code_tail import codes
 from semflash.bundle.models import check_decoder, output_shape
-from semflash.bundle.schema import Contract, GdnTail, TableTail
-from semflash.errors import ExportError
+from semflash.bundle.schema import Contract
+from semflash.errors import ExportError, ModelError
+from semflash.program.reference.tails import codes
+from semflash.program.stages import TailTable
 from semflash.runtime.litert import load_interpreter, single
 from semflash.runtime.reference import ReferenceGraph
+from semflash.runtime.reference_run import TFLM, Ends, run_reference
 from semflash.training.task import evaluation_batch
 
 BATCH = 256
@@ -41,30 +43,23 @@ def run_edge(
 
 
 def run_tflm(model: bytes, values: NDArray[np.int8], arena_bytes: int) -> NDArray[np.int8]:
-    """Outputs int8 (N, h, w, C) of the TFLite-Micro interpreter, image by image.
+    """Outputs int8 (N, values per image) of the TFLite-Micro interpreter, image by image, in a child.
 
     Args:
         model: the int8 graph, batch of one. values: int8 (N, H, W, C). arena_bytes: tensor arena.
 
     Raises:
-        ExportError: TFLite-Micro refuses the graph.
+        ExportError: TFLite-Micro refuses the graph, or dies of it.
     """
-    from tflite_micro import runtime
-
+    ends = Ends(1.0, 0), Ends(1.0, 0)  # both ends of a device graph are int8
     try:
-        interpreter = runtime.Interpreter.from_bytes(model, arena_size=arena_bytes)
-        outputs = []
-        for image in values:
-            interpreter.set_input(image[None], 0)
-            interpreter.invoke()
-            outputs.append(interpreter.get_output(0))
-    except RuntimeError as error:
-        raise ExportError("TFLite-Micro does not run the device graph", value=error) from error
-    return np.concatenate(outputs)
+        return run_reference(TFLM, model, values, ends, arena_bytes)
+    except ModelError as error:
+        raise ExportError("TFLite-Micro does not run the device graph", value=error.value) from error
 
 
 def prove_encoder(
-    model: bytes, tail: GdnTail | TableTail, values: NDArray[np.int8], arena_bytes: int
+    model: bytes, tail: TailTable, values: NDArray[np.int8], arena_bytes: int
 ) -> NDArray[np.uint8]:
     """Run both references and compare every code.
 
@@ -78,8 +73,9 @@ def prove_encoder(
     Raises:
         ExportError: they differ; says in how many codes and in which image first.
     """
-    reference = codes(ReferenceGraph(model, "encoder.tflite").run(values), tail)
-    micro = codes(run_tflm(model, values, ARENA_SLACK * arena_bytes), tail)
+    latents = ReferenceGraph(model, "encoder.tflite").run(values)
+    reference = codes(latents, tail)
+    micro = codes(run_tflm(model, values, ARENA_SLACK * arena_bytes).reshape(latents.shape), tail)
     wrong = micro != reference
     if wrong.any():
         raise ExportError(

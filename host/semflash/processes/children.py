@@ -15,6 +15,7 @@ import select
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,8 @@ from typing import Any
 from semflash.errors import SemflashError
 from semflash.processes.guard import end_groups
 
-_GATE = 'read -r go && exec "$@" </dev/null'
+#: $1 is the gate's descriptor: a line opens it; where its other end closes without one, it never opens.
+_GATE = 'read -r go </dev/fd/$1 && shift && exec "$@"'
 _GUARD = Path(__file__).with_name("guard.py")
 _ANSWER_TIMEOUT_S = 60.0
 _END_TIMEOUT_S = 2.0
@@ -116,12 +118,14 @@ atexit.register(_guard.close)
 def start(
     command: Sequence[str | os.PathLike[str]],
     *,
+    data: bytes = b"",
     known: Callable[[int], None] | None = None,
     **options: Any,
 ) -> subprocess.Popen[Any]:
-    """Start a program that ends with this process at the latest. Its standard input is empty.
+    """Start a program that ends with this process at the latest.
 
     Args:
+        data: its standard input.
         known: called with the child's number before the program begins; if it raises, the program never does.
         options: of :class:`subprocess.Popen`, but for stdin and start_new_session.
 
@@ -135,8 +139,11 @@ def start(
         gate, opener = os.pipe()
         ends.callback(os.close, gate)
         ends.callback(os.close, opener)
-        gated = ["/bin/sh", "-c", _GATE, "sh", *command]
-        process = subprocess.Popen(gated, stdin=gate, start_new_session=True, **options)
+        source = ends.enter_context(tempfile.TemporaryFile())
+        source.write(data)
+        source.seek(0)
+        gated = ["/bin/sh", "-c", _GATE, "sh", str(gate), *command]
+        process = subprocess.Popen(gated, stdin=source, pass_fds=[gate], start_new_session=True, **options)
         try:
             _guard.add(process.pid)
             if known is not None:
@@ -159,7 +166,7 @@ def run(
     """Run a program to its end; nothing of it is left when this returns or raises, or when this process ends.
 
     Args:
-        stderr: subprocess.PIPE keeps it apart from the output.
+        stderr: subprocess.PIPE keeps it apart from the output. options: of :func:`start`.
 
     Returns:
         exit code and output, as text; what is no UTF-8 is replaced.
@@ -167,13 +174,21 @@ def run(
     Raises:
         subprocess.TimeoutExpired: it did not end in time. FileNotFoundError: there is no such program.
     """
-    process = start(command, env=env, stdout=subprocess.PIPE, stderr=stderr, **options)
+    done = run_bytes(command, timeout_s=timeout_s, env=env, stderr=stderr, **options)
+    texts = [None if part is None else part.decode("utf-8", "replace") for part in (done.stdout, done.stderr)]
+    return subprocess.CompletedProcess(list(command), done.returncode, *texts)
+
+
+def run_bytes(
+    command: Sequence[str | os.PathLike[str]], *, timeout_s: float, **options: Any
+) -> subprocess.CompletedProcess[bytes]:
+    """:func:`run`, with the output as it came; what had come is in the TimeoutExpired, too."""
+    process = start(command, stdout=subprocess.PIPE, **options)
     try:
         output, errors = process.communicate(timeout=timeout_s)
     finally:
         end(process)
-    texts = [None if part is None else part.decode("utf-8", "replace") for part in (output, errors)]
-    return subprocess.CompletedProcess(list(command), process.returncode, *texts)
+    return subprocess.CompletedProcess(list(command), process.returncode, output, errors)
 
 
 def end(process: subprocess.Popen[Any]) -> None:

@@ -38,12 +38,21 @@ class ReferenceGraph:
         for start in range(0, len(values), self._largest):
             part = np.ascontiguousarray(values[start : start + self._largest])
             self._resize(part.shape)
-            self._interpreter.set_tensor(self._input, part)
-            self._interpreter.invoke()
-            parts.append(self._interpreter.get_tensor(self._output))
+            parts.append(self._invoke(part))
         if not parts:
             return np.empty((0, *self._interpreter.get_output_details()[0]["shape"][1:]), np.int8)
         return np.concatenate(parts)
+
+    def _invoke(self, part: NDArray[np.int8]) -> NDArray[np.int8]:
+        try:
+            self._interpreter.set_tensor(self._input, part)
+            self._interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(
+                f"{self._name} does not run on the host", value=error, remedy="look for values out of range"
+            ) from error
+        output: NDArray[np.int8] = self._interpreter.get_tensor(self._output)
+        return output
 
     def _can_batch(self, shape: tuple[int, ...]) -> bool:
         """Whether the graph takes several images at once (a fixed RESHAPE inside forbids it)."""

@@ -11,6 +11,8 @@ from codegen.fused.batch import HostBatch, streamed
 from codegen.fused.references import golden, inputs
 from codegen.fused.tflite_builder import Builder
 from semflash_codegen.fused.chain import find_chain
+from semflash_codegen.fused.layers import Conv, Shape, Window
+from semflash_codegen.fused.plan import refusal
 from semflash_codegen.tflite_reader import read_model
 
 
@@ -128,3 +130,32 @@ def test_the_largest_numbers_give_the_bytes_of_the_reference(model: bytes, tmp_p
     micro, _ = golden(model, images)
     got = HostBatch([streamed(model)], tmp_path).run(0, images)
     assert np.array_equal(got.reshape(micro.shape), micro)
+
+
+def _one_channel(bias: int, shift: int, *, zero: int = -128) -> Conv:
+    """A 1x1 convolution of one channel with weight -100."""
+    one = Shape(4, 4, 1)
+    return Conv(
+        *("conv", one, one, Window((1, 1), (1, 1)), np.full((1, 1, 1, 1), -100, np.int8)),
+        *(np.array([bias]), zero, 0, np.array([1 << 30]), np.array([shift])),
+    )
+
+
+@pytest.mark.parametrize(
+    ("largest", "shift", "zero"),
+    [
+        # |bias| + 255 x 100 < 2^31, and with zero point 127 the bias grows by 255 x 100 first.
+        ((1 << 31) - 1 - 25_500, -3, -128),
+        ((1 << 31) - 1 - 2 * 25_500, 0, 127),
+        ((1 << 28) - 1 - 25_500, 3, -128),
+        ((1 << 23) - 1 - 25_500, 8, -128),
+    ],
+)
+def test_accumulators_beyond_32_bits_do_not_stream(largest: int, shift: int, zero: int) -> None:
+    assert refusal(_one_channel(largest, shift, zero=zero)) is None
+    assert refusal(_one_channel(largest + 1, shift, zero=zero)) == "accumulators leave 32 bits"
+
+
+def test_a_left_shift_beyond_the_tables_does_not_stream() -> None:
+    assert refusal(_one_channel(0, 8)) is None
+    assert refusal(_one_channel(0, 9)) == "accumulators leave 32 bits"

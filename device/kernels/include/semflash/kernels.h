@@ -128,7 +128,7 @@ typedef struct sf_mean {
 
 /* SOFTMAX of `rows` vectors of `depth` <= 4095 values, out with scale 1/256 and zero point -128.
  * multiplier / 2^31 * 2^left_shift takes a difference of two inputs to Q5; differences below difference_min count
- * as 0 (and their product would leave int32). */
+ * as 0 (and their product would leave int32). Rows whose exponentials sum to 512 or more give -128 throughout. */
 typedef struct sf_softmax {
     uint32_t rows, depth;
     int32_t multiplier, left_shift;

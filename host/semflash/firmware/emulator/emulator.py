@@ -27,8 +27,8 @@ import msgspec
 from semflash.errors import DeviceError, SemflashError
 from semflash.firmware.boards import lock as board_lock
 from semflash.firmware.boards.descriptions import Board, load_board
-from semflash.firmware.build import platformio
-from semflash.firmware.build.result import BuildResult
+from semflash.firmware.building import platformio
+from semflash.firmware.building.result import BuildResult
 from semflash.firmware.emulator import qemu
 from semflash.firmware.emulator import state as emulator_state
 from semflash.firmware.emulator.state import EmulatorState

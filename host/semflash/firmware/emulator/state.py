@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import re
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -13,8 +12,9 @@ from pathlib import Path
 
 import msgspec
 
+from semflash import atomic
 from semflash.errors import DeviceError
-from semflash.firmware.build.project import write_if_changed
+from semflash.firmware.building.project import write_if_changed
 
 _MAX_STATE_BYTES = 16 * 1024
 
@@ -110,17 +110,20 @@ def forget(board: str) -> None:
 
 
 def remove_files(instance: str) -> None:
-    """Remove record, log and lock of an instance that nobody else starts."""
-    for name in (f"{instance}.json", f"{instance}.log", f"{instance}.lock", f"board-{instance}.board-lock"):
+    """Remove record, log and locks of an instance that nobody else starts; the lock, which names it, last."""
+    record = state_dir() / f"{instance}.json"
+    atomic.part_of(record).unlink(missing_ok=True)
+    for name in (record.name, f"{instance}.log", f"board-{instance}.board-lock", f"{instance}.lock"):
         (state_dir() / name).unlink(missing_ok=True)
 
 
-def sweep(prefix: str) -> None:
-    """Remove what instances PREFIX-PID left whose process PID was killed."""
-    for path in state_dir().glob(f"*{prefix}-*"):
-        name = re.search(rf"{re.escape(prefix)}-([0-9]+)", path.name)
-        if name is not None and not Path(f"/proc/{name[1]}").exists() and read(name[0]) is None:
-            remove_files(name[0])
+def remove_left(prefix: str) -> None:
+    """Remove what killed processes left of instances called ``PREFIX<process id>`` that no longer run."""
+    locks = (*state_dir().glob(f"{prefix}*.lock"), *state_dir().glob(f"board-{prefix}*.board-lock"))
+    for name in {path.stem.removeprefix("board-") for path in locks}:
+        number = name.removeprefix(prefix)
+        if number.isdecimal() and birth(int(number)) is None and read(name) is None:
+            remove_files(name)
 
 
 def log_path(board: str) -> Path:

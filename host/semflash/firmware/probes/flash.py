@@ -13,9 +13,9 @@ from semflash.firmware.boards.descriptions import Board, load_board
 from semflash.firmware.boards.hardware_map import MapEntry, find_map, read_map
 from semflash.firmware.boards.lock import BoardUser
 from semflash.firmware.boards.probe import twins
-from semflash.firmware.build import platformio
-from semflash.firmware.build.project import exclusive
-from semflash.firmware.build.result import BuildResult
+from semflash.firmware.building import platformio
+from semflash.firmware.building.project import exclusive
+from semflash.firmware.building.result import BuildResult
 from semflash.firmware.emulator import emulator
 from semflash.firmware.probes import confirm, probes
 from semflash.firmware.probes.verdicts import Verdict, VerdictError
