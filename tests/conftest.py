@@ -15,6 +15,7 @@ def private_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
     folder = tmp_path_factory.mktemp("semflash-state")
     before = os.environ.get("SEMFLASH_STATE_DIR")
     os.environ["SEMFLASH_STATE_DIR"] = str(folder)
+    os.environ["SEMFLASH_EMULATOR_UNTIL"] = str(os.getpid())  # however the tests end
     try:
         yield folder
         from semflash.firmware.emulator import emulator
@@ -22,6 +23,7 @@ def private_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
         left = emulator.stop_all()
         assert not left, f"a test left emulated boards running: {left}"
     finally:
+        del os.environ["SEMFLASH_EMULATOR_UNTIL"]
         if before is None:
             del os.environ["SEMFLASH_STATE_DIR"]
         else:
