@@ -18,8 +18,8 @@ from semflash.bench.run import flashed
 from semflash.cli.main import main
 from semflash.data.registry import DEBIAN_FASHION_MNIST
 from semflash.firmware.boards.descriptions import load_board
-from semflash.firmware.build.firmware import build
-from semflash.firmware.build.result import BuildResult
+from semflash.firmware.building.firmware import build
+from semflash.firmware.building.result import BuildResult
 from semflash.firmware.emulator import emulator
 
 pytestmark = [
