@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from semflash.data import image_files
-from semflash.link import flight, frame, raw_record, sequence, session, window
+from semflash.link import frame, patience, raw_record, sequence, session, window
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
@@ -23,8 +23,10 @@ PAGE = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
         (r"recordings: ([\d,]+) KiB per record", raw_record.MAX_RECORD // 1024),
         (r"([\d,]+) KiB per record and header", raw_record.MAX_HEADER // 1024),
         (r"([\d,]+) x time-out for HELLO", session.HELLO_ATTEMPTS),
-        (r"([\d,]+) new starts or", session.BARREN_RESYNCS),
-        (r"new starts or ([\d,]+) images in a row", flight.LOST_IN_A_ROW),
+        (r"([\d,]+) times that while frames", patience.PERSEVERANCE),
+        (r"([\d,]+) new starts and", patience.BARREN_STARTS),
+        (r"new starts and ([\d,]+) x time-out", patience.BARREN_STARTS),
+        (r"([\d,]+) images in a row given up", patience.LOST_IN_A_ROW),
         (r"at most ([\d,]+) million pixels", image_files.PIXELS_MAX // 1_000_000),
     ],
 )

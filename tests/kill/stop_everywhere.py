@@ -3,7 +3,7 @@
     PYTHONPATH=tests python tests/kill/stop_everywhere.py
 
 Prints one line an operation and the sums that docs/threat-model.md gives. The first round stops before each
-write and in the middle of each call of write (`--most N`: at N writes at least of an operation that has more);
+write and in the middle of each call of write (`--most N`: at N writes or more of an operation that has more);
 the second stops the repetition as well, at a few of its writes after each of a few stops (`--twice N`).
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -102,16 +102,21 @@ def _measure(bundle: Bundle, plan: BenchPlan, options: BuildOptions) -> BenchRes
 def flashed(built: BuildResult) -> Iterator[str]:
     """The name of a board that runs `built`; an emulated one is an instance of its own, gone afterwards."""
     if built.kind != "emulated":
+        from semflash.firmware.boards.lock import BoardUser
         from semflash.firmware.probes.flash import flash
 
-        yield flash(built).board
+        with ExitStack() as held:  # nobody takes the board between flash and measurement
+            yield flash(built, user=BoardUser("semflash bench"), keep=held).board
         return
+    from semflash.firmware.boards import lock as board_lock
     from semflash.firmware.emulator import emulator, state
 
     state.remove_left(_INSTANCE)
     instance = f"{_INSTANCE}{os.getpid()}"
-    try:
-        emulator.start_build(built, instance=instance)
-        yield instance
-    finally:
-        emulator.discard(instance)
+    with board_lock.hold(board_lock.emulated_key(instance), what="semflash bench"):
+        try:
+            emulator.start_build(built, instance=instance)
+            yield instance
+        finally:
+            emulator.discard(instance)
+            board_lock.remove(board_lock.emulated_key(instance))

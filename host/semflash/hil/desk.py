@@ -65,6 +65,7 @@ class Desk:
         self.facts: dict[str, Any] = {"board": target.board.name, "bundle": plan.bundle.name}
         self._ends: dict[str, str] = {}
         self._stack = ExitStack()
+        self._user = board_lock.BoardUser("semflash hil", plan.map_path)
         self._port: Port | None = None
         self._raw: RawRecorder | None = None
         self.built: BuildResult | None = None
@@ -124,19 +125,18 @@ class Desk:
             BoardBusyError: another job has it. VerdictError: the upload failed. LeftOut: --no-flash.
         """
         assert self.built is not None
-        board, entry, map_path = self.target.board, self.target.entry, self.plan.map_path
+        board, entry = self.target.board, self.target.entry
         probe = None
         if board.kind == "hardware":
             chosen = self._probe()
             probe = chosen.serial or chosen.port
         if board.kind != "native":
-            lock = board_lock.hold(board_lock.key(board, probe), map_path=map_path, what="semflash hil")
-            self._stack.enter_context(lock)
+            self._stack.enter_context(self._user.hold(board_lock.key(board, probe)))
         if not self.plan.flash:
             raise LeftOut("left out (--no-flash)")
         if board.kind == "emulated" and emulator.status(board.name) is None:
             self._stack.callback(emulator.stop, board.name)
-        done = flash(self.built, entry=entry, confirmed=False, map_path=map_path)
+        done = flash(self.built, entry=entry, confirmed=False, user=self._user)
         return f"port {done.port}" if done.port else "in this process"
 
     def greet(self) -> str:
@@ -173,6 +173,7 @@ class Desk:
                 port=self._probe().port if board.kind == "hardware" else None,
                 baud=self.target.baud,
                 build_dir=self.plan.work_dir / self.target.name,
+                user=self._user,
             )
             self._stack.callback(opened.close)
             self._port = opened

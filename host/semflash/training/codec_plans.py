@@ -16,6 +16,7 @@ from semflash.data.lazy import LazyImages
 from semflash.errors import UsageError
 from semflash.tasks.networks import keep
 from semflash.training.batches import CodecBatches
+from semflash.training.chance import REMEDY, Chance
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.importance import importance_of
 from semflash.training.loop import StagePlan
@@ -80,7 +81,11 @@ class CodecRun:
         return done
 
     def _measured(self) -> TrainedCodec:
-        results = {"val_accuracy": self.validation.accuracy_by_ber()} | self.validation.use_of_codes()
+        by_ber = self.validation.accuracy_by_ber()
+        results: dict[str, Any] = {"val_accuracy": by_ber, **self.validation.use_of_codes()}
+        reached, chance = by_ber["0"], Chance.of(self.data.val.labels)
+        if not chance.is_above(reached):
+            self.progress.warn(f"the codec has learnt nothing: {chance.words(reached)}; {REMEDY}")
         if self.device_codes is not None:
             codes = self.device_codes.validation
             results["int8_val_accuracy"] = self.validation.accuracy_by_ber(codes)

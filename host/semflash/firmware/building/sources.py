@@ -94,6 +94,7 @@ def _patterns(board: Board) -> tuple[str, ...]:
     runtime = (
         "device/include/**/*.h",
         "device/src/*.[ch]",
+        "device/stages/*.c",
         "device/kernels/*.[ch]",
         "device/kernels/include/**/*.h",
     )
