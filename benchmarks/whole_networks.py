@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from semflash.bundle.version1 import from_contract
-from semflash.firmware.build.bare_model import bare_model
+from semflash.firmware.building.bare_model import bare_model
 from semflash_codegen import CodegenRequest, Generated, cmsis_nn, generate
 from semflash_codegen.passes import make_plan
 from semflash_codegen.plan import Plan

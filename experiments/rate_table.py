@@ -135,7 +135,7 @@ def bundle_of(case: Case, codec: Any) -> Any:
     from semflash.bundle.schema import FixedPayload
     from semflash.conversion.gdn import quantise_tail
     from semflash.conversion.graphs import convert_int8
-    from semflash.firmware.build.bare_model import bare_model
+    from semflash.firmware.building.bare_model import bare_model
 
     shape = (CALIBRATION_IMAGES, case.side, case.side, 3)
     images = np.random.default_rng(SEED).integers(0, 256, shape, np.uint8)
@@ -162,7 +162,7 @@ def cost(bundle: Any, variant: str, board: str) -> dict[str, Any]:
 
     from semflash.bench.run import BenchPlan, run_bench
     from semflash.firmware.boards.descriptions import load_board
-    from semflash.firmware.build.options import BuildOptions
+    from semflash.firmware.building.options import BuildOptions
 
     plan = BenchPlan(load_board(board), BuildOptions(out_dir=BUILDS), BENCH_IMAGES, SEED, timeout_s=120.0)
     (found,) = run_bench(bundle, [variant], plan)

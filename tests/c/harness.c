@@ -285,7 +285,21 @@ static uint32_t no_count(void *context) {
     return 0;
 }
 
-int harness_capture(uint16_t fail_at, uint8_t *out, size_t room, size_t *n) {
+/* Capture twice over a line that takes `room` bytes the first time and all of them the second. */
+static sf_status_t capture_twice(sf_device_t *device, sink_t *sink, size_t room) {
+    int8_t row[SF_MODEL_ROW_BYTES];
+    fake_sensor_t sensor = {SF_MODEL_ROWS};
+    const sf_source_t source = {&sensor, next_row};
+    const size_t all = sink->room;
+    sink->room = room;
+    if (sf_device_capture(device, &source, 76, row, sizeof row) == SF_OK) {
+        return SF_ERR_STATE; /* the line was to break */
+    }
+    sink->room = all;
+    return sf_device_capture(device, &source, 77, row, sizeof row);
+}
+
+int harness_capture(uint16_t fail_at, size_t broken_at, uint8_t *out, size_t room, size_t *n) {
     static uint8_t state[SF_MODEL_STATE_BYTES] SF_ALIGN8;
     static uint8_t buffer[SF_FRAME_BYTES(4 + SF_MODEL_ROW_BYTES)] SF_ALIGN8;
     uint8_t payload[SF_MODEL_PAYLOAD_BYTES];
@@ -304,7 +318,9 @@ int harness_capture(uint16_t fail_at, uint8_t *out, size_t room, size_t *n) {
     if (status == SF_OK) {
         status = sf_device_init(&device, &config);
     }
-    if (status == SF_OK) {
+    if (status == SF_OK && broken_at < room) {
+        status = capture_twice(&device, &sink, broken_at);
+    } else if (status == SF_OK) {
         fake_sensor_t sensor = {fail_at};
         const sf_source_t source = {&sensor, next_row};
         status = sf_device_capture(&device, &source, 77, row, sizeof row);

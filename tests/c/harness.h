@@ -65,7 +65,8 @@ HARNESS_EXPORT int harness_bits_misuse(void);
 HARNESS_EXPORT int harness_encoder_misuse(void);
 
 /* Capture from a source that fails at row fail_at (none when >= rows); returns the status, frames sent go to
- * out, *n bytes. */
-HARNESS_EXPORT int harness_capture(uint16_t fail_at, uint8_t *out, size_t room, size_t *n);
+ * out, *n bytes. broken_at < room: the line breaks after so many bytes, and a second capture, request 77, has a good
+ * one. */
+HARNESS_EXPORT int harness_capture(uint16_t fail_at, size_t broken_at, uint8_t *out, size_t room, size_t *n);
 
 #endif

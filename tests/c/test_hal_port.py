@@ -10,7 +10,7 @@ from elftools.elf.elffile import ELFFile
 
 from c import st_hal
 from semflash.firmware.boards.descriptions import load_board
-from semflash.firmware.build import sources
+from semflash.firmware.building import sources
 from semflash.firmware.emulator.native_compiler import STRICT_WARNINGS
 
 ROOT = Path(__file__).resolve().parents[2]

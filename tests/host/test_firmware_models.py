@@ -20,7 +20,7 @@ from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import ModelError
 from semflash.firmware.boards.descriptions import load_board
-from semflash.firmware.build.firmware import build
+from semflash.firmware.building.firmware import build
 from semflash.firmware.emulator.native import NativeDevice
 from semflash.program.stages import TableTail
 

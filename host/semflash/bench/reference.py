@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from semflash.bundle.packing import pack
 from semflash.bundle.reader import Bundle
-from semflash.firmware.build.bare_model import is_bare
+from semflash.firmware.building.bare_model import is_bare
 from semflash.program.reference.tails import codes
 from semflash.runtime.reference_run import BUILTIN_REF, TFLM, Ends, run_reference
 

@@ -10,8 +10,8 @@ from semflash.errors import UsageError
 
 if TYPE_CHECKING:
     from semflash.firmware.boards.descriptions import Board
-    from semflash.firmware.build.options import BuildOptions
-    from semflash.firmware.build.result import BuildResult
+    from semflash.firmware.building.options import BuildOptions
+    from semflash.firmware.building.result import BuildResult
     from semflash.settings import Settings
 
 
@@ -77,7 +77,7 @@ def tflm_dir(args: argparse.Namespace, settings: Settings) -> Path | None:
 
 def options(args: argparse.Namespace, settings: Settings) -> BuildOptions:
     """How flags and settings say to build."""
-    from semflash.firmware.build.options import BuildOptions
+    from semflash.firmware.building.options import BuildOptions
 
     chosen = settings.build
     cmsis = args.cmsis_nn_dir or chosen.cmsis_nn_dir
@@ -95,7 +95,7 @@ def options(args: argparse.Namespace, settings: Settings) -> BuildOptions:
 def build(args: argparse.Namespace, settings: Settings) -> BuildResult:
     """Build what flags and settings say."""
     from semflash.bundle.reader import read_bundle
-    from semflash.firmware.build.firmware import build_bundle
+    from semflash.firmware.building.firmware import build_bundle
 
     bundle = read_bundle(bundle_name(args, settings))
     return build_bundle(bundle, board(args, settings), options(args, settings))

@@ -79,7 +79,7 @@ def _plan(args: argparse.Namespace, settings: Settings) -> HilPlan:
     from semflash.edge.records import check_writable
     from semflash.errors import UsageError
     from semflash.firmware.boards.hardware_map import find_map
-    from semflash.firmware.build.firmware import BUILD_ROOT
+    from semflash.firmware.building.firmware import BUILD_ROOT
     from semflash.hil.plan import FAULT_IMAGES, IMAGES, HilPlan, budget_path, targets_of
     from semflash.hil.report import check_ending
 

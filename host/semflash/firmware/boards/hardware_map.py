@@ -132,7 +132,7 @@ def update_map(path: Path, probes: Iterable[Probe]) -> ScanReport:
     Raises:
         UsageError: what is there is no map.
     """
-    from semflash.firmware.build.project import exclusive, write_if_changed
+    from semflash.firmware.building.project import exclusive, write_if_changed
 
     with exclusive(path.resolve().parent):
         data = _read(path) if path.exists() else _HEADER.encode()
@@ -140,7 +140,7 @@ def update_map(path: Path, probes: Iterable[Probe]) -> ScanReport:
         text = data.decode("utf-8")
         changed, report = _merged(text, entries, list(probes), path)
         _parse(changed.encode(), path)  # what is written can be read again
-        write_if_changed(path, changed)
+        write_if_changed(path, changed, durable=True)
     return report
 
 

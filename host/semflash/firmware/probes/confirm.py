@@ -6,7 +6,7 @@ import time
 from contextlib import closing
 
 from semflash.errors import LinkError
-from semflash.firmware.build.result import BuildResult
+from semflash.firmware.building.result import BuildResult
 from semflash.firmware.probes.verdicts import Verdict, VerdictError, of_link
 from semflash.link.frame import PROTOCOL_VERSION, Frame, FrameType
 from semflash.link.handshake import Expected, HelloWatch

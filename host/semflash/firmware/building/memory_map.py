@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from semflash.errors import BuildError
-from semflash.firmware.build.result import MemoryKinds
+from semflash.firmware.building.result import MemoryKinds
 
 FILE_NAME = ".pio/firmware.map"
 _MAX_BYTES = 64 << 20

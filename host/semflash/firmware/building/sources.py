@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from semflash.atomic import part_of
 from semflash.errors import BuildError
-from semflash.firmware.boards.descriptions import Board
-from semflash.firmware.build.result import FILE_NAME
 from semflash.firmware.boards.clock_tree import Clock
-from semflash.firmware.build.project import write_if_changed
+from semflash.firmware.boards.descriptions import Board
+from semflash.firmware.building.project import write_if_changed
+from semflash.firmware.building.result import FILE_NAME
 
 #: Folders of a build folder that semflash owns: files there that a build does not name are removed.
 _OWNED = ("device", "model", "cmsis", "boards", "libraries")
@@ -236,7 +237,7 @@ def place(files: Mapping[str, bytes], folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     marker = folder / _MARKER
-    if not marker.exists() and any(folder.iterdir()):
+    if not marker.exists() and set(folder.iterdir()) - {part_of(marker)}:
         raise BuildError(
             "the build folder holds files that no build made", value=folder, remedy="name an empty folder"
         )

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from semflash.errors import BuildError
-from semflash.firmware.build.project import write_if_changed
+from semflash.firmware.building.project import write_if_changed
 
 FILE_NAME = "build.json"
 _MAX_BYTES = 1 << 20

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from semflash.errors import BuildError
-from semflash.firmware.build.result import ImageSizes
+from semflash.firmware.building.result import ImageSizes
 
 _ALLOC, _EXEC = 0x2, 0x4
 

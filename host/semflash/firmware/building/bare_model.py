@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from semflash.link.frame import PAYLOAD_MAX
 from semflash.bundle.digest import file_ref
 from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import (
@@ -21,8 +20,9 @@ from semflash.bundle.schema import (
     ImageInput,
     Record,
 )
-from semflash.program.stages import TableTail
 from semflash.errors import ModelError
+from semflash.link.frame import PAYLOAD_MAX
+from semflash.program.stages import TableTail
 
 FAMILY = "bare-model"
 _FILE = "encoder.tflite"

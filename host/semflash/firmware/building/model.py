@@ -11,11 +11,11 @@ from typing import Any
 from semflash.bundle.reader import Bundle
 from semflash.bundle.version1 import from_contract
 from semflash.errors import BuildError, ModelError, ToolMissingError
-from semflash.firmware.build import tflm_tree
 from semflash.firmware.boards.descriptions import Board
-from semflash.firmware.build.result import LayerInfo
-from semflash.firmware.build.options import BuildOptions
-from semflash.firmware.build.sources import CmsisFiles, Library
+from semflash.firmware.building import tflm_tree
+from semflash.firmware.building.options import BuildOptions
+from semflash.firmware.building.result import LayerInfo
+from semflash.firmware.building.sources import CmsisFiles, Library
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def generate_model(bundle: Bundle, board: Board, options: BuildOptions) -> Model
         ToolMissingError: CMSIS-NN or TFLM is needed and not there.
     """
     import semflash_codegen
-    from semflash.firmware.build.device_graph import check_ends, check_frames
+    from semflash.firmware.building.device_graph import check_ends, check_frames
     from semflash_codegen.errors import CapacityError, CodegenError
     from semflash_codegen.request import TFLM
 
