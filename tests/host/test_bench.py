@@ -38,14 +38,15 @@ Linker script and memory map
  .isr_vector    0x08000000      0x1c4 .pio/build/b/device/port/stm32f4/startup.o
  .text.sf_fused_run
                 0x08000200      0x100 .pio/build/b/device/kernels/fused.o
- .text.sf_tail_code
-                0x08000300       0x20 .pio/build/b/device/src/tail.o
+ .text.sf_gdn_codes
+                0x08000300       0x20 .pio/build/b/device/stages/gdn.o
  .text.sf_frame 0x08000320       0x30 .pio/build/b/device/src/frame.o
  .text.memcpy   0x08000350       0x10 /usr/lib/libc_nano.a(memcpy.o)
- .rodata.tail_table
+ .rodata.sf_model_tail1_table
                 0x08000360       0x80 .pio/build/b/model/sf_model.o
- .rodata.layer0 0x080003e0        0x8 .pio/build/b/model/sf_model.o
- .rodata        0x080003e8      0x200 .pio/build/b/model/sf_tflm_model.o
+ .rodata.sf_model_g0_layer0
+                0x080003e0        0x8 .pio/build/b/model/sf_model.o
+ .rodata        0x080003e8      0x200 .pio/build/b/model/sf_model_tflm_model.o
  .text          0x080005e8       0x50 .pio/build/b/lib1/libtflm.a(micro_interpreter.o)
  *fill*         0x08000638        0x4
  .data.table    0x20000000        0x8 /usr/lib/libc_nano.a(impure.o)

@@ -71,7 +71,7 @@ ROOMS = (
     ),
     Room(
         "device",
-        ("device/src/*.c",),
+        ("device/src/*.c", "device/stages/*.c"),
         (
             *_each("tests/c/test_{}.py", "device_protocol tail_and_packing device* frames crc_and_cobs"),
             "tests/host/test_native.py",

@@ -43,14 +43,12 @@ class Int8Graph:
         data: the file.
         operators: operator names in order, such as CONV_2D.
         macs: multiply-accumulates for one image.
-        image_shape: (H, W, C) of the input.
         outputs: in the order of the model that was converted.
     """
 
     data: bytes
     operators: list[str]
     macs: int
-    image_shape: tuple[int, int, int]
     outputs: tuple[Int8Output, ...]
 
     @property
@@ -197,10 +195,7 @@ def inspect_int8(data: bytes) -> Int8Graph:
         raise ExportError("input quantisation is not scale 1/255, zero point -128", value=(scale, zero_point))
     macs = sum(_macs(graph, o, n) for o, n in zip(graph.operators, names, strict=True))
     outputs = tuple(_output(graph.tensors[index]) for index in output_indices(model))
-    source = tuple(int(v) for v in graph.tensors[graph.inputs[0]].shape)
-    if len(source) != 4:
-        raise ExportError("the device graph must begin with (1, h, w, channels)", value=source)
-    return Int8Graph(data, names, macs, (source[1], source[2], source[3]), outputs)
+    return Int8Graph(data, names, macs, outputs)
 
 
 def output_indices(model: Any) -> list[int]:

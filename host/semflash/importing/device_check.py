@@ -12,15 +12,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from semflash.conversion.graphs import INPUT_ZERO_POINT, Int8Graph, convert_int8
+from semflash.conversion.graphs import Int8Graph, convert_int8
 from semflash.conversion.int8_check import check_int8
 from semflash.errors import ExportError, TrainingError
 from semflash.importing.device_operators import beyond_device
 from semflash.importing.parts import Parts
-from semflash.program.program import Program
-from semflash.program.quality import Ber
 from semflash.program.stages import TableTail
-from semflash.program.tensors import Codes, Tensor, Values
 
 #: The largest difference between the int8 head's features and the float one's, as a share of their spread: at
 #: one half the features of two images can no longer be told apart. Healthy heads are below 0.1.
@@ -76,19 +73,13 @@ def check_on_device(
 def generator_refusal(graph: Int8Graph) -> str:
     """Why the code generator has no C for an int8 graph; empty: it has."""
     from semflash_codegen import CodegenError, CodegenRequest, generate
+    from semflash_codegen.alone import GRAPH, program_around
 
-    end = graph.output
-    tail = TableTail(end.shape[2], 2, end.zero_point, [0] * 256 * end.shape[2])
-    program = Program.of_graph(
-        "head",
-        Tensor("image", graph.image_shape, Values(1 / 255, INPUT_ZERO_POINT)),
-        Tensor("latent", end.shape, Values(end.scale, end.zero_point)),
-        tail,
-        Codes(2),
-        Ber(0.0, 0.0),
-    )
+    channels = graph.output_shape[2]
+    tail = TableTail(channels, 2, graph.output_zero_point, [0] * 256 * channels)
     try:
-        generate(CodegenRequest(program, {"head": graph.data}, "0" * 64, "head"))
+        program = program_around(graph.data, tail)
+        generate(CodegenRequest(program, {GRAPH: graph.data}, "0" * 64, "head"))
     except CodegenError as error:
         return error.what if error.value is None else f"{error.what} ({error.value})"
     return ""
