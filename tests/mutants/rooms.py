@@ -73,7 +73,9 @@ ROOMS = (
         "device",
         ("device/src/*.c",),
         (
-            *_each("tests/c/test_{}.py", "device_protocol tail_and_packing device* frames crc_and_cobs"),
+            *_each(
+                "tests/c/test_{}.py", "device_protocol tail_and_packing layout device* frames crc_and_cobs"
+            ),
             "tests/host/test_native.py",
             *_each("tests/c/test_{}.py", "hostile_link sanitizers"),
         ),
