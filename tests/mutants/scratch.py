@@ -50,7 +50,7 @@ class Scratch:
         (self.tree / ".venv").symlink_to(Path(sys.prefix))
 
     def _check_sources(self) -> None:
-        """The copy's sources are the working tree's: newer tests against older sources would kill anything."""
+        """The copy's sources are the working tree's: newer tests would kill anything older."""
         for path in (path for room in ROOMS for path in files(room.sources, ROOT)):
             copied = self.tree / path
             if not copied.is_file() or copied.read_bytes() != (ROOT / path).read_bytes():
