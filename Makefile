@@ -44,9 +44,11 @@ $(STAMPS)/base: $(STAMPS)/venv requirements/base.lock pyproject.toml
 	@$(PY) -m semflash.firmware.bootstrap
 	@touch $@
 
-$(STAMPS)/test: $(STAMPS)/base requirements/test.lock
+$(STAMPS)/test: $(STAMPS)/base requirements/test.lock requirements/torch.lock
 	@echo "== Python packages of requirements/test.lock (TensorFlow among them)"
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/torch.lock 2>/dev/null || \
+	    echo "== torch's CPU build cannot be had here: what torch exports is tested on files made before"
 	@touch $@
 
 setup: packages $(STAMPS)/base  ## install what building, flashing and monitoring need

@@ -27,7 +27,7 @@ from semflash.training.models import TrainedCodec
 from semflash.training.progress import Progress
 from semflash.training.recipes.recipe import TF_DATA, CodecRecipe
 from semflash.training.run_dir import RunInfo
-from semflash.training.task import TrainedTask, check_batch, load_task
+from semflash.training.task import TrainedTask, check_batch, load_task, tell_steps
 from semflash.training.transfer import Transfer, attach
 
 
@@ -84,6 +84,7 @@ def _train(
     plans = run.plans(transfer)
     if plans:
         check_batch(data.train, recipe.train_images, recipe.batch)
+        tell_steps(sum(plan.epochs * plan.steps for plan in plans), recipe, "--set", progress)
     run_stages(
         plans, out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=progress,
         distribution=distribution,
@@ -177,13 +178,16 @@ def _new_codec(recipe: CodecRecipe, teacher: TrainedTask) -> Codec:
 
 
 def _check_head(teacher: TrainedTask) -> None:
-    """TrainingError: an imported head that is to run on the device has operators that the device has not."""
+    """TrainingError: an imported head that is to run on the device cannot: operators, or the generator."""
     int8 = teacher.info.results.get("int8", {})
-    if int8.get("not_on_device"):
-        splits = " or ".join(int8["device_splits"])
-        again = f"import the network again with --split {splits}" if splits else "another network"
-        raise TrainingError(
-            f"the device has no {', '.join(int8['not_on_device'])}, which the task network's head needs",
-            value=f"split {teacher.info.recipe.get('split')}",
-            remedy=f"{again}, or a codec with an encoder of its own: --set sizes.encoder=staged",
-        )
+    missing = int8.get("not_on_device", [])
+    if not missing and not int8.get("refused"):
+        return
+    splits = " or ".join(int8.get("device_splits", []))
+    again = f"import the network again with --split {splits}" if splits else "another network"
+    why = f"the device has no {', '.join(missing)}" if missing else f"no device runs it: {int8['refused']}"
+    raise TrainingError(
+        f"the codec's encoder begins with the task network's head, and {why}",
+        value=f"split {teacher.info.recipe.get('split')}",
+        remedy=f"{again}, or a codec with an encoder of its own: --set sizes.encoder=staged",
+    )
