@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from ai_edge_litert import schema_py_generated as litert
 
 from codegen.golden import request_for
 from codegen.graph_builder import GraphBuilder
-from semflash_codegen import CodegenError, CodegenRequest, GdnTail, TableTail, generate
+from semflash_codegen import CodegenError, generate
 from semflash_codegen.errors import MalformedModelError, RequestError
 from semflash_codegen.flatbuffer import MAX_TEXT_BYTES, Table
 from semflash_codegen.schema import OPERATOR_NAMES, Activation, Options, Padding, TensorType, operator_name
@@ -272,66 +273,31 @@ def test_what_an_operator_cannot_do_is_refused_by_layer_with_a_remedy(case: str)
 
 # The request.
 
-TAIL = GdnTail(3, 4, -3, (1,) * 3, (0,) * 9, (0, 1, 2) * 3)
-
 
 @pytest.mark.parametrize(
-    ("tail", "fits"),
-    [
-        (TAIL, True),
-        (GdnTail(3, 16, -3, (1,) * 3, (0,) * 9, tuple(range(15)) * 3), True),
-        (GdnTail(3, 17, -3, (1,) * 3, (0,) * 9, tuple(range(16)) * 3), False),
-        (GdnTail(3, 1, -3, (1,) * 3, (0,) * 9, ()), False),
-        (GdnTail(3, 2, -128, (1,) * 3, (0,) * 9, (0,) * 3), True),
-        (GdnTail(3, 2, 127, (1,) * 3, (0,) * 9, (0,) * 3), True),
-        (GdnTail(3, 2, -129, (1,) * 3, (0,) * 9, (0,) * 3), False),
-        (GdnTail(3, 2, 128, (1,) * 3, (0,) * 9, (0,) * 3), False),
-        (GdnTail(0, 2, 0, (), (), ()), False),
-        (GdnTail(257, 2, 0, (1,) * 257, (0,) * 257**2, (0,) * 257), False),
-        (GdnTail(256, 2, 0, (1,) * 256, (0,) * 256**2, (0,) * 256), True),
-        (GdnTail(3, 4, -3, (1, 1, (1 << 63) - 1), (0,) * 9, (0, 1, 2) * 3), True),
-        (GdnTail(3, 4, -3, (1, 1, 1 << 63), (0,) * 9, (0, 1, 2) * 3), False),
-        (GdnTail(3, 4, -3, (1, 0, 1), (0,) * 9, (0, 1, 2) * 3), False),
-        (GdnTail(3, 4, -3, (1,) * 3, (0,) * 8 + ((1 << 31) - 1,), (0, 1, 2) * 3), True),
-        (GdnTail(3, 4, -3, (1,) * 3, (0,) * 8 + (1 << 31,), (0, 1, 2) * 3), False),
-        (GdnTail(3, 4, -3, (1,) * 3, (0,) * 8 + (-1,), (0, 1, 2) * 3), False),
-        (GdnTail(3, 4, -3, (1,) * 3, (0,) * 9, (-(1 << 31), 0, (1 << 31) - 1) * 3), True),
-        (GdnTail(3, 4, -3, (1,) * 3, (0,) * 9, (-(1 << 31) - 1, 0, 1) * 3), False),
-        (GdnTail(3, 4, -3, (1,) * 3, (0,) * 9, (0, 1, 2, 0, 1, 2, 0, 2, 1)), False),
-        (GdnTail(3, 4, -3, (1,) * 3, (0,) * 9, (5, 5, 5, 0, 1, 2, 0, 1, 1)), True),
-        (GdnTail(3, 4, -3, (1,) * 3, (0,) * 9, (0, 1, 2) * 2), False),
-        (TableTail(3, 256, 0, tuple(range(256)) * 3), True),
-        (TableTail(3, 257, 0, tuple(range(256)) * 3), False),
-        (TableTail(3, 255, 0, tuple(range(256)) * 3), False),
-        (TableTail(3, 256, 0, tuple(range(256)) * 2), False),
-    ],
+    ("text", "fits"), [("abcdef01", True), ("abcdef0", False), ("ABCDEF01", False), ("0123456g", False)]
 )
-def test_the_tables_of_a_tail_must_fit_their_c_types(tail: GdnTail | TableTail, fits: bool) -> None:
-    if fits:
-        tail.check()
-    else:
-        with pytest.raises(RequestError):
-            tail.check()
-
-
-@pytest.mark.parametrize(("bits", "fits"), [(0, False), (1, False), (2, True), (8, True), (9, False)])
-def test_levels_must_fit_their_bits(bits: int, fits: bool) -> None:
-    request = CodegenRequest(b"", TAIL, bits, "01234567")
-    assert request.bundle_hash32 == 0x01234567
+def test_a_hash_is_eight_digits_or_more_in_lower_case(text: str, fits: bool) -> None:
+    request = replace(request_for(conv()), bundle_hash=text)
     if fits:
         request.check()
+        assert request.bundle_hash32 == 0xABCDEF01
     else:
-        with pytest.raises(RequestError):
+        with pytest.raises(RequestError, match="hash"):
             request.check()
 
 
-def test_tables_count_their_bytes_and_a_hash_its_digits() -> None:
-    assert TAIL.table_bytes == 8 * 3 + 4 * 9 + 4 * 9
-    assert TableTail(1, 2, 0, (0,) * 256).table_bytes == 256
-    CodegenRequest(b"", TAIL, 2, "abcdef01").check()
-    for text in ("abcdef0", "ABCDEF01", "0123456g"):
-        with pytest.raises(RequestError, match="hash"):
-            CodegenRequest(b"", TAIL, 2, text).check()
+@pytest.mark.parametrize(
+    ("prefix", "fits"), [("a" * 32, True), ("a" * 33, False), ("a9_", True), ("_a", False), ("A", False)]
+)
+def test_a_prefix_is_a_short_c_name(prefix: str, fits: bool) -> None:
+    request = replace(request_for(conv()), prefix=prefix)
+    if fits:
+        request.check()
+        assert request.macro == prefix.upper()
+    else:
+        with pytest.raises(RequestError, match="prefix"):
+            request.check()
 
 
 # The file format: numbers as LiteRT's own schema has them, bytes as the FlatBuffers document says.
