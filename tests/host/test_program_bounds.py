@@ -11,7 +11,9 @@ import pytest
 import programs
 from semflash.bundle import known
 from semflash.bundle.reader import read_bundle, zoo_names
+from semflash.errors import ProgramError
 from semflash.fields import Ber, Channels, Count, FileName, Int8, Name, Scale, Sha256, Share, Side, Text
+from semflash.program.checks import check_tail
 from semflash.program.program import Program
 from semflash.program.stages import GdnTail, TableTail
 
@@ -78,6 +80,51 @@ def test_parts_of_a_program_have_their_limits(
     assert len(found[field]) == len(taken) if isinstance(taken, list) else found[field] == taken
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(plain | {field: refused}, kind)
+
+
+def gdn(
+    levels: int, beta: tuple[int, ...] = (1, 1), gamma: tuple[int, ...] = (0,) * 4, zero: int = -3, *t: int
+) -> GdnTail:
+    return GdnTail(2, levels, zero, list(beta), list(gamma), list(t) or [0] * (2 * (levels - 1)))
+
+
+@pytest.mark.parametrize(
+    ("tail", "says"),
+    [
+        (gdn(3, (1, 1), (0,) * 4, -3, 0, 1, 5, 5), ""),
+        (gdn(3, (1, 1), (0,) * 4, -3, 0, 1, 5, 4), "channel 1 descend"),
+        (gdn(3, (1, 1), (0,) * 4, -3, 1, 0, 5, 5), "channel 0 descend"),
+        (gdn(3, (1, 1), (0,) * 4, -3, 9, 9, 1, 2), ""),
+        (gdn(3, (1, 1, 1)), "wrong lengths"),
+        (gdn(3, (1, 1), (0,) * 3), "wrong lengths"),
+        (gdn(3, (1, 1), (0,) * 4, -3, 0, 0, 0), "wrong lengths"),
+        # den = beta + 128^2 (gamma + gamma) for a zero point of 0, threshold 1: at most 2^63 - 1
+        (gdn(2, (1, (1 << 62)), (0, 1 << 30, 0, 1 << 30), 0, 0, 1), ""),
+        (gdn(2, (1, (1 << 62)), (0, 0, 0, 0), 0, 0, 1), ""),
+        (gdn(2, (1, (1 << 62)), (0, 0, 0, 0), 0, 0, 2), "channel 1 can leave int64"),
+        (gdn(2, (1 << 62, 1), (0, 0, 0, 0), 0, -2, 0), "channel 0 can leave int64"),
+        (gdn(2, ((1 << 62) - 1, 1), (0, 0, 0, 0), 0, -2, 0), ""),
+        # a zero point of -128 lets q reach 255: beta + 255^2 gamma
+        (gdn(2, ((1 << 62) - 65_025, 1), (1, 0, 0, 0), -128, 2, 0), "channel 0 can leave"),
+        (gdn(2, ((1 << 62) - 65_026, 1), (1, 0, 0, 0), -128, 2, 0), ""),
+        (gdn(2, ((1 << 62) - 65_025, 1), (1, 0, 0, 0), 127, 2, 0), "channel 0 can leave"),
+        (gdn(2, ((1 << 62) - 65_026, 1), (1, 0, 0, 0), 127, 2, 0), ""),
+        (gdn(2, ((1 << 62) - 65_026, 1), (0, 1, 0, 0), 127, 2, 0), ""),
+        (gdn(2, ((1 << 62) - 65_025, 1), (0, 1, 0, 0), 127, 2, 0), ""),
+        (gdn(2, ((1 << 62) - 65_025, 1), (0, 0, 1, 0), 127, 2, 0), "channel 0 can leave"),
+        (TableTail(1, 256, 0, list(range(256))), ""),
+        (TableTail(1, 255, 0, list(range(256))), "no centre"),
+        (TableTail(2, 256, 0, list(range(256))), "256 entries"),
+    ],
+)
+def test_a_tail_whose_arithmetic_or_tables_do_not_fit_is_refused(
+    tail: GdnTail | TableTail, says: str
+) -> None:
+    if not says:
+        check_tail(tail)
+    else:
+        with pytest.raises(ProgramError, match=says):
+            check_tail(tail)
 
 
 # Which bundles need no first run in a child.
