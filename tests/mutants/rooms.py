@@ -67,8 +67,8 @@ ROOMS = (
         ),
         _each(
             "tests/host/test_{}.py",
-            "bundle bundle_bounds bundle_payload bundle_tail known_bundles program* edge judge anchor_detection"
-            " detection",
+            "bundle bundle_bounds bundle_payload bundle_tail known_bundles program* edge judge"
+            " anchor_detection detection",
         ),
     ),
     Room(
