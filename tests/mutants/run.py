@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import signal
 import sys
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
@@ -49,7 +51,7 @@ def main() -> None:
     )
     keys = {mutant.key for mutant in drawn}
     results = {key: result for key, result in results.items() if key in keys or not _is_of(options.room, key)}
-    for number, mutant in enumerate(drawn, 1):
+    for number, mutant in enumerate(_part_of(drawn, options.part), 1):
         before = results.get(mutant.key)
         wanted = options.key in (None, mutant.key)
         if wanted and (before is None or options.key or (options.again and before["status"] in ALIVE)):
@@ -64,6 +66,18 @@ def main() -> None:
     table.write(ROOT / "docs" / "mutants.md", options.results, HERE / "equivalents.toml")
 
 
+def _part_of(drawn: list[Mutant], part: float) -> list[Mutant]:
+    """The first ones of each room; their order is drawn, so that they are a fair sample of their own."""
+    rooms = Counter(mutant.room for mutant in drawn)
+    seen: Counter[str] = Counter()
+    chosen = []
+    for mutant in drawn:
+        seen[mutant.room] += 1
+        if seen[mutant.room] <= math.ceil(part * rooms[mutant.room]):
+            chosen.append(mutant)
+    return chosen
+
+
 def _is_of(room: str | None, key: str) -> bool:
     return room is None or key.startswith(f"{room}/")
 
@@ -74,6 +88,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--count", type=int, default=300, help="mutants to draw (300)")
     parser.add_argument("--seed", type=int, default=1, help="of the draw (1)")
+    parser.add_argument("--part", type=float, default=1.0, help="only this share of each room's mutants (1)")
     parser.add_argument("--room", help="only those of this room")
     parser.add_argument("--key", help="only this mutant, also when it has a result")
     parser.add_argument("--again", action="store_true", help="run the survivors once more")
