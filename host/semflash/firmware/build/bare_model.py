@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from semflash.link.frame import PAYLOAD_MAX
 from semflash.bundle.digest import file_ref
 from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import (
@@ -23,6 +22,7 @@ from semflash.bundle.schema import (
     TableTail,
 )
 from semflash.errors import ModelError
+from semflash.link.frame import PAYLOAD_MAX
 
 FAMILY = "bare-model"
 _FILE = "encoder.tflite"
@@ -53,10 +53,10 @@ def bare_model(data: bytes, path: Path) -> Bundle:
     """:func:`read_bare_model` for bytes in memory; `path` gives the name."""
     from semflash_codegen.errors import CodegenError
     from semflash_codegen.memory_plan import place
-    from semflash_codegen.passes import validate
     from semflash_codegen.plan import Plan
     from semflash_codegen.simplify import simplify
     from semflash_codegen.tflite_reader import read_model
+    from semflash_codegen.validate import validate
 
     try:
         model = simplify(read_model(data))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from semflash.link.frame import PAYLOAD_MAX
-from semflash.link.messages import ROWS_HEADER
 from semflash.bundle.reader import Bundle
 from semflash.errors import ModelError
+from semflash.link.frame import PAYLOAD_MAX
+from semflash.link.messages import ROWS_HEADER
 from semflash_codegen.errors import CodegenError
 from semflash_codegen.ir import Tensor
-from semflash_codegen.passes import validate
 from semflash_codegen.simplify import simplify
 from semflash_codegen.tflite_reader import read_model
+from semflash_codegen.validate import validate
 
 
 def check_frames(bundle: Bundle) -> None:

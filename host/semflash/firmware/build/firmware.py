@@ -6,13 +6,13 @@ from pathlib import Path
 
 from semflash.bundle.reader import Bundle, read_bundle
 from semflash.errors import BuildError, UsageError
-from semflash.firmware.build import elf, memory_map, platformio, sources
 from semflash.firmware import resources
 from semflash.firmware.boards.descriptions import Board
-from semflash.firmware.build.result import FILE_NAME, BuildResult, ImageSizes, MemoryKinds
+from semflash.firmware.build import elf, memory_map, platformio, sources
 from semflash.firmware.build.model import Model, generate_model
 from semflash.firmware.build.options import PILOT_BYTES, PILOT_BYTES_MAX, BuildOptions
 from semflash.firmware.build.project import exclusive
+from semflash.firmware.build.result import FILE_NAME, BuildResult, ImageSizes, MemoryKinds
 
 BUILD_ROOT = Path("build")
 _BENCH_WRAPS = ("sf_encoder_begin", "sf_encoder_push_row")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import GdnTail
 from semflash.errors import BuildError, ModelError, ToolMissingError
-from semflash.firmware.build import tflm_tree
 from semflash.firmware.boards.descriptions import Board
-from semflash.firmware.build.result import LayerInfo
+from semflash.firmware.build import tflm_tree
 from semflash.firmware.build.options import BuildOptions
+from semflash.firmware.build.result import LayerInfo
 from semflash.firmware.build.sources import CmsisFiles, Library
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semflash.errors import BuildError
-from semflash.firmware.boards.descriptions import Board
-from semflash.firmware.build.result import FILE_NAME
 from semflash.firmware.boards.clock_tree import Clock
+from semflash.firmware.boards.descriptions import Board
 from semflash.firmware.build.project import write_if_changed
+from semflash.firmware.build.result import FILE_NAME
 
 #: Folders of a build folder that semflash owns: files there that a build does not name are removed.
 _OWNED = ("device", "model", "cmsis", "boards", "libraries")
