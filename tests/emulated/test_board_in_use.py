@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from semflash.firmware.build.firmware import build
-from semflash.firmware.build.result import BuildResult
 
 from semflash.bench.run import flashed
 from semflash.cli.main import main

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from dataclasses import dataclass
 
@@ -40,6 +39,8 @@ def run_child(module: str, parcel: bytes, timeout_s: float) -> Outcome:
     Args:
         timeout_s: wall-clock time after which it is killed; the child bounds its memory and processor time.
     """
+    import subprocess  # a bundle that is known needs no child, and this is most of the module's cost
+
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", module]
     try:

@@ -54,10 +54,10 @@ def bare_model(data: bytes, path: Path) -> Bundle:
     """:func:`read_bare_model` for bytes in memory; `path` gives the name."""
     from semflash_codegen.errors import CodegenError
     from semflash_codegen.memory_plan import place
-    from semflash_codegen.passes import validate
     from semflash_codegen.plan import Plan
     from semflash_codegen.simplify import simplify
     from semflash_codegen.tflite_reader import read_model
+    from semflash_codegen.validate import validate
 
     try:
         model = simplify(read_model(data))

@@ -14,9 +14,9 @@ from semflash.program.tensors import Tensor as ProgramTensor
 from semflash.program.tensors import Values
 from semflash_codegen.errors import CodegenError
 from semflash_codegen.ir import Tensor
-from semflash_codegen.passes import validate
 from semflash_codegen.simplify import simplify
 from semflash_codegen.tflite_reader import read_model
+from semflash_codegen.validate import validate
 
 
 def check_frames(bundle: Bundle) -> None:
