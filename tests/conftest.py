@@ -7,6 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine draws examples slowly, which says nothing of the code under test.
+settings.register_profile("semflash", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("semflash")
 
 
 @pytest.fixture(scope="session", autouse=True)

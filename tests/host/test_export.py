@@ -181,7 +181,7 @@ def test_a_transposed_gamma_is_refused(codec: FakeCodec, dataset: Dataset, tmp_p
             return codec.codes(images)
 
     wrong = Transposed(**{**vars(codec), "gdn_gamma": codec.gdn_gamma.T})
-    with pytest.raises(ExportError, match="do not reproduce"):
+    with pytest.raises(ExportError, match="does not reproduce"):
         export_codec(wrong, tmp_path / "x.semcodec", dataset, Target("x"))
     assert list(tmp_path.iterdir()) == []
 

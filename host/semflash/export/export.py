@@ -140,9 +140,9 @@ def export_codec(
     for stage in device.program.graphs:
         check_device_graph(device.models[stage.name], f"{stage.name}.tflite")
         check_model(device.models[stage.name], stage, device.program)
-    check_edge(contract, edge)
     arenas = {name: measure_arena(model) for name, model in device.models.items()}
     proof = _prove(trained, dataset, _Made(contract, device, graphs, edge, target.whole_graph), arenas)
+    check_edge(contract, edge)
     forced = _check_chance(proof, dataset, target.force)
     history = {} if origin.history is None else {"history.json": origin.history}
     record = Record(
