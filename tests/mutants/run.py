@@ -63,7 +63,17 @@ def main() -> None:
                 flush=True,
             )
     _save(options, results)
+    if options.check:
+        _check(judge, known.seconds, results)
     table.write(ROOT / "docs" / "mutants.md", options.results, HERE / "equivalents.toml")
+
+
+def _check(judge: Judge, seconds: dict[str, float], results: dict[str, dict[str, object]]) -> None:
+    """Run each test that killed once more without a mutant: one that fails by chance has killed nothing."""
+    killers = sorted({str(result["by"]) for result in results.values()} & seconds.keys())
+    for path in sorted({test.split("::")[0] for test in killers}):
+        failed = judge.failing_without([test for test in killers if test.split("::")[0] == path])
+        print(f"{path}: {failed or 'passes without a mutant'}", flush=True)
 
 
 def _part_of(drawn: list[Mutant], part: float) -> list[Mutant]:
@@ -92,6 +102,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--room", help="only those of this room")
     parser.add_argument("--key", help="only this mutant, also when it has a result")
     parser.add_argument("--again", action="store_true", help="run the survivors once more")
+    parser.add_argument(
+        "--check", action="store_true", help="run the tests that killed without a mutant, too"
+    )
     parser.add_argument("--renew", action="store_true", help="copy the sources again and forget all results")
     parser.add_argument(
         "--work", type=Path, default=ROOT / ".cache/mutants", help="folder of copy and caches"
