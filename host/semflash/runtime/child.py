@@ -41,7 +41,7 @@ def run_child(module: str, parcel: bytes, timeout_s: float) -> Outcome:
     import subprocess  # a bundle that is known needs no child, and this is most of the module's cost
 
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", module]
+    command = [sys.executable, "-P", "-m", module]  # -P: nothing is imported from the working directory
     try:
         done = subprocess.run(
             command, input=parcel, capture_output=True, timeout=timeout_s, env=environment, check=False

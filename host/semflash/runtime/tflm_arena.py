@@ -28,7 +28,7 @@ def measure_arena(model: bytes) -> int:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "model.tflite"
         path.write_bytes(model)
-        command = [sys.executable, "-m", "semflash.runtime.tflm_arena", str(path)]
+        command = [sys.executable, "-P", "-m", "semflash.runtime.tflm_arena", str(path)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
         except subprocess.TimeoutExpired as error:
