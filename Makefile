@@ -1,4 +1,4 @@
-# make help | setup | demo | test | lint | zoo | tables | experiments | hil | soak | golden | lock | bench | stop | clean
+# make help | setup | demo | test | lint | mutants | zoo | tables | experiments | hil | soak | golden | lock | bench | stop | clean
 #
 # Everything is installed into .venv from lock files with exact versions and hashes; Debian packages are installed only
 # when one is missing. Stamps inside .venv make a second run quick. PYTHON=python3.12 picks another interpreter.
@@ -11,12 +11,13 @@ DEMO_BUNDLE ?= fashion-mnist-48
 DEMO_BOARD ?= qemu-stm32f405
 DEMO_COUNT ?= 200
 BENCH_MODELS ?=
+MUTANTS ?=
 ZOO ?= fashion-mnist-96 fashion-mnist-48 fashion-mnist-24 mnist-12 stamps-48 stamps-detect
 DOCTESTS := host/semflash/settings.py host/semflash/bundle host/semflash/link host/semflash/edge \
     host/semflash/firmware host/semflash/hil codegen/semflash_codegen
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test packages packages-test demo test lint zoo tables experiments golden lock bench hil soak stop clean
+.PHONY: help setup setup-test packages packages-test demo test lint zoo tables experiments golden lock bench hil soak mutants stop clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -43,9 +44,11 @@ $(STAMPS)/base: $(STAMPS)/venv requirements/base.lock pyproject.toml
 	@$(PY) -m semflash.firmware.bootstrap
 	@touch $@
 
-$(STAMPS)/test: $(STAMPS)/base requirements/test.lock
+$(STAMPS)/test: $(STAMPS)/base requirements/test.lock requirements/torch.lock
 	@echo "== Python packages of requirements/test.lock (TensorFlow among them)"
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/torch.lock 2>/dev/null || \
+	    echo "== torch's CPU build cannot be had here: what torch exports is tested on files made before"
 	@touch $@
 
 setup: packages $(STAMPS)/base  ## install what building, flashing and monitoring need
@@ -79,6 +82,9 @@ bench: setup-test  ## measure encoders on the emulated board, write docs/benchma
 soak: setup-test  ## a million frames through every fault at once, then ten minutes of faults on the emulated board
 	@PYTHONPATH=tests $(PY) tests/soak/link_frames.py --frames 1000000
 	@PYTHONPATH=tests $(PY) tests/soak/emulated_board.py --minutes 10
+
+mutants: setup-test  ## change 300 lines one at a time and see whether a test notices (an hour or more; MUTANTS: options)
+	@$(PY) tests/mutants/run.py $(MUTANTS)
 
 hil: setup-test  ## check every board of HIL_MAP (default: the emulated one) from build to budget
 	@$(VENV)/bin/semflash hil $(if $(HIL_MAP),--map $(HIL_MAP))

@@ -14,9 +14,9 @@ import math
 
 from doc_block import LINK_PAGE, table, write_block
 
+from semflash.channels.ber_estimate import BerEstimator
 from semflash.edge.labeller import noisy_pilot_errors
 from semflash.link import pilots
-from semflash.link.ber_estimate import BerEstimator
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 WINDOWS = (8192, 65536)
@@ -30,8 +30,8 @@ def measure(rate: float, window: int, seed: int) -> tuple[float, float, float]:
     estimator, values, held = BerEstimator(window), [], 0
     between = math.ceil(window / (8 * PILOT_BYTES))
     for frame in range(between * (3 + ESTIMATES)):
-        known = pilots.pattern(BUNDLE, frame & 0xFFFF, PILOT_BYTES)
-        errors = pilots.difference(known, BUNDLE, frame & 0xFFFF)
+        known = pilots.pattern(BUNDLE, frame & 0xFFFF, frame, PILOT_BYTES)
+        errors = pilots.difference(known, BUNDLE, frame & 0xFFFF, frame)
         estimator.add(noisy_pilot_errors(errors, rate, seed, frame), 8 * PILOT_BYTES)
         if frame >= 3 * between and frame % between == 0:
             estimate = estimator.estimate()

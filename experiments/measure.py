@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from experiments.plan import Measure
 from semflash.baselines.accuracy import FRAMINGS, Framing, send
 from semflash.baselines.base import Method
-from semflash.baselines.channels import Channel
+from semflash.channels.ber_estimate import BerEstimator
+from semflash.channels.payloads import Channel
 from semflash.errors import UsageError
-from semflash.link.ber_estimate import BerEstimator
 from semflash.report.results import Row
 
 #: Of the generator of BER estimates, beside that of the channel.

@@ -108,11 +108,11 @@ def measure(case: Case, board: str) -> dict[str, Any]:
 def paper_codec(case: Case) -> tuple[Any, tuple[int, ...]]:
     """The untrained codec behind the network's head, and the shape of the features."""
     import keras
-    from semflash.training.recipes.recipe import TaskRecipe
 
     from semflash.codecs.registry import create
     from semflash.tasks.keras.config import describe
     from semflash.tasks.networks import build
+    from semflash.training.recipes.recipe import TaskRecipe
 
     keras.utils.set_random_seed(SEED)
     image = (case.side, case.side, 3)
@@ -132,10 +132,10 @@ def bundle_of(case: Case, codec: Any) -> Any:
     import msgspec
     import numpy as np
 
-    from semflash.bundle.code_tail import quantise_tail
     from semflash.bundle.schema import FixedPayload
+    from semflash.conversion.gdn import quantise_tail
     from semflash.conversion.graphs import convert_int8
-    from semflash.firmware.build.bare_model import bare_model
+    from semflash.firmware.building.bare_model import bare_model
 
     shape = (CALIBRATION_IMAGES, case.side, case.side, 3)
     images = np.random.default_rng(SEED).integers(0, 256, shape, np.uint8)
@@ -162,7 +162,7 @@ def cost(bundle: Any, variant: str, board: str) -> dict[str, Any]:
 
     from semflash.bench.run import BenchPlan, run_bench
     from semflash.firmware.boards.descriptions import load_board
-    from semflash.firmware.build.options import BuildOptions
+    from semflash.firmware.building.options import BuildOptions
 
     plan = BenchPlan(load_board(board), BuildOptions(out_dir=BUILDS), BENCH_IMAGES, SEED, timeout_s=120.0)
     (found,) = run_bench(bundle, [variant], plan)

@@ -11,5 +11,5 @@ echo
 echo "== the same board again, 1 % of all payload bits flipped on the way (injected)"
 "$semflash" monitor "$bundle" --board "$board" --count "$count" --ber 0.01 --check-golden
 echo
-echo "== the same device C on this computer, all 10,000 test images"
-"$semflash" run "$bundle" --board native --count 10000 --ber 0 --check-golden
+echo "== the same device C on this computer, all test images"
+"$semflash" run "$bundle" --board native --count all --ber 0 --check-golden

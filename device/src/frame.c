@@ -70,7 +70,8 @@ static sf_status_t parse(const uint8_t *bytes, size_t length, size_t capacity, s
     frame->request = sf_load_u32(bytes + AT_REQUEST);
     frame->length = payload_bytes;
     frame->payload = bytes + SF_FRAME_HEADER;
-    frame->damaged = sf_crc32(frame->payload, payload_bytes) != sf_load_u32(frame->payload + payload_bytes);
+    frame->damaged = sf_crc32(bytes, SF_FRAME_HEADER + (size_t)payload_bytes) !=
+                     sf_load_u32(frame->payload + payload_bytes);
     return SF_OK;
 }
 
@@ -102,7 +103,7 @@ sf_status_t sf_frame_begin(sf_frame_writer_t *writer, const sf_frame_t *frame, s
     sf_store_u16(header + AT_LENGTH, frame->length);
     sf_store_u16(header + AT_HEADER_CRC, sf_crc16(header, AT_HEADER_CRC));
     writer->cobs = scratch;
-    writer->crc = 0;
+    writer->crc = sf_crc32(header, sizeof header);
     writer->left = frame->length;
     sf_cobs_encode_begin(scratch, write, context);
     return sf_cobs_encode_push(scratch, header, sizeof header);

@@ -1,9 +1,13 @@
 #include "semflash/pilot.h"
 
 #define GOLDEN 0x9E3779B1u /* 2^32 / golden ratio, odd: spreads neighbouring frame numbers */
+#define MIX    0x85EBCA6Bu /* of MurmurHash3's finaliser: one changed bit of the seed changes pilots by half */
 
-void sf_pilot_begin(sf_pilot_t *pilot, uint32_t bundle, uint16_t sequence) {
-    const uint32_t seed = bundle ^ ((uint32_t)sequence + 1u) * GOLDEN;
+void sf_pilot_begin(sf_pilot_t *pilot, uint32_t bundle, uint16_t sequence, uint32_t request) {
+    uint32_t seed = (bundle ^ request) + ((uint32_t)sequence + 1u) * GOLDEN;
+    seed ^= seed >> 16;
+    seed *= MIX;
+    seed ^= seed >> 13;
     pilot->state = seed != 0u ? seed : GOLDEN;
 }
 

@@ -52,11 +52,13 @@ class LinkSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class MonitorSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """[monitor]: which images run through the board and how many bits are flipped on the way (injected).
 
-    dataset: None: the one the bundle was trained on."""
+    dataset: None: the one the bundle was trained on. count: None: 200, or all where there are fewer.
+    sample_seed: which images a smaller count is."""
 
     dataset: Text | None = None
     data_dir: Text | None = None
-    count: Count = 200
+    count: Count | None = None
+    sample_seed: Seed = 0
     ber: Ber = 0.0
     assume_ber: Ber | None = None
     ber_known: bool = False
@@ -92,6 +94,7 @@ class EvaluateSettings(Struct, frozen=True, forbid_unknown_fields=True):
         5e-2,
     )
     count: Count | None = None
+    sample_seed: Seed = 0
     seed: Seed = 0
 
 

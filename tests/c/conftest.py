@@ -14,6 +14,7 @@ from semflash.firmware.emulator.native_compiler import STRICT_WARNINGS, compile_
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 INCLUDES = [ROOT / "device/include", ROOT / "device/port/native", HERE, HERE / "tiny_model"]
+HARNESS = [HERE / "harness.c", HERE / "harness_layout.c"]
 POSIX = {"_POSIX_C_SOURCE": "200809L"}
 
 
@@ -21,6 +22,7 @@ def runtime_sources() -> list[Path]:
     """The device runtime with the handwritten model and the native port."""
     return [
         *sorted((ROOT / "device/src").glob("*.c")),
+        *sorted((ROOT / "device/stages").glob("*.c")),
         ROOT / "device/port/native/native.c",
         HERE / "tiny_model/sf_model.c",
     ]
@@ -44,7 +46,7 @@ def _declarations() -> str:
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Harness:
     """The runtime behind harness.h, compiled with all warnings."""
     out = tmp_path_factory.mktemp("harness") / "harness.so"
-    compile_native([*runtime_sources(), HERE / "harness.c"], INCLUDES, out, warnings=STRICT_WARNINGS)
+    compile_native([*runtime_sources(), *HARNESS], INCLUDES, out, warnings=STRICT_WARNINGS)
     ffi = FFI()
     ffi.cdef(_declarations())
     return Harness(ffi, ffi.dlopen(str(out)))
@@ -61,5 +63,5 @@ def tiny_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sanitised_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """tests/c/driver.c with AddressSanitizer and UndefinedBehaviorSanitizer."""
     out = tmp_path_factory.mktemp("driver") / "driver"
-    sources = [*runtime_sources(), HERE / "harness.c", HERE / "driver.c"]
+    sources = [*runtime_sources(), *HARNESS, HERE / "driver.c"]
     return compile_native(sources, INCLUDES, out, defines=POSIX, sanitize=True, executable=True)

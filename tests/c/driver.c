@@ -3,6 +3,8 @@
  *   driver device CHUNK     stdin is the line to the device, in pieces of CHUNK bytes; stdout is the line from it
  *   driver frames MAX       stdin through a frame decoder that accepts MAX payload bytes; one line per event
  *   driver packing          every bit width and some shapes through encoder and poll; prints ok
+ *   driver layout MAX       stdin: messages of harness_layout, each behind its u16 length, into MAX bytes each;
+ *                           stdout: for each i32 result, u32 bits, and the payload
  *   driver gdn              stdin: u16 channels, u16 levels, i64 beta[], i32 gamma[], i32 threshold[], i8 zero
  *                           point, then latents; stdout: codes
  */
@@ -98,6 +100,28 @@ static int run_packing(void) {
     return 0;
 }
 
+static int run_layout(const uint8_t *bytes, size_t n, size_t room) {
+    if (harness_bits_misuse() != 0) {
+        return 5;
+    }
+    for (size_t at = 0; at + 2u <= n;) {
+        const size_t size = (size_t)bytes[at] | (size_t)bytes[at + 1u] << 8;
+        uint8_t *out = (uint8_t *)malloc(room > 0u ? room : 1u);
+        at += 2u;
+        if (out == NULL || size > n - at) {
+            return 3;
+        }
+        uint32_t bits = 0;
+        const int32_t result = (int32_t)harness_layout(bytes + at, size, out, room, &bits);
+        fwrite(&result, sizeof result, 1, stdout);
+        fwrite(&bits, sizeof bits, 1, stdout);
+        fwrite(out, 1, result > 0 ? (size_t)result : 0u, stdout);
+        free(out);
+        at += size;
+    }
+    return 0;
+}
+
 static int run_gdn(const uint8_t *bytes, size_t n) {
     uint16_t sizes[2];
     if (n < sizeof sizes) {
@@ -149,6 +173,8 @@ int main(int argc, char **argv) {
         rc = run_device(bytes, n, number);
     } else if (strcmp(argv[1], "frames") == 0) {
         rc = run_frames(bytes, n, number);
+    } else if (strcmp(argv[1], "layout") == 0) {
+        rc = run_layout(bytes, n, number);
     } else if (strcmp(argv[1], "packing") == 0) {
         rc = run_packing();
     } else if (strcmp(argv[1], "gdn") == 0) {

@@ -69,6 +69,13 @@ def test_the_device_writes_the_frames_that_the_references_write(harness, raw):
     assert bytes(harness.ffi.buffer(out, n)) == wire(raw)
 
 
+@given(st.binary(max_size=100), st.integers(0, 0xFFFF), st.integers(0, 0xFFFF))
+def test_a_whole_payload_behind_the_header_of_another_frame_is_damaged(harness, payload, one, other):
+    spliced = raw_frame(0x82, payload, sequence=one)[:16] + raw_frame(0x82, payload, sequence=other)[16:]
+    [event] = decode(harness, wire(spliced))
+    assert event["frame"]["damaged"] == (one != other)
+
+
 @given(st.lists(frames, min_size=1, max_size=5), st.binary(max_size=30))
 def test_good_frames_after_garbage_and_a_delimiter_are_all_found(harness, raws, garbage):
     stream = garbage + b"\0" + b"".join(wire(raw) for raw in raws)

@@ -10,7 +10,7 @@ from elftools.elf.elffile import ELFFile
 
 from c import st_hal
 from semflash.firmware.boards.descriptions import load_board
-from semflash.firmware.build import sources
+from semflash.firmware.building import sources
 from semflash.firmware.emulator.native_compiler import STRICT_WARNINGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +63,7 @@ def vectors(image: Path, count: int) -> list[int]:
 def runtime() -> list[Path]:
     return [
         *sorted((ROOT / "device/src").glob("*.c")),
+        *sorted((ROOT / "device/stages").glob("*.c")),
         *sorted((ROOT / "device/port/common").glob("*.c")),
         *sorted(PORT.glob("*.c")),
         ROOT / "tests/c/tiny_model/sf_model.c",

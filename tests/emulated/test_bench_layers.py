@@ -9,7 +9,7 @@ import pytest
 
 from semflash.bench.run import BenchPlan, read_subject, run_bench
 from semflash.firmware.boards.descriptions import load_board
-from semflash.firmware.build.options import BuildOptions
+from semflash.firmware.building.options import BuildOptions
 
 pytestmark = pytest.mark.emulated
 

@@ -11,7 +11,7 @@ import pytest
 
 from c import tiny_reference as tiny
 from semflash.firmware.boards.descriptions import load_board
-from semflash.firmware.build import platformio
+from semflash.firmware.building import platformio
 from semflash.firmware.emulator import emulator
 from semflash.link.frame import Frame, FrameType
 from semflash.link.line import Line

@@ -13,8 +13,8 @@ from semflash.bundle.reader import read_bundle
 from semflash.cli.main import main
 from semflash.errors import DeviceError, ToolMissingError
 from semflash.firmware.boards.descriptions import load_board
-from semflash.firmware.build.firmware import build
-from semflash.firmware.build.result import BuildResult
+from semflash.firmware.building.firmware import build
+from semflash.firmware.building.result import BuildResult
 from semflash.firmware.emulator import emulator
 from semflash.firmware.probes.flash import flash
 

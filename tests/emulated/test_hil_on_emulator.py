@@ -12,7 +12,7 @@ import pytest
 
 from semflash.cli.main import main
 from semflash.firmware.boards.descriptions import load_board
-from semflash.firmware.build.firmware import build
+from semflash.firmware.building.firmware import build
 from semflash.firmware.emulator import emulator
 from semflash.hil.budget import read_budgets, write_budgets
 from semflash.hil.faults import CASES

@@ -25,8 +25,8 @@ from semflash.edge.preprocess import to_int8
 from semflash.edge.reopen import reopener
 from semflash.errors import DeviceError, LinkError, WrongFirmwareError
 from semflash.firmware.boards.descriptions import load_board
-from semflash.firmware.build.firmware import build
-from semflash.firmware.build.result import BuildResult
+from semflash.firmware.building.firmware import build
+from semflash.firmware.building.result import BuildResult
 from semflash.firmware.emulator import emulator
 from semflash.link.errors import PortVanishedError
 from semflash.link.port import open_port

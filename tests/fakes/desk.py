@@ -27,13 +27,14 @@ class FakeUsbPort:
     vid: int | None = 0x0483
     pid: int | None = 0x374B
     product: str | None = "STM32 STLink"
+    location: str | None = None
 
 
 class FlashedDevice(FakeDevice):
     """A device whose HELLO names what its probe was flashed with; silent before that."""
 
     def __init__(self, flashed: Path, says: dict[str, str]) -> None:
-        super().__init__(protocol=2)
+        super().__init__(protocol=3)
         self._flashed, self._says = flashed, says
 
     def hello(self) -> bytes:

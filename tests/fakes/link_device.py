@@ -21,12 +21,13 @@ Fault = Callable[[int, bytes], list[bytes]]
 
 
 def build(
-    kind: int, payload: bytes = b"", *, request: int = 0, bundle: int = 0, sequence: int = 0, version: int = 2
+    kind: int, payload: bytes = b"", *, request: int = 0, bundle: int = 0, sequence: int = 0, version: int = 3
 ) -> bytes:
     """A frame before COBS."""
     header = struct.pack("<BBHIIH", version, kind, sequence, bundle, request, len(payload))
     header += struct.pack("<H", binascii.crc_hqx(header, 0xFFFF))
-    return header + payload + struct.pack("<I", zlib.crc32(payload))
+    covered = header + payload if version > 2 else payload
+    return header + payload + struct.pack("<I", zlib.crc32(covered))
 
 
 def on_wire(raw: bytes) -> bytes:
@@ -40,9 +41,11 @@ def split(raw: bytes) -> tuple[int, int, bytes]:
     return kind, request, raw[16 : 16 + length]
 
 
-def pilot_pattern(bundle: int, sequence: int, count: int) -> list[int]:
+def pilot_pattern(bundle: int, sequence: int, request: int, count: int) -> list[int]:
     """Pilot bytes, as docs/wire-format.md defines them."""
-    x, values = (bundle ^ (sequence + 1) * 0x9E3779B1) % 2**32 or 0x9E3779B1, []
+    x = ((bundle ^ request) + (sequence + 1) * 0x9E3779B1) % 2**32
+    x = (x ^ x >> 16) * 0x85EBCA6B % 2**32
+    x, values = x ^ x >> 13 or 0x9E3779B1, []
     for _ in range(count):
         x ^= x << 13 & 0xFFFFFFFF
         x ^= x >> 17
@@ -51,11 +54,15 @@ def pilot_pattern(bundle: int, sequence: int, count: int) -> list[int]:
     return values
 
 
-def with_pilots(codes: bytes, bundle: int, sequence: int, count: int) -> bytes:
+def with_pilots(codes: bytes, bundle: int, sequence: int, request: int, count: int) -> bytes:
     """The payload of CODES."""
     total, left = len(codes) + count, iter(codes)
     known = dict(
-        zip((j * total // count for j in range(count)), pilot_pattern(bundle, sequence, count), strict=True)
+        zip(
+            (j * total // count for j in range(count)),
+            pilot_pattern(bundle, sequence, request, count),
+            strict=True,
+        )
     )
     return bytes(known[place] if place in known else next(left) for place in range(total))
 
@@ -89,7 +96,7 @@ class FakeDevice:
         rows_per_frame: int = 2,
         encode: Callable[[bytes], bytes] | None = None,
         fault: Fault | None = None,
-        protocol: int = 2,
+        protocol: int = 3,
         pilot_bytes: int = 0,
         ticks: int = 1000,
     ) -> None:
@@ -182,7 +189,8 @@ class FakeDevice:
         kind, request, payload = split(raw)
         if len(raw) != 20 + struct.unpack_from("<H", raw, 12)[0]:
             return
-        damaged = zlib.crc32(payload) != struct.unpack_from("<I", raw, 16 + len(payload))[0]
+        covered = raw[:-4] if self.protocol > 2 else payload
+        damaged = zlib.crc32(covered) != struct.unpack_from("<I", raw, 16 + len(payload))[0]
         if kind == ROWS:
             self._on_rows(raw, request, payload, damaged)
         elif not damaged and kind == HELLO_REQUEST:
@@ -243,9 +251,8 @@ class FakeDevice:
         if self._next_row == self.rows:
             self._state = "none"
             codes = self.encode(self._image)
-            self.send(
-                CODES, with_pilots(codes, self.bundle, self._sequence & 0xFFFF, self.pilot_bytes), request
-            )
+            number = self._sequence & 0xFFFF
+            self.send(CODES, with_pilots(codes, self.bundle, number, request, self.pilot_bytes), request)
             stamp = self.uptime_us() & 0xFFFFFFFF
             self.send(IMAGE_STATS, struct.pack("<III", self.ticks, 512, stamp), request)
 

@@ -12,7 +12,7 @@ from semflash.edge.attach import attach
 from semflash.edge.golden import GoldenEncoder
 from semflash.edge.preprocess import to_int8
 from semflash.firmware.boards.descriptions import list_boards
-from semflash.firmware.build.firmware import build
+from semflash.firmware.building.firmware import build
 from semflash.firmware.probes.flash import flash
 from semflash.firmware.probes.probes import candidates
 from semflash.link.session import Expected, Received, Session

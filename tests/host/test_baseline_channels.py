@@ -6,14 +6,10 @@ import numpy as np
 import pytest
 
 from semflash.baselines.accuracy import FRAMINGS, Framing, send
-from semflash.baselines.channels import (
-    Channel,
-    binary_symmetric,
-    channel_rng,
-    frame_loss,
-    gilbert_elliott,
-)
-from semflash.channels.bits import flip_bits
+from semflash.channels.bits import binary_symmetric, channel_rng, flip_bits
+from semflash.channels.bursts import gilbert_elliott
+from semflash.channels.frames import frame_loss
+from semflash.channels.payloads import Channel
 from semflash.errors import UsageError
 
 PAYLOADS = [bytes([i % 256] * 50) for i in range(1_000)]

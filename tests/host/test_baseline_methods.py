@@ -11,8 +11,6 @@ import pytest
 keras = pytest.importorskip("keras")
 pytest.importorskip("PIL")
 
-from semflash.data.dataset import Dataset, Split  # noqa: E402
-
 from semflash.baselines.accuracy import FRAMINGS, accuracy_under  # noqa: E402
 from semflash.baselines.base import Method, erased_symbols, prior_logits  # noqa: E402
 from semflash.baselines.catalogue import (  # noqa: E402
@@ -24,8 +22,9 @@ from semflash.baselines.catalogue import (  # noqa: E402
     method_spec,
     search_score,
 )
-from semflash.baselines.channels import Channel  # noqa: E402
+from semflash.channels.payloads import Channel  # noqa: E402
 from semflash.codecs.registry import create  # noqa: E402
+from semflash.data.dataset import Dataset, Split  # noqa: E402
 from semflash.errors import DatasetError, UsageError  # noqa: E402
 from semflash.tasks.residual import build_head, build_tail  # noqa: E402
 from semflash.training.models import TrainedCodec, accuracy_of_codes  # noqa: E402

@@ -18,10 +18,10 @@ from semflash.bench.run import read_subject, variant_options
 from semflash.bundle.reader import read_bundle
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import BuildError, ModelError, UsageError
-from semflash.firmware.build import memory_map
-from semflash.firmware.build.bare_model import bare_model, is_bare
-from semflash.firmware.build.options import BuildOptions
-from semflash.firmware.build.result import LayerInfo
+from semflash.firmware.building import memory_map
+from semflash.firmware.building.bare_model import bare_model, is_bare
+from semflash.firmware.building.options import BuildOptions
+from semflash.firmware.building.result import LayerInfo
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "tests/vectors/tiny.semcodec"

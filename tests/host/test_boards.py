@@ -11,7 +11,7 @@ from semflash.errors import BuildError, DeviceError, UsageError
 from semflash.firmware.boards.descriptions import DEFAULT_BOARD, list_boards, load_board
 from semflash.firmware.boards.inventory import inventory
 from semflash.firmware.boards.probe import Probe
-from semflash.firmware.build import sources
+from semflash.firmware.building import sources
 from semflash.firmware.probes.probes import choose
 
 GOOD = """

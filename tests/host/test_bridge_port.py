@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import random
 import socket
+import termios
 import threading
 import tty
 from collections.abc import Iterator
@@ -12,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from semflash.edge.attach import attach
+from semflash.edge.reopen import reopener
 from semflash.errors import BuildError, DeviceError, LinkError, UsageError
 from semflash.firmware.boards.descriptions import load_board
 from semflash.firmware.boards.probe import Probe
@@ -101,6 +105,98 @@ def test_a_socket_is_a_port_and_its_end_is_noticed() -> None:
             with pytest.raises(PortVanishedError):
                 for _ in range(5):
                     port.read(1)
+
+
+def test_a_socket_is_read_in_pieces_and_not_byte_by_byte() -> None:
+    data = random.Random(5).randbytes(400_000)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(data)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        got, reads = b"", 0
+        with open_port(f"socket://127.0.0.1:{server.getsockname()[1]}") as port:
+            while len(got) < len(data):
+                got += port.read(max(1, min(port.in_waiting, 4096)))  # as the link does
+                reads += 1
+        thread.join()
+    assert got == data
+    assert reads < 1000
+
+
+def test_what_came_before_the_other_side_of_a_socket_ended_is_read_first() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        open_port(f"socket://127.0.0.1:{server.getsockname()[1]}") as port,
+    ):
+        connection, _ = server.accept()
+        connection.sendall(b"last words")
+        connection.close()
+        got = b""
+        while len(got) < 10:
+            got += port.read(4)
+        assert got == b"last words"
+        with pytest.raises(PortVanishedError):
+            port.in_waiting  # noqa: B018
+        with pytest.raises(PortVanishedError):
+            for _ in range(3):
+                port.write(b"x" * 100_000)
+
+
+@pytest.mark.parametrize(
+    "url", ["socket://", "socket://host", "socket://:1", "socket://h:99999", "socket://h:1?x=y"]
+)
+def test_a_socket_without_host_or_port_is_a_usage_error(url: str) -> None:
+    with pytest.raises(UsageError, match="not a port"):
+        open_port(url)
+
+
+@pytest.mark.parametrize("call", ["tcgetattr", "tcsetattr", "tcflush"])
+def test_a_terminal_that_closes_while_it_is_opened_is_a_link_error(
+    terminal: tuple[int, str], call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise termios.error(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(termios, call, gone)
+        with pytest.raises(LinkError, match="Input/output error"):
+            open_port(terminal[1])
+        again = reopener(load_board("qemu-stm32f405"), NoPort(), port=terminal[1], ports=list)
+        assert again is not None
+        with pytest.raises(LinkError):
+            again()
+    with open_port(terminal[1]):
+        pass  # nothing was left open
+
+
+class NoPort:
+    """A port that was never there."""
+
+    url = ""
+
+
+def test_opening_terminals_that_close_at_any_moment_ends_in_our_errors_only() -> None:
+    outcomes = set()
+    for attempt in range(400):
+        device, host = os.openpty()
+        path = os.ttyname(host)
+        os.close(host)
+        closer = threading.Timer(attempt % 20 * 2e-5, os.close, (device,))
+        closer.start()
+        try:
+            with open_port(path) as port:
+                port.in_waiting  # noqa: B018
+                port.read(1)
+            outcomes.add("open")
+        except LinkError as error:
+            outcomes.add(type(error).__name__)
+        closer.join()
+    assert outcomes <= {"open", "LinkError", "PortVanishedError"} and len(outcomes) > 1
 
 
 def test_nobody_listening_is_a_link_error() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from semflash.bundle.checks import check_tail, prove_int64
-from semflash.bundle.code_tail import codes, float_codes, quantise_tail
-from semflash.bundle.schema import GdnTail, TableTail
+from semflash.conversion.gdn import float_codes, quantise_tail
 from semflash.errors import BundleError, ExportError
+from semflash.program.checks import check_tail, prove_int64
+from semflash.program.reference.tails import codes
+from semflash.program.stages import GdnTail, TableTail
 
 
 def random_parameters(rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -23,7 +23,6 @@ from semflash.bundle import Bundle, read_bundle
 from semflash.bundle.checks import check_contract
 from semflash.bundle.digest import bundle_hash
 from semflash.bundle.packing import pack
-from semflash.cli.build_options import dataset_name
 from semflash.cli.main import main
 from semflash.data.dataset import Dataset
 from semflash.data.registry import load_dataset
@@ -65,7 +64,7 @@ def runs(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def bundle(runs: Path) -> Bundle:
-    return export(runs, runs.parent / "boxes.semcodec")
+    return export(runs, runs.parent / "boxes.semcodec", force=True)
 
 
 @pytest.fixture
@@ -163,17 +162,6 @@ def test_classification_spelt_out_or_not_is_the_same_bundle():
     assert bundle_hash(spelt_out) == bundle_hash(contract)
     detector = msgspec.structs.replace(contract, task=DetectionTask(7, 7, 4, 3, 0.1, 5))
     assert bundle_hash(detector) != bundle_hash(contract)
-
-
-def test_the_data_set_of_a_verb_is_the_bundles_own_unless_told_otherwise(bundle: Bundle):
-    def trained_on(dataset: object) -> Bundle:
-        return replace(bundle, record=msgspec.structs.replace(bundle.record, recipe={"dataset": dataset}))
-
-    assert dataset_name(None, None, trained_on("stamps-scenes")) == "stamps-scenes"
-    assert dataset_name(None, "mnist", trained_on("stamps-scenes")) == "mnist"
-    assert dataset_name("./photos", "mnist", trained_on("stamps-scenes")) == "./photos"
-    for untrusted in ("/etc", "../..", 7, None):
-        assert dataset_name(None, None, trained_on(untrusted)) == "fashion-mnist"
 
 
 def test_the_monitor_shows_objects_and_their_mean_average_precision(

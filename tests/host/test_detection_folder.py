@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 pytest.importorskip("PIL.Image")
 
 from fakes.box_folder import COLOURS, coco_folder, voc_folder, voc_xml
+from fakes.turned_images import STORED, save_turned
 from semflash.data import boxes_folder as detection_folder
 from semflash.data.boxes_folder import parse_xml
 from semflash.data.registry import load_dataset
@@ -173,3 +175,95 @@ def test_files_that_are_not_json_too_large_or_missing_are_refused(
     (voc / "ImageSets/Main/train.txt").unlink()
     with pytest.raises(DatasetError, match="list of images is missing"):
         load_dataset(voc)
+
+
+def turned_folder(root: Path, kind: str, stated: str) -> tuple[Path, list[int]]:
+    """A COCO or VOC folder of one upright picture, 40x24 (width x height), once per EXIF orientation, with
+    two boxes. stated: whether width and height are those of the ``upright`` image, the ``stored`` one
+    (the box then counts from there), or ``none``.
+    """
+    picture = np.full((24, 40, 3), 90, np.uint8)
+    picture[2:10, 4:16] = (250, 30, 20)
+    picture[14:22, 20:36] = (20, 30, 250)
+    orientations = list(range(1, 9))
+    content: dict = {"images": [], "annotations": [], "categories": []}
+    content["categories"] = [{"id": 1, "name": "brick"}, {"id": 2, "name": "sky"}]
+    places = {"coco": "train", "voc": "JPEGImages"}
+    for folder in (places[kind], "annotations" if kind == "coco" else "Annotations", "ImageSets/Main"):
+        (root / folder).mkdir(parents=True)
+    for orientation in orientations:
+        name = f"{orientation}.png"
+        save_turned(root / places[kind] / name, picture, orientation)
+        marked = [np.zeros((24, 40), bool), np.zeros((24, 40), bool)]
+        marked[0][2:10, 4:16], marked[1][14:22, 20:36] = True, True
+        if stated == "stored" and orientation >= 5:
+            marked = [STORED[orientation](mask) for mask in marked]
+        height, width = marked[0].shape
+        size = (width, height) if stated != "none" else (0, 0)
+        content["images"].append({"id": orientation, "file_name": name, "width": size[0], "height": size[1]})
+        objects = []
+        for label, mask in enumerate(marked):
+            rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+            left, top, right, bottom = (int(v) for v in (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
+            box = [left, top, right - left, bottom - top]
+            content["annotations"].append({"image_id": orientation, "category_id": label + 1, "bbox": box})
+            objects.append((left, top, right, bottom, ("brick", "sky")[label]))
+        if kind == "voc":
+            xml = voc_xml(objects).replace(
+                "<annotation>",
+                f"<annotation><size><width>{size[0]}</width><height>{size[1]}</height></size>",
+            )
+            (root / f"Annotations/{orientation}.xml").write_text(xml)
+    if kind == "voc":
+        for split in ("train", "test"):
+            (root / f"ImageSets/Main/{split}.txt").write_text("\n".join(map(str, orientations)))
+    else:
+        (root / "annotations/instances_train.json").write_text(json.dumps(content))
+        (root / "val").symlink_to(root / "train")
+        (root / "annotations/instances_val.json").write_text(json.dumps(content))
+    return root, orientations
+
+
+@pytest.mark.parametrize("stated", ["upright", "stored", "none"])
+@pytest.mark.parametrize("kind", ["coco", "voc"])
+def test_boxes_lie_on_their_objects_however_the_camera_was_held(kind: str, stated: str, tmp_path: Path):
+    root, orientations = turned_folder(tmp_path / "data", kind, stated)
+    data = load_dataset(root, image_size=(24, 40))
+    assert len(data.test) == len(orientations)
+    for image, rows in zip(data.test.images, data.test.labels, strict=True):
+        assert rows[:, :4].astype(int).tolist() == [[4, 2, 16, 10], [20, 14, 36, 22]]
+        assert (image[2:10, 4:16] == (250, 30, 20)).all() and (image[14:22, 20:36] == (20, 30, 250)).all()
+    told = [note for note in data.notes if "boxes were turned with them" in note]
+    assert len(told) == (stated == "stored")
+    assert stated != "stored" or told[0].startswith("8 images are turned by EXIF")  # 4 in either split
+
+
+def test_an_annotation_of_another_image_size_is_refused(tmp_path: Path):
+    root = coco_folder(tmp_path)
+    content = json.loads((root / TRAIN_JSON).read_text())
+    for one in content["images"][:2]:
+        one["width"] = 640
+    (root / TRAIN_JSON).write_text(json.dumps(content))
+    with pytest.raises(DatasetError) as caught:
+        load_dataset(root)
+    assert "cannot read 2 of 16 images" in str(caught.value)
+    assert "the annotation says 640x48 (width x height), the file has 64x48" in str(caught.value)
+    data = load_dataset(root, skip_bad=True)
+    assert len(data.train) + len(data.val) == 10 and "left out, 2 of 16" in data.notes[0]
+
+
+def test_boxes_outside_the_image_that_an_annotation_means_are_refused(tmp_path: Path):
+    """What draws on upright images but states the stored size: the box would silently lie elsewhere."""
+    root, _ = turned_folder(tmp_path / "data", "voc", "upright")
+    path = root / "Annotations/6.xml"
+    path.write_text(path.read_text().replace("<width>40</width><height>24", "<width>24</width><height>40"))
+    with pytest.raises(DatasetError, match=r"6\.png: EXIF turns it, and boxes lie outside the 24x40 pixels"):
+        load_dataset(root)
+
+
+def test_annotations_that_are_no_regular_files_are_refused(tmp_path: Path):
+    root = coco_folder(tmp_path)
+    (root / TRAIN_JSON).unlink()
+    os.mkfifo(root / TRAIN_JSON)
+    with pytest.raises(DatasetError, match="not a regular file"):
+        load_dataset(root)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from semflash.bundle import Bundle, read_bundle
-from semflash.bundle.code_tail import codes
 from semflash.bundle.packing import pack
 from semflash.edge.decoder import BATCH, EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import BundleError, DatasetError, ModelError, ToolMissingError, UsageError
+from semflash.program.reference.tails import codes
 from semflash.runtime import litert
 
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"

@@ -13,12 +13,12 @@ from semflash.bundle.reader import read_bundle
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import BuildError, ToolMissingError
 from semflash.firmware.boards.descriptions import Board, Flash, RamRegion, load_board
-from semflash.firmware.build import elf, sources
-from semflash.firmware.build import firmware as building
-from semflash.firmware.build.model import generate_model
-from semflash.firmware.build.options import BuildOptions
-from semflash.firmware.build.project import write_if_changed
-from semflash.firmware.build.result import BuildResult
+from semflash.firmware.building import elf, sources
+from semflash.firmware.building import firmware as building
+from semflash.firmware.building.model import generate_model
+from semflash.firmware.building.options import BuildOptions
+from semflash.firmware.building.project import write_if_changed
+from semflash.firmware.building.result import BuildResult
 from semflash.firmware.emulator.native import NativeDevice
 from semflash_codegen.request import KERNELS
 

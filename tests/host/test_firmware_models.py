@@ -11,17 +11,18 @@ import pytest
 
 from codegen.graph_builder import GraphBuilder
 from semflash.bundle import Bundle, read_bundle, write_bundle
-from semflash.bundle.code_tail import quantise_tail
 from semflash.bundle.digest import file_ref
 from semflash.bundle.packing import payload_size
-from semflash.bundle.schema import Contract, DeviceGraph, FixedPayload, ImageInput, TableTail
+from semflash.bundle.schema import Contract, DeviceGraph, FixedPayload, ImageInput
 from semflash.cli.main import main
+from semflash.conversion.gdn import quantise_tail
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import ModelError
 from semflash.firmware.boards.descriptions import load_board
-from semflash.firmware.build.firmware import build
+from semflash.firmware.building.firmware import build
 from semflash.firmware.emulator.native import NativeDevice
+from semflash.program.stages import TableTail
 
 TESTS = Path(__file__).resolve().parents[1]
 TINY = read_bundle(TESTS / "vectors" / "tiny.semcodec")

@@ -11,7 +11,7 @@ import pytest
 
 from semflash.errors import BuildError, DeviceError, SemflashError, ToolMissingError
 from semflash.firmware import resources
-from semflash.firmware.build import platformio
+from semflash.firmware.building import platformio
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -18,12 +19,13 @@ import pytest
 from fakes.desk import STANDIN_PIO, StandInBoard
 from semflash.cli import link_options
 from semflash.cli.main import main
+from semflash.edge.attach import attach
 from semflash.errors import DeviceError, UsageError
 from semflash.firmware.boards import lock as board_lock
 from semflash.firmware.boards.descriptions import load_board
 from semflash.firmware.boards.hardware_map import FILE_NAME, read_map, update_map
-from semflash.firmware.build import platformio
-from semflash.firmware.build.result import BuildResult
+from semflash.firmware.building import platformio
+from semflash.firmware.building.result import BuildResult
 from semflash.firmware.probes import probes
 from semflash.firmware.probes.flash import flash
 from semflash.firmware.probes.verdicts import TEXTS, UDEV_RULE, Verdict, VerdictError
@@ -315,6 +317,28 @@ def test_a_scan_writes_the_map_that_flash_uses(
     assert two.flashed.exists()
 
 
+def test_two_probes_with_one_number_are_not_flashed_even_by_port(
+    desk: Path, plug: Plug, built: BuildResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = plug("066AFF")
+    ours = replace(board.usb, location="1-1:1.2")
+    twin = replace(board.usb, device="/dev/ttyACM77", location="1-2:1.2")
+    monkeypatch.setattr(probes, "comports", lambda: [ours, twin])
+    error = verdict_of(built, port=ours.device)  # OpenOCD takes a number, no port
+    assert error.verdict is Verdict.NO_PROBE and "the same serial number" in error.what
+    assert not board.flashed.exists()
+    monkeypatch.setattr(probes, "comports", lambda: [ours, replace(twin, location="1-1:1.4")])
+    assert flash(built, port=ours.device).probe == "066AFF", "one probe with two ports"
+
+
+def test_a_board_is_flashed_by_a_link_to_its_port(plug: Plug, built: BuildResult, tmp_path: Path) -> None:
+    plug("066AFF")
+    board, link = plug("066BFF"), tmp_path / "usb-STM_066BFF-if02"
+    link.symlink_to(board.usb.device)
+    done = flash(built, port=str(link))
+    assert (done.port, done.probe) == (board.usb.device, "066BFF")
+
+
 # Locks and Ctrl-C.
 
 
@@ -385,7 +409,7 @@ def test_ctrl_c_ends_the_upload_and_frees_probe_port_and_lock(
     board = plug("066AFF", fate="hang")
     code = (
         "import sys\nfrom fakes.desk import FakeUsbPort\nfrom semflash.cli.main import main\n"
-        "from semflash.firmware import probes\n"
+        "from semflash.firmware.probes import probes\n"
         "probes.comports = lambda: [FakeUsbPort(sys.argv[1], '066AFF')]\n"
         "sys.exit(main(sys.argv[2:]))"
     )
@@ -420,7 +444,7 @@ def test_a_map_that_is_named_tells_two_boards_apart(plug: Plug, built: BuildResu
             for name, board, probe in (("left", F401, "066AFF"), ("right", F446, "066BFF"))
         )
     )
-    assert flash(built, map_path=path).probe == "066BFF"
+    assert flash(built, user=board_lock.BoardUser(map_path=path)).probe == "066BFF"
 
 
 def test_the_port_that_is_told_is_the_one_after_the_reset(
@@ -446,6 +470,39 @@ def test_an_upload_that_does_not_end_is_flash_failed(
     assert error.verdict is Verdict.FLASH_FAILED and "did not come to an end" in error.what
 
 
+def test_nested_locks_are_freed_with_the_last_in_any_order(desk: Path) -> None:
+    lock = desk.parent / "state" / "probe-2.board-lock"
+    outer, inner = board_lock.hold("probe-2", what="outer"), board_lock.hold("probe-2", what="inner")
+    outer.__enter__()
+    inner.__enter__()
+    outer.__exit__(None, None, None)
+    assert json.loads(lock.read_text())["pid"] == os.getpid(), "still held"
+    assert "outer" in said_by_another(desk, "probe-2")
+    inner.__exit__(None, None, None)
+    assert lock.read_text() == ""
+    assert said_by_another(desk, "probe-2") == "free\n"
+
+
+def test_a_process_that_the_holder_started_may_use_its_board_and_no_other_may(desk: Path) -> None:
+    with board_lock.hold("probe-3", what="semflash flash"):
+        assert said_by_another(desk, "probe-3", "True") == "free\n"
+        assert "semflash flash" in said_by_another(desk, "probe-3", "False")
+    with holder("probe-3") as stranger:
+        assert "night job" in said_by_another(desk, "probe-3", "True")
+        stranger.kill()
+
+
+def said_by_another(desk: Path, name: str, or_ancestor: str = "False") -> str:
+    """What another process hears that wants the lock."""
+    code = (
+        "import sys; from semflash.firmware.boards import lock\n"
+        "try:\n    with lock.hold(sys.argv[1], or_ancestor=sys.argv[2] == 'True'): print('free')\n"
+        "except lock.BoardBusyError as error: print(error)"
+    )
+    command = [sys.executable, "-c", code, name, or_ancestor]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
 _TAKE_LOCK = """
 import sys
 from semflash.firmware.boards import lock as board_lock
@@ -467,7 +524,8 @@ def test_a_monitor_keeps_others_off_its_board(plug: Plug, desk: Path, tmp_path: 
         command = [sys.executable, "-c", _TAKE_LOCK, F446, "066AFF"]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
-    with link_options.held(load_board(F446), str(by_id), argparse.Namespace(map=None)):
+    user = board_lock.BoardUser("semflash monitor")
+    with attach(load_board(F446), port=str(by_id), user=user):
         assert "another job uses the board" in (busy := said()) and "semflash monitor" in busy
     assert said() == "free\n"
 

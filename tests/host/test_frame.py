@@ -84,11 +84,23 @@ def test_encoding_gives_the_bytes_of_the_vectors(case: dict[str, Any]) -> None:
 @given(frames)
 def test_encoding_equals_struct_cobs_and_crc_by_hand(frame: Frame) -> None:
     header = struct.pack(
-        "<BBHIIH", 2, frame.type, frame.sequence, frame.bundle, frame.request, len(frame.payload)
+        "<BBHIIH", 3, frame.type, frame.sequence, frame.bundle, frame.request, len(frame.payload)
     )
     header += struct.pack("<H", binascii.crc_hqx(header, 0xFFFF))
-    by_hand = cobs.encode(header + frame.payload + struct.pack("<I", zlib.crc32(frame.payload))) + b"\0"
+    by_hand = (
+        cobs.encode(header + frame.payload + struct.pack("<I", zlib.crc32(header + frame.payload))) + b"\0"
+    )
     assert encode_frame(frame) == by_hand
+
+
+@given(st.binary(min_size=1, max_size=120), st.integers(0, 8 * 16 - 1))
+def test_a_whole_payload_behind_another_header_is_damaged(payload: bytes, bit: int) -> None:
+    own = bytearray(build(0x82, payload, request=77, bundle=5, sequence=3)[:14])
+    own[2 + bit % 2] ^= 1 << bit // 16
+    own += struct.pack("<H", binascii.crc_hqx(own, 0xFFFF))
+    other = build(0x82, payload, request=77, bundle=5, sequence=3)
+    (event,) = FrameDecoder().feed(on_wire(bytes(own) + other[16:]))
+    assert isinstance(event, Frame) and event.damaged
 
 
 @given(st.lists(frames, max_size=4), st.integers(1, 97))

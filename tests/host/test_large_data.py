@@ -18,14 +18,15 @@ pytest.importorskip("PIL.Image")
 pytest.importorskip("tensorflow")
 
 import keras
-from semflash.data.dataset import Split
 
 from fakes import distributed_training
 from fakes.noise_folders import noise_folder
+from fakes.turned_images import save_turned
 from semflash.bundle import read_bundle
 from semflash.codecs.layers.channel import BerRange
 from semflash.data import lazy as lazy_images
 from semflash.data.augment import NO_AUGMENTATION, Augmentation, augment
+from semflash.data.dataset import Split
 from semflash.data.lazy import LazyImages
 from semflash.data.registry import load_dataset
 from semflash.edge.golden import GoldenEncoder
@@ -411,3 +412,17 @@ def test_the_golden_encoder_takes_images_from_disk(
     payloads = encoder.payloads(images)
     assert payloads.shape == (54, 48) and np.array_equal(payloads, encoder.payloads(images.read()))
     assert encoder.payloads(images[:0]).shape == (0, 48)
+
+
+def test_the_pipeline_puts_images_upright_by_their_exif_orientation(tmp_path: Path, on_disk: None):
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[:16, :16], image[:16, 16:], image[16:, :16] = (250, 0, 0), (0, 250, 0), (0, 0, 250)
+    for part in ("train", "test"):
+        for name in ("a", "b"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for orientation in range(1, 9):
+                save_turned(tmp_path / part / name / f"{orientation}.png", image, orientation)
+    data = load_dataset(tmp_path)
+    assert sorted(set(data.test.images.orientations)) == list(range(1, 9))
+    (x, _), (y, _) = batches(data.test, NO_AUGMENTATION)
+    assert (np.concatenate([x, y]) == image / np.float32(255)).all()

@@ -7,16 +7,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-from semflash.data.dataset import Dataset
 
 from semflash.bundle import Bundle, read_bundle
 from semflash.cli.main import main
+from semflash.data.dataset import Dataset
 from semflash.data.registry import DEBIAN_FASHION_MNIST, load_dataset
 from semflash.edge.golden import GoldenEncoder
 from semflash.edge.preprocess import to_int8
 from semflash.firmware.boards.descriptions import load_board
-from semflash.firmware.build.firmware import build
-from semflash.firmware.build.result import BuildResult
+from semflash.firmware.building.firmware import build
+from semflash.firmware.building.result import BuildResult
 from semflash.firmware.emulator.native import NativePort
 from semflash.link.port import READ_TIMEOUT_S
 from semflash.link.session import Expected, Received, Session
@@ -129,3 +129,19 @@ def test_jsonl_prints_every_record_and_json_with_it_is_refused(
     assert lines[-1]["received"] == 30
     assert main([*arguments, "--json"]) == 2
     assert "not allowed with" in json.loads(capsys.readouterr().err)["error"]["what"]
+
+
+def test_a_full_disk_costs_the_recording_and_neither_the_run_nor_its_summary(
+    built: BuildResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = monitor_arguments(built, "--count", "100", "--check-golden", "--record", "/dev/full")
+    assert main(arguments) == 1
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert (found["received"], found["golden"]["checked"], found["ended_by"]) == (100, 100, None)
+    assert "No space left on device" in found["unrecorded"][0]
+    error = json.loads(said.err.splitlines()[-1])["error"]
+    assert (error["kind"], error["value"], error["exit_code"]) == ("storage", "/dev/full", 1)
+    faulty = monitor_arguments(built, "--count", "20", "--fault", "up.duplicate=1")
+    assert main([*faulty, "--fault-log", "/dev/full"]) == 1
+    assert json.loads(capsys.readouterr().err.splitlines()[-1])["error"]["kind"] == "storage"

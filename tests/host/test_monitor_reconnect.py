@@ -180,12 +180,13 @@ def test_an_image_that_pulls_the_cable_every_time_is_given_up() -> None:
 class Usb:
     device: str
     serial_number: str | None
+    location: str | None = None
 
 
 def test_the_same_probe_is_found_under_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
     plugged = [Usb("/dev/ttyACM0", "066A"), Usb("/dev/ttyACM1", "066B")]
     opened: list[str] = []
-    monkeypatch.setattr(reopen, "attach", lambda board, port, baud: opened.append(port))
+    monkeypatch.setattr(reopen, "attach", lambda board, port, baud, user: opened.append(port))
 
     class Open:
         url = "/dev/ttyACM0"
@@ -203,9 +204,30 @@ def test_the_same_probe_is_found_under_another_name(monkeypatch: pytest.MonkeyPa
     assert opened == ["/dev/ttyACM7", "/dev/ttyACM0"]
 
 
+def test_of_two_probes_with_one_number_the_one_at_the_same_usb_socket_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plugged = [Usb("/dev/ttyACM0", "066A", "1-1:1.2"), Usb("/dev/ttyACM1", "066A", "1-2:1.2")]
+    opened: list[str] = []
+    monkeypatch.setattr(reopen, "attach", lambda board, port, baud, user: opened.append(port))
+
+    class Open:
+        url = "/dev/ttyACM0"
+
+    again = reopen.reopener(load_board("nucleo_f446re"), Open(), ports=lambda: plugged)  # type: ignore[arg-type]
+    assert again is not None
+    plugged[:] = [Usb("/dev/ttyACM0", "066A", "1-2:1.2")]  # ours is out, its twin took the name
+    with pytest.raises(DeviceError, match="two probes have this serial number") as caught:
+        again()
+    assert "1-1" in caught.value.remedy
+    plugged += [Usb("/dev/ttyACM10", "066A", "1-1:1.4"), Usb("/dev/ttyACM9", "066A", "1-1:1.2")]
+    again()
+    assert opened == ["/dev/ttyACM9"]
+
+
 def test_a_port_without_a_probe_number_is_looked_for_as_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str | None] = []
-    monkeypatch.setattr(reopen, "attach", lambda board, port, baud: asked.append(port))
+    monkeypatch.setattr(reopen, "attach", lambda board, port, baud, user: asked.append(port))
 
     class Open:
         url = "/dev/pts/9"

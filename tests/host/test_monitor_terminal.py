@@ -15,8 +15,8 @@ import pytest
 from fakes.terminal import Terminal
 from semflash.data.registry import DEBIAN_FASHION_MNIST
 from semflash.firmware.boards.descriptions import load_board
-from semflash.firmware.build.firmware import build
-from semflash.firmware.build.result import BuildResult
+from semflash.firmware.building.firmware import build
+from semflash.firmware.building.result import BuildResult
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler"),

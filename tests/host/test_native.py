@@ -24,7 +24,12 @@ HELLO_REQUEST = wire(raw_frame(TYPES["HELLO_REQUEST"], bundle=0, request=0))
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    sources = [*(ROOT / "device/src").glob("*.c"), ROOT / "device/port/native/native.c", TINY / "sf_model.c"]
+    sources = [
+        *(ROOT / "device/src").glob("*.c"),
+        *(ROOT / "device/stages").glob("*.c"),
+        ROOT / "device/port/native/native.c",
+        TINY / "sf_model.c",
+    ]
     includes = [ROOT / "device/include", TINY]
     return compile_native(sources, includes, tmp_path_factory.mktemp("native") / "device.so")
 
@@ -49,8 +54,9 @@ def test_latents_are_those_of_the_graph(library):
 
 def test_the_codes_are_the_bundles_reference_tail_on_the_latents(library):
     """semflash.bundle's numpy tail and packing, which share no code with the device."""
-    from semflash.bundle import code_tail, packing
-    from semflash.bundle.schema import GdnTail
+    from semflash.bundle import packing
+    from semflash.program.reference import tails
+    from semflash.program.stages import GdnTail
 
     tail = GdnTail(
         channels=3,
@@ -61,7 +67,7 @@ def test_the_codes_are_the_bundles_reference_tail_on_the_latents(library):
         threshold=[value for row in tiny.THRESHOLD for value in row],
     )
     device, batch = NativeDevice(library), images(2000)
-    codes = code_tail.codes(device.latents(batch).reshape(-1, 4, 4, 3), tail)
+    codes = tails.codes(device.latents(batch).reshape(-1, 4, 4, 3), tail)
     assert (device.encode(batch) == packing.pack(codes, 3)).all()
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from semflash.bundle import read_bundle
-from semflash.cli import build_options
 from semflash.cli.main import main
-from semflash.data.registry import load_dataset
+from semflash.edge.bundle_data import bundle_dataset
 from semflash.errors import DatasetError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,10 +21,8 @@ BUNDLES = [
 
 def images_of(bundle: Path) -> int:
     """Test images of the bundle's data set; skips where it is not here."""
-    loaded = read_bundle(bundle)
-    name = build_options.dataset_name(None, None, loaded)
     try:
-        return len(load_dataset(name, image_size=loaded.image_shape[:2]).test)
+        return len(bundle_dataset(read_bundle(bundle)).test)
     except DatasetError as error:
         pytest.skip(str(error))
 

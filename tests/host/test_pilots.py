@@ -12,29 +12,33 @@ from hypothesis import strategies as st
 
 from fakes.link_device import FakeDevice, on_wire, pilot_pattern, with_pilots
 from fakes.toy_session import images, right_codes, run
+from semflash.channels.ber_estimate import BerEstimator
+from semflash.channels.beta_interval import beta_cdf, beta_quantile
 from semflash.errors import UsageError
 from semflash.link import pilots
-from semflash.link.ber_estimate import BerEstimator
-from semflash.link.beta_interval import beta_cdf, beta_quantile
 from semflash.link.outcome import Received
 
 
 @given(
-    st.integers(0, 2**32 - 1), st.integers(0, 65535), st.binary(min_size=1, max_size=300), st.integers(0, 40)
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 65535),
+    st.integers(0, 2**32 - 1),
+    st.binary(min_size=1, max_size=300),
+    st.integers(0, 40),
 )
 def test_pilots_equal_the_definition_and_come_apart_again(
-    bundle: int, sequence: int, codes: bytes, count: int
+    bundle: int, sequence: int, request: int, codes: bytes, count: int
 ) -> None:
-    values = bytes(pilot_pattern(bundle, sequence, count))
-    assert pilots.pattern(bundle, sequence, count) == values
+    values = bytes(pilot_pattern(bundle, sequence, request, count))
+    assert pilots.pattern(bundle, sequence, request, count) == values
     payload = pilots.merge(codes, values)
-    assert payload == with_pilots(codes, bundle, sequence, count)
+    assert payload == with_pilots(codes, bundle, sequence, request, count)
     assert pilots.split(payload, count) == (codes, values)
-    assert pilots.difference(values, bundle, sequence) == bytes(count)
+    assert pilots.difference(values, bundle, sequence, request) == bytes(count)
 
 
 def test_pilot_bits_are_balanced_and_differ_from_frame_to_frame() -> None:
-    patterns = [pilots.pattern(0xA1B2C3D4, sequence, 4) for sequence in range(65536)]
+    patterns = [pilots.pattern(0xA1B2C3D4, sequence, 7, 4) for sequence in range(65536)]
     assert len(set(patterns)) > 65500
     ones = [sum(value[byte] >> bit & 1 for value in patterns) for byte in range(4) for bit in range(8)]
     assert all(abs(count / 65536 - 0.5) < 0.01 for count in ones)
@@ -71,6 +75,35 @@ def test_the_interval_holds_the_true_rate_about_as_often_as_it_says(ber: float) 
         assert estimate is not None and estimate.low <= estimate.value <= estimate.high
         held += estimate.low <= max(ber, 1e-9) * (1 if ber else 1e5) and estimate.high >= ber
     assert held >= 0.88 * runs
+
+
+@pytest.mark.parametrize(("wrong", "bits"), [(0, 32), (1, 32), (5, 16), (31, 64)])
+def test_the_first_frame_gives_the_mean_of_jeffreys_posterior(wrong: int, bits: int) -> None:
+    estimator = BerEstimator(1 << 30)
+    estimator.add(wrong, bits)
+    assert estimator.value == pytest.approx(float(Fraction(2 * wrong + 1, 2 * bits + 2)), rel=1e-6)
+    found = estimator.estimate()
+    assert found is not None and found.bits == pytest.approx(bits, rel=1e-6)
+
+
+@pytest.mark.parametrize(("window", "frames"), [(256, 3), (256, 40), (1000, 200)])
+def test_weighted_bits_count_as_many_as_vary_like_them(window: int, frames: int) -> None:
+    """Kish's effective size and the weighted share, summed bit by bit here."""
+    bits, wrong = 32, [frame % 5 for frame in range(frames)]
+    estimator = BerEstimator(window)
+    for errors in wrong:
+        estimator.add(errors, bits)
+    weights = [math.exp(-bits * (frames - 1 - frame) / window) for frame in range(frames)]
+    total, squares = bits * sum(weights), bits * sum(w * w for w in weights)
+    effective = total**2 / squares
+    share = sum(w * errors for w, errors in zip(weights, wrong, strict=True)) / total
+    estimate = estimator.estimate()
+    assert estimate is not None
+    assert estimate.bits == pytest.approx(effective, rel=1e-9)
+    assert estimate.value == pytest.approx((share * effective + 0.5) / (effective + 1), rel=1e-9)
+    assert beta_cdf(estimate.low, share * effective + 0.5, (1 - share) * effective + 0.5) == pytest.approx(
+        0.025
+    )
 
 
 def test_old_bits_are_forgotten_within_the_window() -> None:

@@ -1,4 +1,4 @@
-"""The order of the rooms of host/semflash: imports run downwards only, and no module imports itself in a circle."""
+"""The order of the rooms of host/semflash: imports run downwards only, and never in a circle."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ ORDER = (
     ("data", "link"),
     ("bundle",),
     ("outputs", "channels", "runtime"),
-    ("settings", "array_files"),
+    ("program",),
+    ("settings", "array_files", "recording"),
+    ("atomic",),
     ("fields", "printable", "errors"),
 )
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
@@ -34,6 +36,7 @@ WITHOUT_TRAINING = (
     "edge",
     "link",
     "bundle",
+    "program",
     "runtime",
     "outputs",
     "channels",
@@ -52,7 +55,7 @@ MODULES = {_module(path): path for path in sorted((HOST / "semflash").rglob("*.p
 
 
 def _imports(path: Path) -> Iterator[str]:
-    """Modules of semflash that a file imports, anywhere in it, under `if TYPE_CHECKING` and in functions too."""
+    """Modules of semflash that a file imports, anywhere in it, in functions and for types only too."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in MODULES)

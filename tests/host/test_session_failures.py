@@ -99,9 +99,10 @@ def test_a_wrong_bundle_names_both_hashes_and_the_remedy() -> None:
     assert "semflash flash toy" in text
 
 
-def test_another_protocol_version_is_told_from_garbage() -> None:
-    device = FakeDevice(protocol=1)
-    with pytest.raises(WrongFirmwareError, match="protocol version 1") as caught:
+@pytest.mark.parametrize("version", [1, 2])
+def test_another_protocol_version_is_told_from_garbage(version: int) -> None:
+    device = FakeDevice(protocol=version)
+    with pytest.raises(WrongFirmwareError, match=f"protocol version {version}") as caught:
         session_with(device, timeout_s=0.5).connect()
     assert "build and flash again: semflash build toy, then semflash flash toy" in str(caught.value)
     assert device.now < 1.1, "an old firmware is told after the first time-out"

@@ -20,7 +20,7 @@ TABLES = ("build", "link", "monitor", "train", "evaluate")
 def test_without_a_file_all_defaults_hold(tmp_path: Path) -> None:
     settings = load_settings(start=tmp_path)
     assert settings == Settings()
-    assert (settings.path, settings.build.board, settings.monitor.count) == (None, "qemu-stm32f405", 200)
+    assert (settings.path, settings.build.board, settings.monitor.count) == (None, "qemu-stm32f405", None)
 
 
 def test_the_file_is_found_in_a_parent_folder_and_the_nearest_wins(tmp_path: Path) -> None:

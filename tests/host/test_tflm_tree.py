@@ -15,11 +15,11 @@ from semflash.bundle.reader import read_bundle
 from semflash.cli.main import main
 from semflash.errors import BuildError, ToolMissingError
 from semflash.firmware.boards.descriptions import load_board
-from semflash.firmware.build import firmware as building
-from semflash.firmware.build import tflm_tree
-from semflash.firmware.build.model import generate_model, tflm_arena_bytes
-from semflash.firmware.build.options import BuildOptions
-from semflash.firmware.build.sources import Library, gather, settings_ini
+from semflash.firmware.building import firmware as building
+from semflash.firmware.building import tflm_tree
+from semflash.firmware.building.model import generate_model, tflm_arena_bytes
+from semflash.firmware.building.options import BuildOptions
+from semflash.firmware.building.sources import Library, gather, settings_ini
 from semflash.runtime.reference import ReferenceGraph
 from semflash.settings import parse_settings
 
@@ -120,7 +120,7 @@ def test_an_image_without_the_convolution_symbols_is_refused(
     options = BuildOptions(engine="tflm", tflm_dir=tree)
     monkeypatch.setattr(tflm_tree.TflmTree, "library", lambda self, operators: {})
     model = generate_model(read_bundle(TINY), QEMU, options)
-    monkeypatch.setattr("semflash.firmware.build.elf.symbols", lambda image: {"main", "arm_add_s8"})
+    monkeypatch.setattr("semflash.firmware.building.elf.symbols", lambda image: {"main", "arm_add_s8"})
     with pytest.raises(BuildError, match="arm_convolve_wrapper_s8"):
         building.check_convolutions(Path("image.elf"), model)
 

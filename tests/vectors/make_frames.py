@@ -5,7 +5,8 @@ struct. Run it again after a change of the wire format: `python tests/vectors/ma
 
 Each case: `wire`, the bytes on the line (hex); `events`, what a receiver that accepts 4,096 payload bytes
 reports, in order: a frame with its fields, or `{"error": counter}` for a dropped one. Checks are made in the
-order COBS form, at least 20 bytes, header CRC, version and type, length; the payload CRC only sets `damaged`.
+order COBS form, at least 20 bytes, header CRC, version and type, length; the CRC-32 over header and payload
+only sets `damaged`.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ def raw_frame(
     sequence: int = 1,
     bundle: int = 0xA1B2C3D4,
     request: int = 7,
-    version: int = 2,
+    version: int = 3,
     length: int | None = None,
 ) -> bytes:
     """A frame before COBS; `length` overrides the length field."""
     field = len(payload) if length is None else length
     header = struct.pack("<BBHIIH", version, kind, sequence, bundle, request, field)
     header += struct.pack("<H", binascii.crc_hqx(header, 0xFFFF))
-    return header + payload + struct.pack("<I", zlib.crc32(payload))
+    return header + payload + struct.pack("<I", zlib.crc32(header + payload))
 
 
 def wire(raw: bytes) -> bytes:
@@ -128,8 +129,14 @@ def broken_cases() -> list[tuple[str, bytes, list[dict[str, Any]]]]:
     after = [event(good)]
     damaged = flip(codes, 8 * 30 + 3)
     bad_trailer = flip(codes, 8 * (len(codes) - 1))
+    spliced = codes[:16] + raw_frame(TYPES["CODES"], bytes(range(2, 50)), sequence=4, request=8)[16:]
     rows = flip(raw_frame(TYPES["ROWS"], struct.pack("<HH", 0, 1) + bytes(28)), 8 * 25)
     return [
+        (
+            "a whole payload behind another frame's header is damaged",
+            wire(spliced),
+            [event(spliced, damaged=True)],
+        ),
         ("damaged CODES are delivered with the flag", wire(damaged), [event(damaged, damaged=True)]),
         (
             "a damaged payload CRC of CODES sets the flag",
@@ -149,12 +156,12 @@ def broken_cases() -> list[tuple[str, bytes, list[dict[str, Any]]]]:
         ),
         (
             "an unknown version",
-            wire(raw_frame(0x82, b"abc", version=3)) + wire(good),
+            wire(raw_frame(0x82, b"abc", version=4)) + wire(good),
             [error("unknown_version_or_type"), *after],
         ),
         (
             "the version before this one",
-            wire(raw_frame(0x81, bytes(72), version=1)) + wire(good),
+            wire(raw_frame(0x81, bytes(96), version=2)) + wire(good),
             [error("unknown_version_or_type"), *after],
         ),
         (

@@ -23,8 +23,6 @@ import tensorflow as tf
 from keras import layers as kl
 
 from semflash.bundle import write_bundle
-from semflash.bundle.code_tail import codes as tail_codes
-from semflash.bundle.code_tail import quantise_tail
 from semflash.bundle.digest import file_ref
 from semflash.bundle.packing import pack, payload_size, unpack
 from semflash.bundle.schema import (
@@ -37,6 +35,8 @@ from semflash.bundle.schema import (
     Record,
 )
 from semflash.channels.bits import flip_bits
+from semflash.conversion.gdn import quantise_tail
+from semflash.program.reference.tails import codes as tail_codes
 from semflash.runtime.litert import load_interpreter
 from semflash.runtime.reference import ReferenceGraph
 
@@ -139,7 +139,9 @@ def make(out: Path, name: str, stem: int, middle: int, latent: int, width: int, 
         class_names=CLASSES,
     )
     record = Record(
-        semflash_version="0.1.0", recipe={"script": "make_tiny_bundle.py", "images": images}, seed=7
+        semflash_version="0.1.0",
+        recipe={"script": "make_tiny_bundle.py", "dataset": "fashion-mnist", "images": images},
+        seed=7,
     )
     return write_bundle(out, contract, record, files, overwrite=True)
 

@@ -90,7 +90,7 @@ typedef struct sf_link_stats {
     uint32_t bad_length;
     uint32_t bad_payload_crc;
     uint32_t foreign_bundle;
-    uint32_t lost;       /* numbers that never came */
+    uint32_t lost;       /* numbers that never came in an undamaged frame */
     uint32_t duplicates; /* frames whose number had come before */
     uint32_t reordered;  /* frames that came after a later one */
 } sf_link_stats_t;

@@ -1,8 +1,9 @@
-/* Frames of the link, protocol version 2. The specification is docs/wire-format.md; its host twin is
+/* Frames of the link, protocol version 3. The specification is docs/wire-format.md; its host twin is
  * host/semflash/link/frame.py, and tests/vectors/frames.json holds cases for both.
  *
- * COBS( version type sequence bundle request length header-CRC16 | payload | payload-CRC32 ) 0x00
+ * COBS( version type sequence bundle request length header-CRC16 | payload | CRC32 ) 0x00
  *
+ * The CRC-32 covers header and payload, so a payload is whole only behind its own header.
  * Decoding costs bounded time per byte, stores nothing outside the caller's buffer and trusts no length.
  */
 #ifndef SEMFLASH_FRAME_H
@@ -18,7 +19,7 @@
 extern "C" {
 #endif
 
-#define SF_PROTOCOL_VERSION  2u
+#define SF_PROTOCOL_VERSION  3u
 #define SF_FRAME_HEADER      16u
 #define SF_FRAME_TRAILER     4u
 #define SF_FRAME_PAYLOAD_MAX 4096u
@@ -42,7 +43,7 @@ typedef enum sf_frame_type {
 
 typedef struct sf_frame {
     uint8_t type;    /* sf_frame_type_t */
-    uint8_t damaged; /* 1: the payload CRC is wrong (only CODES is of use then) */
+    uint8_t damaged; /* 1: the CRC-32 of header and payload is wrong (only CODES is of use then) */
     uint16_t sequence;
     uint32_t bundle; /* first 32 bits of the bundle hash */
     uint32_t request;
@@ -68,7 +69,7 @@ SF_MUST_CHECK sf_status_t sf_frame_decoder_push(sf_frame_decoder_t *decoder, uin
 /* A frame that is being written piece by piece, so that its payload need not lie in one place. */
 typedef struct sf_frame_writer {
     sf_cobs_encoder_t *cobs;
-    uint32_t crc;  /* of the payload so far */
+    uint32_t crc;  /* of the header and the payload so far */
     uint16_t left; /* payload bytes still to come */
 } sf_frame_writer_t;
 

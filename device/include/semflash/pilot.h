@@ -2,7 +2,8 @@
  *
  * Pilot j of n in a payload of `total` bytes (codes and pilots) stands at byte floor(j * total / n), so they are
  * spread over the frame and the first byte is one. Their values come from xorshift32 (Marsaglia, 2003), seeded by
- * bundle and frame number, so that they differ from frame to frame. docs/wire-format.md has the definition;
+ * bundle, frame number and request, so that they differ from frame to frame and tell whether codes and header belong
+ * together. docs/wire-format.md has the definition;
  * the host's twin is host/semflash/link/pilots.py.
  */
 #ifndef SEMFLASH_PILOT_H
@@ -18,7 +19,7 @@ typedef struct sf_pilot {
     uint32_t state; /* never 0 */
 } sf_pilot_t;
 
-void sf_pilot_begin(sf_pilot_t *pilot, uint32_t bundle, uint16_t sequence);
+void sf_pilot_begin(sf_pilot_t *pilot, uint32_t bundle, uint16_t sequence, uint32_t request);
 uint8_t sf_pilot_next(sf_pilot_t *pilot);
 
 /* Byte where pilot j stands; j <= n, n >= 1, n <= total, total <= 65,535. For j == n: total. */

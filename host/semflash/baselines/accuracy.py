@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.baselines.base import Method, Policy
-from semflash.baselines.channels import Channel
+from semflash.channels.payloads import Channel
 from semflash.errors import DatasetError, UsageError
 
 

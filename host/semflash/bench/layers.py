@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from semflash.firmware.build.result import BuildResult
+from semflash.firmware.building.result import BuildResult
 from semflash.link.messages import Hello
 from semflash.link.session import Received
 

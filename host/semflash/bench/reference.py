@@ -7,10 +7,10 @@ import importlib.util
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bundle.code_tail import codes
 from semflash.bundle.packing import pack
 from semflash.bundle.reader import Bundle
-from semflash.firmware.build.bare_model import is_bare
+from semflash.firmware.building.bare_model import is_bare
+from semflash.program.reference.tails import codes
 from semflash.runtime.reference_run import BUILTIN_REF, TFLM, Ends, run_reference
 
 _ARENA_BYTES = 64 << 20

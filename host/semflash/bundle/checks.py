@@ -16,15 +16,14 @@ from semflash.bundle.schema import (
     HISTORY_MAX_BYTES,
     Contract,
     DeviceGraph,
-    GdnTail,
     Record,
-    TableTail,
 )
 from semflash.errors import BundleError
 from semflash.fields import OUTPUTS_MAX
 from semflash.outputs.kinds import BOX, AnchorTask, DetectionTask
+from semflash.program.checks import check_tail
+from semflash.program.stages import TableTail, TailTable
 
-INT64_MAX = (1 << 63) - 1
 INPUT_SCALE = 1.0 / 255.0
 INPUT_ZERO_POINT = -128
 RECIPE_MAX_DEPTH = 8
@@ -71,7 +70,7 @@ def _check_input(contract: Contract) -> None:
         )
 
 
-def _check_tail_fits_graph(tail: GdnTail | TableTail, graph: DeviceGraph) -> None:
+def _check_tail_fits_graph(tail: TailTable, graph: DeviceGraph) -> None:
     if tail.channels != graph.channels:
         raise _refuse("device tail and device graph differ in channels", (tail.channels, graph.channels))
     if tail.zero_point != graph.zero_point:
@@ -134,43 +133,6 @@ def _check_model_files(contract: Contract) -> None:
     for graph in contract.device_graphs:
         if graph.model.size_bytes > ENCODER_MAX_BYTES:
             raise _refuse("device graph larger than 64 MiB", graph.model.size_bytes, "use a smaller encoder")
-
-
-def check_tail(tail: GdnTail | TableTail) -> None:
-    """Array sizes, order, and the proof that the device's int64 arithmetic cannot overflow."""
-    if isinstance(tail, TableTail):
-        if len(tail.table) != tail.channels * 256:
-            raise _refuse("tail table needs 256 entries per channel", (len(tail.table), tail.channels))
-        if max(tail.table) >= tail.levels:
-            raise _refuse("tail table holds a code that has no centre", (max(tail.table), tail.levels))
-        return
-    expected = (tail.channels, tail.channels**2, tail.channels * (tail.levels - 1))
-    found = (len(tail.beta), len(tail.gamma), len(tail.threshold))
-    if found != expected:
-        raise _refuse("beta, gamma, threshold of the tail have the wrong lengths", f"{found}, not {expected}")
-    prove_int64(tail)
-
-
-def prove_int64(tail: GdnTail) -> None:
-    """Bound every intermediate value of the device tail by int64, exactly, over all latents.
-
-    |q| <= m with m the larger distance of -128 and 127 from the zero point, so q^2 2^40 < 2^57 always fits.
-    den <= beta + m^2 sum_i gamma[i], and |threshold * den| is at most the largest |threshold| times that.
-    """
-    steps = tail.levels - 1
-    largest_q = max(127 - tail.zero_point, tail.zero_point + 128)
-    for channel in range(tail.channels):
-        thresholds = tail.threshold[channel * steps : (channel + 1) * steps]
-        if any(a > b for a, b in pairwise(thresholds)):
-            raise _refuse(f"thresholds of channel {channel} descend", thresholds)
-        den = tail.beta[channel] + largest_q**2 * sum(tail.gamma[channel :: tail.channels])
-        product = den * max(abs(t) for t in thresholds)
-        if max(den, product) > INT64_MAX:
-            raise _refuse(
-                f"device tail of channel {channel} can leave int64",
-                f"2^{max(den, product).bit_length()}",
-                "train with bounded GDN parameters (beta / latent scale^2 too large)",
-            )
 
 
 def check_file_names(contract: Contract, record: Record) -> None:

@@ -13,9 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from semflash.fields import (
-    CHANNELS_MAX,
     CLASSES_MAX,
-    GDN_LEVELS_MAX,
     PAYLOAD_MAX_BYTES,
     TABLE_LEVELS_MAX,
     Ber,
@@ -31,6 +29,7 @@ from semflash.fields import (
     Text,
 )
 from semflash.outputs.kinds import CLASSIFICATION, Task
+from semflash.program.stages import TailTable
 
 FORMAT = "semflash-codec"
 SCHEMA_VERSION = 1
@@ -78,41 +77,6 @@ class DeviceGraph(Struct, frozen=True, forbid_unknown_fields=True):
     zero_point: Int8
 
 
-class GdnTail(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="gdn"):
-    """GDN, PReLU and nearest centre as integer threshold tests (``device/include/semflash/tail.h``).
-
-    Attributes:
-        channels: latent channels C.
-        levels: number of centres L, 2..16.
-        zero_point: of the latent, int8.
-        beta: C integers, Q16 in units of q^2 (beta / scale^2), int64, > 0.
-        gamma: C*C integers, Q16, int32, >= 0;
-            ``gamma[i * C + c]`` weighs input channel i in output channel c.
-        threshold: C*(L-1) integers, Q24, int32; per channel not descending.
-    """
-
-    channels: Channels
-    levels: Annotated[int, Meta(ge=2, le=GDN_LEVELS_MAX)]
-    zero_point: Int8
-    beta: Annotated[list[Annotated[int, Meta(ge=1, le=(1 << 62))]], Meta(max_length=CHANNELS_MAX)]
-    gamma: Annotated[
-        list[Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]], Meta(max_length=CHANNELS_MAX * CHANNELS_MAX)
-    ]
-    threshold: Annotated[
-        list[Annotated[int, Meta(ge=-(1 << 31), le=(1 << 31) - 1)]],
-        Meta(max_length=CHANNELS_MAX * (GDN_LEVELS_MAX - 1)),
-    ]
-
-
-class TableTail(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="table"):
-    """A table per channel: ``code = table[c * 256 + latent + 128]``; for codecs without coupled channels."""
-
-    channels: Channels
-    levels: Annotated[int, Meta(ge=2, le=TABLE_LEVELS_MAX)]
-    zero_point: Int8
-    table: Annotated[list[Annotated[int, Meta(ge=0, le=255)]], Meta(max_length=CHANNELS_MAX * 256)]
-
-
 class FixedPayload(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="fixed"):
     """Every image gives the same number of symbols, most significant bit first.
 
@@ -137,9 +101,6 @@ class BerInput(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"
     name: Name
 
 
-Tail = GdnTail | TableTail
-
-
 class Contract(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What device and edge must agree on. Its canonical JSON is what the bundle hash covers.
 
@@ -151,7 +112,7 @@ class Contract(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     family_version: Annotated[int, Meta(ge=1, le=1000)]
     input: ImageInput
     device_graphs: Annotated[list[DeviceGraph], Meta(min_length=1, max_length=8)]
-    device_tail: Tail
+    device_tail: TailTable
     payload: FixedPayload
     channel: BitChannel
     quality: BerInput
@@ -187,7 +148,11 @@ class AccuracyPoint(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Measurement(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One ``semflash evaluate`` run; ``metric``: top-1 accuracy, or the mean average precision at IoU 0.5."""
+    """One ``semflash evaluate`` run; ``metric``: top-1 accuracy, or the mean average precision at IoU 0.5.
+
+    sample_seed: the images are a sample of the split, as many of each class; None: all, or (older bundles)
+    the first ones.
+    """
 
     dataset: Text
     split: Text
@@ -195,6 +160,7 @@ class Measurement(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     seed: Count
     points: Annotated[list[AccuracyPoint], Meta(max_length=256)]
     metric: Metric = "accuracy"
+    sample_seed: Count | None = None
 
 
 class Record(Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -50,3 +52,11 @@ def flip_bits(payloads: NDArray[np.uint8], ber: ArrayLike, rng: np.random.Genera
         part = rates[start : start + 1024, None]
         flips[start : start + 1024] = np.packbits(rng.random((len(part), bits_per_payload)) < part, axis=1)
     return payloads ^ flips
+
+
+def binary_symmetric(payloads: Sequence[bytes], ber: float, rng: np.random.Generator) -> list[bytes]:
+    """Flip every bit with probability ``ber``; payloads of one length meet the errors of `flip_bits`."""
+    if len({len(payload) for payload in payloads}) == 1:
+        block = np.frombuffer(b"".join(payloads), np.uint8).reshape(len(payloads), -1)
+        return [row.tobytes() for row in flip_bits(block, ber, rng)]
+    return [flip_bits(np.frombuffer(p, np.uint8)[None], ber, rng).tobytes() for p in payloads]

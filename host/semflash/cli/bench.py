@@ -84,7 +84,7 @@ def _variants(args: argparse.Namespace, settings: Settings) -> list[str]:
         UsageError: both --engine and --compare.
     """
     from semflash.bench.run import COMPARED
-    from semflash.firmware.build.tflm_tree import named
+    from semflash.firmware.building.tflm_tree import named
 
     if args.compare and args.engine:
         raise UsageError("--compare and --engine exclude each other", remedy="name the engines: --engine A,B")

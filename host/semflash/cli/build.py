@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from semflash.cli import build_options
 
 if TYPE_CHECKING:
-    from semflash.firmware.build.result import BuildResult
+    from semflash.firmware.building.result import BuildResult
     from semflash.settings import Settings
 
 HELP = "build the firmware of a bundle for a board"

@@ -9,26 +9,10 @@ from typing import TYPE_CHECKING
 from semflash.errors import UsageError
 
 if TYPE_CHECKING:
-    from semflash.bundle import Bundle
     from semflash.firmware.boards.descriptions import Board
-    from semflash.firmware.build.options import BuildOptions
-    from semflash.firmware.build.result import BuildResult
+    from semflash.firmware.building.options import BuildOptions
+    from semflash.firmware.building.result import BuildResult
     from semflash.settings import Settings
-
-
-DEFAULT_DATASET = "fashion-mnist"
-
-
-def dataset_name(flag: str | None, setting: str | None, bundle: Bundle) -> str:
-    """Name or folder of the data set: flag, else settings, else what the bundle was trained on.
-
-    The bundle's record is only followed to the name of a known data set, never to a path; a bundle that names
-    none is taken for one of Fashion-MNIST.
-    """
-    from semflash.data.registry import dataset_names
-
-    recorded = bundle.record.recipe.get("dataset")
-    return flag or setting or (str(recorded) if recorded in dataset_names() else DEFAULT_DATASET)
 
 
 def add_target(parser: argparse.ArgumentParser, what: str = "bundle folder, or a name of the zoo") -> None:
@@ -93,7 +77,7 @@ def tflm_dir(args: argparse.Namespace, settings: Settings) -> Path | None:
 
 def options(args: argparse.Namespace, settings: Settings) -> BuildOptions:
     """How flags and settings say to build."""
-    from semflash.firmware.build.options import BuildOptions
+    from semflash.firmware.building.options import BuildOptions
 
     chosen = settings.build
     cmsis = args.cmsis_nn_dir or chosen.cmsis_nn_dir
@@ -111,7 +95,7 @@ def options(args: argparse.Namespace, settings: Settings) -> BuildOptions:
 def build(args: argparse.Namespace, settings: Settings) -> BuildResult:
     """Build what flags and settings say."""
     from semflash.bundle.reader import read_bundle
-    from semflash.firmware.build.firmware import build_bundle
+    from semflash.firmware.building.firmware import build_bundle
 
     bundle = read_bundle(bundle_name(args, settings))
     return build_bundle(bundle, board(args, settings), options(args, settings))

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semflash.cli import build_options
+from semflash.cli import data_options
 from semflash.errors import UsageError
 from semflash.settings import Settings, first
 
@@ -37,12 +37,11 @@ def _bers(text: str) -> tuple[float, ...]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", nargs="*", help="bundle directories, or names of the zoo")
-    parser.add_argument("--dataset", help="name of a data set, or a folder (default: the bundle's)")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
+    data_options.add_data_flags(parser)
     parser.add_argument("--split", choices=("train", "val", "test"), default="test")
     parser.add_argument("--ber", type=_bers, metavar="B[,B...]", help="bit error rates to inject, 0..0.5")
     parser.add_argument("--assume-ber", type=float, metavar="B", help="tell the decoder this BER instead")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N images")
+    parser.add_argument("--limit", type=int, metavar="N", help="only N images, as many of each class")
     parser.add_argument("--seed", type=int, help="of the injected errors")
     parser.add_argument("--record", action="store_true", help="write the result into the bundle's record")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="accuracy against BER as .png or .svg")
@@ -70,7 +69,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     from semflash.bundle import read_bundle
-    from semflash.data.registry import load_dataset
     from semflash.edge.evaluate import check_plot, evaluate, plot, record_measurement
 
     names = args.bundle or [name for name in (settings.build.bundle,) if name is not None]
@@ -91,16 +89,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         check_plot(args.plot)
     table = settings.evaluate
     bundle = read_bundle(name)
-    data_dir = first(args.data_dir, table.data_dir)
-    height, width, _ = bundle.image_shape
-    wanted = build_options.dataset_name(args.dataset, table.dataset, bundle)
-    dataset = load_dataset(wanted, data_dir=data_dir, image_size=(height, width))
+    dataset = data_options.load(bundle, args, table)
     result = evaluate(
         bundle,
         dataset,
         first(args.ber, table.bers) or (),
         seed=first(args.seed, table.seed) or 0,
         limit=first(args.limit, table.count),
+        sample_seed=first(args.sample_seed, table.sample_seed) or 0,
         split=args.split,
         assume_ber=args.assume_ber,
     )
@@ -119,9 +115,12 @@ def _print_table(result: Evaluation) -> None:
     from semflash.edge.evaluate import METRIC_TITLES
 
     measured = result.measurement
+    sample = ""
+    if measured.sample_seed is not None:
+        sample = f"; a sample, as many of each class, seed {measured.sample_seed}"
     console = Console(highlight=False)
     console.print(
-        f"{result.bundle}: {measured.images:,} images of {measured.dataset} ({measured.split}), "
+        f"{result.bundle}: {measured.images:,} images of {measured.dataset} ({measured.split}{sample}), "
         f"{result.payload_bytes} bytes each, bit errors injected (seed {measured.seed})",
         soft_wrap=True,
     )

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from semflash.bundle import Bundle, read_bundle
-from semflash.cli import build_options
-from semflash.data.registry import load_dataset
+from semflash.cli import data_options
+from semflash.edge.bundle_data import data_name
 from semflash.errors import UsageError
 from semflash.printable import printable
 from semflash.report import curves, render, sections
@@ -41,7 +41,7 @@ def compare(names: Sequence[str], args: argparse.Namespace, settings: Settings) 
     costs = read_costs(args.bench or ([BENCH_FILE] if BENCH_FILE.is_file() else []))
     seed = first(args.seed, settings.evaluate.seed) or 0
     bundles = _bundles(names, args, settings, results)
-    chosen = choose({one.name: Path(data).resolve().name for one, data in bundles}, results)
+    chosen = choose({one.name: data for one, data in bundles}, results)
     for note in chosen.notes:
         print(f"semflash: {printable(note)}", file=sys.stderr)
     content = Content(_views(bundles, args, settings, costs, seed), chosen.results, seed, chosen.notes)
@@ -77,8 +77,8 @@ def _bundles(
     if twice:
         raise UsageError("two bundles of one name", value=", ".join(sorted(twice)), remedy="compare others")
     check_comparable(bundles, results)
-    named = settings.evaluate.dataset
-    return [(one, str(build_options.dataset_name(args.dataset, named, one))) for one in bundles]
+    named = first(args.dataset, settings.evaluate.dataset)
+    return [(one, data_name(one, named)) for one in bundles]
 
 
 def _views(
@@ -91,14 +91,13 @@ def _views(
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     table, views, loaded = settings.evaluate, [], {}
     for bundle, wanted in bundles:
-        height, width, _ = bundle.image_shape
-        key = (wanted, height, width)
+        key = (wanted, bundle.image_shape, tuple(bundle.contract.class_names))
         if key not in loaded:
-            data_dir = first(args.data_dir, table.data_dir)
-            loaded[key] = load_dataset(wanted, data_dir=data_dir, image_size=(height, width))
+            loaded[key] = data_options.load(bundle, args, table)
         bers = first(args.ber, table.bers) or ()
         limit = first(args.limit, table.count)
         measured = {"seed": seed, "limit": limit, "split": args.split, "pictures": pictures}
+        measured["sample_seed"] = first(args.sample_seed, table.sample_seed) or 0
         views.append(view(bundle, loaded[key], bers, costs, **measured))
     return views
 

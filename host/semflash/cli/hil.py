@@ -42,9 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--board", action="append", metavar="NAME", help="only this board; may be repeated")
     parser.add_argument("--images", type=int, metavar="N", help="for the bit-exact check (default 500)")
     parser.add_argument("--fault-images", type=int, metavar="N", help="for each fault case (default 40)")
-    parser.add_argument("--dataset", help="use its test images instead of made ones")
+    parser.add_argument("--dataset", help="use its test images instead of made ones, as many of each class")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
-    parser.add_argument("--seed", type=int, default=0, help="of the made images and of the faults")
+    parser.add_argument("--seed", type=int, default=0, help="of the made or chosen images and of the faults")
     parser.add_argument("--no-flash", action="store_true", help="check what the boards run already")
     parser.add_argument("--budgets", type=Path, metavar="FILE", help="budget file (default: beside the map)")
     parser.add_argument("--update-budget", action="store_true", help="the new budget is what was measured")
@@ -79,7 +79,7 @@ def _plan(args: argparse.Namespace, settings: Settings) -> HilPlan:
     from semflash.edge.records import check_writable
     from semflash.errors import UsageError
     from semflash.firmware.boards.hardware_map import find_map
-    from semflash.firmware.build.firmware import BUILD_ROOT
+    from semflash.firmware.building.firmware import BUILD_ROOT
     from semflash.hil.plan import FAULT_IMAGES, IMAGES, HilPlan, budget_path, targets_of
     from semflash.hil.report import check_ending
 

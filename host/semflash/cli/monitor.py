@@ -7,15 +7,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semflash.cli import build_options, link_options
+from semflash.cli import build_options, data_options, link_options
 from semflash.settings import Settings, first
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import ExitStack
 
     from semflash.bundle import Bundle
     from semflash.edge.split import Split
     from semflash.firmware.boards.descriptions import Board
+    from semflash.firmware.boards.lock import BoardUser
     from semflash.link.faults.log import FaultLog
     from semflash.link.port import Port
     from semflash.monitor.monitor import MonitorOptions, MonitorResult, View
@@ -37,6 +39,8 @@ Exit code: 0 ok, 1 a payload differs from the golden reference, 3 the link faile
 """
 
 RECONNECT_S = 60.0
+COUNT = 200  # images of a run, where nobody says how many
+ALL = -1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,9 +68,13 @@ def add_monitor_flags(parser: argparse.ArgumentParser) -> None:
         "--baud", type=link_options.baud, metavar="N", help="bits per second (default: the board's)"
     )
     parser.add_argument("--timeout", type=float, metavar="S", help="silence that counts as lost, seconds")
-    parser.add_argument("--dataset", help="name of a data set, or a folder (default: the bundle's)")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
-    parser.add_argument("--count", type=int, metavar="N", help="the first N test images (default 200)")
+    data_options.add_data_flags(parser)
+    parser.add_argument(
+        "--count",
+        type=_count,
+        metavar="N|all",
+        help="so many test images, as many of each class (default 200, or all where there are fewer)",
+    )
     parser.add_argument("--loop", action="store_true", help="begin again after the last image, until q")
     parser.add_argument(
         "--reconnect",
@@ -113,11 +121,14 @@ def add_monitor_flags(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Attach, run, sum up."""
     from semflash.bundle import read_bundle
+    from semflash.firmware.boards.lock import BoardUser
 
     link_options.entry(args)  # may say which board is meant
     bundle = read_bundle(build_options.bundle_name(args, settings))
     work = prepare(bundle, args, settings)
-    return run_on_board(bundle, work, args, settings, build_dir=build_options.build_dir(args, settings))
+    user = BoardUser("semflash monitor", args.map)
+    folder = build_options.build_dir(args, settings)
+    return run_on_board(bundle, work, args, settings, user, build_dir=folder)
 
 
 def prepare(bundle: Bundle, args: argparse.Namespace, settings: Settings) -> tuple[Split, MonitorOptions]:
@@ -126,16 +137,13 @@ def prepare(bundle: Bundle, args: argparse.Namespace, settings: Settings) -> tup
     Raises:
         UsageError: a flag is out of range. DatasetError: the images are missing or do not fit the bundle.
     """
-    from semflash.data.registry import load_dataset
     from semflash.link.faults.spec import FaultSpec
     from semflash.monitor.monitor import check_run
 
-    options = _options(args, settings)
-    FaultSpec.parse(first(args.fault, settings.monitor.fault) or "")
-    name = build_options.dataset_name(args.dataset, settings.monitor.dataset, bundle)
-    data_dir = first(args.data_dir, settings.monitor.data_dir)
-    height, width, _ = bundle.image_shape
-    split = load_dataset(name, data_dir=data_dir, image_size=(height, width)).test
+    table = settings.monitor
+    FaultSpec.parse(first(args.fault, table.fault) or "")
+    split = data_options.load(bundle, args, table).test
+    options = _options(args, settings, len(split))
     check_run(bundle, split, options)
     return split, options
 
@@ -145,20 +153,24 @@ def run_on_board(
     work: tuple[Split, MonitorOptions],
     args: argparse.Namespace,
     settings: Settings,
+    user: BoardUser,
     *,
     build_dir: Path | None = None,
     port: str | None = None,
+    flashed: ExitStack | None = None,
 ) -> int:
     """What `monitor` and `run` share; `args` has the flags of add_monitor_flags, `board` and `json`.
 
     Args:
         work: what `prepare` returned.
         build_dir: of board native; build/BUNDLE-native when None.
+        user: who holds the board meanwhile.
         port: where flashing said the board is, unless --port says otherwise.
+        flashed: holds the board since it was flashed; closed as soon as its port is open and holds it.
     """
     from semflash.edge.attach import attach
     from semflash.edge.reopen import reopener
-    from semflash.firmware.build.firmware import BUILD_ROOT
+    from semflash.firmware.building.firmware import BUILD_ROOT
     from semflash.link.faults.log import FaultLog
     from semflash.monitor.monitor import monitor
 
@@ -170,11 +182,12 @@ def run_on_board(
     baud = first(args.baud, entry.baud if entry is not None else None, settings.link.baud)
     url = link_options.find_port(board, args, wished, entry)
     with (
-        link_options.held(board, url, args),
-        attach(board, port=url, baud=baud, build_dir=folder) as opened,
+        attach(board, port=url, baud=baud, build_dir=folder, user=user) as opened,
         _view(args) as view,
     ):
-        again = reopener(board, opened, port=wished, baud=baud)
+        if flashed is not None:
+            flashed.close()
+        again = reopener(board, opened, port=wished, baud=baud, user=user)
         stream = sys.stdout if args.jsonl else None
         with FaultLog(args.fault_log) as log:
             line, again = _bad_line(args, settings, board, opened, again, log)
@@ -190,6 +203,9 @@ def run_on_board(
 
         checked = result.progress.tally.golden_checked
         raise VerdictError(Verdict.OUTPUT_MISMATCH, value=f"{wrong:,} of {checked:,} payloads")
+    for failure in (*result.progress.unrecorded, log.failure):
+        if failure is not None:
+            raise failure
     return result.exit_code
 
 
@@ -223,13 +239,31 @@ def board_reset(board: Board, port: Port) -> Callable[[], None] | None:
     return None
 
 
-def _options(args: argparse.Namespace, settings: Settings) -> MonitorOptions:
+def _count(text: str) -> int:
+    """--count; all is :data:`ALL`."""
+    if text == "all":
+        return ALL
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor all") from None
+
+
+def _how_many(wanted: int | None, there: int) -> int:
+    """Images of a run out of so many; None: nobody said."""
+    if wanted is None:
+        return min(COUNT, there)
+    return there if wanted == ALL else wanted
+
+
+def _options(args: argparse.Namespace, settings: Settings, there: int) -> MonitorOptions:
     from semflash.monitor.monitor import MonitorOptions
 
     table = settings.monitor
     record, raw = first(args.record, table.record), first(args.record_raw, table.record_raw)
     return MonitorOptions(
-        count=first(args.count, table.count) or 0,
+        count=_how_many(first(args.count, table.count), there),
+        sample_seed=first(args.sample_seed, table.sample_seed) or 0,
         ber=first(args.ber, table.ber) or 0.0,
         assume_ber=None if args.ber_known else first(args.assume_ber, table.assume_ber),
         ber_known=bool(first(args.ber_known, table.ber_known)) and args.assume_ber is None,

@@ -49,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only-task", action="store_true", help="RECIPE is a task recipe; train no codec")
     parser.add_argument("--dataset", help="another data set or an image folder")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="leave out images of a folder that cannot be read"
+    )
     parser.add_argument("--seed", type=int, help="of the whole run")
     parser.add_argument(
         "--set",
@@ -56,6 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="override a field of the recipe (JSON value)",
+    )
+    parser.add_argument(
+        "--task-set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a field of the recipe of the task network",
     )
     parser.add_argument(
         "--distribute", choices=("mirrored", "multi-worker"),
@@ -126,14 +136,49 @@ def _common(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     if seed is not None and not 0 <= seed <= _SEED_MAX:
         raise UsageError(f"the seed is a whole number of 0 to {_SEED_MAX}", value=seed, remedy="--seed 0")
     common = {"dataset": first(args.dataset, settings.train.dataset), "seed": seed}
+    common |= {"skip_bad": True} if args.skip_bad else {}
     return {key: value for key, value in common.items() if value is not None}
+
+
+def _of_the_task(args: argparse.Namespace) -> dict[str, Any]:
+    """Data set of the task network that --task names: its codec learns from the same, unless one is named.
+
+    Raises:
+        TrainingError: no run there.
+    """
+    from semflash.data.source import place
+    from semflash.training.run_dir import RunInfo
+
+    if args.task is None:
+        return {}
+    info = RunInfo.load(args.task)
+    if not info.dataset:
+        return {}
+    return {
+        "dataset": str(place(info.data.get("name", info.dataset))),
+        "skip_bad": bool(info.recipe.get("skip_bad", False)),
+    }
+
+
+def _check_data_is_named(args: argparse.Namespace, settings: Settings) -> None:
+    """UsageError: nothing says which images the codec of an imported network is to learn from."""
+    from semflash.training.run_dir import RunInfo
+
+    if args.task is None or first(args.dataset, settings.train.dataset) is not None:
+        return
+    if not RunInfo.load(args.task).dataset:
+        raise UsageError(
+            "the task network was imported without a data set, and none is named",
+            value=args.task,
+            remedy="--dataset with the name of a data set, or a folder",
+        )
 
 
 def _codec_recipe(args: argparse.Namespace, settings: Settings, name: str) -> CodecRecipe:
     from semflash.training.recipes.catalogue import codec_recipe
     from semflash.training.recipes.overrides import override
 
-    return override(codec_recipe(name), _common(args, settings), args.set)
+    return override(codec_recipe(name), _of_the_task(args) | _common(args, settings), args.set)
 
 
 def _task_recipe(args: argparse.Namespace, settings: Settings, name: str) -> TaskRecipe:
@@ -142,10 +187,10 @@ def _task_recipe(args: argparse.Namespace, settings: Settings, name: str) -> Tas
 
     weights = {} if args.weights is None else {"weights": str(args.weights)}
     if args.only_task:
-        return override(task_recipe(name), _common(args, settings) | weights, args.set)
+        return override(task_recipe(name), _common(args, settings) | weights, args.set + args.task_set)
     wanted = codec_recipe(name)
     chosen = args.task_recipe or wanted.task or ("tiny" if name == "tiny" else wanted.dataset)
-    return override(task_recipe(chosen), _common(args, settings) | weights, [])
+    return override(task_recipe(chosen), _common(args, settings) | weights, args.task_set)
 
 
 def _rates(args: argparse.Namespace, settings: Settings, name: str) -> list[RateRow]:
@@ -192,6 +237,7 @@ def _train(
         )
         return {"task": str(out / TASK_DIR), "results": trained.info.results}
     recipe, transfer = _codec_recipe(args, settings, name), None
+    _check_data_is_named(args, settings)
     progress.say(rates_text(_rates(args, settings, name)))
     if args.codec_from is not None:
         source = find_run(args.codec_from)[0]

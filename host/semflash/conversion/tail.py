@@ -8,12 +8,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bundle.code_tail import float_codes, quantise_tail
-from semflash.bundle.schema import GdnTail, TableTail
 from semflash.codecs.base import DeviceTailSpec, GdnTailSpec, TableTailSpec
+from semflash.conversion.gdn import float_codes, quantise_tail
 from semflash.conversion.graphs import Int8Graph, convert_int8, with_gdn
 from semflash.data.dataset import Dataset
 from semflash.errors import ExportError
+from semflash.program.stages import GdnTail, TableTail
 
 CALIBRATION_IMAGES = 300
 _CALIBRATION_SEED = 300

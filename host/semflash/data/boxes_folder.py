@@ -14,13 +14,26 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 
+from semflash.data.image_files import (
+    ImageFileError,
+    each,
+    open_regular,
+    opened,
+    orientation_of,
+    pixels_of,
+    swaps_sides,
+)
+from semflash.data.image_folder import FolderData, resized, skip
+from semflash.data.source import DataSource, check_known, listing_sha256, written
+from semflash.data.upright_boxes import Frame, upright_boxes
 from semflash.errors import DatasetError
 from semflash.outputs.boxes import BOX_FIELDS, padded
 
@@ -35,10 +48,14 @@ _LAYOUT = "see the layouts in docs/detection.md"
 
 @dataclass(frozen=True)
 class Annotated:
-    """An image file and its objects: (left, top, right, bottom, class name, ignored), pixels of the file."""
+    """An image file and its objects: (left, top, right, bottom, class name, ignored), pixels of the file.
+
+    stated: width and height of the image according to the annotation; None: it does not say.
+    """
 
     path: Path
     objects: list[tuple[float, float, float, float, str, bool]]
+    stated: tuple[int, int] | None = None
 
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -49,14 +66,21 @@ def is_detection_folder(root: Path) -> bool:
     return any((root / "annotations").glob("instances_*.json")) or (root / "Annotations").is_dir()
 
 
-def read_detection_folder(root: Path, size: tuple[int, int]) -> tuple[Arrays, Arrays, tuple[str, ...]]:
-    """Read both splits, images stretched to ``size`` (height, width) and their boxes with them.
+def read_detection_folder(
+    root: Path, size: tuple[int, int], *, skip_bad: bool = False, known: DataSource | None = None
+) -> FolderData:
+    """Read both splits, images put upright and stretched to ``size`` (height, width), their boxes with them.
+
+    Args:
+        skip_bad: leave out images that cannot be read, and say so in the notes.
+        known: what the folder must be, before an image is opened; None: anything.
 
     Returns:
-        (train images uint8 (N, height, width, 3), boxes float32 (N, M, 6)), the same of test, class names.
+        train and test images uint8 (N, height, width, 3), boxes float32 (N, M, 6).
 
     Raises:
-        DatasetError: files missing, too large, malformed or unsafe; a class in test that train has not.
+        DatasetError: files missing, too large, malformed or unsafe; images that cannot be read or are not
+            those of the annotations (all of them are named); a class in test that train has not.
     """
     coco = any((root / "annotations").glob("instances_*.json"))
     train, test = (_coco(root, part) if coco else _voc(root, part) for part in ("train", "test"))
@@ -66,36 +90,78 @@ def read_detection_folder(root: Path, size: tuple[int, int]) -> tuple[Arrays, Ar
         raise DatasetError("test has classes that train has not", value=", ".join(sorted(unknown)))
     if len(names) < 2:
         raise DatasetError("a data set needs at least two classes", value=names or "none", remedy=_LAYOUT)
-    return _arrays(train, names, size), _arrays(test, names, size), tuple(names)
+    files, digest = listing_sha256(
+        root, [*(one.path for one in train + test), *_annotation_files(root, coco)]
+    )
+    source = DataSource("coco" if coco else "voc", written(root), files, digest, skip_bad)
+    check_known(source, known)
+    seen = _Seen(Counter(), [])
+    found = [_arrays(images, names, size, seen) for images in (train, test)]
+    notes = skip([error for _, bad in found for error in bad], len(train) + len(test), skip_bad)
+    for (pixels, _), _ in found:
+        if len(pixels) < 2:
+            raise DatasetError("a split has at least 2 images", value=len(pixels), remedy=_LAYOUT)
+    notes += [*_turned(seen.turned), *resized(seen.sizes, size)]
+    return FolderData(found[0][0], found[1][0], tuple(names), source, tuple(notes))
 
 
-def _arrays(images: list[Annotated], names: list[str], size: tuple[int, int]) -> Arrays:
-    pixels = np.empty((len(images), *size, 3), np.uint8)
+@dataclass
+class _Seen:
+    """Upright sizes (height, width) of the images, and files whose boxes were turned with them."""
+
+    sizes: Counter[tuple[int, int]]
+    turned: list[Path]
+
+
+def _annotation_files(root: Path, coco: bool) -> Iterable[Path]:
+    """Files that say what is in the images."""
+    if coco:
+        return (root / "annotations").glob("instances_*.json")
+    return [*(root / "Annotations").glob("*.xml"), *(root / "ImageSets/Main").glob("*.txt")]
+
+
+def _arrays(
+    images: list[Annotated], names: list[str], size: tuple[int, int], seen: _Seen
+) -> tuple[Arrays, list[ImageFileError]]:
+    """Pixels and boxes of those that can be read, and why the others cannot."""
+    found, bad = each(images, lambda image: _read_image(image, size, seen))
+    kept = [(image, one) for image, one in zip(images, found, strict=True) if one is not None]
+    pixels = np.empty((len(kept), *size, 3), np.uint8)
     rows = []
-    for index, image in enumerate(images):
-        pixels[index], across, down = _read_image(image.path, size)
-        scale = np.array([across, down, across, down])
+    for index, (image, (values, corners)) in enumerate(kept):
+        pixels[index] = values
         row = np.zeros((len(image.objects), BOX_FIELDS), np.float32)
+        row[:, :4] = np.clip(corners, 0, (size[1], size[0], size[1], size[0]))
         for target, one in zip(row, image.objects, strict=True):
-            target[:4] = np.clip(np.array(one[:4]) * scale, 0, (size[1], size[0], size[1], size[0]))
             target[4:] = names.index(one[4]), one[5]
         rows.append(row[(row[:, 2] > row[:, 0]) & (row[:, 3] > row[:, 1])])
-    return pixels, padded(rows)
+    return (pixels, padded(rows)), bad
 
 
-def _read_image(path: Path, size: tuple[int, int]) -> tuple[np.ndarray, float, float]:
-    """Pixels (height, width, 3), and by how much the image was stretched to the right and downwards."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise DatasetError("image folders need Pillow", remedy="pip install 'semflash[data]'") from error
-    try:
-        with Image.open(path) as image:
-            across, down = size[1] / image.width, size[0] / image.height
-            resized = image.convert("RGB").resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            return np.asarray(resized, np.uint8), across, down
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DatasetError("cannot read an image", value=f"{path}: {error}", remedy="get it again") from error
+def _read_image(image: Annotated, size: tuple[int, int], seen: _Seen) -> tuple[np.ndarray, np.ndarray]:
+    """Upright pixels (height, width, 3) and the corners of its boxes in them (n, 4), both stretched."""
+    with opened(image.path) as file:
+        frame = Frame(file.width, file.height, orientation_of(file))
+        corners = np.array([one[:4] for one in image.objects], np.float64).reshape(-1, 4)
+        boxes, turned = upright_boxes(image.path, corners, frame, image.stated)
+        pixels = pixels_of(file, size, "RGB", frame.orientation)
+    width, height = (frame.height, frame.width) if swaps_sides(frame.orientation) else file.size
+    seen.sizes[height, width] += 1
+    if turned:
+        seen.turned.append(image.path)
+    return pixels, boxes * np.array([size[1] / width, size[0] / height] * 2)
+
+
+def _turned(paths: list[Path]) -> list[str]:
+    """A note where annotations were taken for ones of images that lie as they are stored."""
+    if not paths:
+        return []
+    shown = ", ".join(map(str, paths[:3])) + (", ..." if len(paths) > 3 else "")
+    return [
+        f"{len(paths):,} images are turned by EXIF, and their annotations state the size before that: their "
+        f"boxes were turned with them ({shown}); where your tool drew on upright images, correct width and "
+        "height in the annotations"
+    ]
 
 
 def _coco(root: Path, part: str) -> list[Annotated]:
@@ -112,7 +178,10 @@ def _coco(root: Path, part: str) -> list[Annotated]:
         content = json.loads(_limited(files[0], JSON_MAX_BYTES))
         names = {int(one["id"]): str(one["name"]) for one in content["categories"]}
         images = {
-            int(one["id"]): Annotated(_inside(folder, one["file_name"]), []) for one in content["images"]
+            int(one["id"]): Annotated(
+                _inside(folder, one["file_name"]), [], _stated(one.get("width"), one.get("height"))
+            )
+            for one in content["images"]
         }
         for one in content["annotations"]:
             left, top, width, height = (float(value) for value in one["bbox"])
@@ -146,7 +215,16 @@ def _voc_image(root: Path, name: str) -> Annotated:
             box = _checked_box(corners[0] - 1, corners[1] - 1, corners[2], corners[3])
             difficult = (one.findtext("difficult") or "0").strip() == "1"
             objects.append((*box, _text(one, "name").strip(), difficult))
-    return Annotated(path, objects)
+        stated = _stated(tree.findtext("size/width"), tree.findtext("size/height"))
+    return Annotated(path, objects, stated)
+
+
+def _stated(width: object, height: object) -> tuple[int, int] | None:
+    """Width and height of an annotation; None: not there, or 0, which tools write where they do not know."""
+    if width in (None, "") or height in (None, ""):
+        return None
+    found = int(str(width)), int(str(height))
+    return found if min(found) > 0 else None
 
 
 def parse_xml(data: bytes, source: Path) -> ElementTree.Element:
@@ -219,10 +297,11 @@ def _inside(folder: Path, name: str) -> Path:
 def _limited(path: Path, most: int) -> bytes:
     """Content of a file of at most ``most`` bytes. DatasetError: larger, or unreadable."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(most + 1)
     except OSError as error:
-        raise DatasetError(f"cannot read it: {error.strerror}", value=path, remedy=_LAYOUT) from error
+        reason = error.strerror or error
+        raise DatasetError(f"cannot read it: {reason}", value=path, remedy=_LAYOUT) from error
     if len(data) > most:
         raise DatasetError(f"{path.name} is larger than {most} bytes", value=path)
     return data

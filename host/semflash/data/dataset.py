@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from semflash.data.source import DataSource
+
 
 @dataclass(frozen=True)
 class Split:
@@ -22,13 +24,20 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set: name, three splits and the class names in label order."""
+    """A data set: name, three splits and the class names in label order.
+
+    Attributes:
+        source: what it is known by; None: made in a program.
+        notes: what its owner should know: sizes that were changed, files that were left out.
+    """
 
     name: str
     train: Split
     val: Split
     test: Split
     class_names: tuple[str, ...]
+    source: DataSource | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def has_boxes(self) -> bool:

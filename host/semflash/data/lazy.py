@@ -16,7 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from semflash.errors import DatasetError
+from semflash.data.image_files import (
+    ImageFileError,
+    opened,
+    orientation_of,
+    pixels_of,
+    refuse,
+    swaps_sides,
+)
+from semflash.data.image_headers import read_headers
 
 #: Image folders that would need more than this as an array are read lazily.
 IN_MEMORY_MAX_BYTES = 2 << 30
@@ -24,12 +32,33 @@ THREADS = min(32, os.cpu_count() or 1)
 
 
 class LazyImages:
-    """Images of files, all made RGB and resized to one size (height, width), pixels."""
+    """Images of files, all made upright and RGB and resized to one size (height, width), pixels.
+
+    Args:
+        orientations: of the files, where they are known (:mod:`.image_headers`), uint8 (N,).
+    """
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, paths: Sequence[Path], size: tuple[int, int]) -> None:
+    def __init__(
+        self, paths: Sequence[Path], size: tuple[int, int], orientations: np.ndarray | None = None
+    ) -> None:
         self.paths, self.size = list(paths), size
+        self._orientations = orientations
+
+    @property
+    def orientations(self) -> np.ndarray:
+        """EXIF orientations uint8 (N,), 1 to 8; read out of the files' headers where they are not known yet.
+
+        Raises:
+            DatasetError: a file cannot be used.
+        """
+        if self._orientations is None:
+            headers = read_headers(self.paths)
+            if headers.bad:
+                raise refuse(headers.bad, len(self))
+            self._orientations = headers.orientations
+        return self._orientations
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -46,21 +75,29 @@ class LazyImages:
 
     def subset(self, indices: Any) -> LazyImages:
         """Some of them, still on disk."""
-        return LazyImages([self.paths[int(index)] for index in indices], self.size)
+        turned = None if self._orientations is None else self._orientations[np.asarray(indices)]
+        return LazyImages([self.paths[int(index)] for index in indices], self.size, turned)
 
     def __getitem__(self, key: Any) -> Any:
         """A slice: LazyImages; a number: one image; an array of numbers: uint8 (n, height, width, 3)."""
         if isinstance(key, slice):
-            return LazyImages(self.paths[key], self.size)
+            turned = None if self._orientations is None else self._orientations[key]
+            return LazyImages(self.paths[key], self.size, turned)
         if np.ndim(key) == 0:
             return self._read(self.paths[int(key)])
         return self.subset(np.arange(len(self))[key]).read()
 
     def read(self) -> np.ndarray:
-        """All of them as one array. DatasetError: a file cannot be read."""
+        """All of them as one array. DatasetError: files cannot be read; all of them are named."""
         images = np.empty(self.shape, np.uint8)
-        for target, image in zip(images, self._pool.map(self._read, self.paths), strict=True):
-            target[...] = image
+        bad: list[ImageFileError] = []
+        for target, image in zip(images, self._pool.map(self._attempt, self.paths), strict=True):
+            if isinstance(image, ImageFileError):
+                bad.append(image)
+            else:
+                target[...] = image
+        if bad:
+            raise refuse(bad, len(self))
         return images
 
     def astype(self, dtype: Any) -> np.ndarray:
@@ -75,20 +112,18 @@ class LazyImages:
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(THREADS, thread_name_prefix="images")
 
-    def _read(self, path: Path) -> np.ndarray:
-        from PIL import Image
-
+    def _attempt(self, path: Path) -> np.ndarray | ImageFileError:
         try:
-            with Image.open(path) as image:
-                image.draft("RGB", (self.size[1], self.size[0]))  # a JPEG is decoded no larger than needed
-                plain = image.convert("RGB")
-                return np.asarray(
-                    plain.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR), np.uint8
-                )
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise DatasetError(
-                "cannot read an image", value=f"{path}: {error}", remedy="remove it"
-            ) from error
+            return self._read(path)
+        except ImageFileError as error:
+            return error
+
+    def _read(self, path: Path) -> np.ndarray:
+        with opened(path) as image:
+            orientation = orientation_of(image)
+            width, height = self.size[::-1] if not swaps_sides(orientation) else self.size
+            image.draft("RGB", (width, height))  # a JPEG is decoded no larger than needed
+            return pixels_of(image, self.size, "RGB", orientation)
 
 
 def some(images: Any, indices: Any) -> Any:

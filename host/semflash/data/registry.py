@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ import numpy as np
 from semflash.data.dataset import Dataset, Split
 from semflash.data.idx import find_idx_file, read_idx
 from semflash.data.lazy import LazyImages, some
+from semflash.data.sample import mixed
+from semflash.data.source import DataSource
 from semflash.errors import DatasetError
 
 DATA_DIR_VARIABLE = "SEMFLASH_DATA_DIR"
@@ -37,7 +40,12 @@ Arrays = tuple[Any, np.ndarray]
 
 
 def load_dataset(
-    name_or_path: str | Path, *, data_dir: str | Path | None = None, image_size: tuple[int, int] = (32, 32)
+    name_or_path: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    image_size: tuple[int, int] = (32, 32),
+    skip_bad: bool = False,
+    known: DataSource | None = None,
 ) -> Dataset:
     """Load a data set by name, or an image folder by path.
 
@@ -48,6 +56,8 @@ def load_dataset(
         data_dir: where the files of a named data set lie; default: the environment variable
             ``SEMFLASH_DATA_DIR``, then the usual places.
         image_size: height and width that the images of a folder are resized to, pixels.
+        skip_bad: leave out images of a folder that cannot be read; the notes name them.
+        known: refuse a folder whose list of files is not the one that was recorded here.
 
     Raises:
         DatasetError: unknown, missing or malformed; the message says how to get or mend it.
@@ -55,23 +65,32 @@ def load_dataset(
     name = str(name_or_path)
     if name in _LOADERS:
         folder = data_dir if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE)
-        return _LOADERS[name](name, Path(folder) if folder else None)
+        found = _LOADERS[name](name, Path(folder) if folder else None)
+        return replace(found, source=DataSource("named", name))
     if Path(name).is_dir():
-        from semflash.data.boxes_folder import is_detection_folder, read_detection_folder
-
-        if is_detection_folder(Path(name)):
-            train, test, classes = read_detection_folder(Path(name), image_size)
-            kept, held_out = _carve_validation(Split(*train))
-            return Dataset(Path(name).resolve().name, kept, held_out, Split(*test), classes)
-        from semflash.data.image_folder import read_image_folder
-
-        folder_train, folder_test, classes = read_image_folder(Path(name), image_size)
-        return _assemble(Path(name).resolve().name, folder_train, folder_test, classes)
+        return _folder(Path(name), image_size, skip_bad, known)
     raise DatasetError(
         "no such data set or image folder",
         value=name,
         remedy=f"use one of {', '.join(sorted(_LOADERS))}, or a directory with train/ and test/",
     )
+
+
+def _folder(root: Path, image_size: tuple[int, int], skip_bad: bool, known: DataSource | None) -> Dataset:
+    """An image folder, or COCO or VOC."""
+    from semflash.data.boxes_folder import is_detection_folder, read_detection_folder
+    from semflash.data.image_folder import read_image_folder
+
+    name = root.resolve().name
+    if is_detection_folder(root):
+        found = read_detection_folder(root, image_size, skip_bad=skip_bad, known=known)
+        kept, held_out = _carve_validation(Split(*found.train))
+        test = Split(*found.test)
+    else:
+        found = read_image_folder(root, image_size, skip_bad=skip_bad, known=known)
+        train, test = (_checked(name, *part, len(found.class_names)) for part in (found.train, found.test))
+        kept, held_out = _carve_validation(train, by_class=True)
+    return Dataset(name, kept, held_out, test, found.class_names, found.source, found.notes)
 
 
 def dataset_names() -> tuple[str, ...]:
@@ -193,11 +212,19 @@ def _checked(name: str, images: np.ndarray, labels: np.ndarray, classes: int) ->
     return Split(images, labels)
 
 
-def _carve_validation(train: Split) -> tuple[Split, Split]:
-    """Hold out 5,000 images, or a tenth of a small data set, chosen by a fixed seed."""
+def _carve_validation(train: Split, *, by_class: bool = False) -> tuple[Split, Split]:
+    """Hold out 5,000 images, or a tenth of a small data set, chosen by a fixed seed.
+
+    by_class: of an image folder, which comes sorted by class: a tenth of each class, as far as whole images
+    allow, and both parts in an order that mixes the classes, so that their first images are not all of one.
+    """
     count = min(VALIDATION_IMAGES, max(1, len(train) // 10))
-    order = np.random.default_rng(SPLIT_SEED).permutation(len(train))
-    held, kept = np.sort(order[:count]), np.sort(order[count:])
+    if by_class:
+        order = mixed(train.labels, SPLIT_SEED)
+        held, kept = order[:count], order[count:]
+    else:
+        order = np.random.default_rng(SPLIT_SEED).permutation(len(train))
+        held, kept = np.sort(order[:count]), np.sort(order[count:])
     return (
         Split(some(train.images, kept), train.labels[kept]),
         Split(some(train.images, held), train.labels[held]),

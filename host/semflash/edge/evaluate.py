@@ -16,10 +16,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from semflash import atomic
 from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import AccuracyPoint, Contract, Measurement, Metric
 from semflash.bundle.writer import update_record
 from semflash.channels.bits import channel_rng, check_rates, flip_bits
+from semflash.data.lazy import some
+from semflash.data.sample import SAMPLE_SEED, balanced
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
 from semflash.edge.records import check_writable
@@ -44,6 +47,7 @@ class Evaluation:
         measurement: data set, number of images, seed, metric and its value per BER.
         task_accuracy: of the uncompressed task network, from the bundle's record; None: not recorded.
         predictions: BER -> predicted classes int64 (N,), or a detector's objects per image, float32 (n, 6).
+        indices: which images of the split they are of, in the same order.
     """
 
     bundle: str
@@ -52,6 +56,7 @@ class Evaluation:
     measurement: Measurement
     task_accuracy: float | None
     predictions: dict[float, Any]
+    indices: NDArray[np.intp]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for ``--json``."""
@@ -86,6 +91,7 @@ def evaluate(
     *,
     seed: int = 0,
     limit: int | None = None,
+    sample_seed: int = SAMPLE_SEED,
     split: str = "test",
     assume_ber: float | None = None,
 ) -> Evaluation:
@@ -96,7 +102,8 @@ def evaluate(
         dataset: with the splits .train, .val, .test and a name.
         bers: bit error rates to inject, each 0..0.5.
         seed: of the injected errors.
-        limit: only the first images of the split; None: all.
+        limit: only so many images of the split, as many of each class; None: all.
+        sample_seed: of that sample; the predictions come in its order.
         split: which split.
         assume_ber: what the decoder is told instead of the injected BER (a wrong estimate).
 
@@ -104,7 +111,9 @@ def evaluate(
         DatasetError: no images, wrong size, labels that the bundle has no class for.
         UsageError: a BER out of range. BundleError, ModelError: the bundle does not run.
     """
-    images, labels = _images(getattr(dataset, split), bundle.contract, limit)
+    part = getattr(dataset, split)
+    indices = balanced(part.labels, limit, sample_seed)
+    images, labels = _images(part, bundle.contract, indices)
     if not bers:
         raise UsageError("no bit error rate to evaluate at", remedy="--ber 0,0.01")
     for ber in bers:
@@ -121,7 +130,8 @@ def evaluate(
         points.append(AccuracyPoint(ber, *value))
     name = str(getattr(dataset, "name", "unnamed"))
     metric: Metric = "map50" if isinstance(bundle.contract.task, Detector) else "accuracy"
-    measurement = Measurement(name, split, len(labels), seed, points, metric)
+    sampled = sample_seed if len(indices) < len(part.labels) else None
+    measurement = Measurement(name, split, len(labels), seed, points, metric, sampled)
     return Evaluation(
         bundle.name,
         bundle.hash_hex,
@@ -129,6 +139,7 @@ def evaluate(
         measurement,
         bundle.record.task_accuracy,
         predictions,
+        indices,
     )
 
 
@@ -155,11 +166,14 @@ def measure(
     return predicted, (right / len(labels), *wilson_interval(right, len(labels)))
 
 
-def _images(split: Split, contract: Contract, limit: int | None) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    images, labels = split.images[:limit], split.labels[:limit]
-    if len(images) == 0 or len(images) != len(labels):
-        raise DatasetError("the split has no images, or not one label each", value=(len(images), len(labels)))
-    check_labels(labels, contract)
+def _images(
+    split: Split, contract: Contract, indices: NDArray[np.intp]
+) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    count = len(split.images)
+    if count == 0 or count != len(split.labels):
+        raise DatasetError("the split has no images, or not one label each", value=(count, len(split.labels)))
+    check_labels(split.labels, contract)
+    images, labels = some(split.images, indices), split.labels[indices]
     return images, labels
 
 
@@ -194,7 +208,7 @@ def check_labels(labels: NDArray[Any], contract: Contract) -> None:
 def record_measurement(bundle: Bundle, evaluation: Evaluation) -> Bundle:
     """Write the measurement into the bundle's record; the bundle hash stays.
 
-    An earlier measurement on the same data set, split and number of images is replaced.
+    An earlier measurement on the same data set, split and images is replaced.
 
     Raises:
         BundleError: the bundle on disk changed meanwhile, or has no room for another measurement.
@@ -202,7 +216,9 @@ def record_measurement(bundle: Bundle, evaluation: Evaluation) -> Bundle:
     new = evaluation.measurement
 
     def same(old: Measurement) -> bool:
-        return (old.dataset, old.split, old.images) == (new.dataset, new.split, new.images)
+        return all(
+            getattr(old, key) == getattr(new, key) for key in ("dataset", "split", "images", "sample_seed")
+        )
 
     kept = [m for m in bundle.record.measurements if not same(m)]
     return update_record(bundle, msgspec.structs.replace(bundle.record, measurements=[*kept, new]))
@@ -247,7 +263,6 @@ def plot(evaluations: Sequence[Evaluation], path: Path) -> None:
     axes.set(xlabel="injected bit error rate, %", ylabel=f"{' / '.join(sorted(names))}, %")
     axes.grid(alpha=0.3)
     axes.legend()
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format=path.suffix[1:], dpi=150)
+    with atomic.replacing(path, durable=False) as file:
+        figure.savefig(file, format=path.suffix[1:], dpi=150)
     plt.close(figure)
-    temporary.replace(path)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bundle.code_tail import codes
 from semflash.bundle.graphs.device import check_device_graph
 from semflash.bundle.models import check_encoder
 from semflash.bundle.packing import pack
 from semflash.bundle.reader import Bundle
 from semflash.edge.first_run import admit
 from semflash.edge.preprocess import to_int8
+from semflash.program.reference.tails import codes
 from semflash.runtime.reference import ReferenceGraph
 
 #: Images in memory at once, of a data set that is on disk.

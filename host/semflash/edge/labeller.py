@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.bundle.reader import Bundle
+from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate, BerEstimator
 from semflash.channels.bits import flip_bits
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
 from semflash.edge.judge import Reading, read
-from semflash.link.ber_estimate import WINDOW_BITS, BerEstimate, BerEstimator
 from semflash.link.outcome import Received
 
 BATCH = 64

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from semflash import __version__
 from semflash.bundle import known
-from semflash.bundle.code_tail import codes
 from semflash.bundle.digest import file_ref
 from semflash.bundle.graphs.device import check_device_graph
 from semflash.bundle.graphs.edge import check_edge
@@ -31,10 +30,8 @@ from semflash.bundle.schema import (
     DeviceGraph,
     ExportProof,
     FixedPayload,
-    GdnTail,
     ImageInput,
     Record,
-    TableTail,
 )
 from semflash.bundle.writer import check_name, check_place, write_bundle
 from semflash.codecs.base import DeviceTailSpec
@@ -44,9 +41,12 @@ from semflash.data.dataset import Dataset
 from semflash.errors import ExportError
 from semflash.export.proof import prove_edge, prove_encoder, run_edge, run_model
 from semflash.outputs.kinds import Task
+from semflash.program.reference.tails import codes
+from semflash.program.stages import TailTable
 from semflash.runtime.reference import ReferenceGraph
 from semflash.runtime.tflm_arena import measure_arena
 from semflash.tasks.registry import kind_of
+from semflash.training.chance import REMEDY, Chance
 
 PROOF_IMAGES = 1000
 VALIDATION_IMAGES = 5000
@@ -94,6 +94,7 @@ def export_codec(
     ber_range: tuple[float, float] = (0.0, 0.06),
     family: str = "semanticnn",
     encoder_sha256: str | None = None,
+    force: bool = False,
 ) -> Bundle:
     """Quantise, prove and write a bundle.
 
@@ -107,9 +108,11 @@ def export_codec(
         recipe, seed, history, task_accuracy: for the record (history: JSON bytes).
         ber_range: the codec was trained for.
         encoder_sha256: of the content of the int8 graph on whose codes the decoder was tuned; None: of none.
+        force: export a codec that is no better than guessing, too; the record's ``recipe.forced`` says so.
 
     Raises:
-        ExportError: the proof fails, the graph is not int8, parameters out of range.
+        ExportError: the proof fails, the graph is not int8, parameters out of range, or the codec is no
+            better than guessing.
         BundleError: the place is taken, or a graph holds an operator that bundles may not hold.
         DatasetError: images of the wrong size.
     """
@@ -130,9 +133,10 @@ def export_codec(
     check_encoder(graph.data, contract)
     check_edge(contract, files["decoder.tflite"], files["tail.tflite"])
     arena_bytes, proof = _prove(trained, dataset, contract, files)
+    forced = _check_chance(proof, dataset, force)
     record = Record(
         semflash_version=__version__,
-        recipe=dict(recipe or {}),
+        recipe=dict(recipe or {}) | forced,
         seed=seed,
         history=None if history is None else file_ref("history.json", history),
         proof=proof,
@@ -146,6 +150,30 @@ def export_codec(
     bundle = write_bundle(out, contract, record, files, overwrite=overwrite)
     known.remember(bundle.hash_hex, exported=True)
     return bundle
+
+
+def _check_chance(proof: ExportProof, dataset: Dataset, force: bool) -> dict[str, str]:
+    """What the record says of a codec that learnt nothing. ExportError: it did not, and is not forced."""
+    words = none_better_than_guessing(proof.int8_accuracy, dataset, force)
+    return {} if words is None else {"forced": words}
+
+
+def none_better_than_guessing(reached: float | None, dataset: Dataset, force: bool) -> str | None:
+    """What is wrong with an accuracy (mAP) on the validation split; None: nothing, or it is not known.
+
+    Raises:
+        ExportError: it is no better than guessing, and not forced.
+    """
+    chance = Chance.of(dataset.val.labels[:VALIDATION_IMAGES])
+    if reached is None or chance.is_above(reached):
+        return None
+    if not force:
+        raise ExportError(
+            "the codec has learnt nothing",
+            value=chance.words(reached),
+            remedy=f"train again: {REMEDY}; --force exports it all the same",
+        )
+    return chance.words(reached)
 
 
 def _check_encoder_is(sha256: str | None, graph: Int8Graph) -> None:
@@ -163,7 +191,7 @@ def _contract(
     family: str,
     dataset: Dataset,
     graph: Int8Graph,
-    tail: GdnTail | TableTail,
+    tail: TailTable,
     centres: list[float],
     files: Mapping[str, bytes],
     ber_range: tuple[float, float],

@@ -10,10 +10,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bundle.code_tail import codes
 from semflash.bundle.models import check_decoder, output_shape
-from semflash.bundle.schema import Contract, GdnTail, TableTail
+from semflash.bundle.schema import Contract
 from semflash.errors import ExportError, ModelError
+from semflash.program.reference.tails import codes
+from semflash.program.stages import TailTable
 from semflash.runtime.litert import load_interpreter, single
 from semflash.runtime.reference import ReferenceGraph
 from semflash.runtime.reference_run import TFLM, Ends, run_reference
@@ -58,7 +59,7 @@ def run_tflm(model: bytes, values: NDArray[np.int8], arena_bytes: int) -> NDArra
 
 
 def prove_encoder(
-    model: bytes, tail: GdnTail | TableTail, values: NDArray[np.int8], arena_bytes: int
+    model: bytes, tail: TailTable, values: NDArray[np.int8], arena_bytes: int
 ) -> NDArray[np.uint8]:
     """Run both references and compare every code.
 

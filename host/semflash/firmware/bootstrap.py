@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from semflash.errors import SemflashError
-from semflash.firmware.build import platformio
+from semflash.firmware.building import platformio
 
 
 def main() -> int:

@@ -17,7 +17,7 @@ import msgspec
 
 from semflash.errors import SemflashError
 from semflash.firmware import resources
-from semflash.firmware.build import platformio
+from semflash.firmware.building import platformio
 from semflash.firmware.probes import probes
 from semflash.firmware.probes.verdicts import UDEV_REMEDY
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from semflash.errors import UsageError
-from semflash.firmware.build.project import write_if_changed
+from semflash.firmware.building.project import write_if_changed
 
 FILE_NAME = "budgets.toml"
 TOLERANCE = 0.03

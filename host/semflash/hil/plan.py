@@ -10,8 +10,8 @@ from semflash.errors import UsageError
 from semflash.firmware import resources
 from semflash.firmware.boards.descriptions import DEFAULT_BOARD, Board, load_board
 from semflash.firmware.boards.hardware_map import MapEntry, read_map
-from semflash.firmware.build.firmware import BUILD_ROOT
-from semflash.firmware.build.options import BuildOptions
+from semflash.firmware.building.firmware import BUILD_ROOT
+from semflash.firmware.building.options import BuildOptions
 from semflash.hil import budget
 
 IMAGES = 500

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from semflash import __version__
 from semflash.errors import UsageError
-from semflash.firmware.build.project import write_if_changed
+from semflash.firmware.building.project import write_if_changed
 from semflash.hil.plan import HilPlan
 from semflash.hil.results import CheckResult, HilResult
 

@@ -1,9 +1,11 @@
-"""Frames of the link, protocol version 2: pure bytes, no port, no time.
+"""Frames of the link, protocol version 3: pure bytes, no port, no time.
 
 The specification is ``docs/wire-format.md``; the device's twin is ``device/include/semflash/frame.h``, and
 ``tests/vectors/frames.json`` holds cases for both. Integers are little-endian::
 
-    COBS( version type sequence bundle request length header-CRC16 | payload | payload-CRC32 ) 0x00
+    COBS( version type sequence bundle request length header-CRC16 | payload | CRC32 ) 0x00
+
+The CRC-32 covers header and payload, so a payload is whole only behind its own header.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from dataclasses import dataclass
 
 from cobs import cobs
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
+#: Versions before this one covered the payload alone with their CRC-32; their headers are the same.
+EARLIER_VERSIONS = (1, 2)
 HEADER_BYTES = 16
 TRAILER_BYTES = 4
 PAYLOAD_MAX = 4096
@@ -64,7 +68,8 @@ class Frame:
         sequence: u16, counts the sender's frames.
         bundle: first 32 bits of the bundle hash.
         request: u32, whose answer this is; 0 in frames about no image.
-        damaged: the payload CRC was wrong on reception (only CODES is of use then).
+        damaged: the CRC-32 was wrong on reception: of the header, the CRC-16 alone is right, and only CODES
+            are of use (:mod:`semflash.link.custody`).
     """
 
     type: FrameType
@@ -103,7 +108,8 @@ def encode_frame(frame: Frame, *, version: int = PROTOCOL_VERSION) -> bytes:
     except struct.error as error:
         raise ValueError(f"a field of {frame!r} is out of range: {error}") from error
     header += struct.pack("<H", crc16(header))
-    return bytes(cobs.encode(header + frame.payload + struct.pack("<I", zlib.crc32(frame.payload)))) + b"\0"
+    covered = frame.payload if version in EARLIER_VERSIONS else header + frame.payload
+    return bytes(cobs.encode(header + frame.payload + struct.pack("<I", zlib.crc32(covered)))) + b"\0"
 
 
 def crc16(data: bytes) -> int:
@@ -175,7 +181,7 @@ def _parse(raw: bytes, *, too_long: bool) -> Event:
     if too_long or length > PAYLOAD_MAX or len(raw) != HEADER_BYTES + length + TRAILER_BYTES:
         return Dropped(Drop.BAD_LENGTH, version)
     payload = raw[HEADER_BYTES : HEADER_BYTES + length]
-    damaged = zlib.crc32(payload) != int.from_bytes(raw[-TRAILER_BYTES:], "little")
+    damaged = zlib.crc32(raw[:-TRAILER_BYTES]) != int.from_bytes(raw[-TRAILER_BYTES:], "little")
     return Frame(FrameType(kind), payload, sequence, bundle, request, damaged)
 
 

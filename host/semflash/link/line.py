@@ -6,7 +6,7 @@ import secrets
 from collections import deque
 
 from semflash.link.counters import LinkCounters
-from semflash.link.frame import Event, Frame, FrameDecoder, FrameType, encode_frame
+from semflash.link.frame import EARLIER_VERSIONS, Event, Frame, FrameDecoder, FrameType, encode_frame
 from semflash.link.port import Port
 
 _READ_BYTES = 4096
@@ -51,9 +51,10 @@ class Line:
         """Send HELLO_REQUEST of this session."""
         self.send(FrameType.HELLO_REQUEST, request=self.session)
 
-    def ask_hello_of(self, version: int) -> None:
-        """Send HELLO_REQUEST of protocol `version`: a device that speaks it answers with its version."""
-        self._write(b"\0" + encode_frame(Frame(FrameType.HELLO_REQUEST), version=version))
+    def ask_hello_of_earlier(self) -> None:
+        """Send HELLO_REQUEST of every earlier protocol version: a device that speaks one says so."""
+        for version in EARLIER_VERSIONS:
+            self._write(b"\0" + encode_frame(Frame(FrameType.HELLO_REQUEST), version=version))
 
     def _write(self, data: bytes) -> None:
         self._port.write(data)

@@ -1,10 +1,11 @@
 """Pilots: known bytes among the codes of a CODES frame (docs/wire-format.md; device twin: semflash/pilot.h).
 
 Pilot j of n in a payload of T bytes stands at byte ``j * T // n``. The values come from xorshift32
-(Marsaglia, "Xorshift RNGs", 2003), seeded by bundle and frame number.
+(Marsaglia, "Xorshift RNGs", 2003), seeded by bundle, frame number and request: they are known bits, by which
+the bit error rate is estimated, and they tell whether damaged codes belong to the header before them.
 
->>> pattern(0x5EED1234, 7, 4).hex()
-'e02b824c'
+>>> pattern(0x5EED1234, 7, 9, 4).hex()
+'0cf26ac5'
 >>> merge(b"codes", b"PP")
 b'PcoPdes'
 >>> split(b"PcoPdes", 2)
@@ -13,15 +14,22 @@ b'PcoPdes'
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 _GOLDEN = 0x9E3779B1  # 2^32 / golden ratio, odd
+_MIX = 0x85EBCA6B  # of MurmurHash3's finaliser
 _MASK = 0xFFFF_FFFF
+#: The largest bit error rate at which codes are of use; the share of such frames that may count as strange.
+BER_MAX = 0.1
+FALSE_ALARM = 1e-3
 
 
-def pattern(bundle: int, sequence: int, count: int) -> bytes:
-    """The pilots of frame `sequence` (u16) of a device with bundle hash `bundle` (u32)."""
-    state = (bundle ^ (sequence + 1) * _GOLDEN) & _MASK or _GOLDEN
+def pattern(bundle: int, sequence: int, request: int, count: int) -> bytes:
+    """The pilots of frame `sequence` (u16) about `request` (u32); `bundle`: first 32 bits of the hash."""
+    state = ((bundle ^ request) + (sequence + 1) * _GOLDEN) & _MASK
+    state = (state ^ state >> 16) * _MIX & _MASK
+    state = state ^ state >> 13 or _GOLDEN
     values = bytearray()
     for _ in range(count):
         state ^= state << 13 & _MASK
@@ -57,7 +65,26 @@ def merge(codes: bytes, pilots: bytes) -> bytes:
     return bytes(payload)
 
 
-def difference(received: bytes, bundle: int, sequence: int) -> bytes:
+def difference(received: bytes, bundle: int, sequence: int, request: int) -> bytes:
     """Received pilots XOR what they should be: a set bit is a bit error."""
-    expected = pattern(bundle, sequence, len(received))
+    expected = pattern(bundle, sequence, request, len(received))
     return bytes(a ^ b for a, b in zip(received, expected, strict=True))
+
+
+@lru_cache(maxsize=64)
+def errors_allowed(bits: int) -> int:
+    """Most wrong bits among `bits` pilot bits that a line with bit error rate BER_MAX explains.
+
+    The smallest t with P(more than t wrong) <= FALSE_ALARM for a binomial count at rate BER_MAX. Pilots of
+    another frame differ in half of their bits.
+
+    >>> errors_allowed(32), errors_allowed(0)
+    (9, 0)
+    """
+    beyond = 1.0
+    for wrong in range(bits + 1):
+        ways = math.lgamma(bits + 1) - math.lgamma(wrong + 1) - math.lgamma(bits - wrong + 1)
+        beyond -= math.exp(ways + wrong * math.log(BER_MAX) + (bits - wrong) * math.log1p(-BER_MAX))
+        if beyond <= FALSE_ALARM:
+            return wrong
+    return bits

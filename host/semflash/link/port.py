@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import termios
 from types import TracebackType
 from typing import Protocol
 
-from semflash.errors import LinkError, UsageError
-from semflash.link.errors import PortVanishedError
+from semflash.errors import UsageError
+from semflash.link.errors import cannot_open, takes_no_more, vanished
+from semflash.link.socket_port import SCHEME, SocketPort
 
 READ_TIMEOUT_S = 0.05
 WRITE_TIMEOUT_S = 10.0
@@ -35,20 +37,21 @@ class Port(Protocol):
 
 
 class SerialPort:
-    """A serial port, pseudo terminal or ``socket://host:port``, through pyserial."""
+    """A serial port, pseudo terminal or another URL of pyserial's, through pyserial."""
 
     def __init__(self, url: str, baud: int = DEFAULT_BAUD) -> None:
         import serial
 
         self.url = url
-        self._errors = (serial.SerialException, OSError)
+        # termios.error, of a terminal that closes at the wrong moment, is no OSError; pyserial lets it pass.
+        self._errors = (serial.SerialException, OSError, termios.error)
         options = {"baudrate": baud, "timeout": READ_TIMEOUT_S, "write_timeout": WRITE_TIMEOUT_S}
         if "://" not in url:
             options["exclusive"] = True
         try:
             self._serial = serial.serial_for_url(url, **options)
-        except (serial.SerialException, OSError) as error:
-            raise _cannot_open(url, error) from error
+        except self._errors as error:
+            raise cannot_open(url, error) from error
         except ValueError as error:
             raise UsageError(f"not a port: {error}", value=url, remedy="--port /dev/ttyACM0") from error
 
@@ -57,13 +60,13 @@ class SerialPort:
         try:
             return int(self._serial.in_waiting)
         except self._errors as error:
-            raise self._vanished(error) from error
+            raise vanished(self.url, error) from error
 
     def read(self, size: int = 1, /) -> bytes:
         try:
             return bytes(self._serial.read(size))
         except self._errors as error:
-            raise self._vanished(error) from error
+            raise vanished(self.url, error) from error
 
     def write(self, data: bytes, /) -> int:
         import serial
@@ -71,13 +74,9 @@ class SerialPort:
         try:
             return int(self._serial.write(data) or 0)
         except serial.SerialTimeoutException as error:
-            raise LinkError(
-                "the device takes no more bytes",
-                value=self.url,
-                remedy="reset the board, or flash it again; check that no other program holds it",
-            ) from error
+            raise takes_no_more(self.url) from error
         except self._errors as error:
-            raise self._vanished(error) from error
+            raise vanished(self.url, error) from error
 
     def close(self) -> None:
         self._serial.close()
@@ -90,15 +89,8 @@ class SerialPort:
     ) -> None:
         self.close()
 
-    def _vanished(self, error: Exception) -> PortVanishedError:
-        return PortVanishedError(
-            f"the port vanished: {error}",
-            value=self.url,
-            remedy="plug the board in again (emulated board: semflash flash starts it again)",
-        )
 
-
-def open_port(url: str, *, baud: int = DEFAULT_BAUD) -> SerialPort:
+def open_port(url: str, *, baud: int = DEFAULT_BAUD) -> SerialPort | SocketPort:
     """Open a port for this program alone.
 
     Args:
@@ -106,25 +98,8 @@ def open_port(url: str, *, baud: int = DEFAULT_BAUD) -> SerialPort:
         baud: bits per second; pseudo terminals and sockets ignore it.
 
     Raises:
-        LinkError: there is no such port, it is in use, or this user may not open it.
+        LinkError: there is no such port, it is in use, or this user may not open it. UsageError: not a port.
     """
+    if url.startswith(SCHEME):
+        return SocketPort(url, READ_TIMEOUT_S, WRITE_TIMEOUT_S)
     return SerialPort(url, baud)
-
-
-def _cannot_open(url: str, error: Exception) -> LinkError:
-    import errno
-
-    number = getattr(error, "errno", None)
-    text = str(error)
-    if number == errno.EACCES:
-        remedy = "sudo usermod -aG dialout $USER, then log in again"
-        what = "no permission to open the port"
-    elif number == errno.ENOENT:
-        what, remedy = "there is no such port", "semflash boards lists what is attached"
-    elif (
-        number in (errno.EBUSY, errno.EAGAIN) or "exclusively lock" in text or "Resource temporarily" in text
-    ):
-        what, remedy = "the port is in use", "close the other program (a second monitor, a terminal)"
-    else:
-        what, remedy = f"cannot open the port: {text}", "semflash boards lists what is attached"
-    return LinkError(what, value=url, remedy=remedy)

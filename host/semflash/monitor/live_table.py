@@ -54,13 +54,22 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
             f"{link.frames_dropped:,} dropped, {link.resyncs:,} resynced",
         ),
     ]
+    if progress.sampled_of is not None:
+        lines.insert(1, ("sample", _sample(progress)))
     if tally.figures:
         objects = f"{tally.figures['objects']:,} objects, {tally.figures['objects_shown']:,} shown"
-        lines.insert(2, ("mAP at IoU 0.5", f"{_percent(tally.figures['map50'])} ({objects})"))
+        lines.insert(
+            lines.index(_accuracy(progress)) + 1,
+            ("mAP at IoU 0.5", f"{_percent(tally.figures['map50'])} ({objects})"),
+        )
     if progress.estimate is not None:
-        lines.insert(4, ("bit errors estimated", estimate_text(progress.estimate)))
+        lines.insert(
+            _after(lines, "bit errors injected"), ("bit errors estimated", estimate_text(progress.estimate))
+        )
     if options.assume_ber is not None or options.ber_known:
-        lines.insert(4, ("decoder is told", f"BER {progress.told_ber:.4g}"))
+        lines.insert(
+            _after(lines, "bit errors injected"), ("decoder is told", f"BER {progress.told_ber:.4g}")
+        )
     if progress.reconnects:
         times = "once" if progress.reconnects == 1 else f"{progress.reconnects:,} times"
         lines.append(("cable", f"came back {times}; images under way were sent again"))
@@ -72,10 +81,22 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
                 f"{link.images_resent:,} resent, {refused:,} refused, {link.stale_answers:,} stale answers",
             )
         )
+    lines += [("unrecorded", failure.in_one_line) for failure in progress.unrecorded]
     if options.check_golden:
         equal = tally.golden_checked - tally.golden_wrong
         lines.append(("equal to golden", f"{equal:,} of {tally.golden_checked:,} payloads, bit for bit"))
     return lines
+
+
+def _sample(progress: Progress) -> str:
+    """Which images they are."""
+    each = "" if isinstance(progress.bundle.contract.task, Detector) else "as many of each class, "
+    return f"of {progress.sampled_of:,} test images, {each}seed {progress.options.sample_seed}"
+
+
+def _after(lines: list[tuple[str, str]], name: str) -> int:
+    """Where the line behind `name` goes."""
+    return next(place for place, (found, _) in enumerate(lines, 1) if found == name)
 
 
 def title(progress: Progress) -> str:

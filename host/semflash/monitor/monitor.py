@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, TextIO
 
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.bundle.reader import Bundle
+from semflash.channels.ber_estimate import BerEstimator
+from semflash.data.sample import balanced
 from semflash.edge.connection import Connection
 from semflash.edge.evaluate import check_labels
 from semflash.edge.judge import Judge
@@ -22,7 +25,6 @@ from semflash.edge.preprocess import to_int8
 from semflash.edge.records import RecordWriter, check_writable
 from semflash.edge.split import Split
 from semflash.errors import ToolMissingError, UsageError
-from semflash.link.ber_estimate import BerEstimator
 from semflash.link.port import Port
 from semflash.link.raw_record import RawRecorder, RecordingPort
 from semflash.link.session import Expected
@@ -64,7 +66,10 @@ def monitor(
         return _monitor(bundle, port, split, options, view, None, reopen, stream)
     with RawRecorder(options.raw_path, _raw_header(bundle, options)) as raw:
         again = None if reopen is None else _recorded(reopen, raw)
-        return _monitor(bundle, RecordingPort(port, raw), split, options, view, raw, again, stream)
+        result = _monitor(bundle, RecordingPort(port, raw), split, options, view, raw, again, stream)
+    if raw.failure is not None and raw.failure not in result.progress.unrecorded:
+        result.progress.unrecorded.append(raw.failure)
+    return result
 
 
 def _recorded(reopen: Callable[[], Port], raw: RawRecorder) -> Callable[[], Port]:
@@ -100,11 +105,14 @@ def _monitor(
         reopen=reopen,
         reconnect_s=options.reconnect_s,
     )
-    images, labels = split.images[: options.count], split.labels[: options.count]
-    golden = images if options.check_golden else None
+    chosen = balanced(split.labels, options.count, options.sample_seed)
+    images = _Chosen(split.images, chosen)
+    golden = split.images if options.check_golden else None
     hello = connection.connect()
     tally = Tally(wanted=0 if options.loop else options.count, payload_bytes=bundle.payload_bytes)
-    progress = Progress(bundle, hello, options, tally, connection.counters)
+    progress = Progress(
+        bundle, hello, options, tally, connection.counters, sampled_of=_sampled_of(split, chosen)
+    )
     try:
         with (
             RecordWriter(options.record_path, stream) as records,
@@ -118,7 +126,7 @@ def _monitor(
                 seed=options.seed,
             ) as labeller,
         ):
-            judge = Judge(bundle.contract, labels)
+            judge = Judge(bundle.contract, split.labels)
             run = MonitorRun(progress, connection, labeller, judge, records, view, raw=raw)
             error = run.go(_looped(images, bundle, tally) if options.loop else _quantised(images, bundle))
             device_link = None if error or run.stopped else connection.link_stats()
@@ -126,6 +134,7 @@ def _monitor(
             result = MonitorResult(progress, error, device_link, run.stopped)
             records.write("end", result.as_dict())
             records.flush()
+        run.note_unrecorded()
     finally:
         connection.close()
     return result
@@ -155,7 +164,7 @@ def check_run(bundle: Bundle, split: Split, options: MonitorOptions) -> None:
             f"the split has {len(split.labels):,} images", value=options.count, remedy="a smaller --count"
         )
     to_int8(split.images[:1], bundle.contract)  # wrong size or type: before the board is touched
-    check_labels(split.labels[: options.count], bundle.contract)
+    check_labels(split.labels, bundle.contract)
     detects = isinstance(bundle.contract.task, Detector)
     if detects and options.raw_path is not None:
         raise UsageError("a raw recording keeps classes, not boxes", remedy="record a detector with --record")
@@ -169,20 +178,35 @@ def check_run(bundle: Bundle, split: Split, options: MonitorOptions) -> None:
         check_writable(options.raw_path, "--record-raw")
 
 
-def _quantised(images: NDArray[np.uint8], bundle: Bundle) -> Iterator[tuple[int, NDArray[np.int8]]]:
-    """(index, int8 image) pairs, quantised in batches."""
-    for start in range(0, len(images), _QUANTISE_BATCH):
-        part = to_int8(images[start : start + _QUANTISE_BATCH], bundle.contract)
-        yield from enumerate(part, start)
+@dataclass(frozen=True)
+class _Chosen:
+    """Some images of a split; each keeps its index in the split.
+
+    images: uint8 (N, H, W, C), an array or LazyImages. indices: which, in the order of sending.
+    """
+
+    images: Any
+    indices: NDArray[np.intp]
 
 
-def _looped(
-    images: NDArray[np.uint8], bundle: Bundle, tally: Tally
-) -> Iterator[tuple[int, NDArray[np.int8]]]:
-    """The same over and over; the index runs on, and `tally` wants one more image for each."""
+def _sampled_of(split: Split, chosen: NDArray[np.intp]) -> int | None:
+    """How many images the sample is taken from; None: it is all of them."""
+    return len(split.labels) if len(chosen) < len(split.labels) else None
+
+
+def _quantised(chosen: _Chosen, bundle: Bundle) -> Iterator[tuple[int, NDArray[np.int8]]]:
+    """(index in the split, int8 image) pairs, quantised in batches."""
+    for start in range(0, len(chosen.indices), _QUANTISE_BATCH):
+        part = chosen.indices[start : start + _QUANTISE_BATCH]
+        yield from zip(part.tolist(), to_int8(chosen.images[part], bundle.contract), strict=True)
+
+
+def _looped(chosen: _Chosen, bundle: Bundle, tally: Tally) -> Iterator[tuple[int, NDArray[np.int8]]]:
+    """The same over and over; a round counts from where the indices of the one before end, and `tally` wants
+    one more image for each."""
     start = 0
     while True:
-        for index, image in _quantised(images, bundle):
+        for index, image in _quantised(chosen, bundle):
             tally.wanted += 1
             yield start + index, image
-        start += len(images)
+        start += len(chosen.images)

@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from semflash.bundle.reader import Bundle
-from semflash.errors import SemflashError
-from semflash.link.ber_estimate import WINDOW_BITS, BerEstimate
+from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate
+from semflash.data.sample import SAMPLE_SEED
+from semflash.errors import SemflashError, StorageError
 from semflash.link.counters import LinkCounters
 from semflash.link.messages import Hello, LinkStats
 from semflash.monitor.live.controls import Controls
@@ -28,7 +29,8 @@ class MonitorOptions:
     """What to run.
 
     Attributes:
-        count: the first `count` images of the split. loop: begin again after the last, until told to stop.
+        count: so many images of the split, as many of each class; sample_seed: which ones.
+        loop: begin again after the last, until told to stop.
         ber: bit errors to inject into payloads, 0..0.5; seed: of these.
         assume_ber: what the decoder is told; None: the estimate from the pilots, or the injected BER where
             the firmware has none. ber_known: the injected BER in any case. ber_window: pilot bits that are
@@ -41,6 +43,7 @@ class MonitorOptions:
     """
 
     count: int = 200
+    sample_seed: int = SAMPLE_SEED
     ber: float = 0.0
     assume_ber: float | None = None
     ber_known: bool = False
@@ -85,10 +88,12 @@ class Progress:
     """A run as it is now; views read it, only the run writes it.
 
     Attributes:
+        sampled_of: how many images the sample is taken from; None: it is all of them.
         link: counters of all connections so far. where: port; reconnects: times it came back.
         ber: injected now. estimate: of the link's bit errors; None: the link gives none.
         bytes_up, bytes_down: per second, to and from the device, over about the last second.
         silent_s: since the last byte came.
+        unrecorded: why recordings ended before the run.
     """
 
     bundle: Bundle
@@ -96,6 +101,7 @@ class Progress:
     options: MonitorOptions
     tally: Tally
     link: LinkCounters
+    sampled_of: int | None = None
     ber: float = 0.0
     where: str = ""
     state: State = "streaming"
@@ -109,9 +115,21 @@ class Progress:
     history: History = field(default_factory=History)
     recent: deque[Recent] = field(default_factory=lambda: deque(maxlen=_KEPT_LABELS))
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=_KEPT_EVENTS))
+    unrecorded: list[StorageError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.ber = self.options.ber
+
+    @property
+    def sample(self) -> dict[str, int] | None:
+        """Plain values for the records: how many images of how many, and the seed; None: all of them."""
+        if self.sampled_of is None:
+            return None
+        return {
+            "images": self.options.count,
+            "of": self.sampled_of,
+            "seed": self.options.sample_seed,
+        }
 
     @property
     def told_ber(self) -> float:
@@ -164,14 +182,17 @@ class MonitorResult:
 
     @property
     def exit_code(self) -> int:
-        """0 ok; 1 a payload differs from the reference; 3 images were lost, or the link's own error."""
+        """0 ok; 1 a payload differs from the reference, or a recording ended early; 3 images were lost.
+
+        Of a run that an error broke off: the error's own.
+        """
         if isinstance(self.error, SemflashError):
             return self.error.exit_code
         if isinstance(self.error, SystemExit):
             return int(self.error.code or 0)
         if self.error is not None:
             return 130
-        if self.progress.tally.golden_wrong:
+        if self.progress.tally.golden_wrong or self.progress.unrecorded:
             return 1
         return 3 if self.progress.tally.lost else 0
 
@@ -198,9 +219,11 @@ class MonitorResult:
             "ber_told": progress.told_ber,
             "ber_estimate": None if progress.estimate is None else dataclasses.asdict(progress.estimate),
             "seed": options.seed,
+            "sample": progress.sample,
             **progress.tally.as_dict(),
             "link": progress.link.as_dict(),
             "reconnects": progress.reconnects,
             "device_link": None if self.device_link is None else dataclasses.asdict(self.device_link),
+            "unrecorded": [str(failure) for failure in progress.unrecorded],
             "ended_by": self.ended_by,
         }

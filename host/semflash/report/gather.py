@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from semflash.bundle.reader import Bundle
 from semflash.channels.bits import channel_rng, flip_bits
+from semflash.data.lazy import some
+from semflash.data.sample import SAMPLE_SEED, balanced
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.evaluate import Evaluation, evaluate
 from semflash.edge.golden import GoldenEncoder
@@ -105,23 +107,26 @@ class BundleView:
 
 def view(
     bundle: Bundle, dataset: Any, bers: Sequence[float], costs: Sequence[dict[str, Any]], *,
-    seed: int = 0, limit: int | None = None, split: str = "test", pictures: bool = True,
+    seed: int = 0, limit: int | None = None, sample_seed: int = SAMPLE_SEED, split: str = "test",
+    pictures: bool = True,
 ) -> BundleView:  # fmt: skip
     """Measure one bundle.
 
     Args:
         bers: rates; :data:`DAMAGED_BER` is measured in any case.
         costs: records of `semflash bench`; the one of this bundle's hash is taken.
-        seed, limit, split: as :func:`semflash.edge.evaluate.evaluate`.
+        seed, limit, sample_seed, split: as :func:`semflash.edge.evaluate.evaluate`.
         pictures: with examples and their importance, which import Keras where it is installed.
 
     Raises: as `evaluate`.
     """
     rates = sorted({*bers, DAMAGED_BER})
-    evaluation = evaluate(bundle, dataset, rates, seed=seed, limit=limit, split=split)
+    evaluation = evaluate(
+        bundle, dataset, rates, seed=seed, limit=limit, sample_seed=sample_seed, split=split
+    )
     part = getattr(dataset, split)
-    images, labels = part.images[:limit], part.labels[:limit]
-    codes = GoldenEncoder(bundle).codes(images[:USE_IMAGES])
+    images, labels = some(part.images, evaluation.indices), part.labels[evaluation.indices]
+    codes = GoldenEncoder(bundle).codes(some(images, balanced(labels, USE_IMAGES)))
     use = np.bincount(codes.ravel(), minlength=len(bundle.contract.centres)) / codes.size
     detects = isinstance(bundle.contract.task, Detector)
     shown_ones, maps = examples(bundle, images, labels, seed) if pictures else ([], None)

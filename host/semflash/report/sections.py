@@ -23,7 +23,9 @@ def page(content: Content) -> Page:
     names = ", ".join(view.bundle.name for view in content.views)
     measured = [view.evaluation.measurement for view in content.views]
     images = dict.fromkeys(
-        f"{one.images:,} images of the {one.split} split of {one.dataset}" for one in measured
+        f"{one.images:,} images of the {one.split} split of {one.dataset}"
+        + ("" if one.sample_seed is None else f" (a sample, as many of each class, seed {one.sample_seed})")
+        for one in measured
     )
     lead = (
         f"{names}: int8 encoders as they run on the device (LiteRT reference kernels, equal to the device "

@@ -14,6 +14,7 @@ from semflash.codecs.registry import create, sizes_of
 from semflash.codecs.semanticnn_sizes import PAPER
 from semflash.data.dataset import Dataset
 from semflash.data.registry import load_dataset
+from semflash.data.summary import summary
 from semflash.errors import TrainingError, UsageError
 from semflash.tasks.keras.config import describe
 from semflash.tasks.kinds import TaskKind
@@ -26,7 +27,7 @@ from semflash.training.models import TrainedCodec
 from semflash.training.progress import Progress
 from semflash.training.recipes.recipe import TF_DATA, CodecRecipe
 from semflash.training.run_dir import RunInfo
-from semflash.training.task import TrainedTask, load_task
+from semflash.training.task import TrainedTask, check_batch, load_task, tell_steps
 from semflash.training.transfer import Transfer, attach
 
 
@@ -59,7 +60,10 @@ def _train(
     out.mkdir(parents=True, exist_ok=True)
     with computing_in(recipe.precision):
         teacher = load_task(task_dir)
-    data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=teacher.info.image_shape[:2])
+    size = teacher.info.image_shape[:2]
+    data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=size, skip_bad=recipe.skip_bad)
+    for line in summary(data):
+        progress.say(line)
     _check_data(data, teacher)
     keras.utils.set_random_seed(recipe.seed)
     described: dict[str, Any] = dataclasses.asdict(recipe)
@@ -77,8 +81,12 @@ def _train(
     }  # fmt: skip
     trained = TrainedCodec(codec, tail, RunInfo.start("codec", described, data, recipe.seed))
     run = CodecRun(recipe, trained, teacher, task_dir, data, out, progress, distribution)
+    plans = run.plans(transfer)
+    if plans:
+        check_batch(data.train, recipe.train_images, recipe.batch)
+        tell_steps(sum(plan.epochs * plan.steps for plan in plans), recipe, "--set", progress)
     run_stages(
-        run.plans(transfer), out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=progress,
+        plans, out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=progress,
         distribution=distribution,
     )  # fmt: skip
     return run.finish()
@@ -170,13 +178,16 @@ def _new_codec(recipe: CodecRecipe, teacher: TrainedTask) -> Codec:
 
 
 def _check_head(teacher: TrainedTask) -> None:
-    """TrainingError: an imported head that is to run on the device has operators that the device has not."""
+    """TrainingError: an imported head that is to run on the device cannot: operators, or the generator."""
     int8 = teacher.info.results.get("int8", {})
-    if int8.get("not_on_device"):
-        splits = " or ".join(int8["device_splits"])
-        again = f"import the network again with --split {splits}" if splits else "another network"
-        raise TrainingError(
-            f"the device has no {', '.join(int8['not_on_device'])}, which the task network's head needs",
-            value=f"split {teacher.info.recipe.get('split')}",
-            remedy=f"{again}, or a codec with an encoder of its own: --set sizes.encoder=staged",
-        )
+    missing = int8.get("not_on_device", [])
+    if not missing and not int8.get("refused"):
+        return
+    splits = " or ".join(int8.get("device_splits", []))
+    again = f"import the network again with --split {splits}" if splits else "another network"
+    why = f"the device has no {', '.join(missing)}" if missing else f"no device runs it: {int8['refused']}"
+    raise TrainingError(
+        f"the codec's encoder begins with the task network's head, and {why}",
+        value=f"split {teacher.info.recipe.get('split')}",
+        remedy=f"{again}, or a codec with an encoder of its own: --set sizes.encoder=staged",
+    )

@@ -18,8 +18,6 @@ import msgspec
 import numpy as np
 
 from semflash.array_files import read_npz, write_npz
-from semflash.bundle.code_tail import codes as tail_codes
-from semflash.bundle.schema import GdnTail, TableTail
 from semflash.codecs.base import FixedPayloadSpec
 from semflash.codecs.layers.channel import BinarySymmetricChannel
 from semflash.conversion.graphs import Int8Graph, content_sha256
@@ -27,6 +25,8 @@ from semflash.conversion.tail import quantise_device
 from semflash.data.augment import Moves
 from semflash.data.dataset import Dataset, Split
 from semflash.errors import TrainingError
+from semflash.program.reference.tails import codes as tail_codes
+from semflash.program.stages import GdnTail, TableTail
 from semflash.runtime.reference import ReferenceGraph
 from semflash.tasks.kinds import Classification, TaskKind
 from semflash.training.batches import Batch

@@ -1,4 +1,8 @@
-"""The directory a training run leaves: run.json, history.json, weights.npz (and checkpoint.npz to go on)."""
+"""The directory a training run leaves: run.json, history.json, weights.npz (and checkpoint.npz to go on).
+
+Files that belong together are written with :func:`semflash.atomic.several`; reading begins with run.json or
+the checkpoint, which bring into place what a killed run had committed.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from semflash import atomic
 from semflash.array_files import read_npz, write_json, write_npz
 from semflash.data.dataset import Dataset
 from semflash.errors import TrainingError
@@ -29,6 +34,8 @@ class RunInfo:
         dataset, class_names, image_shape, seed: what was learnt from.
         versions: Python, Keras, numpy and the backend.
         results: measured figures (accuracies as shares, 0..1).
+        data: what the data set is known by (:meth:`semflash.data.source.DataSource.plain`); empty in
+            runs of older versions, and where there was none.
     """
 
     kind: str
@@ -39,6 +46,7 @@ class RunInfo:
     seed: int
     versions: dict[str, str]
     results: dict[str, Any] = dataclasses.field(default_factory=dict)
+    data: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def start(cls, kind: str, recipe: dict[str, Any], data: Dataset, seed: int) -> RunInfo:
@@ -50,7 +58,8 @@ class RunInfo:
             "backend": keras.backend.backend(),
         }
         name = str(recipe.get("dataset", data.name))
-        return cls(kind, recipe, name, list(data.class_names), data.image_shape, seed, versions)
+        source = {} if data.source is None else data.source.plain()
+        return cls(kind, recipe, name, list(data.class_names), data.image_shape, seed, versions, data=source)
 
     def finished(self, **results: Any) -> RunInfo:
         """The same with results."""
@@ -67,6 +76,7 @@ class RunInfo:
         Raises:
             TrainingError: missing or malformed.
         """
+        atomic.settle(out_dir)
         path = out_dir / RUN_FILE
         try:
             fields = json.loads(path.read_text(encoding="utf-8"))
@@ -76,6 +86,12 @@ class RunInfo:
             raise TrainingError(
                 "no finished training run here", value=out_dir, remedy="run `semflash train` first"
             ) from error
+
+
+def has_run(out_dir: Path) -> bool:
+    """Whether a run lies here: a finished one, or one that publishes its state while it goes on."""
+    atomic.settle(out_dir)
+    return (out_dir / RUN_FILE).is_file()
 
 
 def save_weights(out_dir: Path, parts: dict[str, Any]) -> None:

@@ -11,21 +11,28 @@ from typing import Any
 import keras
 import numpy as np
 
+from semflash import atomic
 from semflash.data.augment import Augmentation
 from semflash.data.dataset import Dataset, Split
+from semflash.data.recorded import load_recorded
 from semflash.data.registry import load_dataset
-from semflash.errors import TrainingError
+from semflash.data.source import source_of
+from semflash.data.summary import summary
+from semflash.errors import TrainingError, UsageError
 from semflash.tasks.kinds import TaskKind
 from semflash.tasks.networks import build, keep, restore
 from semflash.tasks.registry import kind_of
 from semflash.tasks.residual import TaskNetwork, computing_in
+from semflash.training.chance import REMEDY, Chance
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
 from semflash.training.progress import Progress
-from semflash.training.recipes.recipe import TF_DATA, TaskRecipe
+from semflash.training.recipes.recipe import TF_DATA, CodecRecipe, TaskRecipe
 from semflash.training.run_dir import RunInfo, load_weights, save_weights
 
 EVALUATION_BATCH = 1_000
+#: Batch that is proposed for few images.
+SMALL_BATCH = 16
 #: Numbers in the images of one evaluated batch; large images come in smaller batches.
 EVALUATION_VALUES = 12 << 20
 
@@ -75,15 +82,16 @@ def _train(
     recipe: TaskRecipe, out: Path, data_dir: str | Path | None, progress: Progress, distribution: Distribution
 ) -> TrainedTask:
     out.mkdir(parents=True, exist_ok=True)
-    size = (recipe.image_size, recipe.image_size)
-    data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=size)
+    data = _data_of(recipe, data_dir)
+    for line in summary(data):
+        progress.say(line)
+    check_batch(data.train, recipe.train_images, recipe.batch)
     train = limited(data.train, recipe.train_images)
     keras.utils.set_random_seed(recipe.seed)
     described = dataclasses.asdict(recipe)
     with computing_in(recipe.precision):
         head, tail = build(described, data.image_shape, len(data.class_names), say=progress.say)
-    if distribution.chief:
-        keep(out, described, head=head, tail=tail)
+    kept = dict(described)
     # A file of the user is told by its name: where it lies concerns nobody who gets the run or a bundle.
     described |= {field: Path(described[field]).name for field in ("weights", "model") if described[field]}
     info = RunInfo.start("task", described, data, recipe.seed)
@@ -98,14 +106,21 @@ def _train(
         peak=recipe.peak, weight_decay=recipe.weight_decay, ema_decay=recipe.ema_decay,
         ema_every=recipe.ema_every,
     )  # fmt: skip
+    tell_steps(plan.epochs * plan.steps, recipe, "--task-set", progress)
     run_stages(
         [plan], out, seed=recipe.seed, fingerprint=fingerprint_of(info.recipe), progress=progress,
         distribution=distribution,
     )  # fmt: skip
     if distribution.chief:
-        save_weights(out, {"head": head, "tail": tail})
-        info = info.finished(**{f"val_{kind.metric}": trained.accuracy(data.val)})
-        info.save(out)
+        reached = trained.accuracy(data.val)
+        info = info.finished(**{f"val_{kind.metric}": reached})
+        with atomic.several(out) as place:
+            keep(place, kept, head=head, tail=tail)
+            save_weights(place, {"head": head, "tail": tail})
+            info.save(place)
+        chance = Chance.of(data.val.labels)
+        if not chance.is_above(reached):
+            progress.warn(f"the task network has learnt nothing: {chance.words(reached)}; {REMEDY}")
     distribution.barrier()
     return dataclasses.replace(trained, info=info)
 
@@ -132,11 +147,39 @@ def shapes_of(
     recipe: TaskRecipe, *, data_dir: str | Path | None = None
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:  # fmt: skip
     """Shapes of image and split features that a recipe will have; nothing is trained, no weights are read."""
-    size = (recipe.image_size, recipe.image_size)
-    data = load_dataset(recipe.dataset, data_dir=data_dir, image_size=size)
+    data = _data_of(recipe, data_dir)
     described = dataclasses.asdict(recipe) | {"weights": ""}
     head, _ = build(described, data.image_shape, len(data.class_names))
     return tuple(head.input_shape[1:]), tuple(head.output_shape[1:])
+
+
+def _data_of(recipe: TaskRecipe, data_dir: str | Path | None) -> Dataset:
+    size = (recipe.image_size, recipe.image_size)
+    return load_dataset(recipe.dataset, data_dir=data_dir, image_size=size, skip_bad=recipe.skip_bad)
+
+
+def check_batch(train: Split, train_images: int | None, batch: int) -> None:
+    """UsageError: a batch is larger than what is trained on, so that an epoch would have no step."""
+    count = len(train) if train_images is None else min(train_images, len(train))
+    if count < batch:
+        raise UsageError(
+            f"a batch of {batch} images is more than the {count} to train on",
+            value=f"batch={batch}",
+            remedy="more images, or --task-set batch=8 (task network) and --set batch=8 (codec)",
+        )
+
+
+#: Fewer steps than this hardly teach a network anything; it is said before they are made.
+STEPS_FEW = 200
+
+
+def tell_steps(steps: int, recipe: TaskRecipe | CodecRecipe, flag: str, progress: Progress) -> None:
+    """Say beforehand that a training on few images will come to little, and what changes that."""
+    if steps < STEPS_FEW and recipe.batch > SMALL_BATCH:
+        progress.say(
+            f"note: {steps:,} steps in all, with {recipe.batch} images each: too few to learn much; "
+            f"{flag} batch={SMALL_BATCH} makes it {steps * recipe.batch // SMALL_BATCH:,}"
+        )
 
 
 def limited(split: Split, count: int | None) -> Split:
@@ -182,6 +225,20 @@ def _batches(
         yield kind.batch(data.images[chosen], data.labels[chosen], how, rng)
 
 
-def dataset_of(info: RunInfo, data_dir: str | Path | None = None) -> Dataset:
-    """The data set a run was trained on."""
-    return load_dataset(info.dataset, data_dir=data_dir, image_size=info.image_shape[:2])
+def dataset_of(info: RunInfo, data_dir: str | Path | None = None, named: str | None = None) -> Dataset:
+    """The data set a run was trained on.
+
+    Args:
+        named: where a folder is now, if it was moved; its list of files must be that of the training.
+
+    Raises:
+        DatasetError: it is gone, or another.
+    """
+    source, size = source_of(info.data), info.image_shape[:2]
+    skip_bad = bool(info.recipe.get("skip_bad", False))
+    if named is None and source is not None:
+        return load_recorded(source, image_size=size, data_dir=data_dir)
+    known = source if source is not None and source.kind != "named" else None
+    return load_dataset(
+        named or info.dataset, data_dir=data_dir, image_size=size, skip_bad=skip_bad, known=known
+    )

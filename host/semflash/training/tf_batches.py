@@ -7,6 +7,7 @@ distributed training reads its own rows of each batch only.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -94,7 +95,8 @@ class TfBatches:
         columns = dict(columns, label=self.data.labels[columns["index"]])
         images = self.data.images
         if isinstance(images, LazyImages):
-            columns["path"] = np.array([str(images.paths[index]) for index in columns["index"]])
+            columns["path"] = np.array([os.fsencode(images.paths[index]) for index in columns["index"]])
+            columns["orientation"] = images.orientations[columns["index"]]
             read = self._read_file
         else:
             kept = tf.constant(images)  # one copy, not one per epoch
@@ -125,7 +127,17 @@ class TfBatches:
     def _read_file(row: dict[str, Any]) -> Any:
         image = tf.io.decode_image(tf.io.read_file(row["path"]), channels=3, expand_animations=False)
         image.set_shape((None, None, 3))
-        return image
+        return upright(image, row["orientation"])
+
+
+def upright(image: Any, orientation: Any) -> Any:
+    """An image of any size put upright by its EXIF orientation, a scalar, 1 to 8."""
+    orientation = tf.cast(orientation, tf.int32)
+    image = tf.cond(orientation >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
+    across = tf.reduce_any(tf.equal(orientation, (2, 3, 6, 7)))
+    down = tf.reduce_any(tf.equal(orientation, (3, 4, 7, 8)))
+    image = tf.cond(across, lambda: image[:, ::-1], lambda: image)
+    return tf.cond(down, lambda: image[::-1], lambda: image)
 
 
 def augmented_image(image: Any, seed: Any, how: Augmentation, size: tuple[int, int, int]) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from semflash.data.image_files import ImageFileError, open_regular, opened
 from semflash.errors import DatasetError
 
 DEBIAN_STAMPS = Path("/usr/share/tuxpaint/stamps")
@@ -114,21 +115,17 @@ def read_sprite(path: Path, *, mirrored: bool = True) -> Sprite:
         DatasetError: unreadable, wholly transparent, or larger than 20 million pixels.
     """
     try:
-        from PIL import Image
-    except ImportError as error:
-        raise DatasetError("stamps need Pillow", remedy="pip install 'semflash[data]'") from error
-    try:
-        with Image.open(path) as opened:
-            if opened.width * opened.height > PIXELS_MAX:
-                raise DatasetError("a stamp is too large", value=f"{path}: {opened.size}", remedy=INSTALL)
-            image = opened.convert("RGBA")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DatasetError("cannot read a stamp", value=f"{path}: {error}", remedy=INSTALL) from error
+        with opened(path, pixels_max=PIXELS_MAX) as opened_image:
+            image = opened_image.convert("RGBA")
+    except ImageFileError as error:
+        raise DatasetError("cannot read a stamp", value=error.value, remedy=INSTALL) from error
     box = opaque_box(np.asarray(image)[..., 3])
     if box is None:
         raise DatasetError("a stamp is wholly transparent", value=path, remedy="remove it")
+    from PIL.Image import Resampling
+
     image = image.crop(box)
-    image.thumbnail((SPRITE_SIDE, SPRITE_SIDE), Image.Resampling.BOX)
+    image.thumbnail((SPRITE_SIDE, SPRITE_SIDE), Resampling.BOX)
     pixels = np.asarray(image, np.float32)
     weight = pixels[..., 3:] / 255.0
     colour = (pixels[..., :3] * weight).sum((0, 1)) / max(1e-3, float(weight.sum()))
@@ -154,6 +151,17 @@ def stamps_digest(root: Path, classes: Sequence[StampClass]) -> str:
     for one in classes:
         for split, files in split_files(root, one).items():
             for path in files:
-                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                content = _content_sha256(path)
                 digest.update(f"{split} {path.relative_to(root).as_posix()} {content}\n".encode())
     return digest.hexdigest()
+
+
+def _content_sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file. DatasetError: it cannot be read."""
+    try:
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DatasetError(
+            f"cannot read a stamp: {error.strerror or error}", value=path, remedy=INSTALL
+        ) from error

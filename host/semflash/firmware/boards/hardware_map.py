@@ -26,7 +26,7 @@ from msgspec import Meta
 
 from semflash.errors import UsageError
 from semflash.firmware.boards.descriptions import list_boards
-from semflash.firmware.boards.probe import Probe
+from semflash.firmware.boards.probe import Probe, device_file, same_number, twins
 
 FILE_NAME = "semflash-boards.toml"
 VARIABLE = "SEMFLASH_BOARDS_MAP"
@@ -85,8 +85,8 @@ class HardwareMap(msgspec.Struct, frozen=True):
         return entry
 
     def by_probe(self, serial: str) -> MapEntry | None:
-        """The entry of a probe."""
-        return next((entry for entry in self.entries if entry.probe == serial), None)
+        """The entry of a probe; upper and lower case are the same."""
+        return next((e for e in self.entries if e.probe is not None and same_number(e.probe, serial)), None)
 
 
 class ScanReport(msgspec.Struct, frozen=True):
@@ -95,7 +95,8 @@ class ScanReport(msgspec.Struct, frozen=True):
     Attributes:
         added, moved: new probes; known ones at another port. present: known ones at their port.
         gone: known ones that are not plugged in. unnumbered: ports of probes without serial number, which no
-            map can name.
+            map can name. shared: ports of probes that say the same serial number; a map cannot tell them
+            apart, and the entry with that number stays as it is.
     """
 
     path: str
@@ -104,6 +105,7 @@ class ScanReport(msgspec.Struct, frozen=True):
     present: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     unnumbered: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
 
 
 def find_map(start: Path | None = None) -> Path | None:
@@ -130,7 +132,7 @@ def update_map(path: Path, probes: Iterable[Probe]) -> ScanReport:
     Raises:
         UsageError: what is there is no map.
     """
-    from semflash.firmware.build.project import exclusive, write_if_changed
+    from semflash.firmware.building.project import exclusive, write_if_changed
 
     with exclusive(path.resolve().parent):
         data = _read(path) if path.exists() else _HEADER.encode()
@@ -138,7 +140,7 @@ def update_map(path: Path, probes: Iterable[Probe]) -> ScanReport:
         text = data.decode("utf-8")
         changed, report = _merged(text, entries, list(probes), path)
         _parse(changed.encode(), path)  # what is written can be read again
-        write_if_changed(path, changed)
+        write_if_changed(path, changed, durable=True)
     return report
 
 
@@ -160,21 +162,23 @@ def _merged(
     if not isinstance(tables, AoT):
         tables = tomlkit.aot()
         document["board"] = tables
-    numbered: dict[str, Probe] = {}
-    for probe in probes:
-        if probe.serial:
-            numbered.setdefault(probe.serial, probe)  # the first port of a probe that has two
+    numbered, shared = _by_number(probes)
+    numbers = {port.serial.casefold() for port in shared}
     said: dict[str, list[str]] = {"added": [], "moved": [], "present": [], "gone": []}
     for table, entry in zip(tables, entries, strict=True):
-        if entry.probe is None:
+        if entry.probe is None or entry.probe.casefold() in numbers:
             continue
-        seen = numbered.pop(entry.probe, None)
+        seen = numbered.pop(entry.probe.casefold(), None)
         if seen is None:
             said["gone"].append(entry.name)
             _set(table, "connected", False, entry.connected)
             continue
-        said["present" if entry.port == seen.port and entry.connected else "moved"].append(entry.name)
-        _set(table, "port", seen.port, entry.port)
+        stays = entry.port is not None and device_file(entry.port) == device_file(
+            seen.port
+        )  # or a link to it
+        said["present" if stays and entry.connected else "moved"].append(entry.name)
+        if not stays:
+            _set(table, "port", seen.port, entry.port)
         _set(table, "connected", True, entry.connected)
     taken = {entry.name for entry in entries}
     for probe in numbered.values():
@@ -184,7 +188,18 @@ def _merged(
         tables.append(_table(name, probe))
     unnumbered = tuple(probe.port for probe in probes if not probe.serial)
     found = {key: tuple(names) for key, names in said.items()}
-    return tomlkit.dumps(document), ScanReport(str(path), unnumbered=unnumbered, **found)
+    ports = tuple(probe.port for probe in shared)
+    return tomlkit.dumps(document), ScanReport(str(path), unnumbered=unnumbered, shared=ports, **found)
+
+
+def _by_number(probes: list[Probe]) -> tuple[dict[str, Probe], list[Probe]]:
+    """The first port of every probe by its number in lower case, and all ports of numbers that two share."""
+    shared = [probe for probe in probes if twins(probe, probes)]
+    numbered: dict[str, Probe] = {}
+    for probe in probes:
+        if probe.serial and probe not in shared:
+            numbered.setdefault(probe.serial.casefold(), probe)
+    return numbered, shared
 
 
 def _set(table: object, key: str, value: str | bool, before: object) -> None:
@@ -238,7 +253,8 @@ def _parse(data: bytes, path: Path) -> tuple[MapEntry, ...]:
             near = difflib.get_close_matches(entry.board, known, n=1, cutoff=0.4) or sorted(known)
             problem = f"board {entry.board!r} does not exist; did you mean {', '.join(near)}?"
         for other in entries[:index]:
-            if other.name == entry.name or (entry.probe is not None and other.probe == entry.probe):
+            one_probe = entry.probe is not None and same_number(other.probe or "", entry.probe)
+            if other.name == entry.name or one_probe:
                 problem = f"entries {other.name!r} and {entry.name!r} have the same name or probe"
         if problem:
             raise UsageError(f"the hardware map is wrong: {problem}", value=path, remedy="correct it by hand")

@@ -23,9 +23,10 @@ import time
 from pathlib import Path
 
 from semflash.errors import DeviceError, SemflashError, ToolMissingError, UsageError
+from semflash.firmware.boards import lock as board_lock
 from semflash.firmware.boards.descriptions import Board, load_board
-from semflash.firmware.build import platformio
-from semflash.firmware.build.result import BuildResult
+from semflash.firmware.building import platformio
+from semflash.firmware.building.result import BuildResult
 from semflash.firmware.emulator import state as emulator_state
 from semflash.firmware.emulator.state import EmulatorState
 
@@ -188,19 +189,27 @@ def reset(name: str) -> None:
         raise DeviceError("the emulated board does not run", value=name, remedy="semflash flash starts it")
     try:
         terminal = os.open(state.monitor, os.O_RDWR | os.O_NOCTTY)
-    except OSError as error:
+        try:
+            _reset_through(terminal, state.monitor)
+        finally:
+            os.close(terminal)
+    except OSError as error:  # also where the emulator ends in between
         raise _deaf(state.monitor or name) from error
-    try:
-        os.write(terminal, b"system_reset\n")
-        heard, deadline = b"", time.monotonic() + COMMAND_TIMEOUT_S
-        # The emulator looks once per second whether somebody is there; its prompt says that it has obeyed.
-        while not re.search(rb"system_reset.*\(qemu\)", heard, re.DOTALL):
-            if time.monotonic() > deadline:
-                raise _deaf(state.monitor)
-            if select.select([terminal], [], [], 0.05)[0]:
-                heard += os.read(terminal, 4096)
-    finally:
-        os.close(terminal)
+
+
+def _reset_through(terminal: int, where: str) -> None:
+    """Give the command to the emulator's own command line, and wait until it has obeyed."""
+    os.write(terminal, b"system_reset\n")
+    heard, deadline = b"", time.monotonic() + COMMAND_TIMEOUT_S
+    # The emulator looks once per second whether somebody is there; its prompt says that it has obeyed.
+    while not re.search(rb"system_reset.*\(qemu\)", heard, re.DOTALL):
+        if time.monotonic() > deadline:
+            raise _deaf(where)
+        if select.select([terminal], [], [], 0.05)[0]:
+            said = os.read(terminal, 4096)
+            if not said:
+                raise _deaf(where)  # the emulator has ended
+            heard += said
 
 
 def _deaf(where: str) -> DeviceError:
@@ -291,11 +300,14 @@ def main(arguments: list[str] | None = None) -> int:
     stopper.add_argument("board")
     chosen = parser.parse_args(arguments)
     try:
-        if chosen.verb == "stop":
-            print(f"{chosen.board}: {'stopped' if stop(chosen.board) else 'was not running'}")
-            return 0
-        built = BuildResult.load(chosen.build_dir)
-        state = start_build(built)
+        built = None if chosen.verb == "stop" else BuildResult.load(chosen.build_dir)
+        board = chosen.board if built is None else built.board
+        name, what = board_lock.emulated_key(board), f"emulator {chosen.verb}"
+        with board_lock.hold(name, what=what, or_ancestor=True):  # semflash flash has it, where it calls us
+            if built is None:
+                print(f"{board}: {'stopped' if stop(board) else 'was not running'}")
+                return 0
+            state = start_build(built)
         print(f"{state.board}: running, process {state.pid}, serial port {state.port}")
         return 0
     except SemflashError as error:

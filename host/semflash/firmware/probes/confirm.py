@@ -6,7 +6,7 @@ import time
 from contextlib import closing
 
 from semflash.errors import LinkError
-from semflash.firmware.build.result import BuildResult
+from semflash.firmware.building.result import BuildResult
 from semflash.firmware.probes.verdicts import Verdict, VerdictError, of_link
 from semflash.link.frame import PROTOCOL_VERSION, Frame, FrameType
 from semflash.link.handshake import Expected, HelloWatch
@@ -46,7 +46,7 @@ def ask_hello(port: Port, bundle_name: str = "BUNDLE", *, timeout_s: float = 2.0
     line, watch = Line(port), HelloWatch()
     for attempt in range(ATTEMPTS):
         if attempt > 0:
-            line.ask_hello_of(PROTOCOL_VERSION - 1)  # an old firmware hears nothing else
+            line.ask_hello_of_earlier()  # an old firmware hears nothing else
         line.ask_hello()
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

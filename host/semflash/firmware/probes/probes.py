@@ -11,7 +11,7 @@ from typing import Protocol
 from semflash.errors import DeviceError
 from semflash.firmware.boards.descriptions import Board
 from semflash.firmware.boards.hardware_map import UNKNOWN_BOARD, HardwareMap, MapEntry, find_map, read_map
-from semflash.firmware.boards.probe import Probe
+from semflash.firmware.boards.probe import Probe, device_file, natural, same_number, twins
 from semflash.firmware.probes.verdicts import Verdict, VerdictError
 from semflash.printable import printable
 
@@ -27,6 +27,7 @@ class UsbPort(Protocol):
     pid: int | None
     serial_number: str | None
     product: str | None
+    location: str | None
 
 
 Ports = Callable[[], Iterable[UsbPort]]
@@ -40,7 +41,7 @@ def comports() -> Iterable[UsbPort]:
 
 
 def scan(ports: Ports | None = None, usb_ids: Iterable[str] = STLINK_IDS) -> tuple[Probe, ...]:
-    """Serial ports with one of the USB ids, by port. ports: looked up with pyserial when None."""
+    """Serial ports with one of the USB ids, ttyACM9 before ttyACM10. ports: of this machine when None."""
     wanted = frozenset(usb_ids)
     found = []
     for port in (ports or comports)():
@@ -48,8 +49,18 @@ def scan(ports: Ports | None = None, usb_ids: Iterable[str] = STLINK_IDS) -> tup
             continue
         usb_id = f"{port.vid:04x}:{port.pid:04x}"
         if usb_id in wanted:
-            found.append(Probe(port.device, usb_id, _words(port.serial_number), _words(port.product)))
-    return tuple(sorted(found, key=lambda probe: probe.port))
+            found.append(Probe(port.device, usb_id, serial_of(port), _words(port.product), socket_of(port)))
+    return tuple(sorted(found, key=lambda probe: natural(probe.port)))
+
+
+def socket_of(port: UsbPort) -> str:
+    """The USB socket of a port, the same for all ports of one device; "" where the system does not tell."""
+    return _words(port.location).partition(":")[0]  # 1-1.2:1.0 is an interface of the device at 1-1.2
+
+
+def serial_of(port: UsbPort) -> str:
+    """The serial number that the device behind a port says of itself; "": none."""
+    return _words(port.serial_number)
 
 
 def _words(said: str | None) -> str:
@@ -74,7 +85,8 @@ def choose(
     """The one probe of a hardware board.
 
     Args:
-        port, probe, entry: what the user named: serial port, probe serial number, entry of the map.
+        port, probe, entry: what the user named: serial port (or a link to it), probe serial number, entry
+            of the map. The port of an entry with a probe is where that was seen last, and does not count.
         found: what is plugged in; looked up when None.
         hardware_map: tells boards of one kind apart; the one :func:`find_map` finds when None.
 
@@ -95,7 +107,13 @@ def choose(
         return chosen[0]
     names = ", ".join(map(str, chosen or fitting)) or "none"
     if chosen and len({item.serial for item in chosen}) == 1 and chosen[0].serial:
-        return chosen[0]  # one probe with two serial ports: the first is the board's
+        if not twins(chosen[0], chosen):
+            return chosen[0]  # one probe with two serial ports: the first is the board's
+        raise DeviceError(
+            f"two probes have the serial number {chosen[0].serial}, so it does not say which is meant",
+            value=names,
+            remedy="name one with --port; to flash one, unplug the other",
+        )
     if chosen:
         raise DeviceError(
             f"{len(chosen)} boards of this kind are plugged in, and nothing tells them apart",
@@ -135,10 +153,13 @@ def _matching(
     fitting: tuple[Probe, ...], port: str | None, probe: str | None, known: HardwareMap | None, board: Board
 ) -> tuple[Probe, ...]:
     """What fits all that is known: serial number, port, and the map's word."""
-    if probe is not None:
-        return tuple(p for p in fitting if p.serial == probe and port in (None, p.port))
     if port is not None:
-        return tuple(p for p in fitting if p.port == port)
+        named = device_file(port)
+        fitting = tuple(p for p in fitting if device_file(p.port) == named)
+    if probe is not None:
+        return tuple(p for p in fitting if same_number(p.serial, probe))
+    if port is not None:
+        return fitting
     if known is None:
         return fitting
     entries = {p.port: known.by_probe(p.serial) for p in fitting if p.serial}
@@ -159,5 +180,7 @@ def same_probe(probe: Probe, board: Board, ports: Ports | None = None) -> Probe:
     """Where a probe is now: its port may have another name after a reset. Itself where it has no number."""
     if not probe.serial:
         return probe
-    now = [found for found in candidates(board, ports) if found.serial == probe.serial]
+    now = [found for found in candidates(board, ports) if same_number(found.serial, probe.serial)]
+    if twins(probe, now):
+        now = [found for found in now if found.place == probe.place]
     return next((found for found in now if found.port == probe.port), now[0] if now else probe)

@@ -245,6 +245,8 @@ class FaultLine:
             while "flip" in self._next_at and self._where("flip") == where:
                 bits |= 1 << self._next_at["flip"] % 8
                 self._next_at["flip"] += 1 + self._gap("flip")
+                if "flip" in self._once:
+                    break  # one bit was wanted, at rate 1
             if not late:
                 self._note(now, "flip", where, bits=bits)
                 self._happened("flip")

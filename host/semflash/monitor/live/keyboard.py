@@ -115,7 +115,10 @@ class Keyboard:
         come_back()
 
     def __enter__(self) -> Keyboard:
-        self._before = termios.tcgetattr(self._fd)
+        try:
+            self._before = termios.tcgetattr(self._fd)
+        except termios.error:
+            self._before = None  # the terminal was closed: there are no keys
         if threading.current_thread() is threading.main_thread():
             self._suspend_handler = signal.signal(signal.SIGTSTP, self._on_suspend)
         self._cbreak()
@@ -130,7 +133,12 @@ class Keyboard:
             self._suspend_handler = None
 
     def _cbreak(self) -> None:
-        tty.setcbreak(self._fd, termios.TCSADRAIN)
+        if self._before is None:
+            return
+        try:
+            tty.setcbreak(self._fd, termios.TCSADRAIN)
+        except termios.error:
+            self._before = None  # the terminal was closed: there are no keys, and nothing to restore
 
     def _restore(self) -> None:
         if self._before is None:

@@ -13,7 +13,7 @@ from semflash.monitor.live.panels import NAMES, events, labels, line, plots
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from semflash.link.ber_estimate import BerEstimate
+    from semflash.channels.ber_estimate import BerEstimate
     from semflash.monitor.progress import Progress
 
 _STATE_STYLES = {
@@ -205,6 +205,7 @@ def _more_facts(progress: Progress) -> list[Text]:
         (link.stale_answers, "stale answers"),
         (link.frames_duplicate, "doubled"),
         (link.frames_reordered, "out of order"),
+        (link.frames_misplaced, "misplaced"),
         (link.foreign + link.unexpected + link.frames_useless, "useless"),
         (link.restarts, "board restarts"),
         (link.faults, "crash reports"),

@@ -39,6 +39,7 @@ class TaskRecipe:
         mean, std, bgr: what the network does to an image in [0, 1] first
             (:mod:`semflash.tasks.preprocessing`); empty and False: nothing.
         train_images: use only the first so many training images; None: all.
+        skip_bad: leave out images of a folder that cannot be read.
     """
 
     name: str
@@ -66,6 +67,7 @@ class TaskRecipe:
     pipeline: Pipeline = "numpy"
     precision: Precision = "float32"
     ema_every: int = 4
+    skip_bad: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class CodecRecipe:
     """How a codec is trained on top of a task network.
 
     Attributes:
-        dataset, seed, batch, weight_decay, ema_decay, augmentation, train_images: see TaskRecipe.
+        dataset, seed, batch, weight_decay, ema_decay, augmentation, train_images, skip_bad: see TaskRecipe.
         peak, task_peak: highest learning rates of stages 1 and 2.
         autoencoder_epochs, task_epochs: of stages 1 and 2.
         polish_epochs, polish_peak: stage 2 once more from its averaged weights, with a warm restart of the
@@ -127,6 +129,7 @@ class CodecRecipe:
     task: str = ""
     int8_epochs: int = 0
     int8_peak: float = 5e-4
+    skip_bad: bool = False
     xai_code_weight: float = 0.0
 
 

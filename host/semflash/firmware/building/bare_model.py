@@ -1,0 +1,110 @@
+"""A .tflite file without a bundle, dressed as one so that it can be built and measured.
+
+It has no decoder. The tail's table passes the low bits of the int8 output through, as many as one frame of
+the link has room for: 8 where they fit, so that the payload is the output itself.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from semflash.bundle.digest import file_ref
+from semflash.bundle.reader import Bundle
+from semflash.bundle.schema import (
+    BerInput,
+    BitChannel,
+    Contract,
+    DeviceGraph,
+    FixedPayload,
+    ImageInput,
+    Record,
+)
+from semflash.errors import ModelError
+from semflash.link.frame import PAYLOAD_MAX
+from semflash.program.stages import TableTail
+
+FAMILY = "bare-model"
+_FILE = "encoder.tflite"
+_MAX_BYTES = 32 << 20
+_WIDTHS = (8, 4, 2, 1)
+
+
+def is_bare(bundle: Bundle) -> bool:
+    """Whether `bundle` came from :func:`read_bare_model`."""
+    return bundle.contract.family == FAMILY
+
+
+def read_bare_model(path: Path) -> Bundle:
+    """The int8 model in `path` as a bundle that can be built, flashed and measured, never decoded.
+
+    Raises:
+        ModelError: it cannot be read, or is no int8 model the device could run.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ModelError(f"the model is larger than {_MAX_BYTES} bytes", value=path)
+        return bare_model(path.read_bytes(), path)
+    except OSError as error:
+        raise ModelError(f"cannot read the model: {error.strerror}", value=path) from error
+
+
+def bare_model(data: bytes, path: Path) -> Bundle:
+    """:func:`read_bare_model` for bytes in memory; `path` gives the name."""
+    from semflash_codegen.errors import CodegenError
+    from semflash_codegen.memory_plan import place
+    from semflash_codegen.plan import Plan
+    from semflash_codegen.simplify import simplify
+    from semflash_codegen.tflite_reader import read_model
+    from semflash_codegen.validate import validate
+
+    try:
+        model = simplify(read_model(data))
+        validate(model)
+        source, output = model.tensors[model.inputs[0]], model.tensors[model.outputs[0]]
+        plan = Plan(model=model, layers=(), alias={}, arena=place([]))
+        image = _image(source.shape, source.scale, source.zero_point)
+        # A longer vector than a tail takes goes out in pieces.
+        whole = len(output.shape) == 4 and output.shape[-1] == plan.latent_channels
+        height, width = output.shape[1:3] if whole else (plan.latent_positions, 1)
+        latent = (output.scale, output.zero_point)
+    except CodegenError as error:
+        raise ModelError(error.what, value=error.value, remedy=error.remedy) from error
+    reference = file_ref(_FILE, data)
+    symbols = plan.latent_positions * plan.latent_channels
+    bits = next((width for width in _WIDTHS if -(-symbols * width // 8) <= PAYLOAD_MAX), 0)
+    if bits == 0:
+        raise ModelError(
+            "the output does not fit into a frame of the link", value=symbols, remedy="use a smaller output"
+        )
+    name = re.sub(r"[^a-z0-9._-]", "-", path.stem.lower()).strip("-._")[:60] or "model"
+    contract = Contract(
+        name=name,
+        family=FAMILY,
+        family_version=1,
+        input=image,
+        device_graphs=[DeviceGraph(name, reference, height, width, plan.latent_channels, *latent)],
+        device_tail=_tail(plan.latent_channels, bits, latent[1]),
+        payload=FixedPayload(symbols, bits, -(-symbols * bits // 8)),
+        channel=BitChannel(0.0, 0.0),
+        quality=BerInput("none"),
+        centres=[float(code) for code in range(1 << bits)],
+        decoder=reference,
+        task_tail=reference,
+        class_names=["none", "none"],
+    )
+    record = Record(semflash_version="", recipe={}, seed=0)
+    return Bundle(path, contract, record, {_FILE: data}, reference.sha256)
+
+
+def _image(shape: tuple[int, ...], scale: float, zero_point: int) -> ImageInput:
+    """The input as rows x width x channels; a vector is one row."""
+    if len(shape) == 4:
+        return ImageInput(shape[1], shape[2], shape[3], scale, zero_point)
+    return ImageInput(1, shape[-2] if len(shape) == 3 else 1, shape[-1], scale, zero_point)
+
+
+def _tail(channels: int, bits: int, zero_point: int) -> TableTail:
+    """code = the low `bits` bits of latent + 128."""
+    levels = 1 << bits
+    return TableTail(channels, levels, zero_point, [value % levels for value in range(256)] * channels)

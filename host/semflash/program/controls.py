@@ -1,0 +1,55 @@
+"""Controls: the small numbers by which the host steers the device, for one image or until told otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from semflash.errors import ProgramError
+from semflash.fields import Name
+
+CONTROL_MAX = 65_535
+Setting = Annotated[int, Meta(ge=0, le=CONTROL_MAX)]
+
+
+class Control(Struct, frozen=True, forbid_unknown_fields=True):
+    """One number that the host may set, 16 bits without sign.
+
+    Attributes:
+        name: Unique in the program, for people.
+        id: Unique in the program, for the wire.
+        low: The least value.
+        high: The greatest value.
+        default: The value where the host said nothing.
+        unit: What one step of it is: bytes of payload, an entry of a list, or a share of 1/255.
+        sticky: Whether a value holds until the next one, or for a single image.
+    """
+
+    name: Name
+    id: Annotated[int, Meta(ge=1, le=255)]
+    low: Setting
+    high: Setting
+    default: Setting
+    unit: Literal["bytes", "entry", "share"]
+    sticky: bool = True
+
+    def clamp(self, value: int) -> int:
+        """The value that a device uses when it is told this one: never one outside the range."""
+        return min(max(value, self.low), self.high)
+
+
+def settle(controls: Sequence[Control], given: Mapping[str, int]) -> dict[str, int]:
+    """The values that a device uses, by name: those given, brought into their ranges, else the defaults.
+
+    Raises:
+        ProgramError: The program has no control of a name that is given.
+    """
+    unknown = sorted(set(given) - {control.name for control in controls})
+    if unknown:
+        names = ", ".join(control.name for control in controls) or "none"
+        raise ProgramError(
+            "the device program has no such control", value=", ".join(unknown), remedy=f"controls: {names}"
+        )
+    return {control.name: control.clamp(given.get(control.name, control.default)) for control in controls}

@@ -1,0 +1,112 @@
+"""Run a device program in numpy: the golden device, which the C equals bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semflash.errors import ProgramError
+from semflash.program.controls import settle
+from semflash.program.payload import Payloads, encode
+from semflash.program.program import Program
+from semflash.program.reference import order, tails
+from semflash.program.stages import Graph, Order, Stage, Tail
+from semflash.program.tensors import Codes, Tensor
+
+Array = NDArray[np.int8] | NDArray[np.uint8]
+#: Runs one model: its name and int8 inputs (M, ...) in the model's order, to its int8 outputs (M, ...).
+RunGraph = Callable[[str, Sequence[NDArray[np.int8]]], Sequence[NDArray[np.int8]]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a device has computed for N images.
+
+    Attributes:
+        tensors: Every tensor of the program by name, (N, *shape); rows that are not live hold neutral items.
+        controls: The values used, by name.
+        sent: The payloads.
+    """
+
+    tensors: dict[str, Array]
+    controls: dict[str, int]
+    sent: Payloads
+
+
+def run(
+    program: Program, images: NDArray[np.int8], run_graph: RunGraph, controls: Mapping[str, int] | None = None
+) -> Run:
+    """Run a checked program for N images.
+
+    Args:
+        images: int8 (N, height, width, channels), pixel - 128.
+        run_graph: Runs a model exactly (TFLite-Micro, or LiteRT's reference kernels).
+        controls: What the host set, by name.
+
+    Raises:
+        ProgramError: Images, or what a model gives, do not fit the program, or a control is unknown.
+    """
+    used = settle(program.controls, controls or {})
+    tensors: dict[str, Array] = {program.image: _fitting(program.tensor(program.image), images)}
+    for stage in program.stages:
+        for name, array in _results(program, stage, tensors, run_graph, used).items():
+            tensor = program.tensor(name)
+            tensors[name] = _only_live(tensor, _fitting(tensor, array), tensors)
+    return Run(tensors, used, encode(program, tensors, used))
+
+
+def _results(
+    program: Program, stage: Stage, tensors: Mapping[str, Array], run_graph: RunGraph, used: Mapping[str, int]
+) -> dict[str, Array]:
+    """What one stage writes, by the name of the tensor."""
+    match stage:
+        case Graph():
+            inputs = [tensors[name].view(np.int8) for name in stage.inputs]
+            results = (_each if stage.each else _once)(stage.name, inputs, run_graph)
+            if len(results) != len(stage.outputs):
+                raise ProgramError(
+                    f"model {stage.name} must have {len(stage.outputs)} outputs", value=len(results)
+                )
+            return dict(zip(stage.outputs, results, strict=True))
+        case Tail():
+            table = stage.tables[0 if stage.chosen_by is None else used[stage.chosen_by]]
+            return {stage.output: tails.codes(tensors[stage.source].view(np.int8), table)}
+        case Order():
+            source = tensors[stage.source]
+            positions = order.order(tensors[stage.saliency].view(np.uint8), source.shape[-1], stage.step)
+            return {stage.output: order.sort(source, positions)}
+
+
+def _once(name: str, inputs: Sequence[NDArray[np.int8]], run_graph: RunGraph) -> Sequence[NDArray[np.int8]]:
+    return run_graph(name, inputs)
+
+
+def _each(name: str, inputs: Sequence[NDArray[np.int8]], run_graph: RunGraph) -> Sequence[NDArray[np.int8]]:
+    """Rows as if they were images of their own."""
+    images, rows = inputs[0].shape[:2]
+    results = run_graph(name, [array.reshape(images * rows, *array.shape[2:]) for array in inputs])
+    return [array.reshape(images, rows, *array.shape[1:]) for array in results]
+
+
+def _fitting(tensor: Tensor, array: Array) -> Array:
+    wanted = np.uint8 if isinstance(tensor.holds, Codes) else np.int8
+    if array.dtype != wanted or array.shape[1:] != tensor.shape:
+        raise ProgramError(
+            f"{tensor.name} must be {np.dtype(wanted).name} (N, {', '.join(map(str, tensor.shape))})",
+            value=f"{array.dtype} {array.shape}",
+            remedy="look whether model and program are of the same bundle",
+        )
+    return array
+
+
+def _only_live(tensor: Tensor, array: Array, tensors: Mapping[str, Array]) -> Array:
+    """The rows that are not in use hold neutral items, so that nothing depends on what stood there."""
+    if tensor.live is None:
+        return array
+    live = np.arange(tensor.rows) < tensors[tensor.live].reshape(len(array), 1)
+    neutral = tensor.holds.neutral if isinstance(tensor.holds, Codes) else tensor.holds.zero_point
+    shape = live.shape + (1,) * (array.ndim - 2)
+    return np.where(live.reshape(shape), array, array.dtype.type(neutral))

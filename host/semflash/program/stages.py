@@ -1,0 +1,122 @@
+"""The stages of a device program: a tagged union. A new kind of stage is a new member, and never a flag.
+
+Each kind has its Python twin in :mod:`semflash.program.reference` and its C in ``device/``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from semflash.fields import CHANNELS_MAX, GDN_LEVELS_MAX, Channels, Int8, Name
+from semflash.program.tensors import LEVELS_MAX, Code
+
+Int32 = Annotated[int, Meta(ge=-(1 << 31), le=(1 << 31) - 1)]
+
+
+class Graph(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="graph"):
+    """An int8 .tflite graph.
+
+    Attributes:
+        name: The name of the model; the bundle says in which file it lies.
+        inputs: The tensors that are read, in the order of the model's inputs.
+        outputs: The tensors that are written, in the order of the model's outputs.
+        each: Whether it runs once for each live row (a patch, for instance) of its inputs, and gives a row
+            of its outputs each time; otherwise it runs once for the whole tensors.
+    """
+
+    name: Name
+    inputs: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=8)]
+    outputs: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=8)]
+    each: bool = False
+
+
+class GdnTail(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="gdn"):
+    """GDN, PReLU and nearest centre as integer threshold tests (``device/include/semflash/tail.h``).
+
+    Attributes:
+        channels: Latent channels C.
+        levels: The number of centres L, 2 to 16.
+        zero_point: Of the latent, int8.
+        beta: C integers, Q16 in units of q^2 (beta / scale^2), int64, above 0.
+        gamma: C*C integers, Q16, int32, at least 0; ``gamma[i * C + c]`` weighs input channel i in output
+            channel c.
+        threshold: C*(L-1) integers, Q24, int32; per channel not descending.
+    """
+
+    channels: Channels
+    levels: Annotated[int, Meta(ge=2, le=GDN_LEVELS_MAX)]
+    zero_point: Int8
+    beta: Annotated[list[Annotated[int, Meta(ge=1, le=(1 << 62))]], Meta(max_length=CHANNELS_MAX)]
+    gamma: Annotated[
+        list[Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]], Meta(max_length=CHANNELS_MAX * CHANNELS_MAX)
+    ]
+    threshold: Annotated[list[Int32], Meta(max_length=CHANNELS_MAX * (GDN_LEVELS_MAX - 1))]
+
+
+class TableTail(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="table"):
+    """A table per channel, which looks at no other channel: ``code = table[c * 256 + latent + 128]``."""
+
+    channels: Channels
+    levels: Annotated[int, Meta(ge=2, le=LEVELS_MAX)]
+    zero_point: Int8
+    table: Annotated[list[Code], Meta(max_length=CHANNELS_MAX * 256)]
+
+
+TailTable = GdnTail | TableTail
+
+
+class Tail(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="tail"):
+    """Turns int8 values into codes, one vector of channels (the last dimension) at a time.
+
+    Attributes:
+        source: The tensor of values.
+        output: The tensor of codes, of the same shape.
+        tables: The integers to do it with: one set, or one for each value of the control ``chosen_by``.
+        chosen_by: The control that says which set is used; None where there is one set.
+    """
+
+    source: Name
+    output: Name
+    tables: Annotated[tuple[TailTable, ...], Meta(min_length=1, max_length=16)]
+    chosen_by: Name | None = None
+
+
+class Order(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="order"):
+    """Sorts codes so that those that matter most come first, and a payload can be cut anywhere.
+
+    The code of channel c at position p has the score ``16 * saliency[p] - step * c``; codes are sent by
+    falling score, and those of equal score in raster order. The receiver finds the same order from the
+    saliency it got.
+
+    Attributes:
+        saliency: A tensor of codes, one for each position.
+        source: The tensor of codes to sort, (positions..., channels).
+        output: The tensor of the sorted codes, one dimension.
+        step: By how much a channel scores less than the one before it, in sixteenths of a level.
+    """
+
+    saliency: Name
+    source: Name
+    output: Name
+    step: Annotated[int, Meta(ge=0, le=4096)]
+
+
+Stage = Graph | Tail | Order
+
+
+def inputs_of(stage: Stage) -> tuple[str, ...]:
+    """The names of the tensors that a stage reads."""
+    match stage:
+        case Graph():
+            return stage.inputs
+        case Tail():
+            return (stage.source,)
+        case Order():
+            return (stage.saliency, stage.source)
+
+
+def outputs_of(stage: Stage) -> tuple[str, ...]:
+    """The names of the tensors that a stage writes."""
+    return stage.outputs if isinstance(stage, Graph) else (stage.output,)

@@ -1,0 +1,198 @@
+"""Small device programs for tests, one for each thing that a program can express."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from semflash.program.controls import Control
+from semflash.program.layout import CountOf, Layout, OnesOf, Region, Rest
+from semflash.program.program import Program
+from semflash.program.quality import Ber, Snr
+from semflash.program.stages import GdnTail, Graph, Order, TableTail, Tail
+from semflash.program.tensors import Codes, Tensor, Values
+
+PIXELS = Values(1.0 / 255.0, -128)
+
+
+def table_tail(channels: int, levels: int, zero_point: int = 0, seed: int = 0) -> TableTail:
+    """A table of random codes."""
+    table = np.random.default_rng(seed).integers(0, levels, channels * 256)
+    return TableTail(channels, levels, zero_point, [int(code) for code in table])
+
+
+def gdn_tail(channels: int, levels: int, zero_point: int = 0, seed: int = 0) -> GdnTail:
+    """Integers of a plausible size."""
+    rng = np.random.default_rng(seed)
+    return GdnTail(
+        channels,
+        levels,
+        zero_point,
+        beta=[int(v) for v in rng.integers(1 << 16, 1 << 26, channels)],
+        gamma=[int(v) for v in rng.integers(0, 5000, channels * channels)],
+        threshold=[
+            int(v) for v in np.sort(rng.integers(-(1 << 25), 1 << 25, (channels, levels - 1))).ravel()
+        ],
+    )
+
+
+def plain() -> Program:
+    """One graph, one tail, one region: SemanticNN."""
+    return Program(
+        image="image",
+        tensors=(
+            Tensor("image", (8, 6, 1), PIXELS),
+            Tensor("latent", (4, 3, 5), Values(0.05, -3)),
+            Tensor("codes", (4, 3, 5), Codes(8, tuple(float(i) for i in range(8)))),
+        ),
+        stages=(Graph("encoder", ("image",), ("latent",)), Tail("latent", "codes", (gdn_tail(5, 8, -3),))),
+        payload=Layout((Region("codes", 3),)),
+        quality=Ber(0.001, 0.06),
+    )
+
+
+def two_graphs() -> Program:
+    """Two graphs over the image, each with its tail: AgileNN."""
+    return Program(
+        image="image",
+        tensors=(
+            Tensor("image", (8, 6, 1), PIXELS),
+            Tensor("scores", (1, 1, 10), Values(0.1, 4)),
+            Tensor("local", (1, 1, 10), Codes(6, tuple(float(i) for i in range(6)), 0, 0.0)),
+            Tensor("latent", (4, 3, 5), Values(0.05, -3)),
+            Tensor("remote", (4, 3, 5), Codes(8, tuple(float(i) for i in range(8)), 3)),
+        ),
+        stages=(
+            Graph("head", ("image",), ("scores",)),
+            Tail("scores", "local", (table_tail(10, 6, 4),)),
+            Graph("encoder", ("image",), ("latent",)),
+            Tail("latent", "remote", (table_tail(5, 8, -3, seed=1),)),
+        ),
+        payload=Layout((Region("local", 3), Region("remote", 3))),
+        quality=Ber(0.0, 0.06),
+    )
+
+
+def progressive() -> Program:
+    """A graph on another one's output, an order, and a payload that a control cuts anywhere: LimitNet."""
+    return Program(
+        image="image",
+        tensors=(
+            Tensor("image", (8, 6, 1), PIXELS),
+            Tensor("latent", (4, 3, 5), Values(0.05, -3)),
+            Tensor("logits", (4, 3, 1), Values(0.1, 7)),
+            Tensor("saliency", (4, 3, 1), Codes(8, (), 4)),
+            Tensor("codes", (4, 3, 5), Codes(8, tuple(float(i) for i in range(8)), 0, 0.0)),
+            Tensor("sorted", (60,), Codes(8, tuple(float(i) for i in range(8)), 0, 0.0)),
+        ),
+        stages=(
+            Graph("encoder", ("image",), ("latent",)),
+            Graph("attention", ("latent",), ("logits",)),
+            Tail("logits", "saliency", (table_tail(1, 8, 7),)),
+            Tail("latent", "codes", (table_tail(5, 8, -3, seed=1),)),
+            Order("saliency", "codes", "sorted", step=22),
+        ),
+        payload=Layout((Region("saliency", 3, Rest("limit")), Region("sorted", 3, Rest("limit")))),
+        quality=Ber(0.0, 0.06),
+        controls=(Control("limit", 1, 0, 28, 28, "bytes"),),
+    )
+
+
+def patches() -> Program:
+    """A graph that runs for each live patch, tables chosen by a control, a protected count and map."""
+    centres = tuple(float(i) for i in range(4))
+    return Program(
+        image="image",
+        tensors=(
+            Tensor("image", (8, 6, 1), PIXELS),
+            Tensor("features", (6, 2, 4), Values(0.1, 0)),
+            Tensor("choice", (6, 1), Values(0.1, 0)),
+            Tensor("number", (1, 1, 1), Values(0.1, 0)),
+            Tensor("map", (6, 1), Codes(3)),
+            Tensor("count", (1, 1, 1), Codes(7)),
+            Tensor("patches", (6, 2, 4), Values(0.1, 0), live="count"),
+            Tensor("encoded", (6, 5), Values(0.1, 0), live="count"),
+            Tensor("first", (6, 5), Codes(4, centres), live="count"),
+            Tensor("second", (6, 2, 4), Codes(4, centres)),
+        ),
+        stages=(
+            Graph("stem", ("image",), ("features", "choice", "number")),
+            Tail("number", "count", (table_tail(1, 7),)),
+            Tail("choice", "map", (table_tail(1, 3),)),
+            Tail("features", "second", (table_tail(4, 4), table_tail(4, 4, seed=5)), chosen_by="state"),
+            Graph("pick", ("features",), ("patches",), each=False),
+            Graph("encode", ("patches",), ("encoded",), each=True),
+            Tail("encoded", "first", (table_tail(5, 4),)),
+        ),
+        payload=Layout(
+            (
+                Region("count", 3, protection="repeat-3"),
+                Region("map", 2, protection="hamming-7-4"),
+                Region("first", 2, CountOf("count")),
+                Region("second", 2, OnesOf("map", 2)),
+            )
+        ),
+        quality=Snr(-6.0, 18.0),
+        controls=(Control("state", 3, 0, 1, 0, "entry"),),
+    )
+
+
+def masked() -> Program:
+    """Everything of the payload that a device does: a protected count and map, and the rows that they tell;
+    GDN with two sets of integers, chosen by a control that holds for one image."""
+    latent = Values(0.05, -3)
+    return Program(
+        image="image",
+        tensors=(
+            Tensor("image", (8, 6, 1), PIXELS),
+            Tensor("number", (1, 1, 1), Values(0.1, 0)),
+            Tensor("count", (1, 1, 1), Codes(5)),
+            Tensor("choice", (4, 1, 1), Values(0.1, 0)),
+            Tensor("map", (4, 1, 1), Codes(3)),
+            Tensor("latent", (4, 3, 5), latent),
+            Tensor("fine", (4, 3, 5), Codes(16)),
+            Tensor("rough", (4, 3, 5), Codes(3)),
+        ),
+        stages=(
+            Graph("counter", ("image",), ("number",)),
+            Tail("number", "count", (table_tail(1, 5, seed=2),)),
+            Graph("chooser", ("image",), ("choice",)),
+            Tail("choice", "map", (table_tail(1, 3, seed=3),)),
+            Graph("encoder", ("image",), ("latent",)),
+            Tail("latent", "fine", (gdn_tail(5, 16, -3), gdn_tail(5, 16, -3, seed=1)), chosen_by="state"),
+            Tail("latent", "rough", (gdn_tail(5, 3, -3, seed=2),)),
+        ),
+        payload=Layout(
+            (
+                Region("count", 3, protection="hamming-7-4"),
+                Region("map", 2, protection="repeat-3"),
+                Region("fine", 4, OnesOf("map", 1), "hamming-7-4"),
+                Region("rough", 2, CountOf("count"), "repeat-3"),
+            )
+        ),
+        quality=Ber(0.0, 0.06),
+        controls=(Control("state", 1, 0, 1, 0, "entry", sticky=False),),
+    )
+
+
+ALL = (plain, two_graphs, progressive, patches, masked)
+
+
+def run_graph(
+    name: str, inputs: list[np.ndarray], shapes: dict[str, list[tuple[int, ...]]]
+) -> list[np.ndarray]:
+    """Some int8 function of the inputs, different for each model, with outputs of the given shapes."""
+    flat = np.concatenate([x.reshape(len(x), -1) for x in inputs], axis=1).astype(np.int64)
+    results = []
+    for number, shape in enumerate(shapes[name]):
+        size = int(np.prod(shape))
+        weights = np.random.default_rng([number, *name.encode()]).integers(-9, 10, (flat.shape[1], size))
+        results.append(((flat @ weights) % 256 - 128).astype(np.int8).reshape(len(flat), *shape))
+    return results
+
+
+def shapes_of(program: Program) -> dict[str, list[tuple[int, ...]]]:
+    """Shapes of the outputs of each graph for one run of it."""
+    return {
+        graph.name: [program.tensor(name).shape[graph.each :] for name in graph.outputs]
+        for graph in program.graphs
+    }
