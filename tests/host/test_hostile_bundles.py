@@ -18,7 +18,7 @@ from fuzz.bundles import mutant, seeds, with_file, write
 from semflash.bundle import Bundle, read_bundle
 from semflash.bundle.graphs.device import TFLM_ONLY, check_device_graph
 from semflash.bundle.graphs.edge import check_edge
-from semflash.bundle.graphs.edge_graph import read_edge_graph
+from semflash.bundle.graphs.edge_graph import RULES, read_edge_graph
 from semflash.bundle.reader import read_directory, zoo_names
 from semflash.cli.main import main
 from semflash.edge.decoder import EdgeDecoder
@@ -81,6 +81,12 @@ def test_what_exports_make_passes(name: str) -> None:
 )
 def test_device_graphs_that_compile_pass(path: Path) -> None:
     check_device_graph(path.read_bytes(), path.name)
+
+
+def test_the_documented_operators_are_those_that_are_taken() -> None:
+    text = (TESTS.parent / "docs" / "bundle.md").read_text(encoding="utf-8")
+    paragraph = next(part for part in text.split("\n\n") if part.startswith("ABS,"))
+    assert set(paragraph.rstrip(".\n").replace("\n", " ").split(", ")) == set(RULES)
 
 
 def test_a_tail_of_67_kinds_of_operators_passes_and_runs(tiny: Bundle) -> None:

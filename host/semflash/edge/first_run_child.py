@@ -26,9 +26,10 @@ _BATCHES = (1, 3)
 
 def main() -> int:
     """Read a parcel, run it, answer with a verdict."""
-    limit_process(_MEMORY_BYTES, _CPU_S)
+    data = parcel()
+    limit_process(_MEMORY_BYTES + 4 * len(data), _CPU_S)
     answers = Answers()
-    given = msgspec.msgpack.decode(parcel(), type=Parcel)
+    given = msgspec.msgpack.decode(data, type=Parcel)
     try:
         check_contract(given.contract)
         record = Record(semflash_version="", recipe={}, seed=0)

@@ -42,7 +42,7 @@ def run_child(module: str, parcel: bytes, timeout_s: float) -> Outcome:
     import subprocess  # a bundle that is known needs no child, and this is most of the module's cost
 
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", module]
+    command = [sys.executable, "-P", "-m", module]  # -P: nothing is imported from the working directory
     try:
         done = children.run_bytes(
             command, data=parcel, stderr=subprocess.PIPE, timeout_s=timeout_s, env=environment

@@ -30,7 +30,7 @@ def measure_arena(model: bytes) -> int:
     with atomic.scratch(Path(tempfile.gettempdir()), "semflash-arena-") as folder:
         path = folder / "model.tflite"
         path.write_bytes(model)
-        command = [sys.executable, "-m", "semflash.runtime.tflm_arena", str(path)]
+        command = [sys.executable, "-P", "-m", "semflash.runtime.tflm_arena", str(path)]
         try:
             done = children.run(command, timeout_s=_TIMEOUT_S, stderr=subprocess.PIPE)
         except subprocess.TimeoutExpired as error:
