@@ -1,22 +1,20 @@
-"""Code generator of semflash: an int8 .tflite encoder becomes C for the runtime in ``device/``.
+"""Code generator of semflash: a device program and its int8 .tflite graphs become C for ``device/``.
 
-Imports neither ``semflash`` nor TensorFlow.
+Of ``semflash`` it imports the program alone, and never TensorFlow.
 
-    generated = generate(CodegenRequest(encoder, tail, bits_per_symbol=3, bundle_hash="..."))
+    generated = generate(CodegenRequest(program, {"encoder": tflite}, bundle_hash="..."))
     generated.files["sf_model.c"]
 """
 
 from semflash_codegen.errors import CodegenError
 from semflash_codegen.generate import generate
-from semflash_codegen.request import CodegenRequest, GdnTail, Generated, LayerReport, Report, TableTail
+from semflash_codegen.request import CodegenRequest, Generated, LayerReport, Report
 
 __all__ = [
     "CodegenError",
     "CodegenRequest",
-    "GdnTail",
     "Generated",
     "LayerReport",
     "Report",
-    "TableTail",
     "generate",
 ]

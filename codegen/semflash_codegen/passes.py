@@ -22,6 +22,19 @@ MAX_ARENA_BYTES = 1 << 30
 
 def validate(model: Model) -> None:
     """One int8 image in, one int8 latent out, static shapes, known operators, a file in execution order."""
+    validate_ends(model)
+    for op in model.operators:
+        if op.name not in SUPPORTED:
+            raise UnsupportedModelError(
+                f"{model.layer_name(op)}: operator {op.name} is not supported",
+                value=op.name,
+                remedy="use " + ", ".join(SUPPORTED),
+            )
+    validate_order(model)
+
+
+def validate_ends(model: Model) -> None:
+    """One int8 image in rows that are not too long, one int8 latent."""
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise UnsupportedModelError(
             "the encoder must have one input and one output", value=(len(model.inputs), len(model.outputs)),
@@ -35,18 +48,11 @@ def validate(model: Model) -> None:
                 f"the encoder's {role} must be (1, h, w, c), (1, w, c) or (1, c)",
                 value=tensor.shape, remedy="export with batch size 1",
             )  # fmt: skip
-    for op in model.operators:
-        if op.name not in SUPPORTED:
-            raise UnsupportedModelError(
-                f"{model.layer_name(op)}: operator {op.name} is not supported", value=op.name,
-                remedy="use " + ", ".join(SUPPORTED),
-            )  # fmt: skip
     if image_rows(source)[1] > _ROW_BYTES_MAX:
         raise UnsupportedModelError(
             f"a row of the encoder's input is larger than {_ROW_BYTES_MAX} bytes",
             value=source.shape, remedy="use a smaller image",
         )  # fmt: skip
-    validate_order(model)
 
 
 def _validate_end(role: str, tensor: Tensor) -> None:

@@ -43,6 +43,7 @@ def build(folder: Path, *options: str, extra: Sequence[Path] = ()) -> Path:
     image = folder / "firmware.elf"
     sources = [
         *ROOT.glob("device/src/*.c"),
+        *ROOT.glob("device/stages/*.c"),
         *PORT.glob("*.c"),
         *COMMON.glob("*.c"),
         ROOT / "device/app/main.c",

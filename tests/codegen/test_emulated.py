@@ -52,6 +52,13 @@ def run_emulated(folder: Path, request: CodegenRequest, archive: Path) -> tuple[
     """Latents (8, n) and instructions per image."""
     sources = (HERE / "harness.c", HERE / "emulated_main.c")
     objects = compile_model(folder, generate(request), COMPILER, *sources)
+    lines = emulate(folder, objects, archive)
+    latents = np.array([np.frombuffer(bytes.fromhex(line[2]), np.int8) for line in lines])
+    return latents, [int(line[1], 16) / TICKS_PER_INSTRUCTION for line in lines]
+
+
+def emulate(folder: Path, objects: list[str], archive: Path) -> list[list[str]]:
+    """Link, run, and give the words of each line that emulated_main.c prints."""
     image = folder / "program.elf"
     script = DEVICE / "port" / "stm32f4" / "stm32f4.ld"
     link = ["-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs", "-Wl,--gc-sections", f"-T{script}"]
@@ -66,8 +73,7 @@ def run_emulated(folder: Path, request: CodegenRequest, archive: Path) -> tuple[
     )  # fmt: skip
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines and all(line[0] == "T" for line in lines), done.stdout[-500:] + done.stderr[-500:]
-    latents = np.array([np.frombuffer(bytes.fromhex(line[2]), np.int8) for line in lines])
-    return latents, [int(line[1], 16) / TICKS_PER_INSTRUCTION for line in lines]
+    return lines
 
 
 def check(name: str, kernels: str, folder: Path, archive: Path) -> float:

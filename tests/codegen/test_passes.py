@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codegen.golden import NAMES, load, request_for
+from codegen.golden import NAMES, load, request_for, request_with
 from codegen.graph_builder import GraphBuilder
-from semflash_codegen import CodegenRequest, TableTail, generate, passes
+from semflash.program.stages import TableTail
+from semflash_codegen import generate, passes
 from semflash_codegen.errors import MalformedModelError, UnsupportedModelError
 from semflash_codegen.ir import Quantisation, Tensor
 from semflash_codegen.memory_plan import ALIGNMENT, Buffer, place
@@ -21,9 +22,11 @@ from semflash_codegen.tflite_reader import read_model
 
 
 def refusal(name: str) -> UnsupportedModelError:
-    tail = TableTail(4, 8, 0, (1,) * 1024)
+    model = read_model(load(name))
+    quantisation = model.tensors[model.outputs[0]].quantisation
+    zero_point = 0 if quantisation is None else quantisation.zero_points[0]
     with pytest.raises(UnsupportedModelError) as caught:
-        generate(CodegenRequest(load(name), tail, 3, "01234567"))
+        generate(request_with(load(name), TableTail(4, 8, zero_point, [1] * 1024)))
     return caught.value
 
 

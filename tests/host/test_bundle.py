@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from semflash import atomic
 from semflash.bundle import Bundle, read_bundle, resolve_bundle, update_record, write_bundle
 from semflash.bundle.reader import parse_codec
 from semflash.bundle.schema import AccuracyPoint, Measurement
@@ -101,18 +102,25 @@ def test_files_that_the_contract_does_not_name_are_refused(tmp_path: Path) -> No
         write_bundle(tmp_path / "bad.semcodec", bundle.contract, bundle.record, files)
 
 
+@pytest.mark.parametrize("exchanges", [True, False])
 def test_an_interrupted_replacement_brings_the_old_bundle_back(
-    copy: Path, monkeypatch: pytest.MonkeyPatch
+    copy: Path, monkeypatch: pytest.MonkeyPatch, exchanges: bool
 ) -> None:
     bundle = read_bundle(copy)
     renamed = msgspec.structs.replace(bundle.contract, name="other")
     rename = Path.rename
+
+    def exchange(first: Path, second: Path) -> bool:
+        if exchanges:
+            raise OSError(28, "No space left on device")
+        return False
 
     def fail_for_the_new_one(self: Path, target: Path) -> Path:
         if self.suffix == ".tmp":
             raise OSError(28, "No space left on device")
         return rename(self, target)
 
+    monkeypatch.setattr(atomic, "_exchange", exchange)
     monkeypatch.setattr(Path, "rename", fail_for_the_new_one)
     with pytest.raises(BundleError, match="No space left"):
         write_bundle(copy, renamed, bundle.record, bundle.files, overwrite=True)

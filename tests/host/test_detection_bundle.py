@@ -64,7 +64,7 @@ def runs(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def bundle(runs: Path) -> Bundle:
-    return export(runs, runs.parent / "boxes.semcodec")
+    return export(runs, runs.parent / "boxes.semcodec", force=True)
 
 
 @pytest.fixture

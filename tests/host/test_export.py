@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from semflash.data.dataset import Dataset, Split
 
 from semflash.bundle import Bundle, read_bundle
 from semflash.codecs.base import GdnTailSpec
 from semflash.conversion.graphs import calibration_set, convert_int8, inspect_int8
+from semflash.data.dataset import Dataset, Split
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import BundleError, ExportError
@@ -98,7 +98,7 @@ def dataset() -> Dataset:
 @pytest.fixture(scope="module")
 def bundle(codec: FakeCodec, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     out = tmp_path_factory.mktemp("export") / "noise.semcodec"
-    return export_codec(codec, out, dataset, name="noise", recipe={"epochs": 0}, history=b"[]\n")
+    return export_codec(codec, out, dataset, name="noise", recipe={"epochs": 0}, history=b"[]\n", force=True)
 
 
 def test_the_exported_bundle_reads_back_with_its_proof(bundle: Bundle) -> None:
@@ -145,7 +145,9 @@ def test_the_int8_codes_are_close_to_the_float_codes(
 def test_the_whole_graph_export_keeps_gdn_and_prelu_in_int8(
     codec: FakeCodec, dataset: Dataset, tmp_path: Path
 ) -> None:
-    bundle = export_codec(codec, tmp_path / "whole.semcodec", dataset, name="whole", whole_graph=True)
+    bundle = export_codec(
+        codec, tmp_path / "whole.semcodec", dataset, name="whole", whole_graph=True, force=True
+    )
     expected = ["CONV_2D", "MAX_POOL_2D", "CONV_2D", "MUL", "CONV_2D", "RSQRT", "MUL", "PRELU"]
     assert bundle.record.operators == expected
     found = GoldenEncoder(bundle).codes(dataset.test.images).astype(int)
@@ -204,3 +206,20 @@ def test_calibration_spans_the_full_range_with_the_least_change() -> None:
     assert (values != np.float32(100) / np.float32(255)).sum() == 2
     full = np.array([0, 255, 7, 9], np.uint8).reshape(1, 2, 2, 1)
     np.testing.assert_array_equal(calibration_set(full), full / np.float32(255))
+
+
+def test_a_codec_that_learnt_nothing_is_exported_by_force_only_and_its_record_says_so(
+    codec: FakeCodec, dataset: Dataset, bundle: Bundle, tmp_path: Path
+) -> None:
+    """The fixture is untrained, its labels are noise: a third right of three classes."""
+    with pytest.raises(ExportError, match="learnt nothing") as caught:
+        export_codec(codec, tmp_path / "x.semcodec", dataset, name="x")
+    assert "--force" in caught.value.remedy and not (tmp_path / "x.semcodec").exists()
+    assert "on 200 validation images is no better than guessing" in str(caught.value.value)
+    assert bundle.record.recipe["forced"] == caught.value.value
+    assert bundle.record.recipe["epochs"] == 0
+    payloads = GoldenEncoder(bundle).payloads(dataset.val.images)
+    labels = EdgeDecoder(bundle).logits(payloads, 0.0).argmax(1).astype(np.int32)  # learnt, as it were
+    learnt = replace(dataset, val=Split(dataset.val.images, labels))
+    exported = export_codec(codec, tmp_path / "y.semcodec", learnt, name="y")
+    assert "forced" not in exported.record.recipe

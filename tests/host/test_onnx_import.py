@@ -118,7 +118,7 @@ def test_an_imported_network_gets_a_codec_and_becomes_a_bundle(tmp_path: Path) -
     assert main(["import", str(path), "--split", "features", "--out", str(run / "task"), *common]) == 0
     command = ["train", "tiny", "--task", str(run / "task"), "--out", str(run), "--set", "batch=16", *common]
     assert main(command) == 0
-    assert main(["export", str(run), str(tmp_path / "net.semcodec")]) == 0
+    assert main(["export", str(run), str(tmp_path / "net.semcodec"), "--force"]) == 0
     bundle = read_bundle(tmp_path / "net.semcodec")
     assert list(bundle.contract.class_names) == [f"class {index}" for index in range(4)]
 

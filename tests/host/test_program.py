@@ -26,6 +26,11 @@ from semflash.program.reference.run import run
 from semflash.runtime.reference import ReferenceGraph
 
 
+def plain_tree(program: Program) -> Any:
+    """The program as JSON has it: dicts and lists that can be changed."""
+    return msgspec.json.decode(msgspec.json.encode(program))
+
+
 def images_of(program: Program, count: int = 20, seed: int = 0) -> np.ndarray:
     shape = (count, *program.tensor(program.image).shape)
     return np.random.default_rng(seed).integers(-128, 128, shape).astype(np.int8)
@@ -150,6 +155,17 @@ def test_the_order_is_the_one_that_limitnet_learned_with():
     assert (np.asarray(codec.order(saliency)) == found).all()
 
 
+@pytest.mark.parametrize("make", [programs.patches, programs.masked])
+def test_sets_of_a_tail_are_of_one_kind(make):
+    tree = plain_tree(make())
+    tail = next(stage for stage in tree["stages"] if len(stage.get("tables", ())) == 2)
+    other = programs.gdn_tail if tail["tables"][0]["kind"] == "table" else programs.table_tail
+    first = tail["tables"][0]
+    tail["tables"][1] = msgspec.to_builtins(other(first["channels"], first["levels"], first["zero_point"]))
+    with pytest.raises(ProgramError, match="different kinds"):
+        check_program(msgspec.convert(tree, Program))
+
+
 def test_controls_are_clamped_and_unknown_ones_refused():
     controls = (Control("limit", 1, 4, 28, 20, "bytes"), Control("state", 2, 0, 7, 3, "entry"))
     assert settle(controls, {}) == {"limit": 20, "state": 3}
@@ -177,7 +193,7 @@ def test_graphs_that_give_something_else_are_refused():
 
 def changed(make: Callable[[], Program], *path: Any, to: Any) -> Program:
     """The program with one place of its JSON changed."""
-    tree = msgspec.to_builtins(make())
+    tree = plain_tree(make())
     place = tree
     for step in path[:-1]:
         place = place[step]
@@ -189,7 +205,7 @@ P, A, L, R = programs.plain, programs.two_graphs, programs.progressive, programs
 BROKEN = [
     (changed(P, "image", to="picture"), "no such tensor"),
     (changed(P, "tensors", 1, "name", to="image"), "tensors repeat"),
-    (changed(P, "tensors", 0, "holds", "scale", to=0.01), "scale 1/255"),
+    (changed(P, "tensors", 0, "holds", to={"kind": "codes", "levels": 8}), "must hold int8 values"),
     (changed(P, "tensors", 0, "shape", to=[48, 1]), "height, a width and channels"),
     (changed(P, "tensors", 0, "shape", to=[1, 65535, 3]), "65,535 values"),
     (changed(P, "tensors", 1, "shape", to=[65535, 65535, 5]), "too large"),
@@ -252,7 +268,7 @@ def test_programs_that_break_a_rule_are_refused_with_what_value_and_remedy(progr
 @given(st.sampled_from(programs.ALL), st.data())
 def test_any_change_of_a_program_gives_a_program_that_runs_or_an_error_of_its_own(make, data):
     """Programs come from strangers: whatever passes the checks runs without harm."""
-    tree = msgspec.to_builtins(make())
+    tree = plain_tree(make())
     place: Any = tree
     while True:
         key = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))

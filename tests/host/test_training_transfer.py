@@ -172,7 +172,8 @@ def test_the_last_stage_tunes_the_decoder_on_codes_of_the_encoder_that_is_export
 ):
     results = json.loads((device_dir / "codec" / "run.json").read_text())["results"]
     out = tmp_path / "bars.semcodec"
-    assert main(["export", str(device_dir), str(out), "--data-dir", str(data_dir), "--json"]) == 0
+    arguments = ["export", str(device_dir), str(out), "--data-dir", str(data_dir)]
+    assert main([*arguments, "--json", "--force"]) == 0
     encoder = (out / "encoder.tflite").read_bytes()
     assert results["int8_encoder_sha256"] == content_sha256(encoder)
     from semflash.bundle import read_bundle
@@ -292,7 +293,9 @@ def test_codecs_with_a_table_on_the_device_are_exported(
     if whole_graph:
         with pytest.raises(ExportError, match="--whole-graph"):
             export(tmp_path / "run", tmp_path / "x.semcodec", data_dir=data_dir)
-    bundle = export(tmp_path / "run", tmp_path / "x.semcodec", data_dir=data_dir, whole_graph=whole_graph)
+    bundle = export(
+        tmp_path / "run", tmp_path / "x.semcodec", data_dir=data_dir, whole_graph=whole_graph, force=True
+    )
     contract, run = bundle.contract, load_run(tmp_path / "run")
     assert isinstance(contract.device_tail, TableTail) and contract.centres != sorted(contract.centres)
     images = load_dataset("fashion-mnist", data_dir=data_dir).val.images
@@ -314,7 +317,7 @@ def test_a_cropped_codec_runs_on_the_device_code_for_code(
     switches = {"gdn": False, "labels": "gray", "crop": 0.7}
     recipe = dataclasses.replace(WHOLE, autoencoder_epochs=0, task_epochs=1, sizes=WHOLE.sizes | switches)
     trained(recipe, task_dir, tmp_path / "run", data_dir)
-    export(tmp_path / "run", tmp_path / "cropped.semcodec", data_dir=data_dir)
+    export(tmp_path / "run", tmp_path / "cropped.semcodec", data_dir=data_dir, force=True)
     monkeypatch.setenv("SEMFLASH_DATA_DIR", str(data_dir))
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import resource
@@ -16,8 +17,8 @@ from mutants.mutant import Mutant
 from mutants.rooms import ROOMS, files
 from mutants.scratch import Scratch
 
-#: Seconds of tests (as measured without a mutant) in the first and the second run of pytest.
-BUDGETS = (20.0, 240.0)
+#: Processor time of tests (as measured without a mutant) in the first and the second run of pytest.
+BUDGETS = (15.0, 60.0)
 _HEAVY = re.compile(r"\b(tensorflow|keras|semflash\.(training|tasks|importing|export|codecs))\b")
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.M)
 
@@ -46,6 +47,7 @@ class Judge:
         self._map = known
         self._rooms = {room.name: room for room in ROOMS}
         self._slowness = 4.0
+        self._originals: dict[str, bytes | None] = {}
         self._order = scratch.work / "order.json"
 
     def usable(self, mutant: Mutant) -> bool:
@@ -53,12 +55,21 @@ class Judge:
         source = (self._scratch.tree / mutant.path).read_bytes()
         changed = mutant.apply(source)
         if mutant.path.endswith(".c"):
-            return self._object(mutant.path, changed) not in (None, self._object(mutant.path, source))
+            known = self._scratch.work / "usable" / hashlib.sha256(source + b"\0" + changed).hexdigest()
+            if not known.exists():
+                known.parent.mkdir(exist_ok=True)
+                known.write_text(str(int(self._is_other_code(mutant.path, source, changed))))
+            return known.read_text() == "1"
         try:
             compile(changed, mutant.path, "exec")
         except (SyntaxError, ValueError):
             return False
         return True
+
+    def _is_other_code(self, path: str, source: bytes, changed: bytes) -> bool:
+        if path not in self._originals:
+            self._originals[path] = self._object(path, source)
+        return self._object(path, changed) not in (None, self._originals[path])
 
     def _object(self, path: str, source: bytes) -> bytes | None:
         """The optimised object file, None where the compiler refuses."""
@@ -129,7 +140,7 @@ class Judge:
         environment = {**self._scratch.environment(), "SEMFLASH_MUTANTS_ORDER": str(self._order)}
         seconds = sum(self._map.seconds.get(test, 10.0) for test in tests)
         # Other programs may leave us a part of the processor: the last runs show how large a part.
-        limit = Limit(30 + 4 * seconds, (60 + 6 * seconds) * self._slowness)
+        limit = Limit(15 + 2 * seconds, (60 + 6 * seconds) * self._slowness)
         started, used = time.monotonic(), _processor_seconds()
         printed = self._scratch.work / "output.txt"
         code = run_pytest(arguments, self._scratch.tree, environment, limit, printed)

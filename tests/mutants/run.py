@@ -41,16 +41,17 @@ def main() -> None:
     os.nice(19 - os.nice(0))
     preload()
     judge = Judge(scratch, known)
-    drawn = draw(options.count, options.seed, scratch.tree, judge.usable)
+    drawn = draw(options.count, options.seed, scratch.tree, judge.usable, options.room)
     results = (
         {}
         if options.renew or not options.results.exists()
         else json.loads(options.results.read_text())["mutants"]
     )
-    results = {mutant.key: results[mutant.key] for mutant in drawn if mutant.key in results}
+    keys = {mutant.key for mutant in drawn}
+    results = {key: result for key, result in results.items() if key in keys or not _is_of(options.room, key)}
     for number, mutant in enumerate(drawn, 1):
         before = results.get(mutant.key)
-        wanted = options.room in (None, mutant.room) and (options.key in (None, mutant.key))
+        wanted = options.key in (None, mutant.key)
         if wanted and (before is None or options.key or (options.again and before["status"] in ALIVE)):
             verdict = judge.judge(mutant)
             results[mutant.key] = {**_described(mutant), **asdict(verdict)}
@@ -61,6 +62,10 @@ def main() -> None:
             )
     _save(options, results)
     table.write(ROOT / "docs" / "mutants.md", options.results, HERE / "equivalents.toml")
+
+
+def _is_of(room: str | None, key: str) -> bool:
+    return room is None or key.startswith(f"{room}/")
 
 
 def _options() -> argparse.Namespace:

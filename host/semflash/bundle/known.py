@@ -12,9 +12,9 @@ import json
 import os
 import re
 import stat
-import tempfile
 from pathlib import Path
 
+from semflash import atomic
 from semflash.bundle.reader import zoo_dir
 from semflash.bundle.schema import CODEC_FILE, CODEC_JSON_MAX_BYTES
 
@@ -61,10 +61,7 @@ def remember(hash_hex: str, *, exported: bool = False) -> None:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         if _own(place) is None:
             return
-        descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=place)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write((EXPORTED if exported else _tried()) + "\n")
-        Path(temporary).replace(place / hash_hex)
+        atomic.write(place / hash_hex, (EXPORTED if exported else _tried()) + "\n", durable=False)
 
 
 def _own(place: Path | None) -> Path | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from semflash import atomic
 from semflash.bundle.checks import check_contract, check_file_names, check_record
 from semflash.bundle.digest import bundle_hash, canonical_json, sha256_hex
 from semflash.bundle.schema import (
@@ -105,6 +106,8 @@ def resolve_bundle(name_or_path: str | Path) -> Path:
     """
     path = Path(name_or_path)
     try:
+        if path.suffix == SUFFIX:
+            atomic.restore_folder(path)
         if path.is_dir():
             return path
     except OSError as error:  # a name too long, a folder that may not be entered

@@ -46,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", help="what it works on: class names, check images, accuracy")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
     parser.add_argument(
+        "--skip-bad", action="store_true", help="leave out images of a folder that cannot be read"
+    )
+    parser.add_argument(
         "--check-images", type=Path, metavar="FILE.npy", help="uint8 images (N, H, W, C) to compare with"
     )
     parser.add_argument("--mean", type=_numbers, default=(), metavar="M[,M,M]", help="subtracted first")
@@ -84,7 +87,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     request = ImportRequest(
         args.model, args.split, args.out, args.dataset, first(args.data_dir, settings.train.data_dir),
         _images(args.check_images), args.mean, args.std, args.bgr, args.size, args.overwrite,
-        args.output_form, _names(args.class_names),
+        args.output_form, _names(args.class_names), args.skip_bad,
     )  # fmt: skip
     task = import_network(request, say, _detail if args.verbose else _nothing)
     if args.json:

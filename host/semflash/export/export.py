@@ -46,6 +46,7 @@ from semflash.program.stages import TailTable
 from semflash.runtime.reference import ReferenceGraph
 from semflash.runtime.tflm_arena import measure_arena
 from semflash.tasks.registry import kind_of
+from semflash.training.chance import REMEDY, Chance
 
 PROOF_IMAGES = 1000
 VALIDATION_IMAGES = 5000
@@ -93,6 +94,7 @@ def export_codec(
     ber_range: tuple[float, float] = (0.0, 0.06),
     family: str = "semanticnn",
     encoder_sha256: str | None = None,
+    force: bool = False,
 ) -> Bundle:
     """Quantise, prove and write a bundle.
 
@@ -106,9 +108,11 @@ def export_codec(
         recipe, seed, history, task_accuracy: for the record (history: JSON bytes).
         ber_range: the codec was trained for.
         encoder_sha256: of the content of the int8 graph on whose codes the decoder was tuned; None: of none.
+        force: export a codec that is no better than guessing, too; the record's ``recipe.forced`` says so.
 
     Raises:
-        ExportError: the proof fails, the graph is not int8, parameters out of range.
+        ExportError: the proof fails, the graph is not int8, parameters out of range, or the codec is no
+            better than guessing.
         BundleError: the place is taken, or a graph holds an operator that bundles may not hold.
         DatasetError: images of the wrong size.
     """
@@ -129,9 +133,10 @@ def export_codec(
     check_encoder(graph.data, contract)
     check_edge(contract, files["decoder.tflite"], files["tail.tflite"])
     arena_bytes, proof = _prove(trained, dataset, contract, files)
+    forced = _check_chance(proof, dataset, force)
     record = Record(
         semflash_version=__version__,
-        recipe=dict(recipe or {}),
+        recipe=dict(recipe or {}) | forced,
         seed=seed,
         history=None if history is None else file_ref("history.json", history),
         proof=proof,
@@ -145,6 +150,30 @@ def export_codec(
     bundle = write_bundle(out, contract, record, files, overwrite=overwrite)
     known.remember(bundle.hash_hex, exported=True)
     return bundle
+
+
+def _check_chance(proof: ExportProof, dataset: Dataset, force: bool) -> dict[str, str]:
+    """What the record says of a codec that learnt nothing. ExportError: it did not, and is not forced."""
+    words = none_better_than_guessing(proof.int8_accuracy, dataset, force)
+    return {} if words is None else {"forced": words}
+
+
+def none_better_than_guessing(reached: float | None, dataset: Dataset, force: bool) -> str | None:
+    """What is wrong with an accuracy (mAP) on the validation split; None: nothing, or it is not known.
+
+    Raises:
+        ExportError: it is no better than guessing, and not forced.
+    """
+    chance = Chance.of(dataset.val.labels[:VALIDATION_IMAGES])
+    if reached is None or chance.is_above(reached):
+        return None
+    if not force:
+        raise ExportError(
+            "the codec has learnt nothing",
+            value=chance.words(reached),
+            remedy=f"train again: {REMEDY}; --force exports it all the same",
+        )
+    return chance.words(reached)
 
 
 def _check_encoder_is(sha256: str | None, graph: Int8Graph) -> None:

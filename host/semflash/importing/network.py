@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import platform
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from semflash import atomic
 from semflash.data.dataset import Dataset
 from semflash.data.registry import load_dataset
+from semflash.data.summary import summary
 from semflash.errors import TrainingError
 from semflash.importing.compare import compare
 from semflash.importing.device_check import check_on_device
@@ -30,7 +31,7 @@ from semflash.tasks.keras.input_range import Beginning
 from semflash.tasks.networks import keep
 from semflash.tasks.preprocessing import matrix_of, own_input, with_beginning, with_preprocessing
 from semflash.training.recipes.recipe import TaskRecipe
-from semflash.training.run_dir import RUN_FILE, RunInfo, save_weights
+from semflash.training.run_dir import RunInfo, has_run, save_weights
 from semflash.training.task import TrainedTask
 
 CHECK_IMAGES = 16
@@ -60,6 +61,7 @@ class ImportRequest:
         overwrite: replace a run that is in ``out``.
         form: of an ONNX detector's output, ``yolov8`` or ``yolov5``; None: told by its shape.
         class_names: of an ONNX detector, in its order; empty: those in the file.
+        skip_bad: leave out images of a folder that cannot be read.
     """
 
     model: Path
@@ -75,6 +77,7 @@ class ImportRequest:
     overwrite: bool = False
     form: str | None = None
     class_names: tuple[str, ...] = ()
+    skip_bad: bool = False
 
 
 def list_splits(model: Path, size: tuple[int, int] | None = None) -> list[tuple[str, tuple[int, ...]]]:
@@ -100,15 +103,20 @@ def import_network(
             original does, or the int8 head not what the float one does; the largest differences are named.
         DatasetError: the data set is missing. ToolMissingError: a package is not installed.
     """
-    if (request.out / RUN_FILE).exists() and not request.overwrite:
+    if has_run(request.out) and not request.overwrite:
         raise TrainingError(
             "there is a run already", value=request.out, remedy="--overwrite, or another --out"
         )
     file = open_file(request.model, request.split, request.size)
     image_shape, data = file.image_shape, None
     if request.dataset is not None:
-        data = load_dataset(request.dataset, data_dir=request.data_dir, image_size=image_shape[:2])
-    meaning = file.meaning(request.form, request.class_names, None if data is None else data.class_names)
+        data = load_dataset(
+            request.dataset, data_dir=request.data_dir, image_size=image_shape[:2], skip_bad=request.skip_bad
+        )
+        for line in summary(data):
+            say(line)
+    names = None if data is None else data.class_names
+    meaning = file.meaning(request.form, request.class_names, names)
     _check_data(data, image_shape, meaning)
     images = _check_images(request, data, image_shape)
     say(f"cutting {request.model.name} at {request.split}")
@@ -157,17 +165,11 @@ def _say_range(
 
 
 def _write(out: Path, task: TrainedTask) -> None:
-    """Write all files beside their places, then rename them; run.json, without which there is no run, is the
-    first to go and the last to come. A failure while writing leaves an old run as it was."""
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".import-", dir=out) as place:
-        new = Path(place)
-        keep(new, task.info.recipe, head=task.head, tail=task.tail)
-        save_weights(new, {"head": task.head, "tail": task.tail})
-        task.info.save(new)
-        (out / RUN_FILE).unlink(missing_ok=True)
-        for path in sorted(new.iterdir(), key=lambda path: path.name == RUN_FILE):
-            path.replace(out / path.name)
+    """Write all files, which take their places at once. A failure leaves an old run as it was."""
+    with atomic.several(out) as place:
+        keep(place, task.info.recipe, head=task.head, tail=task.tail)
+        save_weights(place, {"head": task.head, "tail": task.tail})
+        task.info.save(place)
 
 
 def _check_images(
@@ -211,7 +213,7 @@ def _check_data(data: Dataset | None, image_shape: tuple[int, int, int], meaning
 def _recipe(request: ImportRequest, parts: Parts) -> TaskRecipe:
     return TaskRecipe(
         request.model.stem, request.dataset or "", epochs=0, network=parts.kind, model=request.model.name,
-        split=parts.split, mean=request.mean, std=request.std, bgr=request.bgr,
+        split=parts.split, mean=request.mean, std=request.std, bgr=request.bgr, skip_bad=request.skip_bad,
     )  # fmt: skip
 
 

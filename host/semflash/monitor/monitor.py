@@ -66,7 +66,10 @@ def monitor(
         return _monitor(bundle, port, split, options, view, None, reopen, stream)
     with RawRecorder(options.raw_path, _raw_header(bundle, options)) as raw:
         again = None if reopen is None else _recorded(reopen, raw)
-        return _monitor(bundle, RecordingPort(port, raw), split, options, view, raw, again, stream)
+        result = _monitor(bundle, RecordingPort(port, raw), split, options, view, raw, again, stream)
+    if raw.failure is not None and raw.failure not in result.progress.unrecorded:
+        result.progress.unrecorded.append(raw.failure)
+    return result
 
 
 def _recorded(reopen: Callable[[], Port], raw: RawRecorder) -> Callable[[], Port]:
@@ -131,6 +134,7 @@ def _monitor(
             result = MonitorResult(progress, error, device_link, run.stopped)
             records.write("end", result.as_dict())
             records.flush()
+        run.note_unrecorded()
     finally:
         connection.close()
     return result

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from semflash import atomic
 from semflash.errors import ExportError
 
 STEP_BYTES = 16  # TFLite-Micro aligns the arena to 16 bytes
@@ -25,8 +26,8 @@ def measure_arena(model: bytes) -> int:
     Raises:
         ExportError: it runs with none up to 256 MiB (an operator TFLite-Micro lacks).
     """
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "model.tflite"
+    with atomic.scratch(Path(tempfile.gettempdir()), "semflash-arena-") as folder:
+        path = folder / "model.tflite"
         path.write_bytes(model)
         command = [sys.executable, "-m", "semflash.runtime.tflm_arena", str(path)]
         try:

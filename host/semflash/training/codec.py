@@ -27,7 +27,7 @@ from semflash.training.models import TrainedCodec
 from semflash.training.progress import Progress
 from semflash.training.recipes.recipe import TF_DATA, CodecRecipe
 from semflash.training.run_dir import RunInfo
-from semflash.training.task import TrainedTask, check_batch, load_task
+from semflash.training.task import TrainedTask, check_batch, load_task, tell_steps
 from semflash.training.transfer import Transfer, attach
 
 
@@ -84,6 +84,7 @@ def _train(
     plans = run.plans(transfer)
     if plans:
         check_batch(data.train, recipe.train_images, recipe.batch)
+        tell_steps(sum(plan.epochs * plan.steps for plan in plans), recipe, "--set", progress)
     run_stages(
         plans, out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=progress,
         distribution=distribution,

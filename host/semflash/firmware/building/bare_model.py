@@ -64,10 +64,9 @@ def bare_model(data: bytes, path: Path) -> Bundle:
         source, output = model.tensors[model.inputs[0]], model.tensors[model.outputs[0]]
         plan = Plan(model=model, layers=(), alias={}, arena=place([]))
         image = _image(source.shape, source.scale, source.zero_point)
-        height, width, channels = (
-            *((1, 1) if len(output.shape) < 4 else output.shape[1:3]),
-            output.shape[-1],
-        )
+        # A longer vector than a tail takes goes out in pieces.
+        whole = len(output.shape) == 4 and output.shape[-1] == plan.latent_channels
+        height, width = output.shape[1:3] if whole else (plan.latent_positions, 1)
         latent = (output.scale, output.zero_point)
     except CodegenError as error:
         raise ModelError(error.what, value=error.value, remedy=error.remedy) from error
@@ -84,12 +83,12 @@ def bare_model(data: bytes, path: Path) -> Bundle:
         family=FAMILY,
         family_version=1,
         input=image,
-        device_graphs=[DeviceGraph(name, reference, height, width, channels, *latent)],
+        device_graphs=[DeviceGraph(name, reference, height, width, plan.latent_channels, *latent)],
         device_tail=_tail(plan.latent_channels, bits, latent[1]),
         payload=FixedPayload(symbols, bits, -(-symbols * bits // 8)),
         channel=BitChannel(0.0, 0.0),
         quality=BerInput("none"),
-        centres=[0.0, 1.0],
+        centres=[float(code) for code in range(1 << bits)],
         decoder=reference,
         task_tail=reference,
         class_names=["none", "none"],

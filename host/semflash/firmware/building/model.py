@@ -6,19 +6,16 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from semflash.bundle.reader import Bundle
+from semflash.bundle.version1 import from_contract
 from semflash.errors import BuildError, ModelError, ToolMissingError
 from semflash.firmware.boards.descriptions import Board
 from semflash.firmware.building import tflm_tree
 from semflash.firmware.building.options import BuildOptions
 from semflash.firmware.building.result import LayerInfo
 from semflash.firmware.building.sources import CmsisFiles, Library
-from semflash.program.stages import GdnTail
-
-if TYPE_CHECKING:
-    import semflash_codegen
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,7 @@ class Model:
     """Generated C and what is known of it before it is compiled.
 
     Attributes:
-        files: generated files by name (sf_model.h, sf_model.c).
+        files: generated files by name (sf_model.h, sf_model.c, and those of the engine).
         symbols: CMSIS-NN functions that must be in the linked image.
         cmsis: CMSIS-NN's files; None where no layer uses it. cmsis_origin: where they came from, or "none".
         macs: multiply-accumulates of one image.
@@ -65,9 +62,8 @@ def generate_model(bundle: Bundle, board: Board, options: BuildOptions) -> Model
     check_ends(bundle)
     tree = _tflm_tree(board, options) if options.engine == TFLM else None
     request = semflash_codegen.CodegenRequest(
-        encoder=bundle.encoder_tflite,
-        tail=_tail(bundle),
-        bits_per_symbol=bundle.bits_per_symbol,
+        program=from_contract(bundle.contract),
+        models={graph.name: bundle.files[graph.model.file] for graph in bundle.contract.device_graphs},
         bundle_hash=bundle.hash_hex,
         model_name=bundle.name,
         engine=options.engine,
@@ -141,19 +137,6 @@ def _tflm_tree(board: Board, options: BuildOptions) -> tflm_tree.TflmTree:
             remedy="on this computer the tflite-micro wheel runs the same file; or --engine aot",
         )
     return tflm_tree.locate(options.tflm_dir)
-
-
-def _tail(bundle: Bundle) -> semflash_codegen.GdnTail | semflash_codegen.TableTail:
-    """The device tail in the code generator's own types."""
-    import semflash_codegen
-
-    tail = bundle.contract.device_tail
-    common: dict[str, Any] = {"channels": tail.channels, "levels": tail.levels, "zero_point": tail.zero_point}
-    if isinstance(tail, GdnTail):
-        return semflash_codegen.GdnTail(
-            **common, beta=tuple(tail.beta), gamma=tuple(tail.gamma), threshold=tuple(tail.threshold)
-        )
-    return semflash_codegen.TableTail(**common, table=tuple(tail.table))
 
 
 def _layer(layer: Any) -> LayerInfo:

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from semflash import atomic
 from semflash.errors import BuildError, DeviceError, SemflashError, ToolMissingError, UsageError
 from semflash.firmware.building.project import write_if_changed
 from semflash.firmware.probes.verdicts import TEXTS, Verdict, VerdictError
@@ -147,7 +148,7 @@ def run(
         raise _endless(target, timeout_s) from error
     if log is not None:
         log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text(output, encoding="utf-8")
+        atomic.write(log, output, durable=False)
     error_found = translate(output, returncode, target=target, log=log)
     if error_found is not None:
         raise error_found

@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 
 from semflash.errors import DeviceError, SemflashError, ToolMissingError, UsageError
+from semflash.firmware.boards import lock as board_lock
 from semflash.firmware.boards.descriptions import Board, load_board
 from semflash.firmware.building import platformio
 from semflash.firmware.building.result import BuildResult
@@ -299,11 +300,14 @@ def main(arguments: list[str] | None = None) -> int:
     stopper.add_argument("board")
     chosen = parser.parse_args(arguments)
     try:
-        if chosen.verb == "stop":
-            print(f"{chosen.board}: {'stopped' if stop(chosen.board) else 'was not running'}")
-            return 0
-        built = BuildResult.load(chosen.build_dir)
-        state = start_build(built)
+        built = None if chosen.verb == "stop" else BuildResult.load(chosen.build_dir)
+        board = chosen.board if built is None else built.board
+        name, what = board_lock.emulated_key(board), f"emulator {chosen.verb}"
+        with board_lock.hold(name, what=what, or_ancestor=True):  # semflash flash has it, where it calls us
+            if built is None:
+                print(f"{board}: {'stopped' if stop(board) else 'was not running'}")
+                return 0
+            state = start_build(built)
         print(f"{state.board}: running, process {state.pid}, serial port {state.port}")
         return 0
     except SemflashError as error:

@@ -7,10 +7,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from semflash import atomic
 from semflash.errors import BuildError, ToolMissingError
 
 # The warnings that all device C is free of.
@@ -89,8 +89,8 @@ def compile_native(
         options.append("-Wl,-z,defs")  # a missing symbol is found here, not when the library is loaded
     options += [f"-D{name}={value}" for name, value in (defines or {}).items()]
     options += [f"-I{folder}" for folder in include_dirs]
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
-        temporary = Path(folder) / out.name
+    with atomic.scratch(out.parent, f".{out.name}.") as folder:
+        temporary = folder / out.name
         _run([*find_compiler(), *options, *map(str, sources), "-o", str(temporary)])
         temporary.replace(out)
     return out

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from semflash import atomic
 from semflash.errors import DeviceError
 from semflash.firmware.building.project import write_if_changed
 
@@ -109,9 +110,19 @@ def forget(board: str) -> None:
 
 
 def remove_files(instance: str) -> None:
-    """Remove record, log and lock of an instance that nobody else starts."""
-    for suffix in ("json", "log", "lock"):
-        (state_dir() / f"{instance}.{suffix}").unlink(missing_ok=True)
+    """Remove record, log and lock of an instance that nobody else starts; the lock, which names it, last."""
+    record = state_dir() / f"{instance}.json"
+    atomic.part_of(record).unlink(missing_ok=True)
+    for path in (record, *(state_dir() / f"{instance}.{suffix}" for suffix in ("log", "lock"))):
+        path.unlink(missing_ok=True)
+
+
+def remove_left(prefix: str) -> None:
+    """Remove what killed processes left of instances called ``PREFIX<process id>`` that no longer run."""
+    for path in state_dir().glob(f"{prefix}*.lock"):
+        number = path.stem.removeprefix(prefix)
+        if number.isdecimal() and birth(int(number)) is None and read(path.stem) is None:
+            remove_files(path.stem)
 
 
 def log_path(board: str) -> Path:

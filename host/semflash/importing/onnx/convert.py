@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from semflash import atomic
 from semflash.errors import TrainingError
 from semflash.importing.onnx.child import LOG_CHARS
 from semflash.importing.onnx.graph import OnnxNetwork, check_operators
@@ -72,8 +73,7 @@ def convert(
         "logits": network.logits,
         "channels_first": network.channels_first,
     }
-    with tempfile.TemporaryDirectory(prefix="semflash-onnx-") as name:
-        folder = Path(name)
+    with atomic.scratch(Path(tempfile.gettempdir()), "semflash-onnx-") as folder:
         for part, model in parts.items():
             check_operators(model)
             onnx.save(model, folder / f"{part}.onnx")
