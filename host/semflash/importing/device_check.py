@@ -17,7 +17,6 @@ from semflash.conversion.int8_check import check_int8
 from semflash.errors import ExportError, TrainingError
 from semflash.importing.device_operators import beyond_device
 from semflash.importing.parts import Parts
-from semflash.program.stages import TableTail
 
 #: The largest difference between the int8 head's features and the float one's, as a share of their spread: at
 #: one half the features of two images can no longer be told apart. Healthy heads are below 0.1.
