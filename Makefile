@@ -66,7 +66,7 @@ test: setup-test lint  ## lint, type checks and all tests that need no hardware
 	@echo "== examples in docstrings"
 	@$(PY) -m pytest --quiet --doctest-modules $(DOCTESTS)
 	@echo "== pytest"
-	@$(PY) -m pytest -m "not slow"
+	@$(PY) -m pytest -m "not slow" -n 2 --dist loadfile
 	@echo "== a minute of fuzzing"
 	@$(PY) -m pytest -m slow tests/fuzz
 
