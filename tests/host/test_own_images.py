@@ -17,7 +17,16 @@ from semflash.training.run_dir import RunInfo
 
 #: Nothing is learnt at this rate.
 STILL = ["--task-set", "peak=1e-9", "--set", "peak=1e-9", "--set", "task_peak=1e-9"]
-SMALL = ["--task-set", "batch=16", "--task-set", "epochs=1", "--set", "batch=16", "--set", "autoencoder_epochs=0"]
+SMALL = [
+    "--task-set",
+    "batch=16",
+    "--task-set",
+    "epochs=1",
+    "--set",
+    "batch=16",
+    "--set",
+    "autoencoder_epochs=0",
+]
 
 
 @pytest.fixture(scope="module")

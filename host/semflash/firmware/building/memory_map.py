@@ -16,7 +16,14 @@ FILE_NAME = ".pio/firmware.map"
 _MAX_BYTES = 64 << 20
 _START = "Linker script and memory map"
 _PIECE = re.compile(r"^ (\.[^\s*]+|COMMON)\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)\s+(\S.*)$", re.MULTILINE)
-_ENCODER = ("/model/", "/device/kernels/", "/device/src/encoder.", "/device/src/layout.", "/device/stages/", "/cmsis/")
+_ENCODER = (
+    "/model/",
+    "/device/kernels/",
+    "/device/src/encoder.",
+    "/device/src/layout.",
+    "/device/stages/",
+    "/cmsis/",
+)
 _OURS = ("/device/",)
 _ENCODER_RAM = (".bss.state", ".bss.encoder")
 _PAYLOAD_RAM = ".bss.payload"
