@@ -43,6 +43,11 @@ HARNESS_EXPORT int harness_gdn(uint16_t channels, uint16_t levels, int8_t zero_p
 HARNESS_EXPORT int harness_table(uint16_t channels, const uint8_t *table, const int8_t *latents, size_t n,
                                  uint8_t *codes);
 
+/* Sort codes [positions][channels]; returns the number of scores, of which places has room. */
+HARNESS_EXPORT int harness_order(uint16_t positions, uint16_t channels, uint16_t levels, uint16_t step,
+                                 const uint8_t *saliency, const uint8_t *codes, uint16_t *places,
+                                 uint8_t *sorted);
+
 /* Pack codes [positions][channels] with a whole encoder whose graph passes rows through. poll_bytes > 0: fetch
  * with sf_encoder_poll in pieces after each row. Returns the payload length or a negative status. */
 HARNESS_EXPORT long harness_pack(uint16_t positions, uint16_t channels, uint8_t bits, const uint8_t *codes,
@@ -60,7 +65,8 @@ HARNESS_EXPORT int harness_bits_misuse(void);
 HARNESS_EXPORT int harness_encoder_misuse(void);
 
 /* Capture from a source that fails at row fail_at (none when >= rows); returns the status, frames sent go to
- * out, *n bytes. */
-HARNESS_EXPORT int harness_capture(uint16_t fail_at, uint8_t *out, size_t room, size_t *n);
+ * out, *n bytes. broken_at < room: the line breaks after so many bytes, and a second capture, request 77, has a good
+ * one. */
+HARNESS_EXPORT int harness_capture(uint16_t fail_at, size_t broken_at, uint8_t *out, size_t room, size_t *n);
 
 #endif

@@ -247,15 +247,29 @@ def test_the_protocol_and_the_direct_call_give_the_same_payloads(port, tiny_libr
 
 def test_an_image_of_the_boards_own_source_is_sent_like_a_host_fed_one(harness):
     out, n = harness.ffi.new("uint8_t[]", 400), harness.ffi.new("size_t *")
-    assert harness.lib.harness_capture(99, out, 400, n) == 0
+    assert harness.lib.harness_capture(99, 400, out, 400, n) == 0
     codes, image_stats = [cobs.decode(p) for p in bytes(harness.ffi.buffer(out, n[0])).split(b"\0")[:-1]]
     image = (np.arange(28 * 28) % 251 - 128).astype(np.int8).reshape(28, 28)
     assert codes[1] == TYPES["CODES"] and codes[16:-4] == tiny.payload(image)
     assert image_stats[1] == TYPES["IMAGE_STATS"] and image_stats[8:12] == (77).to_bytes(4, "little")
 
 
+def test_a_frame_after_one_that_the_line_cut_off_is_whole_for_the_receiver(harness):
+    out, n = harness.ffi.new("uint8_t[]", 400), harness.ffi.new("size_t *")
+    assert harness.lib.harness_capture(99, 400, out, 400, n) == 0
+    whole, torn = n[0], 0
+    for broken_at in range(whole):
+        assert harness.lib.harness_capture(99, broken_at, out, 400, n) == 0
+        line = bytes(harness.ffi.buffer(out, n[0]))
+        *before, codes, image_stats, end = line.split(b"\0")
+        assert end == b"" and [cobs.decode(p)[1] for p in (codes, image_stats)] == [0x82, 0x83]
+        assert cobs.decode(codes)[8:12] == (77).to_bytes(4, "little")
+        torn += any(before[-1:])
+    assert torn > 0, "no frame was cut in the middle"
+
+
 def test_a_failing_source_is_reported_as_refused(harness):
     out, n = harness.ffi.new("uint8_t[]", 400), harness.ffi.new("size_t *")
-    assert harness.lib.harness_capture(11, out, 400, n) == -10
+    assert harness.lib.harness_capture(11, 400, out, 400, n) == -10
     [refused] = [cobs.decode(p) for p in bytes(harness.ffi.buffer(out, n[0])).split(b"\0")[:-1]]
     assert refused[1] == TYPES["REFUSED"] and refused[16] == 5

@@ -44,7 +44,7 @@ def own_folder(root: Path, classes: list[str] = CLASSES, side: int = 28) -> Path
 def trained_on(out: Path, recipe: dict[str, Any], classes: list[str] = CLASSES) -> Bundle:
     """The tiny bundle as if it had been trained on something else."""
     tiny = read_bundle(TINY)
-    contract = msgspec.structs.replace(tiny.contract, name="own", class_names=classes)
+    contract = msgspec.structs.replace(tiny.written, name="own", class_names=classes)
     record = msgspec.structs.replace(tiny.record, recipe=recipe)
     names = [path.name for path in TINY.iterdir() if path.name not in ("codec.json", "history.json")]
     files = {name: (TINY / name).read_bytes() for name in names}

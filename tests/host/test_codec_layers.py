@@ -11,7 +11,7 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from keras import ops  # noqa: E402
 
-from semflash.codecs.layers.channel import BerRange, BinarySymmetricChannel  # noqa: E402
+from semflash.codecs.layers.channel import BerRange, BinarySymmetricChannel, SymbolSwapChannel  # noqa: E402
 from semflash.codecs.layers.gdn import BETA_FLOOR, GDN, PositivePReLU  # noqa: E402
 from semflash.codecs.layers.quality_attention import QualityAttention  # noqa: E402
 from semflash.codecs.layers.quantiser import CentreQuantiser, bits_for  # noqa: E402
@@ -112,6 +112,19 @@ def test_a_flipped_bit_moves_a_natural_binary_code_by_its_weight():
         noise = np.ones((1, 8, 3), np.float32)
         noise[..., position] = 0.0
         assert numpy(channel(codes, ber, noise))[0].tolist() == [code ^ weight for code in range(8)]
+
+
+def test_noise_equal_to_the_rate_flips_no_bit():
+    """Uniform noise in [0, 1) is below a rate with that very probability, and never below 0."""
+    codes = np.arange(8, dtype=np.int32)[None]
+    channel = BinarySymmetricChannel(3)
+    for ber in (0.0, 0.25):
+        rate, noise = np.float32([[ber]]), np.full((1, 8, 3), ber, np.float32)
+        assert (numpy(channel(codes, rate, noise)) == codes).all()
+        pair = np.stack([noise[..., 0], np.full((1, 8), 0.99, np.float32)], axis=-1)
+        assert (numpy(SymbolSwapChannel(8)(codes, rate, pair)) == codes).all()
+    below = np.nextafter(np.full((1, 8, 3), 0.25, np.float32), np.float32(0))
+    assert (numpy(channel(codes, np.float32([[0.25]]), below)) == 7 - codes).all()
 
 
 @pytest.mark.parametrize("ber", [0.0, 1e-3, 0.05, 0.5])

@@ -77,6 +77,35 @@ def test_the_interval_holds_the_true_rate_about_as_often_as_it_says(ber: float) 
     assert held >= 0.88 * runs
 
 
+@pytest.mark.parametrize(("wrong", "bits"), [(0, 32), (1, 32), (5, 16), (31, 64)])
+def test_the_first_frame_gives_the_mean_of_jeffreys_posterior(wrong: int, bits: int) -> None:
+    estimator = BerEstimator(1 << 30)
+    estimator.add(wrong, bits)
+    assert estimator.value == pytest.approx(float(Fraction(2 * wrong + 1, 2 * bits + 2)), rel=1e-6)
+    found = estimator.estimate()
+    assert found is not None and found.bits == pytest.approx(bits, rel=1e-6)
+
+
+@pytest.mark.parametrize(("window", "frames"), [(256, 3), (256, 40), (1000, 200)])
+def test_weighted_bits_count_as_many_as_vary_like_them(window: int, frames: int) -> None:
+    """Kish's effective size and the weighted share, summed bit by bit here."""
+    bits, wrong = 32, [frame % 5 for frame in range(frames)]
+    estimator = BerEstimator(window)
+    for errors in wrong:
+        estimator.add(errors, bits)
+    weights = [math.exp(-bits * (frames - 1 - frame) / window) for frame in range(frames)]
+    total, squares = bits * sum(weights), bits * sum(w * w for w in weights)
+    effective = total**2 / squares
+    share = sum(w * errors for w, errors in zip(weights, wrong, strict=True)) / total
+    estimate = estimator.estimate()
+    assert estimate is not None
+    assert estimate.bits == pytest.approx(effective, rel=1e-9)
+    assert estimate.value == pytest.approx((share * effective + 0.5) / (effective + 1), rel=1e-9)
+    assert beta_cdf(estimate.low, share * effective + 0.5, (1 - share) * effective + 0.5) == pytest.approx(
+        0.025
+    )
+
+
 def test_old_bits_are_forgotten_within_the_window() -> None:
     estimator = BerEstimator(1000)
     for _ in range(100):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,6 +89,95 @@ def test_numbers_far_from_the_one_due_ask_for_hello() -> None:
     assert not ledger.see(1)
     assert ledger.see(2 + WINDOW)
     assert ledger.see(0xFFFF - WINDOW)
+
+
+def test_the_window_reaches_as_far_as_it_says_both_ways() -> None:
+    for number, far in ((2, False), (1 + WINDOW, False), (2 + WINDOW, True)):
+        ledger = SequenceLedger(LinkCounters())
+        ledger.hello(1, 1000)
+        assert ledger.see(number) == far
+    for back, far in ((0, False), (WINDOW - 1, False), (WINDOW, True)):
+        ledger = SequenceLedger(LinkCounters())
+        ledger.hello(5000, 1000)
+        assert ledger.see(5000 - back) == far
+
+
+def test_one_number_far_away_is_not_believed() -> None:
+    for strange in (12, 1500, 0x7000, 0x9000, 0xFFF0):
+        counters = LinkCounters()
+        ledger = SequenceLedger(counters)
+        ledger.hello(3000, 1000)
+        ledger.see(3001)
+        assert ledger.see(strange)
+        assert not ledger.see(3002)
+        assert counts(counters) == (0, 1, 0), strange  # it came, so it counts; as a number nobody misses
+        assert not ledger.hello(3003, 2000)
+        assert (counters.restarts, *counts(counters)) == (0, 0, 1, 0)
+
+
+def test_a_far_number_is_believed_with_the_next_one() -> None:
+    counters = LinkCounters()
+    ledger = SequenceLedger(counters)
+    ledger.hello(10, 1000)
+    assert ledger.see(3000)
+    assert counts(counters) == (0, 0, 0)
+    assert ledger.see(3002)
+    assert counts(counters) == (2989 + 1, 0, 0)
+    assert not ledger.see(3003)
+
+
+def test_a_far_number_back_that_is_believed_is_a_duplicate_and_unmissed() -> None:
+    counters = LinkCounters()
+    ledger = SequenceLedger(counters)
+    ledger.hello(5000, 1000)
+    for number in (4999 - WINDOW, 5000 - WINDOW):
+        assert ledger.see(number)
+    assert counts(counters) == (0, 2, 0)
+
+
+@pytest.mark.parametrize("sent", [2000, 40_000, 65_536 + 40_000])
+def test_a_far_number_is_believed_when_hello_confirms_it(sent: int) -> None:
+    counters = LinkCounters()
+    ledger = SequenceLedger(counters)
+    ledger.hello(10, 1000)
+    assert ledger.see(sent - 1 & 0xFFFF)
+    assert not ledger.hello(sent, 2000)
+    assert counts(counters) == (sent - 11 - 1, 0, 0)
+    assert not ledger.see(sent + 1 & 0xFFFF)
+
+
+def test_a_far_number_that_hello_does_not_confirm_is_a_duplicate() -> None:
+    counters = LinkCounters()
+    ledger = SequenceLedger(counters)
+    ledger.hello(10, 1000)
+    assert ledger.see(30_000)
+    assert not ledger.hello(15, 2000)
+    assert (counters.restarts, *counts(counters)) == (0, 4, 1, 0)
+
+
+def test_a_reset_shows_by_a_clock_behind_what_any_frame_told() -> None:
+    """Few frames were sent in both lives, and the new one's HELLO is later than the old one's was."""
+    counters = LinkCounters()
+    ledger = SequenceLedger(counters)
+    ledger.hello(18, 1000)
+    for number in (19, 20, 25, 0, 1, 2):
+        ledger.see(number)
+    assert not ledger.hello(30, 2500, known_us=2000)
+    for number in (31, 40, 0, 1, 2):
+        ledger.see(number)
+    assert ledger.hello(6, 2800, known_us=4000), "IMAGE_STATS had told of a later time"
+    assert counters.restarts == 1
+
+
+def test_hellos_of_an_earlier_life_say_nothing_about_this_one() -> None:
+    counters = LinkCounters()
+    ledger = SequenceLedger(counters)
+    ledger.hello(0, 1_000_000)
+    ledger.see(1)
+    assert ledger.hello(0, 500), "the clock went back"
+    ledger.see(1)
+    assert not ledger.hello(2, 900), "the clock goes on, though it was later in the life before"
+    assert counters.restarts == 1
 
 
 @settings(max_examples=50, deadline=None)

@@ -1,11 +1,13 @@
 """Frames by the hundred thousand through a bad line to the device's own C, every fault at once, all
 accounted for.
 
-    python tests/soak/link_frames.py --frames 1000000 --seed 1
+    PYTHONPATH=tests python tests/soak/link_frames.py --frames 1000000 --seed 1
 
-Checks, at the end: no image has another's codes; every image has one outcome; every frame that the device
-sent came, or is counted as lost, exactly; after the faults end the line is in order within one frame; no
-memory grows.
+One frame in a hundred of the device begins a loss that leaves a splice (`losses.py`).
+
+Checks, at the end: no image has another's codes; of damaged codes, none is nearest to another image's;
+every image has one outcome; every frame that the device sent came, or is counted as lost, exactly; after
+the faults end the line is in order within one frame; no memory grows.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +31,10 @@ from semflash.link import pilots
 from semflash.link.errors import PortVanishedError
 from semflash.link.faults.port import FaultyPort
 from semflash.link.faults.spec import FaultSpec
-from semflash.link.frame import Event, Frame
+from semflash.link.frame import Frame
 from semflash.link.outcome import Lost, Received
 from semflash.link.session import Expected, Session
+from soak.losses import KINDS, SPLICES, LossyPort
 from soak.truth import DevicePort, Truth
 
 #: Every kind of fault there is, in both directions.
@@ -40,19 +43,35 @@ SPEC = (
     "stall=5e-5:0.005,split=0.02,join=0.02,disconnect=2e-5:0.02,reset=5e-5"
 )
 _IMAGES = 251
-_TIMEOUT_S = 0.1
+_TIMEOUT_S = 1.0
+_LOOK_S = 2e-5
 _AFTER = 200
 
 
+class Clock:
+    """Time of host and line: some passes with each look at it, the rest in waits, which cost nothing."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def __call__(self) -> float:
+        self._now += _LOOK_S
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        self._now += seconds
+
+
 class WatchedSession(Session):
-    """A session that tells the truth's keeper of every frame that its decoder delivers."""
+    """A session that tells the truth's keeper of every frame that it believes."""
 
     truth: Truth
 
-    def _on_event(self, event: Event) -> None:
-        if isinstance(event, Frame) and self.hello is not None:
-            self.truth.delivered(event)
-        super()._on_event(event)
+    def _on_frame(self, frame: Frame) -> None:
+        if self.hello is not None:
+            self.truth.delivered(frame)
+        super()._on_frame(frame)
 
     def _take_hello(self, frame: Frame):  # type: ignore[no-untyped-def]
         first = self.hello is None
@@ -76,6 +95,10 @@ class Report:
     damaged: int = 0
     lost: int = 0
     wrong: int = 0
+    nearest_wrong: int = 0
+    losses: dict[str, int] = field(default_factory=dict)
+    spliced: int = 0
+    misplaced: int = 0
     link_errors: int = 0
     resets: int = 0
     frames_sent: int = 0
@@ -97,20 +120,65 @@ def rss_mib() -> float:
     return pages * resource.getpagesize() / 2**20
 
 
-def run(library: Path, expected: Expected, frames: int, seed: int, spec: str = SPEC) -> Report:
+class Golden:
+    """The codes of every image, uint8 (images, bytes)."""
+
+    def __init__(self, codes: NDArray[np.uint8]) -> None:
+        self._codes = codes
+        assert len(np.unique(codes, axis=0)) == len(codes), "two images have the same codes"
+
+    def of(self, index: int) -> bytes:
+        """Codes of an image."""
+        return self._codes[index % len(self._codes)].tobytes()
+
+    def nearest_is(self, index: int, payload: bytes) -> bool:
+        """Whether no other image's codes are nearer to `payload` than those of the image."""
+        distances = np.bitwise_count(self._codes ^ np.frombuffer(payload, np.uint8)).sum(axis=1)
+        return bool(distances[index % len(self._codes)] == distances.min())
+
+
+def pictures(expected: Expected, seed: int) -> NDArray[np.int8]:
+    """Random images with different codes: blocks of 7x7 pixels, each with a level and noise of its own."""
+    rng = np.random.default_rng(seed)
+    shape = (_IMAGES, -(-expected.rows // 7), -(-expected.row_bytes // 7), 1)
+    level, spread = rng.integers(-90, 90, shape), rng.integers(0, 38, shape)
+    noise = rng.uniform(-1, 1, (_IMAGES, expected.rows, expected.row_bytes, 1))
+    both = (part.repeat(7, axis=1).repeat(7, axis=2) for part in (level, spread))
+    base, scale = (part[:, : expected.rows, : expected.row_bytes] for part in both)
+    return (base + scale * noise).astype(np.int8)
+
+
+@dataclass(frozen=True)
+class Harm:
+    """What happens on the line: faults by SPEC, and losses per frame of the device, by kind."""
+
+    spec: str = SPEC
+    loss_rate: float = 0.03
+    kinds: tuple[str, ...] = KINDS
+
+
+def run(library: Path, expected: Expected, frames: int, seed: int, harm: Harm | None = None) -> Report:
     """Run until `frames` frames have entered the line, both directions together, and check everything.
 
     Raises:
         AssertionError: something is not accounted for.
     """
-    rng = np.random.default_rng(seed)
-    pixels = rng.integers(-128, 128, (_IMAGES, expected.rows, expected.row_bytes, 1)).astype(np.int8)
-    golden = [row.tobytes() for row in NativeDevice(library).encode(pixels)]
-    truth, report, began = Truth(), Report(), time.monotonic()
+    harm = harm or Harm()
+    pixels = pictures(expected, seed)
+    golden = Golden(NativeDevice(library).encode(pixels))
+    truth, report, began, clock = Truth(), Report(), time.monotonic(), Clock()
     with NativePort(library, timeout=0.0) as native:
         device = DevicePort(native, truth, native.reset)
-        faulty = FaultyPort(device, FaultSpec.parse(f"{spec};seed={seed}"), reset=device.reset)
-        session = WatchedSession(faulty, expected, timeout_s=_TIMEOUT_S, hello_attempts=50)
+        lossy = LossyPort(device, harm.loss_rate, seed, harm.kinds)
+
+        def reset() -> None:
+            lossy.forget()
+            device.reset()
+
+        faulty = FaultyPort(
+            lossy, FaultSpec.parse(f"{harm.spec};seed={seed}"), reset=reset, clock=clock, sleep=clock.sleep
+        )
+        session = WatchedSession(faulty, expected, timeout_s=_TIMEOUT_S, clock=clock)
         session.truth = truth
 
         def total() -> int:
@@ -121,9 +189,11 @@ def run(library: Path, expected: Expected, frames: int, seed: int, spec: str = S
                 report.images += 1
                 yield report.images - 1, pixels[(report.images - 1) % _IMAGES]
 
-        _take_all(session, faulty, images(), golden, truth, report, frames, total)
+        _take_all(session, faulty, clock, images(), golden, truth, report, frames, total)
         report.frames = total()
         report.resets = truth.resets
+        lossy.stop()
+        report.losses, report.spliced = dict(lossy.happened), len(lossy.spliced)
         _after_the_faults(session, faulty, pixels, golden, truth, report)
         report.rss_end_mib = rss_mib()
         stats = session.link_stats()
@@ -136,13 +206,11 @@ def run(library: Path, expected: Expected, frames: int, seed: int, spec: str = S
             counters.frames_duplicate,
             counters.frames_reordered,
         )
-        report.dropped = counters.frames_dropped
-        assert report.wrong == 0, report
+        report.dropped, report.misplaced = counters.frames_dropped, counters.frames_misplaced
+        assert report.wrong == 0 == report.nearest_wrong, report
         assert report.images == report.ok + report.damaged + report.lost, report
         assert counters.images_lost == report.lost, report
-        came = (
-            counters.frames_ok + counters.frames_damaged + counters.frames_useless + 1
-        )  # and the first HELLO
+        came = counters.frames_ok + counters.frames_damaged + 1  # and the first HELLO
         assert came == truth.came, (came, truth.came)
         counted = (counters.frames_lost, counters.frames_duplicate, counters.frames_reordered)
         assert counted == (truth.lost, truth.duplicates, truth.reordered), (report, truth.lost)
@@ -152,7 +220,7 @@ def run(library: Path, expected: Expected, frames: int, seed: int, spec: str = S
     return report
 
 
-def _take_all(session, faulty, images, golden, truth, report, frames, total):  # type: ignore[no-untyped-def]
+def _take_all(session, faulty, clock, images, golden, truth, report, frames, total):  # type: ignore[no-untyped-def]
     """Every outcome; the line may break in between."""
     while True:
         try:
@@ -163,28 +231,29 @@ def _take_all(session, faulty, images, golden, truth, report, frames, total):  #
                     report.rss_early_mib = rss_mib()
             return
         except PortVanishedError:
-            _wait_for(faulty)
+            _wait_for(faulty, clock)
         except LinkError:
             report.link_errors += 1
 
 
-def _wait_for(faulty: FaultyPort) -> None:
+def _wait_for(faulty: FaultyPort, clock: Clock) -> None:
     again = faulty.reopener(None)
     while True:
         try:
             again()
             return
         except LinkError:
-            time.sleep(0.002)
+            clock.sleep(0.002)
 
 
-def _judge(outcome: Received | Lost, golden: list[bytes], truth: Truth, report: Report) -> None:
+def _judge(outcome: Received | Lost, golden: Golden, truth: Truth, report: Report) -> None:
     if isinstance(outcome, Lost):
         report.lost += 1
         return
     report.damaged += outcome.damaged
     report.ok += not outcome.damaged
-    right = golden[outcome.index % _IMAGES]
+    right = golden.of(outcome.index)
+    report.nearest_wrong += not golden.nearest_is(outcome.index, outcome.payload)
     sent = truth.codes[outcome.request]
     codes = pilots.split(sent, len(sent) - len(right))[0]
     report.wrong += codes != right or (not outcome.damaged and outcome.payload != right)
@@ -222,11 +291,16 @@ def main() -> int:
     parser.add_argument(
         "--bundle", type=Path, default=Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
     )
+    parser.add_argument(
+        "--splices", action="store_true", help="every third CODES frame is spliced with a later one"
+    )
+    parser.add_argument("--spec", default=SPEC, help="the other faults")
     parser.add_argument("--out", type=Path, default=Path("build/soak-native"))
     chosen = parser.parse_args()
     bundle = read_bundle(chosen.bundle)
     built = build(chosen.bundle, load_board("native"), out_dir=chosen.out)
-    report = run(built.image_path, Expected.of(bundle), chosen.frames, chosen.seed)
+    harm = Harm(chosen.spec, 0.3, SPLICES) if chosen.splices else Harm(chosen.spec)
+    report = run(built.image_path, Expected.of(bundle), chosen.frames, chosen.seed, harm)
     json.dump(report.__dict__, sys.stdout, indent=1)
     print()
     grown = report.rss_end_mib - report.rss_early_mib

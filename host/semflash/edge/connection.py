@@ -217,7 +217,7 @@ def frames_lost(before: Hello, counters: LinkCounters, after: Hello) -> int | No
     Args:
         before: HELLO that began the first session. counters: of that session. after: HELLO of the second.
     """
-    came = counters.frames_ok + counters.frames_damaged + counters.frames_useless - counters.frames_duplicate
+    came = counters.frames_ok + counters.frames_damaged - counters.frames_duplicate
     due = before.frames_sent + 1 + came + counters.frames_lost
     return after.frames_sent - due if after.frames_sent >= due and not counters.restarts else None
 

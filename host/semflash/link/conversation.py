@@ -11,18 +11,17 @@ from dataclasses import replace
 
 from semflash.link import messages, pilots
 from semflash.link.counters import LinkCounters
+from semflash.link.custody import Believed, Custody, Misplaced
 from semflash.link.flight import Flight, Sending
 from semflash.link.frame import Dropped, Event, Frame, FrameType
 from semflash.link.handshake import Expected
 from semflash.link.line import Line
 from semflash.link.messages import Hello, LinkStats
 from semflash.link.outcome import Lost, Outcome, Received
+from semflash.link.patience import Patience, Yield
 from semflash.link.port import Port
 from semflash.link.sequence import SequenceLedger
 from semflash.link.window import Window
-
-#: Images given up one after the other before the device counts as stalled.
-LOST_IN_A_ROW = 10
 
 
 class Conversation:
@@ -32,18 +31,22 @@ class Conversation:
         hello: what the device said last; None: nothing yet. fault_report: payload of its last FAULT frame.
     """
 
-    def __init__(self, port: Port, expected: Expected, flight: Flight, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, port: Port, expected: Expected, flight: Flight, timeout_s: float, clock: Callable[[], float]
+    ) -> None:
         self.hello: Hello | None = None
         self.fault_report: bytes | None = None
         self._line = Line(port)
         self._expected, self._flight, self._clock = expected, flight, clock
         self._ledger = SequenceLedger(self.counters)
+        self._custody = Custody(expected.hash32, expected.payload_bytes)
         self._window = Window()
         self._held: Received | None = None  # codes that wait for their IMAGE_STATS
         self._held_s = 0.0
         self._outcomes: deque[Outcome] = deque()
-        self._progress_s = 0.0
-        self._barren = self._lost_in_a_row = 0  # resyncs and images given up since codes last came
+        self._timeout_s, self._patience = timeout_s, Patience(timeout_s)
+        self._progress_s = 0.0  # when the device last answered
+        self._yield = Yield(timeout_s)
         self._start_over = False  # what came shows that the device is not where this session is
         self._device_us = 0
         self._link_stats: LinkStats | None = None
@@ -59,21 +62,29 @@ class Conversation:
         return self._flight.open_count
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, Dropped):
-            self.counters.dropped[event.reason] += 1
-            return
-        self._start_over |= self._ledger.see(event.sequence)
-        if not event.damaged:
-            self.counters.frames_ok += 1
-        elif event.type == FrameType.CODES:
-            self.counters.frames_damaged += 1
+        for believed in self._custody.take(event):
+            self._on_believed(believed)
+
+    def _on_believed(self, believed: Believed) -> None:
+        """Count what came, and act on frames whose header is believed."""
+        counters = self.counters
+        if isinstance(believed, Dropped):
+            counters.dropped[believed.reason] += 1
+        elif isinstance(believed, Misplaced):
+            counters.frames_misplaced += 1
+        elif believed.bundle != self._expected.hash32:
+            counters.foreign += 1
+        elif believed.damaged and believed.type != FrameType.CODES:
+            counters.frames_useless += 1
         else:
-            self.counters.frames_useless += 1
-            return
-        if event.bundle != self._expected.hash32:
-            self.counters.foreign += 1
-            return
+            counters.frames_damaged += believed.damaged
+            counters.frames_ok += not believed.damaged
+            self._start_over |= self._ledger.see(believed.sequence)
+            self._on_frame(believed)
+
+    def _on_frame(self, frame: Frame) -> None:
         handlers = {
+            FrameType.HELLO: self._on_late_hello,
             FrameType.CODES: self._on_codes,
             FrameType.IMAGE_STATS: self._on_image_stats,
             FrameType.CREDIT: self._on_credit,
@@ -81,7 +92,7 @@ class Conversation:
             FrameType.LINK_STATS: self._on_link_stats,
             FrameType.FAULT: self._on_fault,
         }
-        handlers.get(event.type, self._on_unexpected)(event)
+        handlers.get(frame.type, self._on_unexpected)(frame)
 
     def _on_codes(self, frame: Frame) -> None:
         sending = self._flight.find(frame.request)
@@ -91,13 +102,15 @@ class Conversation:
         size = self._expected.payload_bytes + self.hello.pilot_bytes
         if len(frame.payload) != size or sending.next_row < self._expected.rows:
             self._on_unexpected(frame)  # the wrong size, or an answer before the last row was sent
+            self._yield.failed()
             return
         self._release()
         _, given_up = self._flight.answer(frame.request)
         self._window.answered(frame.request)
         self._lose(given_up)
-        self._held_s = self._progress_s = self._clock()
-        self._barren = self._lost_in_a_row = 0
+        self._progress()
+        self._held_s = self._progress_s
+        self._yield.codes(self._held_s)
         codes, known = pilots.split(frame.payload, self.hello.pilot_bytes)
         self._held = Received(
             sending.index,
@@ -145,7 +158,7 @@ class Conversation:
         if taken is None:
             self.counters.stale_answers += 1
             return
-        self._progress_s = self._clock()
+        self._progress()
         self._lose(self._flight.overtake(taken.request))
         self._start_over |= went_back  # the device was reset
 
@@ -160,8 +173,10 @@ class Conversation:
         reason = frame.payload[0]
         self.counters.refused[reason] = self.counters.refused.get(reason, 0) + 1
         self._start_over |= reason == messages.REFUSED_BUNDLE
+        if reason not in messages.REFUSED_FOR_THE_LINE:
+            self._yield.failed()
+        self._progress()
         self._lose(given_up)
-        self._progress_s = self._clock()
 
     def _on_link_stats(self, frame: Frame) -> None:
         self._link_stats = messages.parse_link_stats(frame.payload)
@@ -171,6 +186,11 @@ class Conversation:
     def _on_fault(self, frame: Frame) -> None:
         self.counters.faults += 1
         self.fault_report = frame.payload
+
+    def _on_late_hello(self, frame: Frame) -> None:
+        """Another answer to a question that was asked more than once."""
+        if frame.request != self._line.session:
+            self._on_unexpected(frame)
 
     def _on_unexpected(self, frame: Frame) -> None:
         self.counters.unexpected += 1
@@ -185,5 +205,11 @@ class Conversation:
         self._outcomes.extend(Lost(sending.index, sending.attempt) for sending in given_up)
         self.counters.images_lost += len(given_up)
         self.counters.images_resent = self._flight.repeated
-        self._lost_in_a_row += len(given_up)
-        self._start_over |= self._lost_in_a_row >= LOST_IN_A_ROW
+        self._yield.gave_up(len(given_up))
+        self._start_over |= self._yield.in_vain(self._clock())
+
+    def _progress(self) -> None:
+        """The device answered."""
+        now = self._clock()
+        self._patience.answered(now - self._progress_s)
+        self._progress_s = now

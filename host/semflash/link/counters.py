@@ -13,8 +13,9 @@ class LinkCounters:
     """Counts of one session, host side.
 
     Attributes:
-        frames_ok: frames delivered undamaged; frames_damaged: CODES with a wrong payload CRC (used, flagged).
-        frames_useless: other frames with a wrong payload CRC.
+        frames_ok: frames delivered undamaged; frames_damaged: CODES with a wrong CRC-32 (used, flagged).
+        frames_useless: other frames with a wrong CRC-32; frames_misplaced: CODES that are not their header's
+            (:mod:`semflash.link.custody`). Neither is believed: their numbers are among the lost.
         dropped: frames without a usable header or length, by reason.
         frames_lost: numbers of the device's frames that never came; frames_duplicate: numbers that had come
             before;
@@ -34,6 +35,7 @@ class LinkCounters:
     frames_ok: int = 0
     frames_damaged: int = 0
     frames_useless: int = 0
+    frames_misplaced: int = 0
     dropped: dict[str, int] = field(default_factory=lambda: {str(reason): 0 for reason in Drop})
     frames_lost: int = 0
     frames_duplicate: int = 0

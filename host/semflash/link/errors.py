@@ -27,6 +27,12 @@ class GarbageError(LinkError):
     kind = "garbage"
 
 
+class LossyLineError(LinkError):
+    """Frames came whole before; now only broken ones do."""
+
+    kind = "lossy-line"
+
+
 class StalledError(LinkError):
     """The device answers HELLO, but no image."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from semflash.errors import LinkError, WrongFirmwareError
-from semflash.link.errors import GarbageError, SilenceError
+from semflash.link.errors import GarbageError, LossyLineError, SilenceError
 from semflash.link.frame import PROTOCOL_VERSION, Dropped, Event, Frame
 from semflash.link.messages import Hello
 
@@ -76,13 +76,18 @@ class HelloWatch:
             if event.version not in (None, PROTOCOL_VERSION):
                 self._version = event.version
 
+    @staticmethod
+    def is_device(event: Event) -> bool:
+        """A whole frame such as devices send: the line carries something, though not HELLO yet."""
+        return isinstance(event, Frame) and not event.damaged and event.type >= 0x80
+
     @property
     def other_version(self) -> int | None:
         """Protocol version of the device, where it speaks another one (and is no echo of ours)."""
         return self._version if not self._echoed else None
 
-    def failure(self, expected: Expected, seconds: float) -> LinkError:
-        """Why no HELLO came within `seconds`."""
+    def failure(self, expected: Expected, seconds: float, whole_before: int = 0) -> LinkError:
+        """Why no HELLO came within `seconds`. whole_before: whole frames of this session before that."""
         if self.other_version is not None:
             return _wrong_protocol(self.other_version, expected)
         if self._bytes == 0:
@@ -100,8 +105,16 @@ class HelloWatch:
         if self._frames:
             return LinkError(
                 "the device sends frames but does not answer HELLO",
-                value=f"{self._frames} frames in {seconds:.1f} s",
-                remedy="reset the board and try again",
+                value=f"{self._frames} frames and {self._dropped} broken ones in {seconds:.1f} s",
+                remedy="look at the cable: much gets lost"
+                if self._dropped > self._frames
+                else "reset the board",
+            )
+        if whole_before:
+            return LossyLineError(
+                "only broken frames come from the device now",
+                value=f"{self._dropped} broken, none whole in {seconds:.1f} s; {whole_before:,} whole before",
+                remedy="look at the cable, its length and ground (the baud rate was right before)",
             )
         return GarbageError(
             "the port delivers bytes that are no frames of ours",

@@ -25,6 +25,8 @@ REFUSALS = {
     5: "encoder error",
 }
 REFUSED_BUNDLE = 4
+#: Refusals that a bad line explains; the others say that the device cannot take such images.
+REFUSED_FOR_THE_LINE = frozenset({1, 2})
 #: Bits of HELLO's capabilities.
 CAPABILITIES = {0: "pilots", 1: "time", 2: "faults"}
 

@@ -8,7 +8,8 @@
 
 Answers are matched by request number alone (:mod:`semflash.link.flight`); an answer that fits no open
 number is counted and dropped. Every wait is bounded: an image is sent at most `max_attempts` times, HELLO is
-asked `HELLO_ATTEMPTS` times, each for `timeout_s`.
+asked again and again until no frame of the device has come for `HELLO_ATTEMPTS` time-outs
+(:mod:`semflash.link.patience`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from semflash.errors import LinkError
 from semflash.link import messages
-from semflash.link.conversation import LOST_IN_A_ROW, Conversation
+from semflash.link.conversation import Conversation
 from semflash.link.counters import LinkCounters
 from semflash.link.errors import StalledError
 from semflash.link.flight import Flight, pixels
@@ -29,12 +30,13 @@ from semflash.link.frame import Frame, FrameType
 from semflash.link.handshake import Expected, HelloWatch, check_hello
 from semflash.link.messages import Hello, LinkStats
 from semflash.link.outcome import Lost, Outcome, Received
+from semflash.link.patience import FIRST_ASK_S, Search
 from semflash.link.port import Port
 from semflash.link.sequence import SequenceLedger
 from semflash.link.window import Underway
 
+#: Time-outs without a frame of the device before it counts as dead.
 HELLO_ATTEMPTS = 3
-BARREN_RESYNCS = 3
 STATS_WAIT_S = 0.25
 FRAME_OVERHEAD = 32  # header, CRC and COBS of a ROWS frame of usual size
 #: Images under way whose answers may still come, whatever window a device claims.
@@ -49,9 +51,10 @@ class Session(Conversation):
     Args:
         port: open port; the session does not close it.
         expected: what the bundle says the device must be.
-        timeout_s: without progress for that long, the session asks for HELLO and sends again.
-        max_attempts: sendings per image. hello_attempts: questions for HELLO before the device counts as
-            dead.
+        timeout_s: without progress for that long, the session asks for HELLO and sends again; sooner where
+            the device has been answering faster.
+        max_attempts: sendings per image. hello_attempts: time-outs without a frame of the device before it
+            counts as dead.
         first_request: of the session (tests); random by default.
     """
 
@@ -66,8 +69,8 @@ class Session(Conversation):
         first_request: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(port, expected, Flight(max_attempts, first_request), clock)
-        self._timeout_s, self._hello_attempts = timeout_s, hello_attempts
+        super().__init__(port, expected, Flight(max_attempts, first_request), timeout_s, clock)
+        self._hello_limit_s = hello_attempts * timeout_s
 
     def connect(self) -> Hello:
         """Say HELLO and check what answers. What was in the line before is dropped.
@@ -96,14 +99,16 @@ class Session(Conversation):
             self.connect()
         size = self._expected.rows * self._expected.row_bytes
         self._flight.load(pixels(images, size))
-        self._barren = self._lost_in_a_row = 0
         self._progress_s = self._clock()
+        self._yield.codes(self._progress_s)
         try:
             while self._step():
                 while self._outcomes:
                     paused_s = self._clock()
                     yield self._outcomes.popleft()
-                    self._progress_s += self._clock() - paused_s  # the caller's time is not the device's
+                    paused_s = self._clock() - paused_s  # the caller's time is not the device's
+                    self._progress_s += paused_s
+                    self._yield.paused(paused_s)
         except LinkError:
             self._start_over = True
             self._release()
@@ -121,9 +126,10 @@ class Session(Conversation):
             LinkError: no answer within the time-out.
         """
         self._link_stats = None
-        self._line.send(FrameType.STATS_REQUEST, bundle=self._expected.hash32)
-        deadline = self._clock() + self._timeout_s
-        while self._clock() < deadline:
+        search = Search(self._clock(), self._patience.wait_s, self._timeout_s, self._timeout_s)
+        while not search.over(now := self._clock()):
+            if search.asks(now):
+                self._line.send(FrameType.STATS_REQUEST, bundle=self._expected.hash32)
             event = self._line.next_event()
             if event is not None:
                 self._on_event(event)
@@ -144,9 +150,15 @@ class Session(Conversation):
         now = self._clock()
         if self._held is not None and now - self._held_s > STATS_WAIT_S:
             self._release()
-        if self._start_over or now - self._progress_s > self._timeout_s:
+        if self._start_over or self._is_overdue(now - self._progress_s, idle=event is None):
             self._resync()
         return True
+
+    def _is_overdue(self, silent_s: float, *, idle: bool) -> bool:
+        """Whether the device should have answered by now. idle: nothing waits to be read either."""
+        if self._flight.exhausted and not self._flight.open_count:
+            return False  # only the cost of the last image is waited for
+        return silent_s > (self._patience.wait_s if idle else self._timeout_s)
 
     def _pump(self) -> None:
         """Send rows while the device has room for them."""
@@ -176,12 +188,13 @@ class Session(Conversation):
 
     def _resync(self) -> None:
         """Ask for HELLO and send everything unanswered again."""
+        self._yield.new_start(for_silence=not self._start_over)
         self._start_over = False
-        self._barren += 1
-        if self._barren > BARREN_RESYNCS or self._lost_in_a_row >= LOST_IN_A_ROW:
+        self._patience.disappointed()
+        if self._yield.is_over(self._clock()):
             raise StalledError(
                 "the device answers HELLO but encodes no image",
-                value=f"{self._barren - 1} new starts, {self._lost_in_a_row} images given up without codes",
+                value=self._yield.account(),
                 remedy="reset or flash the board again; raise [link] timeout_s if it is slow",
             )
         self.counters.resyncs += 1
@@ -191,23 +204,27 @@ class Session(Conversation):
         self._progress_s = self._clock()
 
     def _ask_hello(self) -> Hello:
-        watch = HelloWatch()
-        for attempt in range(self._hello_attempts):
-            if attempt > 0:
-                self._line.ask_hello_of_earlier()  # an old firmware hears nothing else
-            self._line.ask_hello()
-            deadline = self._clock() + self._timeout_s
-            while self._clock() < deadline:
-                before = self.counters.bytes_received
-                event = self._line.next_event()
-                watch.see(event, self.counters.bytes_received - before)
-                if isinstance(event, Frame) and self._is_answer(event):
-                    return self._take_hello(event)
-                if event is not None:
-                    self._on_event(event)
-                if attempt > 0 and watch.other_version is not None:
-                    raise watch.failure(self._expected, self._timeout_s)
-        raise watch.failure(self._expected, self._hello_attempts * self._timeout_s)
+        watch, began_s, known = HelloWatch(), self._clock(), self.hello is not None
+        first_wait_s = self._patience.wait_s if known else min(FIRST_ASK_S, self._timeout_s)
+        search = Search(began_s, first_wait_s, self._timeout_s, self._hello_limit_s)
+        while not search.over(now := self._clock()):
+            if search.asks(now):
+                if search.asked > 1 and not known:
+                    self._line.ask_hello_of_earlier()  # an old firmware hears nothing else
+                self._line.ask_hello()
+            before = self.counters.bytes_received
+            event = self._line.next_event()
+            watch.see(event, self.counters.bytes_received - before)
+            if isinstance(event, Frame) and self._is_answer(event):
+                return self._take_hello(event)
+            if event is not None:
+                self._on_event(event)
+                if watch.is_device(event):
+                    search.heard(self._clock())
+            if search.asked > 1 and watch.other_version is not None:
+                break
+        whole_before = self.counters.frames_ok if known else 0
+        raise watch.failure(self._expected, self._clock() - began_s, whole_before)
 
     def _is_answer(self, frame: Frame) -> bool:
         """A HELLO to this session's request."""
@@ -215,9 +232,12 @@ class Session(Conversation):
 
     def _take_hello(self, frame: Frame) -> Hello:
         hello = check_hello(messages.parse_hello(frame.payload), self._expected)
+        for believed in self._custody.hello(frame):
+            self._on_believed(believed)
         self.hello = hello
+        self._custody.pilot_bytes = hello.pilot_bytes
         self.counters.frames_ok += 1
-        self._ledger.hello(hello.frames_sent, hello.uptime_us)
+        self._ledger.hello(hello.frames_sent, hello.uptime_us, self._device_us)
         self._window.restart()
         self._device_us = hello.uptime_us
         return hello

@@ -13,7 +13,8 @@ from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate
 from semflash.edge.labeller import Labelled, Labeller
 from semflash.errors import BundleError, LinkError, UsageError
 from semflash.link import messages, pilots
-from semflash.link.frame import Drop, Dropped, Frame, FrameDecoder, FrameType
+from semflash.link.custody import Believed, Custody, Misplaced
+from semflash.link.frame import Drop, Dropped, Event, Frame, FrameDecoder, FrameType
 from semflash.link.outcome import Received
 from semflash.link.raw_record import FROM_DEVICE, NOTE, RawReader, RawRecord, parse_note
 
@@ -30,12 +31,15 @@ class WrongBundleError(BundleError):
 
 @dataclass(frozen=True)
 class Noted:
-    """What the run knew of an answer: index of its image, label (-1: none), injected BER, predicted label."""
+    """What the run knew of an answer: index of its image, label (-1: none), injected BER, predicted label.
+
+    predicted is None where the run was killed before it had one.
+    """
 
     index: int
     label: int
     ber: float
-    predicted: int
+    predicted: int | None
 
 
 @dataclass
@@ -44,7 +48,8 @@ class Replay:
 
     Attributes:
         images: answers decoded. correct: right labels. changed: labels other than those of the recorded run.
-        strange: codes of no image of the run. dropped: frames without a usable header, by reason.
+        strange: codes of no image of the run. misplaced: codes that are not their header's.
+        dropped: frames without a usable header, by reason.
         seconds: from the first to the last byte.
     """
 
@@ -55,6 +60,7 @@ class Replay:
     changed: int = 0
     damaged: int = 0
     strange: int = 0
+    misplaced: int = 0
     frames: int = 0
     dropped: dict[str, int] = field(default_factory=lambda: {str(reason): 0 for reason in Drop})
     seconds: float = 0.0
@@ -153,11 +159,13 @@ def _notes(records: Iterator[RawRecord]) -> dict[int, Noted]:
         if record.kind != NOTE or len(found) >= IMAGES_MAX:
             continue
         note = parse_note(record.data) or {}
-        numbers = [note.get(name) for name in ("request", "index", "label", "predicted")]
+        numbers = [note.get(name) for name in ("request", "index", "label")]
+        predicted = note.get("predicted")
+        numbers += [predicted] if "predicted" in note else []
         ber = note.get("ber")
         whole = all(isinstance(value, int) and -1 <= value < 1 << 32 for value in numbers)
         if whole and isinstance(ber, int | float) and 0 <= ber <= 0.5:
-            request, index, label, predicted = (int(value) for value in numbers if value is not None)
+            request, index, label = (int(value) for value in numbers[:3] if value is not None)
             found[request] = Noted(max(index, 0), label, float(ber), predicted)
     return found
 
@@ -166,29 +174,39 @@ def _answers(
     bundle: Bundle, reader: RawReader, noted: dict[int, Noted], result: Replay
 ) -> Iterator[tuple[Received, Noted]]:
     """The CODES frames that answered an image, each once."""
-    decoder, pilot_bytes, left = FrameDecoder(), 0, set(noted)
+    decoder, custody, left = FrameDecoder(), Custody(bundle.hash32, bundle.payload_bytes), set(noted)
     for record in reader.records():
         result.seconds = record.seconds
         if record.kind != FROM_DEVICE:
             result.bytes_down += len(record.data) if record.kind != NOTE else 0
             continue
         result.bytes_up += len(record.data)
-        for event in decoder.feed(record.data):
+        for event in (e for received in decoder.feed(record.data) for e in _believed(custody, received)):
             if isinstance(event, Dropped):
                 result.dropped[event.reason] += 1
+                continue
+            if isinstance(event, Misplaced):
+                result.misplaced += 1
                 continue
             result.frames += 1
             if event.type == FrameType.HELLO and not event.damaged:
                 hello = _hello(event)
-                pilot_bytes = pilot_bytes if hello is None else hello.pilot_bytes
+                custody.pilot_bytes = custody.pilot_bytes if hello is None else hello.pilot_bytes
                 result.board = result.board if hello is None else hello.board
             elif event.type == FrameType.CODES and event.bundle == bundle.hash32:
-                size = bundle.payload_bytes + pilot_bytes
+                size = bundle.payload_bytes + custody.pilot_bytes
                 if event.request not in left or len(event.payload) != size:
                     result.strange += 1
                     continue
                 left.discard(event.request)
-                yield _received(event, noted[event.request], pilot_bytes), noted[event.request]
+                yield _received(event, noted[event.request], custody.pilot_bytes), noted[event.request]
+
+
+def _believed(custody: Custody, event: Event) -> list[Believed]:
+    """As the session of the recording: HELLO settles what waits."""
+    if isinstance(event, Frame) and event.type == FrameType.HELLO and not event.damaged:
+        return [*custody.hello(event), event]
+    return custody.take(event)
 
 
 def _hello(frame: Frame) -> messages.Hello | None:
@@ -209,7 +227,7 @@ def _count(result: Replay, labelled: Labelled, noted: dict[int, Noted]) -> None:
     result.images += 1
     result.damaged += labelled.received.damaged
     result.correct += labelled.reading.predicted == note.label
-    result.changed += labelled.reading.predicted != note.predicted
+    result.changed += note.predicted not in (None, labelled.reading.predicted)
 
 
 def as_dict(result: Replay) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from semflash import atomic
 from semflash.codecs.base import Codec
 from semflash.data.dataset import Dataset, Split
 from semflash.data.lazy import LazyImages
@@ -88,17 +89,18 @@ class CodecRun:
         if self.device_codes is not None:
             codes = self.device_codes.validation
             results["int8_val_accuracy"] = self.validation.accuracy_by_ber(codes)
-        self.publish(results)
+        with atomic.several(self.out) as place:
+            self.publish(results, place)
         return dataclasses.replace(
             self.trained, info=self.trained.info.finished(**self._with_encoder(results))
         )
 
-    def publish(self, results: dict[str, Any]) -> None:
+    def publish(self, results: dict[str, Any], place: Path) -> None:
         """Write run.json, weights.npz (and network.json, where the task's recipe does not describe the tail)
-        of the models as they are, so that a run can be used before its end."""
-        keep(self.out, self.teacher.info.recipe, tail=self.trained.tail)
-        save_weights(self.out, self.trained.codec.parts() | {"tail": self.trained.tail})
-        self.trained.info.finished(**self._with_encoder(results)).save(self.out)
+        of the models as they are into `place`, so that a run can be used before its end."""
+        keep(place, self.teacher.info.recipe, tail=self.trained.tail)
+        save_weights(place, self.trained.codec.parts() | {"tail": self.trained.tail})
+        self.trained.info.finished(**self._with_encoder(results)).save(place)
 
     def _with_encoder(self, results: dict[str, Any]) -> dict[str, Any]:
         """The results, and of which int8 encoder the codes were on which the decoder was tuned."""
@@ -192,5 +194,5 @@ def variance_of(head: keras.Model, images: Any) -> float:
 
 
 def device_parts(codec: Codec) -> tuple[Any, ...]:
-    """What runs on the device: every part but the decoder."""
-    return tuple(part for name, part in codec.parts().items() if name != "decoder")
+    """What runs on the device: every part that the edge does not run."""
+    return tuple(part for name, part in codec.parts().items() if name not in codec.edge_parts())

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from semflash import atomic
 from semflash.data.augment import Augmentation
 from semflash.data.dataset import Dataset, Split
 from semflash.data.recorded import load_recorded
@@ -90,8 +91,7 @@ def _train(
     described = dataclasses.asdict(recipe)
     with computing_in(recipe.precision):
         head, tail = build(described, data.image_shape, len(data.class_names), say=progress.say)
-    if distribution.chief:
-        keep(out, described, head=head, tail=tail)
+    kept = dict(described)
     # A file of the user is told by its name: where it lies concerns nobody who gets the run or a bundle.
     described |= {field: Path(described[field]).name for field in ("weights", "model") if described[field]}
     info = RunInfo.start("task", described, data, recipe.seed)
@@ -112,10 +112,12 @@ def _train(
         distribution=distribution,
     )  # fmt: skip
     if distribution.chief:
-        save_weights(out, {"head": head, "tail": tail})
         reached = trained.accuracy(data.val)
         info = info.finished(**{f"val_{kind.metric}": reached})
-        info.save(out)
+        with atomic.several(out) as place:
+            keep(place, kept, head=head, tail=tail)
+            save_weights(place, {"head": head, "tail": tail})
+            info.save(place)
         chance = Chance.of(data.val.labels)
         if not chance.is_above(reached):
             progress.warn(f"the task network has learnt nothing: {chance.words(reached)}; {REMEDY}")

@@ -205,6 +205,7 @@ def _more_facts(progress: Progress) -> list[Text]:
         (link.stale_answers, "stale answers"),
         (link.frames_duplicate, "doubled"),
         (link.frames_reordered, "out of order"),
+        (link.frames_misplaced, "misplaced"),
         (link.foreign + link.unexpected + link.frames_useless, "useless"),
         (link.restarts, "board restarts"),
         (link.faults, "crash reports"),
