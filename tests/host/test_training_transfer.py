@@ -216,7 +216,7 @@ def test_a_decoder_tuned_on_other_codes_is_not_exported(
     device_dir: Path, data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     arguments = ["export", str(device_dir), str(tmp_path / "x.semcodec"), "--data-dir", str(data_dir)]
-    assert main([*arguments, "--whole-graph"]) == 1
+    assert main([*arguments, "--whole-graph", "--force"]) == 1
     assert "another int8 encoder" in capsys.readouterr().err
 
 
@@ -294,7 +294,7 @@ def test_codecs_with_a_table_on_the_device_are_exported(
     trained(recipe, task_dir, tmp_path / "run", data_dir)
     if whole_graph:
         with pytest.raises(ExportError, match="--whole-graph"):
-            export(tmp_path / "run", tmp_path / "x.semcodec", data_dir=data_dir)
+            export(tmp_path / "run", tmp_path / "x.semcodec", data_dir=data_dir, force=True)
     bundle = export(
         tmp_path / "run", tmp_path / "x.semcodec", data_dir=data_dir, whole_graph=whole_graph, force=True
     )
