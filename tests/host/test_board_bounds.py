@@ -14,7 +14,7 @@ import pytest
 import tomlkit
 
 from fakes.desk import FakeUsbPort
-from semflash.errors import BuildError, UsageError
+from semflash.errors import BuildError, LinkError, UsageError, WrongFirmwareError
 from semflash.firmware.boards import lock
 from semflash.firmware.boards.add import Changes, add_board, describe
 from semflash.firmware.boards.clock_tree import Clock, Pll, problem
@@ -26,7 +26,8 @@ from semflash.firmware.building import memory_map
 from semflash.firmware.building.project import exclusive
 from semflash.firmware.building.result import BuildResult
 from semflash.firmware.probes import confirm
-from semflash.firmware.probes.verdicts import Verdict, VerdictError
+from semflash.firmware.probes.verdicts import UDEV_REMEDY, Verdict, VerdictError, of_link
+from semflash.link.errors import GarbageError, SilenceError
 from semflash.link.frame import PROTOCOL_VERSION
 
 ENTRY = '[[board]]\nname = "{name}"\nboard = "native"\n{more}\n'
@@ -238,6 +239,25 @@ def test_board_protocol_build_and_bundle_must_all_be_what_was_flashed(
     with pytest.raises(VerdictError) as caught:
         confirm.check(hello, BUILT)  # type: ignore[arg-type]
     assert caught.value.verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (WrongFirmwareError("another bundle", value=1), Verdict.WRONG_FIRMWARE),
+        (SilenceError("the device is silent"), Verdict.NO_HELLO),
+        (GarbageError("no frames"), Verdict.NO_HELLO),
+        (
+            LinkError("no permission to open the port", value="/dev/x", remedy="usermod"),
+            Verdict.NO_PERMISSION,
+        ),
+        (LinkError("the port vanished", value="/dev/x", remedy="plug it in"), Verdict.LINK_TIMEOUT),
+    ],
+)
+def test_a_link_that_failed_has_a_verdict_and_keeps_its_words(error: LinkError, verdict: Verdict) -> None:
+    found = of_link(error)
+    assert (found.verdict, found.what, found.value) == (verdict, error.what, error.value)
+    assert (found.remedy == UDEV_REMEDY) if verdict is Verdict.NO_PERMISSION else found.remedy == error.remedy
 
 
 # Clock trees: RM0390, RM0351 and RM0433 give the limits.

@@ -12,7 +12,7 @@ from pathlib import Path
 import coverage
 
 from mutants.mutant import Mutant
-from mutants.rooms import Room, files
+from mutants.rooms import ROOMS, Room, files
 from mutants.scratch import Scratch
 
 MARKERS = "not slow and not emulated and not hardware"
@@ -42,35 +42,44 @@ class CoverageMap:
         self._by_name = {name.partition("/tree/")[2]: name for name in self._data.measured_files()}
 
     def tests_of_line(self, scratch: Scratch, mutant: Mutant) -> list[str]:
-        """Tests that execute the line of a mutant, the quickest first.
+        """Tests of a mutant's room that execute its line, the quickest first.
 
-        At module level a line runs when the file is imported, for no test's sake: all tests that enter the
-        file are meant, and where none does (types and constants), all. The same for a default value, which
-        runs when its function is defined.
+        Outside functions a line runs when the file is imported, for no test's sake: all tests that enter the
+        file are meant, and where none does (types and constants), all of the room. The same for a default
+        value, which runs when its function is defined.
         """
         name = self._by_name.get(mutant.path)
         if name is None:
             return []
+        room = next(room for room in ROOMS if room.name == mutant.room)
+        places = set(files(room.tests, scratch.tree))
+        of_room = {test for test in self.seconds if test.split("::")[0] in places}
         by_line = self._data.contexts_by_lineno(name)
-        lines = _statement((scratch.tree / mutant.path).read_bytes(), mutant.change.line)
-        contexts = {test for line in lines for test in by_line.get(line, ())}
-        tests = contexts - {""}
-        if not tests and (not mutant.change.scope or "" in contexts):
-            entering = {test for on_line in by_line.values() for test in on_line} - {""}
-            tests = entering or set(self.seconds)
-        return sorted(tests & self.seconds.keys(), key=lambda test: (self.seconds[test], test))
+        lines, is_import = _statement((scratch.tree / mutant.path).read_bytes(), mutant.change.line)
+        tests = {test for line in lines for test in by_line.get(line, ())} & of_room
+        if is_import:
+            tests = {test for on_line in by_line.values() for test in on_line} & of_room or of_room
+        return sorted(tests, key=lambda test: (self.seconds[test], test))
 
 
-def _statement(source: bytes, line: int) -> range:
-    """Lines of the innermost statement around a line, of one with a body those before its body."""
-    found = range(line, line + 1)
+def _statement(source: bytes, line: int) -> tuple[range, bool]:
+    """Lines of the innermost statement around a line, and whether it runs when the file is imported.
+
+    Of a statement with a body only the lines before its body count.
+    """
+    found, is_import = range(line, line + 1), True
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.stmt):
-            body = getattr(node, "body", None)
-            end = body[0].lineno - 1 if body else node.end_lineno or node.lineno
-            if node.lineno <= line <= end:
-                found = range(node.lineno, end + 1)
-    return found
+        if not isinstance(node, ast.stmt):
+            continue
+        body = getattr(node, "body", None)
+        end = body[0].lineno - 1 if body else node.end_lineno or node.lineno
+        if node.lineno <= line <= end:
+            found = range(node.lineno, end + 1)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and end < line <= (
+            node.end_lineno or end
+        ):
+            is_import = False
+    return found, is_import
 
 
 def complete(scratch: Scratch, rooms: Iterable[Room]) -> CoverageMap:

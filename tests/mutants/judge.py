@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from mutants.coverage_map import MARKERS, CoverageMap, tests_of_room
 from mutants.forking import Limit, run_pytest
 from mutants.mutant import Mutant
-from mutants.rooms import ROOMS, files
+from mutants.rooms import ROOMS
 from mutants.scratch import Scratch
 
 #: Processor time of tests (as measured without a mutant) in the first and the second run of pytest.
@@ -112,9 +112,7 @@ class Judge:
         if mutant.path.endswith(".c"):
             tests = tests_of_room(room, self._scratch, self._map.seconds)
         else:
-            of_room = set(files(room.tests, self._scratch.tree))
             tests = self._map.tests_of_line(self._scratch, mutant)
-            tests = [test for test in tests if test.split("::")[0] in of_room]
         first: list[str] = []
         rest: list[str] = []
         spent = [0.0, 0.0]

@@ -142,8 +142,18 @@ def test_the_table_counts_what_matters(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "lines"), [(1, [1]), (2, [2, 3]), (3, [2, 3]), (4, [4, 5, 6]), (6, [4, 5, 6]), (7, [7])]
+    ("line", "lines", "is_import"),
+    [
+        (1, [1], True),
+        (2, [2, 3], False),
+        (3, [2, 3], False),
+        (5, [4, 5, 6], False),
+        (7, [7], False),
+        (9, [9], True),
+    ],
 )
-def test_a_line_is_executed_when_its_statement_is(line: int, lines: list[int]) -> None:
-    source = b"def f(a):\n    if (a and\n   3 < 4):\n        g(a,\n  b,\n  7)\n    return 1\n"
-    assert list(_statement(source, line)) == lines
+def test_a_line_is_executed_when_its_statement_is(line: int, lines: list[int], is_import: bool) -> None:
+    source = b"def f(a=3):\n    if (a and\n   3 < 4):\n        g(a,\n  b,\n  7)\n"
+    source += b"    return 1\nclass A:\n    b = 2\n"
+    found, at_import = _statement(source, line)
+    assert (list(found), at_import) == (lines, is_import)
