@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "codegen")]
+sys.path[:0] = [str(ROOT / room) for room in ("tests", "codegen", "host")]
 
 
 def main() -> int:

@@ -23,7 +23,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 from doc_block import table, write_block
-from semflash.training.recipes.recipe import CodecRecipe, TaskRecipe
 
 from semflash.codecs.base import Codec
 from semflash.codecs.layers.quality_attention import QualityAttention
@@ -31,6 +30,7 @@ from semflash.codecs.registry import create, sizes_of
 from semflash.tasks.keras.config import describe
 from semflash.tasks.networks import build
 from semflash.training.recipes.catalogue import codec_recipe, task_recipe
+from semflash.training.recipes.recipe import CodecRecipe, TaskRecipe
 from semflash.training.task import EVALUATION_VALUES
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "large-data.md"

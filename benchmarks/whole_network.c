@@ -73,14 +73,15 @@ static uint64_t now(void) {
 static uint32_t run_image(sf_status_t *status) {
     uint32_t ticks = 0;
     outputs = 0;
-    *status = sf_model.graph->reset(state);
+    const sf_graph_t *graph = sf_model.stages[0].as.graph;
+    *status = graph->reset(state);
     for (uint32_t y = 0; y < SF_MODEL_ROWS && *status >= SF_OK; y++) {
         for (uint32_t i = 0; i < sizeof row; i++) {
             seed = seed * 1664525u + 1013904223u;
             row[i] = (int8_t)(uint8_t)(seed >> 24);
         }
         const uint64_t before = now();
-        *status = sf_model.graph->push_row(state, (uint16_t)y, row, collect, NULL);
+        *status = graph->push_row(state, (uint16_t)y, row, collect, NULL);
         ticks += (uint32_t)(now() - before);
     }
     return ticks;

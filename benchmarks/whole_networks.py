@@ -26,9 +26,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from semflash_codegen import CodegenRequest, Generated, TableTail, cmsis_nn, generate
+from semflash.firmware.building.bare_model import bare_model
+from semflash.processes import children
+from semflash_codegen import CodegenRequest, Generated, cmsis_nn, generate
 from semflash_codegen.passes import make_plan
 from semflash_codegen.plan import Plan
+from semflash_codegen.program import table_bytes
 from semflash_codegen.tflite_reader import read_model
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,9 +103,10 @@ def measure(path: Path, kernels: str, weights: str, folder: Path, archive: Path)
     """Generate, compile, run two images of noise, compare."""
     encoder = path.read_bytes()
     plan = make_plan(read_model(encoder), "reference")
-    zero_point = plan.model.tensors[plan.model.outputs[0]].zero_point
-    tail = TableTail(plan.latent_channels, 256, zero_point, tuple(range(256)) * plan.latent_channels)
-    request = CodegenRequest(encoder, tail, 8, "0" * 64, path.stem, kernels=kernels, weights=weights)
+    program = bare_model(encoder, path).program
+    graph = program.graphs[0].name
+    tail_bytes = table_bytes(program)
+    request = CodegenRequest(program, {graph: encoder}, "0" * 64, path.stem, kernels=kernels, weights=weights)
     start = time.perf_counter()
     generated = generate(request)
     seconds = time.perf_counter() - start
@@ -120,16 +124,16 @@ def measure(path: Path, kernels: str, weights: str, folder: Path, archive: Path)
         instructions_per_mac=instructions / report.macs,
         state_bytes=report.state_bytes,
         stack_bytes=stack_bytes,
-        code_bytes=text + data - runner_bytes - (report.constant_bytes - tail.table_bytes),
-        table_bytes=report.constant_bytes - tail.table_bytes,
+        code_bytes=text + data - runner_bytes - (report.constant_bytes - tail_bytes),
+        table_bytes=report.constant_bytes - tail_bytes,
         generate_s=seconds,
         equal_to_tflite_micro=bool(np.array_equal(outputs, golden)),
     )
 
 
-def run(*command: str | Path, **more: object) -> str:
+def run(*command: str | Path, timeout_s: float = 600) -> str:
     """Run a tool; returns what it prints."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **more)  # type: ignore[call-overload]
+    done = children.run([str(part) for part in command], timeout_s=timeout_s, stderr=subprocess.PIPE)
     if done.returncode:
         sys.exit(f"{command[0]} failed:\n{done.stderr[-4000:]}")
     return str(done.stdout)
@@ -177,7 +181,7 @@ def emulate(image: Path) -> tuple[Int8, int, int]:
         "qemu-system-arm", "-M", "netduinoplus2", "-display", "none", "-monitor", "none",
         "-icount", "shift=0", "-semihosting-config", "enable=on,target=native", "-serial", "stdio",
         "-kernel", image,
-        stdin=subprocess.DEVNULL, timeout=300,
+        timeout_s=300,
     )  # fmt: skip
     lines = [item.split() for item in text.splitlines()]
     if not lines or any(item[0] != "R" for item in lines):

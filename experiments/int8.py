@@ -30,7 +30,7 @@ def int8_rows(
     out = work / "bundles" / f"{run.method}-{run.bytes}-s{run.seed}-{digest}.semcodec"
     if not out.is_dir():
         out.parent.mkdir(parents=True, exist_ok=True)
-        export(codec, out, name=run.id[:64], data_dir=data_dir)
+        export(codec, out, name=run.id[:64], data_dir=data_dir, force=True)
     bundle = read_bundle(out)
     rows = []
     for one in (one for one in run.measures if one.encoder == "int8"):

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from semflash.training.recipes.recipe import CodecRecipe
 
 from experiments.plan import Run, Shared, TaskPlan
 from semflash.baselines.catalogue import METHODS, MethodSpec, method_spec, search_score
@@ -18,6 +17,7 @@ from semflash.errors import SemflashError
 from semflash.report.results import ResultStore, RunResult
 from semflash.training.recipes.catalogue import CODEC_RECIPES, comparison
 from semflash.training.recipes.overrides import override
+from semflash.training.recipes.recipe import CodecRecipe
 
 TRANSFER = "transfer."
 

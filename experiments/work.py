@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from semflash.data.dataset import Dataset
-from semflash.training.recipes.recipe import CodecRecipe, TaskRecipe
 
 from experiments.measure import measure
 from experiments.plan import Run, Shared
@@ -21,6 +19,7 @@ from experiments.resolve import Resolved, digest, plain
 from semflash import __version__
 from semflash.baselines.catalogue import Budget as BaselineBudget
 from semflash.baselines.catalogue import Job
+from semflash.data.dataset import Dataset
 from semflash.data.registry import DATA_DIR_VARIABLE, load_dataset
 from semflash.errors import TrainingError
 from semflash.report.results import Budget, Row, RunResult
@@ -29,7 +28,8 @@ from semflash.training.models import TrainedCodec, encode, load_run
 from semflash.training.progress import Progress
 from semflash.training.recipes.catalogue import task_recipe
 from semflash.training.recipes.overrides import override
-from semflash.training.run_dir import RUN_FILE, RunInfo
+from semflash.training.recipes.recipe import CodecRecipe, TaskRecipe
+from semflash.training.run_dir import RunInfo, has_run
 from semflash.training.task import TrainedTask, load_task, train_task_network
 from semflash.training.transfer import Transfer
 
@@ -221,7 +221,7 @@ def codec_dir(places: Places, run: Run, resolved: Resolved) -> Path:
 
 def finished(folder: Path) -> bool:
     """Whether a training run in a directory came to its end (a running one publishes figures, too)."""
-    if not (folder / RUN_FILE).is_file():
+    if not has_run(folder):
         return False
     results = RunInfo.load(folder).results
     return "val_accuracy" in results

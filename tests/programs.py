@@ -136,7 +136,45 @@ def patches() -> Program:
     )
 
 
-ALL = (plain, two_graphs, progressive, patches)
+def masked() -> Program:
+    """Everything of the payload that a device does: a protected count and map, and the rows that they tell;
+    GDN with two sets of integers, chosen by a control that holds for one image."""
+    latent = Values(0.05, -3)
+    return Program(
+        image="image",
+        tensors=(
+            Tensor("image", (8, 6, 1), PIXELS),
+            Tensor("number", (1, 1, 1), Values(0.1, 0)),
+            Tensor("count", (1, 1, 1), Codes(5)),
+            Tensor("choice", (4, 1, 1), Values(0.1, 0)),
+            Tensor("map", (4, 1, 1), Codes(3)),
+            Tensor("latent", (4, 3, 5), latent),
+            Tensor("fine", (4, 3, 5), Codes(16)),
+            Tensor("rough", (4, 3, 5), Codes(3)),
+        ),
+        stages=(
+            Graph("counter", ("image",), ("number",)),
+            Tail("number", "count", (table_tail(1, 5, seed=2),)),
+            Graph("chooser", ("image",), ("choice",)),
+            Tail("choice", "map", (table_tail(1, 3, seed=3),)),
+            Graph("encoder", ("image",), ("latent",)),
+            Tail("latent", "fine", (gdn_tail(5, 16, -3), gdn_tail(5, 16, -3, seed=1)), chosen_by="state"),
+            Tail("latent", "rough", (gdn_tail(5, 3, -3, seed=2),)),
+        ),
+        payload=Layout(
+            (
+                Region("count", 3, protection="hamming-7-4"),
+                Region("map", 2, protection="repeat-3"),
+                Region("fine", 4, OnesOf("map", 1), "hamming-7-4"),
+                Region("rough", 2, CountOf("count"), "repeat-3"),
+            )
+        ),
+        quality=Ber(0.0, 0.06),
+        controls=(Control("state", 1, 0, 1, 0, "entry", sticky=False),),
+    )
+
+
+ALL = (plain, two_graphs, progressive, patches, masked)
 
 
 def run_graph(

@@ -1,7 +1,5 @@
 #include "sf_model.h"
 
-#include "semflash/tail.h"
-
 static sf_status_t reset(void *state) {
     (void)state;
     return SF_OK;
@@ -24,7 +22,7 @@ static sf_status_t push_row(void *state, uint16_t row, const int8_t *values, sf_
         EIGHT((n) + 48), EIGHT((n) + 56)
 
 static const uint8_t same[256] = {SIXTY4(0), SIXTY4(64), SIXTY4(128), SIXTY4(192)};
-static const sf_tail_t tail = {.kind = SF_TAIL_TABLE, .channels = 1, .levels = 256, .table = same};
+static const sf_table_t tail = {.channels = 1, .levels = 256, .table = same};
 static const sf_graph_t graph = {
     .rows = SF_MODEL_ROWS,
     .row_bytes = SF_MODEL_ROW_BYTES,
@@ -34,12 +32,33 @@ static const sf_graph_t graph = {
     .reset = reset,
     .push_row = push_row,
 };
-const sf_model_t sf_model = {
+static const sf_tensor_t tensors[3] = {
+    {SF_MODEL_ROWS * SF_MODEL_ROW_BYTES, SF_NOT_KEPT},
+    {SF_MODEL_LATENT_POSITIONS * SF_MODEL_LATENT_CHANNELS, SF_NOT_KEPT},
+    {SF_MODEL_LATENT_POSITIONS * SF_MODEL_LATENT_CHANNELS, SF_NOT_KEPT},
+};
+static const sf_stage_t stages[2] = {
+    {.kind = SF_STAGE_GRAPH, .source = 0, .output = 1, .by = 0, .as.graph = &graph},
+    {.kind = SF_STAGE_TABLE, .source = 1, .output = 2, .by = SF_NONE, .as.table = &tail},
+};
+static const sf_region_t regions[1] = {
+    {.rows = SF_MODEL_LATENT_POSITIONS,
+     .each = SF_MODEL_LATENT_CHANNELS,
+     .source = 2,
+     .bits = SF_MODEL_BITS_PER_SYMBOL},
+};
+const sf_program_t sf_model = {
     .runtime_api = SF_RUNTIME_API,
     .bundle_hash = SF_MODEL_BUNDLE_HASH,
-    .graph = &graph,
-    .tail = &tail,
+    .rows = SF_MODEL_ROWS,
+    .row_bytes = SF_MODEL_ROW_BYTES,
     .payload_bytes = SF_MODEL_PAYLOAD_BYTES,
-    .bits_per_symbol = SF_MODEL_BITS_PER_SYMBOL,
+    .n_tensors = 3,
+    .n_stages = 2,
+    .n_regions = 1,
+    .state_bytes = 0,
+    .tensors = tensors,
+    .stages = stages,
+    .regions = regions,
     .engine = "pixels",
 };

@@ -12,6 +12,6 @@
 #define SF_MODEL_BITS_PER_SYMBOL  8
 #define SF_MODEL_BUNDLE_HASH      0x11223344u
 
-extern const sf_model_t sf_model;
+extern const sf_program_t sf_model;
 
 #endif

@@ -7,14 +7,30 @@ from collections.abc import Iterable, Sequence
 _WIDTH = 110
 
 
-def array(ctype: str, name: str, values: Iterable[int]) -> str:
-    """A constant table, wrapped at 110 columns.
+def array(ctype: str, name: str, values: Iterable[int], *, shared: bool = False, alignment: int = 0) -> str:
+    """A constant table, wrapped at 110 columns; shared: other files may use it.
 
     >>> array("int8_t", "weights", [1, -2])
     'static const int8_t weights[2] = {\\n    1, -2,\\n};\\n'
     """
     texts = [literal(ctype, v) for v in values]
-    return f"static const {ctype} {name}[{len(texts)}] = {{\n{wrap(texts)}}};\n"
+    aligned = f" __attribute__((aligned({alignment})))" if alignment else ""
+    return f"{_storage(shared)} {ctype} {name}[{len(texts)}]{aligned} = {{\n{wrap(texts)}}};\n"
+
+
+def structs(ctype: str, name: str, rows: Sequence[Sequence[tuple[str, str]]]) -> str:
+    """A constant table of structs with designated initialisers, one in a line.
+
+    >>> structs("sf_tensor_t", "tensors", [[("bytes", "4"), ("offset", "0")]])
+    'static const sf_tensor_t tensors[1] = {\\n    {.bytes = 4, .offset = 0},\\n};\\n'
+    """
+    lines = [", ".join(f".{field} = {value}" for field, value in fields) for fields in rows]
+    body = "".join(f"    {{{line}}},\n" for line in lines)
+    return f"static const {ctype} {name}[{len(rows)}] = {{\n{body}}};\n"
+
+
+def _storage(shared: bool) -> str:
+    return "const" if shared else "static const"
 
 
 def literal(ctype: str, value: int) -> str:
@@ -42,14 +58,14 @@ def wrap(texts: Sequence[str], indent: str = "    ") -> str:
     return "".join(lines)
 
 
-def struct(ctype: str, name: str, fields: Sequence[tuple[str, str]]) -> str:
-    """A constant struct with designated initialisers.
+def struct(ctype: str, name: str, fields: Sequence[tuple[str, str]], *, shared: bool = False) -> str:
+    """A constant struct with designated initialisers; shared: other files may use it.
 
     >>> struct("sf_add_t", "layer0", [("size", "4")])
     'static const sf_add_t layer0 = {\\n    .size = 4,\\n};\\n'
     """
     body = "".join(f"    .{field} = {value},\n" for field, value in fields)
-    return f"static const {ctype} {name} = {{\n{body}}};\n"
+    return f"{_storage(shared)} {ctype} {name} = {{\n{body}}};\n"
 
 
 def define(name: str, value: object) -> str:

@@ -1,34 +1,75 @@
-"""Whether tail, latent and board fit a plan."""
+"""Whether graphs, program and board fit."""
 
 from __future__ import annotations
 
-from semflash_codegen.errors import CapacityError, RequestError
+from semflash.program.program import Program
+from semflash.program.stages import Graph, Tail
+from semflash.program.tensors import Tensor as ProgramTensor
+from semflash.program.tensors import Values
+from semflash_codegen.errors import CapacityError, RequestError, UnsupportedModelError
+from semflash_codegen.ir import Tensor
 from semflash_codegen.plan import Plan
 from semflash_codegen.request import CodegenRequest, Report
 
-_UINT16_MAX = 65535
+#: SF_GRAPHS_MAX of device/include/semflash/program.h.
+GRAPHS_MAX = 4
 
 
-def payload_bytes(plan: Plan, request: CodegenRequest) -> int:
-    """Size of the packed codes; checks that tail and latent fit.
+def check_runs(program: Program) -> None:
+    """Refuse what a program may say and the device runtime does not do yet.
 
     Raises:
-        RequestError: they do not.
+        UnsupportedModelError: A graph runs row by row, has several inputs or outputs, or there are too many.
     """
-    output = plan.model.tensors[plan.model.outputs[0]]
-    if (request.tail.channels, request.tail.zero_point) != (plan.latent_channels, output.zero_point):
+    for graph in program.graphs:
+        if graph.each or len(graph.inputs) != 1 or len(graph.outputs) != 1:
+            raise UnsupportedModelError(
+                f"graph {graph.name} must run once and have one input and one output on a device",
+                value=(graph.inputs, graph.outputs),
+                remedy="split it into several graphs",
+            )
+    if len(program.graphs) > GRAPHS_MAX:
+        raise UnsupportedModelError(
+            f"a device runs at most {GRAPHS_MAX} graphs", value=len(program.graphs), remedy="join some"
+        )
+    for stage in program.stages:
+        if isinstance(stage, Tail) and stage.source == program.image:
+            raise UnsupportedModelError("a device runs tails behind graphs only", value=stage.output)
+    for tensor in program.tensors:
+        if tensor.live is not None:
+            raise UnsupportedModelError(
+                "a device computes all rows of a tensor", value=tensor.name, remedy="leave its count out"
+            )
+
+
+def check_graph(program: Program, stage: Graph, plan: Plan) -> None:
+    """Compare a model's two ends with the program's tensors.
+
+    Raises:
+        RequestError: They differ in size, scale or zero point.
+    """
+    source, output = program.tensor(stage.inputs[0]), program.tensor(stage.outputs[0])
+    _check_end(stage, source, plan.model.tensors[plan.model.inputs[0]])
+    _check_end(stage, output, plan.model.tensors[plan.model.outputs[0]])
+    if (source.rows, source.items) != (plan.rows, plan.rows * plan.row_bytes):
+        raise RequestError(f"graph {stage.name} takes other rows than the program gives", value=source.shape)
+    if output.shape[-1] != plan.latent_channels:
         raise RequestError(
-            f"the tail does not fit the encoder's output ({plan.latent_channels} channels, zero point "
-            f"{output.zero_point})",
-            value=(request.tail.channels, request.tail.zero_point),
+            f"graph {stage.name} gives {plan.latent_channels} channels at a time",
+            value=output.shape,
             remedy="export the bundle again",
         )
-    payload = -(-plan.latent_positions * plan.latent_channels * request.bits_per_symbol // 8)
-    if plan.latent_positions > _UINT16_MAX or payload > _UINT16_MAX:
+
+
+def _check_end(stage: Graph, tensor: ProgramTensor, end: Tensor) -> None:
+    assert isinstance(tensor.holds, Values)
+    found = (end.elements, end.zero_point)
+    if found != (tensor.items, tensor.holds.zero_point):
         raise RequestError(
-            f"the payload is larger than {_UINT16_MAX} bytes", value=payload, remedy="use a smaller latent"
+            f"tensor {tensor.name} does not fit graph {stage.name}: elements, zero point {found}",
+            value=(tensor.items, tensor.holds.zero_point),
+            remedy="export the bundle again",
         )
-    return payload
 
 
 def check_capacity(request: CodegenRequest, report: Report, constants: str, activations: str) -> None:
@@ -46,5 +87,6 @@ def check_capacity(request: CodegenRequest, report: Report, constants: str, acti
             raise CapacityError(
                 f"the model's {what} need {need} bytes of {room}, the board has {have}: "
                 f"{need - have} bytes too much",
-                value=need, remedy="use a smaller encoder or a larger board",
-            )  # fmt: skip
+                value=need,
+                remedy="use a smaller encoder or a larger board",
+            )

@@ -74,10 +74,13 @@ class Layer:
     macs: int = 0
     inputs_as_list: bool = False
 
-    @property
-    def symbol(self) -> str:
+    def name_in_c(self, prefix: str) -> str:
+        """The name that everything of the layer begins with."""
+        return f"{prefix}_layer{self.index}"
+
+    def symbol(self, prefix: str) -> str:
         """Name of the C constant that describes the layer."""
-        return f"layer{self.index}"
+        return self.name_in_c(prefix)
 
     @property
     def weights_bytes(self) -> int:

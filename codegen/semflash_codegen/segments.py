@@ -24,13 +24,17 @@ class Segment(Layer):
     """Several layers as one kernel call. in_place: the output may lie over the first input."""
 
     parts: tuple[StreamedLayer, ...] = ()
-    text: str = ""
+    plan: Plan | None = None
     in_place: bool = False
 
-    @property
-    def symbol(self) -> str:
+    def symbol(self, prefix: str) -> str:
         """Name of the C constant that describes it."""
-        return f"layer{self.index}_graph"
+        return f"{self.name_in_c(prefix)}_graph"
+
+    def text(self, prefix: str) -> str:
+        """The segment's tables and the constant that describes it."""
+        assert self.plan is not None
+        return write(self.plan, self.name_in_c(prefix), functions=False).text
 
     @property
     def weights_bytes(self) -> int:
@@ -124,6 +128,6 @@ def _segment(model: Model, chain: Chain, part: Part) -> Segment:
         scratch_bytes=part.plan.state_bytes,
         macs=sum(item.macs for item in parts),
         parts=parts,
-        text=write(part.plan, f"layer{first.index}", functions=False).text,
+        plan=part.plan,
         in_place=part.in_place,
     )

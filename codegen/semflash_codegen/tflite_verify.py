@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from semflash_codegen.errors import MalformedModelError, UnsupportedModelError
 from semflash_codegen.flatbuffer import Table, root
-from semflash_codegen.schema import FILE_IDENTIFIER
+from semflash_codegen.schema import FILE_IDENTIFIER, TensorType
 
 #: Fields of each table in the schema's order: a scalar of so many bytes; `*n` a list of them, `text`, the
 #: name of a table, `*name` a list of tables, `options` (a union, its tag is the field before), `-` (must be
@@ -55,6 +55,9 @@ OPTIONS = {
 _PARSED = {name: tuple(fields.split()) for name, fields in TABLES.items()} | {
     f"options {tag}": tuple(fields.split()) for tag, fields in OPTIONS.items()
 }
+#: Field of the options that names the type of a bias, by tag; the types that there are.
+_BIAS_KIND = {1: 6, 8: 4, 49: 4}
+_BIAS_KINDS = (TensorType.FLOAT32, TensorType.INT32, TensorType.INT64)
 _REMEDY = "export the model again; the file is damaged or forged"
 _UINT = struct.Struct("<I")
 _INT = struct.Struct("<i")
@@ -107,6 +110,21 @@ def _check_indices(model: Table) -> None:
         for operator in graph_table.tables(3, _TABLES_MAX):
             if any(_length(operator, field) for field in (7, 8)):
                 raise UnsupportedModelError("an operator keeps state between images", remedy=_REMEDY)
+            options, kind = operator.table(4), _BIAS_KIND.get(operator.integer(3, "<B"))
+            if options is not None and kind is not None and options.integer(kind, "<b") not in _BIAS_KINDS:
+                raise MalformedModelError(
+                    "an operator's bias has an unknown type",
+                    value=options.integer(kind, "<b"),
+                    remedy=_REMEDY,
+                )
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _length(table: Table, field: int) -> int:
@@ -161,6 +179,8 @@ class _Walker:
             count = self._count(target, 1, 1)
             if self._data[target + 4 + count : target + 5 + count] != b"\0":
                 raise self._malformed("a text without an end", target)
+            if not _is_utf8(self._data[target + 4 : target + 4 + count]):
+                raise self._malformed("a text that is not UTF-8", target)
         elif not kind.startswith("*"):
             yield kind, target
         elif kind[1:].isdigit():

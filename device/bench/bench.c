@@ -27,6 +27,7 @@ static struct {
     uint32_t images; /* begun since reset */
     uint32_t layer;  /* being run */
     uint32_t next;
+    uint32_t first; /* number of the graph's first layer */
     uint32_t depth; /* in a layer; a streaming segment enters its stages, which count as the layer */
     uint32_t start;
     uint32_t cost; /* of an empty layer; 1/ROUNDS ticks */
@@ -58,7 +59,7 @@ static uint32_t encoder_stack(void *context) {
     return bench.stack;
 }
 
-void sf_bench_enter(uint32_t layer) {
+static void enter(uint32_t layer) {
     bench.depth++;
     if (bench.depth > 1u) {
         return;
@@ -67,9 +68,17 @@ void sf_bench_enter(uint32_t layer) {
     bench.start = now();
 }
 
+void sf_bench_enter(uint32_t layer) {
+    enter(bench.first + layer);
+}
+
 void sf_bench_enter_next(void) {
-    sf_bench_enter(bench.next);
+    enter(bench.next);
     bench.next++;
+}
+
+void sf_bench_graph(uint32_t first) {
+    bench.first = first;
 }
 
 void sf_bench_leave(void) {

@@ -14,15 +14,15 @@
 #define ROWS_HEADER 4u /* u16 first row, u16 number of rows */
 
 sf_status_t sf_device_init(sf_device_t *device, const sf_device_config_t *config) {
-    if (device == NULL || config == NULL || config->encoder == NULL || config->encoder->model == NULL) {
+    if (device == NULL || config == NULL || config->encoder == NULL || config->encoder->program == NULL) {
         return SF_ERR_ARGUMENT;
     }
-    const sf_model_t *model = config->encoder->model;
+    const sf_program_t *program = config->encoder->program;
     const sf_port_t *port = &config->port;
     if (port->write == NULL || port->ticks == NULL || port->stack_bytes == NULL || port->overruns == NULL ||
         config->window == 0u || config->rows_payload > SF_FRAME_PAYLOAD_MAX ||
-        config->rows_payload < ROWS_HEADER + (uint32_t)model->graph->row_bytes ||
-        (uint32_t)model->payload_bytes + config->pilot_bytes > SF_FRAME_PAYLOAD_MAX) {
+        config->rows_payload < ROWS_HEADER + (uint32_t)program->row_bytes ||
+        (uint32_t)program->payload_bytes + config->pilot_bytes > SF_FRAME_PAYLOAD_MAX) {
         return SF_ERR_ARGUMENT;
     }
     if (config->receive_bytes < SF_FRAME_BYTES((size_t)config->rows_payload)) {
@@ -50,7 +50,7 @@ static sf_status_t begin(sf_device_t *device, sf_frame_writer_t *writer, sf_fram
     sf_frame_t frame = {0};
     frame.type = (uint8_t)type;
     frame.sequence = (uint16_t)(device->sent & 0xFFFFu);
-    frame.bundle = device->encoder->model->bundle_hash;
+    frame.bundle = device->encoder->program->bundle_hash;
     frame.request = request;
     frame.length = length;
     device->sent++;
@@ -82,23 +82,23 @@ static uint64_t uptime_us(const sf_device_t *device) {
 }
 
 NOT_INLINED static sf_status_t send_hello(sf_device_t *device, uint32_t session) {
-    const sf_model_t *model = device->encoder->model;
+    const sf_program_t *program = device->encoder->program;
     const sf_board_info_t *board = &device->board;
     uint8_t hello[SF_HELLO_BYTES] = {0};
     hello[0] = SF_PROTOCOL_VERSION;
     hello[1] = (uint8_t)board->counter_kind;
     sf_store_u16(hello + 2, device->window);
     sf_store_u16(hello + 4, device->rows_payload);
-    sf_store_u16(hello + 6, model->graph->rows);
-    sf_store_u16(hello + 8, model->graph->row_bytes);
-    sf_store_u16(hello + 10, model->payload_bytes);
-    sf_store_u32(hello + 12, model->bundle_hash);
+    sf_store_u16(hello + 6, program->rows);
+    sf_store_u16(hello + 8, program->row_bytes);
+    sf_store_u16(hello + 10, program->payload_bytes);
+    sf_store_u32(hello + 12, program->bundle_hash);
     sf_store_u32(hello + 16, board->build_id);
     sf_store_u32(hello + 20, board->clock_hz);
     sf_store_u32(hello + 24, board->counter_scale);
     sf_store_u32(hello + 28, (uint32_t)board->reset_cause);
     memcpy(hello + 32, board->name, SF_BOARD_NAME_BYTES);
-    memcpy(hello + 56, model->engine, sizeof model->engine);
+    memcpy(hello + 56, program->engine, sizeof program->engine);
     const uint64_t now = uptime_us(device);
     sf_store_u32(hello + 72, board->capabilities | (device->pilot_bytes > 0u ? SF_CAN_PILOTS : 0u) |
                                  (device->port.uptime_us != NULL ? SF_CAN_TIME : 0u));
@@ -168,11 +168,11 @@ NOT_INLINED static sf_status_t refuse(sf_device_t *device, uint32_t request, sf_
 /* CODES: the codes with pilots between them. */
 static sf_status_t send_codes(sf_device_t *device) {
     const uint8_t *codes = device->encoder->payload;
-    const uint16_t code_bytes = device->encoder->model->payload_bytes;
+    const uint16_t code_bytes = (uint16_t)device->encoder->bits.ready;
     const uint16_t n = device->pilot_bytes;
     const uint16_t total = (uint16_t)(code_bytes + n);
     sf_pilot_t pilot;
-    sf_pilot_begin(&pilot, device->encoder->model->bundle_hash, (uint16_t)(device->sent & 0xFFFFu),
+    sf_pilot_begin(&pilot, device->encoder->program->bundle_hash, (uint16_t)(device->sent & 0xFFFFu),
                    device->request);
     sf_frame_writer_t writer;
     sf_status_t status = begin(device, &writer, SF_FRAME_CODES, device->request, total);
@@ -216,7 +216,7 @@ static sf_status_t begin_image(sf_device_t *device, uint32_t request) {
 
 /* Encode rows of the current image; adds the time it takes. SF_OK: image complete, SF_MORE: rows missing. */
 static sf_status_t encode_rows(sf_device_t *device, const int8_t *rows, uint16_t n) {
-    const uint16_t row_bytes = device->encoder->model->graph->row_bytes;
+    const uint16_t row_bytes = device->encoder->program->row_bytes;
     const uint32_t start = device->port.ticks(device->port.context);
     sf_status_t status = SF_MORE;
     for (uint16_t i = 0; i < n && status == SF_MORE; i++) {
@@ -229,11 +229,11 @@ static sf_status_t encode_rows(sf_device_t *device, const int8_t *rows, uint16_t
 
 /* Rows of an undamaged frame of our bundle. */
 static sf_status_t take_rows(sf_device_t *device, const sf_frame_t *frame) {
-    const sf_graph_t *graph = device->encoder->model->graph;
+    const sf_program_t *program = device->encoder->program;
     const uint16_t first = frame->length >= ROWS_HEADER ? sf_load_u16(frame->payload) : 0u;
     const uint16_t n = frame->length >= ROWS_HEADER ? sf_load_u16(frame->payload + 2) : 0u;
-    if (n == 0u || (uint32_t)first + n > graph->rows ||
-        frame->length != ROWS_HEADER + (uint32_t)n * graph->row_bytes) {
+    if (n == 0u || (uint32_t)first + n > program->rows ||
+        frame->length != ROWS_HEADER + (uint32_t)n * program->row_bytes) {
         return refuse(device, frame->request, SF_REFUSED_RANGE);
     }
     sf_status_t status = SF_OK;
@@ -262,7 +262,7 @@ static sf_status_t on_rows(sf_device_t *device, const sf_frame_t *frame) {
     if (status != SF_OK) {
         return status;
     }
-    if (frame->bundle != device->encoder->model->bundle_hash) {
+    if (frame->bundle != device->encoder->program->bundle_hash) {
         device->stats.foreign_bundle++;
         return refuse(device, frame->request, SF_REFUSED_BUNDLE);
     }
@@ -379,16 +379,16 @@ sf_status_t sf_device_capture(sf_device_t *device, const sf_source_t *source, ui
         row == NULL) {
         return SF_ERR_ARGUMENT;
     }
-    const sf_graph_t *graph = device->encoder->model->graph;
-    if (row_bytes < graph->row_bytes) {
+    const sf_program_t *program = device->encoder->program;
+    if (row_bytes < program->row_bytes) {
         return SF_ERR_MEMORY;
     }
     sf_status_t status = begin_image(device, request);
     if (status == SF_OK) {
         status = SF_MORE;
     }
-    for (uint16_t i = 0; i < graph->rows && status == SF_MORE; i++) {
-        status = source->next_row(source->context, i, row, graph->row_bytes);
+    for (uint16_t i = 0; i < program->rows && status == SF_MORE; i++) {
+        status = source->next_row(source->context, i, row, program->row_bytes);
         if (status == SF_OK) {
             status = encode_rows(device, row, 1);
         }

@@ -2,118 +2,229 @@
 
 #include <string.h>
 
-static uint64_t payload_bits(const sf_model_t *model) {
-    return (uint64_t)model->graph->latent_positions * model->graph->latent_channels * model->bits_per_symbol;
+#include "semflash/bench.h"
+
+#define CODES_AT_ONCE 16u
+
+static const sf_stage_t *stage_of(const sf_encoder_t *encoder, uint32_t number) {
+    return &encoder->program->stages[number];
 }
 
-static sf_status_t check_model(const sf_model_t *model) {
-    if (model == NULL || model->graph == NULL || model->tail == NULL ||
-        model->runtime_api != SF_RUNTIME_API) {
-        return SF_ERR_ARGUMENT;
-    }
-    const sf_graph_t *graph = model->graph;
-    const sf_tail_t *tail = model->tail;
-    if (graph->rows == 0u || graph->row_bytes == 0u || graph->reset == NULL || graph->push_row == NULL ||
-        graph->latent_channels == 0u || tail->channels != graph->latent_channels ||
-        (tail->kind != SF_TAIL_GDN && tail->kind != SF_TAIL_TABLE) || model->bits_per_symbol < 1u ||
-        model->bits_per_symbol > 8u || tail->levels < 2u ||
-        (uint32_t)tail->levels > (1uL << model->bits_per_symbol)) {
-        return SF_ERR_ARGUMENT;
-    }
-    return (payload_bits(model) + 7u) / 8u == model->payload_bytes ? SF_OK : SF_ERR_ARGUMENT;
+/* A kept tensor. */
+static uint8_t *kept(const sf_encoder_t *encoder, uint32_t number) {
+    return encoder->state + encoder->program->tensors[number].offset;
 }
 
-sf_status_t sf_encoder_init(sf_encoder_t *encoder, const sf_model_t *model, void *state, size_t state_bytes,
-                            uint8_t *payload, size_t payload_bytes) {
-    const sf_status_t status = check_model(model);
-    if (status != SF_OK || encoder == NULL || payload == NULL) {
+/* Values of the controls: for the next image, and of this one behind them. */
+static uint16_t *settings(const sf_encoder_t *encoder) {
+    return (uint16_t *)(void *)(encoder->state + encoder->program->control_offset);
+}
+
+const uint16_t *sf_encoder_controls(const sf_encoder_t *encoder) {
+    return settings(encoder) + encoder->program->n_controls;
+}
+
+sf_status_t sf_encoder_init(sf_encoder_t *encoder, const sf_program_t *program, void *state,
+                            size_t state_bytes, uint8_t *payload, size_t payload_bytes) {
+    if (sf_program_check(program) != SF_OK || encoder == NULL || payload == NULL) {
         return SF_ERR_ARGUMENT;
     }
-    if (model->graph->state_bytes > 0u && (state == NULL || ((uintptr_t)state & 7u) != 0u)) {
+    if (program->state_bytes > 0u && (state == NULL || ((uintptr_t)state & 7u) != 0u)) {
         return SF_ERR_ARGUMENT;
     }
-    if (state_bytes < model->graph->state_bytes || payload_bytes < model->payload_bytes) {
+    if (state_bytes < program->state_bytes || payload_bytes < program->payload_bytes) {
         return SF_ERR_MEMORY;
     }
     memset(encoder, 0, sizeof *encoder);
-    encoder->model = model;
-    encoder->state = state;
+    encoder->program = program;
+    encoder->state = (uint8_t *)state;
     encoder->payload = payload;
+    for (uint32_t i = 0; i < program->n_controls; i++) {
+        settings(encoder)[i] = program->controls[i].standard;
+    }
     return SF_OK;
 }
 
-sf_status_t sf_encoder_begin(sf_encoder_t *encoder) {
-    if (encoder == NULL || encoder->model == NULL) {
+sf_status_t sf_encoder_control(sf_encoder_t *encoder, uint8_t id, uint16_t value) {
+    if (encoder == NULL || encoder->program == NULL) {
         return SF_ERR_ARGUMENT;
     }
-    encoder->accumulator = 0;
-    encoder->accumulated_bits = 0;
-    encoder->payload_ready = 0;
+    for (uint32_t i = 0; i < encoder->program->n_controls; i++) {
+        const sf_control_t *control = &encoder->program->controls[i];
+        if (control->id == id) {
+            const uint16_t most = value < control->high ? value : control->high;
+            settings(encoder)[i] = most > control->low ? most : control->low;
+            return SF_OK;
+        }
+    }
+    return SF_ERR_ARGUMENT;
+}
+
+/* What the host set counts from here on; what holds for one image is as before again. */
+static void take_controls(const sf_encoder_t *encoder) {
+    const sf_program_t *program = encoder->program;
+    uint16_t *next = settings(encoder);
+    for (uint32_t i = 0; i < program->n_controls; i++) {
+        next[program->n_controls + i] = next[i];
+        if (program->controls[i].sticky == 0u) {
+            next[i] = program->controls[i].standard;
+        }
+    }
+}
+
+static sf_status_t begin_payload(sf_encoder_t *encoder) {
+    const sf_program_t *program = encoder->program;
+    const sf_region_t *first = &program->regions[0];
+    const sf_status_t status = sf_bits_begin(&encoder->bits, encoder->payload, program->payload_bytes);
+    if (status != SF_OK || !sf_program_streams(program)) {
+        return status;
+    }
+    return sf_bits_region(&encoder->bits, (uint32_t)first->rows * first->each, first->bits,
+                          (sf_protection_t)first->protection);
+}
+
+sf_status_t sf_encoder_begin(sf_encoder_t *encoder) {
+    if (encoder == NULL || encoder->program == NULL) {
+        return SF_ERR_ARGUMENT;
+    }
+    const sf_program_t *program = encoder->program;
     encoder->payload_taken = 0;
     encoder->next_row = 0;
-    encoder->positions_done = 0;
-    const sf_status_t status = encoder->model->graph->reset(encoder->state);
+    memset(encoder->positions, 0, sizeof encoder->positions);
+    take_controls(encoder);
+    sf_status_t status = begin_payload(encoder);
+    for (uint32_t i = 0; i < program->n_stages && status == SF_OK; i++) {
+        const sf_stage_t *stage = stage_of(encoder, i);
+        if (stage->kind == SF_STAGE_GRAPH) {
+            status = stage->as.graph->reset(encoder->state + stage->state);
+        }
+    }
     encoder->running = status == SF_OK;
     return status;
 }
 
-/* sf_latent_fn: append the codes of one position, most significant bit first. */
-static sf_status_t take_latent(void *context, const int8_t *values) {
-    sf_encoder_t *encoder = (sf_encoder_t *)context;
-    const sf_model_t *model = encoder->model;
-    if (encoder->positions_done >= model->graph->latent_positions) {
-        return SF_ERR_KERNEL;
+static void codes_of(const sf_encoder_t *encoder, const sf_stage_t *tail, const int8_t *values,
+                     uint16_t first, uint16_t n, uint8_t *codes) {
+    const uint32_t set = tail->by == SF_NONE ? 0u : sf_encoder_controls(encoder)[tail->by];
+    if (tail->kind == SF_STAGE_TABLE) {
+        sf_table_codes(&tail->as.table[set], values, first, n, codes);
+    } else {
+        sf_gdn_codes(&tail->as.gdn[set], values, first, n, codes);
     }
-    const uint32_t bits = model->bits_per_symbol;
-    uint32_t accumulator = encoder->accumulator;
-    uint32_t held = encoder->accumulated_bits;
-    for (uint16_t c = 0; c < model->graph->latent_channels; c++) {
-        accumulator = (accumulator << bits) | sf_tail_code(model->tail, values, c);
-        held += bits;
-        if (held >= 8u) {
-            held -= 8u;
-            encoder->payload[encoder->payload_ready] = (uint8_t)(accumulator >> held);
-            encoder->payload_ready++;
-        }
-    }
-    encoder->accumulator = accumulator & 0xFFu;
-    encoder->accumulated_bits = (uint16_t)held;
-    encoder->positions_done++;
-    return SF_OK;
 }
 
-/* After the last row: all positions must be there; pad the last byte with zero bits. */
-static sf_status_t finish(sf_encoder_t *encoder) {
-    if (encoder->positions_done != encoder->model->graph->latent_positions) {
+/* The codes of one position, into their tensor or straight into the payload. */
+static sf_status_t run_tail(sf_encoder_t *encoder, const sf_stage_t *tail, const int8_t *values,
+                            uint16_t channels, uint32_t position) {
+    if (encoder->program->tensors[tail->output].offset != SF_NOT_KEPT) {
+        codes_of(encoder, tail, values, 0, channels, kept(encoder, tail->output) + position * channels);
+        return SF_OK;
+    }
+    sf_status_t status = SF_OK;
+    for (uint16_t first = 0; first < channels && status == SF_OK; first = (uint16_t)(first + CODES_AT_ONCE)) {
+        const uint16_t left = (uint16_t)(channels - first);
+        const uint16_t n = left < CODES_AT_ONCE ? left : (uint16_t)CODES_AT_ONCE;
+        uint8_t codes[CODES_AT_ONCE];
+        codes_of(encoder, tail, values, first, n, codes);
+        status = sf_bits_put(&encoder->bits, codes, n);
+    }
+    return status;
+}
+
+/* sf_latent_fn of the graph `encoder->graph`: keep the values, and run the tails that read them. */
+static sf_status_t take_position(void *context, const int8_t *values) {
+    sf_encoder_t *encoder = (sf_encoder_t *)context;
+    const sf_stage_t *stage = stage_of(encoder, encoder->graph);
+    const sf_graph_t *graph = stage->as.graph;
+    const uint32_t position = encoder->positions[stage->by];
+    if (position >= graph->latent_positions) {
         return SF_ERR_KERNEL;
     }
-    if (encoder->accumulated_bits > 0u) {
-        encoder->payload[encoder->payload_ready] =
-            (uint8_t)(encoder->accumulator << (8u - encoder->accumulated_bits));
-        encoder->payload_ready++;
-        encoder->accumulated_bits = 0;
+    encoder->positions[stage->by]++;
+    if (encoder->program->tensors[stage->output].offset != SF_NOT_KEPT) {
+        memcpy(kept(encoder, stage->output) + position * graph->latent_channels, values,
+               graph->latent_channels);
     }
-    return encoder->payload_ready == encoder->model->payload_bytes ? SF_OK : SF_ERR_KERNEL;
+    sf_status_t status = SF_OK;
+    const sf_stage_t *end = stage_of(encoder, encoder->program->n_stages);
+    for (const sf_stage_t *tail = stage + 1; tail < end && status == SF_OK; tail++) {
+        if (tail->source == stage->output && (tail->kind == SF_STAGE_GDN || tail->kind == SF_STAGE_TABLE)) {
+            status = run_tail(encoder, tail, values, graph->latent_channels, position);
+        }
+    }
+    return status;
+}
+
+static sf_status_t push_to(sf_encoder_t *encoder, uint32_t number, uint16_t row, const int8_t *values) {
+    const sf_stage_t *stage = stage_of(encoder, number);
+    encoder->graph = (uint8_t)number;
+    SF_BENCH_GRAPH(stage->layer);
+    const sf_status_t status =
+        stage->as.graph->push_row(encoder->state + stage->state, row, values, take_position, encoder);
+    return status < SF_OK ? status : SF_OK;
+}
+
+/* A stage that needs whole tensors. */
+static sf_status_t run_stage(sf_encoder_t *encoder, uint32_t number) {
+    const sf_stage_t *stage = stage_of(encoder, number);
+    sf_status_t status = SF_OK;
+    if (stage->kind == SF_STAGE_ORDER) {
+        sf_order_codes(stage->as.order, kept(encoder, stage->by), kept(encoder, stage->source),
+                       (uint16_t *)(void *)(encoder->state + stage->state), kept(encoder, stage->output));
+    } else if (stage->kind == SF_STAGE_GRAPH) {
+        const sf_graph_t *graph = stage->as.graph;
+        for (uint16_t row = 0; stage->source != 0u && row < graph->rows && status == SF_OK; row++) {
+            const uint8_t *values = kept(encoder, stage->source) + (size_t)row * graph->row_bytes;
+            status = push_to(encoder, number, row, (const int8_t *)values);
+        }
+        if (status == SF_OK && encoder->positions[stage->by] != graph->latent_positions) {
+            status = SF_ERR_KERNEL;
+        }
+    }
+    return status;
+}
+
+/* After the last row: what needs whole tensors, and the regions that were not written yet. */
+static sf_status_t finish(sf_encoder_t *encoder) {
+    const sf_program_t *program = encoder->program;
+    sf_status_t status = SF_OK;
+    for (uint32_t i = 0; i < program->n_stages && status == SF_OK; i++) {
+        status = run_stage(encoder, i);
+    }
+    for (uint32_t i = sf_program_streams(program) ? 1u : 0u; i < program->n_regions && status == SF_OK; i++) {
+        const sf_region_t *region = &program->regions[i];
+        const int counted = region->items == SF_ITEMS_COUNT || region->items == SF_ITEMS_ONES;
+        const uint8_t *told = counted ? kept(encoder, region->told_by) : NULL;
+        const uint16_t limit =
+            region->items == SF_ITEMS_REST ? sf_encoder_controls(encoder)[region->told_by] : 0u;
+        status = sf_region_write(&encoder->bits, region, kept(encoder, region->source), told, limit);
+    }
+    return status == SF_OK ? sf_bits_end(&encoder->bits, &encoder->payload_bits) : status;
 }
 
 sf_status_t sf_encoder_push_row(sf_encoder_t *encoder, const int8_t *row, size_t row_bytes) {
-    if (encoder == NULL || encoder->model == NULL || row == NULL) {
+    if (encoder == NULL || encoder->program == NULL || row == NULL) {
         return SF_ERR_ARGUMENT;
     }
-    const sf_graph_t *graph = encoder->model->graph;
+    const sf_program_t *program = encoder->program;
     if (!encoder->running) {
-        return encoder->next_row >= graph->rows ? SF_ERR_ROW : SF_ERR_STATE;
+        return encoder->next_row >= program->rows ? SF_ERR_ROW : SF_ERR_STATE;
     }
-    if (row_bytes != graph->row_bytes) {
+    if (row_bytes != program->row_bytes) {
         return SF_ERR_ROW;
     }
-    sf_status_t status = graph->push_row(encoder->state, encoder->next_row, row, take_latent, encoder);
-    if (status < SF_OK) {
+    sf_status_t status = SF_OK;
+    for (uint32_t i = 0; i < program->n_stages && status == SF_OK; i++) {
+        if (stage_of(encoder, i)->kind == SF_STAGE_GRAPH && stage_of(encoder, i)->source == 0u) {
+            status = push_to(encoder, i, encoder->next_row, row);
+        }
+    }
+    if (status != SF_OK) {
         encoder->running = 0;
         return status;
     }
     encoder->next_row++;
-    if (encoder->next_row < graph->rows) {
+    if (encoder->next_row < program->rows) {
         return SF_MORE;
     }
     encoder->running = 0;
@@ -121,18 +232,18 @@ sf_status_t sf_encoder_push_row(sf_encoder_t *encoder, const int8_t *row, size_t
 }
 
 sf_status_t sf_encoder_poll(sf_encoder_t *encoder, uint8_t *out, size_t capacity, size_t *count) {
-    if (encoder == NULL || encoder->model == NULL || out == NULL || count == NULL) {
+    if (encoder == NULL || encoder->program == NULL || out == NULL || count == NULL) {
         return SF_ERR_ARGUMENT;
     }
     if (!encoder->running && encoder->next_row == 0u) {
         return SF_ERR_STATE;
     }
-    size_t n = (size_t)encoder->payload_ready - encoder->payload_taken;
+    size_t n = (size_t)encoder->bits.ready - encoder->payload_taken;
     if (n > capacity) {
         n = capacity;
     }
     memcpy(out, encoder->payload + encoder->payload_taken, n);
-    encoder->payload_taken = (uint16_t)(encoder->payload_taken + n);
+    encoder->payload_taken += (uint32_t)n;
     *count = n;
     return SF_OK;
 }

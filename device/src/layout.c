@@ -173,8 +173,8 @@ static uint32_t items_of(const sf_region_t *region, const uint8_t *told, uint32_
     return rows * region->each;
 }
 
-static sf_status_t write_region(sf_bit_writer_t *writer, const sf_region_t *region, const uint8_t *source,
-                                const uint8_t *told, uint32_t limit_bytes) {
+sf_status_t sf_region_write(sf_bit_writer_t *writer, const sf_region_t *region, const uint8_t *source,
+                            const uint8_t *told, uint16_t limit_bytes) {
     const uint32_t items = items_of(region, told, limit_bytes, position(writer));
     sf_status_t status = sf_bits_region(writer, items, region->bits, (sf_protection_t)region->protection);
     if (region->items != SF_ITEMS_ONES) {
@@ -202,8 +202,8 @@ sf_status_t sf_layout_write(const sf_region_t *regions, size_t n_regions, const 
         if (status == SF_OK) {
             const int counted = region->items == SF_ITEMS_COUNT || region->items == SF_ITEMS_ONES;
             const uint8_t *told = counted ? tensors[region->told_by] : NULL;
-            const uint32_t limit = region->items == SF_ITEMS_REST ? controls[region->told_by] : 0u;
-            status = write_region(&writer, region, tensors[region->source], told, limit);
+            const uint16_t limit = region->items == SF_ITEMS_REST ? controls[region->told_by] : 0u;
+            status = sf_region_write(&writer, region, tensors[region->source], told, limit);
         }
     }
     return status == SF_OK ? sf_bits_end(&writer, bits) : status;

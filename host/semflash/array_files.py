@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -11,17 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from semflash import atomic
 from semflash.errors import TrainingError
 
 _READ_ERRORS = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays under a temporary name, then rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
+    """Write arrays in one step. OSError: no room, or not allowed."""
+    with atomic.replacing(path) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
-    temporary.replace(path)
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -36,7 +34,5 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON under a temporary name, then rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    """Write JSON in one step. OSError: no room, or not allowed."""
+    atomic.write(path, json.dumps(value, indent=1) + "\n")

@@ -3,7 +3,7 @@
 Every error carries three texts: *what* went wrong, the offending *value* and the *remedy*.
 The command line prints them and exits with :attr:`SemflashError.exit_code`.
 
-Exit codes: 0 ok, 1 build or user error, 2 usage, 3 device or link, 130 Ctrl-C.
+Exit codes: 0 ok, 1 build or user error, 2 usage, 3 device or link, 130 Ctrl-C, 143 SIGTERM.
 """
 
 from __future__ import annotations
@@ -27,10 +27,13 @@ class SemflashError(Exception):
         self.value = value
         self.remedy = remedy
 
+    @property
+    def in_one_line(self) -> str:
+        """What, and the value."""
+        return self.what if self.value is None else f"{self.what} (got: {self.value})"
+
     def __str__(self) -> str:
-        text = self.what
-        if self.value is not None:
-            text += f" (got: {self.value})"
+        text = self.in_one_line
         if self.remedy:
             text += f"\n  try: {self.remedy}"
         return text
@@ -41,6 +44,12 @@ class UsageError(SemflashError):
 
     exit_code = 2
     kind = "usage"
+
+
+class StorageError(SemflashError):
+    """A file cannot be written: there is no room, or the disk failed."""
+
+    kind = "storage"
 
 
 class DatasetError(SemflashError):

@@ -22,6 +22,7 @@ def runtime_sources() -> list[Path]:
     """The device runtime with the handwritten model and the native port."""
     return [
         *sorted((ROOT / "device/src").glob("*.c")),
+        *sorted((ROOT / "device/stages").glob("*.c")),
         ROOT / "device/port/native/native.c",
         HERE / "tiny_model/sf_model.c",
     ]

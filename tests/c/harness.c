@@ -97,33 +97,34 @@ long harness_write_frame(const harness_event_t *event, uint8_t *out, size_t room
     return status == SF_OK ? (long)sink.n : (long)status;
 }
 
-static int run_tail(const sf_tail_t *tail, const int8_t *latents, size_t n, uint8_t *codes) {
+int harness_gdn(uint16_t channels, uint16_t levels, int8_t zero_point, const int64_t *beta,
+                const int32_t *gamma, const int32_t *threshold, const int8_t *latents, size_t n,
+                uint8_t *codes) {
+    const sf_gdn_t gdn = {.channels = channels,
+                          .levels = levels,
+                          .zero_point = zero_point,
+                          .beta = beta,
+                          .gamma = gamma,
+                          .threshold = threshold};
     for (size_t i = 0; i < n; i++) {
-        const sf_status_t status =
-            sf_tail_codes(tail, latents + i * tail->channels, codes + i * tail->channels);
-        if (status != SF_OK) {
-            return (int)status;
-        }
+        sf_gdn_codes(&gdn, latents + i * channels, 0, channels, codes + i * channels);
     }
     return SF_OK;
 }
 
-int harness_gdn(uint16_t channels, uint16_t levels, int8_t zero_point, const int64_t *beta,
-                const int32_t *gamma, const int32_t *threshold, const int8_t *latents, size_t n,
-                uint8_t *codes) {
-    const sf_tail_t tail = {.kind = SF_TAIL_GDN,
-                            .channels = channels,
-                            .levels = levels,
-                            .zero_point = zero_point,
-                            .beta = beta,
-                            .gamma = gamma,
-                            .threshold = threshold};
-    return run_tail(&tail, latents, n, codes);
+int harness_table(uint16_t channels, const uint8_t *table, const int8_t *latents, size_t n, uint8_t *codes) {
+    const sf_table_t tail = {.channels = channels, .levels = 256, .table = table};
+    for (size_t i = 0; i < n; i++) {
+        sf_table_codes(&tail, latents + i * channels, 0, channels, codes + i * channels);
+    }
+    return SF_OK;
 }
 
-int harness_table(uint16_t channels, const uint8_t *table, const int8_t *latents, size_t n, uint8_t *codes) {
-    const sf_tail_t tail = {.kind = SF_TAIL_TABLE, .channels = channels, .levels = 256, .table = table};
-    return run_tail(&tail, latents, n, codes);
+int harness_order(uint16_t positions, uint16_t channels, uint16_t levels, uint16_t step,
+                  const uint8_t *saliency, const uint8_t *codes, uint16_t *places, uint8_t *sorted) {
+    const sf_order_t order = {positions, channels, levels, step};
+    sf_order_codes(&order, saliency, codes, places, sorted);
+    return (int)sf_order_scores(&order);
 }
 
 /* A graph whose every row is one latent vector. */
@@ -145,23 +146,33 @@ long harness_pack(uint16_t positions, uint16_t channels, uint8_t bits, const uin
     for (size_t i = 0; i < sizeof table; i++) {
         table[i] = (uint8_t)(i & 255u);
     }
-    const sf_tail_t tail = {
-        .kind = SF_TAIL_TABLE, .channels = channels, .levels = (uint16_t)(1u << bits), .table = table};
+    const sf_table_t tail = {.channels = channels, .levels = (uint16_t)(1u << bits), .table = table};
     const sf_graph_t graph = {.rows = positions,
                               .row_bytes = channels,
                               .latent_positions = positions,
                               .latent_channels = channels,
                               .reset = no_reset,
                               .push_row = pass_row};
-    const uint16_t payload_bytes = (uint16_t)(((uint32_t)positions * channels * bits + 7u) / 8u);
-    const sf_model_t model = {.runtime_api = SF_RUNTIME_API,
-                              .graph = &graph,
-                              .tail = &tail,
-                              .payload_bytes = payload_bytes,
-                              .bits_per_symbol = bits};
+    const uint32_t items = (uint32_t)positions * channels;
+    const sf_tensor_t tensors[3] = {{items, SF_NOT_KEPT}, {items, SF_NOT_KEPT}, {items, SF_NOT_KEPT}};
+    const sf_stage_t stages[2] = {
+        {.kind = SF_STAGE_GRAPH, .source = 0, .output = 1, .as.graph = &graph},
+        {.kind = SF_STAGE_TABLE, .source = 1, .output = 2, .by = SF_NONE, .as.table = &tail}};
+    const sf_region_t region = {.rows = positions, .each = channels, .source = 2, .bits = bits};
+    const uint16_t payload_bytes = (uint16_t)((items * bits + 7u) / 8u);
+    const sf_program_t program = {.runtime_api = SF_RUNTIME_API,
+                                  .rows = positions,
+                                  .row_bytes = channels,
+                                  .payload_bytes = payload_bytes,
+                                  .n_tensors = 3,
+                                  .n_stages = 2,
+                                  .n_regions = 1,
+                                  .tensors = tensors,
+                                  .stages = stages,
+                                  .regions = &region};
     static uint8_t payload[65536];
     sf_encoder_t encoder;
-    sf_status_t status = sf_encoder_init(&encoder, &model, NULL, 0, payload, sizeof payload);
+    sf_status_t status = sf_encoder_init(&encoder, &program, NULL, 0, payload, sizeof payload);
     if (status == SF_OK) {
         status = sf_encoder_begin(&encoder);
     }
@@ -195,7 +206,7 @@ static int misjudged_models(void) {
     static uint8_t state[SF_MODEL_STATE_BYTES] SF_ALIGN8;
     uint8_t payload[SF_MODEL_PAYLOAD_BYTES];
     sf_encoder_t encoder;
-    const uint16_t most = (uint16_t)(1u << sf_model.bits_per_symbol);
+    const uint16_t most = (uint16_t)(1u << sf_model.regions[0].bits);
     const struct {
         uint16_t levels;
         sf_status_t status;
@@ -207,10 +218,12 @@ static int misjudged_models(void) {
                  {(uint16_t)(2u * most), SF_ERR_ARGUMENT}};
     int wrong = 0;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        sf_tail_t tail = *sf_model.tail;
+        sf_gdn_t tail = *sf_model.stages[1].as.gdn;
         tail.levels = cases[i].levels;
-        sf_model_t model = sf_model;
-        model.tail = &tail;
+        sf_stage_t stages[2] = {sf_model.stages[0], sf_model.stages[1]};
+        stages[1].as.gdn = &tail;
+        sf_program_t model = sf_model;
+        model.stages = stages;
         wrong += sf_encoder_init(&encoder, &model, state, sizeof state, payload, sizeof payload) !=
                  cases[i].status;
     }
@@ -224,9 +237,9 @@ int harness_encoder_misuse(void) {
     uint8_t out[4];
     size_t n = 0;
     sf_encoder_t encoder;
-    sf_model_t old = sf_model;
+    sf_program_t old = sf_model;
     old.runtime_api = SF_RUNTIME_API + 1;
-    sf_model_t lying = sf_model;
+    sf_program_t lying = sf_model;
     lying.payload_bytes--;
     int wrong = misjudged_models();
     wrong += sf_encoder_init(&encoder, &old, state, sizeof state, payload, sizeof payload) != SF_ERR_ARGUMENT;

@@ -43,6 +43,11 @@ HARNESS_EXPORT int harness_gdn(uint16_t channels, uint16_t levels, int8_t zero_p
 HARNESS_EXPORT int harness_table(uint16_t channels, const uint8_t *table, const int8_t *latents, size_t n,
                                  uint8_t *codes);
 
+/* Sort codes [positions][channels]; returns the number of scores, of which places has room. */
+HARNESS_EXPORT int harness_order(uint16_t positions, uint16_t channels, uint16_t levels, uint16_t step,
+                                 const uint8_t *saliency, const uint8_t *codes, uint16_t *places,
+                                 uint8_t *sorted);
+
 /* Pack codes [positions][channels] with a whole encoder whose graph passes rows through. poll_bytes > 0: fetch
  * with sf_encoder_poll in pieces after each row. Returns the payload length or a negative status. */
 HARNESS_EXPORT long harness_pack(uint16_t positions, uint16_t channels, uint8_t bits, const uint8_t *codes,

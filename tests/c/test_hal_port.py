@@ -63,6 +63,7 @@ def vectors(image: Path, count: int) -> list[int]:
 def runtime() -> list[Path]:
     return [
         *sorted((ROOT / "device/src").glob("*.c")),
+        *sorted((ROOT / "device/stages").glob("*.c")),
         *sorted((ROOT / "device/port/common").glob("*.c")),
         *sorted(PORT.glob("*.c")),
         ROOT / "tests/c/tiny_model/sf_model.c",

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from semflash_codegen import CodegenRequest, TableTail
+from semflash.program.stages import TableTail, TailTable
+from semflash_codegen import CodegenRequest
+from semflash_codegen.alone import GRAPH, program_around
 from semflash_codegen.tflite_reader import read_model
 
 MODELS = Path(__file__).parent / "models"
@@ -28,13 +30,19 @@ def table_tail(encoder: bytes) -> TableTail:
     """A tail that fits an encoder: code = latent >> 5, shifted to 0..7."""
     model = read_model(encoder)
     output = model.tensors[model.outputs[0]]
-    row = tuple(v >> 5 for v in range(256))
+    row = [v >> 5 for v in range(256)]
     return TableTail(output.shape[-1], 8, output.zero_point, row * output.shape[-1])
+
+
+def request_with(encoder: bytes, tail: TailTable, **more: object) -> CodegenRequest:
+    """A request around an encoder and a tail."""
+    program = program_around(encoder, tail)
+    return CodegenRequest(program, {GRAPH: encoder}, HASH, **more)  # type: ignore[arg-type]
 
 
 def request_for(encoder: bytes, kernels: str = "cmsis-nn", **more: object) -> CodegenRequest:
     """A request around an encoder."""
-    return CodegenRequest(encoder, table_tail(encoder), 3, HASH, kernels=kernels, **more)  # type: ignore[arg-type]
+    return request_with(encoder, table_tail(encoder), kernels=kernels, **more)
 
 
 def make_images(shape: tuple[int, ...], count: int, seed: int = 0) -> Int8:

@@ -22,9 +22,10 @@ static sf_status_t collect(void *context, const int8_t *values) {
 
 int harness_run(void *state, const int8_t *image, int8_t *latent) {
     collector_t to = {latent, 0};
-    sf_status_t status = sf_model.graph->reset(state);
+    const sf_graph_t *graph = sf_model.stages[0].as.graph;
+    sf_status_t status = graph->reset(state);
     for (uint16_t row = 0; row < SF_MODEL_ROWS && status >= SF_OK; row++) {
-        status = sf_model.graph->push_row(state, row, image + (size_t)row * SF_MODEL_ROW_BYTES, collect, &to);
+        status = graph->push_row(state, row, image + (size_t)row * SF_MODEL_ROW_BYTES, collect, &to);
     }
     if (status < SF_OK) {
         return (int)status;

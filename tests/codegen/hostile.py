@@ -1,6 +1,6 @@
 """Damaged and forged models through the generator's front half, in a process with a memory limit.
 
-    OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests:codegen \\
+    OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests:codegen:host \\
         python -m codegen.hostile [--count 10000] [--seed 1] [--keep DIR]
 
 Each mutant must end in a CodegenError or in generated code: no other exception, at most 2 s, at most 500 MB.
@@ -22,15 +22,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 
+from codegen.golden import request_with
 from codegen.mutation import mutate
-from semflash_codegen import CodegenError, CodegenRequest, Generated, TableTail, generate
+from semflash.program.stages import TableTail
+from semflash_codegen import CodegenError, Generated, generate
 from semflash_codegen.passes import make_plan
 from semflash_codegen.tflite_reader import read_model
 
 HERE = Path(__file__).parent
 MEMORY_BYTES = 500 << 20
 SECONDS = 2.0
-_HASH = "0" * 64
 
 
 class Hang(BaseException):
@@ -97,9 +98,9 @@ def compile_mutant(mutant: bytes, kernels: str) -> Generated:
     """Read and generate, with a tail that fits whatever the model's output has become."""
     plan = make_plan(read_model(mutant), "reference")
     output = plan.model.tensors[plan.model.outputs[0]]
-    table = tuple(range(256)) * plan.latent_channels
+    table = list(range(256)) * plan.latent_channels
     tail = TableTail(plan.latent_channels, 256, output.zero_point, table)
-    return generate(CodegenRequest(mutant, tail, 8, _HASH, kernels=kernels))
+    return generate(request_with(mutant, tail, kernels=kernels))
 
 
 def limit() -> None:

@@ -1,6 +1,6 @@
 """Writes tests/codegen/corpus/: one small model per operator, seeds of the hostile models. Run once, commit.
 
-PYTHONPATH=tests:codegen python tests/codegen/make_corpus.py
+PYTHONPATH=tests:codegen:host python tests/codegen/make_corpus.py
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def mutate(data: bytes, rng: random.Random) -> tuple[bytes, str]:
     """(spoilt file, what was done). One to three changes of one family."""
     if rng.random() < 0.5:
         return _bytes(data, rng)
-    return _structure(data, rng)
+    return mutate_structure(data, rng)
 
 
 def _bytes(data: bytes, rng: random.Random) -> tuple[bytes, str]:
@@ -100,7 +100,8 @@ def _insert(out: bytearray, rng: random.Random) -> bytearray:
     return out[:at] + rng.randbytes(rng.randrange(1, 32)) + out[at:]
 
 
-def _structure(data: bytes, rng: random.Random) -> tuple[bytes, str]:
+def mutate_structure(data: bytes, rng: random.Random) -> tuple[bytes, str]:
+    """(well-formed file that lies, what was done). One to three changes of what tables and lists say."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
     names = []
     for _ in range(rng.randrange(1, 4)):

@@ -11,6 +11,7 @@ import pytest
 
 from codegen.building import DEVICE, HERE, compile_model, kernel_archive, run
 from codegen.golden import NAMES, Int8, load, request_for, tflm
+from semflash.processes import children
 from semflash_codegen import CodegenRequest, generate
 from semflash_codegen.tflite_reader import read_model
 
@@ -52,22 +53,28 @@ def run_emulated(folder: Path, request: CodegenRequest, archive: Path) -> tuple[
     """Latents (8, n) and instructions per image."""
     sources = (HERE / "harness.c", HERE / "emulated_main.c")
     objects = compile_model(folder, generate(request), COMPILER, *sources)
+    lines = emulate(folder, objects, archive)
+    latents = np.array([np.frombuffer(bytes.fromhex(line[2]), np.int8) for line in lines])
+    return latents, [int(line[1], 16) / TICKS_PER_INSTRUCTION for line in lines]
+
+
+def emulate(folder: Path, objects: list[str], archive: Path) -> list[list[str]]:
+    """Link, run, and give the words of each line that emulated_main.c prints."""
     image = folder / "program.elf"
     script = DEVICE / "port" / "stm32f4" / "stm32f4.ld"
     link = ["-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs", "-Wl,--gc-sections", f"-T{script}"]
     run([*COMPILER, *link, *objects, str(archive), "-o", str(image)])
-    done = subprocess.run(
+    done = children.run(
         [
             "qemu-system-arm", "-M", "netduinoplus2", "-display", "none", "-monitor", "none",
             "-icount", "shift=0", "-semihosting-config", "enable=on,target=native",
             "-serial", "stdio", "-kernel", str(image),
         ],
-        capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL,
+        timeout_s=120, stderr=subprocess.PIPE,
     )  # fmt: skip
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines and all(line[0] == "T" for line in lines), done.stdout[-500:] + done.stderr[-500:]
-    latents = np.array([np.frombuffer(bytes.fromhex(line[2]), np.int8) for line in lines])
-    return latents, [int(line[1], 16) / TICKS_PER_INSTRUCTION for line in lines]
+    return lines
 
 
 def check(name: str, kernels: str, folder: Path, archive: Path) -> float:

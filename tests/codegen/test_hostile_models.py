@@ -28,7 +28,7 @@ _STATE_MAX = 1 << 20
 
 def run_hostile(count: int, seed: int, keep: Path) -> dict[str, Any]:
     """The summary of tests/codegen/hostile.py in a process of its own, which limits its memory."""
-    path = os.pathsep.join(str(p) for p in (HERE.parent, HERE.parents[1] / "codegen"))
+    path = os.pathsep.join(str(HERE.parents[1] / room) for room in ("tests", "codegen", "host"))
     environment = os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "codegen.hostile", "--count", str(count), "--seed", str(seed)]
     done = subprocess.run(

@@ -8,8 +8,9 @@ import time
 
 import pytest
 
-from codegen.golden import HASH, NAMES, load, table_tail
-from semflash_codegen import CodegenError, CodegenRequest, TableTail, generate
+from codegen.golden import NAMES, load, request_with, table_tail
+from semflash.program.stages import TableTail
+from semflash_codegen import CodegenError, generate
 
 _PER_MODEL = 40
 _SECONDS = 2.0
@@ -43,7 +44,7 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
 def outcome(data: bytes, tail: TableTail) -> str:
     """ "code" or the name of the clean error; anything else escapes."""
     try:
-        generate(CodegenRequest(data, tail, 3, HASH))
+        generate(request_with(data, tail))
     except CodegenError as error:
         assert error.what
         return type(error).__name__

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from codegen.batch import build_batch
-from codegen.golden import HASH, Int8, make_images, tflm
+from codegen.golden import Int8, make_images, request_with, tflm
 from codegen.networks import NETWORKS, Network, random_network
-from semflash_codegen import CodegenRequest, TableTail, generate
+from semflash.program.stages import TableTail
+from semflash_codegen import CodegenRequest, generate
 from semflash_codegen.passes import make_plan
 from semflash_codegen.plan import Plan
 from semflash_codegen.segments import Segment
@@ -31,10 +32,8 @@ def request(encoder: bytes, kernels: str) -> CodegenRequest:
     plan = make_plan(read_model(encoder), "reference")
     channels = plan.latent_channels
     output = plan.model.tensors[plan.model.outputs[0]]
-    return CodegenRequest(
-        encoder, TableTail(channels, 256, output.zero_point, tuple(range(256)) * channels), 8, HASH,
-        kernels=kernels,
-    )  # fmt: skip
+    tail = TableTail(channels, 256, output.zero_point, list(range(256)) * channels)
+    return request_with(encoder, tail, kernels=kernels)
 
 
 def golden(encoder: bytes, plan: Plan, images: Int8) -> Int8:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from semflash_codegen import CodegenRequest, Generated, TableTail, generate
+from codegen.golden import request_with, table_tail
+from semflash_codegen import CodegenRequest, Generated, generate
 from semflash_codegen.errors import CapacityError, RequestError, UnsupportedModelError
 from semflash_codegen.tflite_reader import read_model
 from semflash_codegen.tflm import MARGIN_BYTES, convolution_symbols, kernel_stems, operators_of
@@ -19,19 +20,8 @@ MODELS = Path(__file__).parent / "models"
 def request(name: str = "enc32", **changes: object) -> CodegenRequest:
     """Engine tflm for one of the test models, with a tail that fits its output."""
     data = (MODELS / f"{name}.tflite").read_bytes()
-    model = read_model(data)
-    output = model.tensors[model.outputs[0]]
-    channels = output.shape[-1]
-    values: dict[str, object] = {
-        "encoder": data,
-        "tail": TableTail(channels, 2, output.zero_point, (0,) * 256 * channels),
-        "bits_per_symbol": 1,
-        "bundle_hash": "0123456789abcdef",
-        "engine": "tflm",
-        "arena_bytes": 8000,
-        **changes,
-    }
-    return CodegenRequest(**values)  # type: ignore[arg-type]
+    values: dict[str, object] = {"engine": "tflm", "arena_bytes": 8000, **changes}
+    return request_with(data, table_tail(data), **values)
 
 
 def made(name: str = "enc32") -> Generated:
@@ -39,7 +29,7 @@ def made(name: str = "enc32") -> Generated:
 
 
 def test_the_model_file_is_in_the_array_byte_for_byte() -> None:
-    text = made().files["sf_tflm_model.c"]
+    text = made().files["sf_model_tflm_model.c"]
     _, _, body = text.partition("= {")
     values = bytes(int(number) for number in re.findall(r"\d+", body))
     assert values == (MODELS / "enc32.tflite").read_bytes()
@@ -47,14 +37,14 @@ def test_the_model_file_is_in_the_array_byte_for_byte() -> None:
 
 
 def test_the_resolver_has_exactly_the_models_operators_and_as_many_slots() -> None:
-    text = made("residual").files["sf_tflm.cc"]
+    text = made("residual").files["sf_model_tflm.cc"]
     names = dict.fromkeys(op.name for op in read_model((MODELS / "residual.tflite").read_bytes()).operators)
     assert re.findall(r"resolver->(Add\w+)\(\)", text) == [OPERATORS[name].add for name in names]
     assert f"MicroMutableOpResolver<{len(names)}>" in text
 
 
 def test_every_add_call_is_checked() -> None:
-    text = made("residual").files["sf_tflm.cc"]
+    text = made("residual").files["sf_model_tflm.cc"]
     assert len(re.findall(r"if \(resolver->Add\w+\(\) != kTfLiteOk\)", text)) == text.count("resolver->Add")
 
 
@@ -69,7 +59,7 @@ def test_the_arena_is_what_was_measured_plus_the_largest_scratch_plus_the_margin
 
 def test_the_state_in_the_header_is_arena_and_objects() -> None:
     generated = made()
-    text = generated.files["sf_tflm.cc"]
+    text = generated.files["sf_model_tflm.cc"]
     arena = int(re.search(r"kArenaBytes = (\d+)", text)[1])  # type: ignore[index]
     objects = int(re.search(r"kObjectBytes = (\d+)", text)[1])  # type: ignore[index]
     assert f"#define SF_MODEL_STATE_BYTES {arena + objects}\n" in generated.files["sf_model.h"]
@@ -97,7 +87,7 @@ def test_an_operator_that_is_not_known_is_named(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_float_model_is_refused() -> None:
     with pytest.raises(UnsupportedModelError, match="int8"):
-        generate(request("refused_float", tail=TableTail(1, 2, 0, (0,) * 256)))
+        generate(request("refused_float"))
 
 
 def test_an_arena_larger_than_the_boards_ram_says_by_how_much() -> None:
@@ -121,5 +111,5 @@ def test_kernel_sources_come_once_and_sorted() -> None:
 
 
 def test_a_hostile_model_name_cannot_end_the_banner() -> None:
-    text = generate(request(model_name="x */ int main(void) {")).files["sf_tflm.cc"]
+    text = generate(request(model_name="x */ int main(void) {")).files["sf_model_tflm.cc"]
     assert text.splitlines()[0].count("*/") == 0

@@ -11,10 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from semflash.training.recipes.recipe import TF_DATA, CodecRecipe, TaskRecipe
-
 from semflash.training.progress import Progress
 from semflash.training.recipes.catalogue import codec_recipe, task_recipe
+from semflash.training.recipes.recipe import TF_DATA, CodecRecipe, TaskRecipe
 
 
 def recipes(folder: Path, part: str) -> tuple[TaskRecipe, CodecRecipe | None]:

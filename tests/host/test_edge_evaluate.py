@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from semflash.data.dataset import Dataset, Split
 
 from semflash.bundle import Bundle, read_bundle
 from semflash.cli.main import main
+from semflash.data.dataset import Dataset, Split
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.evaluate import evaluate, plot, record_measurement, wilson_interval
 from semflash.edge.golden import GoldenEncoder

@@ -30,10 +30,10 @@ from experiments.measure import estimate, measure  # noqa: E402
 from experiments.plan import Measure, Run, expand, read_experiments, read_shared  # noqa: E402
 from experiments.resolve import Waiting, resolve, same_settings, state, trial_counts  # noqa: E402
 from experiments.work import Places, at_home, codec_dir  # noqa: E402
-from semflash.data.dataset import Split  # noqa: E402
 
 from fakes.results import COMPARISON, result  # noqa: E402
 from semflash.baselines.base import Method  # noqa: E402
+from semflash.data.dataset import Split  # noqa: E402
 from semflash.errors import UsageError  # noqa: E402
 from semflash.report.results import Budget, ResultStore, RunResult  # noqa: E402
 

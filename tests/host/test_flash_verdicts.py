@@ -19,6 +19,7 @@ import pytest
 from fakes.desk import STANDIN_PIO, StandInBoard
 from semflash.cli import link_options
 from semflash.cli.main import main
+from semflash.edge.attach import attach
 from semflash.errors import DeviceError, UsageError
 from semflash.firmware.boards import lock as board_lock
 from semflash.firmware.boards.descriptions import load_board
@@ -443,7 +444,7 @@ def test_a_map_that_is_named_tells_two_boards_apart(plug: Plug, built: BuildResu
             for name, board, probe in (("left", F401, "066AFF"), ("right", F446, "066BFF"))
         )
     )
-    assert flash(built, map_path=path).probe == "066BFF"
+    assert flash(built, user=board_lock.BoardUser(map_path=path)).probe == "066BFF"
 
 
 def test_the_port_that_is_told_is_the_one_after_the_reset(
@@ -461,12 +462,45 @@ def test_an_upload_that_does_not_end_is_flash_failed(
 ) -> None:
     plug("066AFF")
 
-    def endless(command: list[str], env: dict[str, str], timeout_s: float) -> tuple[int, str]:
+    def endless(command: list[str], env: dict[str, str], timeout_s: float) -> None:
         raise subprocess.TimeoutExpired(command, timeout_s)
 
-    monkeypatch.setattr(platformio, "_in_own_group", endless)
+    monkeypatch.setattr(platformio.children, "run", endless)
     error = verdict_of(built)
     assert error.verdict is Verdict.FLASH_FAILED and "did not come to an end" in error.what
+
+
+def test_nested_locks_are_freed_with_the_last_in_any_order(desk: Path) -> None:
+    lock = desk.parent / "state" / "probe-2.board-lock"
+    outer, inner = board_lock.hold("probe-2", what="outer"), board_lock.hold("probe-2", what="inner")
+    outer.__enter__()
+    inner.__enter__()
+    outer.__exit__(None, None, None)
+    assert json.loads(lock.read_text())["pid"] == os.getpid(), "still held"
+    assert "outer" in said_by_another(desk, "probe-2")
+    inner.__exit__(None, None, None)
+    assert lock.read_text() == ""
+    assert said_by_another(desk, "probe-2") == "free\n"
+
+
+def test_a_process_that_the_holder_started_may_use_its_board_and_no_other_may(desk: Path) -> None:
+    with board_lock.hold("probe-3", what="semflash flash"):
+        assert said_by_another(desk, "probe-3", "True") == "free\n"
+        assert "semflash flash" in said_by_another(desk, "probe-3", "False")
+    with holder("probe-3") as stranger:
+        assert "night job" in said_by_another(desk, "probe-3", "True")
+        stranger.kill()
+
+
+def said_by_another(desk: Path, name: str, or_ancestor: str = "False") -> str:
+    """What another process hears that wants the lock."""
+    code = (
+        "import sys; from semflash.firmware.boards import lock\n"
+        "try:\n    with lock.hold(sys.argv[1], or_ancestor=sys.argv[2] == 'True'): print('free')\n"
+        "except lock.BoardBusyError as error: print(error)"
+    )
+    command = [sys.executable, "-c", code, name, or_ancestor]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 _TAKE_LOCK = """
@@ -490,7 +524,8 @@ def test_a_monitor_keeps_others_off_its_board(plug: Plug, desk: Path, tmp_path: 
         command = [sys.executable, "-c", _TAKE_LOCK, F446, "066AFF"]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
-    with link_options.held(load_board(F446), str(by_id), argparse.Namespace(map=None)):
+    user = board_lock.BoardUser("semflash monitor")
+    with attach(load_board(F446), port=str(by_id), user=user):
         assert "another job uses the board" in (busy := said()) and "semflash monitor" in busy
     assert said() == "free\n"
 

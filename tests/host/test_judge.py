@@ -10,7 +10,7 @@ import pytest
 
 from semflash.bundle import read_bundle
 from semflash.bundle.schema import Contract
-from semflash.edge.judge import Judge, found_all, read
+from semflash.edge.judge import SHOWN_SCORE, Judge, found_all, read, shown
 from semflash.outputs.kinds import DetectionTask
 
 CONTRACT = read_bundle(Path(__file__).parents[1] / "vectors" / "tiny.semcodec").contract
@@ -40,6 +40,26 @@ def test_a_classifier_is_read_as_its_largest_logit_and_softmax():
     assert judge.right(reading, 0) and not judge.right(reading, 1)
     assert judge.record(reading, 1) == {"label": 2, "predicted": 1, "confidence": pytest.approx(0.7)}
     assert judge.words(reading) == CONTRACT.class_names[1] and judge.figures() == {}
+
+
+@pytest.mark.parametrize("offset", [0.0, 1000.0, -1000.0, 3e4])
+def test_the_confidence_does_not_depend_on_how_large_all_logits_are(offset: float):
+    """exp(1000) is infinite, exp(-1000) nothing: neither may become a confidence."""
+    logits = np.full((1, 10), offset - 60.0, np.float32)
+    logits[0, 4], logits[0, 7] = offset, offset - 1.0
+    (reading,) = read(logits, CONTRACT)
+    assert reading.predicted == 4 and reading.confidence == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-6)
+
+
+def test_an_object_of_just_the_score_that_is_shown_is_shown_and_counted(monkeypatch: pytest.MonkeyPatch):
+    exact = np.float32(SHOWN_SCORE)
+    below = np.nextafter(exact, np.float32(0))
+    rows = boxes((0, 0, 7, 7, CAT, exact), (7, 0, 14, 7, DOG, below))
+    assert shown(rows).tolist() == rows[:1].tolist()
+    monkeypatch.setattr("semflash.edge.judge.SHOWN_SCORE", 0.5)  # what a logit of 0 gives exactly
+    (reading,) = read(maps_of((0, 0, CAT, 0.0), (2, 2, DOG, -0.01)), DETECTOR)
+    assert reading.objects is not None and reading.objects[0][5] == 0.5
+    assert reading.predicted == 1 and len(shown(reading.objects)) == 1
 
 
 def test_a_detector_is_read_as_its_objects_of_which_the_certain_ones_count():

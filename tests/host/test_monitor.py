@@ -20,7 +20,7 @@ from semflash.edge.evaluate import evaluate
 from semflash.edge.golden import GoldenEncoder
 from semflash.edge.labeller import inject
 from semflash.edge.preprocess import to_int8
-from semflash.errors import DatasetError, UsageError, WrongFirmwareError
+from semflash.errors import DatasetError, StorageError, UsageError, WrongFirmwareError
 from semflash.link.errors import PortVanishedError
 from semflash.monitor.live_table import PlainLines, choose_view, print_summary
 from semflash.monitor.monitor import MonitorOptions, MonitorResult, monitor
@@ -332,13 +332,33 @@ def test_what_is_no_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -
     assert isinstance(choose_view(Terminal()), PlainLines), "it says so, but it is none"
 
 
-def test_a_full_disk_is_an_error_and_not_a_traceback(
-    bundle: Bundle, split: Images, golden: dict[bytes, bytes]
+@pytest.mark.parametrize("kind", ["record_path", "raw_path"])
+def test_on_a_full_disk_the_run_goes_on_and_says_at_the_end_that_it_was_not_recorded(
+    kind: str, bundle: Bundle, split: Images, golden: dict[bytes, bytes]
 ) -> None:
-    with pytest.raises(UsageError, match="cannot go on writing records"):
-        monitor(
-            bundle, device_of(bundle, golden), split, MonitorOptions(count=30, record_path=Path("/dev/full"))
-        )
+    options = MonitorOptions(count=30, **{kind: Path("/dev/full")})
+    seen = io.StringIO()
+    result = monitor(bundle, device_of(bundle, golden), split, options, PlainLines(seen))
+    assert (result.progress.tally.labelled, result.error, result.exit_code) == (30, None, 1)
+    (failure,) = result.progress.unrecorded
+    assert isinstance(failure, StorageError) and failure.value == Path("/dev/full")
+    print_summary(result, seen)
+    assert seen.getvalue().count("unrecorded") == 2, "when it happens, and in the summary"
+    assert "30 of 30" in seen.getvalue()
+    assert len(result.as_dict()["unrecorded"]) == 1
+
+
+def test_a_stream_that_is_full_does_not_end_the_run(
+    bundle: Bundle, split: Images, golden: dict[bytes, bytes], tmp_path: Path
+) -> None:
+    path = tmp_path / "run.jsonl"
+    with Path("/dev/full").open("w") as full:
+        options = MonitorOptions(count=30, record_path=path)
+        result = monitor(bundle, device_of(bundle, golden), split, options, stream=full)
+        with pytest.raises(OSError, match="No space"):
+            full.close()
+    assert (result.progress.tally.labelled, result.exit_code) == (30, 1)
+    assert [line["kind"] for line in lines_of(path)].count("image") == 30
 
 
 def test_the_summary_is_plain_json(bundle: Bundle, split: Images, golden: dict[bytes, bytes]) -> None:

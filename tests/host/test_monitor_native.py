@@ -129,3 +129,19 @@ def test_jsonl_prints_every_record_and_json_with_it_is_refused(
     assert lines[-1]["received"] == 30
     assert main([*arguments, "--json"]) == 2
     assert "not allowed with" in json.loads(capsys.readouterr().err)["error"]["what"]
+
+
+def test_a_full_disk_costs_the_recording_and_neither_the_run_nor_its_summary(
+    built: BuildResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = monitor_arguments(built, "--count", "100", "--check-golden", "--record", "/dev/full")
+    assert main(arguments) == 1
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert (found["received"], found["golden"]["checked"], found["ended_by"]) == (100, 100, None)
+    assert "No space left on device" in found["unrecorded"][0]
+    error = json.loads(said.err.splitlines()[-1])["error"]
+    assert (error["kind"], error["value"], error["exit_code"]) == ("storage", "/dev/full", 1)
+    faulty = monitor_arguments(built, "--count", "20", "--fault", "up.duplicate=1")
+    assert main([*faulty, "--fault-log", "/dev/full"]) == 1
+    assert json.loads(capsys.readouterr().err.splitlines()[-1])["error"]["kind"] == "storage"

@@ -186,7 +186,7 @@ class Usb:
 def test_the_same_probe_is_found_under_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
     plugged = [Usb("/dev/ttyACM0", "066A"), Usb("/dev/ttyACM1", "066B")]
     opened: list[str] = []
-    monkeypatch.setattr(reopen, "attach", lambda board, port, baud: opened.append(port))
+    monkeypatch.setattr(reopen, "attach", lambda board, port, baud, user: opened.append(port))
 
     class Open:
         url = "/dev/ttyACM0"
@@ -209,7 +209,7 @@ def test_of_two_probes_with_one_number_the_one_at_the_same_usb_socket_is_found(
 ) -> None:
     plugged = [Usb("/dev/ttyACM0", "066A", "1-1:1.2"), Usb("/dev/ttyACM1", "066A", "1-2:1.2")]
     opened: list[str] = []
-    monkeypatch.setattr(reopen, "attach", lambda board, port, baud: opened.append(port))
+    monkeypatch.setattr(reopen, "attach", lambda board, port, baud, user: opened.append(port))
 
     class Open:
         url = "/dev/ttyACM0"
@@ -227,7 +227,7 @@ def test_of_two_probes_with_one_number_the_one_at_the_same_usb_socket_is_found(
 
 def test_a_port_without_a_probe_number_is_looked_for_as_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str | None] = []
-    monkeypatch.setattr(reopen, "attach", lambda board, port, baud: asked.append(port))
+    monkeypatch.setattr(reopen, "attach", lambda board, port, baud, user: asked.append(port))
 
     class Open:
         url = "/dev/pts/9"

@@ -24,7 +24,12 @@ HELLO_REQUEST = wire(raw_frame(TYPES["HELLO_REQUEST"], bundle=0, request=0))
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    sources = [*(ROOT / "device/src").glob("*.c"), ROOT / "device/port/native/native.c", TINY / "sf_model.c"]
+    sources = [
+        *(ROOT / "device/src").glob("*.c"),
+        *(ROOT / "device/stages").glob("*.c"),
+        ROOT / "device/port/native/native.c",
+        TINY / "sf_model.c",
+    ]
     includes = [ROOT / "device/include", TINY]
     return compile_native(sources, includes, tmp_path_factory.mktemp("native") / "device.so")
 

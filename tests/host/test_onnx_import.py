@@ -118,7 +118,7 @@ def test_an_imported_network_gets_a_codec_and_becomes_a_bundle(tmp_path: Path) -
     assert main(["import", str(path), "--split", "features", "--out", str(run / "task"), *common]) == 0
     command = ["train", "tiny", "--task", str(run / "task"), "--out", str(run), "--set", "batch=16", *common]
     assert main(command) == 0
-    assert main(["export", str(run), str(tmp_path / "net.semcodec")]) == 0
+    assert main(["export", str(run), str(tmp_path / "net.semcodec"), "--force"]) == 0
     bundle = read_bundle(tmp_path / "net.semcodec")
     assert list(bundle.contract.class_names) == [f"class {index}" for index in range(4)]
 
@@ -128,7 +128,7 @@ def test_an_imported_network_gets_a_codec_and_becomes_a_bundle(tmp_path: Path) -
 def test_a_conversion_that_mixes_up_equal_axes_is_found_out_and_explained(tmp_path: Path) -> None:
     graph = Graph()
     x = graph.node("Relu", [graph.conv("image", "stem", (3, 8), strides=[2, 2])], "features")
-    x = graph.node("Flatten", [x], "flat")
+    x = graph.node("Tanh", [graph.node("Flatten", [x], "flat")], "bent")  # not the dense layer's own
     graph.node("Gemm", [x, graph.weight((8 * 64, 4)), graph.weight((4,))], "logits")
     path = write(graph.model([1, 3, 16, 16], "logits", 4), tmp_path / "net.onnx")
     with pytest.raises(TrainingError, match="not those of the original") as caught:
@@ -398,14 +398,14 @@ def test_features_that_are_not_the_originals_are_refused_and_nothing_is_written(
     from semflash.importing import parts as module
 
     keras_classifier(tmp_path / "net.keras")
-    whole = module.cut
+    whole = module.cut_behind_scaling
 
     def another(*arguments: Any) -> Any:
-        head, tail = whole(*arguments)
+        head, tail, beginning = whole(*arguments)
         head.set_weights([value * 1.01 for value in head.get_weights()])
-        return head, tail
+        return head, tail, beginning
 
-    monkeypatch.setattr(module, "cut", another)
+    monkeypatch.setattr(module, "cut_behind_scaling", another)
     with pytest.raises(TrainingError, match="features are not those of the original network"):
         import_network(ImportRequest(tmp_path / "net.keras", "stem", tmp_path / "out"))
     assert not (tmp_path / "out").exists()

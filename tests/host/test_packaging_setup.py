@@ -80,7 +80,7 @@ def test_without_apt_it_says_what_to_install_and_goes_on(tmp_path: Path) -> None
     assert "no apt here" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["base.lock", "test.lock"])
+@pytest.mark.parametrize("name", ["base.lock", "test.lock", "torch.lock"])
 def test_lock_files_pin_every_version_with_hashes_and_name_no_host(name: str) -> None:
     text = (ROOT / "requirements" / name).read_text()
     assert "://" not in text

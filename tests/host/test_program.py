@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 import programs
 from semflash.bundle.packing import pack
 from semflash.bundle.reader import read_bundle, zoo_names
-from semflash.bundle.version1 import from_contract
 from semflash.errors import BundleError, ProgramError
 from semflash.program.checks import check_program
 from semflash.program.controls import Control, settle
@@ -24,6 +23,11 @@ from semflash.program.quality import Ber, Snr
 from semflash.program.reference import order, tails
 from semflash.program.reference.run import run
 from semflash.runtime.reference import ReferenceGraph
+
+
+def plain_tree(program: Program) -> Any:
+    """The program as JSON has it: dicts and lists that can be changed."""
+    return msgspec.json.decode(msgspec.json.encode(program))
 
 
 def images_of(program: Program, count: int = 20, seed: int = 0) -> np.ndarray:
@@ -47,13 +51,13 @@ def test_programs_of_every_kind_pass_the_checks_and_survive_json(make):
 @pytest.mark.parametrize("name", zoo_names())
 def test_version_1_of_the_zoo_gives_the_same_codes_and_bytes_as_a_program(name):
     bundle = read_bundle(name)
-    program = from_contract(bundle.contract)
+    program = bundle.program
     check_program(program)
-    graph = ReferenceGraph(bundle.encoder_tflite, name)
+    graph = ReferenceGraph(bundle.models["encoder"], name)
     images = images_of(program, 30)
     result = run(program, images, lambda _, inputs: [graph.run(inputs[0])])
-    payload = bundle.contract.payload
-    codes = tails.codes(graph.run(images), bundle.contract.device_tail)
+    payload = bundle.written.payload
+    codes = tails.codes(graph.run(images), bundle.written.device_tail)
     assert (result.tensors["codes"] == codes).all()
     assert (result.sent.payloads == pack(codes, payload.bits_per_symbol)).all()
     assert (program.payload_bytes_max, program.payload_bits_max) == (
@@ -150,6 +154,17 @@ def test_the_order_is_the_one_that_limitnet_learned_with():
     assert (np.asarray(codec.order(saliency)) == found).all()
 
 
+@pytest.mark.parametrize("make", [programs.patches, programs.masked])
+def test_sets_of_a_tail_are_of_one_kind(make):
+    tree = plain_tree(make())
+    tail = next(stage for stage in tree["stages"] if len(stage.get("tables", ())) == 2)
+    other = programs.gdn_tail if tail["tables"][0]["kind"] == "table" else programs.table_tail
+    first = tail["tables"][0]
+    tail["tables"][1] = msgspec.to_builtins(other(first["channels"], first["levels"], first["zero_point"]))
+    with pytest.raises(ProgramError, match="different kinds"):
+        check_program(msgspec.convert(tree, Program))
+
+
 def test_controls_are_clamped_and_unknown_ones_refused():
     controls = (Control("limit", 1, 4, 28, 20, "bytes"), Control("state", 2, 0, 7, 3, "entry"))
     assert settle(controls, {}) == {"limit": 20, "state": 3}
@@ -177,7 +192,7 @@ def test_graphs_that_give_something_else_are_refused():
 
 def changed(make: Callable[[], Program], *path: Any, to: Any) -> Program:
     """The program with one place of its JSON changed."""
-    tree = msgspec.to_builtins(make())
+    tree = plain_tree(make())
     place = tree
     for step in path[:-1]:
         place = place[step]
@@ -189,7 +204,7 @@ P, A, L, R = programs.plain, programs.two_graphs, programs.progressive, programs
 BROKEN = [
     (changed(P, "image", to="picture"), "no such tensor"),
     (changed(P, "tensors", 1, "name", to="image"), "tensors repeat"),
-    (changed(P, "tensors", 0, "holds", "scale", to=0.01), "scale 1/255"),
+    (changed(P, "tensors", 0, "holds", to={"kind": "codes", "levels": 8}), "must hold int8 values"),
     (changed(P, "tensors", 0, "shape", to=[48, 1]), "height, a width and channels"),
     (changed(P, "tensors", 0, "shape", to=[1, 65535, 3]), "65,535 values"),
     (changed(P, "tensors", 1, "shape", to=[65535, 65535, 5]), "too large"),
@@ -252,7 +267,7 @@ def test_programs_that_break_a_rule_are_refused_with_what_value_and_remedy(progr
 @given(st.sampled_from(programs.ALL), st.data())
 def test_any_change_of_a_program_gives_a_program_that_runs_or_an_error_of_its_own(make, data):
     """Programs come from strangers: whatever passes the checks runs without harm."""
-    tree = msgspec.to_builtins(make())
+    tree = plain_tree(make())
     place: Any = tree
     while True:
         key = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))

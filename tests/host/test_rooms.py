@@ -25,7 +25,8 @@ ORDER = (
     ("bundle",),
     ("outputs", "channels", "runtime"),
     ("program",),
-    ("settings", "array_files"),
+    ("settings", "array_files", "recording", "processes"),
+    ("atomic",),
     ("fields", "printable", "errors"),
 )
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}

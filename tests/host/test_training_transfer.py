@@ -111,7 +111,7 @@ def test_a_run_s_accuracy_is_that_of_its_codes_under_bit_flips(codec_dir: Path, 
 def test_the_codec_as_released_trains_in_the_same_budget(task_dir: Path, data_dir: Path, tmp_path: Path):
     run = load_run(trained(as_released(WHOLE), task_dir, tmp_path, data_dir))
     assert run.codec.family == "semanticnn-released" and run.info.recipe["ber"]["low"] == 2.5e-3
-    assert run.centres == pytest.approx(np.linspace(-1, 1, 8), abs=1e-6)
+    assert run.codec.device_tail().centres == pytest.approx(np.linspace(-1, 1, 8), abs=1e-6)
     assert run.info.recipe["usage_weight"] == WHOLE.usage_weight
 
 
@@ -172,7 +172,8 @@ def test_the_last_stage_tunes_the_decoder_on_codes_of_the_encoder_that_is_export
 ):
     results = json.loads((device_dir / "codec" / "run.json").read_text())["results"]
     out = tmp_path / "bars.semcodec"
-    assert main(["export", str(device_dir), str(out), "--data-dir", str(data_dir), "--json"]) == 0
+    arguments = ["export", str(device_dir), str(out), "--data-dir", str(data_dir)]
+    assert main([*arguments, "--json", "--force"]) == 0
     encoder = (out / "encoder.tflite").read_bytes()
     assert results["int8_encoder_sha256"] == content_sha256(encoder)
     from semflash.bundle import read_bundle
@@ -191,8 +192,10 @@ def test_the_last_stage_tunes_the_decoder_on_codes_of_the_encoder_that_is_export
             4,
             4,
         )
-        mirrored = GoldenEncoder(bundle).codes(
-            load_dataset("fashion-mnist", data_dir=data_dir).train.images[:, :, ::-1]
+        mirrored = (
+            GoldenEncoder(bundle)
+            .run(load_dataset("fashion-mnist", data_dir=data_dir).train.images[:, :, ::-1])
+            .tensors["codes"]
         )
         assert (kept["train"][1] == mirrored).all()
 
@@ -204,7 +207,7 @@ def test_the_digest_of_an_encoder_sees_its_weights_and_not_its_names(device_dir:
     first, again = (quantise_device(run, data)[0].data for _ in range(2))
     recorded = run.info.results["int8_encoder_sha256"]
     assert content_sha256(first) == content_sha256(again) == recorded
-    kernel = run.device_graph.get_layer("latent").kernel
+    kernel = run.codec.device_graph.get_layer("latent").kernel
     kernel.assign(keras.ops.convert_to_numpy(kernel) * np.float32(1.01))
     assert content_sha256(quantise_device(run, data)[0].data) != recorded
 
@@ -292,7 +295,9 @@ def test_codecs_with_a_table_on_the_device_are_exported(
     if whole_graph:
         with pytest.raises(ExportError, match="--whole-graph"):
             export(tmp_path / "run", tmp_path / "x.semcodec", data_dir=data_dir)
-    bundle = export(tmp_path / "run", tmp_path / "x.semcodec", data_dir=data_dir, whole_graph=whole_graph)
+    bundle = export(
+        tmp_path / "run", tmp_path / "x.semcodec", data_dir=data_dir, whole_graph=whole_graph, force=True
+    )
     contract, run = bundle.contract, load_run(tmp_path / "run")
     assert isinstance(contract.device_tail, TableTail) and contract.centres != sorted(contract.centres)
     images = load_dataset("fashion-mnist", data_dir=data_dir).val.images
@@ -314,7 +319,7 @@ def test_a_cropped_codec_runs_on_the_device_code_for_code(
     switches = {"gdn": False, "labels": "gray", "crop": 0.7}
     recipe = dataclasses.replace(WHOLE, autoencoder_epochs=0, task_epochs=1, sizes=WHOLE.sizes | switches)
     trained(recipe, task_dir, tmp_path / "run", data_dir)
-    export(tmp_path / "run", tmp_path / "cropped.semcodec", data_dir=data_dir)
+    export(tmp_path / "run", tmp_path / "cropped.semcodec", data_dir=data_dir, force=True)
     monkeypatch.setenv("SEMFLASH_DATA_DIR", str(data_dir))
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()

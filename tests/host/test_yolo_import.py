@@ -95,7 +95,7 @@ def test_an_imported_detector_gets_a_codec_and_its_bundle_a_mean_average_precisi
     assert main([*command, "--quiet"]) == 0
     history = json.loads((run / "codec/history.json").read_text())
     assert all(np.isfinite(epoch["loss"]) for epoch in history) and 0 <= history[-1]["val_0.05"] <= 1
-    assert main(["export", str(run), str(place / "net.semcodec")]) == 0
+    assert main(["export", str(run), str(place / "net.semcodec"), "--force"]) == 0
     bundle = read_bundle(place / "net.semcodec")
     assert bundle.contract.task == AnchorDetection(60, 2, HEIGHT, WIDTH).task
     assert bundle.record.proof is not None and bundle.record.proof.codes_differing == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -38,22 +39,38 @@ class CoverageMap:
         self.seconds = {test: seconds for test, seconds in known.items() if seconds is not None}
         self._data = coverage.CoverageData(str(work / DATA))
         self._data.read()
-        self._by_name = {Path(name).as_posix(): name for name in self._data.measured_files()}
+        self._by_name = {name.partition("/tree/")[2]: name for name in self._data.measured_files()}
 
     def tests_of_line(self, scratch: Scratch, mutant: Mutant) -> list[str]:
         """Tests that execute the line of a mutant, the quickest first.
 
         At module level a line runs when the file is imported, for no test's sake: all tests that enter the
-        file are meant. The same for a default value, which runs when its function is defined.
+        file are meant, and where none does (types and constants), all. The same for a default value, which
+        runs when its function is defined.
         """
-        name = self._by_name.get((scratch.tree / mutant.path).as_posix())
+        name = self._by_name.get(mutant.path)
         if name is None:
             return []
         by_line = self._data.contexts_by_lineno(name)
-        tests = set(by_line.get(mutant.change.line, ())) - {""}
-        if not tests and (not mutant.change.scope or "" in by_line.get(mutant.change.line, ())):
-            tests = {test for on_line in by_line.values() for test in on_line} - {""}
+        lines = _statement((scratch.tree / mutant.path).read_bytes(), mutant.change.line)
+        contexts = {test for line in lines for test in by_line.get(line, ())}
+        tests = contexts - {""}
+        if not tests and (not mutant.change.scope or "" in contexts):
+            entering = {test for on_line in by_line.values() for test in on_line} - {""}
+            tests = entering or set(self.seconds)
         return sorted(tests & self.seconds.keys(), key=lambda test: (self.seconds[test], test))
+
+
+def _statement(source: bytes, line: int) -> range:
+    """Lines of the innermost statement around a line, of one with a body those before its body."""
+    found = range(line, line + 1)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.stmt):
+            body = getattr(node, "body", None)
+            end = body[0].lineno - 1 if body else node.end_lineno or node.lineno
+            if node.lineno <= line <= end:
+                found = range(node.lineno, end + 1)
+    return found
 
 
 def complete(scratch: Scratch, rooms: Iterable[Room]) -> CoverageMap:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import resource
@@ -16,8 +17,8 @@ from mutants.mutant import Mutant
 from mutants.rooms import ROOMS, files
 from mutants.scratch import Scratch
 
-#: Seconds of tests (as measured without a mutant) in the first and the second run of pytest.
-BUDGETS = (20.0, 240.0)
+#: Processor time of tests (as measured without a mutant) in the first and the second run of pytest.
+BUDGETS = (15.0, 60.0)
 _HEAVY = re.compile(r"\b(tensorflow|keras|semflash\.(training|tasks|importing|export|codecs))\b")
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.M)
 
@@ -46,6 +47,7 @@ class Judge:
         self._map = known
         self._rooms = {room.name: room for room in ROOMS}
         self._slowness = 4.0
+        self._originals: dict[str, bytes | None] = {}
         self._order = scratch.work / "order.json"
 
     def usable(self, mutant: Mutant) -> bool:
@@ -53,12 +55,21 @@ class Judge:
         source = (self._scratch.tree / mutant.path).read_bytes()
         changed = mutant.apply(source)
         if mutant.path.endswith(".c"):
-            return self._object(mutant.path, changed) not in (None, self._object(mutant.path, source))
+            known = self._scratch.work / "usable" / hashlib.sha256(source + b"\0" + changed).hexdigest()
+            if not known.exists():
+                known.parent.mkdir(exist_ok=True)
+                known.write_text(str(int(self._is_other_code(mutant.path, source, changed))))
+            return known.read_text() == "1"
         try:
             compile(changed, mutant.path, "exec")
         except (SyntaxError, ValueError):
             return False
         return True
+
+    def _is_other_code(self, path: str, source: bytes, changed: bytes) -> bool:
+        if path not in self._originals:
+            self._originals[path] = self._object(path, source)
+        return self._object(path, changed) not in (None, self._originals[path])
 
     def _object(self, path: str, source: bytes) -> bytes | None:
         """The optimised object file, None where the compiler refuses."""
@@ -87,8 +98,13 @@ class Judge:
         with self._scratch.mutated(mutant):
             for number, tests in enumerate(stages):
                 if tests and status == "survived":
-                    status, by = self._run(mutant, tests, is_first=number == 0)
+                    status, by = self._run(mutant.path, tests, is_first=number == 0)
         return Verdict(status, by, round(time.monotonic() - start, 1))
+
+    def failing_without(self, tests: Sequence[str]) -> str:
+        """The first of these tests that fails without a mutant, too; "" when none does."""
+        path = tests[0].split("::")[0]
+        return self._run(path, tests, is_first=False)[1]
 
     def _stages(self, mutant: Mutant) -> list[list[str]]:
         """Tests of the first run (quick, without TensorFlow) and of the second."""
@@ -113,8 +129,8 @@ class Judge:
     def _is_heavy(self, path: str) -> bool:
         return _HEAVY.search((self._scratch.tree / path).read_text(encoding="utf-8")) is not None
 
-    def _run(self, mutant: Mutant, tests: Sequence[str], *, is_first: bool) -> tuple[str, str]:
-        """Run tests; status and the test that failed."""
+    def _run(self, path: str, tests: Sequence[str], *, is_first: bool) -> tuple[str, str]:
+        """Run tests, doctests of a mutated file with the first; status and the test that failed."""
         self._order.write_text(json.dumps({"order": tests, "known": self._map.known}), encoding="utf-8")
         arguments = ["-x", "-q", "-m", MARKERS, "--hypothesis-seed=0", "--tb=no", "--timeout=900"]
         arguments += [
@@ -124,12 +140,12 @@ class Judge:
             "mutants.order_plugin",
             *dict.fromkeys(test.split("::")[0] for test in tests),
         ]
-        if is_first and b">>> " in (self._scratch.tree / mutant.path).read_bytes():
-            arguments += ["--doctest-modules", mutant.path]
+        if is_first and b">>> " in (self._scratch.tree / path).read_bytes():
+            arguments += ["--doctest-modules", path]
         environment = {**self._scratch.environment(), "SEMFLASH_MUTANTS_ORDER": str(self._order)}
         seconds = sum(self._map.seconds.get(test, 10.0) for test in tests)
         # Other programs may leave us a part of the processor: the last runs show how large a part.
-        limit = Limit(30 + 4 * seconds, (60 + 6 * seconds) * self._slowness)
+        limit = Limit(15 + 2 * seconds, (60 + 6 * seconds) * self._slowness)
         started, used = time.monotonic(), _processor_seconds()
         printed = self._scratch.work / "output.txt"
         code = run_pytest(arguments, self._scratch.tree, environment, limit, printed)
@@ -143,7 +159,7 @@ class Judge:
         if code < 0 or code in (1, 2) or (code == 4 and "error" in output.lower()):
             failed = _FAILED.search(output)
             return "killed", failed[1] if failed else f"exit code {code}"
-        raise SystemExit(f"pytest ended with {code} for {mutant.key}:\n{output[-3000:]}")
+        raise SystemExit(f"pytest ended with {code} for {path}:\n{output[-3000:]}")
 
 
 def _processor_seconds() -> float:

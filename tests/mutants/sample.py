@@ -26,7 +26,9 @@ def mutants_of(room: Room, root: Path) -> list[Mutant]:
     return found
 
 
-def draw(count: int, seed: int, root: Path, usable: Callable[[Mutant], bool]) -> list[Mutant]:
+def draw(
+    count: int, seed: int, root: Path, usable: Callable[[Mutant], bool], only: str | None = None
+) -> list[Mutant]:
     """A sample over all rooms, in proportion to the square root of their lines that can be mutated.
 
     In proportion to the lines themselves, half the sample would be codegen's and nine mutants the
@@ -36,6 +38,7 @@ def draw(count: int, seed: int, root: Path, usable: Callable[[Mutant], bool]) ->
     Args:
         usable: refuses mutants that do not compile or compile to the same code; the next one of the
             line, then the next line takes its place.
+        only: the part of the sample that is this room's.
     """
     lines: dict[str, dict[str, list[Mutant]]] = {}
     for room in ROOMS:
@@ -44,7 +47,10 @@ def draw(count: int, seed: int, root: Path, usable: Callable[[Mutant], bool]) ->
             by_line.setdefault(mutant.anchor, []).append(mutant)
     shares = _shares(count, {name: len(by_line) ** 0.5 for name, by_line in lines.items()})
     return [
-        mutant for name, share in shares.items() for mutant in _draw_room(lines[name], share, seed, usable)
+        mutant
+        for name, share in shares.items()
+        if only in (None, name)
+        for mutant in _draw_room(lines[name], share, seed, usable)
     ]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mutants import c_rules, python_rules, table
+from mutants.coverage_map import _statement
 from mutants.mutant import named
 from mutants.rooms import ROOMS, ROOT, Room, files
 from mutants.sample import draw, mutants_of
@@ -84,7 +85,7 @@ def test_every_room_has_sources_and_tests_and_its_python_mutants_compile(room: R
 def test_a_mutant_keeps_its_name_when_its_line_or_its_folder_moves() -> None:
     source = b"def f(a):\n    return a < 2\n"
     moved = b"import os\n\n\n" + source
-    before = named("link", "host/semflash/link/x.py", source, python_rules.changes(source))
+    before = named("link", "host/semflash/older/x.py", source, python_rules.changes(source))
     after = named("link", "host/semflash/link/x.py", moved, python_rules.changes(moved))
     assert [mutant.key for mutant in before] == [mutant.key for mutant in after]
     assert len({mutant.key for mutant in before}) == len(before) == 3
@@ -138,3 +139,11 @@ def test_the_table_counts_what_matters(tmp_path: Path) -> None:
     assert "| **all** | 4 | 2 | 1 | 1 | 1 | 66.7 % | 2.0 |" in text
     assert "| edge | 1 | 0 | 0 | 1 | 0 | - | 2.0 |" in text
     assert "- `link/a:f:3` (line 1): `a` to `b`\n" in text and "Nothing can show it." in text
+
+
+@pytest.mark.parametrize(
+    ("line", "lines"), [(1, [1]), (2, [2, 3]), (3, [2, 3]), (4, [4, 5, 6]), (6, [4, 5, 6]), (7, [7])]
+)
+def test_a_line_is_executed_when_its_statement_is(line: int, lines: list[int]) -> None:
+    source = b"def f(a):\n    if (a and\n   3 < 4):\n        g(a,\n  b,\n  7)\n    return 1\n"
+    assert list(_statement(source, line)) == lines

@@ -88,30 +88,36 @@ def not_streamed(layers: tuple[Layer, ...], streamed: Streamed | None, reason: s
     return tuple(stay)
 
 
-def graph_text(streamed: Streamed, boundary_offset: int) -> str:
-    """C of the streaming part, and of graph_reset and graph_push_row.
+def graph_text(streamed: Streamed, prefix: str, boundary_offset: int, rows: int) -> str:
+    """C of the streaming part, and of the graph's two functions.
 
-    boundary_offset: where the chain's output lies in the arena of the other layers (if there are any).
+    Args:
+        prefix: what every name begins with.
+        boundary_offset: where the chain's output lies in the arena of the other layers (if there are any).
+        rows: of the image.
     """
-    text = write(streamed.plan)
+    text = write(streamed.plan, f"{prefix}_fused")
     values = {
+        "prefix": prefix,
+        "indent": " " * len(f"static sf_status_t {prefix}_push_row("),
         "reset": text.reset,
         "push": text.push_row,
         "channels": streamed.chain.layers[-1].output.channels,
         "state": streamed.state_bytes,
         "place": streamed.state_bytes - _PLACE_BYTES,
         "offset": boundary_offset,
+        "rows": rows,
     }
     return text.text + "\n" + (_ALONE if streamed.complete else _WITH_OTHERS).format(**values)
 
 
 _ALONE = """\
-static sf_status_t graph_reset(void *state) {{
+static sf_status_t {prefix}_reset(void *state) {{
     return {reset}(state);
 }}
 
-static sf_status_t graph_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit,
-                                  void *context) {{
+static sf_status_t {prefix}_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit,
+{indent}void *context) {{
     return {push}(state, row, values, emit, context);
 }}
 
@@ -119,27 +125,27 @@ static sf_status_t graph_push_row(void *state, uint16_t row, const int8_t *value
 
 _WITH_OTHERS = """\
 /* The streaming part ends in the arena of the other layers, which run after the last row. */
-static sf_status_t collect(void *context, const int8_t *values) {{
+static sf_status_t {prefix}_collect(void *context, const int8_t *values) {{
     int8_t **next = (int8_t **)context;
     memcpy(*next, values, {channels}u);
     *next += {channels};
     return SF_OK;
 }}
 
-static sf_status_t graph_reset(void *state) {{
+static sf_status_t {prefix}_reset(void *state) {{
     int8_t **next = (int8_t **)(void *)((uint8_t *)state + {place});
     *next = (int8_t *)state + {state} + {offset};
     const sf_status_t status = {reset}(state);
-    return status < SF_OK ? status : layers_reset(state);
+    return status < SF_OK ? status : {prefix}_layers_reset(state);
 }}
 
-static sf_status_t graph_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit,
-                                  void *context) {{
-    const sf_status_t status = {push}(state, row, values, collect, (uint8_t *)state + {place});
-    if (status < SF_OK || row + 1 < SF_MODEL_ROWS) {{
+static sf_status_t {prefix}_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit,
+{indent}void *context) {{
+    const sf_status_t status = {push}(state, row, values, {prefix}_collect, (uint8_t *)state + {place});
+    if (status < SF_OK || row + 1 < {rows}) {{
         return status;
     }}
-    return layers_emit((int8_t *)state + {state}, emit, context);
+    return {prefix}_layers_emit((int8_t *)state + {state}, emit, context);
 }}
 
 """

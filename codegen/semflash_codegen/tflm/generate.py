@@ -1,14 +1,15 @@
-"""Request -> the files of the `tflm` engine: sf_model.h, sf_model.c, sf_tflm_model.c, sf_tflm.cc."""
+"""Request -> the files of the `tflm` engine: PREFIX.h and .c, PREFIX_tflm.h and .cc, PREFIX_tflm_model.c."""
 
 from __future__ import annotations
 
-from semflash_codegen import c_writer
+from semflash_codegen import c_writer, memory_plan
 from semflash_codegen.c_text import array
 from semflash_codegen.errors import RequestError, UnsupportedModelError
-from semflash_codegen.fit import check_capacity, payload_bytes
+from semflash_codegen.fit import check_capacity, check_graph
+from semflash_codegen.graph import CompiledGraph
 from semflash_codegen.ir import Model
-from semflash_codegen.memory_plan import place
 from semflash_codegen.plan import Plan
+from semflash_codegen.program import place, table_bytes
 from semflash_codegen.request import TFLM, CodegenRequest, Generated, LayerReport, Report
 from semflash_codegen.schema import TensorType
 from semflash_codegen.tflite_reader import read_model
@@ -48,26 +49,38 @@ def generate(request: CodegenRequest) -> Generated:
     request.check()
     if request.arena_bytes is None or request.arena_bytes < 0:
         raise RequestError(
-            "the engine tflm needs the arena's size as TFLite-Micro measured it", value=request.arena_bytes,
+            "the engine tflm needs the arena's size as TFLite-Micro measured it",
+            value=request.arena_bytes,
             remedy="export the bundle with semflash[train] installed",
-        )  # fmt: skip
-    model = read_model(request.encoder)
+        )
+    if len(request.program.graphs) != 1:
+        raise UnsupportedModelError(
+            "the engine tflm runs one graph", value=len(request.program.graphs), remedy="use the engine aot"
+        )
+    stage = request.program.graphs[0]
+    data = request.models[stage.name]
+    model = read_model(data)
     operators = _operators(model)
     _validate(model)
-    plan = Plan(model=model, layers=(), alias={}, arena=place([]))
+    plan = Plan(model=model, layers=(), alias={}, arena=memory_plan.place([]))
+    check_graph(request.program, stage, plan)
     arena = arena_bytes(model, request.arena_bytes)
-    objects = glue.object_bytes(len(operators))
-    report = _report(request, model, operators, arena, arena + objects)
+    graph = _graph(stage.name, f"{request.prefix}_tflm", plan, (arena, glue.object_bytes(len(operators))))
+    memory = place(request.program, [graph])
+    report = _report(request, graph, operators, memory.size_bytes)
     check_capacity(request, report, "file and tables", "arena under TFLM")
-    payload = payload_bytes(plan, request)
-    header = c_writer.header(plan, request, report, payload)
+    tflm = graph.symbol
+    names = glue.Names(tflm, request.macro, request.prefix)
     return Generated(
         {
-            "sf_model.h": header,
-            "sf_model.c": _model_c(request, report),
-            "sf_tflm.h": c_writer.banner(request, "sf_tflm.h") + glue.HEADER,
-            "sf_tflm_model.c": _weights_c(request),
-            "sf_tflm.cc": c_writer.banner(request, "sf_tflm.cc") + glue.source(operators, arena, objects),
+            f"{request.prefix}.h": c_writer.header([graph], request, report),
+            f"{request.prefix}.c": c_writer.source(
+                [graph], memory, request, report, f'#include "{tflm}.h"\n\n'
+            ),
+            f"{tflm}.h": c_writer.banner(request, f"{tflm}.h") + glue.header(names),
+            f"{tflm}_model.c": _weights_c(request, tflm, data),
+            f"{tflm}.cc": c_writer.banner(request, f"{tflm}.cc")
+            + glue.source(names, operators, graph, arena),
         },
         report,
     )
@@ -106,20 +119,37 @@ def _validate(model: Model) -> None:
             )  # fmt: skip
 
 
-def _report(
-    request: CodegenRequest, model: Model, operators: tuple[str, ...], arena: int, state: int
-) -> Report:
-    layers = []
+def _graph(name: str, symbol: str, plan: Plan, sizes: tuple[int, int]) -> CompiledGraph:
+    """The graph in the hands of TFLM's interpreter. sizes: bytes of the arena and of what lies before it."""
+    model, layers = plan.model, list[LayerReport]()
     for op in model.operators:
         weights = sum(len(data) for i in op.inputs if i >= 0 and (data := model.tensors[i].data) is not None)
-        name = model.tensors[op.outputs[0]].name
-        layers.append(LayerReport(name, op.name, ENGINE, _WHY, macs(model, op), weights, op.index))
-    return Report(
+        tensor = model.tensors[op.outputs[0]].name
+        layers.append(LayerReport(tensor, op.name, ENGINE, _WHY, macs(model, op), weights, op.index))
+    return CompiledGraph(
+        name=name,
+        symbol=symbol,
+        rows=plan.rows,
+        row_bytes=plan.row_bytes,
+        positions=plan.latent_positions,
+        channels=plan.latent_channels,
+        state_bytes=sum(sizes),
+        arena_bytes=sizes[0],
+        constant_bytes=0,
         layers=tuple(layers),
-        arena_bytes=arena,
-        state_bytes=state,
-        macs=sum(layer.macs for layer in layers),
-        constant_bytes=len(request.encoder) + request.tail.table_bytes,
+        write=str,
+    )
+
+
+def _report(
+    request: CodegenRequest, graph: CompiledGraph, operators: tuple[str, ...], state_bytes: int
+) -> Report:
+    return Report(
+        layers=graph.layers,
+        arena_bytes=graph.arena_bytes,
+        state_bytes=state_bytes,
+        macs=sum(layer.macs for layer in graph.layers),
+        constant_bytes=len(request.models[graph.name]) + table_bytes(request.program),
         cmsis_sources=(),
         cmsis_symbols=convolution_symbols(operators),
         engine=f"{ENGINE}/cmsis-nn",
@@ -127,26 +157,7 @@ def _report(
     )
 
 
-def _model_c(request: CodegenRequest, report: Report) -> str:
-    return "".join(
-        [
-            c_writer.banner(request, "sf_model.c"),
-            '#include "sf_model.h"\n\n#include "sf_tflm.h"\n\n',
-            c_writer.GRAPH.replace("graph_reset", "sf_tflm_reset").replace(
-                "graph_push_row", "sf_tflm_push_row"
-            ),
-            c_writer.tail_text(request),
-            c_writer.model_text(report),
-        ]
-    )
-
-
-def _weights_c(request: CodegenRequest) -> str:
+def _weights_c(request: CodegenRequest, tflm: str, data: bytes) -> str:
     """The .tflite file as it is, aligned as flatbuffers wants it."""
-    text = array("uint8_t", "sf_tflm_model", request.encoder)
-    table = text.replace(
-        "static const uint8_t sf_tflm_model",
-        "const uint8_t sf_tflm_model",
-        1,
-    ).replace("] = {", "] __attribute__((aligned(16))) = {", 1)
-    return c_writer.banner(request, "sf_tflm_model.c") + '#include "sf_tflm.h"\n\n' + table
+    table = array("uint8_t", f"{tflm}_model", data, shared=True, alignment=_ALIGN)
+    return c_writer.banner(request, f"{tflm}_model.c") + f'#include "{tflm}.h"\n\n' + table

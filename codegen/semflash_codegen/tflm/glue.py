@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from semflash_codegen.graph import CompiledGraph
 from semflash_codegen.tflm.operators import OPERATORS
 
 #: Bytes of the state for the C++ objects on a 32-bit core; the generated code asserts that they suffice.
 _INTERPRETER_BYTES = 256
 _RESOLVER_BYTES_PER_OPERATOR = 48
 
-HEADER = """\
-#ifndef SF_TFLM_H
-#define SF_TFLM_H
+
+@dataclass(frozen=True)
+class Names:
+    """What the generated names begin with.
+
+    Attributes:
+        tflm: Of this engine's own files, functions and tables.
+        macro: Of the header's constants.
+        model: The program's header, without its ending.
+    """
+
+    tflm: str
+    macro: str
+    model: str
+
+
+_HEADER = """\
+#ifndef {guard}_H
+#define {guard}_H
 
 #include "semflash/encoder.h"
 
 #ifdef __cplusplus
-extern "C" {
+extern "C" {{
 #endif
 
-extern const uint8_t sf_tflm_model[];
+extern const uint8_t {tflm}_model[];
 
-SF_MUST_CHECK sf_status_t sf_tflm_reset(void *state);
-SF_MUST_CHECK sf_status_t sf_tflm_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit,
-                                           void *context);
+SF_MUST_CHECK sf_status_t {tflm}_reset(void *state);
+SF_MUST_CHECK sf_status_t {tflm}_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit,
+                                          void *context);
 
 #ifdef __cplusplus
-}
+}}
 #endif
 
 #endif
@@ -37,9 +56,9 @@ _SOURCE = """\
 
 #include <new>
 
-#include "sf_model.h"
+#include "{model}.h"
 #include "semflash/bench.h"
-#include "sf_tflm.h"
+#include "{tflm}.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
@@ -86,7 +105,7 @@ struct Machine {{
 }};
 
 static_assert(sizeof(Machine) <= kObjectBytes, "this TFLM tree has a larger interpreter than semflash knows");
-static_assert(kObjectBytes + kArenaBytes == SF_MODEL_STATE_BYTES, "generated files do not belong together");
+static_assert(kObjectBytes + kArenaBytes <= {macro}_STATE_BYTES, "generated files do not belong together");
 
 tflite::MicroInterpreter *interpreter_of(Machine *machine) {{
     return std::launder(reinterpret_cast<tflite::MicroInterpreter *>(machine->interpreter));
@@ -105,8 +124,8 @@ bool ends_fit(tflite::MicroInterpreter *interpreter) {{
     const TfLiteTensor *output = interpreter->output(0);
     return input != nullptr && output != nullptr && input->type == kTfLiteInt8 &&
            output->type == kTfLiteInt8 &&
-           input->bytes == (size_t)SF_MODEL_ROWS * SF_MODEL_ROW_BYTES &&
-           output->bytes == (size_t)SF_MODEL_LATENT_POSITIONS * SF_MODEL_LATENT_CHANNELS;
+           input->bytes == (size_t){rows} * {row_bytes} &&
+           output->bytes == (size_t){positions} * {channels};
 }}
 
 sf_status_t make(void *state) {{
@@ -117,7 +136,7 @@ sf_status_t make(void *state) {{
     if (status != SF_OK) {{
         return status;
     }}
-    const tflite::Model *model = tflite::GetModel(sf_tflm_model);
+    const tflite::Model *model = tflite::GetModel({tflm}_model);
     if (model->version() != TFLITE_SCHEMA_VERSION) {{
         return SF_ERR_VERSION;
     }}
@@ -138,7 +157,7 @@ sf_status_t make(void *state) {{
 }}  // namespace
 
 /* The interpreter is made for the first image and kept: nothing but its plan lives from image to image. */
-extern "C" sf_status_t sf_tflm_reset(void *state) {{
+extern "C" sf_status_t {tflm}_reset(void *state) {{
     Machine *machine = static_cast<Machine *>(state);
     if (machine == nullptr) {{
         return SF_ERR_ARGUMENT;
@@ -149,14 +168,14 @@ extern "C" sf_status_t sf_tflm_reset(void *state) {{
     return make(state);
 }}
 
-extern "C" sf_status_t sf_tflm_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit,
+extern "C" sf_status_t {tflm}_push_row(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit,
                                         void *context) {{
-    if (row >= SF_MODEL_ROWS) {{
+    if (row >= {rows}) {{
         return SF_ERR_ROW;
     }}
     tflite::MicroInterpreter *interpreter = interpreter_of(static_cast<Machine *>(state));
-    memcpy(interpreter->input(0)->data.int8 + (size_t)row * SF_MODEL_ROW_BYTES, values, SF_MODEL_ROW_BYTES);
-    if (row + 1 < SF_MODEL_ROWS) {{
+    memcpy(interpreter->input(0)->data.int8 + (size_t)row * {row_bytes}, values, {row_bytes});
+    if (row + 1 < {rows}) {{
         return SF_OK;
     }}
     if (interpreter->Invoke() != kTfLiteOk) {{
@@ -164,9 +183,9 @@ extern "C" sf_status_t sf_tflm_push_row(void *state, uint16_t row, const int8_t 
     }}
     const int8_t *latent = interpreter->output(0)->data.int8;
     sf_status_t status = SF_OK;
-    for (uint32_t i = 0; i < SF_MODEL_LATENT_POSITIONS && status == SF_OK; i++) {{
+    for (uint32_t i = 0; i < {positions}u && status == SF_OK; i++) {{
         status = emit(context, latent);
-        latent += SF_MODEL_LATENT_CHANNELS;
+        latent += {channels};
     }}
     return status;
 }}
@@ -184,11 +203,28 @@ def object_bytes(operators: int) -> int:
     return -(-(_INTERPRETER_BYTES + _RESOLVER_BYTES_PER_OPERATOR * operators) // 16) * 16
 
 
-def source(operators: tuple[str, ...], arena: int, objects: int) -> str:
-    """sf_tflm.cc without its banner: one checked Add call an operator, the right number of slots."""
+def header(names: Names) -> str:
+    """The engine's own header without its banner."""
+    return _HEADER.format(guard=names.tflm.upper(), tflm=names.tflm)
+
+
+def source(names: Names, operators: tuple[str, ...], graph: CompiledGraph, arena: int) -> str:
+    """The .cc file without its banner: one checked Add call an operator, the right number of slots."""
     adds = "".join(
         f"    if (resolver->{OPERATORS[name].add}() != kTfLiteOk) {{\n        return SF_ERR_KERNEL;\n    }}\n"
         f"    TIME_OPERATOR({number}, {name});\n"
         for number, name in enumerate(operators)
     )
-    return _SOURCE.format(count=len(operators), objects=objects, arena=arena, adds=adds)
+    return _SOURCE.format(
+        tflm=names.tflm,
+        model=names.model,
+        macro=names.macro,
+        count=len(operators),
+        objects=graph.state_bytes - arena,
+        arena=arena,
+        adds=adds,
+        rows=graph.rows,
+        row_bytes=graph.row_bytes,
+        positions=graph.positions,
+        channels=graph.channels,
+    )

@@ -25,6 +25,7 @@ void sf_bench_attach(sf_port_t *port); /* take the place of the port's counter *
 void sf_bench_enter(uint32_t layer);   /* a layer begins; what begins inside counts as it */
 void sf_bench_enter_next(void);        /* the same for the next layer of this image */
 void sf_bench_leave(void);
+void sf_bench_graph(uint32_t first); /* a graph runs whose layers are numbered from `first` on */
 
 #ifdef __cplusplus
 }
@@ -33,12 +34,14 @@ void sf_bench_leave(void);
 #define SF_BENCH_ATTACH(port) sf_bench_attach(port)
 #define SF_BENCH_ENTER(layer) sf_bench_enter(layer)
 #define SF_BENCH_LEAVE()      sf_bench_leave()
+#define SF_BENCH_GRAPH(n)     sf_bench_graph(n)
 
 #else
 
 #define SF_BENCH_ATTACH(port) (void)0
 #define SF_BENCH_ENTER(layer) (void)0
 #define SF_BENCH_LEAVE()      (void)0
+#define SF_BENCH_GRAPH(n)     (void)0
 
 #endif
 #endif

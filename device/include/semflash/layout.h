@@ -82,6 +82,11 @@ SF_MUST_CHECK sf_status_t sf_bits_put(sf_bit_writer_t *writer, const uint8_t *it
 /* Fill the last byte. *bits: of the payload, without what fills the last byte. */
 SF_MUST_CHECK sf_status_t sf_bits_end(sf_bit_writer_t *writer, uint32_t *bits);
 
+/* Write a region of the codes or int8 values source[rows x each]. told: the count or the mask; limit_bytes: of
+ * SF_ITEMS_REST. */
+SF_MUST_CHECK sf_status_t sf_region_write(sf_bit_writer_t *writer, const sf_region_t *region,
+                                          const uint8_t *source, const uint8_t *told, uint16_t limit_bytes);
+
 /* Write all regions. tensors[n_tensors]: codes or int8 values in raster order, as many as rows x each says;
  * controls[n_controls]: limits in bytes. */
 SF_MUST_CHECK sf_status_t sf_layout_write(const sf_region_t *regions, size_t n_regions,

@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 /* Version of the interface between the runtime and generated code. Generated headers refuse any other. */
-#define SF_RUNTIME_API 1
+#define SF_RUNTIME_API 2
 
 typedef enum sf_status {
     SF_OK = 0,

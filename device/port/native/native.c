@@ -85,17 +85,22 @@ uint32_t sf_native_abi(void) {
     return SF_NATIVE_ABI;
 }
 
+/* A program begins with a graph that takes the image's rows. */
+static const sf_graph_t *first_graph(void) {
+    return sf_model.stages[0].as.graph;
+}
+
 void sf_native_describe(sf_native_info_t *info) {
     memset(info, 0, sizeof *info);
     info->bundle_hash = sf_model.bundle_hash;
     info->build_id = SF_BUILD_ID;
-    info->state_bytes = sf_model.graph->state_bytes;
-    info->rows = sf_model.graph->rows;
-    info->row_bytes = sf_model.graph->row_bytes;
-    info->latent_positions = sf_model.graph->latent_positions;
-    info->latent_channels = sf_model.graph->latent_channels;
+    info->state_bytes = sf_model.state_bytes;
+    info->rows = sf_model.rows;
+    info->row_bytes = sf_model.row_bytes;
+    info->latent_positions = first_graph()->latent_positions;
+    info->latent_channels = first_graph()->latent_channels;
     info->payload_bytes = sf_model.payload_bytes;
-    info->bits_per_symbol = sf_model.bits_per_symbol;
+    info->bits_per_symbol = sf_model.regions[0].bits;
     memcpy(info->engine, sf_model.engine, sizeof sf_model.engine);
 }
 
@@ -161,7 +166,12 @@ size_t sf_native_drain(sf_native_t *device, uint8_t *out, size_t capacity) {
     return n;
 }
 
-sf_status_t sf_native_encode(sf_native_t *device, const int8_t *images, size_t n, uint8_t *payloads) {
+sf_status_t sf_native_control(sf_native_t *device, uint8_t id, uint16_t value) {
+    return sf_encoder_control(&device->encoder, id, value);
+}
+
+sf_status_t sf_native_encode(sf_native_t *device, const int8_t *images, size_t n, uint8_t *payloads,
+                             uint32_t *bits) {
     for (size_t i = 0; i < n; i++) {
         sf_status_t status = sf_encoder_begin(&device->encoder);
         if (status == SF_OK) {
@@ -174,7 +184,10 @@ sf_status_t sf_native_encode(sf_native_t *device, const int8_t *images, size_t n
         if (status != SF_OK) {
             return status < SF_OK ? status : SF_ERR_KERNEL;
         }
-        memcpy(payloads + i * SF_MODEL_PAYLOAD_BYTES, device->payload, SF_MODEL_PAYLOAD_BYTES);
+        const size_t ready = device->encoder.bits.ready;
+        memset(payloads + i * SF_MODEL_PAYLOAD_BYTES, 0, SF_MODEL_PAYLOAD_BYTES);
+        memcpy(payloads + i * SF_MODEL_PAYLOAD_BYTES, device->payload, ready);
+        bits[i] = device->encoder.payload_bits;
     }
     return SF_OK;
 }
@@ -189,20 +202,21 @@ static sf_status_t take_latent(void *context, const int8_t *values) {
     if (sink->next == sink->end) {
         return SF_ERR_KERNEL;
     }
-    memcpy(sink->next, values, sf_model.graph->latent_channels);
-    sink->next += sf_model.graph->latent_channels;
+    memcpy(sink->next, values, first_graph()->latent_channels);
+    sink->next += first_graph()->latent_channels;
     return SF_OK;
 }
 
 sf_status_t sf_native_latents(sf_native_t *device, const int8_t *images, size_t n, int8_t *latents) {
-    const sf_graph_t *graph = sf_model.graph;
+    const sf_graph_t *graph = first_graph();
     const size_t size = (size_t)graph->latent_positions * graph->latent_channels;
     for (size_t i = 0; i < n; i++) {
         latent_sink_t sink = {latents + i * size, latents + (i + 1u) * size};
-        sf_status_t status = graph->reset(device->state);
+        sf_status_t status = graph->reset(device->state + sf_model.stages[0].state);
         for (uint16_t row = 0; row < graph->rows && status >= SF_OK; row++) {
             const size_t offset = (i * graph->rows + row) * graph->row_bytes;
-            status = graph->push_row(device->state, row, images + offset, take_latent, &sink);
+            status = graph->push_row(device->state + sf_model.stages[0].state, row, images + offset,
+                                     take_latent, &sink);
         }
         if (status < SF_OK || sink.next != sink.end) {
             return status < SF_OK ? status : SF_ERR_KERNEL;

@@ -11,7 +11,7 @@
 
 #include "semflash/status.h"
 
-#define SF_NATIVE_ABI 1
+#define SF_NATIVE_ABI 2
 
 #if defined(__GNUC__)
 #define SF_EXPORT __attribute__((visibility("default")))
@@ -53,12 +53,15 @@ SF_EXPORT size_t sf_native_receive(sf_native_t *device, const uint8_t *bytes, si
 /* Serial line from the device: copies at most capacity bytes and returns how many. */
 SF_EXPORT size_t sf_native_drain(sf_native_t *device, uint8_t *out, size_t capacity);
 
-/* Encode n images [n][rows][row_bytes] to payloads [n][payload_bytes], past the protocol; forgets a half
- * received image. */
-SF_EXPORT SF_MUST_CHECK sf_status_t sf_native_encode(sf_native_t *device, const int8_t *images, size_t n,
-                                                     uint8_t *payloads);
+/* Set a control of the program from the next image on, past the protocol. SF_ERR_ARGUMENT: no such id. */
+SF_EXPORT SF_MUST_CHECK sf_status_t sf_native_control(sf_native_t *device, uint8_t id, uint16_t value);
 
-/* The graph alone: n images to latents [n][latent_positions][latent_channels]. */
+/* Encode n images [n][rows][row_bytes] to payloads [n][payload_bytes], zeros behind the end of each, and their
+ * lengths bits[n], past the protocol; forgets a half received image. */
+SF_EXPORT SF_MUST_CHECK sf_status_t sf_native_encode(sf_native_t *device, const int8_t *images, size_t n,
+                                                     uint8_t *payloads, uint32_t *bits);
+
+/* The first graph alone: n images to latents [n][latent_positions][latent_channels]. */
 SF_EXPORT SF_MUST_CHECK sf_status_t sf_native_latents(sf_native_t *device, const int8_t *images, size_t n,
                                                       int8_t *latents);
 

@@ -172,38 +172,28 @@ def exchange(
 
 @contextmanager
 def _open(built: BuildResult, instance: str) -> Iterator[Port]:
-    """The port of the board that runs `built`."""
+    """The port of the board that runs `built`; nobody else gets the board meanwhile."""
+    from semflash.edge.attach import attach
+    from semflash.firmware.boards import lock as board_lock
+    from semflash.firmware.boards.descriptions import load_board
+    from semflash.firmware.emulator import emulator
+
+    user = board_lock.BoardUser("semflash bench")
     if built.kind == "native":
         from semflash.firmware.emulator.native import NativePort
 
-        port: Port = NativePort(built.image_path)
+        with NativePort(built.image_path) as port:
+            yield port
     elif built.kind == "emulated":
-        from semflash.firmware.emulator import emulator
-
-        state = emulator.status(instance)
-        if state is None:
-            raise DeviceError("the emulated board does not run", value=instance, remedy="semflash flash")
-        port = open_port(state.port)
+        with board_lock.hold(board_lock.emulated_key(instance), what=user.what):
+            state = emulator.status(instance)
+            if state is None:
+                raise DeviceError("the emulated board does not run", value=instance, remedy="semflash flash")
+            with open_port(state.port) as opened:
+                yield opened
     else:
-        from semflash.firmware.boards import lock as board_lock
-        from semflash.firmware.boards.descriptions import load_board
-        from semflash.firmware.boards.hardware_map import find_map
-        from semflash.firmware.probes.probes import choose
-
-        board = load_board(built.board)
-        assert board.serial is not None
-        chosen = choose(board)
-        name = board_lock.key(board, chosen.serial or chosen.port)
-        with (
-            board_lock.hold(name, map_path=find_map(), what="semflash bench"),
-            open_port(chosen.port, baud=board.serial.baud) as opened,
-        ):
-            yield opened
-        return
-    try:
-        yield port
-    finally:
-        port.close()
+        with attach(load_board(built.board), user=user) as attached:
+            yield attached
 
 
 def _result(

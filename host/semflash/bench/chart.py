@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
+from semflash import atomic
 from semflash.bench.bench import BenchResult
 from semflash.errors import ToolMissingError, UsageError
 
@@ -51,9 +52,8 @@ def draw_chart(results: Sequence[BenchResult], path: Path) -> None:
             axis.tick_params(labelsize=8)
             axis.margins(y=0.15)
         figure.suptitle(f"{results[0].bundle_name} on {results[0].board}", fontsize=10)
-        temporary = path.with_name(f".{path.name}")
         metadata = {"Date": None} if path.suffix.lower() == ".svg" else None
-        figure.savefig(temporary, format=path.suffix.lower()[1:], dpi=150, metadata=metadata)
-        temporary.replace(path)
+        with atomic.replacing(path, durable=False) as file:
+            figure.savefig(file, format=path.suffix.lower()[1:], dpi=150, metadata=metadata)
     finally:
         pyplot.close(figure)

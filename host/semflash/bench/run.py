@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +26,8 @@ VARIANTS: dict[str, tuple[str, str | None, str | None]] = {
     "tflm": ("tflm", None, None),
 }
 COMPARED = ("aot", "cmsis-nn", "tflm")
+#: Emulated boards of a bench are called so, and by the process id.
+_INSTANCE = "bench-"
 
 
 @dataclass(frozen=True)
@@ -100,15 +102,20 @@ def _measure(bundle: Bundle, plan: BenchPlan, options: BuildOptions) -> BenchRes
 def flashed(built: BuildResult) -> Iterator[str]:
     """The name of a board that runs `built`; an emulated one is an instance of its own, gone afterwards."""
     if built.kind != "emulated":
+        from semflash.firmware.boards.lock import BoardUser
         from semflash.firmware.probes.flash import flash
 
-        yield flash(built).board
+        with ExitStack() as held:  # nobody takes the board between flash and measurement
+            yield flash(built, user=BoardUser("semflash bench"), keep=held).board
         return
-    from semflash.firmware.emulator import emulator
+    from semflash.firmware.boards import lock as board_lock
+    from semflash.firmware.emulator import emulator, state
 
-    instance = f"bench-{os.getpid()}"
-    try:
-        emulator.start_build(built, instance=instance)
-        yield instance
-    finally:
-        emulator.discard(instance)
+    state.remove_left(_INSTANCE)
+    instance = f"{_INSTANCE}{os.getpid()}"
+    with board_lock.hold(board_lock.emulated_key(instance), what="semflash bench"):
+        try:
+            emulator.start_build(built, instance=instance, stays=False)
+            yield instance
+        finally:
+            emulator.discard(instance)

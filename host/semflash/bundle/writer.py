@@ -1,41 +1,48 @@
 """Writing a bundle: whole or not at all.
 
-A bundle is made in a hidden directory beside its place, read back and checked there, then renamed.
+A bundle is made in a hidden directory beside its place, read back and checked there, then renamed, or
+exchanged with the one that it replaces.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
-from semflash.bundle.checks import check_contract, check_file_names, check_record
+from semflash import atomic
+from semflash.bundle.checks import check_contract, check_file_names, check_record, references
 from semflash.bundle.digest import bundle_hash, canonical_json, sha256_hex
-from semflash.bundle.reader import Bundle, parse_codec, read_directory
+from semflash.bundle.reader import Bundle, parse_codec, read_directory, today
 from semflash.bundle.schema import CODEC_FILE, FORMAT, SCHEMA_VERSION, SUFFIX, Codec, Contract, Digest, Record
+from semflash.bundle.version1 import SCHEMA_VERSION1, Codec1, Contract1
 from semflash.errors import BundleError
 from semflash.fields import Name
 
 
-def encode_codec(contract: Contract, record: Record) -> bytes:
-    """The bytes of ``codec.json``: indented JSON, keys in schema order, newline at the end."""
-    check_contract(contract)
+def encode_codec(contract: Contract | Contract1, record: Record) -> bytes:
+    """The bytes of ``codec.json``: indented JSON, keys in schema order, newline at the end.
+
+    A contract of version 1 is written as it was, so that a new record does not change the bundle's hash.
+    """
+    check_contract(today(contract))
     check_record(record)
-    check_file_names(contract, record)
+    check_file_names(today(contract), record)
     digest = Digest(contract=bundle_hash(contract), record=sha256_hex(canonical_json(record)))
-    codec = Codec(FORMAT, SCHEMA_VERSION, contract, record, digest)
+    codec: Codec | Codec1
+    if isinstance(contract, Contract1):
+        codec = Codec1(FORMAT, SCHEMA_VERSION1, contract, record, digest)
+    else:
+        codec = Codec(FORMAT, SCHEMA_VERSION, contract, record, digest)
     return msgspec.json.format(msgspec.json.encode(codec), indent=1) + b"\n"
 
 
 def write_bundle(
     path: str | Path,
-    contract: Contract,
+    contract: Contract | Contract1,
     record: Record,
     files: Mapping[str, bytes],
     *,
@@ -55,26 +62,18 @@ def write_bundle(
     """
     target = Path(path)
     check_place(target, overwrite)
-    references = [g.model for g in contract.device_graphs] + [contract.decoder, contract.task_tail]
-    if record.history is not None:
-        references.append(record.history)
-    named = {reference.file for reference in references}
+    named = {reference.file for reference in references(today(contract), record)}
     if named != set(files):
         raise BundleError("files given and files named differ", value=sorted(named ^ set(files)))
     codec = encode_codec(contract, record)
     parse_codec(codec)  # before any name in it becomes a path
-    with _write_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.stem}-", suffix=".tmp", dir=target.parent))
-        try:
-            temporary.chmod(0o755)
-            for name, data in files.items():
-                _write_synced(temporary / name, data)
-            _write_synced(temporary / CODEC_FILE, codec)
-            bundle = read_directory(temporary)
-            _move_into_place(temporary, target)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    with _write_errors(target), atomic.scratch(target.parent, f".{target.name}.") as made:
+        made.chmod(0o755)
+        for name, data in (*files.items(), (CODEC_FILE, codec)):
+            atomic.write(made / name, data, new=True)
+        bundle = read_directory(made)
+        check_place(target, overwrite)
+        atomic.put_folder(made, target)
     return replace(bundle, path=target)
 
 
@@ -89,15 +88,10 @@ def update_record(bundle: Bundle, record: Record) -> Bundle:
         raise BundleError(
             "the bundle was replaced meanwhile", value=bundle.path, remedy="run the command again"
         )
-    data = encode_codec(bundle.contract, record)
+    data = encode_codec(bundle.written, record)
     parse_codec(data)
     with _write_errors(bundle.path):
-        temporary = Path(tempfile.mkdtemp(prefix=".codec-", suffix=".tmp", dir=bundle.path))
-        try:
-            _write_synced(temporary / CODEC_FILE, data)
-            (temporary / CODEC_FILE).replace(bundle.path / CODEC_FILE)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        atomic.write(bundle.path / CODEC_FILE, data)
     return read_directory(bundle.path)
 
 
@@ -136,33 +130,10 @@ def check_place(target: Path, overwrite: bool) -> None:
         raise BundleError(
             "a bundle's directory is called NAME" + SUFFIX, value=target.name, remedy="rename it"
         )
+    atomic.restore_folder(target)
     if not target.exists() and not target.is_symlink():
         return
     if not overwrite:
         raise BundleError("the bundle exists already", value=target, remedy="another name, or --force")
     if target.is_symlink() or not (target / CODEC_FILE).is_file():
         raise BundleError("refusing to replace what is not a bundle", value=target, remedy="another name")
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _move_into_place(temporary: Path, target: Path) -> None:
-    """Rename; an old bundle steps aside first and comes back if the rename fails."""
-    if not target.exists():
-        temporary.rename(target)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.stem}-", suffix=".old", dir=target.parent))
-    old = aside / target.name
-    target.rename(old)
-    try:
-        temporary.rename(target)
-    except OSError:
-        old.rename(target)
-        aside.rmdir()
-        raise
-    shutil.rmtree(aside)

@@ -69,21 +69,33 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _stop(name: str, *, as_json: bool) -> int:
-    """Stop one board or all; stopping what does not run is no error."""
-    from semflash.firmware.boards.descriptions import load_board
-    from semflash.firmware.emulator import emulator
+    """Stop one board or all; stopping what does not run is no error.
 
-    if name == _ALL:
-        stopped = emulator.stop_all()
-    else:
-        board = load_board(name).name
-        stopped = [board] if emulator.stop(board) else []
+    Raises:
+        BoardBusyError: another job uses one; the others are stopped.
+    """
+    from semflash.firmware.boards import lock as board_lock
+    from semflash.firmware.boards.descriptions import load_board
+    from semflash.firmware.emulator import emulator, state
+
+    names = [run.board for run in state.running()] if name == _ALL else [load_board(name).name]
+    stopped, busy = [], None
+    for board in names:
+        try:
+            with board_lock.hold(board_lock.emulated_key(board), what="semflash boards --stop"):
+                stopped += [board] if emulator.stop(board) else []
+        except board_lock.BoardBusyError as error:
+            busy = error
+    if busy is not None and not stopped:
+        raise busy
     if as_json:
         import msgspec
 
         print(msgspec.json.encode({"stopped": stopped}).decode())
     else:
         print(f"stopped: {', '.join(stopped)}" if stopped else "no emulated board was running")
+    if busy is not None:
+        raise busy
     return 0
 
 

@@ -38,13 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Upload, or stop."""
+    from semflash.firmware.boards import lock as board_lock
+    from semflash.firmware.boards.lock import BoardUser
     from semflash.firmware.probes.flash import flash
 
     if args.stop:
         from semflash.firmware.emulator import emulator
 
         name = build_options.board(args, settings).name
-        stopped = [name] if emulator.stop(name) else []
+        with board_lock.hold(board_lock.emulated_key(name), what="semflash flash --stop"):
+            stopped = [name] if emulator.stop(name) else []
         _print({"stopped": stopped}, f"stopped: {name}" if stopped else f"{name} was not running", args.json)
         return 0
     entry = link_options.entry(args)
@@ -54,7 +57,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         port=link_options.flash_port(args, settings, built.kind),
         probe=args.probe,
         entry=entry,
-        map_path=args.map,
+        user=BoardUser("semflash flash", args.map),
     )
     where = f", serial port {done.port}" if done.port else " (runs in-process; nothing to upload)"
     facts = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,10 @@ EPILOG = """examples:
 Takes classifiers, and ONNX detectors with the output of YOLO exports: CNNs of the operators that
 docs/networks.md lists (convolutions, pooling, the usual activations, arithmetic). Head and tail are
 compared with the original on numbers; nothing is written where they differ. The head is also quantised to
-int8 and its largest difference reported. --mean and --std are the network's own (image in [0, 1], red
-first). Needs semflash[onnx] for .onnx files, semflash[train] for Keras files; runs offline.
+int8, compared (refused if hardly anything is left of the features) and put through the code generator.
+--mean and --std are the network's own (image in [0, 1], red first); a network that scales pixels of 0..255
+itself needs neither. -v shows the converter's log. Needs semflash[onnx] for .onnx files, semflash[train]
+for Keras files; runs offline.
 """
 
 
@@ -42,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="list where the network can be cut")
     parser.add_argument("--dataset", help="what it works on: class names, check images, accuracy")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="leave out images of a folder that cannot be read"
+    )
     parser.add_argument(
         "--check-images", type=Path, metavar="FILE.npy", help="uint8 images (N, H, W, C) to compare with"
     )
@@ -81,9 +87,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     request = ImportRequest(
         args.model, args.split, args.out, args.dataset, first(args.data_dir, settings.train.data_dir),
         _images(args.check_images), args.mean, args.std, args.bgr, args.size, args.overwrite,
-        args.output_form, _names(args.class_names),
+        args.output_form, _names(args.class_names), args.skip_bad,
     )  # fmt: skip
-    task = import_network(request, say)
+    task = import_network(request, say, _detail if args.verbose else _nothing)
     if args.json:
         print(json.dumps({"task": str(args.out), "results": task.info.results}))
     elif not args.quiet:
@@ -98,6 +104,12 @@ def _nothing(text: str) -> None:
 def _say(text: str) -> None:
     """Print what may hold names of the file's tensors."""
     print(printable_lines(text))
+
+
+def _detail(text: str) -> None:
+    """What the converter said, on stderr: stdout may be JSON."""
+    if text:
+        print(f"the converter's log:\n{printable_lines(text)}", file=sys.stderr)
 
 
 def _list(splits: list[tuple[str, tuple[int, ...]]], as_json: bool) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,26 +71,6 @@ def find_port(
 
     known = read_map(args.map) if args.map is not None else None
     return choose(board, probe=args.probe, entry=entry, hardware_map=known).port
-
-
-def held(board: Board, url: str | None, args: argparse.Namespace) -> AbstractContextManager[None]:
-    """The lock of a plugged-in board while it is talked to, so that nobody flashes it meanwhile.
-
-    The emulated board has none: it may be started again, and a monitor finds it then.
-
-    Raises:
-        BoardBusyError: another job uses it.
-    """
-    if board.kind != "hardware" or url is None:
-        return nullcontext()
-    from semflash.firmware.boards import lock as board_lock
-    from semflash.firmware.boards.hardware_map import find_map
-    from semflash.firmware.probes.probes import candidates
-
-    real = os.path.realpath(url)  # also of /dev/serial/by-id/...
-    found = (probe.serial for probe in candidates(board) if os.path.realpath(probe.port) == real)
-    name = board_lock.key(board, next(found, "") or real)
-    return board_lock.hold(name, map_path=args.map or find_map(), what="semflash monitor")
 
 
 def flash_port(args: argparse.Namespace, settings: Settings, kind: str) -> str | None:

@@ -12,10 +12,12 @@ from semflash.settings import Settings, first
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import ExitStack
 
     from semflash.bundle import Bundle
     from semflash.edge.split import Split
     from semflash.firmware.boards.descriptions import Board
+    from semflash.firmware.boards.lock import BoardUser
     from semflash.link.faults.log import FaultLog
     from semflash.link.port import Port
     from semflash.monitor.monitor import MonitorOptions, MonitorResult, View
@@ -119,11 +121,14 @@ def add_monitor_flags(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Attach, run, sum up."""
     from semflash.bundle import read_bundle
+    from semflash.firmware.boards.lock import BoardUser
 
     link_options.entry(args)  # may say which board is meant
     bundle = read_bundle(build_options.bundle_name(args, settings))
     work = prepare(bundle, args, settings)
-    return run_on_board(bundle, work, args, settings, build_dir=build_options.build_dir(args, settings))
+    user = BoardUser("semflash monitor", args.map)
+    folder = build_options.build_dir(args, settings)
+    return run_on_board(bundle, work, args, settings, user, build_dir=folder)
 
 
 def prepare(bundle: Bundle, args: argparse.Namespace, settings: Settings) -> tuple[Split, MonitorOptions]:
@@ -148,16 +153,20 @@ def run_on_board(
     work: tuple[Split, MonitorOptions],
     args: argparse.Namespace,
     settings: Settings,
+    user: BoardUser,
     *,
     build_dir: Path | None = None,
     port: str | None = None,
+    flashed: ExitStack | None = None,
 ) -> int:
     """What `monitor` and `run` share; `args` has the flags of add_monitor_flags, `board` and `json`.
 
     Args:
         work: what `prepare` returned.
         build_dir: of board native; build/BUNDLE-native when None.
+        user: who holds the board meanwhile.
         port: where flashing said the board is, unless --port says otherwise.
+        flashed: holds the board since it was flashed; closed as soon as its port is open and holds it.
     """
     from semflash.edge.attach import attach
     from semflash.edge.reopen import reopener
@@ -173,11 +182,12 @@ def run_on_board(
     baud = first(args.baud, entry.baud if entry is not None else None, settings.link.baud)
     url = link_options.find_port(board, args, wished, entry)
     with (
-        link_options.held(board, url, args),
-        attach(board, port=url, baud=baud, build_dir=folder) as opened,
+        attach(board, port=url, baud=baud, build_dir=folder, user=user) as opened,
         _view(args) as view,
     ):
-        again = reopener(board, opened, port=wished, baud=baud)
+        if flashed is not None:
+            flashed.close()
+        again = reopener(board, opened, port=wished, baud=baud, user=user)
         stream = sys.stdout if args.jsonl else None
         with FaultLog(args.fault_log) as log:
             line, again = _bad_line(args, settings, board, opened, again, log)
@@ -193,6 +203,9 @@ def run_on_board(
 
         checked = result.progress.tally.golden_checked
         raise VerdictError(Verdict.OUTPUT_MISMATCH, value=f"{wrong:,} of {checked:,} payloads")
+    for failure in (*result.progress.unrecorded, log.failure):
+        if failure is not None:
+            raise failure
     return result.exit_code
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Build, flash, then what monitor does; flags and images are checked first."""
     from semflash.bundle import read_bundle
     from semflash.cli.build import show
+    from semflash.firmware.boards.lock import BoardUser
     from semflash.firmware.probes.flash import flash
 
     entry = link_options.entry(args)
@@ -41,14 +43,20 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     built = build_options.build(args, settings)
     if not (args.json or args.jsonl):
         show(built)
-    done = flash(
-        built,
-        port=link_options.flash_port(args, settings, built.kind),
-        probe=args.probe,
-        entry=entry,
-        map_path=args.map,
-    )
-    if not (args.json or args.jsonl):
-        print(f"flashed     {done.board}" + (f", serial port {done.port}" if done.port else ""), flush=True)
-    folder = Path(built.directory)
-    return monitor.run_on_board(bundle, work, args, settings, build_dir=folder, port=done.port)
+    user = BoardUser("semflash run", args.map)
+    with ExitStack() as flashed:  # nobody takes the board between flash and monitor
+        done = flash(
+            built,
+            port=link_options.flash_port(args, settings, built.kind),
+            probe=args.probe,
+            entry=entry,
+            user=user,
+            keep=flashed,
+        )
+        if not (args.json or args.jsonl):
+            where = f", serial port {done.port}" if done.port else ""
+            print(f"flashed     {done.board}{where}", flush=True)
+        folder = Path(built.directory)
+        return monitor.run_on_board(
+            bundle, work, args, settings, user, build_dir=folder, port=done.port, flashed=flashed
+        )

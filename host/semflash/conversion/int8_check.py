@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.conversion.graphs import convert_int8
+from semflash.conversion.graphs import Int8Graph, convert_int8
 from semflash.runtime.reference import ReferenceGraph
 
 
@@ -18,7 +18,7 @@ class Int8Check:
 
     Attributes:
         max_difference, mean_difference: absolute, in the features' own unit.
-        relative_difference: root of the mean squared difference over the features' standard deviation.
+        relative_difference: root of the mean squared difference over the features' spread (:func:`spread`).
         step: of the int8 features. macs: for one image. operators: of the int8 graph.
     """
 
@@ -34,10 +34,23 @@ class Int8Check:
         return asdict(self)
 
 
+def spread(values: NDArray[np.floating]) -> float:
+    """How far values move from one image to another, whatever stays the same in all: the root of the mean
+    variance of each entry over the images.
+
+    Args:
+        values: (N, ...), at least two images.
+
+    >>> spread(np.array([[100.0, 1.0], [100.0, 3.0]]))
+    0.7071067811865476
+    """
+    return float(np.sqrt(np.asarray(values, np.float64).var(axis=0).mean()))
+
+
 def check_int8(
     head: keras.Model, calibration: NDArray[np.uint8], images: NDArray[np.uint8]
-) -> Int8Check:  # fmt: skip
-    """Quantise a head and compare.
+) -> tuple[Int8Check, Int8Graph]:
+    """Quantise a head and compare; returns the differences and the graph.
 
     Args:
         head: float images (B, H, W, C) in [0, 1] to features (B, h, w, c).
@@ -54,11 +67,12 @@ def check_int8(
     scaled = images.astype(np.float32) / np.float32(255)
     features = keras.ops.convert_to_numpy(head(scaled, training=False)).astype(np.float64)
     difference = np.abs(real.reshape(features.shape) - features)
-    return Int8Check(
+    check = Int8Check(
         max_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
-        relative_difference=float(np.sqrt((difference**2).mean()) / max(features.std(), 1e-12)),
+        relative_difference=float(np.sqrt((difference**2).mean()) / max(spread(features), 1e-12)),
         step=graph.output_scale,
         macs=graph.macs,
         operators=graph.operators,
     )
+    return check, graph

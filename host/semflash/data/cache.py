@@ -26,8 +26,7 @@ def cached(
 ) -> dict[str, np.ndarray]:
     """Arrays from the cache, or made now and kept.
 
-    A file that is damaged is made again. It is written under a temporary name and renamed, so that two
-    processes may do so at once.
+    A file that is damaged is made again. It is written in one step, so that two processes may do so at once.
 
     Args:
         name: readable start of the file's name.

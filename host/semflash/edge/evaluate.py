@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from semflash import atomic
 from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import AccuracyPoint, Contract, Measurement, Metric
 from semflash.bundle.writer import update_record
@@ -262,7 +263,6 @@ def plot(evaluations: Sequence[Evaluation], path: Path) -> None:
     axes.set(xlabel="injected bit error rate, %", ylabel=f"{' / '.join(sorted(names))}, %")
     axes.grid(alpha=0.3)
     axes.legend()
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format=path.suffix[1:], dpi=150)
+    with atomic.replacing(path, durable=False) as file:
+        figure.savefig(file, format=path.suffix[1:], dpi=150)
     plt.close(figure)
-    temporary.replace(path)

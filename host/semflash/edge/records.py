@@ -3,8 +3,8 @@
 Between them: `ber` (the injected rate changed), `disconnected` and `reconnected`. A stream may get the same
 lines at the same time, and `progress` once per second beside them.
 
-The file grows while the run goes on and every batch is flushed, so what was received survives any end of the
-program. Fields: docs/monitor.md.
+Each line is with the system as soon as it is written, so what was labelled survives any end of the program; a
+disk that is full ends the records, not the run. Fields: docs/monitor.md.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from semflash.errors import UsageError
+from semflash.errors import StorageError, UsageError
+from semflash.recording import Recording
 
 FORMAT = "semflash-records"
 VERSION = 1
@@ -36,16 +37,16 @@ def check_writable(path: Path, flag: str = "--record") -> None:
 
 
 class RecordWriter:
-    """Appends lines to `path` (replaced when it exists; None: no file) and to `stream`."""
+    """Appends lines to `path` (replaced by the first line; None: no file) and to `stream`.
+
+    Attributes:
+        failures: why lines could not be kept any more; those of the file and of the stream.
+    """
 
     def __init__(self, path: Path | None, stream: TextIO | None = None) -> None:
         self._path, self._stream = path, stream
-        try:
-            self._file = path.open("w", encoding="utf-8") if path is not None else None
-        except OSError as error:
-            raise UsageError(
-                f"cannot write records: {error.strerror}", value=path, remedy="name another file"
-            ) from error
+        self._file: Recording | None = None
+        self.failures: list[StorageError] = []
 
     @property
     def streams(self) -> bool:
@@ -56,32 +57,49 @@ class RecordWriter:
         """One line. to_file: else the stream alone gets it.
 
         Raises:
-            UsageError: the disk is full, or the file cannot be written any more.
+            UsageError: the first line, and the file cannot be made.
             BrokenPipeError: nobody reads the stream any more.
         """
-        wanted = to_file and self._file is not None
+        wanted = to_file and self._path is not None
         if not wanted and self._stream is None:
             return
         line = json.dumps({"kind": kind, **values}, separators=(",", ":")) + "\n"
-        if self._stream is not None:
-            self._stream.write(line)
-        if self._file is None or not to_file:
+        self._to_stream(line)
+        if wanted:
+            self._to_file(line.encode())
+
+    def _to_file(self, line: bytes) -> None:
+        if self._file is None:
+            assert self._path is not None
+            self._file = Recording(self._path, line, what="records", flag="--record")
+        else:
+            self._file.append(line)
+        failure = self._file.failure
+        if failure is not None and failure not in self.failures:
+            self.failures.append(failure)
+
+    def _to_stream(self, line: str) -> None:
+        """Write to the stream, and flush it where `line` is empty."""
+        if self._stream is None:
             return
         try:
-            self._file.write(line)
+            if line:
+                self._stream.write(line)
+            else:
+                self._stream.flush()
+        except BrokenPipeError:
+            raise
         except OSError as error:
-            raise self._failed(error) from error
+            self._stream = None
+            self.failures.append(
+                StorageError(
+                    f"cannot go on printing records: {error.strerror}", remedy="make room where they go"
+                )
+            )
 
     def flush(self) -> None:
-        """Hand the lines to the operating system. Errors: as `write`."""
-        if self._stream is not None:
-            self._stream.flush()
-        if self._file is None:
-            return
-        try:
-            self._file.flush()
-        except OSError as error:
-            raise self._failed(error) from error
+        """Hand the lines of the stream to the operating system. BrokenPipeError: nobody reads it."""
+        self._to_stream("")
 
     def __enter__(self) -> RecordWriter:
         return self
@@ -89,16 +107,5 @@ class RecordWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is None:
-            return
-        try:
+        if self._file is not None:
             self._file.close()
-        except OSError as failure:
-            raise self._failed(failure) from failure
-
-    def _failed(self, error: OSError) -> UsageError:
-        return UsageError(
-            f"cannot go on writing records: {error.strerror}",
-            value=self._path,
-            remedy="make room, or name another file with --record",
-        )

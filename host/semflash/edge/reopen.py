@@ -14,6 +14,7 @@ from semflash.link.port import Port
 
 if TYPE_CHECKING:
     from semflash.firmware.boards.descriptions import Board
+    from semflash.firmware.boards.lock import BoardUser
 
 
 def reopener(
@@ -23,16 +24,18 @@ def reopener(
     port: str | None = None,
     baud: int | None = None,
     ports: Ports | None = None,
+    user: BoardUser | None = None,
 ) -> Callable[[], Port] | None:
     """A function that opens the board's port again; None on `native`, whose port cannot vanish.
 
     Args:
         opened: the port as it is now; on hardware its probe's serial number is what is looked for later, and
             its USB socket, too, where two probes have one number.
-        port: what --port named. baud: as for :func:`attach`.
+        port: what --port named. baud, user: as for :func:`attach`.
         ports: the serial ports of this machine; looked up with pyserial when None.
 
-    The function raises DeviceError while the board is not there, LinkError while its port does not open.
+    The function raises DeviceError while the board is not there or another job uses it, LinkError while its
+    port does not open.
     """
     if board.kind == "native":
         return None
@@ -40,7 +43,7 @@ def reopener(
     first = next((p for p in look() if device_file(p.device) == device_file(url)), None)
     if first is None or not first.serial_number:
         # Emulated, a socket, or a converter without a number: looked for as at the start.
-        return lambda: attach(board, port=port, baud=baud)
+        return lambda: attach(board, port=port, baud=baud, user=user)
     serial, place = first.serial_number, socket_of(first)
     had_twin = len(_sockets(look(), serial)) > 1
 
@@ -59,7 +62,7 @@ def reopener(
         devices = sorted((p.device for p in found), key=natural)
         # A probe with two serial ports: the one that was open, if it still has that name.
         same = next((device for device in devices if device_file(device) == device_file(url)), None)
-        return attach(board, port=same or devices[0], baud=baud)
+        return attach(board, port=same or devices[0], baud=baud, user=user)
 
     return again
 

@@ -9,9 +9,9 @@ from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import HISTORY_MAX_BYTES, SUFFIX
 from semflash.data.dataset import Dataset
 from semflash.errors import TrainingError
-from semflash.export.export import export_codec
+from semflash.export.export import Origin, Target, export_codec, none_better_than_guessing
 from semflash.training.models import load_run
-from semflash.training.run_dir import RUN_FILE
+from semflash.training.run_dir import has_run
 from semflash.training.task import dataset_of, load_task
 
 CODEC_DIR, TASK_DIR = "codec", "task"
@@ -27,10 +27,10 @@ def find_run(run_dir: Path) -> tuple[Path, Path | None]:
     Raises:
         TrainingError: there is no finished codec run in it.
     """
-    if (run_dir / CODEC_DIR / RUN_FILE).is_file():
+    if has_run(run_dir / CODEC_DIR):
         task = run_dir / TASK_DIR
-        return run_dir / CODEC_DIR, task if (task / RUN_FILE).is_file() else None
-    if (run_dir / RUN_FILE).is_file():
+        return run_dir / CODEC_DIR, task if has_run(task) else None
+    if has_run(run_dir):
         return run_dir, None
     raise TrainingError(
         "no finished codec run here", value=run_dir, remedy="semflash train RECIPE --out DIR, then export DIR"
@@ -47,6 +47,7 @@ def export(
     overwrite: bool = False,
     data_dir: str | Path | None = None,
     data: str | None = None,
+    force: bool = False,
 ) -> Bundle:
     """Export a finished codec run.
 
@@ -55,7 +56,7 @@ def export(
         out: bundle directory to make.
         name: of the bundle; default: the directory's name.
         task_dir: run of the task network, whose accuracy on the test split goes into the record.
-        whole_graph, overwrite: see :func:`semflash.export.export.export_codec`.
+        whole_graph, overwrite, force: see :func:`semflash.export.export.export_codec`.
         data_dir: where the data set's files lie.
         data: where the folder of the training is now; None: where it was.
 
@@ -66,22 +67,18 @@ def export(
     task = found_task if task_dir is None else Path(task_dir)
     trained = load_run(codec_dir)
     dataset = dataset_of(trained.info, data_dir, data)
+    reached = trained.info.results.get("val_accuracy", {}).get("0")
+    none_better_than_guessing(reached, dataset, force)  # now, not after minutes of proving
     task_accuracy = None if task is None else load_task(task).accuracy(dataset.test)
-    return export_codec(
-        trained,
-        out,
-        dataset,
-        name=name or Path(out).name.removesuffix(SUFFIX),
-        whole_graph=whole_graph,
-        overwrite=overwrite,
+    origin = Origin(
         recipe=_recipe(trained.info, dataset),
         seed=trained.info.seed,
         history=_history(codec_dir),
         task_accuracy=task_accuracy,
-        ber_range=trained.ber_range,
-        family=trained.codec.family,
         encoder_sha256=trained.info.results.get("int8_encoder_sha256"),
     )
+    target = Target(name or Path(out).name.removesuffix(SUFFIX), whole_graph, overwrite, force)
+    return export_codec(trained, out, dataset, target, origin)
 
 
 def _recipe(info: Any, dataset: Dataset) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -32,6 +33,7 @@ from semflash.link.messages import Hello
 from semflash.link.port import Port
 from semflash.link.raw_record import RawRecorder, RecordingPort
 from semflash.link.session import Session
+from semflash.processes import children
 
 #: A byte on the line with start and stop bit.
 BITS_PER_BYTE = 10
@@ -65,7 +67,9 @@ class Desk:
         self.facts: dict[str, Any] = {"board": target.board.name, "bundle": plan.bundle.name}
         self._ends: dict[str, str] = {}
         self._stack = ExitStack()
+        self._user = board_lock.BoardUser("semflash hil", plan.map_path)
         self._port: Port | None = None
+        self._raw: RawRecorder | None = None
         self.built: BuildResult | None = None
         self.hello: Hello | None = None
         self.measured: Measured | None = None
@@ -94,9 +98,15 @@ class Desk:
         return found
 
     def close(self) -> None:
-        """Give the port and the lock back; stop an emulated board that was started here."""
+        """Give the port and the lock back; stop an emulated board that was started here.
+
+        Raises:
+            StorageError: the raw recording ended before the run, for lack of room.
+        """
         self._port = None
         self._stack.close()
+        if self._raw is not None and self._raw.failure is not None:
+            raise self._raw.failure
 
     def build(self) -> str:
         """The firmware for this board."""
@@ -117,19 +127,22 @@ class Desk:
             BoardBusyError: another job has it. VerdictError: the upload failed. LeftOut: --no-flash.
         """
         assert self.built is not None
-        board, entry, map_path = self.target.board, self.target.entry, self.plan.map_path
-        probe = None
+        board, entry = self.target.board, self.target.entry
+        probe, starts = None, False
         if board.kind == "hardware":
             chosen = self._probe()
             probe = chosen.serial or chosen.port
         if board.kind != "native":
-            lock = board_lock.hold(board_lock.key(board, probe), map_path=map_path, what="semflash hil")
-            self._stack.enter_context(lock)
+            self._stack.enter_context(self._user.hold(board_lock.key(board, probe)))
         if not self.plan.flash:
             raise LeftOut("left out (--no-flash)")
         if board.kind == "emulated" and emulator.status(board.name) is None:
             self._stack.callback(emulator.stop, board.name)
-        done = flash(self.built, entry=entry, confirmed=False, map_path=map_path)
+            starts = True
+        done = flash(self.built, entry=entry, confirmed=False, user=self._user)
+        state = emulator.status(board.name) if starts else None
+        if state is not None:
+            children.tie(state.pid, os.getpid())  # also where nobody is left to stop it
         return f"port {done.port}" if done.port else "in this process"
 
     def greet(self) -> str:
@@ -166,6 +179,7 @@ class Desk:
                 port=self._probe().port if board.kind == "hardware" else None,
                 baud=self.target.baud,
                 build_dir=self.plan.work_dir / self.target.name,
+                user=self._user,
             )
             self._stack.callback(opened.close)
             self._port = opened
@@ -183,7 +197,8 @@ class Desk:
         bundle = self.plan.bundle
         header = {"bundle": bundle.name, "bundle_hash": bundle.hash_hex, "target": self.target.name}
         folder.mkdir(parents=True, exist_ok=True)
-        return self._stack.enter_context(RawRecorder(folder / f"{self.target.name}.sfraw", header))
+        self._raw = RawRecorder(folder / f"{self.target.name}.sfraw", header)
+        return self._stack.enter_context(self._raw)
 
     def images(self, count: int) -> NDArray[np.uint8]:
         """`count` images uint8 (N, H, W, C): made ones, or test images of the named data set, as many of each

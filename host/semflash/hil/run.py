@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from semflash import atomic
 from semflash.errors import SemflashError
 from semflash.hil import budget
 from semflash.hil.plan import HilPlan
@@ -35,8 +36,8 @@ def run_hil(
 
     budget.read_budgets(plan.budget_path)  # malformed: said before a board is touched
     result = HilResult()
-    with tempfile.TemporaryDirectory() as folder:
-        settings = Path(folder) / "pytest.ini"
+    with atomic.scratch(Path(tempfile.gettempdir()), "semflash-hil-") as folder:
+        settings = folder / "pytest.ini"
         settings.write_text("[pytest]\njunit_family = xunit1\n")
         arguments = [
             str(_SUITE),

@@ -32,7 +32,7 @@ def beyond_device(operators: Iterable[str]) -> list[str]:
 def splits_within(
     steps: tuple[Step, ...], kinds: dict[str, str], image: str, splits: list[str], split: str
 ) -> list[str]:
-    """The nearest splits at or before ``split`` that a device can follow.
+    """The nearest splits before ``split`` that a device may be able to follow.
 
     Args:
         kinds: ONNX operator by the tensor that it makes. image: the input. splits: all, in execution order.
@@ -42,5 +42,5 @@ def splits_within(
         live = live_steps(steps, image, name)
         return not any(kinds.get(output) in _BEYOND for step in live for output in step.outputs)
 
-    until = splits[: splits.index(split) + 1] if split in splits else splits
+    until = splits[: splits.index(split)] if split in splits else splits
     return [name for name in until if follows(name)][-_SHOWN:]

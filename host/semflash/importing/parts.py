@@ -26,7 +26,7 @@ from semflash.importing.onnx.output import (
     output_of,
 )
 from semflash.outputs.kinds import BOX
-from semflash.tasks.keras.cuts import cut, softmax_at_end, uncut
+from semflash.tasks.keras.cuts import cut_behind_scaling, find_split, softmax_at_end, split_points, uncut
 from semflash.tasks.keras.files import read_model
 from semflash.tasks.keras.nested import flattened
 from semflash.tasks.names import KERAS, ONNX
@@ -71,7 +71,8 @@ class Parts:
 
     ``expected``: what the original gives for images float (N, H, W, C), features and result; ``finish``: what
     it does behind the logits, a softmax, its logarithm or nothing; ``pieces``: name -> which of the last axis
-    is compared.
+    is compared; ``device_splits``: those before this one that a device may be able to follow, in order;
+    ``head_at``: makes the head of one of them, where that takes no conversion; ``log``: of the converter.
     """
 
     kind: str
@@ -83,15 +84,18 @@ class Parts:
     remedy: str = "report the network's operators; nothing was written"
     pieces: dict[str, slice] = field(default_factory=lambda: {"logits": slice(None)})
     device_splits: tuple[str, ...] = ()
+    head_at: Callable[[str], keras.Model] | None = None
+    log: str = ""
 
 
 class KerasFile:
-    """A Keras classifier in a file. ``image_shape``: (H, W, C)."""
+    """A Keras classifier in a file. ``image_shape``: (H, W, C); ``beginning``: its first steps, which the
+    head is made without."""
 
     def __init__(self, path: Path, split: str, listing: str) -> None:
         self._model, self._split = flattened(read_model(path)), split
-        self._head, self._tail = cut(self._model, split, listing)
-        height, width, channels = self._head.input_shape[1:]
+        self._head, self._tail, self.beginning = cut_behind_scaling(self._model, split, listing)
+        height, width, channels = self._model.model.input_shape[1:]
         self.image_shape = (int(height), int(width), int(channels))
 
     def meaning(
@@ -110,11 +114,31 @@ class KerasFile:
             return keras.ops.convert_to_numpy(features), keras.ops.convert_to_numpy(result)
 
         finish = _FINISH.get(softmax_at_end(self._model), Parts.finish)
-        return Parts(KERAS, self._split, self._head, self._tail, expected, finish)
+        points = [name for name, _ in split_points(self._model)]
+        split = find_split(self._model, self._split)
+        before = tuple(points[: points.index(split)] if split in points else ())
+
+        def head_at(name: str) -> keras.Model:
+            head, _, beginning = cut_behind_scaling(self._model, name)
+            if beginning.tensor is not self.beginning.tensor:
+                raise TrainingError("the split lies in what the network does to its image", value=name)
+            return head
+
+        return Parts(
+            KERAS,
+            self._split,
+            self._head,
+            self._tail,
+            expected,
+            finish,
+            device_splits=before,
+            head_at=head_at,
+        )
 
 
 class OnnxFile:
-    """An ONNX classifier or detector in a file. ``image_shape``: (H, W, C)."""
+    """An ONNX classifier or detector in a file. ``image_shape``: (H, W, C); ``beginning``: its first steps,
+    which the head is made without."""
 
     def __init__(self, path: Path, split: str, listing: str, size: tuple[int, int] | None) -> None:
         check_packages()
@@ -123,6 +147,7 @@ class OnnxFile:
         self._network: OnnxNetwork = read_onnx(path, size)
         self._tensor = self._network.find(split, listing)
         self.image_shape = self._network.image_shape
+        self.beginning = self._network.beginning(self._tensor)
 
     def meaning(
         self, form: str | None, names: Sequence[str], data_names: Sequence[str] | None
@@ -148,11 +173,11 @@ class OnnxFile:
         from semflash.importing.tflite.layers import keras_model
 
         network, output = self._network, meaning.output
-        converted = convert(network, self._tensor, images)
+        converted = convert(network, self._tensor, images, begin=self.beginning.tensor)
         head = keras_model(converted.head, "head", "image")
         tail = keras_model(converted.tail, "tail", "features")
         features, result = converted.features.transpose(0, 2, 3, 1), converted.logits
-        parts = Parts(ONNX, self._tensor, head, tail, lambda _: (features, result))
+        parts = Parts(ONNX, self._tensor, head, tail, lambda _: (features, result), log=converted.log)
         if output.detects:
             size, chosen = self.image_shape[:2], meaning.chosen
             check_values(result, output)

@@ -282,6 +282,8 @@ def main(arguments: list[str] | None = None) -> int:
         ):
             print(proxy.url, flush=True)
             proxy.wait()
+        if log.failure is not None:
+            raise log.failure
     except SemflashError as error:
         print(error, file=sys.stderr)
         return error.exit_code

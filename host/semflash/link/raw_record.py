@@ -6,7 +6,8 @@
     length, bytes
 
 Little-endian. A reader takes no more than MAX_RECORD bytes at a time whatever the file says, and a file
-that was cut off gives what is whole.
+that was cut off gives what is whole. Notes tell of the answer to a request: when it comes (index, label,
+injected BER), and again with the label that was read.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from semflash.errors import UsageError
+from semflash.errors import StorageError, UsageError
 from semflash.link.port import Port
+from semflash.recording import Recording
 
 MAGIC = b"SFRAW1\n"
 MAX_HEADER = 65_536
@@ -41,7 +43,7 @@ class RawRecord:
 
 
 class RawRecorder:
-    """Writes a recording; an existing file is replaced.
+    """Writes a recording; an existing file is replaced. Each record is with the system when `add` returns.
 
     Raises:
         UsageError: the file cannot be written.
@@ -50,25 +52,24 @@ class RawRecorder:
     def __init__(
         self, path: Path, header: dict[str, Any], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._path, self._clock, self._began = path, clock, clock()
+        self._clock, self._began = clock, clock()
         data = json.dumps({"version": 1, **header}).encode()
         if len(data) > MAX_HEADER:
             raise ValueError(f"a header of {len(data)} bytes")
-        try:
-            self._file = path.open("wb")
-            self._file.write(MAGIC + _LENGTH.pack(len(data)) + data)
-        except OSError as error:
-            raise self._failed(error) from error
+        head = MAGIC + _LENGTH.pack(len(data)) + data
+        self._file = Recording(path, head, what="the raw recording", flag="--record-raw")
+
+    @property
+    def failure(self) -> StorageError | None:
+        """Why the recording ended before the run; None: it is whole so far."""
+        return self._file.failure
 
     def add(self, kind: int, data: bytes) -> None:
-        """Bytes as they were read or written. UsageError: the disk is full."""
+        """Bytes as they were read or written."""
         stamp = round((self._clock() - self._began) * 1e6)
-        try:
-            for start in range(0, len(data), MAX_RECORD):
-                part = data[start : start + MAX_RECORD]
-                self._file.write(_HEAD.pack(kind, stamp, len(part)) + part)
-        except OSError as error:
-            raise self._failed(error) from error
+        for start in range(0, len(data), MAX_RECORD):
+            part = data[start : start + MAX_RECORD]
+            self._file.append(_HEAD.pack(kind, stamp, len(part)) + part)
 
     def note(self, values: dict[str, Any]) -> None:
         """Something worth knowing beside the bytes."""
@@ -80,17 +81,7 @@ class RawRecorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._file.close()
-        except OSError as failure:
-            raise self._failed(failure) from failure
-
-    def _failed(self, error: OSError) -> UsageError:
-        return UsageError(
-            f"cannot write the raw recording: {error.strerror}",
-            value=self._path,
-            remedy="make room, or name another file with --record-raw",
-        )
+        self._file.close()
 
 
 class RecordingPort:

@@ -81,6 +81,7 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
                 f"{link.images_resent:,} resent, {refused:,} refused, {link.stale_answers:,} stale answers",
             )
         )
+    lines += [("unrecorded", failure.in_one_line) for failure in progress.unrecorded]
     if options.check_golden:
         equal = tally.golden_checked - tally.golden_wrong
         lines.append(("equal to golden", f"{equal:,} of {tally.golden_checked:,} payloads, bit for bit"))

@@ -66,7 +66,10 @@ def monitor(
         return _monitor(bundle, port, split, options, view, None, reopen, stream)
     with RawRecorder(options.raw_path, _raw_header(bundle, options)) as raw:
         again = None if reopen is None else _recorded(reopen, raw)
-        return _monitor(bundle, RecordingPort(port, raw), split, options, view, raw, again, stream)
+        result = _monitor(bundle, RecordingPort(port, raw), split, options, view, raw, again, stream)
+    if raw.failure is not None and raw.failure not in result.progress.unrecorded:
+        result.progress.unrecorded.append(raw.failure)
+    return result
 
 
 def _recorded(reopen: Callable[[], Port], raw: RawRecorder) -> Callable[[], Port]:
@@ -131,6 +134,7 @@ def _monitor(
             result = MonitorResult(progress, error, device_link, run.stopped)
             records.write("end", result.as_dict())
             records.flush()
+        run.note_unrecorded()
     finally:
         connection.close()
     return result
@@ -159,7 +163,7 @@ def check_run(bundle: Bundle, split: Split, options: MonitorOptions) -> None:
         raise UsageError(
             f"the split has {len(split.labels):,} images", value=options.count, remedy="a smaller --count"
         )
-    to_int8(split.images[:1], bundle.contract)  # wrong size or type: before the board is touched
+    to_int8(split.images[:1], bundle.image_shape)  # wrong size or type: before the board is touched
     check_labels(split.labels, bundle.contract)
     detects = isinstance(bundle.contract.task, Detector)
     if detects and options.raw_path is not None:
@@ -194,7 +198,7 @@ def _quantised(chosen: _Chosen, bundle: Bundle) -> Iterator[tuple[int, NDArray[n
     """(index in the split, int8 image) pairs, quantised in batches."""
     for start in range(0, len(chosen.indices), _QUANTISE_BATCH):
         part = chosen.indices[start : start + _QUANTISE_BATCH]
-        yield from zip(part.tolist(), to_int8(chosen.images[part], bundle.contract), strict=True)
+        yield from zip(part.tolist(), to_int8(chosen.images[part], bundle.image_shape), strict=True)
 
 
 def _looped(chosen: _Chosen, bundle: Bundle, tally: Tally) -> Iterator[tuple[int, NDArray[np.int8]]]:

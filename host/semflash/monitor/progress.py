@@ -12,12 +12,13 @@ from typing import Any, Literal, Self
 from semflash.bundle.reader import Bundle
 from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate
 from semflash.data.sample import SAMPLE_SEED
-from semflash.errors import SemflashError
+from semflash.errors import SemflashError, StorageError
 from semflash.link.counters import LinkCounters
 from semflash.link.messages import Hello, LinkStats
 from semflash.monitor.live.controls import Controls
 from semflash.monitor.live.history import History
 from semflash.monitor.tally import Tally
+from semflash.processes.orderly_end import Terminated
 
 State = Literal["streaming", "paused", "silent", "cable out", "done"]
 _KEPT_LABELS = 12
@@ -93,6 +94,7 @@ class Progress:
         ber: injected now. estimate: of the link's bit errors; None: the link gives none.
         bytes_up, bytes_down: per second, to and from the device, over about the last second.
         silent_s: since the last byte came.
+        unrecorded: why recordings ended before the run.
     """
 
     bundle: Bundle
@@ -114,6 +116,7 @@ class Progress:
     history: History = field(default_factory=History)
     recent: deque[Recent] = field(default_factory=lambda: deque(maxlen=_KEPT_LABELS))
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=_KEPT_EVENTS))
+    unrecorded: list[StorageError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.ber = self.options.ber
@@ -180,14 +183,17 @@ class MonitorResult:
 
     @property
     def exit_code(self) -> int:
-        """0 ok; 1 a payload differs from the reference; 3 images were lost, or the link's own error."""
+        """0 ok; 1 a payload differs from the reference, or a recording ended early; 3 images were lost.
+
+        Of a run that an error broke off: the error's own.
+        """
         if isinstance(self.error, SemflashError):
             return self.error.exit_code
-        if isinstance(self.error, SystemExit):
-            return int(self.error.code or 0)
+        if isinstance(self.error, Terminated):
+            return self.error.exit_code
         if self.error is not None:
             return 130
-        if self.progress.tally.golden_wrong:
+        if self.progress.tally.golden_wrong or self.progress.unrecorded:
             return 1
         return 3 if self.progress.tally.lost else 0
 
@@ -219,5 +225,6 @@ class MonitorResult:
             "link": progress.link.as_dict(),
             "reconnects": progress.reconnects,
             "device_link": None if self.device_link is None else dataclasses.asdict(self.device_link),
+            "unrecorded": [str(failure) for failure in progress.unrecorded],
             "ended_by": self.ended_by,
         }

@@ -31,12 +31,15 @@ class WrongBundleError(BundleError):
 
 @dataclass(frozen=True)
 class Noted:
-    """What the run knew of an answer: index of its image, label (-1: none), injected BER, predicted label."""
+    """What the run knew of an answer: index of its image, label (-1: none), injected BER, predicted label.
+
+    predicted is None where the run was killed before it had one.
+    """
 
     index: int
     label: int
     ber: float
-    predicted: int
+    predicted: int | None
 
 
 @dataclass
@@ -156,11 +159,13 @@ def _notes(records: Iterator[RawRecord]) -> dict[int, Noted]:
         if record.kind != NOTE or len(found) >= IMAGES_MAX:
             continue
         note = parse_note(record.data) or {}
-        numbers = [note.get(name) for name in ("request", "index", "label", "predicted")]
+        numbers = [note.get(name) for name in ("request", "index", "label")]
+        predicted = note.get("predicted")
+        numbers += [predicted] if "predicted" in note else []
         ber = note.get("ber")
         whole = all(isinstance(value, int) and -1 <= value < 1 << 32 for value in numbers)
         if whole and isinstance(ber, int | float) and 0 <= ber <= 0.5:
-            request, index, label, predicted = (int(value) for value in numbers if value is not None)
+            request, index, label = (int(value) for value in numbers[:3] if value is not None)
             found[request] = Noted(max(index, 0), label, float(ber), predicted)
     return found
 
@@ -222,7 +227,7 @@ def _count(result: Replay, labelled: Labelled, noted: dict[int, Noted]) -> None:
     result.images += 1
     result.damaged += labelled.received.damaged
     result.correct += labelled.reading.predicted == note.label
-    result.changed += labelled.reading.predicted != note.predicted
+    result.changed += note.predicted not in (None, labelled.reading.predicted)
 
 
 def as_dict(result: Replay) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from semflash.edge.connection import Connection
 from semflash.edge.judge import Judge
 from semflash.edge.labeller import Labelled, Labeller
 from semflash.edge.records import FORMAT, VERSION, RecordWriter
-from semflash.errors import SemflashError
+from semflash.errors import SemflashError, StorageError
 from semflash.link.faults.kinds import parse_fault
-from semflash.link.outcome import Lost, Outcome
+from semflash.link.outcome import Lost, Outcome, Received
 from semflash.link.raw_record import RawRecorder
 from semflash.monitor.live.controls import Controls
 from semflash.monitor.progress import Event, Progress, Recent, State, View
@@ -77,7 +77,7 @@ class MonitorRun:
                 self._stream(images)
             except Stopped:
                 self.stopped = True
-            except (SemflashError, KeyboardInterrupt, SystemExit) as caught:
+            except (SemflashError, KeyboardInterrupt) as caught:
                 error = caught
             for labelled in self._labeller.finish():
                 self._take(labelled)
@@ -85,6 +85,7 @@ class MonitorRun:
             self._progress.state = "done"
             self._progress.estimate = self._labeller.estimate()
             self._records.flush()
+            self._tell_unrecorded()
             self._show()
         finally:
             self._view.close()
@@ -101,6 +102,7 @@ class MonitorRun:
             return
         self._ticked_s = now
         self._tell_crash()
+        self._tell_unrecorded()
         self._follow_controls()
         if now - self._shown_s >= REFRESH_S:
             self._refresh(now)
@@ -132,6 +134,20 @@ class MonitorRun:
             values = {**dataclasses.asdict(report), "cause": report.cause}
             self._report("crash", f"the board crashed before its last reset: {report}", values)
 
+    def note_unrecorded(self) -> list[StorageError]:
+        """Recordings that ended since the last look, for lack of room; the run goes on without them."""
+        failures = [*self._records.failures]
+        if self._raw is not None and self._raw.failure is not None:
+            failures.append(self._raw.failure)
+        found = [failure for failure in failures if failure not in self._progress.unrecorded]
+        self._progress.unrecorded += found
+        return found
+
+    def _tell_unrecorded(self) -> None:
+        for failure in self.note_unrecorded():
+            values: dict[str, object] = {"what": failure.what, "path": str(failure.value or "")}
+            self._report("unrecorded", failure.in_one_line, values)
+
     def _stream(self, images: Iterable[tuple[int, NDArray[np.int8]]]) -> None:
         for outcome in self._connection.stream(images):
             self._outcome(outcome)
@@ -149,12 +165,23 @@ class MonitorRun:
                 "lost", {"index": outcome.index % len(self._judge), "attempts": outcome.attempts}
             )
             return
+        if self._raw is not None:
+            self._raw.note(self._known(outcome))
         tally.received += 1
         tally.damaged += outcome.damaged
         if outcome.ticks is not None and hello.counter != "none":
             tally.add_count(hello.count(outcome.ticks))
             tally.stack_bytes = max(tally.stack_bytes, outcome.stack_bytes or 0)
         self._labeller.put(outcome)
+
+    def _known(self, outcome: Received) -> dict[str, object]:
+        """What a raw recording notes of an answer when it comes: with that, a replay can decode it."""
+        return {
+            "request": outcome.request,
+            "index": outcome.index,
+            "label": self._judge.label(outcome.index % len(self._judge)),
+            "ber": self._progress.ber,
+        }
 
     def _pause(self) -> None:
         """While paused: keys and screen only, until a step or the end of the pause."""
@@ -241,15 +268,7 @@ class MonitorRun:
             record["round"] = received.index // len(judge)
         self._records.write("image", record)
         if self._raw is not None:
-            self._raw.note(
-                {
-                    "request": received.request,
-                    "index": received.index,
-                    "label": judge.label(index),
-                    "predicted": reading.predicted,
-                    "ber": labelled.ber,
-                }
-            )
+            self._raw.note(self._known(received) | {"ber": labelled.ber, "predicted": reading.predicted})
 
 
 def heading(progress: Progress) -> dict[str, Any]:

@@ -27,8 +27,6 @@ from semflash.program.stages import (
 from semflash.program.tensors import DIMENSION_MAX, Codes, Tensor, Values
 
 INT64_MAX = (1 << 63) - 1
-IMAGE_SCALE = 1.0 / 255.0
-IMAGE_ZERO_POINT = -128
 #: More than any board holds in RAM, and little enough for a computer.
 TENSOR_ITEMS_MAX = 1 << 26
 
@@ -80,10 +78,8 @@ def _check_unique(what: str, names: Iterable[str | int]) -> None:
 
 def _check_image(program: Program) -> None:
     image = program.tensor(program.image)
-    if image.holds != Values(IMAGE_SCALE, IMAGE_ZERO_POINT):
-        raise _refuse(
-            "the image's quantisation must be scale 1/255 and zero point -128 (q = pixel - 128)", image.holds
-        )
+    if not isinstance(image.holds, Values):
+        raise _refuse("the image must hold int8 values", image.name)
     if len(image.shape) != 3 or image.live is not None:
         raise _refuse("the image must have a height, a width and channels", image.shape)
     if image.items // image.rows > DIMENSION_MAX:
@@ -173,6 +169,8 @@ def _check_tail_stage(program: Program, stage: Tail) -> None:
         found = (table.channels, table.zero_point, table.levels)
         if found != (source.shape[-1], source.holds.zero_point, codes.levels):
             raise _refuse(f"the tail of {stage.source} differs in channels, zero point or levels", found)
+    if len({type(table) for table in stage.tables}) != 1:
+        raise _refuse(f"the sets of the tail of {stage.source} are of different kinds", len(stage.tables))
     if stage.chosen_by is None:
         if len(stage.tables) != 1:
             raise _refuse(f"the tail of {stage.source} has sets but no control to choose", len(stage.tables))

@@ -11,8 +11,8 @@ from semflash.fields import Name
 from semflash.program.controls import Control
 from semflash.program.layout import Layout, Region, protected_bits
 from semflash.program.quality import Quality
-from semflash.program.stages import Graph, Stage
-from semflash.program.tensors import Tensor
+from semflash.program.stages import Graph, Stage, Tail, TailTable
+from semflash.program.tensors import Codes, Tensor
 
 
 class Program(Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,6 +35,26 @@ class Program(Struct, frozen=True, forbid_unknown_fields=True):
     payload: Layout
     quality: Quality
     controls: Annotated[tuple[Control, ...], Meta(max_length=16)] = ()
+
+    @classmethod
+    def of_graph(
+        cls, name: str, image: Tensor, latent: Tensor, tail: TailTable, codes: Codes, quality: Quality
+    ) -> Program:
+        """One graph, one tail, and all codes in the payload: what bundles of version 1 do.
+
+        Args:
+            name: Of the graph.
+            image, latent: What it reads and writes.
+            tail: The integers of the tail.
+            codes: What the codes mean.
+        """
+        return cls(
+            image=image.name,
+            tensors=(image, latent, Tensor("codes", latent.shape, codes)),
+            stages=(Graph(name, (image.name,), (latent.name,)), Tail(latent.name, "codes", (tail,))),
+            payload=Layout((Region("codes", (codes.levels - 1).bit_length()),)),
+            quality=quality,
+        )
 
     def tensor(self, name: str) -> Tensor:
         """The tensor of this name.

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from semflash import atomic
 from semflash.errors import UsageError
 from semflash.report import plots
 from semflash.report.content import Content
@@ -110,9 +111,7 @@ def write_plots(page: Page, folder: Path, *, png: bool = True) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    atomic.write(path, content, durable=False)
 
 
 def _answers(view: BundleView) -> dict[str, Any]:

@@ -1,11 +1,10 @@
 """Result files of the experiments: one JSON a run, kept in ``experiments/results/<experiment>/<run>.json``.
 
-A result is complete when its file exists: it is written under a temporary name and renamed.
+A result is complete when its file exists: it is written in one step.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from semflash import atomic
 from semflash.errors import UsageError
 
 FORMAT = "semflash-experiment"
@@ -105,16 +105,14 @@ class RunResult(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 def write_result(path: Path, result: RunResult) -> None:
-    """Write a result under a temporary name, then rename.
+    """Write a result in one step.
 
     Raises:
         OSError: no room, or not allowed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     text = msgspec.json.format(msgspec.json.encode(result, order="deterministic"), indent=1)
-    temporary.write_bytes(_one_line_rows(text) + b"\n")
-    temporary.replace(path)
+    atomic.write(path, _one_line_rows(text) + b"\n")
 
 
 def _one_line_rows(text: bytes) -> bytes:

@@ -12,7 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from semflash import atomic
 from semflash.errors import ExportError
+from semflash.processes import children
 
 STEP_BYTES = 16  # TFLite-Micro aligns the arena to 16 bytes
 MAX_BYTES = 256 << 20
@@ -25,12 +27,12 @@ def measure_arena(model: bytes) -> int:
     Raises:
         ExportError: it runs with none up to 256 MiB (an operator TFLite-Micro lacks).
     """
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "model.tflite"
+    with atomic.scratch(Path(tempfile.gettempdir()), "semflash-arena-") as folder:
+        path = folder / "model.tflite"
         path.write_bytes(model)
-        command = [sys.executable, "-m", "semflash.runtime.tflm_arena", str(path)]
+        command = [sys.executable, "-P", "-m", "semflash.runtime.tflm_arena", str(path)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+            done = children.run(command, timeout_s=_TIMEOUT_S, stderr=subprocess.PIPE)
         except subprocess.TimeoutExpired as error:
             raise ExportError(
                 "measuring TFLite-Micro's arena took too long",

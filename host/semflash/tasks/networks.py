@@ -25,9 +25,9 @@ from semflash.array_files import write_json
 from semflash.errors import TrainingError, UsageError
 from semflash.tasks.backbones import BACKBONES, build_backbone
 from semflash.tasks.keras.config import describe, rebuild
-from semflash.tasks.keras.cuts import cut
+from semflash.tasks.keras.cuts import cut, cut_behind_scaling
 from semflash.tasks.names import DETECTOR, KERAS, ONNX, RESIDUAL
-from semflash.tasks.preprocessing import with_preprocessing
+from semflash.tasks.preprocessing import with_beginning, with_preprocessing
 from semflash.tasks.residual import build_head, build_tail
 
 NETWORK_FILE = "network.json"
@@ -64,9 +64,16 @@ def build(
         from semflash.tasks.keras.files import read_network
 
         model = read_network(recipe, image_shape, classes)
-        split = str(recipe["split"])
-    else:
-        model, split = build_backbone(name, recipe, image_shape, classes, say)
+        head, tail, beginning = cut_behind_scaling(model, str(recipe["split"]))
+        if (
+            say is not None
+            and beginning.whole.for_pixels
+            and not recipe.get("mean")
+            and not recipe.get("std")
+        ):
+            say("the network scales pixels of 0..255 itself, and is given those")
+        return with_preprocessing(head, with_beginning(recipe, beginning)), tail
+    model, split = build_backbone(name, recipe, image_shape, classes, say)
     head, tail = cut(model, split)
     return with_preprocessing(head, recipe), tail
 

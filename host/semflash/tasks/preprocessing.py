@@ -14,7 +14,10 @@ import keras
 import numpy as np
 
 from semflash.errors import UsageError
+from semflash.tasks.keras.input_range import Beginning
 
+#: Std of a network that takes pixels of 0..255.
+PIXELS = (1 / 255,)
 #: (mean, std, blue first) by the names that keras.applications uses for them.
 PRESETS: dict[str, tuple[tuple[float, ...], tuple[float, ...], bool]] = {
     "tf": ((0.5,), (0.5,), False),
@@ -48,6 +51,22 @@ def with_preprocessing(head: keras.Model, recipe: Mapping[str, Any]) -> keras.Mo
     model = keras.Model(image, head(layer(image)), name="head")
     layer.set_weights([kernel[None, None], bias])
     return model
+
+
+def own_input(recipe: Mapping[str, Any], beginning: Beginning) -> dict[str, Any]:
+    """``mean``, ``std`` and ``bgr`` of what a network takes: the recipe's. Where that has neither mean nor
+    std, they are what the network's first steps are made for: pixels of 0..255 if they divide by 255, say."""
+    mean, std = tuple(recipe.get("mean", ())), tuple(recipe.get("std", ()))
+    if not mean and not std and beginning.whole.for_pixels:
+        std = PIXELS
+    return {"mean": mean, "std": std, "bgr": bool(recipe.get("bgr"))}
+
+
+def with_beginning(recipe: Mapping[str, Any], beginning: Beginning) -> dict[str, Any]:
+    """The recipe of a head that was made without its network's first steps: preprocessing does them, too."""
+    own = own_input(recipe, beginning)
+    mean, std = beginning.fixed.combined(own["mean"], own["std"], own["bgr"])
+    return {**recipe, "mean": mean, "std": std}
 
 
 def matrix_of(

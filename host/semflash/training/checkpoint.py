@@ -1,4 +1,4 @@
-"""Checkpoints and weight files as .npz, written under a temporary name and renamed: none is ever half."""
+"""Checkpoints and weight files as .npz, written in one step: none is ever half."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from semflash import atomic
 from semflash.array_files import read_npz, write_npz
 from semflash.errors import TrainingError
 
@@ -56,6 +57,7 @@ class Checkpoint:
         Raises:
             TrainingError: damaged, or written by another recipe.
         """
+        atomic.settle(out_dir)
         path = out_dir / CHECKPOINT_FILE
         if not path.exists():
             return None

@@ -27,7 +27,7 @@ from semflash.training.models import TrainedCodec
 from semflash.training.progress import Progress
 from semflash.training.recipes.recipe import TF_DATA, CodecRecipe
 from semflash.training.run_dir import RunInfo
-from semflash.training.task import TrainedTask, check_batch, load_task
+from semflash.training.task import TrainedTask, check_batch, load_task, tell_steps
 from semflash.training.transfer import Transfer, attach
 
 
@@ -84,6 +84,7 @@ def _train(
     plans = run.plans(transfer)
     if plans:
         check_batch(data.train, recipe.train_images, recipe.batch)
+        tell_steps(sum(plan.epochs * plan.steps for plan in plans), recipe, "--set", progress)
     run_stages(
         plans, out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=progress,
         distribution=distribution,
@@ -93,11 +94,11 @@ def _train(
 
 def check_recipe(recipe: CodecRecipe, codec: Codec) -> None:
     """UsageError: the recipe asks for what the family or the backend cannot do."""
-    if recipe.usage_weight and type(codec).usage_loss is Codec.usage_loss:
+    if recipe.usage_weight and "usage" not in codec.terms:
         raise UsageError(
             f"the family {codec.family} has no usage term", value=recipe.usage_weight, remedy="usage_weight=0"
         )
-    if recipe.xai_code_weight and type(codec).code_loss is Codec.code_loss:
+    if recipe.xai_code_weight and "codes" not in codec.terms:
         raise UsageError(
             f"the family {codec.family} has no term for important codes", value=recipe.xai_code_weight,
             remedy="xai_code_weight=0",
@@ -128,9 +129,9 @@ def check_recipe(recipe: CodecRecipe, codec: Codec) -> None:
             remedy="KERAS_BACKEND=tensorflow, or int8_epochs=0",
         )
     if recipe.int8_epochs:
-        from semflash.conversion.tail import check_labels
+        from semflash.conversion.device import check_labels
 
-        check_labels(codec.device_tail(), whole_graph=False)
+        check_labels(codec.device(), whole_graph=False)
 
 
 def check_kind(recipe: CodecRecipe, kind: TaskKind) -> None:
@@ -172,18 +173,21 @@ def _new_codec(recipe: CodecRecipe, teacher: TrainedTask) -> Codec:
         fields["head"] = describe(teacher.head)
     codec = create(recipe.family, dataclasses.asdict(sizes_of(recipe.family, fields)))
     if behind_head:
-        codec.device_graphs()[0].model.get_layer(teacher.head.name).set_weights(teacher.head.get_weights())
+        codec.device().network.get_layer(teacher.head.name).set_weights(teacher.head.get_weights())
     return codec
 
 
 def _check_head(teacher: TrainedTask) -> None:
-    """TrainingError: an imported head that is to run on the device has operators that the device has not."""
+    """TrainingError: an imported head that is to run on the device cannot: operators, or the generator."""
     int8 = teacher.info.results.get("int8", {})
-    if int8.get("not_on_device"):
-        splits = " or ".join(int8["device_splits"])
-        again = f"import the network again with --split {splits}" if splits else "another network"
-        raise TrainingError(
-            f"the device has no {', '.join(int8['not_on_device'])}, which the task network's head needs",
-            value=f"split {teacher.info.recipe.get('split')}",
-            remedy=f"{again}, or a codec with an encoder of its own: --set sizes.encoder=staged",
-        )
+    missing = int8.get("not_on_device", [])
+    if not missing and not int8.get("refused"):
+        return
+    splits = " or ".join(int8.get("device_splits", []))
+    again = f"import the network again with --split {splits}" if splits else "another network"
+    why = f"the device has no {', '.join(missing)}" if missing else f"no device runs it: {int8['refused']}"
+    raise TrainingError(
+        f"the codec's encoder begins with the task network's head, and {why}",
+        value=f"split {teacher.info.recipe.get('split')}",
+        remedy=f"{again}, or a codec with an encoder of its own: --set sizes.encoder=staged",
+    )

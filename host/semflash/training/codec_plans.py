@@ -9,12 +9,14 @@ from typing import Any
 import keras
 import numpy as np
 
+from semflash import atomic
 from semflash.codecs.base import Codec
 from semflash.data.dataset import Dataset, Split
 from semflash.data.lazy import LazyImages
 from semflash.errors import UsageError
 from semflash.tasks.networks import keep
 from semflash.training.batches import CodecBatches
+from semflash.training.chance import REMEDY, Chance
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.importance import importance_of
 from semflash.training.loop import StagePlan
@@ -79,21 +81,26 @@ class CodecRun:
         return done
 
     def _measured(self) -> TrainedCodec:
-        results = {"val_accuracy": self.validation.accuracy_by_ber()} | self.validation.use_of_codes()
+        by_ber = self.validation.accuracy_by_ber()
+        results: dict[str, Any] = {"val_accuracy": by_ber, **self.validation.use_of_codes()}
+        reached, chance = by_ber["0"], Chance.of(self.data.val.labels)
+        if not chance.is_above(reached):
+            self.progress.warn(f"the codec has learnt nothing: {chance.words(reached)}; {REMEDY}")
         if self.device_codes is not None:
             codes = self.device_codes.validation
             results["int8_val_accuracy"] = self.validation.accuracy_by_ber(codes)
-        self.publish(results)
+        with atomic.several(self.out) as place:
+            self.publish(results, place)
         return dataclasses.replace(
             self.trained, info=self.trained.info.finished(**self._with_encoder(results))
         )
 
-    def publish(self, results: dict[str, Any]) -> None:
+    def publish(self, results: dict[str, Any], place: Path) -> None:
         """Write run.json, weights.npz (and network.json, where the task's recipe does not describe the tail)
-        of the models as they are, so that a run can be used before its end."""
-        keep(self.out, self.teacher.info.recipe, tail=self.trained.tail)
-        save_weights(self.out, self.trained.codec.parts() | {"tail": self.trained.tail})
-        self.trained.info.finished(**self._with_encoder(results)).save(self.out)
+        of the models as they are into `place`, so that a run can be used before its end."""
+        keep(place, self.teacher.info.recipe, tail=self.trained.tail)
+        save_weights(place, self.trained.codec.parts() | {"tail": self.trained.tail})
+        self.trained.info.finished(**self._with_encoder(results)).save(place)
 
     def _with_encoder(self, results: dict[str, Any]) -> dict[str, Any]:
         """The results, and of which int8 encoder the codes were on which the decoder was tuned."""
@@ -187,5 +194,5 @@ def variance_of(head: keras.Model, images: Any) -> float:
 
 
 def device_parts(codec: Codec) -> tuple[Any, ...]:
-    """What runs on the device: every part but the decoder."""
-    return tuple(part for name, part in codec.parts().items() if name != "decoder")
+    """What runs on the device: every part that the edge does not run."""
+    return tuple(part for name, part in codec.parts().items() if name not in codec.edge_parts())

@@ -16,6 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from semflash import atomic
 from semflash.array_files import write_json
 from semflash.errors import TrainingError
 from semflash.training.checkpoint import Checkpoint
@@ -44,7 +45,8 @@ class StagePlan:
         peak: highest learning rate (AdamW, linear warm-up, cosine decay to 1 %).
         weight_decay: decoupled; not on biases, BatchNorm, GDN, PReLU and centres.
         ema_decay: per step, of the weight average.
-        publish: called after each epoch with the figures, the averaged weights in place; None: nothing.
+        publish: called after each epoch with the figures and the place for its files, the averaged weights in
+            the model; None: nothing.
         local: the batches hold only this worker's rows (of a distributed training).
         ema_every: steps between two looks of the average at the weights.
         constant: parts of the model whose weights never change (a teacher): neither averaged nor kept in the
@@ -61,7 +63,7 @@ class StagePlan:
     peak: float
     weight_decay: float
     ema_decay: float = 0.998
-    publish: Callable[[dict[str, float]], None] | None = None
+    publish: Callable[[dict[str, float], Path], None] | None = None
     local: bool = False
     ema_every: int = EMA_EVERY_STEPS
     constant: tuple[keras.Model, ...] = ()
@@ -103,6 +105,7 @@ class _Stage:
         for part in plan.frozen:
             part.trainable = False
         self.chief = distribution.chief
+        self.figures: dict[str, float] = {}
         self.variables = plan.variables()
         self.optimizer = _optimizer(plan, distribution)
         plan.model.compile(optimizer=self.optimizer, jit_compile=keras.backend.backend() == "jax")
@@ -119,7 +122,8 @@ class _Stage:
             start = resumed.epoch
         for epoch in range(start, self.plan.epochs):
             self._epoch(epoch)
-            self._save(epoch + 1)
+            if self.chief:
+                self._save(epoch + 1)
         self.average.keep()
 
     def _epoch(self, epoch: int) -> None:
@@ -140,9 +144,7 @@ class _Stage:
         if not self.chief:
             return
         with self.average:
-            figures = plan.validate()
-            if plan.publish is not None:
-                plan.publish(figures | {"epochs_done": epoch + 1, "epochs": plan.epochs})
+            self.figures = figures = plan.validate()
         self.history.append(
             {"stage": plan.name, "epoch": epoch + 1, "loss": round(total / plan.steps, 5)}
             | {key: round(value, 5) for key, value in figures.items()}
@@ -151,14 +153,25 @@ class _Stage:
         self.progress.line(self.history[-1], plan.epochs)
 
     def _save(self, epochs_done: int) -> None:
-        if not self.chief:
-            return
-        write_json(self.out_dir / "history.json", self.history)
-        Checkpoint(
-            fingerprint=self.fingerprint, stage=self.index, epoch=epochs_done, updates=self.average.updates,
-            history=self.history, weights=to_numpy(self.variables), average=self.average.values,
+        """History, checkpoint and what the plan publishes, all at once."""
+        checkpoint = Checkpoint(
+            fingerprint=self.fingerprint,
+            stage=self.index,
+            epoch=epochs_done,
+            updates=self.average.updates,
+            history=self.history,
+            weights=to_numpy(self.variables),
+            average=self.average.values,
             optimizer=to_numpy(self.optimizer.variables),
-        ).save(self.out_dir)  # fmt: skip
+        )
+        with atomic.several(self.out_dir) as place:
+            write_json(place / "history.json", self.history)
+            checkpoint.save(place)
+            if self.plan.publish is not None:
+                with self.average:
+                    self.plan.publish(
+                        self.figures | {"epochs_done": epochs_done, "epochs": self.plan.epochs}, place
+                    )
 
 
 class Average:

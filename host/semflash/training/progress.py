@@ -35,6 +35,10 @@ class Progress:
         figures = "  ".join(f"{key} {value}" for key, value in shown.items())
         self.say(f"{record['stage']} {record['epoch']}/{epochs}  {figures}")
 
+    def warn(self, text: str) -> None:
+        """A line that is shown in any case, on standard error where nothing else is to be shown."""
+        print(f"warning: {text}", file=self.stream, flush=True)
+
     def say(self, text: str) -> None:
         """Any other line."""
         if not self.quiet:

@@ -1,4 +1,8 @@
-"""The directory a training run leaves: run.json, history.json, weights.npz (and checkpoint.npz to go on)."""
+"""The directory a training run leaves: run.json, history.json, weights.npz (and checkpoint.npz to go on).
+
+Files that belong together are written with :func:`semflash.atomic.several`; reading begins with run.json or
+the checkpoint, which bring into place what a killed run had committed.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from semflash import atomic
 from semflash.array_files import read_npz, write_json, write_npz
 from semflash.data.dataset import Dataset
 from semflash.errors import TrainingError
@@ -71,6 +76,7 @@ class RunInfo:
         Raises:
             TrainingError: missing or malformed.
         """
+        atomic.settle(out_dir)
         path = out_dir / RUN_FILE
         try:
             fields = json.loads(path.read_text(encoding="utf-8"))
@@ -80,6 +86,12 @@ class RunInfo:
             raise TrainingError(
                 "no finished training run here", value=out_dir, remedy="run `semflash train` first"
             ) from error
+
+
+def has_run(out_dir: Path) -> bool:
+    """Whether a run lies here: a finished one, or one that publishes its state while it goes on."""
+    atomic.settle(out_dir)
+    return (out_dir / RUN_FILE).is_file()
 
 
 def save_weights(out_dir: Path, parts: dict[str, Any]) -> None:

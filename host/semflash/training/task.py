@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from semflash import atomic
 from semflash.data.augment import Augmentation
 from semflash.data.dataset import Dataset, Split
 from semflash.data.recorded import load_recorded
@@ -22,13 +23,16 @@ from semflash.tasks.kinds import TaskKind
 from semflash.tasks.networks import build, keep, restore
 from semflash.tasks.registry import kind_of
 from semflash.tasks.residual import TaskNetwork, computing_in
+from semflash.training.chance import REMEDY, Chance
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
 from semflash.training.progress import Progress
-from semflash.training.recipes.recipe import TF_DATA, TaskRecipe
+from semflash.training.recipes.recipe import TF_DATA, CodecRecipe, TaskRecipe
 from semflash.training.run_dir import RunInfo, load_weights, save_weights
 
 EVALUATION_BATCH = 1_000
+#: Batch that is proposed for few images.
+SMALL_BATCH = 16
 #: Numbers in the images of one evaluated batch; large images come in smaller batches.
 EVALUATION_VALUES = 12 << 20
 
@@ -87,8 +91,7 @@ def _train(
     described = dataclasses.asdict(recipe)
     with computing_in(recipe.precision):
         head, tail = build(described, data.image_shape, len(data.class_names), say=progress.say)
-    if distribution.chief:
-        keep(out, described, head=head, tail=tail)
+    kept = dict(described)
     # A file of the user is told by its name: where it lies concerns nobody who gets the run or a bundle.
     described |= {field: Path(described[field]).name for field in ("weights", "model") if described[field]}
     info = RunInfo.start("task", described, data, recipe.seed)
@@ -103,14 +106,21 @@ def _train(
         peak=recipe.peak, weight_decay=recipe.weight_decay, ema_decay=recipe.ema_decay,
         ema_every=recipe.ema_every,
     )  # fmt: skip
+    tell_steps(plan.epochs * plan.steps, recipe, "--task-set", progress)
     run_stages(
         [plan], out, seed=recipe.seed, fingerprint=fingerprint_of(info.recipe), progress=progress,
         distribution=distribution,
     )  # fmt: skip
     if distribution.chief:
-        save_weights(out, {"head": head, "tail": tail})
-        info = info.finished(**{f"val_{kind.metric}": trained.accuracy(data.val)})
-        info.save(out)
+        reached = trained.accuracy(data.val)
+        info = info.finished(**{f"val_{kind.metric}": reached})
+        with atomic.several(out) as place:
+            keep(place, kept, head=head, tail=tail)
+            save_weights(place, {"head": head, "tail": tail})
+            info.save(place)
+        chance = Chance.of(data.val.labels)
+        if not chance.is_above(reached):
+            progress.warn(f"the task network has learnt nothing: {chance.words(reached)}; {REMEDY}")
     distribution.barrier()
     return dataclasses.replace(trained, info=info)
 
@@ -156,6 +166,19 @@ def check_batch(train: Split, train_images: int | None, batch: int) -> None:
             f"a batch of {batch} images is more than the {count} to train on",
             value=f"batch={batch}",
             remedy="more images, or --task-set batch=8 (task network) and --set batch=8 (codec)",
+        )
+
+
+#: Fewer steps than this hardly teach a network anything; it is said before they are made.
+STEPS_FEW = 200
+
+
+def tell_steps(steps: int, recipe: TaskRecipe | CodecRecipe, flag: str, progress: Progress) -> None:
+    """Say beforehand that a training on few images will come to little, and what changes that."""
+    if steps < STEPS_FEW and recipe.batch > SMALL_BATCH:
+        progress.say(
+            f"note: {steps:,} steps in all, with {recipe.batch} images each: too few to learn much; "
+            f"{flag} batch={SMALL_BATCH} makes it {steps * recipe.batch // SMALL_BATCH:,}"
         )
 
 

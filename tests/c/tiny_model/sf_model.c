@@ -53,8 +53,7 @@ static const int32_t threshold[21] = {
     -79407017, -21381448, -4151062, 4984, 3509581, 15959533, 60773094, /* channel 1 */
     -27757087, -7473983,  -1451022, 4984, 3509581, 15959533, 60773094, /* channel 2 */
 };
-static const sf_tail_t tail = {
-    .kind = SF_TAIL_GDN,
+static const sf_gdn_t tail = {
     .channels = SF_MODEL_LATENT_CHANNELS,
     .levels = 8,
     .zero_point = -2,
@@ -71,12 +70,33 @@ static const sf_graph_t graph = {
     .reset = reset,
     .push_row = push_row,
 };
-const sf_model_t sf_model = {
+static const sf_tensor_t tensors[3] = {
+    {SF_MODEL_ROWS * SF_MODEL_ROW_BYTES, SF_NOT_KEPT},
+    {SF_MODEL_LATENT_POSITIONS * SF_MODEL_LATENT_CHANNELS, SF_NOT_KEPT},
+    {SF_MODEL_LATENT_POSITIONS * SF_MODEL_LATENT_CHANNELS, SF_NOT_KEPT},
+};
+static const sf_stage_t stages[2] = {
+    {.kind = SF_STAGE_GRAPH, .source = 0, .output = 1, .by = 0, .as.graph = &graph},
+    {.kind = SF_STAGE_GDN, .source = 1, .output = 2, .by = SF_NONE, .as.gdn = &tail},
+};
+static const sf_region_t regions[1] = {
+    {.rows = SF_MODEL_LATENT_POSITIONS,
+     .each = SF_MODEL_LATENT_CHANNELS,
+     .source = 2,
+     .bits = SF_MODEL_BITS_PER_SYMBOL},
+};
+const sf_program_t sf_model = {
     .runtime_api = SF_RUNTIME_API,
     .bundle_hash = SF_MODEL_BUNDLE_HASH,
-    .graph = &graph,
-    .tail = &tail,
+    .rows = SF_MODEL_ROWS,
+    .row_bytes = SF_MODEL_ROW_BYTES,
     .payload_bytes = SF_MODEL_PAYLOAD_BYTES,
-    .bits_per_symbol = SF_MODEL_BITS_PER_SYMBOL,
+    .n_tensors = 3,
+    .n_stages = 2,
+    .n_regions = 1,
+    .state_bytes = SF_MODEL_STATE_BYTES,
+    .tensors = tensors,
+    .stages = stages,
+    .regions = regions,
     .engine = "test/handmade",
 };

@@ -17,6 +17,6 @@
 #define SF_MODEL_BITS_PER_SYMBOL  3
 #define SF_MODEL_BUNDLE_HASH      0x5EED1234u
 
-extern const sf_model_t sf_model;
+extern const sf_program_t sf_model;
 
 #endif

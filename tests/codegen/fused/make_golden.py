@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parents[1]), str(HERE.parents[2] / "codegen")]
+sys.path[:0] = [str(HERE.parents[1]), str(HERE.parents[2] / "codegen"), str(HERE.parents[2] / "host")]
 
 
 def main() -> int:

@@ -10,15 +10,34 @@ from semflash.bundle.graphs.edge_graph import as_bundle_error
 from semflash.errors import BundleError
 from semflash_codegen.ir import Model, Operator
 from semflash_codegen.operators import ALIASES, LOWER, Context
-from semflash_codegen.passes import fold_aliases, validate_order
 from semflash_codegen.simplify import simplify
 from semflash_codegen.tflite_reader import read_model
 from semflash_codegen.tflite_verify import verify
-from semflash_codegen.tflm.operators import OPERATORS as TFLM_OPERATORS
+from semflash_codegen.validate import fold_aliases, validate_ends, validate_order
 
 _UNARY = ("HARD_SWISH", "LOGISTIC", "TANH")
+#: What engine `tflm` has beyond the code generator (a test compares).
+TFLM_ONLY = (*_UNARY, "SUB")
+#: Most inputs of an operator where it is not 1; the generator reads those that it needs, LiteRT counts them.
+_INPUTS = {
+    "ADD": 2,
+    "CONCATENATION": 64,
+    "CONV_2D": 3,
+    "DEPTHWISE_CONV_2D": 3,
+    "FULLY_CONNECTED": 3,
+    "MEAN": 2,
+    "MUL": 2,
+    "PAD": 2,
+    "PADV2": 3,
+    "PRELU": 2,
+    "RESHAPE": 2,
+    "RESIZE_BILINEAR": 2,
+    "SUB": 2,
+    "TRANSPOSE_CONV": 4,
+}
 #: Values of a SOFTMAX from which on the reference kernels can stop at an assertion (docs/codegen.md).
 _SOFTMAX_DEPTH = 512
+_REMEDY = "export the bundle again; no export of semflash makes this"
 
 
 def check_device_graph(data: bytes, file: str) -> None:
@@ -33,6 +52,7 @@ def check_device_graph(data: bytes, file: str) -> None:
     with as_bundle_error(file):
         verify(data)
         model = simplify(read_model(data))
+        validate_ends(model)
         _check_operators(file, model)
         validate_order(model)
         fold_aliases(model)
@@ -47,12 +67,14 @@ def check_device_graph(data: bytes, file: str) -> None:
 def _check_operators(file: str, model: Model) -> None:
     for op in model.operators:
         label = f"{file}, {model.layer_name(op)}"
-        if op.name not in LOWER and op.name not in ALIASES and op.name not in TFLM_OPERATORS:
+        if op.name not in LOWER and op.name not in ALIASES and op.name not in TFLM_ONLY:
             raise BundleError(
                 f"{label}: an operator that no device has",
                 value=op.name,
                 remedy="use " + ", ".join(sorted({*LOWER, *ALIASES})),
             )
+        if len(op.inputs) > _INPUTS.get(op.name, 1):
+            raise BundleError(f"{label}: too many inputs", value=len(op.inputs), remedy=_REMEDY)
         if op.name == "SOFTMAX":
             depth = model.tensors[op.inputs[0]].shape[-1:] if op.inputs and op.inputs[0] >= 0 else ()
             if not depth or depth[0] >= _SOFTMAX_DEPTH:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from semflash import atomic
 from semflash.errors import UsageError
 from semflash.firmware.boards.descriptions import Board, list_boards, load_board, own_folder, parse_board
 
@@ -67,8 +68,7 @@ def add_board(name: str, like: str, changes: Changes, folder: Path | None = None
     parse_board(text.encode(), name)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.toml"
-    with path.open("x", encoding="utf-8") as file:
-        file.write(text)
+    atomic.write(path, text, new=True)
     return path
 
 

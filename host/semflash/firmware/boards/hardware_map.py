@@ -140,7 +140,7 @@ def update_map(path: Path, probes: Iterable[Probe]) -> ScanReport:
         text = data.decode("utf-8")
         changed, report = _merged(text, entries, list(probes), path)
         _parse(changed.encode(), path)  # what is written can be read again
-        write_if_changed(path, changed)
+        write_if_changed(path, changed, durable=True)
     return report
 
 

@@ -1,4 +1,4 @@
-"""Keeps two jobs off one board: a lock for each board, held for as long as the process that took it lives.
+"""Keeps two jobs off one board: a lock for each board, held for as long as a process uses the board.
 
 The lock is flock's: the system frees it when the holder ends, however it ends, so nothing is ever stale.
 Child processes do not inherit it. It is taken per user, and beside the hardware map, which users may share.
@@ -11,23 +11,48 @@ import fcntl
 import json
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from semflash.errors import DeviceError
 from semflash.firmware.boards.descriptions import Board
+from semflash.firmware.boards.hardware_map import find_map
+from semflash.firmware.boards.probe import device_file
 from semflash.firmware.emulator import state as emulator_state
+from semflash.firmware.probes import probes
 
 _RETRY_S = 0.1
-#: Locks that this process holds, and how often.
-_held: dict[Path, int] = {}
+#: How long a new holder may take to write its name.
+_NAME_S = 0.3
+#: Files that this process has locked: descriptor, and how many hold it.
+_held: dict[Path, list[int]] = {}
+_held_guard = threading.Lock()
 
 
 class BoardBusyError(DeviceError):
     """Another job uses the board."""
 
     kind = "board-busy"
+
+
+@dataclass(frozen=True)
+class BoardUser:
+    """Who uses a board, as those who find it busy are told.
+
+    Attributes:
+        what: for instance "semflash monitor". map_path: the hardware map beside which the lock is taken, too;
+            the one :func:`find_map` finds when None.
+    """
+
+    what: str = "semflash"
+    map_path: Path | None = None
+
+    def hold(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """:func:`hold` for this user."""
+        return hold(name, map_path=self.map_path or find_map(), what=self.what)
 
 
 def key(board: Board, probe: str | None = None) -> str:
@@ -37,18 +62,48 @@ def key(board: Board, probe: str | None = None) -> str:
     >>> key(load_board("nucleo_f446re"), "066A/FF")
     'probe-066A_FF'
     """
-    return re.sub(r"[^A-Za-z0-9_-]", "_", f"probe-{probe}" if probe else f"board-{board.name}")
+    return _fit(f"probe-{probe}") if probe else emulated_key(board.name)
+
+
+def emulated_key(instance: str) -> str:
+    """The name of the lock of an emulated board, or of another instance of it."""
+    return _fit(f"board-{instance}")
+
+
+def key_at(board: Board, url: str) -> str:
+    """The name of the lock of the board behind a port, which has been found or named.
+
+    Probes with one serial number have one lock, too: whoever flashes cannot tell them apart.
+    """
+    named = device_file(url)
+    if board.kind == "emulated":
+        for state in emulator_state.running():
+            if device_file(state.port) == named:
+                return emulated_key(state.board)
+    serials = (probes.serial_of(port) for port in probes.comports() if device_file(port.device) == named)
+    return key(board, next(serials, "") or named)
+
+
+def _fit(name: str) -> str:
+    """`name` as part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)
 
 
 @contextlib.contextmanager
 def hold(
-    name: str, *, map_path: Path | None = None, timeout_s: float = 0.0, what: str = "semflash"
+    name: str,
+    *,
+    map_path: Path | None = None,
+    timeout_s: float = 0.0,
+    what: str = "semflash",
+    or_ancestor: bool = False,
 ) -> Iterator[None]:
-    """Hold the lock `name` (of :func:`key`). May be nested within one process.
+    """Hold the lock `name` (of :func:`key`). May be nested within one process, and freed in any order.
 
     Args:
         map_path: the hardware map beside which it is taken, too.
         timeout_s: how long to wait for another job. what: said to those who wait.
+        or_ancestor: a lock that a process holds which started this one counts as held.
 
     Raises:
         BoardBusyError: another process holds it; named in the error.
@@ -61,33 +116,46 @@ def hold(
     deadline = time.monotonic() + timeout_s
     with contextlib.ExitStack() as stack:
         for path in paths:
-            stack.enter_context(_hold_file(path, name, deadline, what))
+            while not _take(path, what):
+                holder = _holder(path)
+                if or_ancestor and holder is not None and holder[0] in _ancestors():
+                    break
+                if time.monotonic() >= deadline:
+                    raise _busy(name, holder)
+                time.sleep(_RETRY_S)
+            else:
+                stack.callback(_release, path)
         yield
 
 
-@contextlib.contextmanager
-def _hold_file(path: Path, name: str, deadline: float, what: str) -> Iterator[None]:
-    if path in _held:
-        _held[path] += 1
+def _take(path: Path, what: str) -> bool:
+    """Lock the file if it is free, and write who holds it."""
+    with _held_guard:
+        if path in _held:
+            _held[path][1] += 1
+            return True
+        handle = _open(path)
         try:
-            yield
-        finally:
-            _held[path] -= 1
-        return
-    handle = _open(path)
-    try:
-        _take(handle, path, name, deadline)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            return False
         # The file's text is for people: the lock itself is the system's.
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps({"pid": os.getpid(), "what": what}).encode(), 0)
-        _held[path] = 1
-        try:
-            yield
-        finally:
+        _held[path] = [handle, 1]
+        return True
+
+
+def _release(path: Path) -> None:
+    """Free the file when its last holder in this process lets go."""
+    with _held_guard:
+        entry = _held[path]
+        entry[1] -= 1
+        if entry[1] == 0:
             del _held[path]
-            os.ftruncate(handle, 0)
-    finally:
-        os.close(handle)
+            os.ftruncate(entry[0], 0)
+            os.close(entry[0])
 
 
 def _open(path: Path) -> int:
@@ -104,26 +172,41 @@ def _open(path: Path) -> int:
         ) from error
 
 
-def _take(handle: int, path: Path, name: str, deadline: float) -> None:
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                break
-        time.sleep(_RETRY_S)
-    raise BoardBusyError(
+def _busy(name: str, holder: tuple[int, str] | None) -> BoardBusyError:
+    """The error that says who holds the lock and what to do."""
+    who = "process unknown" if holder is None else f"process {holder[0]} ({holder[1]})"
+    end = "" if holder is None else f" (kill {holder[0]})"
+    return BoardBusyError(
         "another job uses the board",
-        value=f"{name}, {_holder(path)}",
-        remedy="wait for it, or end it; the lock is free as soon as it has ended",
+        value=f"{name}, {who}",
+        remedy=f"wait until it is done, or end it{end}; the board is free as soon as it has ended",
     )
 
 
-def _holder(path: Path) -> str:
-    """Who holds the lock, as its file says."""
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        return f"process {int(said['pid'])} ({str(said['what'])[:40]})"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "process unknown"
+def _holder(path: Path) -> tuple[int, str] | None:
+    """Process and name of who holds the lock, as its file says; a new holder gets a moment to write it."""
+    deadline = time.monotonic() + _NAME_S
+    while True:
+        try:
+            said = json.loads(path.read_text(encoding="utf-8"))
+            found = int(said["pid"]), str(said["what"])[:40]
+        except (OSError, ValueError, KeyError, TypeError):
+            found = None
+        alive = found is not None and Path(f"/proc/{found[0]}").exists()
+        if alive or time.monotonic() >= deadline:
+            return found
+        time.sleep(_NAME_S / 10)
+
+
+def _ancestors() -> set[int]:
+    """Numbers of the processes above this one."""
+    found: set[int] = set()
+    pid = os.getpid()
+    while pid > 1:
+        try:
+            text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            break
+        pid = int(text.rpartition(")")[2].split()[1])
+        found.add(pid)
+    return found

@@ -11,14 +11,15 @@ from pathlib import Path
 
 from semflash.bundle.digest import file_ref
 from semflash.bundle.reader import Bundle
-from semflash.bundle.schema import (
+from semflash.bundle.schema import Record
+from semflash.bundle.version1 import (
     BerInput,
     BitChannel,
-    Contract,
+    Contract1,
     DeviceGraph,
     FixedPayload,
     ImageInput,
-    Record,
+    contract_of,
 )
 from semflash.errors import ModelError
 from semflash.link.frame import PAYLOAD_MAX
@@ -53,10 +54,10 @@ def bare_model(data: bytes, path: Path) -> Bundle:
     """:func:`read_bare_model` for bytes in memory; `path` gives the name."""
     from semflash_codegen.errors import CodegenError
     from semflash_codegen.memory_plan import place
-    from semflash_codegen.passes import validate
     from semflash_codegen.plan import Plan
     from semflash_codegen.simplify import simplify
     from semflash_codegen.tflite_reader import read_model
+    from semflash_codegen.validate import validate
 
     try:
         model = simplify(read_model(data))
@@ -64,10 +65,9 @@ def bare_model(data: bytes, path: Path) -> Bundle:
         source, output = model.tensors[model.inputs[0]], model.tensors[model.outputs[0]]
         plan = Plan(model=model, layers=(), alias={}, arena=place([]))
         image = _image(source.shape, source.scale, source.zero_point)
-        height, width, channels = (
-            *((1, 1) if len(output.shape) < 4 else output.shape[1:3]),
-            output.shape[-1],
-        )
+        # A longer vector than a tail takes goes out in pieces.
+        whole = len(output.shape) == 4 and output.shape[-1] == plan.latent_channels
+        height, width = output.shape[1:3] if whole else (plan.latent_positions, 1)
         latent = (output.scale, output.zero_point)
     except CodegenError as error:
         raise ModelError(error.what, value=error.value, remedy=error.remedy) from error
@@ -79,23 +79,23 @@ def bare_model(data: bytes, path: Path) -> Bundle:
             "the output does not fit into a frame of the link", value=symbols, remedy="use a smaller output"
         )
     name = re.sub(r"[^a-z0-9._-]", "-", path.stem.lower()).strip("-._")[:60] or "model"
-    contract = Contract(
+    contract = Contract1(
         name=name,
         family=FAMILY,
         family_version=1,
         input=image,
-        device_graphs=[DeviceGraph(name, reference, height, width, channels, *latent)],
+        device_graphs=[DeviceGraph(name, reference, height, width, plan.latent_channels, *latent)],
         device_tail=_tail(plan.latent_channels, bits, latent[1]),
         payload=FixedPayload(symbols, bits, -(-symbols * bits // 8)),
         channel=BitChannel(0.0, 0.0),
         quality=BerInput("none"),
-        centres=[0.0, 1.0],
+        centres=[float(code) for code in range(1 << bits)],
         decoder=reference,
         task_tail=reference,
         class_names=["none", "none"],
     )
     record = Record(semflash_version="", recipe={}, seed=0)
-    return Bundle(path, contract, record, {_FILE: data}, reference.sha256)
+    return Bundle(path, contract_of(contract), record, {_FILE: data}, reference.sha256, contract)
 
 
 def _image(shape: tuple[int, ...], scale: float, zero_point: int) -> ImageInput:

@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from semflash.bundle.reader import Bundle
 from semflash.errors import BuildError, ModelError, ToolMissingError
@@ -15,10 +15,6 @@ from semflash.firmware.building import tflm_tree
 from semflash.firmware.building.options import BuildOptions
 from semflash.firmware.building.result import LayerInfo
 from semflash.firmware.building.sources import CmsisFiles, Library
-from semflash.program.stages import GdnTail
-
-if TYPE_CHECKING:
-    import semflash_codegen
 
 
 @dataclass(frozen=True)
@@ -26,7 +22,7 @@ class Model:
     """Generated C and what is known of it before it is compiled.
 
     Attributes:
-        files: generated files by name (sf_model.h, sf_model.c).
+        files: generated files by name (sf_model.h, sf_model.c, and those of the engine).
         symbols: CMSIS-NN functions that must be in the linked image.
         cmsis: CMSIS-NN's files; None where no layer uses it. cmsis_origin: where they came from, or "none".
         macs: multiply-accumulates of one image.
@@ -65,9 +61,8 @@ def generate_model(bundle: Bundle, board: Board, options: BuildOptions) -> Model
     check_ends(bundle)
     tree = _tflm_tree(board, options) if options.engine == TFLM else None
     request = semflash_codegen.CodegenRequest(
-        encoder=bundle.encoder_tflite,
-        tail=_tail(bundle),
-        bits_per_symbol=bundle.bits_per_symbol,
+        program=bundle.program,
+        models=bundle.models,
         bundle_hash=bundle.hash_hex,
         model_name=bundle.name,
         engine=options.engine,
@@ -130,7 +125,12 @@ def tflm_arena_bytes(bundle: Bundle) -> int:
         )
     from semflash.runtime.tflm_arena import measure_arena
 
-    return measure_arena(bundle.encoder_tflite)
+    if len(bundle.models) != 1:
+        raise BuildError(
+            "the engine tflm runs one graph", value=len(bundle.models), remedy="use the engine aot"
+        )
+    (model,) = bundle.models.values()
+    return measure_arena(model)
 
 
 def _tflm_tree(board: Board, options: BuildOptions) -> tflm_tree.TflmTree:
@@ -141,19 +141,6 @@ def _tflm_tree(board: Board, options: BuildOptions) -> tflm_tree.TflmTree:
             remedy="on this computer the tflite-micro wheel runs the same file; or --engine aot",
         )
     return tflm_tree.locate(options.tflm_dir)
-
-
-def _tail(bundle: Bundle) -> semflash_codegen.GdnTail | semflash_codegen.TableTail:
-    """The device tail in the code generator's own types."""
-    import semflash_codegen
-
-    tail = bundle.contract.device_tail
-    common: dict[str, Any] = {"channels": tail.channels, "levels": tail.levels, "zero_point": tail.zero_point}
-    if isinstance(tail, GdnTail):
-        return semflash_codegen.GdnTail(
-            **common, beta=tuple(tail.beta), gamma=tuple(tail.gamma), threshold=tuple(tail.threshold)
-        )
-    return semflash_codegen.TableTail(**common, table=tuple(tail.table))
 
 
 def _layer(layer: Any) -> LayerInfo:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from semflash.atomic import part_of
 from semflash.errors import BuildError
 from semflash.firmware.boards.clock_tree import Clock
 from semflash.firmware.boards.descriptions import Board
@@ -93,6 +94,7 @@ def _patterns(board: Board) -> tuple[str, ...]:
     runtime = (
         "device/include/**/*.h",
         "device/src/*.[ch]",
+        "device/stages/*.c",
         "device/kernels/*.[ch]",
         "device/kernels/include/**/*.h",
     )
@@ -235,7 +237,7 @@ def place(files: Mapping[str, bytes], folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     marker = folder / _MARKER
-    if not marker.exists() and any(folder.iterdir()):
+    if not marker.exists() and set(folder.iterdir()) - {part_of(marker)}:
         raise BuildError(
             "the build folder holds files that no build made", value=folder, remedy="name an empty folder"
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ from semflash.firmware.emulator.native_library import NativeInfo, NativeLibrary
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from semflash.program.payload import Payloads
 
 __all__ = ["NativeDevice", "NativeInfo", "NativePort", "compile_native"]
 
@@ -56,34 +59,42 @@ class NativeDevice:
         return np.ascontiguousarray(array)
 
     def encode(self, images: NDArray[np.int8]) -> NDArray[np.uint8]:
-        """Packed codes of images.
+        """The bytes of :meth:`send`, uint8 (N, the most payload bytes)."""
+        return self.send(images).payloads
+
+    def send(self, images: NDArray[np.int8], controls: Mapping[int, int] | None = None) -> Payloads:
+        """Payloads of images.
 
         Args:
             images: int8 (N, H, W, C), pixel - 128.
-
-        Returns:
-            uint8 (N, payload bytes), most significant bit first.
+            controls: values by the controls' ids; each holds for the next image, sticky ones until set again.
 
         Raises:
             UsageError: wrong type or shape.
-            DeviceError: the generated code refused.
+            DeviceError: the program has no such control, or the generated code refused.
         """
         import numpy as np
 
+        from semflash.program.payload import Payloads
+
         array = self._images(images)
         payloads = np.empty((len(array), self.info.payload_bytes), np.uint8)
-        ffi, lib = self._library.ffi, self._library.lib
+        bits = np.empty(len(array), np.uint32)
+        ffi, lib, device = self._library.ffi, self._library.lib, self._library.device
+        for number, value in (controls or {}).items():
+            self._library.check(lib.sf_native_control(device, number, value), f"set control {number}")
         status = lib.sf_native_encode(
-            self._library.device,
+            device,
             ffi.cast("const int8_t *", array.ctypes.data),
             len(array),
             ffi.cast("uint8_t *", payloads.ctypes.data),
+            ffi.cast("uint32_t *", bits.ctypes.data),
         )
         self._library.check(status, "encode")
-        return payloads
+        return Payloads(payloads, bits.astype(np.int64))
 
     def latents(self, images: NDArray[np.int8]) -> NDArray[np.int8]:
-        """Output of the device graph before the tail.
+        """Output of the first device graph before its tail.
 
         Args:
             images: int8 (N, H, W, C), pixel - 128.

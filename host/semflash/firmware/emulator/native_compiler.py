@@ -7,11 +7,12 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from semflash import atomic
 from semflash.errors import BuildError, ToolMissingError
+from semflash.processes import children
 
 # The warnings that all device C is free of.
 STRICT_WARNINGS = (
@@ -89,8 +90,8 @@ def compile_native(
         options.append("-Wl,-z,defs")  # a missing symbol is found here, not when the library is loaded
     options += [f"-D{name}={value}" for name, value in (defines or {}).items()]
     options += [f"-I{folder}" for folder in include_dirs]
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
-        temporary = Path(folder) / out.name
+    with atomic.scratch(out.parent, f".{out.name}.") as folder:
+        temporary = folder / out.name
         _run([*find_compiler(), *options, *map(str, sources), "-o", str(temporary)])
         temporary.replace(out)
     return out
@@ -99,16 +100,7 @@ def compile_native(
 def _run(command: list[str]) -> None:
     """Run the compiler; BuildError with the end of its output when it fails."""
     try:
-        result = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=_COMPILE_TIMEOUT_S,
-            check=False,
-        )
+        result = children.run(command, timeout_s=_COMPILE_TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
         raise BuildError(
             "the C compiler does not end",

@@ -8,7 +8,7 @@ from typing import Any
 
 from semflash.errors import DeviceError
 
-_ABI = 1
+_ABI = 2
 _DECLARATIONS = """
 typedef struct sf_native sf_native_t;
 typedef struct sf_native_info {
@@ -29,7 +29,8 @@ size_t sf_native_bytes(void);
 int sf_native_create(void *memory, size_t bytes, sf_native_t **device);
 size_t sf_native_receive(sf_native_t *device, const uint8_t *bytes, size_t n);
 size_t sf_native_drain(sf_native_t *device, uint8_t *out, size_t capacity);
-int sf_native_encode(sf_native_t *device, const int8_t *images, size_t n, uint8_t *payloads);
+int sf_native_control(sf_native_t *device, uint8_t id, uint16_t value);
+int sf_native_encode(sf_native_t *device, const int8_t *images, size_t n, uint8_t *payloads, uint32_t *bits);
 int sf_native_latents(sf_native_t *device, const int8_t *images, size_t n, int8_t *latents);
 """
 _ALIGNMENT = 16
@@ -51,10 +52,10 @@ class NativeInfo:
         bundle_hash: first 32 bits of the bundle's hash.
         build_id: 32 bits that name the build.
         rows, row_bytes: image rows, and int8 values per row (width x channels).
-        latent_positions, latent_channels: shape of the encoder's output.
-        payload_bytes: packed codes per image.
-        bits_per_symbol: 1..8.
-        state_bytes: RAM of the graph.
+        latent_positions, latent_channels: shape of the first graph's output.
+        payload_bytes: the most that the payload of an image can have.
+        bits_per_symbol: of the first region, 1..8.
+        state_bytes: RAM of the program.
         engine: for instance ``aot/cmsis-nn``.
     """
 

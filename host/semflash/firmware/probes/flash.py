@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from semflash.errors import UsageError
 from semflash.firmware.boards import lock as board_lock
 from semflash.firmware.boards.descriptions import Board, load_board
 from semflash.firmware.boards.hardware_map import MapEntry, find_map, read_map
+from semflash.firmware.boards.lock import BoardUser
 from semflash.firmware.boards.probe import twins
 from semflash.firmware.building import platformio
 from semflash.firmware.building.project import exclusive
@@ -53,8 +55,8 @@ def flash(
     entry: MapEntry | None = None,
     confirmed: bool = True,
     timeout_s: float = 2.0,
-    lock_timeout_s: float = 0.0,
-    map_path: Path | None = None,
+    user: BoardUser | None = None,
+    keep: ExitStack | None = None,
 ) -> FlashResult:
     """Upload `built`; on the emulated board this (re)starts the emulator. Then the board must say it runs it.
 
@@ -62,8 +64,8 @@ def flash(
         port, probe, entry: which board, where more than one fits: serial port, serial number of the debug
             probe, entry of the hardware map.
         confirmed: ask HELLO afterwards. timeout_s: for one HELLO, of several.
-        lock_timeout_s: how long to wait for another job that uses the board.
-        map_path: the map the entry is of; the one :func:`find_map` finds when None.
+        user: who flashes, as others are told who find the board busy, and the map the entry is of.
+        keep: gets the board's lock, which is held until it is closed; else the board is free afterwards.
 
     Raises:
         VerdictError: what is wrong, in one word. BoardBusyError: another job uses the board.
@@ -73,23 +75,26 @@ def flash(
     _check_named(board, port, probe, entry)
     if board.kind == "native":
         return FlashResult(board.name, None, built.build_id, built.bundle_hash)
-    map_path = map_path or find_map()
-    if board.kind == "emulated":
-        name = board_lock.key(board)
-        with board_lock.hold(name, map_path=map_path, timeout_s=lock_timeout_s, what="semflash flash"):
-            url, hello = _emulated(built, board), None
-            if confirmed:
-                hello = confirm.confirm(built, url, confirm_baud(board, entry), timeout_s=timeout_s)
-        return FlashResult(board.name, url, built.build_id, built.bundle_hash, None, hello)
-    known = read_map(map_path) if map_path is not None else None
-    chosen = probes.choose(board, port=port, probe=probe, entry=entry, hardware_map=known)
-    name = board_lock.key(board, chosen.serial or chosen.port)
-    with board_lock.hold(name, map_path=map_path, timeout_s=lock_timeout_s, what="semflash flash"):
-        _upload(built, board, chosen)
-        url, hello = probes.same_probe(chosen, board).port, None  # a reset may have given it another name
-        if confirmed:
-            hello = confirm.confirm(built, url, confirm_baud(board, entry), timeout_s=timeout_s)
-    return FlashResult(board.name, url, built.build_id, built.bundle_hash, chosen.serial or None, hello)
+    user = user or BoardUser("semflash flash")
+    map_path = user.map_path or find_map()
+    chosen = None
+    if board.kind == "hardware":
+        known = read_map(map_path) if map_path is not None else None
+        chosen = probes.choose(board, port=port, probe=probe, entry=entry, hardware_map=known)
+    name = board_lock.key(board, None if chosen is None else chosen.serial or chosen.port)
+    with ExitStack() as stack:
+        stack.enter_context(user.hold(name))
+        if chosen is None:
+            url = _emulated(built, board)
+        else:
+            _upload(built, board, chosen)
+            url = probes.same_probe(chosen, board).port  # a reset may have given it another name
+        baud = confirm_baud(board, entry)
+        hello = confirm.confirm(built, url, baud, timeout_s=timeout_s) if confirmed else None
+        if keep is not None:
+            keep.enter_context(stack.pop_all())
+    serial = None if chosen is None else chosen.serial or None
+    return FlashResult(board.name, url, built.build_id, built.bundle_hash, serial, hello)
 
 
 def confirm_baud(board: Board, entry: MapEntry | None) -> int:

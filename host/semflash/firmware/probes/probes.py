@@ -49,14 +49,18 @@ def scan(ports: Ports | None = None, usb_ids: Iterable[str] = STLINK_IDS) -> tup
             continue
         usb_id = f"{port.vid:04x}:{port.pid:04x}"
         if usb_id in wanted:
-            serial, product = _words(port.serial_number), _words(port.product)
-            found.append(Probe(port.device, usb_id, serial, product, socket_of(port)))
+            found.append(Probe(port.device, usb_id, serial_of(port), _words(port.product), socket_of(port)))
     return tuple(sorted(found, key=lambda probe: natural(probe.port)))
 
 
 def socket_of(port: UsbPort) -> str:
     """The USB socket of a port, the same for all ports of one device; "" where the system does not tell."""
     return _words(port.location).partition(":")[0]  # 1-1.2:1.0 is an interface of the device at 1-1.2
+
+
+def serial_of(port: UsbPort) -> str:
+    """The serial number that the device behind a port says of itself; "": none."""
+    return _words(port.serial_number)
 
 
 def _words(said: str | None) -> str:

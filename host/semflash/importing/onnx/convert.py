@@ -18,8 +18,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from semflash import atomic
 from semflash.errors import TrainingError
+from semflash.importing.onnx.child import LOG_CHARS
 from semflash.importing.onnx.graph import OnnxNetwork, check_operators
+from semflash.printable import printable_lines
+from semflash.processes import children
 
 TIMEOUT_S = 900
 MEMORY_BYTES = 12 << 30
@@ -34,37 +38,43 @@ class Converted:
     Attributes:
         head, tail: float32 .tflite, channels last.
         features: by ONNX Runtime, float32 (N, ...) in ONNX's layout. logits: float32 (N, classes).
+        log: what onnx2tf said.
     """
 
     head: bytes
     tail: bytes
     features: np.ndarray
     logits: np.ndarray
+    log: str = ""
 
 
 def convert(
-    network: OnnxNetwork, features: str, images: np.ndarray, *, timeout_s: float = TIMEOUT_S
+    network: OnnxNetwork, features: str, images: np.ndarray, *, begin: str = "", timeout_s: float = TIMEOUT_S
 ) -> Converted:  # fmt: skip
     """Convert both sides of a cut, and run the whole network on some images.
 
     Args:
         features: the tensor to cut at.
         images: float32 (N, H, W, C), what the network takes.
+        begin: the tensor at which the head begins; empty: the image.
 
     Raises:
-        TrainingError: an operator does not convert (operator and node are named), or the child fails.
+        TrainingError: an operator does not convert (operator and node are named), or the child fails; the
+            converter's log is a note on the error.
     """
     parts = {
         "whole": network.with_output(features),
-        "head": network.part(network.image, features),
+        "head": network.part(begin or network.image, features),
         "tail": network.part(features, network.logits),
     }
     job = {
-        "image": network.image, "features": features, "logits": network.logits,
+        "image": network.image,
+        "begin": begin or network.image,
+        "features": features,
+        "logits": network.logits,
         "channels_first": network.channels_first,
-    }  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="semflash-onnx-") as name:
-        folder = Path(name)
+    }
+    with atomic.scratch(Path(tempfile.gettempdir()), "semflash-onnx-") as folder:
         for part, model in parts.items():
             check_operators(model)
             onnx.save(model, folder / f"{part}.onnx")
@@ -73,16 +83,28 @@ def convert(
         _run(folder, timeout_s)
         head, tail = ((folder / f"{part}.tflite").read_bytes() for part in ("head", "tail"))
         with np.load(folder / "expected.npz", allow_pickle=False) as found:
-            return Converted(head, tail, found["features"], found["logits"])
+            return Converted(head, tail, found["features"], found["logits"], _log(folder))
+
+
+def _log(folder: Path) -> str:
+    """What the converter said, fit for a terminal."""
+    path = folder / "converter.log"
+    if not path.is_file():
+        return ""
+    return printable_lines(path.read_text(encoding="utf-8", errors="replace")[-LOG_CHARS:].strip())
 
 
 def _run(folder: Path, timeout_s: float) -> None:
     command = [sys.executable, "-m", "semflash.importing.onnx.child", str(folder)]
     try:
-        done = subprocess.run(
-            command, cwd=folder, env=_environment(folder), capture_output=True, text=True, timeout=timeout_s,
-            preexec_fn=_limit, check=False,
-        )  # fmt: skip
+        done = children.run(
+            command,
+            timeout_s=timeout_s,
+            env=_environment(folder),
+            stderr=subprocess.PIPE,
+            cwd=folder,
+            preexec_fn=_limit,
+        )
     except subprocess.TimeoutExpired as error:
         raise TrainingError(
             "the conversion took too long and was stopped", value=f"{timeout_s:.0f} s",
@@ -90,18 +112,27 @@ def _run(folder: Path, timeout_s: float) -> None:
         ) from error  # fmt: skip
     if done.returncode == 0:
         return
+    failure = _failure(folder, done)
+    log = _log(folder) or printable_lines(done.stderr[-LOG_CHARS:].strip())
+    if log:
+        failure.add_note(f"the converter's log:\n{log}")
+    raise failure
+
+
+def _failure(folder: Path, done: subprocess.CompletedProcess[str]) -> TrainingError:
     report = folder / "error.json"
     if not report.is_file():
         lines = done.stderr.strip().splitlines()
-        raise TrainingError(
+        return TrainingError(
             f"the converter ended with code {done.returncode}", value=lines[-1][:300] if lines else None,
             remedy="a smaller network: memory of the conversion is limited",
         )  # fmt: skip
     said = json.loads(report.read_text(encoding="utf-8"))
     node = f"node {said['node']}: " if said["node"] else ""
-    raise TrainingError(
+    return TrainingError(
         f"{said['step']} failed", value=f"{node}{said['reason']}",
-        remedy="export the network with other operators there (docs/networks.md lists them)",
+        remedy="export the network with other operators there (docs/networks.md lists them); "
+        "-v shows the converter's log",
     )  # fmt: skip
 
 

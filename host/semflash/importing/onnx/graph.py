@@ -17,9 +17,11 @@ from onnx.utils import Extractor
 
 from semflash.errors import TrainingError
 from semflash.importing.device_operators import splits_within
+from semflash.importing.onnx.beginning import beginning_of
 from semflash.importing.onnx.output import names_in
 from semflash.importing.onnx.softmax import take_off_softmax
 from semflash.tasks.keras.graph_cuts import Step, check_cut, single_cuts, unknown_name
+from semflash.tasks.keras.input_range import Beginning
 
 FILE_BYTES_MAX = 512 << 20
 EXTERNAL_BYTES_MAX = 1 << 30
@@ -92,8 +94,13 @@ class OnnxNetwork:
             )
         return name
 
+    def beginning(self, split: str) -> Beginning:
+        """What it does to its image before its first weights; ``tensor``: the name of what that gives."""
+        channels = self.image_shape[2]
+        return beginning_of(self.model, self.image, channels, channels_first=self.channels_first, until=split)
+
     def device_splits(self, split: str) -> list[str]:
-        """The nearest split points at or before one whose heads a device can follow."""
+        """The nearest split points before one whose heads a device may be able to follow."""
         kinds = {name: node.op_type for node in self.model.graph.node for name in node.output}
         names = [name for name, _ in self.split_points()]
         return splits_within(self.steps, kinds, self.image, names, split)
@@ -258,8 +265,7 @@ def _fix_image(value: Any, size: tuple[int, int] | None) -> tuple[bool, tuple[in
 
 
 def _inferred(model: Any, path: Path) -> Any:
-    for value in model.graph.value_info:
-        value.type.tensor_type.ClearField("shape")  # written for another batch
+    del model.graph.value_info[:]  # written for another batch; torch writes those of weights there as well
     try:
         return shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     except Exception as error:  # InferenceError is no public type

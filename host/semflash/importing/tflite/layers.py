@@ -15,6 +15,7 @@ from keras import layers
 
 from semflash.errors import TrainingError
 from semflash.importing.tflite.graph import TfliteGraph
+from semflash.importing.tflite.max_pools import Padded, maximum, padded_nowhere
 from semflash.importing.tflite.shapes import ComputedShapes
 from semflash.importing.tflite.slices import enlargement, plain_slice, split_slices, strided_slice
 from semflash.tasks.keras.layers import ConstantPad, Offset, Part, Power, Product, Scale
@@ -52,6 +53,7 @@ class _Reader(TfliteGraph):
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
         self.weights: list[tuple[Any, list[np.ndarray]]] = []
+        self.nowhere: dict[int, Padded] = {}
         self.shapes = ComputedShapes(lambda index: tuple(self.tensor(index).shape[1:]), self.constant)
 
     def model(self, name: str, input_name: str) -> keras.Model:
@@ -145,6 +147,11 @@ class _Reader(TfliteGraph):
         return Product((options.adjX, options.adjY))(pair)
 
     def _max_pool_2d(self, operator: Any) -> Any:
+        o, padded = operator.builtinOptions, self.nowhere.get(int(operator.inputs[0]))
+        if padded is not None and o.padding != _SAME:
+            value = maximum(padded, (o.filterHeight, o.filterWidth), (o.strideH, o.strideW))
+            if value is not None:
+                return value
         return self._pool(layers.MaxPooling2D, operator)
 
     def _average_pool_2d(self, operator: Any) -> Any:
@@ -182,6 +189,9 @@ class _Reader(TfliteGraph):
         value = float(self.constant(operator.inputs[2])) if len(operator.inputs) > 2 else 0.0
         if padding[0].any():
             raise TrainingError("a PAD pads the batch", value=self.label(operator.outputs[0]))
+        nowhere = padded_nowhere(self.tensor(operator.inputs[0]), padding, value)
+        if nowhere is not None:
+            self.nowhere[int(operator.outputs[0])] = nowhere
         return ConstantPad(padding[1:].tolist(), value)(self.tensor(operator.inputs[0]))
 
     _padv2 = _pad

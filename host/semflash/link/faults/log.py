@@ -8,7 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from semflash.errors import UsageError
+from semflash.errors import StorageError
+from semflash.recording import Recording
 
 
 class FaultLog:
@@ -19,19 +20,21 @@ class FaultLog:
 
     def __init__(self, path: Path | None = None) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
-        try:
-            self._file = path.open("w", encoding="utf-8") if path is not None else None
-        except OSError as error:
-            raise UsageError(
-                f"cannot write the log of faults: {error.strerror}", value=path, remedy="name another file"
-            ) from error
+        self._file = (
+            Recording(path, b"", what="the log of faults", flag="--fault-log") if path is not None else None
+        )
+
+    @property
+    def failure(self) -> StorageError | None:
+        """Why the file ended before the run; None: it is whole so far."""
+        return self._file.failure if self._file is not None else None
 
     def add(self, seconds: float, direction: str, offset: int, kind: str, **more: Any) -> None:
         """One fault."""
         self.counts[direction, kind] += 1
         if self._file is not None:
             line = {"seconds": round(seconds, 6), "direction": direction, "offset": offset, "kind": kind}
-            self._file.write(json.dumps(line | more) + "\n")
+            self._file.append(json.dumps(line | more).encode() + b"\n")
 
     @property
     def total(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 
 from semflash.errors import TrainingError
 from semflash.tasks.keras import layers as imported  # registers the layers of imported networks
@@ -19,6 +20,7 @@ _REFUSED = frozenset(
 _PACKAGES = ("keras", imported.__name__)
 _DEPTH_MAX = 200
 _FLOAT = "float32"
+_HALF = ("float16", "bfloat16", "float64")
 
 
 def describe(model: keras.Model) -> dict[str, Any]:
@@ -47,6 +49,40 @@ def rebuild(config: dict[str, Any], what: str) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise TrainingError(f"{what} does not describe a Keras model", value=type(model).__name__)
     return model
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """The model itself, or, where layers of it compute in another precision or it takes integers, one in
+    float32 with the same weights.
+
+    Raises:
+        TrainingError: it cannot be built in float32.
+    """
+    config = keras.saving.serialize_keras_object(model)
+    plain = _plain(config)
+    if plain == config:
+        return model
+    made = rebuild(plain, "the model")
+    made.set_weights(
+        [np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(value, _FLOAT))) for value in model.weights]
+    )
+    return made
+
+
+def _plain(value: Any) -> Any:
+    """The configuration with float32 in place of every other float, and of integers at the input."""
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(inner) for inner in value)
+    if not isinstance(value, dict):
+        return value
+    if value.get("class_name") == "DTypePolicy":
+        name = value["config"]["name"]
+        other = name in _HALF or name.startswith("mixed_")
+        return value | {"config": value["config"] | {"name": _FLOAT}} if other else value
+    kept = {key: _plain(inner) for key, inner in value.items()}
+    if value.get("class_name") == "InputLayer" and isinstance(kept.get("config"), dict):
+        kept["config"] = kept["config"] | {"dtype": _FLOAT}
+    return kept
 
 
 def _in_precision(value: Any, policy: str) -> Any:

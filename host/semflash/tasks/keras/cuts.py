@@ -12,13 +12,23 @@ import keras
 
 from semflash.errors import TrainingError
 from semflash.tasks.keras.graph_cuts import Step, check_cut, single_cuts, unknown_name
+from semflash.tasks.keras.input_range import Beginning, beginning_of
 from semflash.tasks.keras.nested import SEPARATOR, FlatModel, flattened, nodes_of, tensor_name
 
 _SOFTMAX = ("softmax", "log_softmax")
 
 
 def cut(model: Any, split: str, how_to_list: str = "model.summary()") -> tuple[Any, Any]:
-    """Head (image to features) and tail (features to logits).
+    """Head (image to features) and tail (features to logits); see :func:`cut_behind_scaling`."""
+    return _cut(model, split, how_to_list, scaling=True)[:2]
+
+
+def cut_behind_scaling(
+    model: Any, split: str, how_to_list: str = "model.summary()"
+) -> tuple[Any, Any, Beginning]:
+    """Head and tail, and what the model does to its image before its first weights, which the head lacks.
+
+    A head that begins with sums and products costs a device operators; preprocessing does the same in one.
 
     Args:
         model: functional or sequential, one image (B, H, W, C) in, logits or probabilities (B, classes) out.
@@ -31,6 +41,10 @@ def cut(model: Any, split: str, how_to_list: str = "model.summary()") -> tuple[A
         TrainingError: no such layer (near ones are named), the cut is not a single tensor (what crosses it is
             named), or the model is none that can be cut.
     """
+    return _cut(model, split, how_to_list, scaling=False)
+
+
+def _cut(model: Any, split: str, how_to_list: str, *, scaling: bool) -> tuple[Any, Any, Beginning]:
     flat = _flat(model)
     graph = flat.model
     steps, tensors = steps_of(graph)
@@ -51,8 +65,15 @@ def cut(model: Any, split: str, how_to_list: str = "model.summary()") -> tuple[A
             value=split,
             remedy=f"{how_to_list} lists others",
         ) from error
-    head = _copy(keras.Model(source, features), "head")
-    return head, _copy(behind, "tail", linear=tensor_name(result))
+    beginning = beginning_of(graph, until=name)
+    head = _copy(keras.Model(source if scaling else beginning.tensor, features), "head")
+    return head, _copy(behind, "tail", linear=tensor_name(result)), beginning
+
+
+def find_split(model: Any, split: str) -> str:
+    """The name, as in :func:`split_points`, of a split that :func:`cut` has taken."""
+    flat = _flat(model)
+    return _find(flat, split, steps_of(flat.model)[1], "")
 
 
 def uncut(model: Any, split: str) -> Callable[[Any], tuple[Any, Any]]:
@@ -165,7 +186,8 @@ def _find(flat: FlatModel, split: str, tensors: dict[str, Any], how_to_list: str
             "several layers of the nested models have this name", value=split,
             remedy=f"split at {' or '.join(flat.shared[split])}",
         )  # fmt: skip
-    raise unknown_name(split, [*tensors, *flat.aliases], how_to_list)
+    named = [name for name in flat.aliases if ":" not in name]
+    raise unknown_name(split, [*tensors, *named], how_to_list)
 
 
 def _copy(model: keras.Model, name: str, linear: str = "") -> keras.Model:

@@ -19,7 +19,9 @@ import keras
 import numpy as np
 
 from semflash.errors import TrainingError
-from semflash.tasks.keras.config import check_config
+from semflash.printable import printable
+from semflash.tasks.keras.config import check_config, in_float32
+from semflash.tasks.keras.keras2 import READERS
 
 FILE_BYTES_MAX = 2 << 30
 CONFIG_BYTES_MAX = 64 << 20
@@ -33,23 +35,26 @@ _READ_ERRORS = (
 
 
 def read_model(path: Path) -> keras.Model:
-    """The model in a ``.keras`` or ``.h5`` file, weights included, not compiled.
+    """The model in a ``.keras`` or ``.h5`` file, weights included, not compiled, and in float32: layers of
+    mixed or half precision compute in full precision here, on the same weights.
 
     Raises:
-        TrainingError: missing, too large, damaged, or it holds code.
+        TrainingError: missing, too large, damaged, holds code, or Keras cannot build what it describes.
     """
     _check_file(path, "model", "name a model file saved with model.save")
     try:
         config = _archive_config(path) if path.suffix == ".keras" else _hdf5_config(path)
         check_config(config, path.name)
         _check_weights(path)
-        with _file_errors(path):
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        with _file_errors(path), _build_errors(path):
+            # Files of Keras 3 name classes with their module, and are not concerned.
+            readers = READERS if path.suffix == ".h5" else None
+            model = keras.saving.load_model(path, custom_objects=readers, compile=False, safe_mode=True)
+            if not isinstance(model, keras.Model):
+                raise TrainingError("the file holds no Keras model", value=path.name)
+            return in_float32(model)
     except RecursionError as error:
         raise TrainingError("the model's configuration is nested too deeply", value=path.name) from error
-    if not isinstance(model, keras.Model):
-        raise TrainingError("the file holds no Keras model", value=path.name)
-    return model
 
 
 def read_network(
@@ -210,6 +215,39 @@ def _hdf5_config(path: Path) -> Any:
                 "the file holds weights alone, no model", value=path.name, remedy="save it with model.save"
             )
         return json.loads(text)
+
+
+@contextlib.contextmanager
+def _build_errors(path: Path) -> Iterator[None]:
+    """What Keras raises for a layer or an argument that it does not know, as TrainingError."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise TrainingError(
+            f"Keras {keras.__version__} cannot build the model{_written_by(path)}: {_first_line(error)}",
+            value=path.name,
+            remedy="open it with the Keras that wrote it and save it as .keras with layers of Keras 3, or "
+            "export it to ONNX",
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return printable(lines[0][:300]) if lines else type(error).__name__
+
+
+def _written_by(path: Path) -> str:
+    import h5py
+
+    with _file_errors(path):
+        if path.suffix == ".keras":
+            with zipfile.ZipFile(path) as archive:
+                version = json.loads(archive.read("metadata.json")).get("keras_version", "")
+        else:
+            with h5py.File(path, "r") as file:
+                version = file.attrs.get("keras_version", "")
+    text = version.decode("utf-8", "replace") if isinstance(version, bytes) else str(version)
+    return f", which Keras {printable(text[:20])} wrote" if text else ""
 
 
 @contextlib.contextmanager

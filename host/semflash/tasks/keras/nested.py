@@ -25,7 +25,8 @@ class FlatModel:
     Attributes:
         model: the one that was given, where nothing is nested; else of layers of its own, the same weights.
         original: the one that was given.
-        aliases: name of a nested model -> name of the tensor that it gives.
+        aliases: name of a nested model -> name of the tensor that it gives; and the names that Keras's own
+            numbers would give the tensors of the original.
         shared: name of several nested layers -> their names here, ``outer.inner``.
         routes: tensor of ``model`` -> how the original makes it: input and output of one graph after another,
             each graph nested in the one before. Empty where nothing is nested.
@@ -58,10 +59,17 @@ def flattened(model: Any) -> FlatModel:
             "a task network has one input and one output",
             value=f"{len(graph.inputs)} inputs, {len(graph.outputs)} outputs",
         )
-    if not any(_inner(operation) for operation in graph.operations):
+    if not any(_inner(operation) for operation in graph.operations) and not _used_elsewhere(graph):
         return FlatModel(graph, model)
     made = _Flattening(graph)
     return FlatModel(made.model, model, made.aliases, made.shared, made.routes)
+
+
+def _used_elsewhere(graph: Any) -> bool:
+    """Whether layers were called outside this graph, which Keras's numbers of uses count: a sequential model
+    calls its layers again whenever one is added."""
+    nodes = {id(node) for level in graph._nodes_by_depth.values() for node in level}
+    return any(id(node) not in nodes for operation in graph.operations for node in operation._inbound_nodes)
 
 
 def graph_of(model: Any) -> Any:
@@ -98,10 +106,13 @@ class _Flattening:
         self.routes: dict[str, tuple[tuple[Any, Any], ...]] = {}
         self._names, self.shared = _names(graph)
         self._copies: dict[int, tuple[Any, Any]] = {}
+        self._numbered: dict[str, str] = {}
         source = graph.inputs[0]
         name = source._keras_history.operation.name
         start = keras.Input(batch_shape=source.shape, dtype=source.dtype, name=name)
         self.model = keras.Model(start, self._walk(graph, start, ()), name=graph.name)
+        known = set(self._numbered.values())
+        self.aliases = {old: new for old, new in self._numbered.items() if old not in known} | self.aliases
         for old, new in self._copies.values():
             if getattr(old, "weights", None):
                 new.set_weights(old.get_weights())
@@ -121,6 +132,8 @@ class _Flattening:
                 self.aliases.setdefault(self._names[id(operation)], tensor_name(outputs[0]))
             for old, new in zip(node.outputs, outputs, strict=True):
                 made[id(old)] = new
+                if not route:
+                    self._numbered[tensor_name(old)] = tensor_name(new)
                 self.routes.setdefault(tensor_name(new), (*route, (source, old)))
         return made[id(graph.outputs[0])]
 

@@ -1,0 +1,264 @@
+"""The program as C: where its tensors lie in the state, its stages, regions and controls.
+
+The structs are those of device/include/semflash/program.h, layout.h and stages.h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from semflash.program.controls import Control
+from semflash.program.layout import CountOf, Every, OnesOf, Region, Rest
+from semflash.program.program import Program
+from semflash.program.stages import GdnTail, Graph, Order, TableTail, Tail
+from semflash.program.tensors import Tensor
+from semflash_codegen.c_text import array, struct, structs
+from semflash_codegen.errors import RequestError
+from semflash_codegen.graph import CompiledGraph
+
+RUNTIME_API = 2
+_ALIGNMENT = 8
+_UINT16_MAX = 65_535
+_SCORES_PER_LEVEL = 16
+_RULES = {Every: "SF_ITEMS_EVERY", CountOf: "SF_ITEMS_COUNT", OnesOf: "SF_ITEMS_ONES", Rest: "SF_ITEMS_REST"}
+_PROTECTIONS = {"none": "SF_PLAIN", "repeat-3": "SF_REPEAT_3", "hamming-7-4": "SF_HAMMING_7_4"}
+
+Fields = list[tuple[str, str]]
+
+
+@dataclass
+class Memory:
+    """The state that the caller lends: who has which part of it.
+
+    Attributes:
+        tensors: Offset of each kept tensor, by name.
+        stages: Offset of the memory that a graph or an order works in, by the number of the stage.
+        controls: Offset of the controls' values.
+        size_bytes: All of it, a multiple of 8.
+    """
+
+    tensors: dict[str, int] = field(default_factory=dict)
+    stages: dict[int, int] = field(default_factory=dict)
+    controls: int = 0
+    size_bytes: int = 0
+
+    def take(self, size_bytes: int) -> int:
+        """The offset of so many bytes more."""
+        offset = self.size_bytes
+        self.size_bytes += -(-size_bytes // _ALIGNMENT) * _ALIGNMENT
+        return offset
+
+
+def place(program: Program, graphs: Sequence[CompiledGraph]) -> Memory:
+    """Lay out the state. Nothing lies over anything else: graphs that read the image run interleaved."""
+    memory = Memory()
+    compiled = {graph.name: graph for graph in graphs}
+    for number, stage in enumerate(program.stages):
+        if isinstance(stage, Graph):
+            memory.stages[number] = memory.take(compiled[stage.name].state_bytes)
+        elif isinstance(stage, Order):
+            memory.stages[number] = memory.take(2 * _scores(program, stage))
+    for tensor in program.tensors:
+        if _is_kept(program, tensor):
+            memory.tensors[tensor.name] = memory.take(tensor.items)
+    memory.controls = memory.take(4 * len(program.controls))
+    return memory
+
+
+def _is_kept(program: Program, tensor: Tensor) -> bool:
+    """Whether a tensor lies in the state: its numbers are not used up one by one as they come."""
+    if tensor.name == program.image:
+        return False
+    for stage in program.stages:
+        match stage:
+            case Graph() if tensor.name in stage.inputs:
+                return True
+            case Order() if tensor.name in (stage.saliency, stage.source, stage.output):
+                return True
+    uses = [region for region in program.payload.regions if tensor.name in _names_of(region)]
+    return bool(uses) and not (uses == [program.payload.regions[0]] and _goes_by(program, uses[0]))
+
+
+def _names_of(region: Region) -> tuple[str, ...]:
+    match region.items:
+        case CountOf(name) | OnesOf(name):
+            return region.source, name
+    return (region.source,)
+
+
+def _goes_by(program: Program, first: Region) -> bool:
+    """Whether the first region's codes can go into the payload as a graph on the image gives them."""
+    tails = [s for s in program.stages if isinstance(s, Tail) and s.output == first.source]
+    graphs = [g for g in program.graphs if tails and tails[0].source in g.outputs]
+    return isinstance(first.items, Every) and bool(graphs) and graphs[0].inputs == (program.image,)
+
+
+def _scores(program: Program, stage: Order) -> int:
+    """sf_order_scores()."""
+    levels = program.tensor(stage.saliency).holds.levels  # type: ignore[union-attr]
+    channels = program.tensor(stage.source).shape[-1]
+    return _SCORES_PER_LEVEL * (levels - 1) + stage.step * (channels - 1) + 1
+
+
+def program_text(
+    program: Program, graphs: Sequence[CompiledGraph], memory: Memory, prefix: str, engine: str
+) -> str:
+    """Everything behind the graphs, down to the constant sf_program_t `prefix`."""
+    numbers = {tensor.name: number for number, tensor in enumerate(_in_order(program))}
+    controls = {control.name: number for number, control in enumerate(program.controls)}
+    compiled = {graph.name: (number, graph) for number, graph in enumerate(graphs)}
+    text, rows = "", list[Fields]()
+    for number, stage in enumerate(program.stages):
+        match stage:
+            case Graph():
+                index, graph = compiled[stage.name]
+                first = sum(other.steps for other in graphs[:index])
+                ends = (numbers[stage.inputs[0]], numbers[stage.outputs[0]], str(index))
+                more = [("layer", str(first)), ("state", f"{memory.stages[number]}u")]
+                rows.append([*_stage("GRAPH", *ends), *more, ("as.graph", f"&{graph.symbol}")])
+            case Tail():
+                kind = "GDN" if isinstance(stage.tables[0], GdnTail) else "TABLE"
+                name = f"{prefix}_tail{number}"
+                text += _tail_text(stage, name)
+                by = "SF_NONE" if stage.chosen_by is None else str(controls[stage.chosen_by])
+                ends = (numbers[stage.source], numbers[stage.output], by)
+                rows.append([*_stage(kind, *ends), (f"as.{kind.lower()}", name)])
+            case Order():
+                name = f"{prefix}_order{number}"
+                text += _order_text(program, stage, name)
+                ends = (numbers[stage.source], numbers[stage.output], str(numbers[stage.saliency]))
+                more = [("state", f"{memory.stages[number]}u")]
+                rows.append([*_stage("ORDER", *ends), *more, ("as.order", f"&{name}")])
+    tensors = [
+        [("bytes", f"{tensor.items}u"), ("offset", _offset(memory, tensor))] for tensor in _in_order(program)
+    ]
+    regions = [_region(program, region, numbers, controls) for region in program.payload.regions]
+    text += structs("sf_tensor_t", f"{prefix}_tensors", tensors)
+    text += structs("sf_stage_t", f"{prefix}_stages", rows)
+    text += structs("sf_region_t", f"{prefix}_regions", regions)
+    if program.controls:
+        text += structs("sf_control_t", f"{prefix}_controls", [_control(c) for c in program.controls])
+    return text + "\n" + _program(program, memory, prefix, engine)
+
+
+def table_bytes(program: Program) -> int:
+    """Bytes of the tails' tables in flash."""
+    tables = [table for stage in program.stages if isinstance(stage, Tail) for table in stage.tables]
+    return sum(
+        8 * len(table.beta) + 4 * len(table.gamma) + 4 * len(table.threshold)
+        if isinstance(table, GdnTail)
+        else len(table.table)
+        for table in tables
+    )
+
+
+def _in_order(program: Program) -> list[Tensor]:
+    """The image first: it is tensor 0 in C."""
+    image = program.tensor(program.image)
+    return [image, *(tensor for tensor in program.tensors if tensor is not image)]
+
+
+def _offset(memory: Memory, tensor: Tensor) -> str:
+    return f"{memory.tensors[tensor.name]}u" if tensor.name in memory.tensors else "SF_NOT_KEPT"
+
+
+def _stage(kind: str, source: int, output: int, by: str) -> Fields:
+    return [
+        ("kind", f"SF_STAGE_{kind}"),
+        ("source", str(source)),
+        ("output", str(output)),
+        ("by", by),
+    ]
+
+
+def _tail_text(stage: Tail, name: str) -> str:
+    """The tables of a tail, and its structs: one, or one for each value of the control."""
+    text, rows = "", list[Fields]()
+    for number, table in enumerate(stage.tables):
+        own = name if len(stage.tables) == 1 else f"{name}_{number}"
+        parts: tuple[tuple[str, str, list[int]], ...]
+        fields = [("channels", str(table.channels)), ("levels", str(table.levels))]
+        match table:
+            case GdnTail():
+                fields.append(("zero_point", str(table.zero_point)))
+                parts = (
+                    ("beta", "int64_t", table.beta),
+                    ("gamma", "int32_t", table.gamma),
+                    ("threshold", "int32_t", table.threshold),
+                )
+            case TableTail():
+                parts = (("table", "uint8_t", table.table),)
+        text += "".join(array(ctype, f"{own}_{part}", values) for part, ctype, values in parts)
+        rows.append([*fields, *((part, f"{own}_{part}") for part, _, _ in parts)])
+    ctype = "sf_gdn_t" if isinstance(stage.tables[0], GdnTail) else "sf_table_t"
+    return text + structs(ctype, name, rows) + "\n"
+
+
+def _order_text(program: Program, stage: Order, name: str) -> str:
+    saliency = program.tensor(stage.saliency)
+    fields = [
+        ("positions", str(saliency.items)),
+        ("channels", str(program.tensor(stage.source).shape[-1])),
+        ("levels", str(saliency.holds.levels)),  # type: ignore[union-attr]
+        ("step", str(stage.step)),
+    ]
+    return struct("sf_order_t", name, fields) + "\n"
+
+
+def _region(program: Program, region: Region, numbers: dict[str, int], controls: dict[str, int]) -> Fields:
+    tensor = program.tensor(region.source)
+    each = tensor.items // tensor.rows
+    if each > _UINT16_MAX:
+        raise RequestError("a row of a region has more than 65,535 items", value=(tensor.name, each))
+    told, at_least = 0, 1
+    match region.items:
+        case CountOf(count):
+            told = numbers[count]
+        case OnesOf(mask, at_least):
+            told = numbers[mask]
+        case Rest(limit):
+            told = controls[limit]
+    return [
+        ("rows", str(tensor.rows)),
+        ("each", str(each)),
+        ("source", str(numbers[tensor.name])),
+        ("bits", str(region.bits)),
+        ("items", _RULES[type(region.items)]),
+        ("told_by", str(told)),
+        ("at_least", str(at_least)),
+        ("protection", _PROTECTIONS[region.protection]),
+    ]
+
+
+def _control(control: Control) -> Fields:
+    return [
+        ("low", str(control.low)),
+        ("high", str(control.high)),
+        ("standard", str(control.default)),
+        ("id", str(control.id)),
+        ("sticky", str(int(control.sticky))),
+    ]
+
+
+def _program(program: Program, memory: Memory, prefix: str, engine: str) -> str:
+    macro = prefix.upper()
+    fields = (
+        ("runtime_api", str(RUNTIME_API)),
+        ("bundle_hash", f"{macro}_BUNDLE_HASH"),
+        ("rows", f"{macro}_ROWS"),
+        ("row_bytes", f"{macro}_ROW_BYTES"),
+        ("payload_bytes", f"{macro}_PAYLOAD_BYTES"),
+        ("n_tensors", str(len(program.tensors))),
+        ("n_stages", str(len(program.stages))),
+        ("n_regions", str(len(program.payload.regions))),
+        ("n_controls", str(len(program.controls))),
+        ("state_bytes", f"{macro}_STATE_BYTES"),
+        ("control_offset", f"{memory.controls}u"),
+        ("tensors", f"{prefix}_tensors"),
+        ("stages", f"{prefix}_stages"),
+        ("regions", f"{prefix}_regions"),
+        ("controls", f"{prefix}_controls" if program.controls else "NULL"),
+        ("engine", f'"{engine}"'),
+    )
+    return struct("sf_program_t", prefix, fields, shared=True)

@@ -1,0 +1,112 @@
+/* A device program: everything a device does for an image, as constant data that the code generator writes.
+ *
+ *   image rows -> graphs -> tensors of int8 values -> tails -> tensors of codes -> regions of the payload
+ *
+ * The description it comes from, and the reference that runs it: host/semflash/program/. Tensor 0 is the image,
+ * which is not kept: graphs that read it take its rows as they come. Other tensors are kept in the state, except
+ * the codes of the first region where they can go into the payload one by one.
+ */
+#ifndef SEMFLASH_PROGRAM_H
+#define SEMFLASH_PROGRAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "semflash/layout.h"
+#include "semflash/stages.h"
+#include "semflash/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SF_GRAPHS_MAX 4u          /* of a program */
+#define SF_NOT_KEPT   0xFFFFFFFFu /* offset of a tensor that goes by */
+#define SF_NONE       0xFFu       /* no control */
+
+/* Called by a graph for every latent vector (all channels of one position), in raster order. */
+typedef sf_status_t (*sf_latent_fn)(void *context, const int8_t *values);
+
+/* One int8 graph. Immutable, lives in flash. */
+typedef struct sf_graph {
+    uint16_t rows;             /* of its input */
+    uint16_t row_bytes;        /* width x channels, int8 */
+    uint16_t latent_positions; /* of its output: height x width */
+    uint16_t latent_channels;
+    uint32_t state_bytes; /* RAM it works in, 8-byte aligned */
+    sf_status_t (*reset)(void *state);
+    /* Take row number `row` (0, 1, ...). May call emit any number of times. */
+    sf_status_t (*push_row)(void *state, uint16_t row, const int8_t *values, sf_latent_fn emit,
+                            void *context);
+} sf_graph_t;
+
+typedef struct sf_tensor {
+    uint32_t bytes;
+    uint32_t offset; /* in the state, or SF_NOT_KEPT */
+} sf_tensor_t;
+
+typedef enum sf_stage_kind {
+    SF_STAGE_GRAPH = 1,
+    SF_STAGE_GDN = 2,
+    SF_STAGE_TABLE = 3,
+    SF_STAGE_ORDER = 4
+} sf_stage_kind_t;
+
+/* One step. A tail follows the graph whose output it reads. */
+typedef struct sf_stage {
+    uint8_t kind;   /* sf_stage_kind_t */
+    uint8_t source; /* number of the tensor it reads */
+    uint8_t output; /* number of the tensor it writes */
+    uint8_t by;     /* tails: number of the control that chooses one of several, or SF_NONE;
+                     * SF_STAGE_ORDER: number of the saliency's tensor; SF_STAGE_GRAPH: its own number */
+    uint16_t layer; /* SF_STAGE_GRAPH: number of its first layer in the whole program, for the layer clock */
+    uint32_t state; /* SF_STAGE_GRAPH, SF_STAGE_ORDER: offset of the memory it works in */
+    union {
+        const sf_graph_t *graph;
+        const sf_gdn_t *gdn;     /* one, or one for each value of the control */
+        const sf_table_t *table; /* the same */
+        const sf_order_t *order;
+    } as;
+} sf_stage_t;
+
+/* A number that the host may set. */
+typedef struct sf_control {
+    uint16_t low;
+    uint16_t high;
+    uint16_t standard; /* where the host said nothing */
+    uint8_t id;
+    uint8_t sticky; /* 0: a value holds for one image */
+} sf_control_t;
+
+typedef struct sf_program {
+    uint32_t runtime_api;   /* SF_RUNTIME_API of the generator */
+    uint32_t bundle_hash;   /* first 32 bits of the bundle's SHA-256 */
+    uint16_t rows;          /* of the image */
+    uint16_t row_bytes;     /* width x channels, int8 */
+    uint16_t payload_bytes; /* the most an image can have */
+    uint8_t n_tensors;
+    uint8_t n_stages;
+    uint8_t n_regions;
+    uint8_t n_controls;
+    uint32_t state_bytes;    /* RAM the caller lends, 8-byte aligned */
+    uint32_t control_offset; /* in the state: values for the next image, then those of this one */
+    const sf_tensor_t *tensors;
+    const sf_stage_t *stages;
+    const sf_region_t *regions;
+    const sf_control_t *controls; /* NULL where there are none */
+    char engine[16];              /* for instance "aot/cmsis-nn", zero-padded */
+} sf_program_t;
+
+/* SF_OK, or SF_ERR_ARGUMENT where the numbers of a program do not fit together or this runtime. */
+SF_MUST_CHECK sf_status_t sf_program_check(const sf_program_t *program);
+
+/* Whether the first region's codes go into the payload one by one. */
+static inline int sf_program_streams(const sf_program_t *program) {
+    return program->tensors[program->regions[0].source].offset == SF_NOT_KEPT;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
