@@ -33,23 +33,32 @@ def test_a_wait_doubles_in_silence_and_is_short_again_after_an_answer() -> None:
     for _ in range(6):
         waits.append(patience.wait_s)
         patience.disappointed()
-    assert waits == pytest.approx([0.4, 0.8, 1.6, 3.2, 5.0, 5.0])
+    assert waits == pytest.approx([0.8, 1.6, 3.2, 5.0, 5.0, 5.0])
     patience.answered(0.1)
-    assert patience.wait_s == pytest.approx(0.4)
+    assert patience.wait_s == pytest.approx(0.8)
 
 
 def test_hello_is_asked_with_growing_gaps_and_given_up_after_the_limit() -> None:
-    search, asked, now = Search(100.0, 0.25, 2.0, 6.0), [], 100.0
+    search, asked, now = Search(100.0, 0.25, 6.0), [], 100.0
     while not search.over(now):
         if search.asks(now):
             asked.append(now - 100.0)
         now += 0.0625
-    assert asked == [0.0, 0.25, 0.75, 1.75, 3.75, 5.75]
+    assert asked == [0.0, 0.25, 0.75, 1.75, 2.75, 3.75, 4.75, 5.75]
     assert now == 106.0
 
 
+def test_hello_is_asked_soon_again_when_broken_frames_come_and_a_slow_device_not_too_often() -> None:
+    search = Search(0.0, 0.25, 6.0)
+    assert [now for now in (0.0, 0.25, 0.75, 1.75) if search.asks(now)] == [0.0, 0.25, 0.75, 1.75]
+    search.stirred()
+    assert not search.asks(1.9) and search.asks(2.0) and not search.asks(2.25)
+    slow = Search(0.0, 4.0, 30.0)
+    assert [now for now in range(20) if slow.asks(now)] == [0, 4, 8, 12, 16]
+
+
 def test_frames_prolong_the_search_but_not_for_ever() -> None:
-    search, now = Search(0.0, 0.25, 2.0, 6.0), 0.0
+    search, now = Search(0.0, 0.25, 6.0), 0.0
     while not search.over(now):
         search.heard(now)
         now += 1.0

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-#: The shortest wait: longer than a busy computer leaves a process alone.
-FLOOR_S = 0.2
+import math
+
+#: The shortest wait: a device that answers within milliseconds runs in this process or on an idle computer.
+FLOOR_S = 0.1
 #: A wait is so many times the longest gap between answers of late.
-MARGIN = 4.0
+MARGIN = 8.0
 #: Share of the longest gap that is left after each answer.
 _FADE = 0.98
 #: HELLO is first asked again after that, where nothing is known of the device.
 FIRST_ASK_S = 0.5
+#: Longest gap between two questions, unless the device is known to be slower.
+LONGEST_ASK_S = 1.0
 #: Frames that come prolong the search for HELLO, to at most so many times its usual length.
 PERSEVERANCE = 10
 #: Images given up one after the other before it is asked whether that has any use.
@@ -26,10 +30,10 @@ class Patience:
     10.0
     >>> patience.answered(0.1)
     >>> patience.wait_s
-    0.4
+    0.8
     >>> patience.disappointed()
     >>> patience.wait_s
-    0.8
+    1.6
     """
 
     def __init__(self, timeout_s: float) -> None:
@@ -40,10 +44,14 @@ class Patience:
     @property
     def wait_s(self) -> float:
         """Seconds without progress after which to ask HELLO; `timeout_s` until the first answer."""
+        return float(min(self.answer_s * 2**self._doublings, self._timeout_s))
+
+    @property
+    def answer_s(self) -> float:
+        """Seconds in which one question is answered, if neither it nor its answer is lost."""
         if self._longest_s is None:
             return self._timeout_s
-        wait_s = max(FLOOR_S, MARGIN * self._longest_s) * 2**self._doublings
-        return float(min(wait_s, self._timeout_s))
+        return min(max(FLOOR_S, MARGIN * self._longest_s), self._timeout_s)
 
     def answered(self, gap_s: float) -> None:
         """The device made progress, `gap_s` after it had last done so."""
@@ -58,27 +66,33 @@ class Patience:
 class Search:
     """When to ask HELLO again, and when to give up.
 
-    Asked again after a wait that doubles; given up after `limit_s` in which no whole frame of the device
-    came, after PERSEVERANCE times that anyway.
+    Asked again after a wait that doubles twice in silence, and is short again when broken frames come: those
+    may be answers. Given up after `limit_s` in which no whole frame of the device came, after PERSEVERANCE
+    times that anyway.
 
     Args:
-        now_s: clock. first_wait_s: between the first two questions; later ones at most `timeout_s`.
+        now_s: clock. first_wait_s: between the first two questions; longer ones are at most LONGEST_ASK_S.
     """
 
-    def __init__(self, now_s: float, first_wait_s: float, timeout_s: float, limit_s: float) -> None:
-        self._ask_s, self._wait_s, self._timeout_s = now_s, first_wait_s, timeout_s
-        self._limit_s = limit_s
+    def __init__(self, now_s: float, first_wait_s: float, limit_s: float) -> None:
+        self._asked_s, self._wait_s = -math.inf, 0.0
+        self._first_wait_s, self._limit_s = first_wait_s, limit_s
         self._until_s, self._at_most_s = now_s + limit_s, now_s + PERSEVERANCE * limit_s
         self.asked = 0
 
     def asks(self, now_s: float) -> bool:
         """Whether to ask now; counts the question."""
-        if now_s < self._ask_s:
+        if now_s < self._asked_s + self._wait_s:
             return False
         self.asked += 1
-        self._ask_s = now_s + self._wait_s
-        self._wait_s = min(2 * self._wait_s, self._timeout_s)
+        self._asked_s = now_s
+        longest_s = max(self._first_wait_s, min(LONGEST_ASK_S, 4 * self._first_wait_s))
+        self._wait_s = min(2 * self._wait_s, longest_s) if self._wait_s else self._first_wait_s
         return True
+
+    def stirred(self) -> None:
+        """A broken frame came."""
+        self._wait_s = self._first_wait_s
 
     def heard(self, now_s: float) -> None:
         """A whole frame of the device came."""

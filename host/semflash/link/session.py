@@ -126,7 +126,7 @@ class Session(Conversation):
             LinkError: no answer within the time-out.
         """
         self._link_stats = None
-        search = Search(self._clock(), self._patience.wait_s, self._timeout_s, self._timeout_s)
+        search = Search(self._clock(), self._patience.answer_s, self._timeout_s)
         while not search.over(now := self._clock()):
             if search.asks(now):
                 self._line.send(FrameType.STATS_REQUEST, bundle=self._expected.hash32)
@@ -205,8 +205,8 @@ class Session(Conversation):
 
     def _ask_hello(self) -> Hello:
         watch, began_s, known = HelloWatch(), self._clock(), self.hello is not None
-        first_wait_s = self._patience.wait_s if known else min(FIRST_ASK_S, self._timeout_s)
-        search = Search(began_s, first_wait_s, self._timeout_s, self._hello_limit_s)
+        first_wait_s = self._patience.answer_s if known else min(FIRST_ASK_S, self._timeout_s)
+        search = Search(began_s, first_wait_s, self._hello_limit_s)
         while not search.over(now := self._clock()):
             if search.asks(now):
                 if search.asked > 1 and not known:
@@ -219,6 +219,7 @@ class Session(Conversation):
                 return self._take_hello(event)
             if event is not None:
                 self._on_event(event)
+                search.stirred()
                 if watch.is_device(event):
                     search.heard(self._clock())
             if search.asked > 1 and watch.other_version is not None:
