@@ -143,12 +143,12 @@ class Judge:
         environment = {**self._scratch.environment(), "SEMFLASH_MUTANTS_ORDER": str(self._order)}
         seconds = sum(self._map.seconds.get(test, 10.0) for test in tests)
         # Other programs may leave us a part of the processor: the last runs show how large a part.
-        limit = Limit(15 + 2 * seconds, (60 + 6 * seconds) * self._slowness)
+        limit = Limit(15 + 2 * seconds, (20 + 6 * seconds) * self._slowness)
         started, used = time.monotonic(), _processor_seconds()
         printed = self._scratch.work / "output.txt"
         code = run_pytest(arguments, self._scratch.tree, environment, limit, printed)
         ratio = (time.monotonic() - started) / max(_processor_seconds() - used, 0.1)
-        self._slowness = min(max(1.0, 0.7 * self._slowness + 0.3 * ratio), 15.0)
+        self._slowness = min(max(1.0, 0.7 * self._slowness + 0.3 * ratio), 6.0)
         output = printed.read_text(encoding="utf-8", errors="replace")
         if code is None:
             return "time-out", ""
