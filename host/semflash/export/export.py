@@ -131,8 +131,8 @@ def export_codec(
     contract = _contract(name, family, dataset, graph, tail, centres, files, ber_range, kind.contract_task())
     check_device_graph(graph.data, "encoder.tflite")
     check_encoder(graph.data, contract)
-    check_edge(contract, files["decoder.tflite"], files["tail.tflite"])
     arena_bytes, proof = _prove(trained, dataset, contract, files)
+    check_edge(contract, files["decoder.tflite"], files["tail.tflite"])
     forced = _check_chance(proof, dataset, force)
     record = Record(
         semflash_version=__version__,
