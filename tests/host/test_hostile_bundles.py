@@ -63,7 +63,7 @@ def test_evaluate_ends_with_the_error_and_code_1(
 ) -> None:
     write(spoilt(name), tmp_path / "x.semcodec")
     write_blocks(tmp_path, train=5100, test=4)
-    data = ["--dataset", "fashion-mnist", "--data-dir", str(tmp_path)]
+    data = ["--dataset", "mnist", "--data-dir", str(tmp_path)]
     assert main(["evaluate", str(tmp_path / "x.semcodec"), *data]) == 1
     error = capsys.readouterr().err
     assert HOSTILE[name][0] in error and "Traceback" not in error
@@ -72,8 +72,8 @@ def test_evaluate_ends_with_the_error_and_code_1(
 @pytest.mark.parametrize("name", [*zoo_names(), str(VECTORS / "tiny.semcodec")])
 def test_what_exports_make_passes(name: str) -> None:
     bundle = read_bundle(name)
-    assert check_edge(bundle.contract, bundle.decoder_tflite, bundle.tail_tflite) >= bundle.payload_bytes
-    check_device_graph(bundle.encoder_tflite, "encoder.tflite")
+    assert check_edge(bundle.contract, bundle.edge) >= bundle.payload_bytes
+    check_device_graph(bundle.models["encoder"], "encoder.tflite")
 
 
 @pytest.mark.parametrize(
@@ -287,10 +287,10 @@ FORGERIES: dict[str, tuple[Callable[[Forgery], object], str]] = {
 def test_a_forged_tail_is_refused(name: str, tiny: Bundle) -> None:
     forge, what = FORGERIES[name]
     forgery = Forgery()
-    check_edge(tiny.contract, tiny.decoder_tflite, forgery.finish())
+    check_edge(tiny.contract, tiny.edge | {"tail": forgery.finish()})
     forge(forgery)
     with pytest.raises(BundleError, match=what) as caught:
-        check_edge(tiny.contract, tiny.decoder_tflite, forgery.finish())
+        check_edge(tiny.contract, tiny.edge | {"tail": forgery.finish()})
     assert "tail.tflite" in caught.value.what and caught.value.remedy
 
 
@@ -307,7 +307,7 @@ def test_a_graph_for_one_image_only_is_refused(tiny: Bundle) -> None:
     forgery = Forgery()
     forgery.constant("RESHAPE", 1, [1, 4, 4, 1])
     with pytest.raises(BundleError, match="another number of elements"):
-        check_edge(tiny.contract, tiny.decoder_tflite, forgery.finish())
+        check_edge(tiny.contract, tiny.edge | {"tail": forgery.finish()})
 
 
 def test_tensors_of_256_mebibytes_are_refused(tiny: Bundle) -> None:
@@ -315,13 +315,13 @@ def test_tensors_of_256_mebibytes_are_refused(tiny: Bundle) -> None:
     forgery = Forgery()
     forgery.constant("RESIZE_BILINEAR", 1, [1 << 15, 1 << 15])
     with pytest.raises(BundleError, match="numbers"):
-        check_edge(tiny.contract, tiny.decoder_tflite, forgery.finish())
+        check_edge(tiny.contract, tiny.edge | {"tail": forgery.finish()})
 
 
 def test_every_cut_of_a_file_is_refused(tiny: Bundle) -> None:
     for size in (*range(0, 64, 3), *range(64, len(WIDE) - 1, 1009)):
         with pytest.raises(BundleError):
-            check_edge(tiny.contract, tiny.decoder_tflite, WIDE[:size])
+            check_edge(tiny.contract, tiny.edge | {"tail": WIDE[:size]})
 
 
 def test_the_fuzz_names_its_mutants_by_seed_and_number() -> None:
@@ -333,6 +333,6 @@ def test_the_fuzz_names_its_mutants_by_seed_and_number() -> None:
 
 
 def test_two_files_exchanged_are_refused(tiny: Bundle) -> None:
-    files = {**tiny.files, "tail.tflite": tiny.decoder_tflite}
+    files = {**tiny.files, "tail.tflite": tiny.edge["decoder"]}
     with pytest.raises(BundleError, match=r"tail\.tflite needs one input"):
         EdgeDecoder(dataclasses.replace(tiny, files=files))

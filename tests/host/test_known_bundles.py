@@ -127,7 +127,7 @@ def test_the_child_says_what_does_not_run(monkeypatch: pytest.MonkeyPatch) -> No
     """The parent's own check is left out: the child's answer is the one that comes back."""
     bundle = read_bundle(TINY)
     broken = dataclasses.replace(
-        bundle, files={**bundle.files, "tail.tflite": bundle.decoder_tflite}, hash_hex="ab" * 32
+        bundle, files={**bundle.files, "tail.tflite": bundle.edge["decoder"]}, hash_hex="ab" * 32
     )
     with pytest.raises(BundleError, match=r"tail\.tflite needs one input"):
         first_run.admit(broken)

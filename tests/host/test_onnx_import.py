@@ -398,14 +398,14 @@ def test_features_that_are_not_the_originals_are_refused_and_nothing_is_written(
     from semflash.importing import parts as module
 
     keras_classifier(tmp_path / "net.keras")
-    whole = module.cut
+    whole = module.cut_behind_scaling
 
     def another(*arguments: Any) -> Any:
-        head, tail = whole(*arguments)
+        head, tail, beginning = whole(*arguments)
         head.set_weights([value * 1.01 for value in head.get_weights()])
-        return head, tail
+        return head, tail, beginning
 
-    monkeypatch.setattr(module, "cut", another)
+    monkeypatch.setattr(module, "cut_behind_scaling", another)
     with pytest.raises(TrainingError, match="features are not those of the original network"):
         import_network(ImportRequest(tmp_path / "net.keras", "stem", tmp_path / "out"))
     assert not (tmp_path / "out").exists()

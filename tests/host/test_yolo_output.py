@@ -15,8 +15,8 @@ import keras
 
 import semflash_codegen.operators
 from semflash.errors import TrainingError
+from semflash.importing.compare import compare
 from semflash.importing.device_operators import DEVICE_OPERATORS
-from semflash.importing.network import _compare
 from semflash.importing.onnx.output import (
     LOGITS,
     YOLOV5,
@@ -151,10 +151,10 @@ def test_exchanged_classes_are_found_even_where_the_network_sees_nothing() -> No
     right = some.reshape(1, 4, 6)
     pieces = {"boxes": slice(0, 4), "scores": slice(4, None)}
     parts = Parts("onnx", "split", head, tail, lambda _: (some, right), pieces=pieces)
-    assert _compare(parts, head, image, image)["scores_max_difference"] == 0
+    assert compare(parts, head, image, image)["scores_max_difference"] == 0
     parts = replace(parts, expected=lambda _: (some, right[..., [0, 1, 2, 3, 5, 4]]))
     with pytest.raises(TrainingError, match="scores are not those of the original"):
-        _compare(parts, head, image, image)
+        compare(parts, head, image, image)
 
 
 def metadata(names: str) -> Any:

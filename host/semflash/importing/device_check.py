@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from semflash.conversion.graphs import Int8Graph, convert_int8
+from semflash.conversion.graphs import convert_int8
 from semflash.conversion.int8_check import check_int8
 from semflash.errors import ExportError, TrainingError
 from semflash.importing.device_operators import beyond_device
@@ -60,7 +60,7 @@ def check_on_device(
             "--check-images: the ranges come from them), or the network's own --mean and --std",
         )
     say(f"int8 head: {found}, {check.macs:,} MACs")
-    missing, reason = beyond_device(check.operators), generator_refusal(graph)
+    missing, reason = beyond_device(check.operators), generator_refusal(graph.data)
     if not missing and not reason:
         return check.described()
     splits = _runnable(parts, finish, calibration)
@@ -69,14 +69,15 @@ def check_on_device(
     return check.described() | {"not_on_device": missing, "refused": reason, "device_splits": splits}
 
 
-def generator_refusal(graph: Int8Graph) -> str:
-    """Why the code generator has no C for an int8 graph; empty: it has."""
-    from semflash_codegen import CodegenError, CodegenRequest, TableTail, generate
+def generator_refusal(data: bytes) -> str:
+    """Why the code generator has no C for an int8 .tflite; empty: it has."""
+    from semflash_codegen.errors import CodegenError
+    from semflash_codegen.graph import compile_graph
+    from semflash_codegen.passes import make_plan
+    from semflash_codegen.tflite_reader import read_model
 
-    channels = graph.output_shape[2]
-    tail = TableTail(channels, 2, graph.output_zero_point, (0,) * 256 * channels)
     try:
-        generate(CodegenRequest(graph.data, tail, 1, "0" * 64, "head"))
+        compile_graph("head", "sf_head", make_plan(read_model(data), "auto", small=False))
     except CodegenError as error:
         return error.what if error.value is None else f"{error.what} ({error.value})"
     return ""
@@ -93,7 +94,7 @@ def _runnable(
             graph = convert_int8(finish(parts.head_at(name)), calibration)
         except (ExportError, TrainingError):
             continue
-        if not beyond_device(graph.operators) and not generator_refusal(graph):
+        if not beyond_device(graph.operators) and not generator_refusal(graph.data):
             return [name]
     return []
 
