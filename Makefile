@@ -66,7 +66,7 @@ test: setup-test lint  ## lint, type checks and all tests that need no hardware
 	@echo "== examples in docstrings"
 	@$(PY) -m pytest --quiet --doctest-modules $(DOCTESTS)
 	@echo "== pytest"
-	@$(PY) -m pytest -m "not slow"
+	@$(PY) -m pytest -m "not slow" -n 2 --dist loadfile
 	@echo "== a minute of fuzzing"
 	@$(PY) -m pytest -m slow tests/fuzz
 
@@ -79,9 +79,10 @@ lint: setup-test  ## ruff and mypy
 bench: setup-test  ## measure encoders on the emulated board, write docs/benchmarks.md (TFLM: set SEMFLASH_TFLM_DIR)
 	@$(PY) benchmarks/device_cost.py --board $(DEMO_BOARD) $(BENCH_MODELS)
 
-soak: setup-test  ## a million frames through every fault at once, then ten minutes of faults on the emulated board
+soak: setup-test  ## a million frames through every fault at once, ten minutes of faults on the emulated board, kills
 	@PYTHONPATH=tests $(PY) tests/soak/link_frames.py --frames 1000000
 	@PYTHONPATH=tests $(PY) tests/soak/emulated_board.py --minutes 10
+	@PYTHONPATH=tests $(PY) tests/soak/kills.py --kills 60
 
 mutants: setup-test  ## change 300 lines one at a time and see whether a test notices (an hour or more; MUTANTS: options)
 	@$(PY) tests/mutants/run.py $(MUTANTS)

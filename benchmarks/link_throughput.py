@@ -46,7 +46,11 @@ CASES = {
 def build(case: str, folder: Path) -> Path:
     """Board native with the model of a case."""
     rows, row_bytes, codes, payload, window, _ = CASES[case]
-    sources = [*sorted((ROOT / "device").glob("s[rt]*/*.c")), ROOT / "device/port/native/native.c"]
+    sources = [
+        *sorted((ROOT / "device/src").glob("*.c")),
+        *sorted((ROOT / "device/stages").glob("*.c")),
+        ROOT / "device/port/native/native.c",
+    ]
     includes = [ROOT / "device/include", ROOT / "device/port/native", ROOT / "benchmarks/link_model"]
     defines = {
         "SF_MODEL_ROWS": str(rows),

@@ -26,8 +26,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from semflash.bundle.version1 import from_contract
 from semflash.firmware.building.bare_model import bare_model
+from semflash.processes import children
 from semflash_codegen import CodegenRequest, Generated, cmsis_nn, generate
 from semflash_codegen.passes import make_plan
 from semflash_codegen.plan import Plan
@@ -103,8 +103,8 @@ def measure(path: Path, kernels: str, weights: str, folder: Path, archive: Path)
     """Generate, compile, run two images of noise, compare."""
     encoder = path.read_bytes()
     plan = make_plan(read_model(encoder), "reference")
-    contract = bare_model(encoder, path).contract
-    program, graph = from_contract(contract), contract.device_graphs[0].name
+    program = bare_model(encoder, path).program
+    graph = program.graphs[0].name
     tail_bytes = table_bytes(program)
     request = CodegenRequest(program, {graph: encoder}, "0" * 64, path.stem, kernels=kernels, weights=weights)
     start = time.perf_counter()
@@ -131,9 +131,9 @@ def measure(path: Path, kernels: str, weights: str, folder: Path, archive: Path)
     )
 
 
-def run(*command: str | Path, **more: object) -> str:
+def run(*command: str | Path, timeout_s: float = 600) -> str:
     """Run a tool; returns what it prints."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **more)  # type: ignore[call-overload]
+    done = children.run([str(part) for part in command], timeout_s=timeout_s, stderr=subprocess.PIPE)
     if done.returncode:
         sys.exit(f"{command[0]} failed:\n{done.stderr[-4000:]}")
     return str(done.stdout)
@@ -181,7 +181,7 @@ def emulate(image: Path) -> tuple[Int8, int, int]:
         "qemu-system-arm", "-M", "netduinoplus2", "-display", "none", "-monitor", "none",
         "-icount", "shift=0", "-semihosting-config", "enable=on,target=native", "-serial", "stdio",
         "-kernel", image,
-        stdin=subprocess.DEVNULL, timeout=300,
+        timeout_s=300,
     )  # fmt: skip
     lines = [item.split() for item in text.splitlines()]
     if not lines or any(item[0] != "R" for item in lines):

@@ -14,6 +14,7 @@ from typing import Any
 from semflash.bundle.reader import Bundle, read_bundle
 from semflash.bundle.schema import Measurement
 from semflash.outputs.kinds import DetectionTask
+from semflash.program.tensors import Codes
 
 ROOT = Path(__file__).resolve().parent.parent
 ZOO = ROOT / "host" / "semflash" / "zoo"
@@ -85,6 +86,16 @@ def task_of(bundle: Bundle) -> str:
     return f"{verb}, {len(bundle.contract.class_names)} classes"
 
 
+def payload_of(bundle: Bundle) -> str:
+    """Bytes and what they hold."""
+    regions = []
+    for region in bundle.program.payload.regions:
+        tensor = bundle.program.tensor(region.source)
+        levels = f", {tensor.holds.levels} centres" if isinstance(tensor.holds, Codes) else ""
+        regions.append(f"{tensor.items} codes of {region.bits} bits{levels}")
+    return f"{bundle.payload_bytes} bytes: {'; '.join(regions)}"
+
+
 def card(bundle: Bundle) -> str:
     """One bundle's section."""
     height, width, channels = bundle.image_shape
@@ -92,8 +103,7 @@ def card(bundle: Bundle) -> str:
     rows = {
         "task": f"{task_of(bundle)}: {', '.join(bundle.contract.class_names)}",
         "image": f"{height}x{width}x{channels}",
-        "payload": f"{bundle.payload_bytes} bytes: {bundle.contract.payload.symbols} codes of "
-        f"{bundle.bits_per_symbol} bits, {len(bundle.contract.centres)} centres",
+        "payload": payload_of(bundle),
         "hash": f"`{bundle.hash_hex}`",
         "data": data_of(bundle)[0],
         "licence of the data": data_of(bundle)[1],

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from semflash.processes import children
+
 #: One thread each: N jobs share the machine without fighting for it.
 SINGLE_THREADED = {
     "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1",
@@ -116,7 +118,10 @@ class Pool:
 
 
 class _Running:
-    """The subprocesses that run now; each leads a session of its own, so that Ctrl-C reaches it once."""
+    """The subprocesses that run now; each leads a session of its own, so that Ctrl-C reaches it once.
+
+    When this process is killed, they end, too.
+    """
 
     def __init__(self) -> None:
         self.jobs: dict[str, tuple[Job, subprocess.Popen[bytes], float]] = {}
@@ -128,10 +133,9 @@ class _Running:
         log = log_file(logs, job.name)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as file:
-            process = subprocess.Popen(
-                command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                env=os.environ | SINGLE_THREADED, start_new_session=True,
-            )  # fmt: skip
+            process = children.start(
+                command, stdout=file, stderr=subprocess.STDOUT, env=os.environ | SINGLE_THREADED
+            )
         self.jobs[job.name] = job, process, time.monotonic()
 
     def ended(self) -> list[tuple[Job, int]]:
@@ -139,7 +143,7 @@ class _Running:
             (job, process.returncode) for job, process, _ in self.jobs.values() if process.poll() is not None
         ]
         for job, _ in over:
-            del self.jobs[job.name]
+            children.end(self.jobs.pop(job.name)[1])
         return over
 
     def left(self) -> float:
@@ -157,7 +161,7 @@ class _Running:
                 process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
+            children.end(process)
         self.jobs.clear()
 
 

@@ -78,7 +78,7 @@ def measure(case: Case, board: str) -> dict[str, Any]:
     from semflash.errors import BuildError, ModelError
 
     codec, features = paper_codec(case)
-    payload = codec.payload()
+    bits, size = codec.bits_per_code(), codec.payload_bytes
     image_bytes = case.side * case.side * 3
     feature_bytes = math.prod(features) * FLOAT_BYTES
     result: dict[str, Any] = {
@@ -87,12 +87,12 @@ def measure(case: Case, board: str) -> dict[str, Any]:
         "image_shape": [case.side, case.side, 3],
         "feature_shape": list(features),
         "latent_shape": list(codec.sizes.latent_shape),
-        "symbols": payload.symbols,
-        "bits_per_symbol": payload.bits_per_symbol,
-        "payload_bytes": payload.size_bytes,
+        "symbols": codec.sizes.symbols,
+        "bits_per_symbol": bits,
+        "payload_bytes": size,
         "feature_bytes_float32": feature_bytes,
-        "ratio_to_float_features": round(feature_bytes / payload.size_bytes, 2),
-        "ratio_to_image_bytes": round(image_bytes / payload.size_bytes, 2),
+        "ratio_to_float_features": round(feature_bytes / size, 2),
+        "ratio_to_image_bytes": round(image_bytes / size, 2),
         "board": board,
         "cost": {},
     }
@@ -132,26 +132,19 @@ def bundle_of(case: Case, codec: Any) -> Any:
     import msgspec
     import numpy as np
 
-    from semflash.bundle.schema import FixedPayload
-    from semflash.conversion.gdn import quantise_tail
-    from semflash.conversion.graphs import convert_int8
+    from semflash.bundle.schema import Model
+    from semflash.conversion.device import quantise_device
+    from semflash.data.dataset import Dataset, Split
     from semflash.firmware.building.bare_model import bare_model
 
     shape = (CALIBRATION_IMAGES, case.side, case.side, 3)
     images = np.random.default_rng(SEED).integers(0, 256, shape, np.uint8)
-    graph = convert_int8(codec.device_graph, images)
-    tail = codec.device_tail()
-    integers = quantise_tail(
-        tail.beta, tail.gamma, tail.alpha, tail.centres, graph.output_scale, graph.output_zero_point
-    )
-    payload = codec.payload()
-    bare = bare_model(graph.data, Path(f"{case.name}.tflite"))
+    split = Split(images, np.zeros(len(images), np.int32))
+    device = quantise_device(codec.device(), Dataset("noise", split, split, split, ("a", "b")))
+    bare = bare_model(device.whole.data, Path(f"{case.name}.tflite"))
+    models = (Model("encoder", bare.contract.models[0].file),)
     contract = msgspec.structs.replace(
-        bare.contract,
-        family="semanticnn",
-        device_tail=integers,
-        payload=FixedPayload(payload.symbols, payload.bits_per_symbol, payload.size_bytes),
-        centres=[float(value) for value in tail.centres],
+        bare.contract, family="semanticnn", program=device.program, models=models
     )
     return dataclasses.replace(bare, contract=contract)
 

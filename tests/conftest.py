@@ -7,6 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine draws examples slowly, which says nothing of the code under test.
+settings.register_profile("semflash", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("semflash")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -15,6 +20,7 @@ def private_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
     folder = tmp_path_factory.mktemp("semflash-state")
     before = os.environ.get("SEMFLASH_STATE_DIR")
     os.environ["SEMFLASH_STATE_DIR"] = str(folder)
+    os.environ["SEMFLASH_EMULATOR_UNTIL"] = str(os.getpid())  # however the tests end
     try:
         yield folder
         from semflash.firmware.emulator import emulator
@@ -22,6 +28,7 @@ def private_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
         left = emulator.stop_all()
         assert not left, f"a test left emulated boards running: {left}"
     finally:
+        del os.environ["SEMFLASH_EMULATOR_UNTIL"]
         if before is None:
             del os.environ["SEMFLASH_STATE_DIR"]
         else:

@@ -6,7 +6,6 @@ A CMSIS-NN tree of the user's (with Include/ and Source/) overrides it.
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +101,9 @@ def locate(override: Path | None = None) -> CmsisNn:
     """
     if override is None:
         vendor = _package_folder() / "backend" / "cmsis_nn" / "vendor"
-        version = importlib.metadata.version(PACKAGE)
+        from importlib import metadata
+
+        version = metadata.version(PACKAGE)
         nn, core = vendor / "cmsis_nn", vendor / "cmsis_core" / "Include"
         found = CmsisNn(nn, core, PACKAGED_VERSION, f"{PACKAGE} {version}")
     else:

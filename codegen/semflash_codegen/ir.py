@@ -111,6 +111,12 @@ class Model:
         return f"layer {operator.index} {operator.name} '{short(name)}'"
 
 
+def image_rows(source: Tensor) -> tuple[int, int]:
+    """(rows, bytes per row) of an input (1, h, w, c), (1, w, c) or (1, c)."""
+    rows = source.shape[1] if len(source.shape) == 4 else 1
+    return rows, source.elements // rows
+
+
 def short(name: str, limit: int = 60) -> str:
     """A tensor's name for messages and comments: one line, harmless characters, the end of a long one."""
     clean = "".join(c if c.isascii() and (c.isalnum() or c in "_./:;-") else "_" for c in name)

@@ -9,18 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from semflash_codegen.fused.streamed import FUSED, Streamed
-from semflash_codegen.ir import Model, Tensor
+from semflash_codegen.ir import Model, image_rows
 from semflash_codegen.layer import CMSIS_NN, REFERENCE, Layer
 from semflash_codegen.memory_plan import Arena
 
 #: SF_ENCODER_CHANNELS_MAX of device/include/semflash/encoder.h.
 LATENT_CHANNELS_MAX = 256
-
-
-def image_rows(source: Tensor) -> tuple[int, int]:
-    """(rows, bytes per row) of an input (1, h, w, c), (1, w, c) or (1, c)."""
-    rows = source.shape[1] if len(source.shape) == 4 else 1
-    return rows, source.elements // rows
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,6 @@ def program_text(
     compiled = {graph.name: (number, graph) for number, graph in enumerate(graphs)}
     text, rows = "", list[Fields]()
     for number, stage in enumerate(program.stages):
-        name = f"{prefix}_s{number}"
         match stage:
             case Graph():
                 index, graph = compiled[stage.name]
@@ -120,11 +119,13 @@ def program_text(
                 rows.append([*_stage("GRAPH", *ends), *more, ("as.graph", f"&{graph.symbol}")])
             case Tail():
                 kind = "GDN" if isinstance(stage.tables[0], GdnTail) else "TABLE"
+                name = f"{prefix}_tail{number}"
                 text += _tail_text(stage, name)
                 by = "SF_NONE" if stage.chosen_by is None else str(controls[stage.chosen_by])
                 ends = (numbers[stage.source], numbers[stage.output], by)
                 rows.append([*_stage(kind, *ends), (f"as.{kind.lower()}", name)])
             case Order():
+                name = f"{prefix}_order{number}"
                 text += _order_text(program, stage, name)
                 ends = (numbers[stage.source], numbers[stage.output], str(numbers[stage.saliency]))
                 more = [("state", f"{memory.stages[number]}u")]

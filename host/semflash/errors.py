@@ -3,7 +3,7 @@
 Every error carries three texts: *what* went wrong, the offending *value* and the *remedy*.
 The command line prints them and exits with :attr:`SemflashError.exit_code`.
 
-Exit codes: 0 ok, 1 build or user error, 2 usage, 3 device or link, 130 Ctrl-C.
+Exit codes: 0 ok, 1 build or user error, 2 usage, 3 device or link, 130 Ctrl-C, 143 SIGTERM.
 """
 
 from __future__ import annotations

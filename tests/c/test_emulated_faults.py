@@ -14,6 +14,7 @@ import pytest
 from c import tiny_reference as tiny
 from c.test_emulated_port import Line, build, emulate, frames_of, pytestmark  # noqa: F401
 from semflash.link.faults.kinds import parse_fault
+from semflash.processes import children
 
 RESET_FAULT = 5
 #: A firmware that crashes on purpose: an image whose second row starts with 1, 2, 3 writes where nothing is.
@@ -135,12 +136,9 @@ def peek(image: Path, symbol: str, words: int) -> list[int]:
     """Words at a symbol after half a second in the emulator, read through its monitor."""
     command = ["qemu-system-arm", "-M", "netduinoplus2", "-display", "none", "-serial", "null"]
     command += ["-monitor", "stdio", "-icount", "shift=0", "-kernel", str(image)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as emulator:
-        try:
-            time.sleep(0.5)
-            out, _ = emulator.communicate(f"xp /{words}xw {address(image, symbol):#x}\nquit\n", timeout=20)
-        finally:
-            emulator.kill()
+    asks = f"xp /{words}xw {address(image, symbol):#x}"
+    script = '(sleep 0.5; printf "%s\\n" "$0" quit) | "$@"'
+    out = children.run(["sh", "-c", script, asks, *command], timeout_s=20).stdout
     lines = [line for line in out.splitlines() if re.match(r"[0-9a-f]{8,16}: 0x", line)]
     return [int(word, 16) for line in lines for word in line.split()[1:]]
 
@@ -179,9 +177,9 @@ def test_the_watchdog_is_started_and_fed(tmp_path):
         "-serial",
         "null",
     ]
-    with subprocess.Popen(command) as emulator:
-        time.sleep(1.0)
-        emulator.kill()
+    emulator = children.start(command)
+    time.sleep(1.0)
+    children.end(emulator)
     found = re.findall(
         r"(?:IWDG|I2S2ext): unimplemented device write .*offset (0x\w+), value (0x\w+)",
         trace.read_text(),

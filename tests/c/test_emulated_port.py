@@ -18,6 +18,7 @@ from cobs import cobs
 
 from c import tiny_reference as tiny
 from fakes.link_device import without_pilots
+from semflash.processes import children
 from vectors.make_frames import TYPES, raw_frame, wire
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,15 +105,15 @@ def emulate(image: Path, *before: str) -> Iterator[Line]:
     """The firmware in QEMU; `before` are options that claim earlier serial ports."""
     command = ["qemu-system-arm", "-M", "netduinoplus2", "-display", "none", "-monitor", "none"]
     command += ["-icount", "shift=0", "-kernel", str(image), *before, "-serial", "pty"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as emulator:
-        try:
-            assert emulator.stdout is not None
-            name = re.search(r"/dev/pts/\d+", emulator.stdout.readline())
-            assert name is not None
-            with serial.Serial(name.group(), 115200, timeout=0.05) as port:
-                yield Line(port)
-        finally:
-            emulator.terminate()
+    emulator = children.start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert emulator.stdout is not None
+        name = re.search(r"/dev/pts/\d+", emulator.stdout.readline())
+        assert name is not None
+        with serial.Serial(name.group(), 115200, timeout=0.05) as port:
+            yield Line(port)
+    finally:
+        children.end(emulator)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ def random_tail(rng: np.random.Generator, channels: int, levels: int) -> tuple[n
 
 
 def exact_codes(latents, zero_point, beta, gamma, threshold) -> list[list[int]]:
-    """The formula of tail.h in Python's unbounded integers, counting every threshold."""
+    """The formula of stages.h in Python's unbounded integers, counting every threshold."""
     result = []
     for vector in latents.tolist():
         q = [value - zero_point for value in vector]

@@ -13,7 +13,12 @@ from semflash.firmware.emulator.native_compiler import STRICT_WARNINGS, find_com
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "tests/c/tiny_model"
 PORTABLE = sorted(
-    [*ROOT.glob("device/s[rt]*/*.c"), *ROOT.glob("device/kernels/*.c"), *ROOT.glob("tests/c/**/*.c")]
+    [
+        *ROOT.glob("device/src/*.c"),
+        *ROOT.glob("device/stages/*.c"),
+        *ROOT.glob("device/kernels/*.c"),
+        *ROOT.glob("tests/c/**/*.c"),
+    ]
 )
 HOST_ONLY = sorted(ROOT.glob("device/port/native/*.c"))
 TARGET_ONLY = sorted(
@@ -99,7 +104,11 @@ def test_the_device_c_is_formatted():
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("source", sorted(ROOT.glob("device/s[rt]*/*.c")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "source",
+    sorted([*ROOT.glob("device/src/*.c"), *ROOT.glob("device/stages/*.c")]),
+    ids=lambda path: path.name,
+)
 def test_the_runtime_has_no_heap_and_no_writable_data_of_its_own(source):
     compiler = shutil.which("arm-none-eabi-gcc")
     if compiler is None:

@@ -8,14 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from semflash.program.program import Program
-from semflash.program.quality import Ber
 from semflash.program.stages import TableTail, TailTable
-from semflash.program.tensors import Codes, Tensor, Values
 from semflash_codegen import CodegenRequest
-from semflash_codegen.passes import validate
-from semflash_codegen.plan import image_rows
-from semflash_codegen.simplify import simplify
+from semflash_codegen.alone import GRAPH, program_around
 from semflash_codegen.tflite_reader import read_model
 
 MODELS = Path(__file__).parent / "models"
@@ -39,30 +34,10 @@ def table_tail(encoder: bytes) -> TableTail:
     return TableTail(output.shape[-1], 8, output.zero_point, row * output.shape[-1])
 
 
-def program_of(encoder: bytes, tail: TailTable) -> Program:
-    """One graph and one tail; the image is as many rows as the model takes."""
-    model = simplify(read_model(encoder))
-    validate(model)
-    source, output = model.tensors[model.inputs[0]], model.tensors[model.outputs[0]]
-    rows, row_bytes = image_rows(source)
-    return Program.of_graph(
-        "encoder",
-        Tensor("image", (rows, row_bytes, 1), Values(source.scale, source.zero_point)),
-        Tensor(
-            "latent",
-            (output.elements // tail.channels, tail.channels),
-            Values(output.scale, output.zero_point),
-        ),
-        tail,
-        Codes(tail.levels),
-        Ber(0.0, 0.0),
-    )
-
-
 def request_with(encoder: bytes, tail: TailTable, **more: object) -> CodegenRequest:
     """A request around an encoder and a tail."""
-    program = program_of(encoder, tail)
-    return CodegenRequest(program, {"encoder": encoder}, HASH, **more)  # type: ignore[arg-type]
+    program = program_around(encoder, tail)
+    return CodegenRequest(program, {GRAPH: encoder}, HASH, **more)  # type: ignore[arg-type]
 
 
 def request_for(encoder: bytes, kernels: str = "cmsis-nn", **more: object) -> CodegenRequest:

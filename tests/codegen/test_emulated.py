@@ -11,6 +11,7 @@ import pytest
 
 from codegen.building import DEVICE, HERE, compile_model, kernel_archive, run
 from codegen.golden import NAMES, Int8, load, request_for, tflm
+from semflash.processes import children
 from semflash_codegen import CodegenRequest, generate
 from semflash_codegen.tflite_reader import read_model
 
@@ -63,13 +64,13 @@ def emulate(folder: Path, objects: list[str], archive: Path) -> list[list[str]]:
     script = DEVICE / "port" / "stm32f4" / "stm32f4.ld"
     link = ["-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs", "-Wl,--gc-sections", f"-T{script}"]
     run([*COMPILER, *link, *objects, str(archive), "-o", str(image)])
-    done = subprocess.run(
+    done = children.run(
         [
             "qemu-system-arm", "-M", "netduinoplus2", "-display", "none", "-monitor", "none",
             "-icount", "shift=0", "-semihosting-config", "enable=on,target=native",
             "-serial", "stdio", "-kernel", str(image),
         ],
-        capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL,
+        timeout_s=120, stderr=subprocess.PIPE,
     )  # fmt: skip
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines and all(line[0] == "T" for line in lines), done.stdout[-500:] + done.stderr[-500:]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from codegen.golden import NAMES, load, request_for, request_with
 from codegen.graph_builder import GraphBuilder
 from semflash.program.stages import TableTail
-from semflash_codegen import generate, passes
+from semflash_codegen import generate, passes, validate
 from semflash_codegen.errors import MalformedModelError, UnsupportedModelError
 from semflash_codegen.ir import Quantisation, Tensor
 from semflash_codegen.memory_plan import ALIGNMENT, Buffer, place
@@ -89,7 +89,7 @@ def test_the_arena_is_at_most_the_sum_and_at_least_the_busiest_step(items: list[
 
 def test_reshape_becomes_an_alias_and_no_layer() -> None:
     model = read_model(load("dense"))
-    alias = passes.fold_aliases(model)
+    alias = validate.fold_aliases(model)
     plan = passes.make_plan(model, "reference")
     assert len(alias) == 1
     assert "RESHAPE" not in [layer.operator for layer in plan.layers]
@@ -105,9 +105,9 @@ def reshaped(output: tuple[float, int]) -> bytes:
 
 @pytest.mark.parametrize("output", [(0.25, 3), (0.5, 4)])
 def test_a_reshape_that_changes_the_quantisation_is_no_alias(output: tuple[float, int]) -> None:
-    assert passes.fold_aliases(read_model(reshaped((0.5, 3)))) == {1: 0}
+    assert validate.fold_aliases(read_model(reshaped((0.5, 3)))) == {1: 0}
     with pytest.raises(UnsupportedModelError, match="differ in quantisation"):
-        passes.fold_aliases(read_model(reshaped(output)))
+        validate.fold_aliases(read_model(reshaped(output)))
 
 
 def written_twice(target: str) -> bytes:
@@ -124,13 +124,13 @@ def written_twice(target: str) -> bytes:
 @pytest.mark.parametrize("target", ["activation", "image", "constant"])
 def test_a_tensor_that_is_written_twice_is_refused(target: str) -> None:
     with pytest.raises(MalformedModelError, match=r"layer 1 RELU .* overwrites"):
-        passes.validate(read_model(written_twice(target)))
+        validate.validate(read_model(written_twice(target)))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_input_stays_untouched_until_its_last_reader_and_the_output_to_the_end(name: str) -> None:
     model = read_model(load(name))
-    alias = passes.fold_aliases(model)
+    alias = validate.fold_aliases(model)
     layers = passes.lower(model, "auto")
     by_name = {b.name: b for b in passes.liveness(model, layers, alias)}
     assert by_name[f"tensor{model.inputs[0]}"].first == -1

@@ -15,7 +15,6 @@ from codegen.fused.tflite_builder import Builder
 from codegen.golden import HASH, Int8, litert_reference, make_images
 from codegen.test_emulated import COMPILER, emulate, m4_kernels, pattern_images
 from semflash.bundle.reader import read_bundle
-from semflash.bundle.version1 import from_contract
 from semflash.program.program import Program
 from semflash.program.reference import run as reference
 from semflash.program.stages import Graph
@@ -96,8 +95,8 @@ def zoo_pair() -> Pair:
     pairs = []
     for name in ("fashion-mnist-24", "fashion-mnist-48"):
         bundle = read_bundle(name)
-        graph = bundle.contract.device_graphs[0].name
-        pairs.append((from_contract(bundle.contract), {graph: bundle.encoder_tflite}))
+        graph = bundle.written.device_graphs[0].name
+        pairs.append((bundle.program, {graph: bundle.models["encoder"]}))
     return pairs[0], pairs[1]
 
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
+import msgspec
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as litert
 
+import programs
 from codegen.golden import request_for
 from codegen.graph_builder import GraphBuilder
-from semflash_codegen import CodegenError, CodegenRequest, GdnTail, TableTail, generate
+from semflash.errors import ProgramError
+from semflash.program.checks import check_tail
+from semflash.program.stages import TailTable
+from semflash_codegen import CodegenError, CodegenRequest, generate
 from semflash_codegen.errors import MalformedModelError, RequestError
 from semflash_codegen.flatbuffer import MAX_TEXT_BYTES, Table
+from semflash_codegen.program import table_bytes
 from semflash_codegen.schema import OPERATOR_NAMES, Activation, Options, Padding, TensorType, operator_name
 
 Q = (0.05, -3)
@@ -272,66 +278,82 @@ def test_what_an_operator_cannot_do_is_refused_by_layer_with_a_remedy(case: str)
 
 # The request.
 
-TAIL = GdnTail(3, 4, -3, (1,) * 3, (0,) * 9, (0, 1, 2) * 3)
+
+def gdn(channels=3, levels=4, zero_point=-3, beta=None, gamma=None, threshold=None) -> dict[str, object]:
+    """A tail as codec.json has it."""
+    steps = list(range(levels - 1))
+    return {
+        "kind": "gdn",
+        "channels": channels,
+        "levels": levels,
+        "zero_point": zero_point,
+        "beta": [1] * channels if beta is None else beta,
+        "gamma": [0] * channels**2 if gamma is None else gamma,
+        "threshold": steps * channels if threshold is None else threshold,
+    }
+
+
+def table_of(levels: int, entries: int = 768) -> dict[str, object]:
+    """A table of ascending codes."""
+    codes = [i % 256 for i in range(entries)]
+    return {"kind": "table", "channels": 3, "levels": levels, "zero_point": 0, "table": codes}
 
 
 @pytest.mark.parametrize(
     ("tail", "fits"),
     [
-        (TAIL, True),
-        (GdnTail(3, 16, -3, (1,) * 3, (0,) * 9, tuple(range(15)) * 3), True),
-        (GdnTail(3, 17, -3, (1,) * 3, (0,) * 9, tuple(range(16)) * 3), False),
-        (GdnTail(3, 1, -3, (1,) * 3, (0,) * 9, ()), False),
-        (GdnTail(3, 2, -128, (1,) * 3, (0,) * 9, (0,) * 3), True),
-        (GdnTail(3, 2, 127, (1,) * 3, (0,) * 9, (0,) * 3), True),
-        (GdnTail(3, 2, -129, (1,) * 3, (0,) * 9, (0,) * 3), False),
-        (GdnTail(3, 2, 128, (1,) * 3, (0,) * 9, (0,) * 3), False),
-        (GdnTail(0, 2, 0, (), (), ()), False),
-        (GdnTail(257, 2, 0, (1,) * 257, (0,) * 257**2, (0,) * 257), False),
-        (GdnTail(256, 2, 0, (1,) * 256, (0,) * 256**2, (0,) * 256), True),
-        (GdnTail(3, 4, -3, (1, 1, (1 << 63) - 1), (0,) * 9, (0, 1, 2) * 3), True),
-        (GdnTail(3, 4, -3, (1, 1, 1 << 63), (0,) * 9, (0, 1, 2) * 3), False),
-        (GdnTail(3, 4, -3, (1, 0, 1), (0,) * 9, (0, 1, 2) * 3), False),
-        (GdnTail(3, 4, -3, (1,) * 3, (0,) * 8 + ((1 << 31) - 1,), (0, 1, 2) * 3), True),
-        (GdnTail(3, 4, -3, (1,) * 3, (0,) * 8 + (1 << 31,), (0, 1, 2) * 3), False),
-        (GdnTail(3, 4, -3, (1,) * 3, (0,) * 8 + (-1,), (0, 1, 2) * 3), False),
-        (GdnTail(3, 4, -3, (1,) * 3, (0,) * 9, (-(1 << 31), 0, (1 << 31) - 1) * 3), True),
-        (GdnTail(3, 4, -3, (1,) * 3, (0,) * 9, (-(1 << 31) - 1, 0, 1) * 3), False),
-        (GdnTail(3, 4, -3, (1,) * 3, (0,) * 9, (0, 1, 2, 0, 1, 2, 0, 2, 1)), False),
-        (GdnTail(3, 4, -3, (1,) * 3, (0,) * 9, (5, 5, 5, 0, 1, 2, 0, 1, 1)), True),
-        (GdnTail(3, 4, -3, (1,) * 3, (0,) * 9, (0, 1, 2) * 2), False),
-        (TableTail(3, 256, 0, tuple(range(256)) * 3), True),
-        (TableTail(3, 257, 0, tuple(range(256)) * 3), False),
-        (TableTail(3, 255, 0, tuple(range(256)) * 3), False),
-        (TableTail(3, 256, 0, tuple(range(256)) * 2), False),
+        (gdn(), True),
+        (gdn(levels=16), True),
+        (gdn(levels=17), False),
+        (gdn(levels=1), False),
+        (gdn(levels=2, zero_point=-128), True),
+        (gdn(levels=2, zero_point=127), True),
+        (gdn(levels=2, zero_point=-129), False),
+        (gdn(levels=2, zero_point=128), False),
+        (gdn(channels=0), False),
+        (gdn(channels=257, levels=2), False),
+        (gdn(channels=256, levels=2), True),
+        (gdn(beta=[1, 1, (1 << 62) - 1]), True),
+        (gdn(beta=[1, 1, 1 << 62]), False),
+        (gdn(beta=[1, 1, 1 << 63]), False),
+        (gdn(beta=[1, 0, 1]), False),
+        (gdn(gamma=[0] * 8 + [(1 << 31) - 1]), True),
+        (gdn(gamma=[0] * 8 + [1 << 31]), False),
+        (gdn(gamma=[0] * 8 + [-1]), False),
+        (gdn(threshold=[-(1 << 31), 0, (1 << 31) - 1] * 3), True),
+        (gdn(threshold=[-(1 << 31) - 1, 0, 1] * 3), False),
+        (gdn(threshold=[0, 1, 2, 0, 1, 2, 0, 2, 1]), False),
+        (gdn(threshold=[5, 5, 5, 0, 1, 2, 0, 1, 1]), True),
+        (gdn(threshold=[0, 1, 2] * 2), False),
+        (table_of(256), True),
+        (table_of(257), False),
+        (table_of(255), False),
+        (table_of(256, entries=512), False),
     ],
 )
-def test_the_tables_of_a_tail_must_fit_their_c_types(tail: GdnTail | TableTail, fits: bool) -> None:
-    if fits:
-        tail.check()
-    else:
-        with pytest.raises(RequestError):
-            tail.check()
+def test_the_tables_of_a_tail_must_fit_their_c_types(tail: dict[str, object], fits: bool) -> None:
+    """Single ranges when it is parsed, the rest by the program's checks."""
 
+    def parse() -> None:
+        check_tail(msgspec.convert(tail, TailTable))  # type: ignore[call-overload]
 
-@pytest.mark.parametrize(("bits", "fits"), [(0, False), (1, False), (2, True), (8, True), (9, False)])
-def test_levels_must_fit_their_bits(bits: int, fits: bool) -> None:
-    request = CodegenRequest(b"", TAIL, bits, "01234567")
-    assert request.bundle_hash32 == 0x01234567
     if fits:
-        request.check()
+        parse()
     else:
-        with pytest.raises(RequestError):
-            request.check()
+        with pytest.raises((ProgramError, msgspec.ValidationError)):
+            parse()
 
 
 def test_tables_count_their_bytes_and_a_hash_its_digits() -> None:
-    assert TAIL.table_bytes == 8 * 3 + 4 * 9 + 4 * 9
-    assert TableTail(1, 2, 0, (0,) * 256).table_bytes == 256
-    CodegenRequest(b"", TAIL, 2, "abcdef01").check()
+    program = programs.plain()
+    assert table_bytes(program) == 8 * 5 + 4 * 25 + 4 * 5 * 7
+    assert table_bytes(programs.two_graphs()) == 256 * 15
+    request = CodegenRequest(program, {"encoder": b""}, "abcdef01")
+    request.check()
+    assert request.bundle_hash32 == 0xABCDEF01
     for text in ("abcdef0", "ABCDEF01", "0123456g"):
         with pytest.raises(RequestError, match="hash"):
-            CodegenRequest(b"", TAIL, 2, text).check()
+            CodegenRequest(program, {"encoder": b""}, text).check()
 
 
 # The file format: numbers as LiteRT's own schema has them, bytes as the FlatBuffers document says.

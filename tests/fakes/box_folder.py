@@ -27,13 +27,15 @@ def picture(path: Path, rng: np.random.Generator) -> list[tuple[int, int, int, i
     return objects
 
 
-def coco_folder(root: Path, train: int = 12, test: int = 4) -> Path:
+def coco_folder(
+    root: Path, train: int = 12, test: int = 4, names: tuple[str, str] = ("brick", "sky")
+) -> Path:
     """``instances_train2017.json`` and ``instances_val2017.json`` with their images."""
     rng = np.random.default_rng(0)
     (root / "annotations").mkdir(parents=True)
     for split, count in (("train2017", train), ("val2017", test)):
         content = {"images": [], "annotations": [], "categories": []}
-        content["categories"] = [{"id": 7, "name": "sky"}, {"id": 3, "name": "brick"}]
+        content["categories"] = [{"id": 7, "name": names[1]}, {"id": 3, "name": names[0]}]
         for index in range(count):
             name = f"{index:012d}.png"
             content["images"].append({"id": 100 + index, "file_name": name, "width": 64, "height": 48})

@@ -34,6 +34,7 @@ from codegen.mutation import mutate_structure
 from semflash.bundle.digest import file_ref
 from semflash.bundle.reader import Bundle, read_directory, zoo_dir
 from semflash.bundle.schema import CODEC_FILE
+from semflash.bundle.version1 import contract_of
 from semflash.bundle.writer import encode_codec
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
@@ -63,12 +64,12 @@ def seeds() -> list[Bundle]:
     tiny = read_directory(VECTORS / "tiny.semcodec")
     wide = (VECTORS / "wide_tail.tflite").read_bytes()
     zoo = [read_directory(zoo_dir() / f"{name}.semcodec") for name in ("mnist-12", "stamps-detect")]
-    return [tiny, with_file(tiny, tiny.contract.task_tail.file, wide), *zoo]
+    return [tiny, with_file(tiny, tiny.written.task_tail.file, wide), *zoo]
 
 
 def with_file(bundle: Bundle, name: str, data: bytes) -> Bundle:
     """The bundle with another .tflite file; its contract tells the file's digest."""
-    contract, reference = bundle.contract, file_ref(name, data)
+    contract, reference = bundle.written, file_ref(name, data)
     if name == contract.decoder.file:
         contract = msgspec.structs.replace(contract, decoder=reference)
     elif name == contract.task_tail.file:
@@ -77,14 +78,14 @@ def with_file(bundle: Bundle, name: str, data: bytes) -> Bundle:
         graph = msgspec.structs.replace(contract.device_graphs[0], model=reference)
         contract = msgspec.structs.replace(contract, device_graphs=[graph])
     files = {**bundle.files, name: data}
-    return Bundle(bundle.path, contract, bundle.record, files, "0" * 64)
+    return Bundle(bundle.path, contract_of(contract), bundle.record, files, "0" * 64, contract)
 
 
 def mutant(bundles: list[Bundle], seed: int, number: int) -> tuple[Bundle, str]:
     """(bundle with one spoilt file, what was done). Number and seed name it."""
     rng = random.Random(f"{seed}/{number}")
     bundle = bundles[number % len(bundles)]
-    contract = bundle.contract
+    contract = bundle.written
     names = (contract.decoder.file, contract.task_tail.file, contract.device_graphs[0].model.file)
     name = rng.choice(names)
     data = bundle.files[name]
@@ -123,12 +124,12 @@ def structure_words(data: bytes) -> list[int]:
 def write(bundle: Bundle, place: Path) -> None:
     """The bundle as a directory, hashes and all."""
     place.mkdir(parents=True, exist_ok=True)
-    names = {bundle.contract.decoder.file, bundle.contract.task_tail.file}
-    names |= {graph.model.file for graph in bundle.contract.device_graphs}
+    names = {bundle.written.decoder.file, bundle.written.task_tail.file}
+    names |= {graph.model.file for graph in bundle.written.device_graphs}
     for name in names:
         (place / name).write_bytes(bundle.files[name])
     record = msgspec.structs.replace(bundle.record, history=None)
-    (place / CODEC_FILE).write_bytes(encode_codec(bundle.contract, record))
+    (place / CODEC_FILE).write_bytes(encode_codec(bundle.written, record))
 
 
 def attempt(bundle: Bundle, place: Path, *, first_run: bool) -> tuple[str, str]:

@@ -24,7 +24,11 @@ def build(target: str, out: Path) -> Path:
     Raises:
         RuntimeError: the compiler's output.
     """
-    sources = [*sorted((ROOT / "device").glob("s[rt]*/*.c")), HERE / f"fuzz_{target}.c"]
+    sources = [
+        *sorted((ROOT / "device/src").glob("*.c")),
+        *sorted((ROOT / "device/stages").glob("*.c")),
+        HERE / f"fuzz_{target}.c",
+    ]
     sources += [ROOT / "device/port/native/native.c", ROOT / "tests/c/tiny_model/sf_model.c"]
     includes = [ROOT / "device/include", ROOT / "device/port/native", ROOT / "tests/c/tiny_model"]
     program = out / f"fuzz_{target}"

@@ -201,7 +201,7 @@ def test_a_tail_of_boxes_is_told_by_its_shape_and_refuses_other_data() -> None:
 
 
 def contract() -> Contract:
-    image = read_bundle("stamps-detect").contract.input
+    image = read_bundle("stamps-detect").written.input
     task = msgspec.structs.replace(TASK, height=image.height, width=image.width)
     return msgspec.structs.replace(read_bundle("stamps-detect").contract, task=task)
 

@@ -14,8 +14,9 @@ keras = pytest.importorskip("keras")
 
 from keras import ops  # noqa: E402
 
-from semflash.codecs.base import GdnTailSpec, StageContext, TableTailSpec  # noqa: E402
+from semflash.codecs.device_side import GdnTailSpec, TableTailSpec  # noqa: E402
 from semflash.codecs.registry import create, sizes_of  # noqa: E402
+from semflash.codecs.training_side import StageContext  # noqa: E402
 from semflash.errors import UsageError  # noqa: E402
 
 FAMILIES = ("deepcod", "bottlenetpp", "adjscc", "agilenn", "limitnet")

@@ -107,7 +107,7 @@ def test_every_learned_trial_fits_the_bytes_and_the_epochs(name: str, size: int)
         assert recipe.autoencoder_epochs + recipe.task_epochs == 5 and recipe.seed == 7
         assert recipe.train_images == 20_000
         codec = create(recipe.family, recipe.sizes)
-        assert size - 6 < codec.payload().size_bytes <= size
+        assert size - 6 < codec.payload_bytes <= size
         assert (recipe.autoencoder_epochs > 0) == (len(codec.stages()) == 2)
 
 

@@ -38,14 +38,15 @@ Linker script and memory map
  .isr_vector    0x08000000      0x1c4 .pio/build/b/device/port/stm32f4/startup.o
  .text.sf_fused_run
                 0x08000200      0x100 .pio/build/b/device/kernels/fused.o
- .text.sf_tail_code
-                0x08000300       0x20 .pio/build/b/device/src/tail.o
+ .text.sf_gdn_codes
+                0x08000300       0x20 .pio/build/b/device/stages/gdn.o
  .text.sf_frame 0x08000320       0x30 .pio/build/b/device/src/frame.o
  .text.memcpy   0x08000350       0x10 /usr/lib/libc_nano.a(memcpy.o)
- .rodata.tail_table
+ .rodata.sf_model_tail1_table
                 0x08000360       0x80 .pio/build/b/model/sf_model.o
- .rodata.layer0 0x080003e0        0x8 .pio/build/b/model/sf_model.o
- .rodata        0x080003e8      0x200 .pio/build/b/model/sf_tflm_model.o
+ .rodata.sf_model_g0_layer0
+                0x080003e0        0x8 .pio/build/b/model/sf_model.o
+ .rodata        0x080003e8      0x200 .pio/build/b/model/sf_model_tflm_model.o
  .text          0x080005e8       0x50 .pio/build/b/lib1/libtflm.a(micro_interpreter.o)
  *fill*         0x08000638        0x4
  .data.table    0x20000000        0x8 /usr/lib/libc_nano.a(impure.o)
@@ -82,7 +83,7 @@ def test_a_bare_model_is_a_bundle_whose_payload_is_its_output() -> None:
     assert payloads.shape == (3, 4 * 4 * 12)
     from semflash.runtime.reference import ReferenceGraph
 
-    values = ReferenceGraph(bundle.encoder_tflite, "enc32").run(
+    values = ReferenceGraph(bundle.models["encoder"], "enc32").run(
         (images.astype(np.int16) - 128).astype(np.int8)
     )
     assert np.array_equal(payloads, (values.astype(np.int16) + 128).astype(np.uint8).reshape(3, -1))
@@ -91,7 +92,7 @@ def test_a_bare_model_is_a_bundle_whose_payload_is_its_output() -> None:
 def test_an_output_too_large_for_a_frame_goes_out_with_its_low_bits() -> None:
     bundle = read_subject(str(ROOT / "benchmarks/models/resnet50_head.tflite"))
     assert (bundle.bits_per_symbol, bundle.payload_bytes) == (4, 14 * 14 * 32 * 4 // 8)
-    table = np.array(bundle.contract.device_tail.table).reshape(-1, 256)  # type: ignore[union-attr]
+    table = np.array(bundle.written.device_tail.table).reshape(-1, 256)  # type: ignore[union-attr]
     assert np.array_equal(table[0], np.arange(256) % 16)
 
 

@@ -59,10 +59,10 @@ def test_the_documented_digest_is_the_bundle_hash() -> None:
 
 def test_a_bundle_written_again_is_the_same(tmp_path: Path) -> None:
     first = read_bundle(TINY)
-    second = write_bundle(tmp_path / "again.semcodec", first.contract, first.record, first.files)
-    assert (second.contract, second.record, second.files) == (first.contract, first.record, first.files)
+    second = write_bundle(tmp_path / "again.semcodec", first.written, first.record, first.files)
+    assert (second.written, second.record, second.files) == (first.written, first.record, first.files)
     assert (second.path / "codec.json").read_bytes() == CODEC_BYTES
-    assert second.image_shape == (28, 28, 1) and second.latent_shape == (4, 4, 4)
+    assert second.image_shape == (28, 28, 1) and second.program.tensor("latent").shape == (4, 4, 4)
     assert second.payload_bytes == 24
     assert names(tmp_path) == ["again.semcodec"]
 
@@ -70,8 +70,8 @@ def test_a_bundle_written_again_is_the_same(tmp_path: Path) -> None:
 def test_a_bundle_is_not_overwritten_unless_asked(copy: Path) -> None:
     bundle = read_bundle(copy)
     with pytest.raises(BundleError, match="exists already"):
-        write_bundle(copy, bundle.contract, bundle.record, bundle.files)
-    renamed = msgspec.structs.replace(bundle.contract, name="other")
+        write_bundle(copy, bundle.written, bundle.record, bundle.files)
+    renamed = msgspec.structs.replace(bundle.written, name="other")
     write_bundle(copy, renamed, bundle.record, bundle.files, overwrite=True)
     assert read_bundle(copy).name == "other"
     assert names(copy.parent) == [copy.name]
@@ -83,7 +83,7 @@ def test_a_directory_that_is_no_bundle_is_never_replaced(tmp_path: Path) -> None
     place.mkdir()
     (place / "cat.png").write_bytes(b"x")
     with pytest.raises(BundleError, match="not a bundle"):
-        write_bundle(place, bundle.contract, bundle.record, bundle.files, overwrite=True)
+        write_bundle(place, bundle.written, bundle.record, bundle.files, overwrite=True)
     assert (place / "cat.png").exists()
 
 
@@ -91,7 +91,7 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     bundle = read_bundle(TINY)
     files = {**bundle.files, "encoder.tflite": b"changed"}
     with pytest.raises(BundleError):
-        write_bundle(tmp_path / "bad.semcodec", bundle.contract, bundle.record, files)
+        write_bundle(tmp_path / "bad.semcodec", bundle.written, bundle.record, files)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -99,7 +99,7 @@ def test_files_that_the_contract_does_not_name_are_refused(tmp_path: Path) -> No
     bundle = read_bundle(TINY)
     with pytest.raises(BundleError, match="differ"):
         files = {**bundle.files, "extra.bin": b"x"}
-        write_bundle(tmp_path / "bad.semcodec", bundle.contract, bundle.record, files)
+        write_bundle(tmp_path / "bad.semcodec", bundle.written, bundle.record, files)
 
 
 @pytest.mark.parametrize("exchanges", [True, False])
@@ -107,7 +107,7 @@ def test_an_interrupted_replacement_brings_the_old_bundle_back(
     copy: Path, monkeypatch: pytest.MonkeyPatch, exchanges: bool
 ) -> None:
     bundle = read_bundle(copy)
-    renamed = msgspec.structs.replace(bundle.contract, name="other")
+    renamed = msgspec.structs.replace(bundle.written, name="other")
     rename = Path.rename
 
     def exchange(first: Path, second: Path) -> bool:
@@ -130,8 +130,8 @@ def test_an_interrupted_replacement_brings_the_old_bundle_back(
 
 def test_a_name_that_leaves_the_directory_is_refused_before_writing(tmp_path: Path) -> None:
     bundle = read_bundle(TINY)
-    escaping = msgspec.structs.replace(bundle.contract.decoder, file="../escaped.tflite")
-    contract = msgspec.structs.replace(bundle.contract, decoder=escaping)
+    escaping = msgspec.structs.replace(bundle.written.decoder, file="../escaped.tflite")
+    contract = msgspec.structs.replace(bundle.written, decoder=escaping)
     files = {("../escaped.tflite" if n == "decoder.tflite" else n): d for n, d in bundle.files.items()}
     with pytest.raises(BundleError, match="schema"):
         write_bundle(tmp_path / "inner" / "x.semcodec", contract, bundle.record, files)
@@ -220,7 +220,7 @@ def _set(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
 
 TAIL = json.loads(CODEC_BYTES)["contract"]["device_tail"]
 BAD_CODECS = {
-    "a future version": (_set("schema_version", 2), "newer schema"),
+    "a future version": (_set("schema_version", 3), "newer schema"),
     "another format": (_set("format", "zip"), "not a semflash codec"),
     "an unknown field": (_set("contract.colour", "red"), "unknown field"),
     "an unknown tail": (_set("contract.device_tail.kind", "transformer"), "transformer"),

@@ -17,7 +17,7 @@ from semflash.bundle import read_bundle, reader, resolve_bundle, write_bundle
 from semflash.bundle.checks import check_contract
 from semflash.bundle.digest import file_ref
 from semflash.bundle.models import output_shape
-from semflash.bundle.reader import parse_codec
+from semflash.bundle.reader import parse_codec, today
 from semflash.errors import BundleError
 from semflash.outputs.anchor_boxes import decode_anchors
 from semflash.outputs.detections import decode
@@ -131,16 +131,16 @@ def test_a_range_of_rates_may_be_one_rate_and_not_upside_down() -> None:
 
 
 def test_latents_have_at_most_65535_positions() -> None:
-    graph = msgspec.structs.replace(BUNDLE.contract.device_graphs[0], height=256, width=256)
+    graph = msgspec.structs.replace(BUNDLE.written.device_graphs[0], height=256, width=256)
     for height, says in ((256, "latent positions"), (255, "payload.symbols")):
         tall = msgspec.structs.replace(graph, height=height)
         with pytest.raises(BundleError, match=says):
-            check_contract(msgspec.structs.replace(BUNDLE.contract, device_graphs=[tall]))
+            today(msgspec.structs.replace(BUNDLE.written, device_graphs=[tall]))
 
 
 def with_task(task: Any, classes: int = 4) -> Any:
     names = [str(n) for n in range(classes)]
-    return msgspec.structs.replace(BUNDLE.contract, task=task, class_names=names)
+    return msgspec.structs.replace(BUNDLE.contract, task=task, class_names=tuple(names))
 
 
 def test_a_detectors_grid_covers_its_image_with_a_window_that_has_a_middle() -> None:
@@ -199,8 +199,8 @@ def test_a_history_is_written_read_and_guarded(tmp_path: Path) -> None:
     record = msgspec.structs.replace(BUNDLE.record, history=file_ref("history.json", data))
     files = {name: BUNDLE.files[name] for name in ("encoder.tflite", "decoder.tflite", "tail.tflite")}
     with pytest.raises(BundleError, match="differ"):
-        write_bundle(tmp_path / "a.semcodec", BUNDLE.contract, record, files)
-    written = write_bundle(tmp_path / "a.semcodec", BUNDLE.contract, record, files | {"history.json": data})
+        write_bundle(tmp_path / "a.semcodec", BUNDLE.written, record, files)
+    written = write_bundle(tmp_path / "a.semcodec", BUNDLE.written, record, files | {"history.json": data})
     assert written.path == tmp_path / "a.semcodec" and written.files["history.json"] == data
     assert (written.path.stat().st_mode & 0o777) == 0o755
     (written.path / "history.json").write_bytes(b'{"loss": [2.0]}')
@@ -214,7 +214,7 @@ def test_a_history_is_written_read_and_guarded(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_said_and_nothing_is_left(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(BundleError, match="cannot write the bundle"):
-        write_bundle(tmp_path / "file" / "a.semcodec", BUNDLE.contract, BUNDLE.record, BUNDLE.files)
+        write_bundle(tmp_path / "file" / "a.semcodec", BUNDLE.written, BUNDLE.record, BUNDLE.files)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -228,7 +228,7 @@ def test_a_folder_comes_before_a_bundle_of_the_zoo(tmp_path: Path, monkeypatch: 
 
 def test_a_hash_of_32_zero_bits_is_refused_and_one_of_31_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "bundle_hash", lambda _: "00000001" + "0" * 56)
-    assert parse_codec(CODEC_BYTES).contract == BUNDLE.contract
+    assert parse_codec(CODEC_BYTES).written == BUNDLE.written
     monkeypatch.setattr(reader, "bundle_hash", lambda _: "0" * 8 + "f" * 56)
     with pytest.raises(BundleError, match="32 zero bits"):
         parse_codec(CODEC_BYTES)

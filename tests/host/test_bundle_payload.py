@@ -15,7 +15,7 @@ from semflash.channels.bits import flip_bits
 from semflash.edge.preprocess import to_int8
 from semflash.errors import BundleError, DatasetError, UsageError
 
-CONTRACT = read_bundle(Path(__file__).parents[1] / "vectors" / "tiny.semcodec").contract
+SHAPE = read_bundle(Path(__file__).parents[1] / "vectors" / "tiny.semcodec").image_shape
 
 
 def pack_as_text(codes: list[int], bits: int) -> bytes:
@@ -85,9 +85,9 @@ def test_an_impossible_bit_error_rate_is_refused(ber: float) -> None:
 def test_pixels_become_pixel_minus_128() -> None:
     images = np.arange(256, dtype=np.uint8).repeat(28 * 28).reshape(256, 28, 28, 1)
     expected = images.astype(np.int16) - 128
-    np.testing.assert_array_equal(to_int8(images, CONTRACT), expected)
-    np.testing.assert_array_equal(to_int8(images.astype(np.float32) / 255, CONTRACT), expected)
-    assert to_int8(images, CONTRACT).dtype == np.int8
+    np.testing.assert_array_equal(to_int8(images, SHAPE), expected)
+    np.testing.assert_array_equal(to_int8(images.astype(np.float32) / 255, SHAPE), expected)
+    assert to_int8(images, SHAPE).dtype == np.int8
 
 
 @pytest.mark.parametrize(
@@ -104,4 +104,4 @@ def test_pixels_become_pixel_minus_128() -> None:
 )
 def test_images_that_do_not_fit_are_refused(images: np.ndarray, match: str) -> None:
     with pytest.raises(DatasetError, match=match):
-        to_int8(images, CONTRACT)
+        to_int8(images, SHAPE)

@@ -85,6 +85,17 @@ def _child_of(pid: int) -> int:
     raise AssertionError("the child did not start")
 
 
+def test_a_child_imports_nothing_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder of a stranger's bundle may hold anything."""
+    (tmp_path / "msgspec.py").write_text("raise SystemExit('imported from the working directory')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(str(Path(p).resolve()) for p in sys.path if p))
+    values = np.zeros((1, 100), np.int8)
+    assert run_reference(BUILTIN_REF, softmax(100), values, ENDS, 1 << 20).shape == (1, 100)
+
+
 def softmax(depth: int) -> bytes:
     graph = GraphBuilder((1, depth), (0.02, 0))
     output = graph.activation((1, depth), (1.0 / 256.0, -128))

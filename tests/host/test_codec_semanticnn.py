@@ -12,7 +12,7 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from semflash.codecs.base import Codec, FixedPayloadSpec  # noqa: E402
+from semflash.codecs.base import Codec  # noqa: E402
 from semflash.codecs.registry import create, families  # noqa: E402
 from semflash.codecs.semanticnn import SemanticNN, SemanticNNSizes  # noqa: E402
 from semflash.errors import UsageError  # noqa: E402
@@ -39,7 +39,7 @@ def test_shapes_and_payload_for_2_to_16_centres(levels: int):
     codec = small(levels=levels)
     bits = (levels - 1).bit_length()
     assert codec.noise_shape() == (4, 4, 4, bits)
-    assert codec.payload() == FixedPayloadSpec(64, bits) and codec.payload().size_bytes == 8 * bits
+    assert codec.bits_per_code() == bits and codec.payload_bytes == 8 * bits
     images, ber, noise = batch(codec, ber=0.05)
     assert numpy(codec.transmit(images, ber, noise, training=False)).shape == (3, 14, 14, 16)
     codes = numpy(codec.codes(images))
@@ -48,7 +48,7 @@ def test_shapes_and_payload_for_2_to_16_centres(levels: int):
 
 @pytest.mark.parametrize(("latent", "size_bytes"), [(8, 48), (4, 24)])
 def test_the_zoo_sizes_give_48_and_24_bytes(latent: int, size_bytes: int):
-    assert small(latent=latent).payload().size_bytes == size_bytes
+    assert small(latent=latent).payload_bytes == size_bytes
 
 
 @pytest.mark.parametrize("image", [(32, 32, 3), (28, 28, 1), (30, 21, 1)])
@@ -89,8 +89,8 @@ def test_the_device_tail_reproduces_the_codes_from_the_device_graph():
 
 def test_the_device_graph_holds_only_layers_that_quantise_to_int8():
     allowed = {"InputLayer", "Conv2D", "BatchNormalization", "ReLU", "MaxPooling2D"}
-    (graph,) = small().device_graphs()
-    assert {type(layer).__name__ for layer in graph.model.layers} <= allowed
+    network = small().device().network
+    assert {type(layer).__name__ for layer in network.layers} <= allowed
 
 
 def test_every_family_of_the_registry_is_a_codec_and_its_sizes_survive_json():

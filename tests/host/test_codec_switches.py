@@ -9,7 +9,7 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from semflash.codecs.base import GdnTailSpec, TableTailSpec  # noqa: E402
+from semflash.codecs.device_side import GdnTailSpec, TableTailSpec  # noqa: E402
 from semflash.codecs.layers.channel import BerRange  # noqa: E402
 from semflash.codecs.layers.quantiser import CentreQuantiser  # noqa: E402
 from semflash.codecs.registry import create  # noqa: E402
@@ -46,7 +46,7 @@ def test_sizes_know_the_latent_that_the_built_encoder_gives(
     features = (image[0] // 2, image[1] // 2, 5)
     codec = small(image_shape=image, feature_shape=features, stride=stride, crop=crop)
     assert codec.device_graph.output_shape[1:] == codec.sizes.latent_shape == codec.values_shape()
-    assert codec.payload().size_bytes == codec.sizes.payload_bytes
+    assert codec.payload_bytes == codec.sizes.payload_bytes
     quality = np.zeros((1, 1), np.float32)
     decoded = numpy(codec.decode(codec.codes(pictures(codec, 1)), quality))
     assert decoded.shape[1:] == features

@@ -81,7 +81,7 @@ def test_training_reports_the_mean_average_precision(runs: Path):
 
 def test_the_contract_describes_the_maps(bundle: Bundle):
     assert bundle.contract.task == DetectionTask(8, 8, 4, 3, 0.05, 20)
-    assert bundle.contract.class_names == ["brick", "sky"]
+    assert bundle.contract.class_names == ("brick", "sky")
     assert bundle.record.proof is not None and bundle.record.proof.codes_differing == 0
     assert read_bundle(bundle.path).hash_hex == bundle.hash_hex
 
@@ -136,7 +136,7 @@ def test_data_of_the_other_kind_is_refused(bundle: Bundle, data: Dataset):
 
 
 def test_a_tail_that_gives_other_maps_than_the_contract_says_is_refused(bundle: Bundle):
-    wrong = msgspec.structs.replace(bundle.contract, class_names=["a", "b", "c"])
+    wrong = msgspec.structs.replace(bundle.contract, class_names=("a", "b", "c"))
     with pytest.raises(BundleError, match="disagree about the output"):
         EdgeDecoder(replace(bundle, contract=wrong))
 
@@ -167,7 +167,7 @@ def test_classification_spelt_out_or_not_is_the_same_bundle():
 def test_the_monitor_shows_objects_and_their_mean_average_precision(
     bundle: Bundle, data: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    pixels = to_int8(data.test.images, bundle.contract)
+    pixels = to_int8(data.test.images, bundle.image_shape)
     payloads = GoldenEncoder(bundle).payloads(data.test.images)
     golden = {image.tobytes(): bytes(payload) for image, payload in zip(pixels, payloads, strict=True)}
     device = FakeDevice(

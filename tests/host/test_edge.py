@@ -11,6 +11,7 @@ import pytest
 
 from semflash.bundle import Bundle, read_bundle
 from semflash.bundle.packing import pack
+from semflash.bundle.version1 import contract_of
 from semflash.edge.decoder import BATCH, EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import BundleError, DatasetError, ModelError, ToolMissingError, UsageError
@@ -36,13 +37,13 @@ def images() -> np.ndarray:
 
 def test_golden_payloads_equal_tflite_micro(bundle: Bundle, images: np.ndarray) -> None:
     runtime = pytest.importorskip("tflite_micro").runtime
-    interpreter = runtime.Interpreter.from_bytes(bundle.encoder_tflite, arena_size=1 << 20)
+    interpreter = runtime.Interpreter.from_bytes(bundle.models["encoder"], arena_size=1 << 20)
     latents = []
     for image in images.astype(np.int16) - 128:
         interpreter.set_input(image.astype(np.int8)[None], 0)
         interpreter.invoke()
         latents.append(interpreter.get_output(0))
-    expected = pack(codes(np.concatenate(latents), bundle.contract.device_tail), 3)
+    expected = pack(codes(np.concatenate(latents), bundle.written.device_tail), 3)
     np.testing.assert_array_equal(GoldenEncoder(bundle).payloads(images), expected)
 
 
@@ -95,22 +96,22 @@ def test_payloads_and_rates_out_of_range_are_refused(bundle: Bundle) -> None:
 
 
 def test_a_contract_with_another_latent_scale_is_refused(bundle: Bundle) -> None:
-    graph = bundle.contract.device_graphs[0]
+    graph = bundle.written.device_graphs[0]
     other = msgspec.structs.replace(graph, scale=graph.scale * 1.01)
-    contract = msgspec.structs.replace(bundle.contract, device_graphs=[other])
+    contract = contract_of(msgspec.structs.replace(bundle.written, device_graphs=[other]))
     with pytest.raises(BundleError, match="disagree"):
         GoldenEncoder(dataclasses.replace(bundle, contract=contract))
 
 
 def test_exchanged_edge_models_are_refused(bundle: Bundle) -> None:
-    names = bundle.contract.decoder.file, bundle.contract.task_tail.file
+    names = bundle.written.decoder.file, bundle.written.task_tail.file
     files = {**bundle.files, names[0]: bundle.files[names[1]], names[1]: bundle.files[names[0]]}
     with pytest.raises(BundleError, match=r"decoder\.tflite"):
         EdgeDecoder(dataclasses.replace(bundle, files=files))
 
 
 def test_an_encoder_in_place_of_the_tail_is_refused(bundle: Bundle) -> None:
-    files = {**bundle.files, bundle.contract.task_tail.file: bundle.encoder_tflite}
+    files = {**bundle.files, bundle.written.task_tail.file: bundle.models["encoder"]}
     with pytest.raises(BundleError):
         EdgeDecoder(dataclasses.replace(bundle, files=files))
 
@@ -120,7 +121,7 @@ def test_a_model_that_litert_cannot_load_is_refused(bundle: Bundle) -> None:
     with pytest.raises(ModelError, match=r"decoder\.tflite"):
         litert.load_interpreter(junk, "decoder.tflite")
     with pytest.raises(BundleError, match=r"decoder\.tflite"):
-        EdgeDecoder(dataclasses.replace(bundle, files={**bundle.files, bundle.contract.decoder.file: junk}))
+        EdgeDecoder(dataclasses.replace(bundle, files={**bundle.files, bundle.written.decoder.file: junk}))
 
 
 def test_a_missing_runtime_is_said(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

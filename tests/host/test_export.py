@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -12,13 +13,16 @@ import pytest
 import tensorflow as tf
 
 from semflash.bundle import Bundle, read_bundle
-from semflash.codecs.base import GdnTailSpec
+from semflash.bundle.schema import GraphInput, QualityInput, ReceivedInput
+from semflash.codecs.device_side import DeviceSpec, GdnTailSpec, Neutral
+from semflash.codecs.edge_side import EdgeGraphSpec
 from semflash.conversion.graphs import calibration_set, convert_int8, inspect_int8
 from semflash.data.dataset import Dataset, Split
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import BundleError, ExportError
-from semflash.export.export import export_codec
+from semflash.export.export import Origin, Target, export_codec
+from semflash.program.quality import Ber
 
 CHANNELS = 4
 
@@ -35,12 +39,28 @@ class FakeCodec:
     decoder: Any
     tail: Any
 
+    family, family_version, sizes = "fake", 1, SimpleNamespace(image_shape=(12, 10, 1))
+
     @property
-    def tail_spec(self) -> GdnTailSpec:
-        return GdnTailSpec(self.gdn_beta, self.gdn_gamma, self.prelu_alpha, self.centres)
+    def codec(self) -> FakeCodec:
+        return self
+
+    def device(self) -> DeviceSpec:
+        tail = GdnTailSpec(self.gdn_beta, self.gdn_gamma, self.prelu_alpha, self.centres)
+        return DeviceSpec.of_encoder(self.device_graph, tail, Ber(0.0, 0.06), 3, Neutral())
+
+    def edge_graphs(self, tail: Any) -> tuple[EdgeGraphSpec, ...]:
+        decoder = (ReceivedInput("latent", "codes"), QualityInput("ber"))
+        return (
+            EdgeGraphSpec("decoder", self.decoder, decoder),
+            EdgeGraphSpec("tail", tail, (GraphInput("features", "decoder"),)),
+        )
 
     def encode_codes(self, images: np.ndarray) -> np.ndarray:
-        x = self.device_graph.predict(images.astype(np.float32) / np.float32(255), verbose=0)
+        return self.codes(images.astype(np.float32) / np.float32(255))
+
+    def codes(self, images: np.ndarray) -> np.ndarray:
+        x = self.device_graph.predict(np.asarray(images), verbose=0)
         den = np.stack(
             [
                 self.gdn_beta[j] + sum(x[..., i] ** 2 * self.gdn_gamma[i, j] for i in range(CHANNELS))
@@ -60,7 +80,7 @@ def make_codec() -> FakeCodec:
     image = keras.Input((12, 10, 1))
     x = kl.MaxPooling2D()(kl.Conv2D(6, 3, padding="same", activation="relu")(image))
     device_graph = keras.Model(image, kl.Conv2D(CHANNELS, 3, strides=2, padding="same")(x))
-    latent, ber = keras.Input((3, 3, CHANNELS)), keras.Input((1,))
+    latent, ber = keras.Input((3, 3, CHANNELS), name="latent"), keras.Input((1,), name="ber")
     gate = kl.Dense(8, activation="sigmoid")(ber)
     features = kl.Multiply()([kl.Dense(8)(kl.Flatten()(latent)), gate])
     source = keras.Input((8,))
@@ -98,7 +118,8 @@ def dataset() -> Dataset:
 @pytest.fixture(scope="module")
 def bundle(codec: FakeCodec, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     out = tmp_path_factory.mktemp("export") / "noise.semcodec"
-    return export_codec(codec, out, dataset, name="noise", recipe={"epochs": 0}, history=b"[]\n", force=True)
+    origin = Origin(recipe={"epochs": 0}, history=b"[]\n")
+    return export_codec(codec, out, dataset, Target("noise", force=True), origin)
 
 
 def test_the_exported_bundle_reads_back_with_its_proof(bundle: Bundle) -> None:
@@ -118,16 +139,16 @@ def test_the_arena_measured_is_the_smallest_that_runs(bundle: Bundle) -> None:
 
     arena = bundle.record.arena_bytes
     assert arena is not None
-    runtime.Interpreter.from_bytes(bundle.encoder_tflite, arena_size=arena).invoke()
+    runtime.Interpreter.from_bytes(bundle.models["encoder"], arena_size=arena).invoke()
     with pytest.raises(RuntimeError):
-        runtime.Interpreter.from_bytes(bundle.encoder_tflite, arena_size=arena - 64).invoke()
+        runtime.Interpreter.from_bytes(bundle.models["encoder"], arena_size=arena - 64).invoke()
 
 
 def test_edge_decoding_equals_keras(bundle: Bundle, codec: FakeCodec, dataset: Dataset) -> None:
     golden = GoldenEncoder(bundle)
     images = dataset.test.images
     ber = np.linspace(0, 0.05, len(images), dtype=np.float32)
-    latent = codec.centres[golden.codes(images)]
+    latent = codec.centres[golden.run(images).tensors["codes"]]
     expected = codec.tail.predict(codec.decoder.predict([latent, ber[:, None]], verbose=0), verbose=0)
     found = EdgeDecoder(bundle).logits(golden.payloads(images), ber)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
@@ -136,7 +157,7 @@ def test_edge_decoding_equals_keras(bundle: Bundle, codec: FakeCodec, dataset: D
 def test_the_int8_codes_are_close_to_the_float_codes(
     bundle: Bundle, codec: FakeCodec, dataset: Dataset
 ) -> None:
-    found = GoldenEncoder(bundle).codes(dataset.test.images).astype(int)
+    found = GoldenEncoder(bundle).run(dataset.test.images).tensors["codes"].astype(int)
     expected = codec.encode_codes(dataset.test.images).astype(int)
     assert np.abs(found - expected).max() <= 2
     assert (found != expected).mean() < 0.15
@@ -146,43 +167,43 @@ def test_the_whole_graph_export_keeps_gdn_and_prelu_in_int8(
     codec: FakeCodec, dataset: Dataset, tmp_path: Path
 ) -> None:
     bundle = export_codec(
-        codec, tmp_path / "whole.semcodec", dataset, name="whole", whole_graph=True, force=True
+        codec, tmp_path / "whole.semcodec", dataset, Target("whole", whole_graph=True, force=True)
     )
     expected = ["CONV_2D", "MAX_POOL_2D", "CONV_2D", "MUL", "CONV_2D", "RSQRT", "MUL", "PRELU"]
     assert bundle.record.operators == expected
-    found = GoldenEncoder(bundle).codes(dataset.test.images).astype(int)
+    found = GoldenEncoder(bundle).run(dataset.test.images).tensors["codes"].astype(int)
     assert (found != codec.encode_codes(dataset.test.images)).mean() < 0.25
 
 
 def test_a_transposed_gamma_is_refused(codec: FakeCodec, dataset: Dataset, tmp_path: Path) -> None:
     class Transposed(FakeCodec):
-        def encode_codes(self, images: np.ndarray) -> np.ndarray:
-            return codec.encode_codes(images)
+        def codes(self, images: np.ndarray) -> np.ndarray:
+            return codec.codes(images)
 
     wrong = Transposed(**{**vars(codec), "gdn_gamma": codec.gdn_gamma.T})
-    with pytest.raises(ExportError, match="do not reproduce"):
-        export_codec(wrong, tmp_path / "x.semcodec", dataset, name="x")
+    with pytest.raises(ExportError, match="does not reproduce"):
+        export_codec(wrong, tmp_path / "x.semcodec", dataset, Target("x"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_data_set_with_other_classes_is_refused(codec: FakeCodec, dataset: Dataset, tmp_path: Path) -> None:
     other = Dataset("noise", dataset.train, dataset.val, dataset.test, ("a", "b", "c", "d"))
     with pytest.raises(ExportError, match="4 classes"):
-        export_codec(codec, tmp_path / "x.semcodec", other, name="x")
+        export_codec(codec, tmp_path / "x.semcodec", other, Target("x"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_alpha_of_zero_is_refused(codec: FakeCodec, dataset: Dataset, tmp_path: Path) -> None:
     wrong = FakeCodec(**{**vars(codec), "prelu_alpha": np.zeros(CHANNELS, np.float32)})
     with pytest.raises(ExportError, match="alpha > 0"):
-        export_codec(wrong, tmp_path / "x.semcodec", dataset, name="x")
+        export_codec(wrong, tmp_path / "x.semcodec", dataset, Target("x"))
 
 
 def test_an_existing_bundle_is_not_replaced_unless_asked(
     bundle: Bundle, codec: FakeCodec, dataset: Dataset
 ) -> None:
     with pytest.raises(BundleError, match="exists already"):
-        export_codec(codec, bundle.path, dataset, name="noise")
+        export_codec(codec, bundle.path, dataset, Target("noise"))
 
 
 def test_a_float_model_is_refused(codec: FakeCodec) -> None:
@@ -213,7 +234,7 @@ def test_a_codec_that_learnt_nothing_is_exported_by_force_only_and_its_record_sa
 ) -> None:
     """The fixture is untrained, its labels are noise: a third right of three classes."""
     with pytest.raises(ExportError, match="learnt nothing") as caught:
-        export_codec(codec, tmp_path / "x.semcodec", dataset, name="x")
+        export_codec(codec, tmp_path / "x.semcodec", dataset, Target("x"))
     assert "--force" in caught.value.remedy and not (tmp_path / "x.semcodec").exists()
     assert "on 200 validation images is no better than guessing" in str(caught.value.value)
     assert bundle.record.recipe["forced"] == caught.value.value
@@ -221,5 +242,5 @@ def test_a_codec_that_learnt_nothing_is_exported_by_force_only_and_its_record_sa
     payloads = GoldenEncoder(bundle).payloads(dataset.val.images)
     labels = EdgeDecoder(bundle).logits(payloads, 0.0).argmax(1).astype(np.int32)  # learnt, as it were
     learnt = replace(dataset, val=Split(dataset.val.images, labels))
-    exported = export_codec(codec, tmp_path / "y.semcodec", learnt, name="y")
+    exported = export_codec(codec, tmp_path / "y.semcodec", learnt, Target("y"))
     assert "forced" not in exported.record.recipe

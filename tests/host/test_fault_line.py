@@ -206,8 +206,9 @@ def test_a_paced_line_delivers_pieces_of_64_bytes_in_time() -> None:
 
 
 def test_frames_are_counted_with_and_without_faults_of_frames(tmp_path: Path) -> None:
-    for faults in ({}, {"lose": Fault(1e-9)}):
-        bad = Bad(tmp_path, **faults)
+    for name, faults in (("without", {}), ("with", {"lose": Fault(1e-9)})):
+        (tmp_path / name).mkdir()
+        bad = Bad(tmp_path / name, **faults)
         for byte in b"".join(FRAMES):
             bad.line.feed(bytes([byte]), 0.0)
         assert bad.line.frames == 4 and b"".join(bad.taken()) == b"".join(FRAMES)

@@ -13,7 +13,7 @@ from codegen.graph_builder import GraphBuilder
 from semflash.bundle import Bundle, read_bundle, write_bundle
 from semflash.bundle.digest import file_ref
 from semflash.bundle.packing import payload_size
-from semflash.bundle.schema import Contract, DeviceGraph, FixedPayload, ImageInput
+from semflash.bundle.version1 import Contract1, DeviceGraph, FixedPayload, ImageInput
 from semflash.cli.main import main
 from semflash.conversion.gdn import quantise_tail
 from semflash.edge.decoder import EdgeDecoder
@@ -32,10 +32,10 @@ Shape = tuple[int, int, int]
 
 def write(place: Path, encoder: bytes, **changes: Any) -> Bundle:
     """The tiny bundle with another encoder; `changes` go into its contract."""
-    graph = changes.pop("graph", TINY.contract.device_graphs[0])
+    graph = changes.pop("graph", TINY.written.device_graphs[0])
     graph = msgspec.structs.replace(graph, model=file_ref("encoder.tflite", encoder))
-    contract: Contract = msgspec.structs.replace(
-        TINY.contract, name="other", device_graphs=[graph], **changes
+    contract: Contract1 = msgspec.structs.replace(
+        TINY.written, name="other", device_graphs=[graph], **changes
     )
     files = {**TINY.files, "encoder.tflite": encoder}
     return write_bundle(place / "other.semcodec", contract, TINY.record, files)
@@ -94,7 +94,7 @@ def test_the_verb_refuses_an_encoder_that_cannot_run(
 
 @pytest.mark.parametrize("cut", [0, 8, 100, 1000])
 def test_a_damaged_encoder_with_matching_digests_is_a_model_error(cut: int, tmp_path: Path) -> None:
-    encoder = TINY.encoder_tflite[:8] + TINY.encoder_tflite[8 + cut + 1 :]
+    encoder = TINY.models["encoder"][:8] + TINY.models["encoder"][8 + cut + 1 :]
     with pytest.raises(ModelError) as caught:
         build(write(tmp_path, encoder).path, NATIVE, out_dir=tmp_path / "out")
     assert caught.value.remedy
@@ -105,7 +105,7 @@ def test_a_damaged_encoder_with_matching_digests_is_a_model_error(cut: int, tmp_
     [
         ((8, 2048, 3), 8, (1, 256, 4), "an image row .* 4,092 bytes at most, 2,052 too many"),
         ((128, 128, 1), 4, (32, 32, 12), "the codes of an image .* 4,096 bytes at most, 512 too many"),
-        ((16, 32, 1), 4, (8, 4, 4), "output of encoder.tflite is not what"),
+        ((16, 32, 1), 4, (8, 4, 4), "output of graph encoder is not what"),
     ],
 )
 def test_a_graph_that_fits_neither_link_nor_contract_is_refused_before_compiling(
@@ -125,18 +125,18 @@ def test_codes_that_end_within_a_byte_and_levels_that_are_no_power_of_two(tmp_pa
     payloads = NativeDevice(built.image_path).encode((images ^ 0x80).view(np.int8))
     assert payloads.shape == (100, 17)
     assert not (payloads[:, -1] & 1).any()
-    np.testing.assert_array_equal(payloads, GoldenEncoder(bundle).payloads(images))
+    np.testing.assert_array_equal(payloads, GoldenEncoder(bundle, admitted=True).payloads(images))
 
 
 @pytest.mark.parametrize("levels", [2, 3, 16])
 def test_any_number_of_centres_runs_on_device_and_edge(levels: int, tmp_path: Path) -> None:
-    graph = TINY.contract.device_graphs[0]
+    graph = TINY.written.device_graphs[0]
     centres = np.float32(np.linspace(-0.9, 1.1, levels)).astype(np.float64)
     beta, gamma = np.full(4, 0.5), 0.1 + 0.3 * np.eye(4)
     tail = quantise_tail(beta, gamma, np.linspace(0.3, 0.7, 4), centres, graph.scale, graph.zero_point)
     bits = (levels - 1).bit_length()
     payload = FixedPayload(64, bits, payload_size(64, bits))
-    encoder = TINY.encoder_tflite
+    encoder = TINY.models["encoder"]
     bundle = write(tmp_path, encoder, device_tail=tail, centres=centres.tolist(), payload=payload)
     built = build(bundle.path, NATIVE, kernels="reference", out_dir=tmp_path / "out")
     images = np.random.default_rng(1).integers(0, 256, (50, 28, 28, 1), np.uint8) // 64 * 64

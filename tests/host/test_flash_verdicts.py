@@ -462,10 +462,10 @@ def test_an_upload_that_does_not_end_is_flash_failed(
 ) -> None:
     plug("066AFF")
 
-    def endless(command: list[str], env: dict[str, str], timeout_s: float) -> tuple[int, str]:
+    def endless(command: list[str], env: dict[str, str], timeout_s: float) -> None:
         raise subprocess.TimeoutExpired(command, timeout_s)
 
-    monkeypatch.setattr(platformio, "_in_own_group", endless)
+    monkeypatch.setattr(platformio.children, "run", endless)
     error = verdict_of(built)
     assert error.verdict is Verdict.FLASH_FAILED and "did not come to an end" in error.what
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.desk import FakeUsbPort
@@ -124,6 +124,7 @@ def test_a_wrong_map_is_refused_and_never_overwritten(tmp_path: Path, text: str,
     assert path.read_text() == text
 
 
+@settings(deadline=None)  # a map is synced to the disk
 @given(
     st.lists(st.sampled_from(["066A", "066B", "066C", ""]), max_size=4),
     st.lists(st.sampled_from(["066A", "066B", "066D"]), max_size=4),

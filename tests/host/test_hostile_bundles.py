@@ -16,14 +16,16 @@ from codegen.graph_builder import GraphBuilder
 from fakes.idx_files import write_blocks
 from fuzz.bundles import mutant, seeds, with_file, write
 from semflash.bundle import Bundle, read_bundle
-from semflash.bundle.graphs.device import check_device_graph
+from semflash.bundle.graphs.device import TFLM_ONLY, check_device_graph
 from semflash.bundle.graphs.edge import check_edge
-from semflash.bundle.graphs.edge_graph import read_edge_graph
+from semflash.bundle.graphs.edge_graph import RULES, read_edge_graph
 from semflash.bundle.reader import read_directory, zoo_names
 from semflash.cli.main import main
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import BundleError
+from semflash_codegen.operators import SUPPORTED
+from semflash_codegen.tflm.operators import OPERATORS as TFLM_OPERATORS
 
 TESTS = Path(__file__).resolve().parents[1]
 VECTORS = TESTS / "vectors"
@@ -61,7 +63,7 @@ def test_evaluate_ends_with_the_error_and_code_1(
 ) -> None:
     write(spoilt(name), tmp_path / "x.semcodec")
     write_blocks(tmp_path, train=5100, test=4)
-    data = ["--dataset", "fashion-mnist", "--data-dir", str(tmp_path)]
+    data = ["--dataset", "mnist", "--data-dir", str(tmp_path)]
     assert main(["evaluate", str(tmp_path / "x.semcodec"), *data]) == 1
     error = capsys.readouterr().err
     assert HOSTILE[name][0] in error and "Traceback" not in error
@@ -70,8 +72,8 @@ def test_evaluate_ends_with_the_error_and_code_1(
 @pytest.mark.parametrize("name", [*zoo_names(), str(VECTORS / "tiny.semcodec")])
 def test_what_exports_make_passes(name: str) -> None:
     bundle = read_bundle(name)
-    assert check_edge(bundle.contract, bundle.decoder_tflite, bundle.tail_tflite) >= bundle.payload_bytes
-    check_device_graph(bundle.encoder_tflite, "encoder.tflite")
+    assert check_edge(bundle.contract, bundle.edge) >= bundle.payload_bytes
+    check_device_graph(bundle.models["encoder"], "encoder.tflite")
 
 
 @pytest.mark.parametrize(
@@ -81,6 +83,12 @@ def test_device_graphs_that_compile_pass(path: Path) -> None:
     check_device_graph(path.read_bytes(), path.name)
 
 
+def test_the_documented_operators_are_those_that_are_taken() -> None:
+    text = (TESTS.parent / "docs" / "bundle.md").read_text(encoding="utf-8")
+    paragraph = next(part for part in text.split("\n\n") if part.startswith("ABS,"))
+    assert set(paragraph.rstrip(".\n").replace("\n", " ").split(", ")) == set(RULES)
+
+
 def test_a_tail_of_67_kinds_of_operators_passes_and_runs(tiny: Bundle) -> None:
     bundle = with_file(tiny, "tail.tflite", WIDE)
     assert len({op.name for op in read_edge_graph(WIDE, "tail").model.operators}) == 67
@@ -88,7 +96,11 @@ def test_a_tail_of_67_kinds_of_operators_passes_and_runs(tiny: Bundle) -> None:
     assert logits.shape == (3, 10)
 
 
-@pytest.mark.parametrize("name", ["HARD_SWISH", "LOGISTIC", "TANH", "SUB"])
+def test_the_operators_that_only_tflm_has_are_known() -> None:
+    assert set(TFLM_ONLY) == set(TFLM_OPERATORS) - set(SUPPORTED)
+
+
+@pytest.mark.parametrize("name", TFLM_ONLY)
 def test_operators_of_engine_tflm_pass_and_their_forgeries_do_not(name: str) -> None:
     shape, q = (1, 2, 2, 3), (0.1, 3)
     for output, fits in ((shape, True), ((1, 2, 3, 2), False)):
@@ -275,10 +287,10 @@ FORGERIES: dict[str, tuple[Callable[[Forgery], object], str]] = {
 def test_a_forged_tail_is_refused(name: str, tiny: Bundle) -> None:
     forge, what = FORGERIES[name]
     forgery = Forgery()
-    check_edge(tiny.contract, tiny.decoder_tflite, forgery.finish())
+    check_edge(tiny.contract, tiny.edge | {"tail": forgery.finish()})
     forge(forgery)
     with pytest.raises(BundleError, match=what) as caught:
-        check_edge(tiny.contract, tiny.decoder_tflite, forgery.finish())
+        check_edge(tiny.contract, tiny.edge | {"tail": forgery.finish()})
     assert "tail.tflite" in caught.value.what and caught.value.remedy
 
 
@@ -295,7 +307,7 @@ def test_a_graph_for_one_image_only_is_refused(tiny: Bundle) -> None:
     forgery = Forgery()
     forgery.constant("RESHAPE", 1, [1, 4, 4, 1])
     with pytest.raises(BundleError, match="another number of elements"):
-        check_edge(tiny.contract, tiny.decoder_tflite, forgery.finish())
+        check_edge(tiny.contract, tiny.edge | {"tail": forgery.finish()})
 
 
 def test_tensors_of_256_mebibytes_are_refused(tiny: Bundle) -> None:
@@ -303,13 +315,13 @@ def test_tensors_of_256_mebibytes_are_refused(tiny: Bundle) -> None:
     forgery = Forgery()
     forgery.constant("RESIZE_BILINEAR", 1, [1 << 15, 1 << 15])
     with pytest.raises(BundleError, match="numbers"):
-        check_edge(tiny.contract, tiny.decoder_tflite, forgery.finish())
+        check_edge(tiny.contract, tiny.edge | {"tail": forgery.finish()})
 
 
 def test_every_cut_of_a_file_is_refused(tiny: Bundle) -> None:
     for size in (*range(0, 64, 3), *range(64, len(WIDE) - 1, 1009)):
         with pytest.raises(BundleError):
-            check_edge(tiny.contract, tiny.decoder_tflite, WIDE[:size])
+            check_edge(tiny.contract, tiny.edge | {"tail": WIDE[:size]})
 
 
 def test_the_fuzz_names_its_mutants_by_seed_and_number() -> None:
@@ -321,6 +333,6 @@ def test_the_fuzz_names_its_mutants_by_seed_and_number() -> None:
 
 
 def test_two_files_exchanged_are_refused(tiny: Bundle) -> None:
-    files = {**tiny.files, "tail.tflite": tiny.decoder_tflite}
+    files = {**tiny.files, "tail.tflite": tiny.edge["decoder"]}
     with pytest.raises(BundleError, match=r"tail\.tflite needs one input"):
         EdgeDecoder(dataclasses.replace(tiny, files=files))

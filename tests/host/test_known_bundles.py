@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -57,14 +58,14 @@ def test_an_unknown_bundle_is_tried_once(children: list[str]) -> None:
 
 def test_an_exported_bundle_is_known_whatever_the_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
     known.remember(HASH, exported=True)
-    monkeypatch.setattr(known.importlib.metadata, "version", lambda name: "another")
+    monkeypatch.setattr(metadata, "version", lambda name: "another")
     assert known.is_known(HASH)
 
 
 def test_a_try_holds_for_its_runtime_only(monkeypatch: pytest.MonkeyPatch) -> None:
     known.remember(HASH)
     assert known.is_known(HASH)
-    monkeypatch.setattr(known.importlib.metadata, "version", lambda name: "another")
+    monkeypatch.setattr(metadata, "version", lambda name: "another")
     assert not known.is_known(HASH)
 
 
@@ -126,7 +127,7 @@ def test_the_child_says_what_does_not_run(monkeypatch: pytest.MonkeyPatch) -> No
     """The parent's own check is left out: the child's answer is the one that comes back."""
     bundle = read_bundle(TINY)
     broken = dataclasses.replace(
-        bundle, files={**bundle.files, "tail.tflite": bundle.decoder_tflite}, hash_hex="ab" * 32
+        bundle, files={**bundle.files, "tail.tflite": bundle.edge["decoder"]}, hash_hex="ab" * 32
     )
     with pytest.raises(BundleError, match=r"tail\.tflite needs one input"):
         first_run.admit(broken)

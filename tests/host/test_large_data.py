@@ -364,9 +364,9 @@ def test_a_recipe_for_large_data_trains_and_loads_on_tiny_data(name: str, tmp_pa
         tmp_path / "codec",
         progress=QUIET,
     )
-    assert trained.codec.payload().size_bytes == {"imagenet200-mobilenetv2": 3528}.get(name, 48)
+    assert trained.codec.payload_bytes == {"imagenet200-mobilenetv2": 3528}.get(name, 48)
     loaded = load_run(tmp_path / "codec")
-    for model in (loaded.device_graph, loaded.tail, loaded.decoder):
+    for model in (loaded.codec.device_graph, loaded.tail, loaded.codec.decoder):
         assert {layer.compute_dtype for layer in model._flatten_layers()} == {"float32"}
     images = load_dataset(str(data), image_size=loaded.info.image_shape[:2]).test.images.read()
     assert np.array_equal(loaded.encode_codes(images), trained.encode_codes(images))

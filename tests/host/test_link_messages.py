@@ -222,7 +222,7 @@ def test_a_watch_says_why_there_was_no_hello() -> None:
     garbage = watch.failure(EXPECTED, 2.0)
     assert isinstance(garbage, GarbageError) and "12 bytes, 1 broken frames" in str(garbage)
     watch.see(frame(FrameType.CREDIT), 20)
-    assert "1 frames in 2.0 s" in str(watch.failure(EXPECTED, 2.0))
+    assert "1 frames and 1 broken ones in 2.0 s" in str(watch.failure(EXPECTED, 2.0))
     watch.see(Dropped(Drop.UNKNOWN_VERSION_OR_TYPE, version=PROTOCOL_VERSION), 1)
     assert watch.other_version is None
     watch.see(Dropped(Drop.UNKNOWN_VERSION_OR_TYPE, version=PROTOCOL_VERSION - 1), 1)

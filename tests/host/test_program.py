@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 import programs
 from semflash.bundle.packing import pack
 from semflash.bundle.reader import read_bundle, zoo_names
-from semflash.bundle.version1 import from_contract
 from semflash.errors import BundleError, ProgramError
 from semflash.program.checks import check_program
 from semflash.program.controls import Control, settle
@@ -52,13 +51,13 @@ def test_programs_of_every_kind_pass_the_checks_and_survive_json(make):
 @pytest.mark.parametrize("name", zoo_names())
 def test_version_1_of_the_zoo_gives_the_same_codes_and_bytes_as_a_program(name):
     bundle = read_bundle(name)
-    program = from_contract(bundle.contract)
+    program = bundle.program
     check_program(program)
-    graph = ReferenceGraph(bundle.encoder_tflite, name)
+    graph = ReferenceGraph(bundle.models["encoder"], name)
     images = images_of(program, 30)
     result = run(program, images, lambda _, inputs: [graph.run(inputs[0])])
-    payload = bundle.contract.payload
-    codes = tails.codes(graph.run(images), bundle.contract.device_tail)
+    payload = bundle.written.payload
+    codes = tails.codes(graph.run(images), bundle.written.device_tail)
     assert (result.tensors["codes"] == codes).all()
     assert (result.sent.payloads == pack(codes, payload.bits_per_symbol)).all()
     assert (program.payload_bytes_max, program.payload_bits_max) == (

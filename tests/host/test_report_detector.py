@@ -36,7 +36,7 @@ LEVELS = 101
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return coco_folder(tmp_path_factory.mktemp("coco") / "shapes", train=6, test=12)
+    return coco_folder(tmp_path_factory.mktemp("coco") / "shapes", 6, 12, ("animal", "fruit"))
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ def test_the_tails_of_the_zoo_are_the_same_functions_as_layers(name: str) -> Non
     from semflash.importing.tflite.layers import keras_model
 
     bundle = read_bundle(name)
-    tail = keras_model(bundle.tail_tflite, "tail", "features")
+    tail = keras_model(bundle.edge["tail"], "tail", "features")
     features = np.random.default_rng(0).normal(size=(2, *tail.input_shape[1:])).astype(np.float32)
     found = ops.convert_to_numpy(tail(features, training=False))
     assert np.abs(found - EdgeDecoder(bundle).classify(features)).max() < 1e-4
@@ -77,7 +77,7 @@ def test_a_tail_that_differs_from_its_layers_is_not_attributed() -> None:
     pytest.importorskip("keras")
     bundle, other = read_bundle("fashion-mnist-24"), read_bundle("fashion-mnist-48")
     decoder, features = decoded(bundle, 2)
-    wrong = replace(bundle, files=bundle.files | {bundle.contract.task_tail.file: other.tail_tflite})
+    wrong = replace(bundle, files=bundle.files | {bundle.written.task_tail.file: other.edge["tail"]})
     with pytest.raises(TrainingError, match="other values than LiteRT"):
         gradient_maps(wrong, decoder, features, LABELS[:2])
     found = importance(wrong, decoder, features, LABELS[:2])

@@ -25,7 +25,7 @@ ORDER = (
     ("bundle",),
     ("outputs", "channels", "runtime"),
     ("program",),
-    ("settings", "array_files", "recording"),
+    ("settings", "array_files", "recording", "processes"),
     ("atomic",),
     ("fields", "printable", "errors"),
 )

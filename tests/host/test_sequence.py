@@ -155,6 +155,20 @@ def test_a_far_number_that_hello_does_not_confirm_is_a_duplicate() -> None:
     assert (counters.restarts, *counts(counters)) == (0, 4, 1, 0)
 
 
+def test_a_reset_shows_by_a_clock_behind_what_any_frame_told() -> None:
+    """Few frames were sent in both lives, and the new one's HELLO is later than the old one's was."""
+    counters = LinkCounters()
+    ledger = SequenceLedger(counters)
+    ledger.hello(18, 1000)
+    for number in (19, 20, 25, 0, 1, 2):
+        ledger.see(number)
+    assert not ledger.hello(30, 2500, known_us=2000)
+    for number in (31, 40, 0, 1, 2):
+        ledger.see(number)
+    assert ledger.hello(6, 2800, known_us=4000), "IMAGE_STATS had told of a later time"
+    assert counters.restarts == 1
+
+
 def test_hellos_of_an_earlier_life_say_nothing_about_this_one() -> None:
     counters = LinkCounters()
     ledger = SequenceLedger(counters)

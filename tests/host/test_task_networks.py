@@ -269,11 +269,11 @@ def test_a_keras_file_trains_as_task_network_and_under_a_codec_and_both_come_bac
     codec = replace(codec_recipe("tiny"), dataset=str(data), batch=8, autoencoder_epochs=0, sizes=sizes)
     trained = train_codec(codec, tmp_path / "task", tmp_path / "codec")
     loaded = load_run(tmp_path / "codec")
-    stem = loaded.device_graph.get_layer("head").get_weights()
+    stem = loaded.codec.device_graph.get_layer("head").get_weights()
     for value, kept in zip(stem, again.head.get_weights(), strict=True):
         np.testing.assert_array_equal(value, kept)  # the paper's encoder begins with the head, frozen
-    assert loaded.codec.payload().size_bytes == 4 * 4 * 4 * 3 // 8
-    graph = convert_int8(loaded.device_graph, np.uint8(IMAGES * 255))
+    assert loaded.codec.payload_bytes == 4 * 4 * 4 * 3 // 8
+    graph = convert_int8(loaded.codec.device_graph, np.uint8(IMAGES * 255))
     assert graph.output_shape == (4, 4, 4) and graph.macs == 16 * 16 * 4 * (27 + 36 + 36) + 4 * 4 * 4 * 64
     for value, kept in zip(loaded.tail.get_weights(), trained.tail.get_weights(), strict=True):
         np.testing.assert_array_equal(value, kept)

@@ -137,7 +137,7 @@ def test_the_hosts_interpreter_runs_the_bundle_in_the_arena_with_the_resolvers_o
     bundle = read_bundle(TINY)
     monkeypatch.setattr(tflm_tree.TflmTree, "library", lambda self, operators: {})
     model = generate_model(bundle, QEMU, BuildOptions(engine="tflm", tflm_dir=tree))
-    graph = ReferenceGraph(bundle.encoder_tflite, "tiny")
+    graph = ReferenceGraph(bundle.models["encoder"], "tiny")
     listed = [one["op_name"] for one in graph._interpreter._get_ops_details() if one["op_name"] != "DELEGATE"]
     text = model.files["sf_tflm.cc"]
     called = {
@@ -149,7 +149,7 @@ def test_the_hosts_interpreter_runs_the_bundle_in_the_arena_with_the_resolvers_o
         called[line.split("->")[1].split("(")[0]] for line in text.splitlines() if "resolver->Add" in line
     ]
     assert resolver == list(dict.fromkeys(listed))
-    interpreter = runtime.Interpreter.from_bytes(bundle.encoder_tflite, arena_size=model.arena_bytes)
+    interpreter = runtime.Interpreter.from_bytes(bundle.models["encoder"], arena_size=model.arena_bytes)
     images = np.random.default_rng(0).integers(-128, 128, (5, *bundle.image_shape)).astype(np.int8)
     for image, wanted in zip(images, graph.run(images), strict=True):
         interpreter.set_input(image[None], 0)
@@ -161,7 +161,7 @@ def test_the_measured_arena_is_the_least_that_runs() -> None:
     runtime = pytest.importorskip("tflite_micro").runtime
     bundle = read_bundle(TINY)
     measured = tflm_arena_bytes(bundle)
-    runtime.Interpreter.from_bytes(bundle.encoder_tflite, arena_size=measured).invoke()
+    runtime.Interpreter.from_bytes(bundle.models["encoder"], arena_size=measured).invoke()
 
 
 def test_the_settings_name_a_tree_from_their_own_folder(tmp_path: Path) -> None:

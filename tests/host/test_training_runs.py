@@ -14,7 +14,7 @@ import pytest
 keras = pytest.importorskip("keras")
 
 from fakes.training_runs import QUIET, StopAfter, bars, weights  # noqa: E402
-from semflash.codecs.base import GdnTailSpec  # noqa: E402
+from semflash.codecs.device_side import GdnTailSpec  # noqa: E402
 from semflash.data.augment import Augmentation, augment  # noqa: E402
 from semflash.errors import DatasetError, TrainingError, UsageError  # noqa: E402
 from semflash.training import loop  # noqa: E402
@@ -66,12 +66,12 @@ def test_a_codec_run_loads_with_everything_the_export_needs(codec_dir: Path):
     images = np.random.default_rng(0).integers(0, 256, (5, 28, 28, 1), dtype=np.uint8)
     codes = trained.encode_codes(images)
     assert codes.shape == (5, 4, 4, 4) and codes.dtype == np.uint8 and codes.max() < 8
-    spec = trained.tail_spec
+    spec = trained.codec.device_tail()
     assert isinstance(spec, GdnTailSpec) and spec.labels is None
     assert spec.beta.shape == (4,) and spec.gamma.shape == (4, 4)
-    assert spec.alpha.shape == (4,) and (np.diff(trained.centres) >= 0).all()
-    values = trained.centres[codes]
-    features = trained.decoder([values, np.zeros((5, 1), np.float32)])
+    assert spec.alpha.shape == (4,) and (np.diff(spec.centres) >= 0).all()
+    values = spec.centres[codes]
+    features = trained.codec.decoder([values, np.zeros((5, 1), np.float32)])
     assert tuple(trained.tail(features).shape) == (5, 10)
     figures = trained.info.results["val_accuracy"]
     assert list(figures) == [f"{ber:g}" for ber in REPORT_BERS]

@@ -111,7 +111,7 @@ def test_a_run_s_accuracy_is_that_of_its_codes_under_bit_flips(codec_dir: Path, 
 def test_the_codec_as_released_trains_in_the_same_budget(task_dir: Path, data_dir: Path, tmp_path: Path):
     run = load_run(trained(as_released(WHOLE), task_dir, tmp_path, data_dir))
     assert run.codec.family == "semanticnn-released" and run.info.recipe["ber"]["low"] == 2.5e-3
-    assert run.centres == pytest.approx(np.linspace(-1, 1, 8), abs=1e-6)
+    assert run.codec.device_tail().centres == pytest.approx(np.linspace(-1, 1, 8), abs=1e-6)
     assert run.info.recipe["usage_weight"] == WHOLE.usage_weight
 
 
@@ -192,8 +192,10 @@ def test_the_last_stage_tunes_the_decoder_on_codes_of_the_encoder_that_is_export
             4,
             4,
         )
-        mirrored = GoldenEncoder(bundle).codes(
-            load_dataset("fashion-mnist", data_dir=data_dir).train.images[:, :, ::-1]
+        mirrored = (
+            GoldenEncoder(bundle)
+            .run(load_dataset("fashion-mnist", data_dir=data_dir).train.images[:, :, ::-1])
+            .tensors["codes"]
         )
         assert (kept["train"][1] == mirrored).all()
 
@@ -205,7 +207,7 @@ def test_the_digest_of_an_encoder_sees_its_weights_and_not_its_names(device_dir:
     first, again = (quantise_device(run, data)[0].data for _ in range(2))
     recorded = run.info.results["int8_encoder_sha256"]
     assert content_sha256(first) == content_sha256(again) == recorded
-    kernel = run.device_graph.get_layer("latent").kernel
+    kernel = run.codec.device_graph.get_layer("latent").kernel
     kernel.assign(keras.ops.convert_to_numpy(kernel) * np.float32(1.01))
     assert content_sha256(quantise_device(run, data)[0].data) != recorded
 

@@ -3,8 +3,8 @@
     PYTHONPATH=tests python tests/kill/stop_everywhere.py
 
 Prints one line an operation and the sums that docs/threat-model.md gives. The first round stops before each
-write and in the middle of each call of write; the second stops the repetition as well, at about 12 of its
-writes after each of about 12 stops.
+write and in the middle of each call of write (`--most N`: at N writes or more of an operation that has more);
+the second stops the repetition as well, at a few of its writes after each of a few stops (`--twice N`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ _TIMEOUT_S = 3_600
 def main() -> int:
     """Exit code 1: a state that must not be."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--twice", type=int, default=12, help="stops of each of the two, in the second round")
+    parser.add_argument("--most", type=int, default=0, help="stops of an operation, first round; 0: all")
+    parser.add_argument("--twice", type=int, default=12, help="stops of each of the two, second round")
     chosen = parser.parse_args()
     counts: list[Count] = []
     began = time.monotonic()
@@ -33,7 +34,7 @@ def main() -> int:
         for group in (scenarios.ALL, training_scenarios.ALL):
             names = [scenario.name for scenario in group]
             try:
-                once = run_scenarios(names, library, torn=True, timeout_s=_TIMEOUT_S)
+                once = run_scenarios(names, library, torn=True, most=chosen.most, timeout_s=_TIMEOUT_S)
                 again = run_scenarios(names, library, twice=True, most=chosen.twice, timeout_s=_TIMEOUT_S)
             except AssertionError as error:
                 print(error, file=sys.stderr)

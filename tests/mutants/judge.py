@@ -98,8 +98,13 @@ class Judge:
         with self._scratch.mutated(mutant):
             for number, tests in enumerate(stages):
                 if tests and status == "survived":
-                    status, by = self._run(mutant, tests, is_first=number == 0)
+                    status, by = self._run(mutant.path, tests, is_first=number == 0)
         return Verdict(status, by, round(time.monotonic() - start, 1))
+
+    def failing_without(self, tests: Sequence[str]) -> str:
+        """The first of these tests that fails without a mutant, too; "" when none does."""
+        path = tests[0].split("::")[0]
+        return self._run(path, tests, is_first=False)[1]
 
     def _stages(self, mutant: Mutant) -> list[list[str]]:
         """Tests of the first run (quick, without TensorFlow) and of the second."""
@@ -124,8 +129,8 @@ class Judge:
     def _is_heavy(self, path: str) -> bool:
         return _HEAVY.search((self._scratch.tree / path).read_text(encoding="utf-8")) is not None
 
-    def _run(self, mutant: Mutant, tests: Sequence[str], *, is_first: bool) -> tuple[str, str]:
-        """Run tests; status and the test that failed."""
+    def _run(self, path: str, tests: Sequence[str], *, is_first: bool) -> tuple[str, str]:
+        """Run tests, doctests of a mutated file with the first; status and the test that failed."""
         self._order.write_text(json.dumps({"order": tests, "known": self._map.known}), encoding="utf-8")
         arguments = ["-x", "-q", "-m", MARKERS, "--hypothesis-seed=0", "--tb=no", "--timeout=900"]
         arguments += [
@@ -135,8 +140,8 @@ class Judge:
             "mutants.order_plugin",
             *dict.fromkeys(test.split("::")[0] for test in tests),
         ]
-        if is_first and b">>> " in (self._scratch.tree / mutant.path).read_bytes():
-            arguments += ["--doctest-modules", mutant.path]
+        if is_first and b">>> " in (self._scratch.tree / path).read_bytes():
+            arguments += ["--doctest-modules", path]
         environment = {**self._scratch.environment(), "SEMFLASH_MUTANTS_ORDER": str(self._order)}
         seconds = sum(self._map.seconds.get(test, 10.0) for test in tests)
         # Other programs may leave us a part of the processor: the last runs show how large a part.
@@ -154,7 +159,7 @@ class Judge:
         if code < 0 or code in (1, 2) or (code == 4 and "error" in output.lower()):
             failed = _FAILED.search(output)
             return "killed", failed[1] if failed else f"exit code {code}"
-        raise SystemExit(f"pytest ended with {code} for {mutant.key}:\n{output[-3000:]}")
+        raise SystemExit(f"pytest ended with {code} for {path}:\n{output[-3000:]}")
 
 
 def _processor_seconds() -> float:

@@ -37,10 +37,11 @@ ROOMS = (
         (
             *_each(
                 "tests/host/test_{}*.py",
-                "frame sequence pilots session fault link custody socket bridge_port",
+                "frame sequence pilots session fault link custody patience socket bridge_port",
             ),
             *_each(
-                "tests/host/test_{}.py", "raw_record bundle_payload baseline_channels channel* snr* monitor"
+                "tests/host/test_{}.py",
+                "raw_record bundle_payload baseline_channels channel* symbol_channels monitor",
             ),
             "tests/c/test_hostile_link.py",
         ),
@@ -51,10 +52,10 @@ ROOMS = (
         (
             *_each(
                 "tests/codegen/test_{}.py",
-                "passes refusals more_operators_refused generated_text tflm_text names cuts wide_softmax"
-                " more_operators bit_exactness networks",
+                "passes refusals numbers more_operators_refused generated_text tflm_text names cuts"
+                " wide_softmax more_operators bit_exactness programs tflite_verify",
             ),
-            *_each("tests/codegen/fused/test_{}.py", "plan_and_text requantise limits random_shapes"),
+            *_each("tests/codegen/fused/test_{}.py", "plan_and_text requantise limits"),
         ),
     ),
     Room(
@@ -66,14 +67,17 @@ ROOMS = (
         ),
         _each(
             "tests/host/test_{}.py",
-            "bundle bundle_bounds bundle_payload bundle_tail program* edge judge anchor_detection detection",
+            "bundle bundle_bounds bundle_payload bundle_tail known_bundles program* edge judge"
+            " anchor_detection detection",
         ),
     ),
     Room(
         "device",
-        ("device/src/*.c",),
+        ("device/src/*.c", "device/stages/*.c"),
         (
-            *_each("tests/c/test_{}.py", "device_protocol tail_and_packing device* frames crc_and_cobs"),
+            *_each(
+                "tests/c/test_{}.py", "device_protocol tail_and_packing layout device* frames crc_and_cobs"
+            ),
             "tests/host/test_native.py",
             *_each("tests/c/test_{}.py", "hostile_link sanitizers"),
         ),
@@ -89,7 +93,7 @@ ROOMS = (
         ),
         (
             *_each("tests/host/test_{}*.py", "board hardware_map probes flash_verdicts"),
-            *_each("tests/host/test_{}.py", "bridge_port native bench firmware_models firmware_build"),
+            *_each("tests/host/test_{}.py", "bench native"),
         ),
     ),
     Room(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mutants.mutant import Mutant
-from mutants.rooms import ROOT
+from mutants.rooms import ROOMS, ROOT, files
 
 CCACHE = Path("/usr/lib/ccache")
 
@@ -34,6 +34,7 @@ class Scratch:
                 stale.unlink()
         if not self.tree.exists():
             self._copy()
+        self._check_sources()
 
     def _copy(self) -> None:
         listed = subprocess.run(
@@ -47,6 +48,16 @@ class Scratch:
                 (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(ROOT / name, self.tree / name)
         (self.tree / ".venv").symlink_to(Path(sys.prefix))
+
+    def _check_sources(self) -> None:
+        """The copy's sources are the working tree's: newer tests would kill anything older."""
+        for path in (path for room in ROOMS for path in files(room.sources, ROOT)):
+            copied = self.tree / path
+            if not copied.is_file() or copied.read_bytes() != (ROOT / path).read_bytes():
+                raise SystemExit(
+                    f"{path} is not as it was when {self.tree} was made, or a mutant was left in there\n"
+                    "  try: --renew, which makes the copy, the coverage and all results anew"
+                )
 
     def renew_tests(self) -> None:
         """Take over tests that were written since the copy was made."""

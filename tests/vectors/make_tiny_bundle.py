@@ -26,14 +26,9 @@ from semflash.bundle import write_bundle
 from semflash.bundle.digest import file_ref
 from semflash.bundle.packing import pack, payload_size, unpack
 from semflash.bundle.schema import (
-    BerInput,
-    BitChannel,
-    Contract,
-    DeviceGraph,
-    FixedPayload,
-    ImageInput,
     Record,
 )
+from semflash.bundle.version1 import BerInput, BitChannel, Contract1, DeviceGraph, FixedPayload, ImageInput
 from semflash.channels.bits import flip_bits
 from semflash.conversion.gdn import quantise_tail
 from semflash.program.reference.tails import codes as tail_codes
@@ -121,7 +116,7 @@ def make(out: Path, name: str, stem: int, middle: int, latent: int, width: int, 
         "decoder.tflite": float_tflite(decoder),
         "tail.tflite": float_tflite(tail),
     }
-    contract = Contract(
+    contract = Contract1(
         name=name,
         family="semanticnn",
         family_version=1,

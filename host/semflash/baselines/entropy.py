@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -69,7 +70,7 @@ class EntropyCoded(LearnedMethod):
         gone = lost(erased, len(payloads))
         if erased is not None:
             payloads = [up_to_loss(p, mask) for p, mask in zip(payloads, erased, strict=True)]
-        codes = decode(payloads, self.payload.symbols, self.tables).astype(np.int32)
+        codes = decode(payloads, math.prod(self.trained.codec.code_shape), self.tables).astype(np.int32)
         found = self.logits_of_codes(codes, ber, None)
         found[gone] = self.prior
         self.undecodable = int(gone.sum())

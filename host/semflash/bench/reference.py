@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bundle.packing import pack
 from semflash.bundle.reader import Bundle
 from semflash.firmware.building.bare_model import is_bare
-from semflash.program.reference.tails import codes
+from semflash.program.reference.run import run
+from semflash.program.tensors import Values
 from semflash.runtime.reference_run import BUILTIN_REF, TFLM, Ends, run_reference
 
 _ARENA_BYTES = 64 << 20
@@ -35,13 +37,21 @@ def golden_payloads(bundle: Bundle, images: NDArray[np.uint8]) -> NDArray[np.uin
         from semflash.edge.golden import GoldenEncoder
 
         return GoldenEncoder(bundle).payloads(images)
-    rows = (images.astype(np.int16) - 128).astype(np.int8)
-    image, graph = bundle.contract.input, bundle.contract.device_graphs[0]
-    ends = Ends(image.scale, image.zero_point), Ends(graph.scale, graph.zero_point)
+    pixels = (images.astype(np.int16) - 128).astype(np.int8)
+    return run(bundle.program, pixels, partial(_run_graph, bundle)).sent.payloads
+
+
+def _run_graph(bundle: Bundle, name: str, inputs: Sequence[NDArray[np.int8]]) -> list[NDArray[np.int8]]:
+    (stage,) = (graph for graph in bundle.program.graphs if graph.name == name)
+    source, output = (bundle.program.tensor(end) for end in (*stage.inputs, *stage.outputs))
+    assert isinstance(source.holds, Values) and isinstance(output.holds, Values)  # of a bare model
+    ends = (
+        Ends(source.holds.scale, source.holds.zero_point),
+        Ends(output.holds.scale, output.holds.zero_point),
+    )
     engine = TFLM if _has_tflm() else BUILTIN_REF
-    latents = run_reference(engine, bundle.encoder_tflite, rows, ends, _ARENA_BYTES)
-    tail = bundle.contract.device_tail
-    return pack(codes(latents.reshape(len(rows), 1, -1, tail.channels), tail), bundle.bits_per_symbol)
+    values = run_reference(engine, bundle.models[name], inputs[0], ends, _ARENA_BYTES)
+    return [values.reshape(len(inputs[0]), *output.shape)]
 
 
 def _has_tflm() -> bool:

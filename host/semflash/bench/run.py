@@ -115,8 +115,7 @@ def flashed(built: BuildResult) -> Iterator[str]:
     instance = f"{_INSTANCE}{os.getpid()}"
     with board_lock.hold(board_lock.emulated_key(instance), what="semflash bench"):
         try:
-            emulator.start_build(built, instance=instance)
+            emulator.start_build(built, instance=instance, stays=False)
             yield instance
         finally:
             emulator.discard(instance)
-            board_lock.remove(board_lock.emulated_key(instance))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from itertools import pairwise
 from typing import Any
 
 from semflash.bundle.schema import (
@@ -15,18 +14,21 @@ from semflash.bundle.schema import (
     ENCODER_MAX_BYTES,
     HISTORY_MAX_BYTES,
     Contract,
-    DeviceGraph,
+    FileRef,
+    GraphInput,
+    ReceivedInput,
     Record,
 )
-from semflash.errors import BundleError
+from semflash.errors import BundleError, ProgramError
 from semflash.fields import OUTPUTS_MAX
 from semflash.outputs.kinds import BOX, AnchorTask, DetectionTask
-from semflash.program.checks import check_tail
-from semflash.program.stages import TableTail, TailTable
+from semflash.program.checks import check_program
+from semflash.program.receiving import can_receive
+from semflash.program.tensors import Values
 
-INPUT_SCALE = 1.0 / 255.0
-INPUT_ZERO_POINT = -128
 RECIPE_MAX_DEPTH = 8
+#: q = pixel - 128.
+IMAGE = Values(1.0 / 255.0, -128)
 _EXPORT_AGAIN = "export the bundle again"
 
 
@@ -36,85 +38,56 @@ def _refuse(what: str, value: object, remedy: str = _EXPORT_AGAIN) -> BundleErro
 
 def check_contract(contract: Contract) -> None:
     """Every consistency rule of the contract that needs no other file."""
-    _check_input(contract)
-    graphs = contract.device_graphs
-    if len(graphs) != 1:
+    try:
+        check_program(contract.program)
+    except ProgramError as error:
+        remedy = error.remedy or _EXPORT_AGAIN
+        raise BundleError(f"device program: {error.what}", value=error.value, remedy=remedy) from error
+    image = contract.program.tensor(contract.program.image)
+    if image.holds != IMAGE:
         raise _refuse(
-            "this version runs exactly one device graph", len(graphs), "update semflash, or export one graph"
+            "the image's quantisation must be scale 1/255 and zero point -128 (q = pixel - 128)", image.holds
         )
-    check_tail(contract.device_tail)
-    _check_tail_fits_graph(contract.device_tail, graphs[0])
-    _check_payload(contract, graphs[0])
-    _check_centres(contract)
-    if contract.channel.ber_min > contract.channel.ber_max:
-        raise _refuse(
-            "channel.ber_min is above ber_max", (contract.channel.ber_min, contract.channel.ber_max)
-        )
+    _check_models(contract)
+    _check_edge(contract)
     _check_task(contract)
     repeated = [name for name, times in Counter(contract.class_names).most_common(3) if times > 1]
     if repeated:
         raise _refuse("class names repeat", repeated)
-    _check_model_files(contract)
 
 
-def _check_input(contract: Contract) -> None:
-    image = contract.input
-    if image.scale != INPUT_SCALE or image.zero_point != INPUT_ZERO_POINT:
-        raise _refuse(
-            "input quantisation must be scale 1/255 and zero point -128 (q = pixel - 128)",
-            (image.scale, image.zero_point),
-        )
-    if image.width * image.channels > 65_535:
-        raise _refuse(
-            "an image row has more than 65,535 values", image.width * image.channels, "use smaller images"
-        )
+def _check_models(contract: Contract) -> None:
+    """One model for each graph of the program."""
+    named = sorted(graph.name for graph in contract.program.graphs)
+    given = sorted(model.name for model in contract.models)
+    if named != given:
+        raise _refuse("the device program and the models name different graphs", (named, given))
+    for model in contract.models:
+        if model.file.size_bytes > ENCODER_MAX_BYTES:
+            raise _refuse("device graph larger than 64 MiB", model.file.size_bytes, "use a smaller encoder")
 
 
-def _check_tail_fits_graph(tail: TailTable, graph: DeviceGraph) -> None:
-    if tail.channels != graph.channels:
-        raise _refuse("device tail and device graph differ in channels", (tail.channels, graph.channels))
-    if tail.zero_point != graph.zero_point:
-        raise _refuse(
-            "device tail and device graph differ in zero point", (tail.zero_point, graph.zero_point)
-        )
-    if graph.height * graph.width > 65_535:
-        raise _refuse("more than 65,535 latent positions", graph.height * graph.width)
-
-
-def _check_payload(contract: Contract, graph: DeviceGraph) -> None:
-    payload = contract.payload
-    symbols = graph.height * graph.width * graph.channels
-    if payload.symbols != symbols:
-        raise _refuse(
-            "payload.symbols is not height x width x channels of the latent", (payload.symbols, symbols)
-        )
-    size = -(-symbols * payload.bits_per_symbol // 8)
-    if payload.payload_bytes != size:
-        raise _refuse("payload_bytes does not follow from symbols and bits", (payload.payload_bytes, size))
-    levels = contract.device_tail.levels
-    if levels > 1 << payload.bits_per_symbol or payload.bits_per_symbol != max(1, (levels - 1).bit_length()):
-        raise _refuse("bits_per_symbol does not fit the number of levels", (payload.bits_per_symbol, levels))
-
-
-def _check_centres(contract: Contract) -> None:
-    centres = contract.centres
-    if len(centres) != contract.device_tail.levels:
-        raise _refuse(
-            "number of centres and levels of the tail differ", (len(centres), contract.device_tail.levels)
-        )
-    if not all(math.isfinite(c) for c in centres):
-        raise _refuse("a centre is not finite", centres)
-    if isinstance(contract.device_tail, TableTail):
-        if len(set(centres)) != len(centres):
-            raise _refuse("centres repeat", centres)
-    elif any(a >= b for a, b in pairwise(centres)):
-        raise _refuse("centres are not ascending", centres)
+def _check_edge(contract: Contract) -> None:
+    """Edge graphs read what arrives, or what an earlier one gave."""
+    earlier: set[str] = set()
+    for graph in contract.edge:
+        if graph.name in earlier:
+            raise _refuse("edge graphs share a name", graph.name)
+        names = [given.name for given in graph.inputs]
+        if len(set(names)) != len(names):
+            raise _refuse(f"inputs of edge graph {graph.name} share a name", names)
+        for given in graph.inputs:
+            if isinstance(given, GraphInput) and given.graph not in earlier:
+                raise _refuse(f"edge graph {graph.name} reads what no earlier one gives", given.graph)
+            if isinstance(given, ReceivedInput) and not can_receive(contract.program, given.tensor):
+                raise _refuse(f"edge graph {graph.name} reads what the payload does not tell", given.tensor)
+        earlier.add(graph.name)
 
 
 def _check_task(contract: Contract) -> None:
-    task, image = contract.task, contract.input
+    task, (height, width, _) = contract.task, contract.program.tensor(contract.program.image).shape
     if isinstance(task, AnchorTask):
-        if (task.height, task.width) != (image.height, image.width):
+        if (task.height, task.width) != (height, width):
             raise _refuse("the detector's boxes are of another image", (task.height, task.width))
         values = task.anchors * (BOX + len(contract.class_names))
         if values > OUTPUTS_MAX:
@@ -123,23 +96,21 @@ def _check_task(contract: Contract) -> None:
     if not isinstance(task, DetectionTask):
         return
     covered = (task.height * task.stride, task.width * task.stride)
-    if covered != (image.height, image.width):
-        raise _refuse("the detection grid does not cover the image", (covered, (image.height, image.width)))
+    if covered != (height, width):
+        raise _refuse("the detection grid does not cover the image", (covered, (height, width)))
     if task.peak_window % 2 == 0:
         raise _refuse("the window of a detection peak needs a middle (odd side)", task.peak_window)
 
 
-def _check_model_files(contract: Contract) -> None:
-    for graph in contract.device_graphs:
-        if graph.model.size_bytes > ENCODER_MAX_BYTES:
-            raise _refuse("device graph larger than 64 MiB", graph.model.size_bytes, "use a smaller encoder")
+def references(contract: Contract, record: Record) -> list[FileRef]:
+    """Every file of a bundle beside codec.json."""
+    files = [model.file for model in contract.models] + [graph.file for graph in contract.edge]
+    return files if record.history is None else [*files, record.history]
 
 
 def check_file_names(contract: Contract, record: Record) -> None:
     """Every file of the bundle has a name of its own, on file systems that ignore case, too. BundleError."""
-    names = [CODEC_FILE, *(g.model.file for g in contract.device_graphs)]
-    names += [contract.decoder.file, contract.task_tail.file]
-    names += [] if record.history is None else [record.history.file]
+    names = [CODEC_FILE, *(reference.file for reference in references(contract, record))]
     if len({name.lower() for name in names}) != len(names):
         raise _refuse("files of the bundle share a name", names)
 

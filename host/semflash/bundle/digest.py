@@ -12,16 +12,17 @@ import json
 import msgspec
 
 from semflash.bundle.schema import Contract, FileRef, Record
+from semflash.bundle.version1 import Contract1
 from semflash.outputs.kinds import ClassificationTask
 
 
-def canonical_json(value: Contract | Record) -> bytes:
+def canonical_json(value: Contract | Contract1 | Record) -> bytes:
     """Canonical JSON of a part of codec.json. ValueError: a NaN or an infinity.
 
-    Classification, the task of every bundle before there was another, is not spelt out in a contract.
+    Classification, the task of every bundle before there was another, is not spelt out in version 1.
     """
     plain = msgspec.to_builtins(value)
-    if isinstance(value, Contract) and isinstance(value.task, ClassificationTask):
+    if isinstance(value, Contract1) and isinstance(value.task, ClassificationTask):
         plain.pop("task", None)
     return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
@@ -31,7 +32,7 @@ def sha256_hex(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def bundle_hash(contract: Contract) -> str:
+def bundle_hash(contract: Contract | Contract1) -> str:
     """The bundle hash: SHA-256 of the canonical contract. Its first 8 digits travel in every frame."""
     return sha256_hex(canonical_json(contract))
 

@@ -7,7 +7,6 @@ is lost, cannot be written or belongs to somebody else, bundles count as unknown
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import json
 import os
 import re
@@ -47,8 +46,7 @@ def is_known(hash_hex: str) -> bool:
     if place is not None:
         with contextlib.suppress(OSError):
             how = (place / hash_hex).read_text(encoding="utf-8").strip()
-            if how == EXPORTED or how == _tried():
-                return True
+            return how == EXPORTED or how == _tried()
     return hash_hex in _shipped()
 
 
@@ -78,9 +76,11 @@ def _own(place: Path | None) -> Path | None:
 
 def _tried() -> str:
     """A try holds for the runtime that it was made with."""
+    from importlib import metadata  # slow to import, and not needed for bundles of the zoo
+
     for name in _RUNTIMES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            return f"tried with {name} {importlib.metadata.version(name)}"
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return f"tried with {name} {metadata.version(name)}"
     return "tried"
 
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from semflash.bundle.schema import Contract, DeviceGraph
+from semflash.bundle.schema import Contract
 from semflash.errors import BundleError
 from semflash.outputs.detections import GEOMETRY
 from semflash.outputs.kinds import BOX, AnchorTask, DetectionTask
-from semflash.runtime.litert import load_interpreter, single
+from semflash.program.program import Program
+from semflash.program.stages import Graph
+from semflash.program.tensors import Tensor, Values
+from semflash.runtime.litert import load_interpreter
 
 _REMEDY = "export the bundle again"
 
 
 def output_shape(contract: Contract) -> tuple[int, ...]:
-    """Shape of the task tail's output for one image: (classes,), or a detector's (h, w, classes + 4) or
+    """Shape of the last edge graph's output for one image: (classes,), or a detector's (h, w, classes + 4) or
     (anchors, 4 + classes)."""
     classes, task = len(contract.class_names), contract.task
     if isinstance(task, DetectionTask):
@@ -26,52 +30,61 @@ def output_shape(contract: Contract) -> tuple[int, ...]:
     return (classes,)
 
 
-def check_encoder(model: bytes, contract: Contract) -> None:
-    """Compare the device graph's input and output with the contract.
+def check_model(model: bytes, stage: Graph, program: Program) -> None:
+    """Compare inputs and outputs of a device graph with the program.
+
+    Args:
+        model: Content of the .tflite file.
 
     Raises:
-        BundleError: shape, type or quantisation differ.
+        BundleError: Number, shape, type or quantisation differ.
     """
-    graph = contract.device_graphs[0]
-    interpreter = load_interpreter(model, graph.model.file, reference=True)
-    source = single(interpreter.get_input_details(), f"{graph.model.file} input")
-    image = contract.input
-    _expect_int8(source, (image.height, image.width, image.channels), image.scale, image.zero_point, graph)
-    output = single(interpreter.get_output_details(), f"{graph.model.file} output")
-    _expect_int8(output, (graph.height, graph.width, graph.channels), graph.scale, graph.zero_point, graph)
+    interpreter = load_interpreter(model, stage.name, reference=True)
+    ends = (
+        (interpreter.get_input_details(), stage.inputs, "inputs"),
+        (interpreter.get_output_details(), stage.outputs, "outputs"),
+    )
+    for details, names, what in ends:
+        if len(details) != len(names):
+            raise BundleError(
+                f"graph {stage.name} must have {len(names)} {what}", value=len(details), remedy=_REMEDY
+            )
+        for found, name in zip(details, names, strict=True):
+            _expect_int8(found, program.tensor(name), stage)
 
 
-def _expect_int8(
-    tensor: dict[str, Any], shape: tuple[int, int, int], scale: float, zero_point: int, graph: DeviceGraph
-) -> None:
-    found_scale, found_zero = tensor["quantization"]
-    found = (tensor["dtype"] == np.int8, tuple(int(v) for v in tensor["shape"]), int(found_zero))
-    if found != (True, (1, *shape), zero_point) or np.float32(found_scale) != np.float32(scale):
+def _expect_int8(found: dict[str, Any], tensor: Tensor, stage: Graph) -> None:
+    scale, zero_point = found["quantization"]
+    shape = tuple(int(v) for v in found["shape"])
+    expected = (1, *tensor.shape[1:]) if stage.each else (1, *tensor.shape)
+    fits = found["dtype"] == np.int8 and shape == expected
+    if fits and isinstance(tensor.holds, Values):
+        fits = zero_point == tensor.holds.zero_point and np.float32(scale) == np.float32(tensor.holds.scale)
+    if not fits:
         raise BundleError(
-            f"{graph.model.file} and the contract disagree about {tensor['name']}",
-            value=f"{np.dtype(tensor['dtype']).name} {found[1]} scale {found_scale} zero point {found_zero}",
+            f"graph {stage.name} and the contract disagree about {tensor.name}",
+            value=f"{np.dtype(found['dtype']).name} {shape} scale {scale} zero point {zero_point}",
             remedy=_REMEDY,
         )
 
 
-def check_decoder(interpreter: Any, contract: Contract) -> tuple[int, int]:
-    """Tensor indices (latent, quality) of the decoder's inputs, told apart by shape.
+def bind(names: Sequence[str], wanted: Sequence[str], file: str) -> list[int]:
+    """Which input of a .tflite file each wanted name stands for, as positions in ``names``.
+
+    Args:
+        names: Of the file's inputs; the converter writes ``serving_default_NAME:0``.
+        wanted: Names of the contract. The only input of a graph may have any name.
 
     Raises:
-        BundleError: it does not take float32 latent (B, h, w, c) and quality (B, 1).
+        BundleError: Another number of inputs, or a name that is not there.
     """
-    graph = contract.device_graphs[0]
-    name = contract.decoder.file
-    wanted = {(graph.height, graph.width, graph.channels): 0, (1,): 1}
-    indices: dict[int, int] = {}
-    details = interpreter.get_input_details()
-    for tensor in details:
-        role = wanted.get(tuple(int(v) for v in tensor["shape"][1:]))
-        if tensor["dtype"] != np.float32 or role is None or role in indices:
-            raise BundleError(
-                f"{name}: unexpected input {tensor['name']}", value=tensor["shape"].tolist(), remedy=_REMEDY
-            )
-        indices[role] = int(tensor["index"])
-    if set(indices) != {0, 1}:
-        raise BundleError(f"{name} needs the inputs latent and {contract.quality.name}", remedy=_REMEDY)
-    return indices[0], indices[1]
+    if len(names) != len(wanted):
+        needed = f"inputs {', '.join(wanted)}" if len(wanted) > 1 else "one input"
+        raise BundleError(f"{file} needs {needed}", value=len(names), remedy=_REMEDY)
+    if len(names) == 1:
+        return [0]
+    bare = [name.removeprefix("serving_default_").partition(":")[0] for name in names]
+    for name in wanted:
+        if bare.count(name) != 1:
+            raise BundleError(f"{file} needs an input {name}", value=", ".join(bare)[:200], remedy=_REMEDY)
+    return [bare.index(name) for name in wanted]

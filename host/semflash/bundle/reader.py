@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from semflash import atomic
-from semflash.bundle.checks import check_contract, check_file_names, check_record
+from semflash.bundle.checks import check_contract, check_file_names, check_record, references
 from semflash.bundle.digest import bundle_hash, canonical_json, sha256_hex
 from semflash.bundle.schema import (
     CODEC_FILE,
@@ -24,15 +24,22 @@ from semflash.bundle.schema import (
     FORMAT,
     SCHEMA_VERSION,
     SUFFIX,
-    Codec,
     Contract,
     Envelope,
     FileRef,
     Record,
     decode_codec,
 )
+from semflash.bundle.version1 import (
+    SCHEMA_VERSION1,
+    Contract1,
+    check_contract1,
+    contract_of,
+    decode_codec1,
+)
 from semflash.errors import BundleError
 from semflash.printable import printable
+from semflash.program.program import Program
 
 _TFLITE_IDENTIFIER = b"TFL3"  # bytes 4..7 of a .tflite flatbuffer
 _RESTORE = "fetch or export the bundle again; a bundle is never edited by hand"
@@ -44,10 +51,11 @@ class Bundle:
 
     Attributes:
         path: directory it was read from.
-        contract: what device and edge agree on.
+        contract: what device and edge agree on, whatever version it was written in.
         record: how it came about.
         files: content of every file the contract and the record name, by file name.
         hash_hex: bundle hash, 64 hex digits.
+        written: the contract as it stands on disk and is hashed.
     """
 
     path: Path
@@ -55,6 +63,7 @@ class Bundle:
     record: Record
     files: dict[str, bytes]
     hash_hex: str
+    written: Contract | Contract1
 
     @property
     def name(self) -> str:
@@ -66,36 +75,30 @@ class Bundle:
         return int(self.hash_hex[:8], 16)
 
     @property
-    def encoder_tflite(self) -> bytes:
-        return self.files[self.contract.device_graphs[0].model.file]
+    def program(self) -> Program:
+        """Everything the device does."""
+        return self.contract.program
 
     @property
-    def decoder_tflite(self) -> bytes:
-        return self.files[self.contract.decoder.file]
+    def models(self) -> dict[str, bytes]:
+        """The program's graphs by name, each the content of a .tflite file."""
+        return {model.name: self.files[model.file.file] for model in self.contract.models}
 
     @property
-    def tail_tflite(self) -> bytes:
-        return self.files[self.contract.task_tail.file]
+    def edge(self) -> dict[str, bytes]:
+        """The edge graphs by name, each the content of a .tflite file, in the order of running."""
+        return {graph.name: self.files[graph.file.file] for graph in self.contract.edge}
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of one image."""
-        image = self.contract.input
-        return image.height, image.width, image.channels
-
-    @property
-    def latent_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of the codes of one image."""
-        graph = self.contract.device_graphs[0]
-        return graph.height, graph.width, graph.channels
+        height, width, channels = self.program.tensor(self.program.image).shape
+        return height, width, channels
 
     @property
     def payload_bytes(self) -> int:
-        return self.contract.payload.payload_bytes
-
-    @property
-    def bits_per_symbol(self) -> int:
-        return self.contract.payload.bits_per_symbol
+        """The most bytes of a payload."""
+        return self.program.payload_bytes_max
 
 
 def resolve_bundle(name_or_path: str | Path) -> Path:
@@ -147,47 +150,64 @@ def read_bundle(name_or_path: str | Path) -> Bundle:
 
 def read_directory(path: Path) -> Bundle:
     """Read and check the bundle in the directory ``path`` (no zoo look-up)."""
-    codec = parse_codec(_read_file(path, CODEC_FILE, CODEC_JSON_MAX_BYTES))
-    contract, record = codec.contract, codec.record
-    references = [g.model for g in contract.device_graphs] + [contract.decoder, contract.task_tail]
-    models = {r.file for r in references}
-    if record.history is not None:
-        references.append(record.history)
+    parsed = parse_codec(_read_file(path, CODEC_FILE, CODEC_JSON_MAX_BYTES))
     files: dict[str, bytes] = {}
-    for reference in references:
+    for reference in references(parsed.contract, parsed.record):
         files[reference.file] = _read_checked(path, reference)
-    for name in models:
-        if files[name][4:8] != _TFLITE_IDENTIFIER:
+    history = None if parsed.record.history is None else parsed.record.history.file
+    for name, data in files.items():
+        if name != history and data[4:8] != _TFLITE_IDENTIFIER:
             raise BundleError("not a .tflite file", value=name, remedy=_RESTORE)
-    return Bundle(path, contract, record, files, codec.digest.contract)
+    return Bundle(path, parsed.contract, parsed.record, files, parsed.hash_hex, parsed.written)
 
 
-def parse_codec(data: bytes) -> Codec:
+@dataclass(frozen=True)
+class Parsed:
+    """``codec.json``, checked; attributes as those of :class:`Bundle`."""
+
+    contract: Contract
+    record: Record
+    hash_hex: str
+    written: Contract | Contract1
+
+
+def parse_codec(data: bytes) -> Parsed:
     """Parse and check the bytes of ``codec.json`` (no other file is looked at).
 
     Raises:
         BundleError: anything is wrong with it.
     """
-    _check_envelope(data)
+    version = _check_envelope(data)
     try:
-        codec = decode_codec(data)
+        codec = decode_codec1(data) if version == SCHEMA_VERSION1 else decode_codec(data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BundleError(
             f"{CODEC_FILE} does not follow the schema: {_one_line(error)}", remedy=_RESTORE
         ) from error
-    check_contract(codec.contract)
+    written: Contract | Contract1 = codec.contract
+    contract = today(written)
+    check_contract(contract)
     check_record(codec.record)
-    check_file_names(codec.contract, codec.record)
-    _check_digest("contract", codec.digest.contract, codec.contract)
+    check_file_names(contract, codec.record)
+    _check_digest("contract", codec.digest.contract, written)
     _check_digest("record", codec.digest.record, codec.record)
-    if bundle_hash(codec.contract)[:8] == "00000000":
+    if bundle_hash(written)[:8] == "00000000":
         raise BundleError(
             "bundle hash starts with 32 zero bits, which mean 'any'", remedy="rename the bundle"
         )
-    return codec
+    return Parsed(contract, codec.record, codec.digest.contract, written)
 
 
-def _check_envelope(data: bytes) -> None:
+def today(written: Contract | Contract1) -> Contract:
+    """A contract of any version as one of today. BundleError: one of version 1 contradicts itself."""
+    if isinstance(written, Contract):
+        return written
+    check_contract1(written)
+    return contract_of(written)
+
+
+def _check_envelope(data: bytes) -> int:
+    """The schema version."""
     try:
         envelope = msgspec.json.decode(data, type=Envelope)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
@@ -202,6 +222,7 @@ def _check_envelope(data: bytes) -> None:
             value=envelope.schema_version,
             remedy="update semflash: pip install --upgrade semflash",
         )
+    return envelope.schema_version
 
 
 def _one_line(text: object) -> str:
@@ -210,7 +231,7 @@ def _one_line(text: object) -> str:
     return line if len(str(text)) <= 300 else line + " ..."
 
 
-def _check_digest(part: str, expected: str, value: Contract | Record) -> None:
+def _check_digest(part: str, expected: str, value: Contract | Contract1 | Record) -> None:
     try:
         found = sha256_hex(canonical_json(value))
     except ValueError as error:

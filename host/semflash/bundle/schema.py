@@ -1,8 +1,9 @@
-"""What ``codec.json`` holds: the typed contract between training, device and edge (schema version 1).
+"""What ``codec.json`` holds: the typed contract between training, device and edge (schema version 2).
 
 Types only; how the numbers must fit together is checked in :mod:`semflash.bundle.checks`. Unknown fields are
-refused. Places where later codec families differ are tagged unions (``kind``): a new payload layout, channel
-or device tail is a new member, and an older semflash refuses it by name instead of misreading it.
+refused. Places where later codec families differ are tagged unions (``kind``): a new kind of stage, of edge
+input or of output is a new member, and an older semflash refuses it by name instead of misreading it. What
+version 1 held is in :mod:`semflash.bundle.version1`.
 """
 
 from __future__ import annotations
@@ -14,25 +15,19 @@ from msgspec import Meta, Struct
 
 from semflash.fields import (
     CLASSES_MAX,
-    PAYLOAD_MAX_BYTES,
-    TABLE_LEVELS_MAX,
     Ber,
-    Channels,
     Count,
     FileName,
-    Int8,
     Name,
-    Scale,
     Sha256,
     Share,
-    Side,
     Text,
 )
-from semflash.outputs.kinds import CLASSIFICATION, Task
-from semflash.program.stages import TailTable
+from semflash.outputs.kinds import Task
+from semflash.program.program import Program
 
 FORMAT = "semflash-codec"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SUFFIX = ".semcodec"
 CODEC_FILE = "codec.json"
 
@@ -52,75 +47,84 @@ class FileRef(Struct, frozen=True, forbid_unknown_fields=True):
     size_bytes: Annotated[int, Meta(ge=1, le=EDGE_MODEL_MAX_BYTES)]
 
 
-class ImageInput(Struct, frozen=True, forbid_unknown_fields=True):
-    """One image as the device sees it: int8 (height, width, channels), real value = scale (q - zero_point).
+class Model(Struct, frozen=True, forbid_unknown_fields=True):
+    """An int8 .tflite graph that the device runs.
 
-    semflash fixes scale = 1/255 and zero_point = -128, so that q = pixel - 128.
+    Attributes:
+        name: As the program's stage calls it.
+        file: Where it lies.
     """
-
-    height: Side
-    width: Side
-    channels: Annotated[int, Meta(ge=1, le=16)]
-    scale: Scale
-    zero_point: Int8
-
-
-class DeviceGraph(Struct, frozen=True, forbid_unknown_fields=True):
-    """An int8 .tflite graph that runs on the device; output int8 (height, width, channels)."""
 
     name: Name
-    model: FileRef
-    height: Side
-    width: Side
-    channels: Channels
-    scale: Scale
-    zero_point: Int8
+    file: FileRef
 
 
-class FixedPayload(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="fixed"):
-    """Every image gives the same number of symbols, most significant bit first.
+class ReceivedInput(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="received"):
+    """An input of an edge graph: real values of a tensor of codes as they arrived, float32 (B, *shape).
 
-    Symbols come in raster order (height, width, channels); the last byte is filled with zero bits.
+    Attributes:
+        name: Of the graph's input.
+        tensor: A tensor of codes with centres that the payload tells; its neutral value stands where
+            nothing arrived.
     """
 
-    symbols: Annotated[int, Meta(ge=1, le=PAYLOAD_MAX_BYTES * 8)]
-    bits_per_symbol: Annotated[int, Meta(ge=1, le=8)]
-    payload_bytes: Annotated[int, Meta(ge=1, le=PAYLOAD_MAX_BYTES)]
+    name: Name
+    tensor: Name
 
 
-class BitChannel(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="bsc"):
-    """Binary symmetric channel the codec was trained for: BER 0 and [ber_min, ber_max]."""
-
-    ber_min: Ber
-    ber_max: Ber
-
-
-class BerInput(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="ber"):
-    """The decoder's quality input: ``name`` float32 (B, 1), the BER, 0..0.5."""
+class QualityInput(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="quality"):
+    """An input of an edge graph: what it is told of the channel's quality, float32 (B, 1)."""
 
     name: Name
 
 
-class Contract(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class GraphInput(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="graph"):
+    """An input of an edge graph: the output of an earlier one."""
+
+    name: Name
+    graph: Name
+
+
+EdgeInput = ReceivedInput | QualityInput | GraphInput
+
+
+class EdgeGraph(Struct, frozen=True, forbid_unknown_fields=True):
+    """A float32 .tflite graph of the edge side with one output.
+
+    Attributes:
+        name: Unique among the edge graphs.
+        file: Where it lies.
+        inputs: Where its inputs come from. A graph with several inputs calls them by these names; the only
+            input of a graph may have any name.
+    """
+
+    name: Name
+    file: FileRef
+    inputs: Annotated[tuple[EdgeInput, ...], Meta(min_length=1, max_length=8)]
+
+
+class Contract(Struct, frozen=True, forbid_unknown_fields=True):
     """What device and edge must agree on. Its canonical JSON is what the bundle hash covers.
 
-    ``task`` is left out of it for classification, so that bundles older than this field keep their hash.
+    Attributes:
+        name: Of the bundle.
+        family: Codec family.
+        family_version: Of the family's networks.
+        program: Everything the device does.
+        models: The files of the program's graphs.
+        edge: The graphs of the edge side in the order of running; the last one gives what ``task`` reads.
+        class_names: In label order.
+        task: How the output of the last edge graph is read.
     """
 
     name: Name
     family: Name
     family_version: Annotated[int, Meta(ge=1, le=1000)]
-    input: ImageInput
-    device_graphs: Annotated[list[DeviceGraph], Meta(min_length=1, max_length=8)]
-    device_tail: TailTable
-    payload: FixedPayload
-    channel: BitChannel
-    quality: BerInput
-    centres: Annotated[list[float], Meta(min_length=2, max_length=TABLE_LEVELS_MAX)]
-    decoder: FileRef
-    task_tail: FileRef
-    class_names: Annotated[list[Text], Meta(min_length=2, max_length=CLASSES_MAX)]
-    task: Task = CLASSIFICATION
+    program: Program
+    models: Annotated[tuple[Model, ...], Meta(min_length=1, max_length=32)]
+    edge: Annotated[tuple[EdgeGraph, ...], Meta(min_length=1, max_length=8)]
+    class_names: Annotated[tuple[Text, ...], Meta(min_length=2, max_length=CLASSES_MAX)]
+    task: Task
 
 
 class ExportProof(Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,27 +14,35 @@ from pathlib import Path
 import msgspec
 
 from semflash import atomic
-from semflash.bundle.checks import check_contract, check_file_names, check_record
+from semflash.bundle.checks import check_contract, check_file_names, check_record, references
 from semflash.bundle.digest import bundle_hash, canonical_json, sha256_hex
-from semflash.bundle.reader import Bundle, parse_codec, read_directory
+from semflash.bundle.reader import Bundle, parse_codec, read_directory, today
 from semflash.bundle.schema import CODEC_FILE, FORMAT, SCHEMA_VERSION, SUFFIX, Codec, Contract, Digest, Record
+from semflash.bundle.version1 import SCHEMA_VERSION1, Codec1, Contract1
 from semflash.errors import BundleError
 from semflash.fields import Name
 
 
-def encode_codec(contract: Contract, record: Record) -> bytes:
-    """The bytes of ``codec.json``: indented JSON, keys in schema order, newline at the end."""
-    check_contract(contract)
+def encode_codec(contract: Contract | Contract1, record: Record) -> bytes:
+    """The bytes of ``codec.json``: indented JSON, keys in schema order, newline at the end.
+
+    A contract of version 1 is written as it was, so that a new record does not change the bundle's hash.
+    """
+    check_contract(today(contract))
     check_record(record)
-    check_file_names(contract, record)
+    check_file_names(today(contract), record)
     digest = Digest(contract=bundle_hash(contract), record=sha256_hex(canonical_json(record)))
-    codec = Codec(FORMAT, SCHEMA_VERSION, contract, record, digest)
+    codec: Codec | Codec1
+    if isinstance(contract, Contract1):
+        codec = Codec1(FORMAT, SCHEMA_VERSION1, contract, record, digest)
+    else:
+        codec = Codec(FORMAT, SCHEMA_VERSION, contract, record, digest)
     return msgspec.json.format(msgspec.json.encode(codec), indent=1) + b"\n"
 
 
 def write_bundle(
     path: str | Path,
-    contract: Contract,
+    contract: Contract | Contract1,
     record: Record,
     files: Mapping[str, bytes],
     *,
@@ -54,10 +62,7 @@ def write_bundle(
     """
     target = Path(path)
     check_place(target, overwrite)
-    references = [g.model for g in contract.device_graphs] + [contract.decoder, contract.task_tail]
-    if record.history is not None:
-        references.append(record.history)
-    named = {reference.file for reference in references}
+    named = {reference.file for reference in references(today(contract), record)}
     if named != set(files):
         raise BundleError("files given and files named differ", value=sorted(named ^ set(files)))
     codec = encode_codec(contract, record)
@@ -83,7 +88,7 @@ def update_record(bundle: Bundle, record: Record) -> Bundle:
         raise BundleError(
             "the bundle was replaced meanwhile", value=bundle.path, remedy="run the command again"
         )
-    data = encode_codec(bundle.contract, record)
+    data = encode_codec(bundle.written, record)
     parse_codec(data)
     with _write_errors(bundle.path):
         atomic.write(bundle.path / CODEC_FILE, data)

@@ -21,6 +21,7 @@ from typing import NoReturn
 from semflash import __version__
 from semflash.errors import SemflashError, ToolMissingError, UsageError
 from semflash.printable import printable_lines
+from semflash.processes.orderly_end import OrderlyEnd, Terminated
 from semflash.settings import load_settings
 
 #: Verbs in the order of work. The lines are those of the modules' HELP (a test compares them), written here
@@ -60,7 +61,7 @@ _EPILOG = """examples:
   semflash run fashion-mnist-48 --board qemu-stm32f405 --count 200
   semflash monitor fashion-mnist-48 --ber 0.01
 
-exit codes: 0 ok, 1 build or user error, 2 usage, 3 device or link, 130 interrupted
+exit codes: 0 ok, 1 build or user error, 2 usage, 3 device or link, 130 Ctrl-C, 143 SIGTERM
 """
 
 
@@ -75,14 +76,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (without the program's name) and return its exit code."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
     verbose, as_json = _wants(argv, "-v", "--verbose"), _wants(argv, "--json", "--jsonl")
+    ending = OrderlyEnd()
     try:
-        return _dispatch(argv)
+        with ending:
+            return _dispatch(argv)
     except SemflashError as error:
         _report(error.kind, error, error.exit_code, as_json=as_json, verbose=verbose)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    except KeyboardInterrupt as error:
+        # Of hil, pytest passes on no more than that something came.
+        came = error if isinstance(error, Terminated) else ending.came
+        print(f"\n{came or 'interrupted'}", file=sys.stderr)
+        return EXIT_INTERRUPTED if came is None else came.exit_code
     except BrokenPipeError:
         # Whoever read our output went away; point stdout at nothing so that closing it stays quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from semflash.codecs.base import GdnTailSpec
 from semflash.codecs.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
+from semflash.codecs.device_side import GdnTailSpec
 from semflash.codecs.layers.gdn import GDN, PositivePReLU
 from semflash.codecs.layers.quality_attention import QualityAttention
 from semflash.codecs.networks import sizes_upwards, upsample

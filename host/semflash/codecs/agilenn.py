@@ -10,13 +10,17 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from semflash.codecs.base import DeviceGraphSpec, StageContext, TableTailSpec
+from semflash.bundle.schema import GraphInput, ReceivedInput
 from semflash.codecs.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
+from semflash.codecs.device_side import IMAGE, DeviceSpec, GraphSpec, Neutral, TableTailSpec, TailStage
+from semflash.codecs.edge_side import TASK_TAIL, EdgeGraphSpec
 from semflash.codecs.layers.channel import BinarySymmetricChannel
 from semflash.codecs.layers.quality_attention import QualityAttention
 from semflash.codecs.layers.quantiser import CentreQuantiser
 from semflash.codecs.networks import conv_bn_relu, residual_pair, sizes_upwards, upsample
+from semflash.codecs.training_side import StageContext
 from semflash.errors import UsageError
+from semflash.program.layout import Layout, Region
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +47,11 @@ class AgileNNSizes(BitCodecSizes):
                 "convolutions before the extractor have a stride of 1, and some of its channels stay local",
                 value=(self.middle, self.local_share),
             )  # fmt: skip
+
+    @property
+    def symbols(self) -> int:
+        """Scores and latent."""
+        return self.classes + super().symbols
 
     @property
     def local(self) -> int:
@@ -75,17 +84,19 @@ class AgileNN(BitCodec):
     """
 
     family = "agilenn"
-    family_version = 1
+    family_version = 2
 
     def __init__(self, sizes: AgileNNSizes) -> None:
         image, x = build_trunk(sizes)
         local = conv_bn_relu(x, sizes.local, 2)
         remote = conv_bn_relu(x, sizes.features - sizes.local, 2)
-        graph = keras.Model(image, latent_convolution(remote, sizes.latent, 2), name="device_graph")
+        latent = latent_convolution(remote, sizes.latent, 2)
+        graph = keras.Model(image, latent, name="device_graph")
         super().__init__(sizes, graph, _decoder(sizes), learn_centres=True)
         mean = layers.AveragePooling2D(local.shape[1:3], name="average")(local)
         scores = layers.Conv2D(sizes.classes, 1, name="local_head")(mean)
         self.local_graph = keras.Model(image, scores, name="local_graph")
+        self.network = keras.Model(image, [x, latent, scores], name="network")
         self.extractor = keras.Model(image, [local, remote], name="extractor")
         self.evaluator = keras.layers.Dense(sizes.classes, name="evaluator")
         self.evaluator.build((None, sizes.features))
@@ -128,10 +139,28 @@ class AgileNN(BitCodec):
             latent = ops.where(erased[:, n:], ops.mean(self.quantiser.centres), latent)
         return ops.concatenate([scores, latent], axis=-1)
 
-    def fuse(self, logits: Any, codes: Any, erased: Any = None) -> Any:
-        """Remote logits (B, classes) and received codes to the combined logits."""
-        scores = self.values(ops.convert_to_tensor(codes), erased)[:, : self._n]
-        return self.fusion([scores, logits])
+    def decode(self, codes: Any, quality: Any, erased: Any = None, *, training: bool = False) -> Any:
+        """Features (B, h', w', c') of the remote part of received codes."""
+        values = self.values(ops.convert_to_tensor(codes), erased)[:, self._n :]
+        latent = ops.reshape(values, (-1, *self.sizes.latent_shape))
+        return self.feature_decoder([latent, ops.convert_to_tensor(quality)], training=training)
+
+    def outputs(
+        self, tail: Any, codes: Any, quality: Any, erased: Any = None, *, training: bool = False
+    ) -> Any:
+        """The combined logits (B, classes) of received codes."""
+        codes = ops.convert_to_tensor(codes)
+        logits = super().outputs(tail, codes, quality, erased, training=training)
+        return self.fusion([self.values(codes, erased)[:, : self._n], logits])
+
+    def edge_graphs(self, tail: Any) -> tuple[EdgeGraphSpec, ...]:
+        """Decoder, task tail, and the fusion of its logits with the local scores."""
+        scores = keras.Input((1, 1, self._n), name="scores")
+        remote = keras.Input((self._n,), name="remote")
+        fused = self.fusion([layers.Reshape((self._n,))(scores), remote])
+        inputs = (ReceivedInput("scores", "score_codes"), GraphInput("remote", TASK_TAIL))
+        model = keras.Model([scores, remote], fused, name="fusion")
+        return (*super().edge_graphs(tail), EdgeGraphSpec("fusion", model, inputs))
 
     def forward(
         self, images: Any, quality: Any, noise: Any, *, training: bool, told: Any = None
@@ -141,7 +170,7 @@ class AgileNN(BitCodec):
         x = self.analyse(images, training=training)
         received = self.bit_channel(self._codes(x), quality, noise)
         scores = self.score_levels(x[:, :n], received[:, :n])
-        values = ops.concatenate([scores, self.quantiser(x[:, n:], received[:, n:])], axis=-1)
+        values = ops.reshape(self.quantiser(x[:, n:], received[:, n:]), (-1, *self.sizes.latent_shape))
         told = quality if told is None else ops.convert_to_tensor(told)
         decoded = self.feature_decoder([values, told], training=training)
         maps = self.extractor(images, training=training)
@@ -172,9 +201,24 @@ class AgileNN(BitCodec):
         disorder = ops.relu(ops.max(rest, axis=-1) - ops.min(local, axis=-1))
         return ops.mean(skew + disorder)
 
-    def device_graphs(self) -> tuple[DeviceGraphSpec, ...]:
-        """Two: ``encoder`` and ``local``, on the same extractor."""
-        return (*super().device_graphs(), DeviceGraphSpec("local", self.local_graph))
+    def device(self) -> DeviceSpec:
+        """Three graphs, so that the shared convolutions run once: trunk, encoder and local head."""
+        centres = ops.convert_to_numpy(self.quantiser.centres)
+        bits = self.quantiser.bits
+        return DeviceSpec(
+            network=self.network,
+            values=("map", "latent", "scores"),
+            stages=(
+                GraphSpec("trunk", IMAGE, "map"),
+                GraphSpec("encoder", "map", "latent"),
+                TailStage("latent", "codes", self.device_tail()),
+                GraphSpec("local", "map", "scores"),
+                TailStage("scores", "score_codes", self.local_tail()),
+            ),
+            payload=Layout((Region("score_codes", bits), Region("codes", bits))),
+            quality=self.quality(),
+            neutral={"score_codes": Neutral(value=0.0), "codes": Neutral(value=float(centres.mean()))},
+        )
 
     def local_tail(self) -> TableTailSpec:
         """What turns the local head's output into codes: midpoints of the levels through tanh."""
@@ -186,6 +230,10 @@ class AgileNN(BitCodec):
         """As all; the local graph (which shares its first layers), evaluator and fusion."""
         own = {"local_graph": self.local_graph, "evaluator": self.evaluator, "fusion": self.fusion}
         return super().parts() | own
+
+    def edge_parts(self) -> frozenset[str]:
+        """Decoder and fusion."""
+        return super().edge_parts() | {"fusion"}
 
 
 class Fusion(keras.layers.Layer):
@@ -210,15 +258,13 @@ def _cross_entropy(target: Any, logits: Any) -> Any:
 
 
 def _decoder(sizes: AgileNNSizes) -> keras.Model:
-    """[scores and latent (B, classes + h w C), ber (B, 1)] to features; the scores are not read."""
-    values = keras.Input((sizes.classes + math.prod(sizes.latent_shape),), name="latent")
-    ber = keras.Input((1,), name="ber")
-    x = layers.Reshape(sizes.latent_shape)(values[:, sizes.classes :])
-    x = residual_pair(conv_bn_relu(x, sizes.decoder_width, 1), sizes.decoder_width)
+    """[latent (B, h, w, C), ber (B, 1)] to features."""
+    latent, ber = keras.Input(sizes.latent_shape, name="latent"), keras.Input((1,), name="ber")
+    x = residual_pair(conv_bn_relu(latent, sizes.decoder_width, 1), sizes.decoder_width)
     x = QualityAttention()([x, ber])
     targets = sizes_upwards(sizes.latent_shape[:2], sizes.feature_shape[:2])
     for target in targets[:-1]:
         x = upsample(x, sizes.decoder_width, target)
         x = layers.ReLU()(layers.BatchNormalization(momentum=0.95)(x))
     x = layers.ReLU(name="features")(upsample(x, sizes.feature_shape[2], targets[-1]))
-    return keras.Model([values, ber], x, name="decoder")
+    return keras.Model([latent, ber], x, name="decoder")

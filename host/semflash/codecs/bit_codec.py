@@ -10,19 +10,14 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from semflash.codecs.base import (
-    BitChannelSpec,
-    Codec,
-    DeviceGraphSpec,
-    FixedPayloadSpec,
-    QualityInput,
-    StageSpec,
-    TableTailSpec,
-)
+from semflash.codecs.base import Codec
+from semflash.codecs.device_side import DeviceSpec, DeviceTailSpec, Neutral, TableTailSpec
 from semflash.codecs.layers.channel import BerRange, BinarySymmetricChannel
 from semflash.codecs.layers.quantiser import CentreQuantiser, bits_for
 from semflash.codecs.networks import conv_bn_relu
+from semflash.codecs.training_side import StageSpec
 from semflash.errors import UsageError
+from semflash.program.quality import Ber
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +77,15 @@ class BitCodecSizes:
         height, width = (-(-(side // 2) // 4) for side in self.image_shape[:2])
         return height, width, self.latent
 
+    @property
+    def symbols(self) -> int:
+        """Codes of an image."""
+        return math.prod(self.latent_shape)
+
+    def turns(self) -> dict[str, dict[str, Any]]:
+        """Neighbours in size by what is turned; the compared families have none."""
+        return {}
+
 
 def build_trunk(sizes: BitCodecSizes) -> tuple[Any, Any]:
     """Image input, and the map before the latent's convolution: Conv 3x3 ReLU, MaxPool 2, middle ones."""
@@ -114,6 +118,7 @@ class BitCodec(keras.Model, Codec):
 
     family = "bit-codec"
     family_version = 1
+    terms = frozenset({"usage"})
 
     def __init__(
         self, sizes: Any, device_graph: keras.Model, decoder: keras.Model, *, learn_centres: bool
@@ -141,12 +146,6 @@ class BitCodec(keras.Model, Codec):
     def analyse(self, images: Any, *, training: bool = False) -> Any:
         """Images to what the quantiser sees, float (B, h, w, C)."""
         return self.activate(self.device_graph(images, training=training))
-
-    def transmit(
-        self, images: Any, quality: Any, noise: Any, *, training: bool, told: Any = None
-    ) -> Any:  # fmt: skip
-        """Images (B, H, W, C), BER (B, 1), uniform noise to features (B, h', w', c')."""
-        return self.forward(images, quality, noise, training=training, told=told)[0]
 
     def forward(
         self, images: Any, quality: Any, noise: Any, *, training: bool, told: Any = None
@@ -186,32 +185,30 @@ class BitCodec(keras.Model, Codec):
         values = self.quantiser.values(codes)
         return values if erased is None else ops.where(erased, ops.mean(self.quantiser.centres), values)
 
+    def bits_per_code(self) -> int:
+        """ceil(log2 K)."""
+        return self.quantiser.bits
+
     def noise_shape(self) -> tuple[int, ...]:
         """(*code_shape, bits)."""
         return (*self.code_shape, self.quantiser.bits)
 
-    def device_graphs(self) -> tuple[DeviceGraphSpec, ...]:
-        """One graph, ``encoder``."""
-        return (DeviceGraphSpec("encoder", self.device_graph),)
+    def quality(self) -> Ber:
+        """BER 0 and those of the training."""
+        return Ber(0.0, self.sizes.ber.high)
 
-    def device_tail(self) -> Any:
+    def device(self) -> DeviceSpec:
+        """One graph, one tail, all codes; lost codes are the mean of the centres."""
+        mean = float(ops.convert_to_numpy(ops.mean(self.quantiser.centres)))
+        return DeviceSpec.of_encoder(
+            self.device_graph, self.device_tail(), self.quality(), self.quantiser.bits, Neutral(value=mean)
+        )
+
+    def device_tail(self) -> DeviceTailSpec:
         """Nearest centre without an activation: a table."""
         centres = ops.convert_to_numpy(self.quantiser.centres)
         ones = np.ones(self.device_graph.output_shape[-1], np.float32)
         return TableTailSpec.nearest_centre(centres, ones)
-
-    def payload(self) -> FixedPayloadSpec:
-        """One symbol of ceil(log2 K) bits per code."""
-        return FixedPayloadSpec(math.prod(self.code_shape), self.quantiser.bits)
-
-    def channel_spec(self) -> BitChannelSpec:
-        """BER 0 and the range of the sizes."""
-        ber = self.sizes.ber
-        return BitChannelSpec(ber.low, ber.high, ber.clean_share)
-
-    def quality_input(self) -> QualityInput:
-        """The BER."""
-        return QualityInput("ber", "ber")
 
     @property
     def decoder(self) -> keras.Model:
@@ -227,3 +224,7 @@ class BitCodec(keras.Model, Codec):
         return {
             "device_graph": self.device_graph, "quantiser": self.quantiser, "decoder": self.feature_decoder
         }  # fmt: skip
+
+    def edge_parts(self) -> frozenset[str]:
+        """The decoder."""
+        return frozenset({"decoder"})

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from semflash.codecs.base import TableTailSpec
 from semflash.codecs.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
+from semflash.codecs.device_side import TableTailSpec
 from semflash.codecs.layers.quality_attention import log_ber
 from semflash.codecs.networks import BN_MOMENTUM, conv_bn_relu, sizes_upwards, upsample
 

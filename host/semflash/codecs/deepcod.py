@@ -8,9 +8,9 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from semflash.codecs.base import StageContext, StageSpec
 from semflash.codecs.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
 from semflash.codecs.networks import conv_bn_relu, residual_pair, sizes_upwards, upsample
+from semflash.codecs.training_side import StageContext, StageSpec
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,10 +10,14 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from semflash.codecs.base import DeviceGraphSpec, StageContext, StageSpec, TableTailSpec
 from semflash.codecs.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
+from semflash.codecs.device_side import IMAGE, DeviceSpec, GraphSpec, Neutral, TableTailSpec, TailStage
 from semflash.codecs.layers.quantiser import CentreQuantiser
 from semflash.codecs.networks import conv_bn_relu, residual_pair, sizes_upwards, upsample
+from semflash.codecs.training_side import StageContext, StageSpec
+from semflash.program.controls import Control
+from semflash.program.layout import Layout, Region, Rest
+from semflash.program.stages import Order
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +34,11 @@ class LimitNetSizes(BitCodecSizes):
     keep_low: float = 0.0
     channel_step: float = 0.2
     saliency_weight: float = 0.05
+
+    @property
+    def symbols(self) -> int:
+        """Saliency and latent."""
+        return math.prod(self.latent_shape[:2]) + super().symbols
 
 
 class LimitNet(BitCodec):
@@ -84,15 +93,19 @@ class LimitNet(BitCodec):
         """A row of bits per symbol, and one whose first number says how much is kept."""
         return (self.code_shape[0] + 1, self.quantiser.bits)
 
+    @property
+    def channel_step(self) -> int:
+        """By how much a channel scores less than the one before it, in sixteenths of a level."""
+        return round(self.sizes.channel_step * (self.sizes.levels - 1) * 16)
+
     def order(self, saliency_codes: Any) -> Any:
         """Raster positions (h, w, C) in the order of sending, int32 (B, h w C).
 
         Args:
             saliency_codes: int32 (B, h w), as sent or as received.
         """
-        channels, levels = self.sizes.latent, self.sizes.levels
-        step = round(self.sizes.channel_step * (levels - 1) * 16)
-        falling = ops.convert_to_tensor(np.arange(channels, dtype=np.int32) * step)
+        channels = self.sizes.latent
+        falling = ops.convert_to_tensor(np.arange(channels, dtype=np.int32) * self.channel_step)
         score = ops.expand_dims(saliency_codes, -1) * 16 - falling
         count = self.places * channels
         unique = ops.reshape(score, (-1, count)) * count - ops.arange(count, dtype="int32")
@@ -168,9 +181,26 @@ class LimitNet(BitCodec):
         entropy = ops.relu(logits) - logits * target + ops.log1p(ops.exp(-ops.abs(logits)))
         return self.sizes.saliency_weight * ops.mean(entropy)
 
-    def device_graphs(self) -> tuple[DeviceGraphSpec, ...]:
-        """Two: ``encoder``, and ``saliency``, which goes on from the latent."""
-        return (*super().device_graphs(), DeviceGraphSpec("saliency", self.saliency_graph))
+    def device(self) -> DeviceSpec:
+        """Two graphs, the second on the latent; codes in the order of what matters, cut by ``bytes``."""
+        bits, middle = self.quantiser.bits, self.sizes.levels // 2
+        least = -(-self.places * bits // 8)
+        limit = Control("bytes", 1, least, self.payload_bytes, self.payload_bytes, "bytes")
+        return DeviceSpec(
+            network=self.both,
+            values=("latent", "saliency"),
+            stages=(
+                GraphSpec("encoder", IMAGE, "latent"),
+                TailStage("latent", "codes", self.device_tail()),
+                GraphSpec("saliency", "latent", "saliency"),
+                TailStage("saliency", "saliency_codes", self.saliency_tail()),
+                Order("saliency_codes", "codes", "sorted", self.channel_step),
+            ),
+            payload=Layout((Region("saliency_codes", bits), Region("sorted", bits, Rest(limit.name)))),
+            quality=self.quality(),
+            controls=(limit,),
+            neutral={"saliency_codes": Neutral(code=middle), "codes": Neutral(value=0.0)},
+        )
 
     def saliency_tail(self) -> TableTailSpec:
         """What turns the saliency graph's output into codes: midpoints of the levels through the sigmoid."""

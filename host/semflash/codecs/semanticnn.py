@@ -7,21 +7,15 @@ from typing import Any
 import keras
 from keras import ops
 
-from semflash.codecs.base import (
-    BitChannelSpec,
-    Codec,
-    DeviceGraphSpec,
-    FixedPayloadSpec,
-    GdnTailSpec,
-    QualityInput,
-    StageSpec,
-    TableTailSpec,
-)
+from semflash.codecs.base import Codec
+from semflash.codecs.device_side import DeviceSpec, DeviceTailSpec, GdnTailSpec, Neutral, TableTailSpec
 from semflash.codecs.layers.channel import BinarySymmetricChannel
 from semflash.codecs.layers.gdn import GDN, PositivePReLU
 from semflash.codecs.layers.quantiser import CentreQuantiser
 from semflash.codecs.networks import build_decoder, build_device_graph, middle, on_grid
 from semflash.codecs.semanticnn_sizes import SemanticNNSizes
+from semflash.codecs.training_side import StageSpec
+from semflash.program.quality import Ber
 
 __all__ = ["SemanticNN", "SemanticNNSizes", "build_decoder", "build_device_graph"]
 
@@ -56,6 +50,7 @@ class SemanticNN(keras.Model, Codec):
 
     family = "semanticnn"
     family_version = 1
+    terms = frozenset({"usage", "codes"})
 
     def __init__(self, sizes: SemanticNNSizes) -> None:
         super().__init__(name="semanticnn")
@@ -88,12 +83,6 @@ class SemanticNN(keras.Model, Codec):
         """Images to what the quantiser sees, float (B, h, w, C)."""
         x = self.device_graph(images, training=training)
         return self.prelu(x if self.gdn is None else self.gdn(x))
-
-    def transmit(
-        self, images: Any, quality: Any, noise: Any, *, training: bool, told: Any = None
-    ) -> Any:  # fmt: skip
-        """Images (B, H, W, C), BER (B, 1), uniform noise (B, h, w, C, bits) to features (B, h', w', c')."""
-        return self.forward(images, quality, noise, training=training, told=told)[0]
 
     def forward(
         self, images: Any, quality: Any, noise: Any, *, training: bool, told: Any = None
@@ -136,9 +125,18 @@ class SemanticNN(keras.Model, Codec):
         """K."""
         return self.sizes.levels
 
+    @property
+    def code_shape(self) -> tuple[int, ...]:
+        """(h, w, C)."""
+        return self.sizes.latent_shape
+
     def values_shape(self) -> tuple[int, ...]:
         """(h, w, C)."""
         return self.sizes.latent_shape
+
+    def bits_per_code(self) -> int:
+        """ceil(log2 K)."""
+        return self.quantiser.bits
 
     def values(self, codes: Any, erased: Any = None) -> Any:
         """Centres of the codes; the mean of all centres where a code was lost."""
@@ -149,31 +147,21 @@ class SemanticNN(keras.Model, Codec):
         """(h, w, C, bits)."""
         return (*self.device_graph.output_shape[1:], self.quantiser.bits)
 
-    def device_graphs(self) -> tuple[DeviceGraphSpec, ...]:
-        """One graph, ``encoder``."""
-        return (DeviceGraphSpec("encoder", self.device_graph),)
+    def device(self) -> DeviceSpec:
+        """One graph, GDN with thresholds (or a table), all codes; lost codes are the mean of the centres."""
+        mean = float(ops.convert_to_numpy(ops.mean(self.quantiser.centres)))
+        quality = Ber(0.0, self.sizes.ber.high)
+        return DeviceSpec.of_encoder(
+            self.device_graph, self.device_tail(), quality, self.quantiser.bits, Neutral(value=mean)
+        )
 
-    def device_tail(self) -> GdnTailSpec | TableTailSpec:
+    def device_tail(self) -> DeviceTailSpec:
         """GDN, PReLU and centres as float32 arrays."""
         alpha, centres = (ops.convert_to_numpy(v) for v in (self.prelu.alpha, self.quantiser.centres))
         if self.gdn is None:
             return TableTailSpec.nearest_centre(centres, alpha, self.quantiser.labels_of_ranks)
         beta, gamma = (ops.convert_to_numpy(v) for v in (self.gdn.beta, self.gdn.gamma))
         return GdnTailSpec(beta, gamma, alpha, centres, self.quantiser.labels_of_ranks)
-
-    def payload(self) -> FixedPayloadSpec:
-        """h w C symbols of ceil(log2 K) bits."""
-        height, width, channels = self.device_graph.output_shape[1:]
-        return FixedPayloadSpec(height * width * channels, self.quantiser.bits)
-
-    def channel_spec(self) -> BitChannelSpec:
-        """BER 0 and the range of the sizes."""
-        ber = self.sizes.ber
-        return BitChannelSpec(ber.low, ber.high, ber.clean_share)
-
-    def quality_input(self) -> QualityInput:
-        """The BER."""
-        return QualityInput("ber", "ber")
 
     @property
     def decoder(self) -> keras.Model:
@@ -190,3 +178,7 @@ class SemanticNN(keras.Model, Codec):
             "device_graph": self.device_graph, **({} if self.gdn is None else {"gdn": self.gdn}),
             "prelu": self.prelu, "quantiser": self.quantiser, "decoder": self.feature_decoder,
         }  # fmt: skip
+
+    def edge_parts(self) -> frozenset[str]:
+        """The decoder."""
+        return frozenset({"decoder"})

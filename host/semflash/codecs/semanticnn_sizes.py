@@ -163,6 +163,20 @@ class SemanticNNSizes:
                 remedy="a larger stride, or a split point with larger features",
             )
 
+    def turns(self) -> dict[str, dict[str, Any]]:
+        """Neighbours in size by what is turned, each as the fields to replace."""
+        stride = 0 if self.encoder == PAPER else math.prod(self.strides) * 2
+        turns: dict[str, dict[str, Any]] = {}
+        for latent in (self.latent // 2, self.latent * 2):
+            turns[f"latent={latent}"] = {"latent": latent}
+        for levels in (2, 4, 8, 16):
+            if levels != self.levels:
+                turns[f"levels={levels}"] = {"levels": levels}
+        for other in (stride // 2, stride * 2) if stride else ():
+            turns[f"stride={other}"] = {"stride": other}
+        turns |= {f"crop={crop}": {"crop": crop} for crop in (0.75, 0.5) if crop < self.crop}
+        return turns
+
 
 def _share(side: int, crop: float) -> int:
     return max(1, round(side * crop))

@@ -27,6 +27,15 @@ INPUT_ZERO_POINT = -128
 
 
 @dataclass(frozen=True)
+class Int8Output:
+    """An output of an int8 graph: (h, w, C), real value = scale (q - zero_point)."""
+
+    shape: tuple[int, int, int]
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
 class Int8Graph:
     """An int8 .tflite graph and what is in it.
 
@@ -34,15 +43,35 @@ class Int8Graph:
         data: the file.
         operators: operator names in order, such as CONV_2D.
         macs: multiply-accumulates for one image.
-        output_shape: (h, w, C). output_scale, output_zero_point: real = scale (q - zero_point).
+        outputs: in the order of the model that was converted.
     """
 
     data: bytes
     operators: list[str]
     macs: int
-    output_shape: tuple[int, int, int]
-    output_scale: float
-    output_zero_point: int
+    outputs: tuple[Int8Output, ...]
+
+    @property
+    def output(self) -> Int8Output:
+        """The only output. ExportError: there are several."""
+        if len(self.outputs) != 1:
+            raise ExportError("the device graph needs one output", value=len(self.outputs))
+        return self.outputs[0]
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        """Of the only output."""
+        return self.output.shape
+
+    @property
+    def output_scale(self) -> float:
+        """Of the only output."""
+        return self.output.scale
+
+    @property
+    def output_zero_point(self) -> int:
+        """Of the only output."""
+        return self.output.zero_point
 
 
 @contextlib.contextmanager
@@ -81,7 +110,7 @@ def convert_int8(model: keras.Model, images: NDArray[np.uint8]) -> Int8Graph:
     """Full-integer post-training quantisation for a batch of one.
 
     Args:
-        model: image in [0, 1] (B, H, W, C) -> (B, h, w, C').
+        model: image in [0, 1] (B, H, W, C) to (B, h, w, C'), or to several such outputs.
         images: uint8 (N, H, W, C), the calibration set (300 are enough).
 
     Raises:
@@ -144,15 +173,11 @@ def inspect_int8(data: bytes) -> Int8Graph:
 
     Raises:
         ExportError: a tensor that is neither int8 nor an int32 bias or shape (a float island), QUANTIZE or
-            DEQUANTIZE inside, several subgraphs, inputs or outputs, input scale other than 1/255.
+            DEQUANTIZE inside, several subgraphs or inputs, input scale other than 1/255.
     """
     model = schema.ModelT.InitFromPackedBuf(data, 0)
-    if (
-        len(model.subgraphs) != 1
-        or len(model.subgraphs[0].inputs) != 1
-        or len(model.subgraphs[0].outputs) != 1
-    ):
-        raise ExportError("the device graph needs one subgraph, one input and one output")
+    if len(model.subgraphs) != 1 or len(model.subgraphs[0].inputs) != 1:
+        raise ExportError("the device graph needs one subgraph and one input")
     graph = model.subgraphs[0]
     names = [_operator_name(model.operatorCodes[o.opcodeIndex]) for o in graph.operators]
     for tensor in graph.tensors:
@@ -165,16 +190,31 @@ def inspect_int8(data: bytes) -> Int8Graph:
     islands = {"QUANTIZE", "DEQUANTIZE"}.intersection(names)
     if islands:
         raise ExportError("the device graph requantises between operators", value=", ".join(sorted(islands)))
-    source, output = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
-    scale, zero_point = _quantisation(source)
+    scale, zero_point = _quantisation(graph.tensors[graph.inputs[0]])
     if np.float32(scale) != np.float32(1 / 255) or zero_point != INPUT_ZERO_POINT:
         raise ExportError("input quantisation is not scale 1/255, zero point -128", value=(scale, zero_point))
-    shape = tuple(int(v) for v in output.shape)
+    macs = sum(_macs(graph, o, n) for o, n in zip(graph.operators, names, strict=True))
+    outputs = tuple(_output(graph.tensors[index]) for index in output_indices(model))
+    return Int8Graph(data, names, macs, outputs)
+
+
+def output_indices(model: Any) -> list[int]:
+    """Tensors of a converted model's outputs, in the order that the Keras model has them."""
+    found = [int(index) for index in model.subgraphs[0].outputs]
+    if len(found) == 1:
+        return found
+    named = {each.name.decode(): int(each.tensorIndex) for each in model.signatureDefs[0].outputs}
+    try:
+        return [named[f"output_{place}"] for place in range(len(found))]
+    except KeyError as error:
+        raise ExportError("the converter named the outputs in another way", value=sorted(named)) from error
+
+
+def _output(tensor: Any) -> Int8Output:
+    shape = tuple(int(v) for v in tensor.shape)
     if len(shape) != 4 or shape[0] != 1:
         raise ExportError("the device graph must end in (1, h, w, channels)", value=shape)
-    macs = sum(_macs(graph, o, n) for o, n in zip(graph.operators, names, strict=True))
-    out_scale, out_zero = _quantisation(output)
-    return Int8Graph(data, names, macs, (shape[1], shape[2], shape[3]), out_scale, out_zero)
+    return Int8Output((shape[1], shape[2], shape[3]), *_quantisation(tensor))
 
 
 def content_sha256(data: bytes) -> str:

@@ -1,31 +1,15 @@
-"""The device side of a codec as integers: its int8 graph and the tail behind it. Needs TensorFlow."""
+"""The device's tails as integers, and what they do in real numbers."""
 
 from __future__ import annotations
 
-from typing import Protocol
-
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.codecs.base import DeviceTailSpec, GdnTailSpec, TableTailSpec
+from semflash.codecs.device_side import DeviceTailSpec, GdnTailSpec, TableTailSpec
 from semflash.conversion.gdn import float_codes, quantise_tail
-from semflash.conversion.graphs import Int8Graph, convert_int8, with_gdn
-from semflash.data.dataset import Dataset
+from semflash.conversion.graphs import Int8Output
 from semflash.errors import ExportError
-from semflash.program.stages import GdnTail, TableTail
-
-CALIBRATION_IMAGES = 300
-_CALIBRATION_SEED = 300
-
-
-class DeviceSide(Protocol):
-    """What becomes the device: image float32 (B, H, W, C) in [0, 1] -> latent (B, h, w, c), and its tail."""
-
-    @property
-    def device_graph(self) -> keras.Model: ...
-    @property
-    def tail_spec(self) -> DeviceTailSpec: ...
+from semflash.program.stages import TableTail, TailTable
 
 
 def check_labels(spec: DeviceTailSpec, whole_graph: bool) -> None:
@@ -38,48 +22,27 @@ def check_labels(spec: DeviceTailSpec, whole_graph: bool) -> None:
         )
 
 
-def quantise_device(
-    device: DeviceSide, dataset: Dataset, whole_graph: bool = False
-) -> tuple[Int8Graph, GdnTail | TableTail]:
-    """The int8 graph, calibrated with 300 training images, and the integers of its tail.
-
-    Raises:
-        ExportError: images of another size, parameters out of range, not pure int8.
-    """
-    expected = tuple(device.device_graph.input_shape[1:])
-    if dataset.image_shape != expected:
-        raise ExportError(
-            f"the codec takes images {expected}", value=dataset.image_shape, remedy="use its data set"
-        )
-    spec = device.tail_spec
-    check_labels(spec, whole_graph)
-    chosen = np.random.default_rng(_CALIBRATION_SEED).permutation(len(dataset.train.images))
-    images = dataset.train.images[np.sort(chosen[:CALIBRATION_IMAGES])]
+def quantise(spec: DeviceTailSpec, latent: Int8Output) -> TailTable:
+    """The integers of a tail behind a latent. ExportError: parameters out of range."""
     if isinstance(spec, TableTailSpec):
-        graph = convert_int8(device.device_graph, images)
-        return graph, table_of(spec, graph)
-    if whole_graph:
-        graph = convert_int8(with_gdn(device.device_graph, spec.beta, spec.gamma, spec.alpha), images)
-        nearest = TableTailSpec.nearest_centre(spec.centres, np.ones_like(spec.alpha), spec.labels)
-        return graph, table_of(nearest, graph)
-    graph = convert_int8(device.device_graph, images)
-    scale, zero_point = graph.output_scale, graph.output_zero_point
-    return graph, quantise_tail(spec.beta, spec.gamma, spec.alpha, spec.centres, scale, zero_point)
+        return table_of(spec, latent)
+    scale, zero_point = latent.scale, latent.zero_point
+    return quantise_tail(spec.beta, spec.gamma, spec.alpha, spec.centres, scale, zero_point)
 
 
-def table_of(spec: TableTailSpec, graph: Int8Graph) -> TableTail:
+def table_of(spec: TableTailSpec, latent: Int8Output) -> TableTail:
     """The code of every int8 value of every channel. ExportError: thresholds that are no numbers."""
     thresholds = np.asarray(spec.thresholds, np.float64)
-    channels, steps = graph.output_shape[2], len(spec.centres) - 1
+    channels, steps = latent.shape[2], len(spec.centres) - 1
     if thresholds.shape != (channels, steps) or not np.isfinite(thresholds).all():
         raise ExportError(
             f"the table needs finite thresholds ({channels}, {steps})", value=thresholds.shape,
             remedy="retrain, or look for a diverged run",
         )  # fmt: skip
-    values = (np.arange(-128, 128) - graph.output_zero_point) * graph.output_scale
+    values = (np.arange(-128, 128) - latent.zero_point) * latent.scale
     ranks = (values[None, :, None] > thresholds[:, None, :]).sum(-1)
     table = ranks if spec.labels is None else np.asarray(spec.labels)[ranks]
-    return TableTail(channels, len(spec.centres), graph.output_zero_point, [int(v) for v in table.ravel()])
+    return TableTail(channels, len(spec.centres), latent.zero_point, [int(v) for v in table.ravel()])
 
 
 def centres_by_code(spec: DeviceTailSpec) -> NDArray[np.float32]:

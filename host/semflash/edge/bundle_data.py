@@ -7,17 +7,23 @@ annotations), which must have the recorded digest before an image is opened.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from semflash.bundle.reader import Bundle
-from semflash.data.dataset import Dataset
+from semflash.data.dataset import Dataset, Split
 from semflash.data.recorded import load_recorded
 from semflash.data.registry import dataset_names, load_dataset
 from semflash.data.source import DataSource, place, source_of
 from semflash.errors import DatasetError
+from semflash.outputs.boxes import CLASS
 from semflash.outputs.kinds import Detector
 from semflash.printable import printable
 
+_OTHER = "use the data set the bundle was trained on (leave out --dataset), or one with the same classes"
 _NAME_IT = "name it with --dataset (a folder, or one of {})"
 
 
@@ -60,7 +66,8 @@ def bundle_dataset(
     """Load the data set that a bundle was trained on, or another that is named.
 
     Args:
-        named: name of a data set, or a folder; None: the bundle's own.
+        named: name of a data set, or a folder; None: the bundle's own. Its classes are found by their names:
+            it may have fewer than the bundle, or in another order, but no other.
         data_dir: where the files of a named data set lie.
         skip_bad: leave out images that cannot be read; those that the training left out are in any case.
 
@@ -76,21 +83,17 @@ def bundle_dataset(
         )
     else:
         data = load_dataset(named, data_dir=data_dir, image_size=(height, width), skip_bad=skip_bad)
-    check_fits(bundle, data, names=not own)
-    return data
+    check_fits(bundle, data)
+    return _with_labels_of(bundle, data, own)
 
 
-def check_fits(bundle: Bundle, data: Dataset, *, names: bool = True) -> None:
-    """Refuse a data set whose images or classes are not those of the bundle.
-
-    Args:
-        names: compare the classes' names, not only how many there are.
+def check_fits(bundle: Bundle, data: Dataset) -> None:
+    """Refuse a data set whose images are not of the bundle's size, or whose labels are of another kind.
 
     Raises:
-        DatasetError: other sizes or channels, boxes or none, other classes or another order of them.
+        DatasetError: other sizes or channels, boxes or none.
     """
     contract = bundle.contract
-    remedy = "use the data set the bundle was trained on (leave out --dataset), or one of the same kind"
     detects = isinstance(contract.task, Detector)
     if detects != data.has_boxes:
         raise DatasetError(
@@ -98,22 +101,49 @@ def check_fits(bundle: Bundle, data: Dataset, *, names: bool = True) -> None:
             if detects
             else "the bundle classifies images, and the data set has boxes",
             value=data.name,
-            remedy=remedy,
+            remedy=_OTHER,
         )
     if data.image_shape != bundle.image_shape:
         wanted, found = ("x".join(map(str, shape)) for shape in (bundle.image_shape, data.image_shape))
         raise DatasetError(
             f"the bundle takes images of {wanted} (height x width x channels)",
             value=f"{data.name}: {found}",
-            remedy=remedy,
+            remedy=_OTHER,
         )
-    found_names, wanted_names = list(data.class_names), list(contract.class_names)
-    if len(found_names) != len(wanted_names) or (names and found_names != wanted_names):
+
+
+def _with_labels_of(bundle: Bundle, data: Dataset, own: bool) -> Dataset:
+    """The data set with the bundle's labels in place of its own, found by the classes' names.
+
+    own: it is what the bundle was trained on; names may have been written in another way then.
+
+    Raises:
+        DatasetError: a class that the bundle does not know, or another number of them.
+    """
+    found, wanted = list(data.class_names), list(bundle.contract.class_names)
+    if found == wanted or (own and len(found) == len(wanted)):
+        return data
+    if own or not set(found) <= set(wanted):
         raise DatasetError(
-            f"the bundle knows {len(wanted_names)} classes: {_named(wanted_names)}; the data set has others",
-            value=f"{data.name}: {len(found_names)} classes, {_named(found_names)}",
-            remedy=remedy,
+            f"the bundle knows {len(wanted)} classes: {_named(wanted)}; the data set has others",
+            value=f"{data.name}: {len(found)} classes, {_named(found)}",
+            remedy=_OTHER,
         )
+    places = np.array([wanted.index(name) for name in found])
+    missing = [name for name in wanted if name not in found]
+    notes = (*data.notes, f"no images of {_named(missing)}") if missing else data.notes
+    train, val, test = (_relabelled(split, places) for split in (data.train, data.val, data.test))
+    return replace(data, train=train, val=val, test=test, class_names=tuple(wanted), notes=notes)
+
+
+def _relabelled(split: Split, places: NDArray[np.intp]) -> Split:
+    """A split whose label i has become places[i]."""
+    if split.labels.ndim == 1:
+        return Split(split.images, places[split.labels].astype(split.labels.dtype))
+    labels = split.labels.copy()
+    there = labels[..., CLASS] >= 0
+    labels[there, CLASS] = places[labels[there, CLASS].astype(np.intp)]
+    return Split(split.images, labels)
 
 
 def _named(names: list[str]) -> str:

@@ -1,20 +1,24 @@
-"""Edge side of the codec: payload bits -> centres -> decoder(latent, quality) -> task tail -> logits."""
+"""Edge side of a codec: payload -> codes -> real values -> the edge graphs of the bundle -> its output."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from semflash.bundle.graphs.edge import check_edge
-from semflash.bundle.models import check_decoder, output_shape
-from semflash.bundle.packing import unpack
+from semflash.bundle.models import bind, output_shape
 from semflash.bundle.reader import Bundle
+from semflash.bundle.schema import EdgeGraph, GraphInput, QualityInput, ReceivedInput
 from semflash.channels.bits import check_rates
 from semflash.edge.first_run import admit
 from semflash.errors import BundleError
+from semflash.program.layout import Every
+from semflash.program.payload import decode
+from semflash.program.reference.receive import values
 from semflash.runtime.litert import load_interpreter, single
 
 #: Payloads decoded in one invocation, and numbers in their images or outputs; bounds the memory it takes.
@@ -22,6 +26,9 @@ BATCH = 256
 BATCH_VALUES = 12 << 20
 #: The same for any tensor between the graphs' layers.
 BATCH_INNER_VALUES = 64 << 20
+_REMEDY = "export the bundle again"
+
+Array = NDArray[np.float32]
 
 
 class EdgeDecoder:
@@ -35,40 +42,48 @@ class EdgeDecoder:
         admitted: this is that child.
 
     Raises:
-        BundleError: decoder or task tail do not fit the contract, hold what no export makes, or do not
-            survive their first run.
+        BundleError: the edge graphs do not fit the contract, hold what no export makes, or do not survive
+            their first run.
         ModelError: LiteRT cannot load them. ToolMissingError: LiteRT is not installed.
     """
 
     def __init__(self, bundle: Bundle, *, threads: int = 1, admitted: bool = False) -> None:
-        self._bundle = bundle
-        self._largest = check_edge(bundle.contract, bundle.decoder_tflite, bundle.tail_tflite)
+        self._bundle, self._program = bundle, bundle.program
+        largest = check_edge(bundle.contract, bundle.edge)
         if not admitted:
             admit(bundle)
-        self._centres = np.asarray(bundle.contract.centres, np.float32)
-        self._decoder = load_interpreter(bundle.decoder_tflite, bundle.contract.decoder.file, threads=threads)
-        self._tail = load_interpreter(bundle.tail_tflite, bundle.contract.task_tail.file, threads=threads)
-        self._latent_index, self._quality_index = check_decoder(self._decoder, bundle.contract)
-        self._batch = 0
-        self._resize(1)
-        self._check_logits()
+        self._graphs = [
+            _Graph(spec, bundle.edge[spec.name], threads=threads) for spec in bundle.contract.edge
+        ]
+        self._outputs = output_shape(bundle.contract)
+        largest_end = max(math.prod(self._outputs), math.prod(bundle.image_shape))
+        self._most = max(1, min(BATCH, BATCH_VALUES // largest_end, BATCH_INNER_VALUES // largest))
+        self._fixed = all(isinstance(region.items, Every) for region in self._program.payload.regions)
 
-    def features(self, payloads: NDArray[np.uint8], ber: ArrayLike) -> NDArray[np.float32]:
-        """Reconstructed features of the task network's split point.
+    @property
+    def chains(self) -> bool:
+        """Whether all graphs behind the first read its output only, as decoder and task tail do."""
+        return all(isinstance(i, GraphInput) for spec in self._bundle.contract.edge[1:] for i in spec.inputs)
+
+    def features(self, payloads: NDArray[np.uint8], ber: ArrayLike) -> Array:
+        """Output of the first edge graph: of a decoder the features at the task network's split point.
 
         Args and errors: as :meth:`logits`.
 
         Returns:
-            float32 (N, ...), the decoder's output.
+            float32 (N, ...).
         """
-        return self._run(payloads, ber, tail=False)
+        return self._decoded(payloads, ber, None, self._graphs[:1])
 
-    def logits(self, payloads: NDArray[np.uint8], ber: ArrayLike) -> NDArray[np.float32]:
-        """Class scores of received payloads.
+    def logits(
+        self, payloads: NDArray[np.uint8], ber: ArrayLike, *, bits: NDArray[np.int64] | None = None
+    ) -> Array:
+        """Output of the last edge graph for received payloads.
 
         Args:
             payloads: uint8 (N, P), damaged bits and all.
             ber: estimate of the bit error rate, 0..0.5; one number or (N,).
+            bits: int64 (N,), the length of each payload where they differ; None: all of P bytes.
 
         Returns:
             float32 (N, classes), or a detector's maps (N, h, w, classes + 4) or boxes
@@ -77,93 +92,114 @@ class EdgeDecoder:
         Raises:
             BundleError: payloads of the wrong size. UsageError: a BER out of range.
         """
-        return self._run(payloads, ber, tail=True)
+        return self._decoded(payloads, ber, bits, self._graphs)
 
-    def classify(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Class scores of features of the split point, float32 (N, ...); returns as :meth:`logits`."""
+    def classify(self, features: Array) -> Array:
+        """As :meth:`logits`, from outputs of the first edge graph, float32 (N, ...).
+
+        Raises:
+            BundleError: later graphs read more than that (:attr:`chains`).
+        """
+        if not self.chains:
+            raise BundleError("this bundle's answer needs more than its features", value=self._bundle.name)
         parts = []
         for start in range(0, len(features), self._most):
-            part = features[start : start + self._most]
-            self._resize(len(part))
-            parts.append(self._outputs_of(np.ascontiguousarray(part, np.float32)))
+            part = np.ascontiguousarray(features[start : start + self._most], np.float32)
+            parts.append(self._run(self._graphs[1:], {}, {self._graphs[0].spec.name: part}))
         return np.concatenate(parts) if parts else np.empty((0, *self._outputs), np.float32)
 
-    def _run(self, payloads: NDArray[np.uint8], ber: ArrayLike, *, tail: bool) -> NDArray[np.float32]:
-        latents = self._latents(payloads)
-        quality = check_rates(ber, len(latents)).astype(np.float32)
+    def _decoded(
+        self,
+        payloads: NDArray[np.uint8],
+        ber: ArrayLike,
+        bits: NDArray[np.int64] | None,
+        graphs: list[_Graph],
+    ) -> Array:
+        inputs = self._inputs(payloads, bits)
+        quality = check_rates(ber, len(payloads)).astype(np.float32)[:, None]
         parts = []
-        for start in range(0, len(latents), self._most):
-            part = slice(start, min(start + self._most, len(latents)))
-            parts.append(self._invoke(latents[part], quality[part, None], tail=tail))
+        for start in range(0, len(payloads), self._most):
+            part = slice(start, start + self._most)
+            parts.append(self._run(graphs, {name: v[part] for name, v in inputs.items()}, {}, quality[part]))
         return np.concatenate(parts) if parts else np.empty((0, *self._outputs), np.float32)
 
-    def _latents(self, payloads: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Centre values (N, h, w, c); a code beyond the last centre (levels < 2^bits) takes the last."""
-        payload = self._bundle.contract.payload
-        codes = unpack(payloads, payload.bits_per_symbol, payload.symbols)
-        values = self._centres[np.minimum(codes, len(self._centres) - 1)]
-        return values.reshape(-1, *self._bundle.latent_shape)
-
-    def _invoke(self, latents: NDArray[Any], quality: NDArray[Any], *, tail: bool) -> NDArray[np.float32]:
-        self._resize(len(latents))
-        self._decoder.set_tensor(self._latent_index, np.ascontiguousarray(latents))
-        self._decoder.set_tensor(self._quality_index, np.ascontiguousarray(quality))
-        features = self._run_graph(self._decoder, self._features_index, self._bundle.contract.decoder.file)
-        return self._outputs_of(features) if tail else features
-
-    def _outputs_of(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        self._tail.set_tensor(self._tail_input, features)
-        return self._run_graph(self._tail, self._logits_index, self._bundle.contract.task_tail.file)
+    def _inputs(self, payloads: NDArray[np.uint8], bits: NDArray[np.int64] | None) -> dict[str, Array]:
+        """Real values of every tensor that the graphs read, by name."""
+        size = self._bundle.payload_bytes
+        if payloads.ndim != 2 or (self._fixed and payloads.shape[1] != size):
+            raise BundleError(
+                f"payloads of this bundle have {size} bytes",
+                value=tuple(payloads.shape),
+                remedy="look whether device and edge run the same bundle",
+            )
+        given = (i for graph in self._graphs for i in graph.spec.inputs)
+        names = {i.tensor for i in given if isinstance(i, ReceivedInput)}
+        received = decode(self._program, payloads, bits)
+        return {name: values(self._program, received, name) for name in names}
 
     @staticmethod
-    def _run_graph(interpreter: Any, output: int, name: str) -> NDArray[np.float32]:
-        try:
-            interpreter.invoke()
-        except (RuntimeError, ValueError) as error:
-            raise BundleError(
-                f"{name} does not run", value=error, remedy="export the bundle again"
-            ) from error
-        values: NDArray[np.float32] = interpreter.get_tensor(output)
-        if not np.isfinite(values).all():
-            raise BundleError(
-                f"{name} gives numbers that are not finite",
-                remedy="export the bundle again, or look for a diverged run",
-            )
-        return values
+    def _run(
+        graphs: list[_Graph],
+        inputs: Mapping[str, Array],
+        outputs: dict[str, Array],
+        quality: Array | None = None,
+    ) -> Array:
+        """Run graphs for one batch; `outputs` holds those of earlier ones."""
+        for graph in graphs:
+            fed = []
+            for given in graph.spec.inputs:
+                match given:
+                    case ReceivedInput():
+                        fed.append(inputs[given.tensor])
+                    case GraphInput():
+                        fed.append(outputs[given.graph])
+                    case QualityInput():
+                        assert quality is not None  # only graphs of a chain run without
+                        fed.append(quality)
+            outputs[graph.spec.name] = graph.run(fed)
+        return outputs[graphs[-1].spec.name]
 
-    def _resize(self, batch: int) -> None:
+
+class _Graph:
+    """One edge graph that is loaded, for any batch."""
+
+    def __init__(self, spec: EdgeGraph, model: bytes, *, threads: int) -> None:
+        self.spec = spec
+        self._interpreter = load_interpreter(model, spec.file.file, threads=threads)
+        details = self._interpreter.get_input_details()
+        places = bind([each["name"] for each in details], [i.name for i in spec.inputs], spec.file.file)
+        self._indices = [int(details[place]["index"]) for place in places]
+        self._batch, self._output = 0, 0
+
+    def run(self, inputs: list[Array]) -> Array:
+        """Output float32 (N, ...) for inputs in the order of the contract."""
+        self._resize(inputs)
+        name = self.spec.file.file
+        try:
+            for index, value in zip(self._indices, inputs, strict=True):
+                self._interpreter.set_tensor(index, np.ascontiguousarray(value))
+            self._interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            raise BundleError(f"{name} does not run", value=error, remedy=_REMEDY) from error
+        found: Array = self._interpreter.get_tensor(self._output)
+        if not np.isfinite(found).all():
+            raise BundleError(
+                f"{name} gives numbers that are not finite", remedy=f"{_REMEDY}, or look for a diverged run"
+            )
+        return found
+
+    def _resize(self, inputs: list[Array]) -> None:
+        batch = len(inputs[0])
         if batch == self._batch:
             return
-        decoder, tail, name = self._decoder, self._tail, self._bundle.contract.task_tail.file
+        interpreter: Any = self._interpreter
         try:
-            decoder.resize_tensor_input(self._latent_index, [batch, *self._bundle.latent_shape], strict=True)
-            decoder.resize_tensor_input(self._quality_index, [batch, 1], strict=True)
-            decoder.allocate_tensors()
-            output = single(decoder.get_output_details(), self._bundle.contract.decoder.file)
-            source = single(tail.get_input_details(), name)
-            features = [batch, *(int(v) for v in output["shape"][1:])]  # the first dimension lags behind
-            tail.resize_tensor_input(source["index"], features, strict=True)
-            tail.allocate_tensors()
+            for index, value in zip(self._indices, inputs, strict=True):
+                interpreter.resize_tensor_input(index, list(value.shape), strict=True)
+            interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise BundleError(
-                "decoder and task tail do not fit each other or a batch",
-                value=error,
-                remedy="export the bundle again",
+                f"{self.spec.file.file} does not fit its inputs or a batch", value=error, remedy=_REMEDY
             ) from error
-        self._features_index = int(output["index"])
-        self._tail_input = int(source["index"])
-        self._logits_index = int(single(tail.get_output_details(), name)["index"])
+        self._output = int(single(interpreter.get_output_details(), self.spec.file.file)["index"])
         self._batch = batch
-
-    def _check_logits(self) -> None:
-        shape = tuple(int(v) for v in self._tail.get_output_details()[0]["shape"])
-        contract = self._bundle.contract
-        self._outputs, image = output_shape(contract), contract.input
-        largest = max(math.prod(self._outputs), image.height * image.width * image.channels)
-        self._most = max(1, min(BATCH, BATCH_VALUES // largest, BATCH_INNER_VALUES // self._largest))
-        if shape != (1, *self._outputs):
-            raise BundleError(
-                "task tail and contract disagree about the output",
-                value=f"{shape}, expected {(1, *self._outputs)}",
-                remedy="export the bundle again",
-            )

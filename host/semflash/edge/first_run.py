@@ -42,9 +42,8 @@ def admit(bundle: Bundle) -> None:
     if known.is_known(bundle.hash_hex):
         return
     contract = bundle.contract
-    names = {graph.model.file for graph in contract.device_graphs}
-    names |= {contract.decoder.file, contract.task_tail.file}
-    parcel = Parcel(contract, {name: bundle.files[name] for name in names})
+    files = [model.file.file for model in contract.models] + [graph.file.file for graph in contract.edge]
+    parcel = Parcel(contract, {name: bundle.files[name] for name in files})
     outcome = run_child(_CHILD, msgspec.msgpack.encode(parcel), _WALL_S)
     if outcome.result is None:
         raise BundleError(

@@ -26,13 +26,15 @@ _BATCHES = (1, 3)
 
 def main() -> int:
     """Read a parcel, run it, answer with a verdict."""
-    limit_process(_MEMORY_BYTES, _CPU_S)
+    data = parcel()
+    limit_process(_MEMORY_BYTES + 4 * len(data), _CPU_S)
     answers = Answers()
-    given = msgspec.msgpack.decode(parcel(), type=Parcel)
+    given = msgspec.msgpack.decode(data, type=Parcel)
     try:
         check_contract(given.contract)
         record = Record(semflash_version="", recipe={}, seed=0)
-        try_all(Bundle(Path(given.contract.name), given.contract, record, given.files, "0" * 64), answers)
+        contract, path = given.contract, Path(given.contract.name)
+        try_all(Bundle(path, contract, record, given.files, "0" * 64, contract), answers)
     except SemflashError as error:
         value = "" if error.value is None else str(error.value)[:1000]
         answers.result(msgspec.json.encode(Verdict(error.what, value, error.remedy)))
@@ -51,9 +53,10 @@ def try_all(bundle: Bundle, answers: Answers) -> None:
     from semflash.edge.golden import GoldenEncoder
 
     contract, rng = bundle.contract, np.random.default_rng(0)
-    check_device_graph(bundle.encoder_tflite, contract.device_graphs[0].model.file)
-    check_edge(contract, bundle.decoder_tflite, bundle.tail_tflite)
-    for name in (contract.decoder.file, contract.task_tail.file):
+    for model in contract.models:
+        check_device_graph(bundle.files[model.file.file], model.file.file)
+    check_edge(contract, bundle.edge)
+    for name in (graph.file.file for graph in contract.edge):
         answers.stage(name)
         interpreter = load_interpreter(bundle.files[name], name)
         for tensor in interpreter.get_input_details():
@@ -63,9 +66,9 @@ def try_all(bundle: Bundle, answers: Answers) -> None:
     decoder = EdgeDecoder(bundle, admitted=True)
     for count in _BATCHES:
         payloads = rng.integers(0, 256, (count, bundle.payload_bytes), np.uint8)
-        decoder.logits(payloads, contract.channel.ber_max)
-        decoder.classify(decoder.features(payloads, 0.0))
-    answers.stage(contract.device_graphs[0].model.file)
+        decoder.logits(payloads, contract.program.quality.high)
+        decoder.features(payloads, 0.0)
+    answers.stage(", ".join(model.file.file for model in contract.models))
     golden = GoldenEncoder(bundle, admitted=True)
     shape = bundle.image_shape
     images = [np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8), rng.integers(0, 256, shape, np.uint8)]

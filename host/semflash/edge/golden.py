@@ -6,16 +6,17 @@ fast kernels do not.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from semflash.bundle.graphs.device import check_device_graph
-from semflash.bundle.models import check_encoder
-from semflash.bundle.packing import pack
+from semflash.bundle.models import check_model
 from semflash.bundle.reader import Bundle
 from semflash.edge.first_run import admit
 from semflash.edge.preprocess import to_int8
-from semflash.program.reference.tails import codes
+from semflash.program.reference.run import Run, run
 from semflash.runtime.reference import ReferenceGraph
 
 #: Images in memory at once, of a data set that is on disk.
@@ -23,34 +24,46 @@ BATCH = 1_000
 
 
 class GoldenEncoder:
-    """The device side of a bundle on the host.
+    """The device side of a bundle on the host: its program, in numpy and on reference kernels.
 
     Args:
         bundle: a checked bundle; one of unknown origin is tried in a child first (edge/first_run.py).
         admitted: this is that child.
 
     Raises:
-        BundleError: the device graph does not fit the contract, holds what no device runs, or the bundle does
+        BundleError: a device graph does not fit the program, holds what no device runs, or the bundle does
             not survive its first run. ModelError: LiteRT cannot run it.
     """
 
     def __init__(self, bundle: Bundle, *, admitted: bool = False) -> None:
-        check_device_graph(bundle.encoder_tflite, bundle.contract.device_graphs[0].model.file)
+        models = bundle.models
+        for model in bundle.contract.models:
+            check_device_graph(models[model.name], model.file.file)
         if not admitted:
             admit(bundle)
-        check_encoder(bundle.encoder_tflite, bundle.contract)
+        for stage in bundle.program.graphs:
+            check_model(models[stage.name], stage, bundle.program)
         self._bundle = bundle
-        self._graph = ReferenceGraph(bundle.encoder_tflite, bundle.contract.device_graphs[0].model.file)
+        self._graphs = {name: ReferenceGraph(data, name) for name, data in models.items()}
 
-    def latents(self, images: NDArray[np.generic]) -> NDArray[np.int8]:
-        """int8 latents (N, h, w, C) of images uint8 (N, H, W, C). DatasetError: wrong size, type or NaN."""
-        return self._graph.run(to_int8(images, self._bundle.contract))
+    def run(self, images: NDArray[np.generic], controls: Mapping[str, int] | None = None) -> Run:
+        """Everything that the device computes for images uint8 (N, H, W, C), at most a few thousand.
 
-    def codes(self, images: NDArray[np.generic]) -> NDArray[np.uint8]:
-        """Codes uint8 (N, h, w, C)."""
-        return codes(self.latents(images), self._bundle.contract.device_tail)
+        Raises:
+            DatasetError: wrong size, type or NaN. ProgramError: no such control.
+        """
+        pixels = to_int8(images, self._bundle.image_shape)
+        return run(self._bundle.program, pixels, self._run_graph, controls)
 
-    def payloads(self, images: NDArray[np.generic]) -> NDArray[np.uint8]:
-        """Payloads uint8 (N, P) of images uint8 (N, H, W, C). DatasetError: wrong size, type or NaN."""
+    def payloads(
+        self, images: NDArray[np.generic], controls: Mapping[str, int] | None = None
+    ) -> NDArray[np.uint8]:
+        """Payloads uint8 (N, P) of images uint8 (N, H, W, C), P the most bytes; zeros behind shorter ones.
+
+        Raises: as :meth:`run`.
+        """
         parts = [images[start : start + BATCH] for start in range(0, max(1, len(images)), BATCH)]
-        return np.concatenate([pack(self.codes(part), self._bundle.bits_per_symbol) for part in parts])
+        return np.concatenate([self.run(part, controls).sent.payloads for part in parts])
+
+    def _run_graph(self, name: str, inputs: Sequence[NDArray[np.int8]]) -> Sequence[NDArray[np.int8]]:
+        return self._graphs[name].run_all(inputs)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bundle.schema import Contract
 from semflash.errors import DatasetError
 
 
-def to_int8(images: NDArray[np.generic], contract: Contract) -> NDArray[np.int8]:
+def to_int8(images: NDArray[np.generic], shape: tuple[int, int, int]) -> NDArray[np.int8]:
     """Quantise images for the device graph.
 
     Args:
         images: uint8 (N, H, W, C), or float (N, H, W, C) in [0, 1] (rounded to the nearest of 256 steps).
-        contract: of the bundle; gives H, W, C.
+        shape: (H, W, C) of the bundle.
 
     Returns:
         int8 (N, H, W, C).
@@ -22,13 +21,12 @@ def to_int8(images: NDArray[np.generic], contract: Contract) -> NDArray[np.int8]
     Raises:
         DatasetError: wrong size, type or range, NaN or infinite pixels.
     """
-    image = contract.input
-    expected = (image.height, image.width, image.channels)
-    if images.ndim != 4 or images.shape[1:] != expected:
+    if images.ndim != 4 or images.shape[1:] != shape:
+        height, width, channels = shape
         raise DatasetError(
-            f"images must be (N, {', '.join(map(str, expected))})",
+            f"images must be (N, {', '.join(map(str, shape))})",
             value=tuple(images.shape),
-            remedy=f"resize them to {image.height} x {image.width} with {image.channels} channel(s)",
+            remedy=f"resize them to {height} x {width} with {channels} channel(s)",
         )
     images = np.asarray(images)  # images that were on disk until now
     if np.issubdtype(images.dtype, np.floating):

@@ -1,13 +1,13 @@
 """From a trained codec to a bundle, with proof: ``semflash export``.
 
-Nothing is written before the int8 device graph is pure int8, two references agree on every code of 1,000
-images, the device's integers are proven not to overflow, and the edge's .tflite files compute what
-Keras does.
+Nothing is written before the int8 graphs are pure int8, two references agree on every code of 1,000 images,
+the device's integers are proven not to overflow, and the edge's .tflite files compute what Keras does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,33 +20,30 @@ from semflash.bundle import known
 from semflash.bundle.digest import file_ref
 from semflash.bundle.graphs.device import check_device_graph
 from semflash.bundle.graphs.edge import check_edge
-from semflash.bundle.models import check_encoder
-from semflash.bundle.packing import payload_size
+from semflash.bundle.models import check_model
 from semflash.bundle.reader import Bundle
-from semflash.bundle.schema import (
-    BerInput,
-    BitChannel,
-    Contract,
-    DeviceGraph,
-    ExportProof,
-    FixedPayload,
-    ImageInput,
-    Record,
-)
+from semflash.bundle.schema import Contract, EdgeGraph, ExportProof, Model, Record
 from semflash.bundle.writer import check_name, check_place, write_bundle
-from semflash.codecs.base import DeviceTailSpec
+from semflash.codecs.base import Codec
+from semflash.codecs.device_side import DeviceSpec
+from semflash.codecs.edge_side import EdgeGraphSpec
+from semflash.conversion.device import (
+    QuantisedDevice,
+    codes_by_formula,
+    gdn_inside,
+    quantise_device,
+    sent_codes,
+)
 from semflash.conversion.graphs import Int8Graph, content_sha256, convert_float
-from semflash.conversion.tail import centres_by_code, codes_by_formula, quantise_device
 from semflash.data.dataset import Dataset
 from semflash.errors import ExportError
-from semflash.export.proof import prove_edge, prove_encoder, run_edge, run_model
-from semflash.outputs.kinds import Task
-from semflash.program.reference.tails import codes
-from semflash.program.stages import TailTable
-from semflash.runtime.reference import ReferenceGraph
+from semflash.export.proof import prove_device, prove_edge, received, run_device, run_edge, run_model
+from semflash.program.controls import settle
+from semflash.program.payload import encode
 from semflash.runtime.tflm_arena import measure_arena
 from semflash.tasks.registry import kind_of
 from semflash.training.chance import REMEDY, Chance
+from semflash.training.models import encode as float_encode
 
 PROOF_IMAGES = 1000
 VALIDATION_IMAGES = 5000
@@ -56,45 +53,55 @@ EDGE_PROOF_IMAGES = 64
 FORMULA_TOLERANCE = 2e-3
 
 
-class TrainedCodec(Protocol):
+class Trained(Protocol):
     """What the export needs of a trained codec (:func:`semflash.training.models.load_run` returns one).
 
     Attributes:
-        device_graph: image float32 (B, H, W, C) in [0, 1] -> latent (B, h, w, c) before GDN.
-        tail_spec: what turns a latent into codes.
-        decoder: [values (B, h, w, c), ber (B, 1)] -> features. tail: features -> logits.
+        codec: with its weights. tail: the task tail that was trained for it.
     """
 
     @property
-    def device_graph(self) -> keras.Model: ...
-    @property
-    def tail_spec(self) -> DeviceTailSpec: ...
-    @property
-    def decoder(self) -> keras.Model: ...
+    def codec(self) -> Codec: ...
     @property
     def tail(self) -> keras.Model: ...
 
-    def encode_codes(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Codes uint8 (N, h, w, c) of the float encoder for images uint8 (N, H, W, C)."""
-        ...
+
+@dataclass(frozen=True)
+class Target:
+    """What is written.
+
+    Attributes:
+        name: of the bundle, lower case.
+        whole_graph: keep GDN and PReLU inside the int8 graph; the device tail is then a table.
+        overwrite: replace an existing bundle.
+        force: export a codec that is no better than guessing, too; the record's ``recipe.forced`` says so.
+    """
+
+    name: str
+    whole_graph: bool = False
+    overwrite: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How the codec came about, for the record.
+
+    Attributes:
+        recipe: plain JSON. seed: of the training. history: JSON bytes; None: there is none.
+        task_accuracy: of the uncompressed task network on the test split; None: not measured.
+        encoder_sha256: of the int8 network on whose codes the decoder was tuned; None: of none.
+    """
+
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    history: bytes | None = None
+    task_accuracy: float | None = None
+    encoder_sha256: str | None = None
 
 
 def export_codec(
-    trained: TrainedCodec,
-    out: str | Path,
-    dataset: Dataset,
-    *,
-    name: str,
-    whole_graph: bool = False,
-    overwrite: bool = False,
-    recipe: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    history: bytes | None = None,
-    task_accuracy: float | None = None,
-    ber_range: tuple[float, float] = (0.0, 0.06),
-    family: str = "semanticnn",
-    encoder_sha256: str | None = None,
-    force: bool = False,
+    trained: Trained, out: str | Path, dataset: Dataset, target: Target, origin: Origin | None = None
 ) -> Bundle:
     """Quantise, prove and write a bundle.
 
@@ -102,52 +109,54 @@ def export_codec(
         trained: the codec.
         out: directory to make, ``NAME.semcodec``.
         dataset: calibration images come from its train split, the proof and the accuracies from val.
-        name: of the bundle, lower case.
-        whole_graph: keep GDN and PReLU inside the int8 graph; the device tail is then a table.
-        overwrite: replace an existing bundle.
-        recipe, seed, history, task_accuracy: for the record (history: JSON bytes).
-        ber_range: the codec was trained for.
-        encoder_sha256: of the content of the int8 graph on whose codes the decoder was tuned; None: of none.
-        force: export a codec that is no better than guessing, too; the record's ``recipe.forced`` says so.
+        target: what is written. origin: what the record says of it.
 
     Raises:
-        ExportError: the proof fails, the graph is not int8, parameters out of range, or the codec is no
-            better than guessing.
+        ExportError: the proof fails, a graph is not int8, parameters out of range, or the codec is no better
+            than guessing.
         BundleError: the place is taken, or a graph holds an operator that bundles may not hold.
         DatasetError: images of the wrong size.
     """
-    check_place(Path(out), overwrite)
-    check_name(name)
+    origin = origin or Origin()
+    check_place(Path(out), target.overwrite)
+    check_name(target.name)
     kind = kind_of(trained.tail, dataset.image_shape)
     kind.check(dataset)
-    graph, tail = quantise_device(trained, dataset, whole_graph)
-    _check_encoder_is(encoder_sha256, graph)
-    files = {
-        "encoder.tflite": graph.data,
-        "decoder.tflite": convert_float(trained.decoder, "decoder"),
-        "tail.tflite": convert_float(trained.tail, "task tail"),
-    }
-    centres = [float(v) for v in centres_by_code(trained.tail_spec)]
-    contract = _contract(name, family, dataset, graph, tail, centres, files, ber_range, kind.contract_task())
-    check_device_graph(graph.data, "encoder.tflite")
-    check_encoder(graph.data, contract)
-    check_edge(contract, files["decoder.tflite"], files["tail.tflite"])
-    arena_bytes, proof = _prove(trained, dataset, contract, files)
-    forced = _check_chance(proof, dataset, force)
+    device = quantise_device(trained.codec.device(), dataset, target.whole_graph)
+    _check_network_is(origin.encoder_sha256, device.whole)
+    graphs = trained.codec.edge_graphs(trained.tail)
+    edge = {graph.name: convert_float(graph.model, graph.name) for graph in graphs}
+    files = {f"{name}.tflite": data for name, data in (device.models | edge).items()}
+    contract = Contract(
+        name=target.name,
+        family=trained.codec.family,
+        family_version=trained.codec.family_version,
+        program=device.program,
+        models=tuple(Model(n, file_ref(f"{n}.tflite", data)) for n, data in device.models.items()),
+        edge=tuple(EdgeGraph(g.name, file_ref(f"{g.name}.tflite", edge[g.name]), g.inputs) for g in graphs),
+        class_names=tuple(dataset.class_names),
+        task=kind.contract_task(),
+    )
+    for stage in device.program.graphs:
+        check_device_graph(device.models[stage.name], f"{stage.name}.tflite")
+        check_model(device.models[stage.name], stage, device.program)
+    arenas = {name: measure_arena(model) for name, model in device.models.items()}
+    proof = _prove(trained, dataset, _Made(contract, device, graphs, edge, target.whole_graph), arenas)
+    check_edge(contract, edge)
+    forced = _check_chance(proof, dataset, target.force)
+    history = {} if origin.history is None else {"history.json": origin.history}
     record = Record(
         semflash_version=__version__,
-        recipe=dict(recipe or {}) | forced,
-        seed=seed,
-        history=None if history is None else file_ref("history.json", history),
+        recipe=dict(origin.recipe) | forced,
+        seed=origin.seed,
+        history=None if origin.history is None else file_ref("history.json", origin.history),
         proof=proof,
-        operators=graph.operators,
-        macs=graph.macs,
-        arena_bytes=arena_bytes,
-        task_accuracy=task_accuracy,
+        operators=device.whole.operators,
+        macs=device.whole.macs,
+        arena_bytes=sum(arenas.values()),
+        task_accuracy=origin.task_accuracy,
     )
-    if history is not None:
-        files["history.json"] = history
-    bundle = write_bundle(out, contract, record, files, overwrite=overwrite)
+    bundle = write_bundle(out, contract, record, files | history, overwrite=target.overwrite)
     known.remember(bundle.hash_hex, exported=True)
     return bundle
 
@@ -176,7 +185,7 @@ def none_better_than_guessing(reached: float | None, dataset: Dataset, force: bo
     return chance.words(reached)
 
 
-def _check_encoder_is(sha256: str | None, graph: Int8Graph) -> None:
+def _check_network_is(sha256: str | None, graph: Int8Graph) -> None:
     found = content_sha256(graph.data)
     if sha256 is not None and found != sha256:
         raise ExportError(
@@ -186,87 +195,75 @@ def _check_encoder_is(sha256: str | None, graph: Int8Graph) -> None:
         )
 
 
-def _contract(
-    name: str,
-    family: str,
-    dataset: Dataset,
-    graph: Int8Graph,
-    tail: TailTable,
-    centres: list[float],
-    files: Mapping[str, bytes],
-    ber_range: tuple[float, float],
-    task: Task,
-) -> Contract:
-    height, width, channels = graph.output_shape
-    symbols, bits = height * width * channels, max(1, (len(centres) - 1).bit_length())
-    encoder = file_ref("encoder.tflite", files["encoder.tflite"])
-    return Contract(
-        name=name,
-        family=family,
-        family_version=1,
-        input=ImageInput(*dataset.image_shape, 1 / 255, -128),
-        device_graphs=[
-            DeviceGraph(
-                "encoder", encoder, height, width, channels, graph.output_scale, graph.output_zero_point
-            )
-        ],
-        device_tail=tail,
-        payload=FixedPayload(symbols, bits, payload_size(symbols, bits)),
-        channel=BitChannel(*ber_range),
-        quality=BerInput("ber"),
-        centres=centres,
-        decoder=file_ref("decoder.tflite", files["decoder.tflite"]),
-        task_tail=file_ref("tail.tflite", files["tail.tflite"]),
-        class_names=list(dataset.class_names),
-        task=task,
-    )
+@dataclass(frozen=True)
+class _Made:
+    """What is to be proven; edge: contents of the edge's .tflite files by graph."""
+
+    contract: Contract
+    device: QuantisedDevice
+    graphs: tuple[EdgeGraphSpec, ...]
+    edge: Mapping[str, bytes]
+    whole_graph: bool
 
 
-def _prove(
-    trained: TrainedCodec, dataset: Dataset, contract: Contract, files: Mapping[str, bytes]
-) -> tuple[int, ExportProof]:
-    """Arena bytes and the proof. Validation images; a small data set is filled up from its train split."""
+def _prove(trained: Trained, dataset: Dataset, made: _Made, arenas: Mapping[str, int]) -> ExportProof:
+    """The proof. Validation images; a small data set is filled up from its train split."""
     images, labels = dataset.val.images[:VALIDATION_IMAGES], dataset.val.labels[:VALIDATION_IMAGES]
     proof_images = np.concatenate([images, dataset.train.images[:PROOF_IMAGES]])[:PROOF_IMAGES]
-    encoder, tail = files["encoder.tflite"], contract.device_tail
-    arena_bytes = measure_arena(encoder)
-    prove_encoder(encoder, tail, _int8(proof_images), arena_bytes)
-    float_route = trained.encode_codes(images)
-    _check_formulas(trained, images[:PROOF_IMAGES], float_route[:PROOF_IMAGES])
-    int8_route = codes(ReferenceGraph(encoder, "encoder.tflite").run(_int8(images)), tail)
-    centres = np.asarray(contract.centres, np.float32)
-    shown = centres[int8_route[:EDGE_PROOF_IMAGES]]
-    prove_edge(trained.decoder, trained.tail, files["decoder.tflite"], files["tail.tflite"], contract, shown)
-    return arena_bytes, ExportProof(
+    program = made.contract.program
+    prove_device(made.device, proof_images, arenas)
+    float_route = float_encode(trained.codec, images).reshape(len(images), -1).astype(np.uint8)
+    spec = trained.codec.device()
+    by_formula = _float_codes(gdn_inside(spec) if made.whole_graph else spec, images)
+    _check_formulas(sent_codes(program, by_formula)[:PROOF_IMAGES], float_route[:PROOF_IMAGES])
+    int8_run = run_device(made.device, images)
+    int8_values = received(program, made.graphs, int8_run.sent)
+    first = {name: each[:EDGE_PROOF_IMAGES] for name, each in int8_values.items()}
+    prove_edge(made.graphs, made.edge, made.contract, first)
+    float_sent = encode(program, by_formula, settle(program.controls, {}))
+    differing = sent_codes(program, int8_run.tensors) != float_route
+    return ExportProof(
         images=len(proof_images),
         references=["tflite-micro", "LiteRT BUILTIN_REF"],
         codes_differing=0,
-        codes_differing_from_float=float((int8_route != float_route).mean()),
+        codes_differing_from_float=float(differing.mean()),
         validation_images=len(images),
-        float_accuracy=_accuracy(trained, centres[float_route], labels),
-        int8_accuracy=_accuracy(trained, centres[int8_route], labels),
+        float_accuracy=_accuracy(trained, made.graphs, received(program, made.graphs, float_sent), labels),
+        int8_accuracy=_accuracy(trained, made.graphs, int8_values, labels),
     )
 
 
-def _int8(images: NDArray[np.uint8]) -> NDArray[np.int8]:
-    return np.bitwise_xor(images, np.uint8(0x80)).view(np.int8)
+def _float_codes(spec: DeviceSpec, images: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
+    """Codes by tensor of the float network, straight from the formulas."""
+    parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in spec.values}
+    for start in range(0, len(images), PROOF_IMAGES):
+        batch = images[start : start + PROOF_IMAGES].astype(np.float32) / np.float32(255)
+        if len(spec.values) == 1:
+            parts[spec.values[0]].append(run_model(spec.network, batch))
+            continue
+        for name, found in zip(spec.values, spec.network.predict(batch, verbose=0), strict=True):
+            parts[name].append(found)
+    return codes_by_formula(spec, {name: np.concatenate(each) for name, each in parts.items()})
 
 
-def _check_formulas(trained: TrainedCodec, images: NDArray[np.uint8], expected: NDArray[np.uint8]) -> None:
-    """GDN, PReLU and centres read out of the codec must reproduce the trained encoder's own codes."""
-    latent = run_model(trained.device_graph, images.astype(np.float32) / np.float32(255))
-    found = codes_by_formula(trained.tail_spec, latent)
+def _check_formulas(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> None:
+    """The stages read out of the codec must reproduce the trained encoder's own codes."""
     share = float((found != expected).mean()) if found.shape == expected.shape else 1.0
     if share > FORMULA_TOLERANCE:
         raise ExportError(
-            "the codec's GDN, PReLU and centres do not reproduce its own codes",
+            "the codec's device side does not reproduce its own codes",
             value=f"{share:.2%} of the codes differ",
-            remedy="gdn_gamma must be (input, output) with den_j = beta_j + sum_i x_i^2 gamma[i, j]",
+            remedy="for GDN, gamma must be (input, output) with den_j = beta_j + sum_i x_i^2 gamma[i, j]",
         )
 
 
-def _accuracy(trained: TrainedCodec, latents: NDArray[np.float32], labels: NDArray[np.int32]) -> float:
-    """Top-1 accuracy (mAP of a detector) of the Keras edge side at BER 0."""
-    quality = np.zeros((len(latents), 1), np.float32)
-    outputs = run_edge(trained.decoder, trained.tail, latents, quality)
-    return kind_of(trained.tail, trained.device_graph.input_shape[1:]).score(labels, outputs)
+def _accuracy(
+    trained: Trained,
+    graphs: tuple[EdgeGraphSpec, ...],
+    inputs: Mapping[str, NDArray[np.float32]],
+    labels: NDArray[np.int32],
+) -> float:
+    """Top-1 accuracy (mAP of a detector) of the Keras edge side on a perfect channel."""
+    quality = np.zeros((len(labels), 1), np.float32)
+    outputs = run_edge(graphs, inputs, quality)[graphs[-1].name]
+    return kind_of(trained.tail, trained.codec.sizes.image_shape).score(labels, outputs)

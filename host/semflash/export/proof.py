@@ -1,20 +1,26 @@
 """What the export proves before it writes anything.
 
-1. TFLite-Micro and LiteRT's BUILTIN_REF give the same codes for the int8 device graph.
+1. TFLite-Micro and LiteRT's BUILTIN_REF give the same payloads for the device program.
 2. The float32 .tflite files of the edge side compute what the Keras models compute.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bundle.models import check_decoder, output_shape
-from semflash.bundle.schema import Contract
+from semflash.bundle.models import bind, output_shape
+from semflash.bundle.schema import Contract, GraphInput, QualityInput, ReceivedInput
+from semflash.codecs.edge_side import EdgeGraphSpec
+from semflash.conversion.device import QuantisedDevice
 from semflash.errors import ExportError, ModelError
-from semflash.program.reference.tails import codes
-from semflash.program.stages import TailTable
+from semflash.program.payload import Payloads, decode
+from semflash.program.program import Program
+from semflash.program.reference.receive import values
+from semflash.program.reference.run import Run, run
 from semflash.runtime.litert import load_interpreter, single
 from semflash.runtime.reference import ReferenceGraph
 from semflash.runtime.reference_run import TFLM, Ends, run_reference
@@ -25,28 +31,53 @@ ARENA_SLACK = 4
 #: float32 sums of a few hundred terms in another order; relative to the largest value.
 EDGE_TOLERANCE = 1e-3
 
-
-def run_model(model: keras.Model, *inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Outputs of a Keras model, a few hundred images at a time."""
-    parts, size = [], min(BATCH, evaluation_batch(model.output_shape[1:]))
-    for start in range(0, len(inputs[0]), size):
-        batch = [values[start : start + size] for values in inputs]
-        parts.append(keras.ops.convert_to_numpy(model(batch if len(batch) > 1 else batch[0], training=False)))
-    return np.concatenate(parts)
+Array = NDArray[np.float32]
 
 
-def run_edge(
-    decoder: keras.Model, tail: keras.Model, latents: NDArray[np.float32], quality: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Logits (N, classes) of the Keras edge side for centre values (N, h, w, c) and BER (N, 1)."""
-    return run_model(tail, run_model(decoder, latents, quality))
+def run_device(device: QuantisedDevice, images: NDArray[np.uint8]) -> Run:
+    """The program on images uint8 (N, H, W, C), its graphs on LiteRT's reference kernels."""
+    graphs = {name: ReferenceGraph(model, name) for name, model in device.models.items()}
+    return run(device.program, to_int8(images), lambda name, inputs: graphs[name].run_all(inputs))
+
+
+def to_int8(images: NDArray[np.uint8]) -> NDArray[np.int8]:
+    """Pixels as the device sees them, pixel - 128."""
+    return np.bitwise_xor(images, np.uint8(0x80)).view(np.int8)
+
+
+def prove_device(device: QuantisedDevice, images: NDArray[np.uint8], arenas: Mapping[str, int]) -> None:
+    """Run both references and compare every code.
+
+    Args:
+        images: uint8 (N, H, W, C).
+        arenas: what TFLite-Micro was measured to need, by graph.
+
+    Raises:
+        ExportError: they differ; says in how many payloads and in which image first.
+    """
+
+    def on_tflm(name: str, inputs: Sequence[NDArray[np.int8]]) -> list[NDArray[np.int8]]:
+        (stage,) = (graph for graph in device.program.graphs if graph.name == name)
+        shape = device.program.tensor(stage.outputs[0]).shape
+        found = run_tflm(device.models[name], inputs[0], ARENA_SLACK * arenas[name])
+        return [found.reshape(len(inputs[0]), *shape)]
+
+    reference = run_device(device, images).sent
+    micro = run(device.program, to_int8(images), on_tflm).sent
+    wrong = (micro.payloads != reference.payloads).any(axis=1) | (micro.bits != reference.bits)
+    if wrong.any():
+        raise ExportError(
+            "TFLite-Micro and BUILTIN_REF give different codes",
+            value=f"{int(wrong.sum())} of {wrong.size} images, the first is number {int(wrong.argmax())}",
+            remedy="replace the operator both implement differently (FULLY_CONNECTED is known to differ)",
+        )
 
 
 def run_tflm(model: bytes, values: NDArray[np.int8], arena_bytes: int) -> NDArray[np.int8]:
     """Outputs int8 (N, values per image) of the TFLite-Micro interpreter, image by image, in a child.
 
     Args:
-        model: the int8 graph, batch of one. values: int8 (N, H, W, C). arena_bytes: tensor arena.
+        model: the int8 graph, batch of one. values: int8 (N, ...). arena_bytes: tensor arena.
 
     Raises:
         ExportError: TFLite-Micro refuses the graph, or dies of it.
@@ -58,73 +89,97 @@ def run_tflm(model: bytes, values: NDArray[np.int8], arena_bytes: int) -> NDArra
         raise ExportError("TFLite-Micro does not run the device graph", value=error.value) from error
 
 
-def prove_encoder(
-    model: bytes, tail: TailTable, values: NDArray[np.int8], arena_bytes: int
-) -> NDArray[np.uint8]:
-    """Run both references and compare every code.
+def received(program: Program, graphs: Sequence[EdgeGraphSpec], sent: Payloads) -> dict[str, Array]:
+    """Real values by tensor, float32 (N, ...), of payloads that arrived whole: what the edge graphs read."""
+    arrived = decode(program, sent.payloads, sent.bits)
+    names = {i.tensor for graph in graphs for i in graph.inputs if isinstance(i, ReceivedInput)}
+    return {name: values(program, arrived, name) for name in names}
+
+
+def run_edge(
+    graphs: Sequence[EdgeGraphSpec], inputs: Mapping[str, Array], quality: Array
+) -> dict[str, Array]:
+    """Outputs of the Keras edge side by graph, float32 (N, ...).
 
     Args:
-        values: int8 (N, H, W, C).
-        arena_bytes: what TFLite-Micro was measured to need.
-
-    Returns:
-        the codes uint8 (N, h, w, C).
-
-    Raises:
-        ExportError: they differ; says in how many codes and in which image first.
+        inputs: of :func:`received`. quality: what is told, float32 (N, 1).
     """
-    latents = ReferenceGraph(model, "encoder.tflite").run(values)
-    reference = codes(latents, tail)
-    micro = codes(run_tflm(model, values, ARENA_SLACK * arena_bytes).reshape(latents.shape), tail)
-    wrong = micro != reference
-    if wrong.any():
-        raise ExportError(
-            "TFLite-Micro and BUILTIN_REF give different codes",
-            value=f"{int(wrong.sum())} of {wrong.size}, first in image {int(np.argwhere(wrong)[0][0])}",
-            remedy="replace the operator both implement differently (FULLY_CONNECTED is known to differ)",
-        )
-    return reference
+    outputs: dict[str, Array] = {}
+    for graph in graphs:
+        outputs[graph.name] = run_model(graph.model, *_fed(graph, inputs, outputs, quality))
+    return outputs
+
+
+def run_model(model: keras.Model, *inputs: Array) -> Array:
+    """Output of a Keras model, a few hundred images at a time."""
+    parts, size = [], min(BATCH, evaluation_batch(model.output_shape[1:]))
+    for start in range(0, len(inputs[0]), size):
+        batch = [each[start : start + size] for each in inputs]
+        parts.append(keras.ops.convert_to_numpy(model(batch if len(batch) > 1 else batch[0], training=False)))
+    return np.concatenate(parts)
 
 
 def prove_edge(
-    decoder: keras.Model,
-    tail: keras.Model,
-    decoder_tflite: bytes,
-    tail_tflite: bytes,
+    graphs: Sequence[EdgeGraphSpec],
+    files: Mapping[str, bytes],
     contract: Contract,
-    latents: NDArray[np.float32],
+    inputs: Mapping[str, Array],
 ) -> None:
-    """Compare the edge side's .tflite files with their Keras models on real latents.
+    """Compare each .tflite file of the edge side with its Keras model on real input.
 
     Args:
-        latents: centre values float32 (N, h, w, C); the quality input sweeps the trained BER range.
+        files: contents by graph.
+        inputs: of :func:`received`; the quality sweeps the range of the training.
 
     Raises:
-        ExportError: logits differ by more than 1e-3 of the largest, or there is not one per class.
+        ExportError: outputs differ by more than 1e-3 of the largest, or there is not one per class.
     """
-    quality = np.linspace(0.0, contract.channel.ber_max, len(latents), dtype=np.float32)[:, None]
-    expected = run_edge(decoder, tail, latents, quality)
-    if expected.shape[1:] != output_shape(contract):
+    count = len(next(iter(inputs.values())))
+    told = contract.program.quality
+    quality = np.linspace(told.low, told.high, count, dtype=np.float32)[:, None]
+    expected = run_edge(graphs, inputs, quality)
+    last = expected[graphs[-1].name]
+    if last.shape[1:] != output_shape(contract):
         raise ExportError(
             f"the data set has {len(contract.class_names)} classes, the task tail gives another number",
-            value=expected.shape[1:],
+            value=last.shape[1:],
             remedy="use the data set of the training",
         )
-    first = load_interpreter(decoder_tflite, contract.decoder.file)
-    second = load_interpreter(tail_tflite, contract.task_tail.file)
-    latent_index, quality_index = check_decoder(first, contract)
-    features_index = int(single(first.get_output_details(), contract.decoder.file)["index"])
-    first.allocate_tensors()
-    second.allocate_tensors()
-    source = int(single(second.get_input_details(), contract.task_tail.file)["index"])
+    for graph in graphs:
+        found = _run_file(graph, files[graph.name], _fed(graph, inputs, expected, quality))
+        difference = float(np.abs(found - expected[graph.name]).max())
+        if not difference <= EDGE_TOLERANCE * max(1.0, float(np.abs(expected[graph.name]).max())):
+            raise ExportError(f"{graph.name}.tflite differs from the Keras model", value=difference)
+
+
+def _run_file(graph: EdgeGraphSpec, data: bytes, inputs: Sequence[Array]) -> Array:
+    """Output of a .tflite file, image by image."""
+    interpreter = load_interpreter(data, graph.name)
+    details = interpreter.get_input_details()
+    names = [i.name for i in graph.inputs]
+    places = bind([each["name"] for each in details], names, f"{graph.name}.tflite")
+    interpreter.allocate_tensors()
+    output = int(single(interpreter.get_output_details(), graph.name)["index"])
     found = []
-    for latent, value in zip(latents, quality, strict=True):
-        first.set_tensor(latent_index, latent[None])
-        first.set_tensor(quality_index, value[None])
-        first.invoke()
-        second.set_tensor(source, first.get_tensor(features_index))
-        second.invoke()
-        found.append(second.get_tensor(second.get_output_details()[0]["index"]))
-    difference = float(np.abs(np.concatenate(found) - expected).max())
-    if not difference <= EDGE_TOLERANCE * max(1.0, float(np.abs(expected).max())):
-        raise ExportError("decoder.tflite and tail.tflite differ from the Keras models", value=difference)
+    for row in range(len(inputs[0])):
+        for place, each in zip(places, inputs, strict=True):
+            interpreter.set_tensor(details[place]["index"], each[row][None])
+        interpreter.invoke()
+        found.append(interpreter.get_tensor(output))
+    return np.concatenate(found)
+
+
+def _fed(
+    graph: EdgeGraphSpec, inputs: Mapping[str, Array], outputs: Mapping[str, Array], quality: Array
+) -> list[Array]:
+    """What an edge graph is fed with, in the order of its inputs."""
+    fed = []
+    for given in graph.inputs:
+        match given:
+            case ReceivedInput():
+                fed.append(inputs[given.tensor])
+            case GraphInput():
+                fed.append(outputs[given.graph])
+            case QualityInput():
+                fed.append(quality)
+    return fed

@@ -9,7 +9,7 @@ from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import HISTORY_MAX_BYTES, SUFFIX
 from semflash.data.dataset import Dataset
 from semflash.errors import TrainingError
-from semflash.export.export import export_codec, none_better_than_guessing
+from semflash.export.export import Origin, Target, export_codec, none_better_than_guessing
 from semflash.training.models import load_run
 from semflash.training.run_dir import has_run
 from semflash.training.task import dataset_of, load_task
@@ -70,22 +70,15 @@ def export(
     reached = trained.info.results.get("val_accuracy", {}).get("0")
     none_better_than_guessing(reached, dataset, force)  # now, not after minutes of proving
     task_accuracy = None if task is None else load_task(task).accuracy(dataset.test)
-    return export_codec(
-        trained,
-        out,
-        dataset,
-        name=name or Path(out).name.removesuffix(SUFFIX),
-        whole_graph=whole_graph,
-        overwrite=overwrite,
+    origin = Origin(
         recipe=_recipe(trained.info, dataset),
         seed=trained.info.seed,
         history=_history(codec_dir),
         task_accuracy=task_accuracy,
-        ber_range=trained.ber_range,
-        family=trained.codec.family,
-        force=force,
         encoder_sha256=trained.info.results.get("int8_encoder_sha256"),
     )
+    target = Target(name or Path(out).name.removesuffix(SUFFIX), whole_graph, overwrite, force)
+    return export_codec(trained, out, dataset, target, origin)
 
 
 def _recipe(info: Any, dataset: Dataset) -> dict[str, Any]:

@@ -20,8 +20,10 @@ from semflash.firmware import resources
 from semflash.firmware.building import platformio
 from semflash.firmware.probes import probes
 from semflash.firmware.probes.verdicts import UDEV_REMEDY
+from semflash.processes import children
 
 State = Literal["ok", "missing", "optional"]
+_ANSWER_TIMEOUT_S = 20.0
 _ARM = "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
 _UDEV_FOLDERS = (Path("/etc/udev/rules.d"), Path("/run/udev/rules.d"), Path("/lib/udev/rules.d"))
 _USB_NODES = Path("/dev/bus/usb")
@@ -78,9 +80,7 @@ def _resources() -> Check:
 def _first_line(command: list[str]) -> str | None:
     """First line that a program prints, None where it cannot be run."""
     try:
-        done = subprocess.run(
-            command, capture_output=True, stdin=subprocess.DEVNULL, timeout=20, check=False, text=True
-        )
+        done = children.run(command, timeout_s=_ANSWER_TIMEOUT_S, stderr=subprocess.PIPE)
     except (OSError, subprocess.TimeoutExpired):
         return None
     lines = (done.stdout or done.stderr).splitlines()
@@ -116,9 +116,7 @@ def _emulator() -> Check:
     check = _program("emulator", ["qemu-system-arm", "--version"], "apt-get install qemu-system-arm")
     if check.state != "ok":
         return check
-    done = subprocess.run(
-        ["qemu-system-arm", "-M", "help"], capture_output=True, text=True, timeout=20, check=False
-    )
+    done = children.run(["qemu-system-arm", "-M", "help"], timeout_s=_ANSWER_TIMEOUT_S)
     if "netduinoplus2" not in done.stdout:
         return Check(
             "emulator", "missing", f"{check.found}: no machine netduinoplus2", "install QEMU 6 or later"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -32,6 +33,7 @@ from semflash.link.messages import Hello
 from semflash.link.port import Port
 from semflash.link.raw_record import RawRecorder, RecordingPort
 from semflash.link.session import Session
+from semflash.processes import children
 
 #: A byte on the line with start and stop bit.
 BITS_PER_BYTE = 10
@@ -126,7 +128,7 @@ class Desk:
         """
         assert self.built is not None
         board, entry = self.target.board, self.target.entry
-        probe = None
+        probe, starts = None, False
         if board.kind == "hardware":
             chosen = self._probe()
             probe = chosen.serial or chosen.port
@@ -136,7 +138,11 @@ class Desk:
             raise LeftOut("left out (--no-flash)")
         if board.kind == "emulated" and emulator.status(board.name) is None:
             self._stack.callback(emulator.stop, board.name)
+            starts = True
         done = flash(self.built, entry=entry, confirmed=False, user=self._user)
+        state = emulator.status(board.name) if starts else None
+        if state is not None:
+            children.tie(state.pid, os.getpid())  # also where nobody is left to stop it
         return f"port {done.port}" if done.port else "in this process"
 
     def greet(self) -> str:

@@ -43,7 +43,7 @@ class Measured:
 def measure(session: Session, images: NDArray[np.uint8], bundle: Bundle) -> Measured:
     """Run images and compare what comes undamaged with the reference."""
     golden = GoldenEncoder(bundle).payloads(images)
-    rows = to_int8(images, bundle.contract)
+    rows = to_int8(images, bundle.image_shape)
     found = Measured()
     hello = session.connect()
     began = time.monotonic()

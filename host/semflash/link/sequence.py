@@ -80,8 +80,11 @@ class SequenceLedger:
         setattr(self._counters, counter, getattr(self._counters, counter) + 1)
         self._recent.append((sequence, counter, 0))
 
-    def hello(self, frames_sent: int, uptime_us: int) -> bool:
-        """Note a HELLO, the frame number `frames_sent` since the reset. True: the device was restarted."""
+    def hello(self, frames_sent: int, uptime_us: int, known_us: int = 0) -> bool:
+        """Note a HELLO, the frame number `frames_sent` since the reset. True: the device was restarted.
+
+        known_us: the latest time since its reset that the device has told, in other frames too.
+        """
         if (frames_sent, uptime_us) in self._hellos:
             self._counters.frames_duplicate += 1  # the line doubled the frame
             return False
@@ -89,7 +92,7 @@ class SequenceLedger:
         if due is None:
             self._next, self._window = frames_sent + 1, 1
             restarted = False
-        elif restarted := self._is_restart(frames_sent, uptime_us):
+        elif restarted := self._is_restart(frames_sent, uptime_us, known_us):
             self._resolve_doubt(frames_sent, restarted=True)
             self._restart(frames_sent)
         elif frames_sent >= due:
@@ -115,10 +118,10 @@ class SequenceLedger:
         else:
             self._counters.frames_duplicate += 1
 
-    def _is_restart(self, frames_sent: int, uptime_us: int) -> bool:
+    def _is_restart(self, frames_sent: int, uptime_us: int, known_us: int) -> bool:
         """Whether a HELLO with these values comes from a device that was reset since the last one."""
         assert self._next is not None
-        if self._hellos and uptime_us < max(uptime for _, uptime in self._hellos):
+        if uptime_us < max(known_us, *(uptime for _, uptime in self._hellos), 0):
             return True
         back = self._next - 1 - frames_sent
         return back >= WINDOW or (back >= 0 and bool(self._window >> back & 1))

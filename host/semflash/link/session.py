@@ -237,7 +237,7 @@ class Session(Conversation):
         self.hello = hello
         self._custody.pilot_bytes = hello.pilot_bytes
         self.counters.frames_ok += 1
-        self._ledger.hello(hello.frames_sent, hello.uptime_us)
+        self._ledger.hello(hello.frames_sent, hello.uptime_us, self._device_us)
         self._window.restart()
         self._device_us = hello.uptime_us
         return hello

@@ -163,7 +163,7 @@ def check_run(bundle: Bundle, split: Split, options: MonitorOptions) -> None:
         raise UsageError(
             f"the split has {len(split.labels):,} images", value=options.count, remedy="a smaller --count"
         )
-    to_int8(split.images[:1], bundle.contract)  # wrong size or type: before the board is touched
+    to_int8(split.images[:1], bundle.image_shape)  # wrong size or type: before the board is touched
     check_labels(split.labels, bundle.contract)
     detects = isinstance(bundle.contract.task, Detector)
     if detects and options.raw_path is not None:
@@ -198,7 +198,7 @@ def _quantised(chosen: _Chosen, bundle: Bundle) -> Iterator[tuple[int, NDArray[n
     """(index in the split, int8 image) pairs, quantised in batches."""
     for start in range(0, len(chosen.indices), _QUANTISE_BATCH):
         part = chosen.indices[start : start + _QUANTISE_BATCH]
-        yield from zip(part.tolist(), to_int8(chosen.images[part], bundle.contract), strict=True)
+        yield from zip(part.tolist(), to_int8(chosen.images[part], bundle.image_shape), strict=True)
 
 
 def _looped(chosen: _Chosen, bundle: Bundle, tally: Tally) -> Iterator[tuple[int, NDArray[np.int8]]]:

@@ -18,6 +18,7 @@ from semflash.link.messages import Hello, LinkStats
 from semflash.monitor.live.controls import Controls
 from semflash.monitor.live.history import History
 from semflash.monitor.tally import Tally
+from semflash.processes.orderly_end import Terminated
 
 State = Literal["streaming", "paused", "silent", "cable out", "done"]
 _KEPT_LABELS = 12
@@ -188,8 +189,8 @@ class MonitorResult:
         """
         if isinstance(self.error, SemflashError):
             return self.error.exit_code
-        if isinstance(self.error, SystemExit):
-            return int(self.error.code or 0)
+        if isinstance(self.error, Terminated):
+            return self.error.exit_code
         if self.error is not None:
             return 130
         if self.progress.tally.golden_wrong or self.progress.unrecorded:

@@ -77,7 +77,7 @@ class MonitorRun:
                 self._stream(images)
             except Stopped:
                 self.stopped = True
-            except (SemflashError, KeyboardInterrupt, SystemExit) as caught:
+            except (SemflashError, KeyboardInterrupt) as caught:
                 error = caught
             for labelled in self._labeller.finish():
                 self._take(labelled)

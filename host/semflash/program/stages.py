@@ -33,7 +33,7 @@ class Graph(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", t
 
 
 class GdnTail(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="gdn"):
-    """GDN, PReLU and nearest centre as integer threshold tests (``device/include/semflash/tail.h``).
+    """GDN, PReLU and nearest centre as integer threshold tests (``device/include/semflash/stages.h``).
 
     Attributes:
         channels: Latent channels C.

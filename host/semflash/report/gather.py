@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.bundle.reader import Bundle
+from semflash.bundle.schema import ReceivedInput
 from semflash.channels.bits import channel_rng, flip_bits
 from semflash.data.lazy import some
 from semflash.data.sample import SAMPLE_SEED, balanced
@@ -22,6 +23,7 @@ from semflash.edge.judge import Judge, Reading, read, shown
 from semflash.errors import UsageError
 from semflash.outputs.boxes import CLASS, IGNORED, present
 from semflash.outputs.kinds import Detector
+from semflash.program.tensors import Codes
 from semflash.report.importance import Importance, as_map, importance
 from semflash.report.wording import WORDS, Words
 
@@ -96,6 +98,12 @@ class BundleView:
     cost: dict[str, Any] | None
 
     @property
+    def centres(self) -> tuple[float, ...]:
+        """The value of each code that :attr:`use` counts."""
+        holds = self.bundle.program.tensor(coded(self.bundle)).holds
+        return holds.centres if isinstance(holds, Codes) else ()
+
+    @property
     def words(self) -> Words:
         """Of its figure of merit."""
         return WORDS[self.evaluation.measurement.metric]
@@ -126,8 +134,7 @@ def view(
     )
     part = getattr(dataset, split)
     images, labels = some(part.images, evaluation.indices), part.labels[evaluation.indices]
-    codes = GoldenEncoder(bundle).codes(some(images, balanced(labels, USE_IMAGES)))
-    use = np.bincount(codes.ravel(), minlength=len(bundle.contract.centres)) / codes.size
+    use = code_use(bundle, some(images, balanced(labels, USE_IMAGES)))
     detects = isinstance(bundle.contract.task, Detector)
     shown_ones, maps = examples(bundle, images, labels, seed) if pictures else ([], None)
     return BundleView(
@@ -137,6 +144,20 @@ def view(
         shown_ones, maps, history(bundle),
         next((one for one in costs if one.get("bundle_hash") == bundle.hash_hex), None),
     )  # fmt: skip
+
+
+def coded(bundle: Bundle) -> str:
+    """The tensor of codes whose values the first edge graph reads first."""
+    given = (i for graph in bundle.contract.edge for i in graph.inputs)
+    return next(i.tensor for i in given if isinstance(i, ReceivedInput))
+
+
+def code_use(bundle: Bundle, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Share of each code among those of the images, (levels,)."""
+    codes = GoldenEncoder(bundle).run(images).tensors[coded(bundle)]
+    holds = bundle.program.tensor(coded(bundle)).holds
+    assert isinstance(holds, Codes)  # an edge graph reads its centres
+    return np.bincount(codes.ravel(), minlength=holds.levels) / codes.size
 
 
 def confusion(bundle: Bundle, labels: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.int64]:

@@ -120,7 +120,7 @@ def _as_layers(bundle: Bundle, decoder: EdgeDecoder, features: NDArray[np.float3
     from semflash.importing.tflite.layers import keras_model
 
     try:
-        tail = keras_model(bundle.tail_tflite, "tail", "features")
+        tail = keras_model(list(bundle.edge.values())[-1], "tail", "features")
     except _NO_LAYERS as error:  # of Keras: layers that do not fit each other; of the reader: damaged tables
         raise TrainingError("the task tail does not fit into Keras layers", value=error) from error
     expected = decoder.classify(features)

@@ -82,7 +82,7 @@ def against_bytes(
 
 def code_use(view: BundleView) -> Any:
     """Share of each code."""
-    names = [f"{index}\n{centre:.2f}" for index, centre in enumerate(view.bundle.contract.centres)]
+    names = [f"{index}\n{centre:.2f}" for index, centre in enumerate(view.centres)]
     axes = Axes(view.bundle.name, "code and its centre", "share of codes, %")
     return plots.bar_chart([100 * float(u) for u in view.use], names, axes, 100 / len(names))
 

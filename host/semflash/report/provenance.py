@@ -33,13 +33,16 @@ def settings(content: Content) -> Section:
 
 
 def _of_bundle(view: BundleView) -> Table:
-    record, contract = view.bundle.record, view.bundle.contract
-    payload = contract.payload
+    record, program = view.bundle.record, view.bundle.program
+    regions = ", ".join(
+        f"{program.tensor(region.source).items} {region.source} of {region.bits} bits"
+        for region in program.payload.regions
+    )
     rows = [
         ["bundle hash", view.bundle.hash_hex],
         ["semflash", record.semflash_version],
         ["training seed", str(record.seed)],
-        ["payload", f"{payload.symbols} symbols of {payload.bits_per_symbol} bits"],
+        ["payload", regions],
         *([key, value] for key, value in flat(record.recipe)),
     ]
     return Table(view.bundle.name, ["setting", "value"], rows, words=True)

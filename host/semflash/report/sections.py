@@ -57,7 +57,7 @@ def codes(content: Content) -> Section:
     """Centres and how often each is sent."""
     charts, tables = [], []
     for view in content.views:
-        name, centres = view.bundle.name, view.bundle.contract.centres
+        name, centres = view.bundle.name, view.centres
         used = int((view.use > 0.1 / len(centres)).sum())
         charts.append(
             Chart(

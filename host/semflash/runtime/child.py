@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from dataclasses import dataclass
 
 from semflash.printable import printable
+from semflash.processes import children
 
 STAGE, RESULT = b"stage ", b"result\n"
 _MESSAGE_CHARS = 300
@@ -39,11 +39,13 @@ def run_child(module: str, parcel: bytes, timeout_s: float) -> Outcome:
     Args:
         timeout_s: wall-clock time after which it is killed; the child bounds its memory and processor time.
     """
+    import subprocess  # a bundle that is known needs no child, and this is most of the module's cost
+
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", module]
+    command = [sys.executable, "-P", "-m", module]  # -P: nothing is imported from the working directory
     try:
-        done = subprocess.run(
-            command, input=parcel, capture_output=True, timeout=timeout_s, env=environment, check=False
+        done = children.run_bytes(
+            command, data=parcel, stderr=subprocess.PIPE, timeout_s=timeout_s, env=environment
         )
     except subprocess.TimeoutExpired as error:
         stage, _ = _parse(error.stdout or b"")

@@ -22,9 +22,10 @@ Run = Callable[[NDArray[np.int8]], NDArray[Any]]
 
 def main() -> int:
     """Read a parcel, run all its images, answer with the outputs' bytes."""
-    limit_process(_MEMORY_BYTES, _CPU_S)
+    data = parcel()
+    limit_process(_MEMORY_BYTES + 4 * len(data), _CPU_S)
     answers = Answers()
-    given = msgspec.msgpack.decode(parcel(), type=Parcel)
+    given = msgspec.msgpack.decode(data, type=Parcel)
     try:
         run = _tflm(given) if given.engine == TFLM else _litert(given)
         images = np.frombuffer(given.values, np.int8).reshape(given.count, -1)

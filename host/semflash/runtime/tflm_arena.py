@@ -14,6 +14,7 @@ from pathlib import Path
 
 from semflash import atomic
 from semflash.errors import ExportError
+from semflash.processes import children
 
 STEP_BYTES = 16  # TFLite-Micro aligns the arena to 16 bytes
 MAX_BYTES = 256 << 20
@@ -29,9 +30,9 @@ def measure_arena(model: bytes) -> int:
     with atomic.scratch(Path(tempfile.gettempdir()), "semflash-arena-") as folder:
         path = folder / "model.tflite"
         path.write_bytes(model)
-        command = [sys.executable, "-m", "semflash.runtime.tflm_arena", str(path)]
+        command = [sys.executable, "-P", "-m", "semflash.runtime.tflm_arena", str(path)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+            done = children.run(command, timeout_s=_TIMEOUT_S, stderr=subprocess.PIPE)
         except subprocess.TimeoutExpired as error:
             raise ExportError(
                 "measuring TFLite-Micro's arena took too long",

@@ -94,11 +94,11 @@ def _train(
 
 def check_recipe(recipe: CodecRecipe, codec: Codec) -> None:
     """UsageError: the recipe asks for what the family or the backend cannot do."""
-    if recipe.usage_weight and type(codec).usage_loss is Codec.usage_loss:
+    if recipe.usage_weight and "usage" not in codec.terms:
         raise UsageError(
             f"the family {codec.family} has no usage term", value=recipe.usage_weight, remedy="usage_weight=0"
         )
-    if recipe.xai_code_weight and type(codec).code_loss is Codec.code_loss:
+    if recipe.xai_code_weight and "codes" not in codec.terms:
         raise UsageError(
             f"the family {codec.family} has no term for important codes", value=recipe.xai_code_weight,
             remedy="xai_code_weight=0",
@@ -129,9 +129,9 @@ def check_recipe(recipe: CodecRecipe, codec: Codec) -> None:
             remedy="KERAS_BACKEND=tensorflow, or int8_epochs=0",
         )
     if recipe.int8_epochs:
-        from semflash.conversion.tail import check_labels
+        from semflash.conversion.device import check_labels
 
-        check_labels(codec.device_tail(), whole_graph=False)
+        check_labels(codec.device(), whole_graph=False)
 
 
 def check_kind(recipe: CodecRecipe, kind: TaskKind) -> None:
@@ -173,7 +173,7 @@ def _new_codec(recipe: CodecRecipe, teacher: TrainedTask) -> Codec:
         fields["head"] = describe(teacher.head)
     codec = create(recipe.family, dataclasses.asdict(sizes_of(recipe.family, fields)))
     if behind_head:
-        codec.device_graphs()[0].model.get_layer(teacher.head.name).set_weights(teacher.head.get_weights())
+        codec.device().network.get_layer(teacher.head.name).set_weights(teacher.head.get_weights())
     return codec
 
 

@@ -194,5 +194,5 @@ def variance_of(head: keras.Model, images: Any) -> float:
 
 
 def device_parts(codec: Codec) -> tuple[Any, ...]:
-    """What runs on the device: every part but the decoder."""
-    return tuple(part for name, part in codec.parts().items() if name != "decoder")
+    """What runs on the device: every part that the edge does not run."""
+    return tuple(part for name, part in codec.parts().items() if name not in codec.edge_parts())

@@ -18,15 +18,12 @@ import msgspec
 import numpy as np
 
 from semflash.array_files import read_npz, write_npz
-from semflash.codecs.base import FixedPayloadSpec
 from semflash.codecs.layers.channel import BinarySymmetricChannel
-from semflash.conversion.graphs import Int8Graph, content_sha256
-from semflash.conversion.tail import quantise_device
+from semflash.conversion.device import QuantisedDevice, quantise_device, sent_codes
+from semflash.conversion.graphs import content_sha256
 from semflash.data.augment import Moves
 from semflash.data.dataset import Dataset, Split
-from semflash.errors import TrainingError
-from semflash.program.reference.tails import codes as tail_codes
-from semflash.program.stages import GdnTail, TableTail
+from semflash.program.reference.run import run
 from semflash.runtime.reference import ReferenceGraph
 from semflash.tasks.kinds import Classification, TaskKind
 from semflash.training.batches import Batch
@@ -50,7 +47,7 @@ class Int8Stage(keras.Model):
         super().__init__(name="int8")
         self.kind = kind or Classification()
         self.codec, self.tail, self.loss_weights = codec, tail, weights
-        self.bit_channel = BinarySymmetricChannel(bits_of(codec), name="bits")
+        self.bit_channel = BinarySymmetricChannel(codec.bits_per_code(), name="bits")
 
     def build(self, input_shape: Any) -> None:
         """The parts are built already."""
@@ -61,8 +58,7 @@ class Int8Stage(keras.Model):
         ber = keras.ops.convert_to_tensor(inputs["ber"])
         received = self.bit_channel(inputs["codes"], ber, inputs["noise"])
         told = keras.ops.convert_to_tensor(inputs.get("told", ber))
-        features = self.codec.decoder([self.codec.values(received), told], training=training)
-        return in_float32(self.tail(features, training=training))
+        return in_float32(self.codec.outputs(self.tail, received, told, training=training))
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
@@ -75,14 +71,6 @@ class Int8Stage(keras.Model):
                 y, y_pred, x["teacher"], weights.temperature
             )
         return loss
-
-
-def bits_of(codec: Any) -> int:
-    """Bits per symbol. TrainingError: the payload is not of a fixed size."""
-    payload = codec.payload()
-    if not isinstance(payload, FixedPayloadSpec):
-        raise TrainingError("the int8 stage needs a payload of fixed size", value=codec.family)
-    return payload.bits_per_symbol
 
 
 class DeviceCodes:
@@ -102,14 +90,14 @@ class DeviceCodes:
         self.recipe, self.out, self.progress = recipe, out, progress
 
     @cached_property
-    def quantised(self) -> tuple[Int8Graph, GdnTail | TableTail]:
-        """The int8 graph and its tail, as the export makes them."""
-        return quantise_device(self.trained, self.data)
+    def quantised(self) -> QuantisedDevice:
+        """The device as the export makes it."""
+        return quantise_device(self.trained.codec.device(), self.data)
 
     @property
     def encoder_sha256(self) -> str:
-        """Of the int8 graph's content, hexadecimal."""
-        return content_sha256(self.quantised[0].data)
+        """Of the content of the int8 network, hexadecimal."""
+        return content_sha256(self.quantised.whole.data)
 
     @property
     def validation(self) -> np.ndarray:
@@ -118,7 +106,7 @@ class DeviceCodes:
 
     def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
         """({codes, ber, noise, told, teacher}, targets); told only where asked for."""
-        bits, recipe = bits_of(self.trained.codec), self.recipe
+        bits, recipe = self.trained.codec.bits_per_code(), self.recipe
         for chosen in shuffled(self.train, recipe.batch, rng):
             view = (rng.random(len(chosen)) < recipe.augmentation.flip).astype(np.int64)
             codes = self._codes["train"][view, chosen].astype(np.int32)
@@ -140,16 +128,20 @@ class DeviceCodes:
             kept = read_npz(path)
             if kept.pop("key").tobytes() == key:
                 return kept
-        graph = ReferenceGraph(self.quantised[0].data, "encoder.tflite")
+        device, shape = self.quantised, self.trained.codec.code_shape
+        graphs = {name: ReferenceGraph(model, name) for name, model in device.models.items()}
         views = self._views()
         self.progress.say(f"codes of {sum(map(len, views)):,} images by the int8 encoder")
 
-        def run(images: np.ndarray) -> np.ndarray:
-            return tail_codes(
-                graph.run(np.bitwise_xor(images, np.uint8(0x80)).view(np.int8)), self.quantised[1]
-            )
+        def codes_of(images: np.ndarray) -> np.ndarray:
+            pixels = np.bitwise_xor(images, np.uint8(0x80)).view(np.int8)
+            tensors = run(device.program, pixels, lambda name, inputs: graphs[name].run_all(inputs)).tensors
+            return sent_codes(device.program, tensors).reshape(-1, *shape)
 
-        found = {"train": np.stack([run(v) for v in views]), "validation": run(self.data.val.images)}
+        found = {
+            "train": np.stack([codes_of(v) for v in views]),
+            "validation": codes_of(self.data.val.images),
+        }
         write_npz(path, found | {"key": np.frombuffer(key, np.uint8)})
         return found
 
@@ -167,7 +159,7 @@ class DeviceCodes:
     def _key(self) -> bytes:
         """Of the encoder, its tail and the images."""
         digest = hashlib.sha256(self.encoder_sha256.encode())
-        digest.update(msgspec.json.encode(self.quantised[1]))
+        digest.update(msgspec.json.encode(self.quantised.program.stages))
         for view in self._views():
             digest.update(view.tobytes())
         return digest.digest()

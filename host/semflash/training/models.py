@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from semflash.codecs.base import Codec, DeviceTailSpec, FixedPayloadSpec
+from semflash.codecs.base import Codec
 from semflash.codecs.registry import create
 from semflash.errors import TrainingError
 from semflash.tasks.networks import restore_tail
@@ -30,32 +30,6 @@ class TrainedCodec:
     codec: Codec
     tail: keras.Model
     info: RunInfo
-
-    @property
-    def device_graph(self) -> keras.Model:
-        """Image float (B, H, W, C) in [0, 1] to the latent before GDN, float (B, h, w, C)."""
-        return self.codec.device_graphs()[0].model
-
-    @property
-    def tail_spec(self) -> DeviceTailSpec:
-        """What turns the latent into codes on the device."""
-        return self.codec.device_tail()
-
-    @property
-    def centres(self) -> np.ndarray:
-        """Float32 (K,), ascending: what the decoder gets for each rank."""
-        return self.tail_spec.centres
-
-    @property
-    def decoder(self) -> keras.Model:
-        """[received values (B, *values_shape), ber (B, 1)] to features."""
-        model: keras.Model = self.codec.decoder
-        return model
-
-    @property
-    def ber_range(self) -> tuple[float, float]:
-        """Lowest and highest BER of the training; the lowest is 0."""
-        return 0.0, float(self.info.recipe["ber"]["high"])
 
     def encode_codes(self, images: np.ndarray) -> np.ndarray:
         """Codes uint8 (N, h, w, C) of uint8 images by the float encoder."""
@@ -96,18 +70,15 @@ def accuracy_of_codes(
     told: float | None = None,
 ) -> float:  # fmt: skip
     """The same from codes int32 (N, ...), which takes the encoder only once for many BERs."""
-    payload = codec.payload()
-    if not isinstance(payload, FixedPayloadSpec):
-        raise TrainingError("accuracy is measured of fixed payloads only", value=codec.family)
-    bits, rng, found = payload.bits_per_symbol, np.random.default_rng(seed), []
+    bits, rng, found = codec.bits_per_code(), np.random.default_rng(seed), []
     weights = 1 << np.arange(bits - 1, -1, -1, dtype=np.int32)
     batch = evaluation_batch(codec.sizes.image_shape)
     for start in range(0, len(codes), batch):
         sent = codes[start : start + batch]
         flips = rng.random((*sent.shape, bits), dtype=np.float32) < ber
         quality = np.full((len(sent), 1), ber if told is None else told, np.float32)
-        features = codec.decode(sent ^ (flips * weights).sum(-1, dtype=np.int32), quality)
-        found.append(keras.ops.convert_to_numpy(tail(features, training=False)))
+        received = sent ^ (flips * weights).sum(-1, dtype=np.int32)
+        found.append(keras.ops.convert_to_numpy(codec.outputs(tail, received, quality)))
     return kind_of(tail, codec.sizes.image_shape).score(labels, np.concatenate(found))
 
 

@@ -7,9 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from semflash.codecs.base import FixedPayloadSpec
-from semflash.codecs.registry import create, sizes_of
-from semflash.codecs.semanticnn_sizes import PAPER, SemanticNNSizes
+from semflash.codecs.registry import sizes_of
 from semflash.errors import TrainingError, UsageError
 from semflash.training.recipes.recipe import CodecRecipe
 from semflash.training.run_dir import RunInfo
@@ -44,7 +42,7 @@ class RateRow:
 def rate_table(
     recipe: CodecRecipe, image_shape: tuple[int, ...], feature_shape: tuple[int, ...]
 ) -> list[RateRow]:  # fmt: skip
-    """The recipe's row first; for SemanticNN, rows with one knob turned follow, where that can be built.
+    """The recipe's row first; rows with one knob of its family turned follow, where that can be built.
 
     Args:
         image_shape: (H, W, C). feature_shape: (h, w, c) at the split.
@@ -54,13 +52,12 @@ def rate_table(
     """
     shapes = {"image_shape": image_shape, "feature_shape": feature_shape}
     sizes = sizes_of(recipe.family, shapes | {"ber": recipe.ber} | recipe.sizes)
-    rows = [_row(OWN, recipe.family, sizes)]
-    if isinstance(sizes, SemanticNNSizes):
-        for knob, changes in _turns(sizes).items():
-            try:
-                rows.append(_row(knob, recipe.family, dataclasses.replace(sizes, **changes)))
-            except UsageError:
-                continue  # a neighbour that cannot be built is no row
+    rows = [_row(OWN, sizes)]
+    for knob, changes in sizes.turns().items():
+        try:
+            rows.append(_row(knob, dataclasses.replace(sizes, **changes)))
+        except UsageError:
+            continue  # a neighbour that cannot be built is no row
     return rows
 
 
@@ -76,10 +73,10 @@ def rate_of_run(run_dir: Path) -> RateRow:
             "not the run of a codec", value=run_dir, remedy="name the directory of a codec run"
         )
     try:
-        codec = create(str(info.recipe["family"]), info.recipe["built_sizes"])
+        sizes = sizes_of(str(info.recipe["family"]), info.recipe["built_sizes"])
     except (KeyError, TypeError) as error:
         raise TrainingError(f"run.json lacks {error}", value=run_dir, remedy="train again") from error
-    return _row(ATTACHED, codec.family, codec.sizes)
+    return _row(ATTACHED, sizes)
 
 
 def rates_text(rows: list[RateRow]) -> str:
@@ -96,34 +93,11 @@ def rates_text(rows: list[RateRow]) -> str:
     return "\n".join(lines)
 
 
-def _turns(sizes: SemanticNNSizes) -> dict[str, dict[str, Any]]:
-    stride = 0 if sizes.encoder == PAPER else math.prod(sizes.strides) * 2
-    turns: dict[str, dict[str, Any]] = {}
-    for latent in (sizes.latent // 2, sizes.latent * 2):
-        turns[f"latent={latent}"] = {"latent": latent}
-    for levels in (2, 4, 8, 16):
-        if levels != sizes.levels:
-            turns[f"levels={levels}"] = {"levels": levels}
-    for other in (stride // 2, stride * 2) if stride else ():
-        turns[f"stride={other}"] = {"stride": other}
-    turns |= {f"crop={crop}": {"crop": crop} for crop in (0.75, 0.5) if crop < sizes.crop}
-    return turns
-
-
-def _row(knob: str, family: str, sizes: Any) -> RateRow:
-    shape: tuple[int, ...]
-    if isinstance(sizes, SemanticNNSizes):
-        shape, levels = sizes.latent_shape, sizes.levels
-        payload = FixedPayloadSpec(sizes.symbols, (levels - 1).bit_length())
-    else:
-        codec = create(family, dataclasses.asdict(sizes))
-        shape, levels, spec = codec.values_shape(), codec.levels(), codec.payload()
-        if not isinstance(spec, FixedPayloadSpec):
-            raise UsageError("payloads of this family vary in size", value=family)
-        payload = spec
-    size = payload.size_bytes
+def _row(knob: str, sizes: Any) -> RateRow:
+    bits = (sizes.levels - 1).bit_length()
+    size = -(-sizes.symbols * bits // 8)
     return RateRow(
-        knob, tuple(shape), levels, payload.bits_per_symbol, payload.symbols, size,
+        knob, tuple(sizes.latent_shape), sizes.levels, bits, sizes.symbols, size,
         round(math.prod(sizes.feature_shape) * FLOAT_BYTES / size, 2),
         round(math.prod(sizes.image_shape) / size, 2),
     )  # fmt: skip

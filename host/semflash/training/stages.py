@@ -21,7 +21,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from semflash.codecs.base import StageContext
+from semflash.codecs.training_side import StageContext
 from semflash.tasks.kinds import Classification, TaskKind
 from semflash.tasks.losses import feature_loss, weighed_feature_loss
 from semflash.training.recipes.recipe import CodecRecipe

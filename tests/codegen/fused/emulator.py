@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegen.fused.batch import SOURCES, Streamed, compile_all, write_batch
+from semflash.processes import children
 
 HERE = Path(__file__).parent
 CPU = ("-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")
@@ -61,7 +62,7 @@ def build(models: list[Streamed], folder: Path, *, patterns: int, flags: tuple[s
 
 def run(image: Path, timeout_s: float = 120) -> dict[tuple[int, int], Measured]:
     """Results by (model, pattern)."""
-    done = subprocess.run(
+    done = children.run(
         [
             "qemu-system-arm",
             "-M",
@@ -79,12 +80,9 @@ def run(image: Path, timeout_s: float = 120) -> dict[tuple[int, int], Measured]:
             "-kernel",
             str(image),
         ],
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        stdin=subprocess.DEVNULL,
+        timeout_s=timeout_s,
     )
-    assert "DONE" in done.stdout, done.stdout[-500:] + done.stderr[-500:]
+    assert "DONE" in done.stdout, done.stdout[-500:]
     results = {}
     for line in done.stdout.splitlines():
         if not line.startswith("M "):

@@ -125,7 +125,7 @@ def read_edge_graph(data: bytes, file: str) -> EdgeGraph:
             raise BundleError(
                 f"{file}, {model.layer_name(op)}: an operator that bundles may not hold",
                 value=op.name,
-                remedy="export a network without it (docs/threat-model.md lists the operators)",
+                remedy="export a network without it (docs/bundle.md lists the operators)",
             )
     for tensor in model.tensors:
         if tensor.dtype not in KINDS or tensor.quantisation is not None:

@@ -128,11 +128,6 @@ def hold(
         yield
 
 
-def remove(name: str) -> None:
-    """Remove the file of a lock that nobody else takes; call it while the lock is held."""
-    (emulator_state.state_dir() / f"{name}.board-lock").unlink(missing_ok=True)
-
-
 def _take(path: Path, what: str) -> bool:
     """Lock the file if it is free, and write who holds it."""
     with _held_guard:

@@ -11,14 +11,15 @@ from pathlib import Path
 
 from semflash.bundle.digest import file_ref
 from semflash.bundle.reader import Bundle
-from semflash.bundle.schema import (
+from semflash.bundle.schema import Record
+from semflash.bundle.version1 import (
     BerInput,
     BitChannel,
-    Contract,
+    Contract1,
     DeviceGraph,
     FixedPayload,
     ImageInput,
-    Record,
+    contract_of,
 )
 from semflash.errors import ModelError
 from semflash.link.frame import PAYLOAD_MAX
@@ -53,10 +54,10 @@ def bare_model(data: bytes, path: Path) -> Bundle:
     """:func:`read_bare_model` for bytes in memory; `path` gives the name."""
     from semflash_codegen.errors import CodegenError
     from semflash_codegen.memory_plan import place
-    from semflash_codegen.passes import validate
     from semflash_codegen.plan import Plan
     from semflash_codegen.simplify import simplify
     from semflash_codegen.tflite_reader import read_model
+    from semflash_codegen.validate import validate
 
     try:
         model = simplify(read_model(data))
@@ -78,7 +79,7 @@ def bare_model(data: bytes, path: Path) -> Bundle:
             "the output does not fit into a frame of the link", value=symbols, remedy="use a smaller output"
         )
     name = re.sub(r"[^a-z0-9._-]", "-", path.stem.lower()).strip("-._")[:60] or "model"
-    contract = Contract(
+    contract = Contract1(
         name=name,
         family=FAMILY,
         family_version=1,
@@ -94,7 +95,7 @@ def bare_model(data: bytes, path: Path) -> Bundle:
         class_names=["none", "none"],
     )
     record = Record(semflash_version="", recipe={}, seed=0)
-    return Bundle(path, contract, record, {_FILE: data}, reference.sha256)
+    return Bundle(path, contract_of(contract), record, {_FILE: data}, reference.sha256, contract)
 
 
 def _image(shape: tuple[int, ...], scale: float, zero_point: int) -> ImageInput:

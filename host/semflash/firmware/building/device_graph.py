@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from semflash.bundle.reader import Bundle
 from semflash.errors import ModelError
 from semflash.link.frame import PAYLOAD_MAX
 from semflash.link.messages import ROWS_HEADER
+from semflash.program.tensors import Tensor as ProgramTensor
+from semflash.program.tensors import Values
 from semflash_codegen.errors import CodegenError
 from semflash_codegen.ir import Tensor
-from semflash_codegen.passes import validate
 from semflash_codegen.simplify import simplify
 from semflash_codegen.tflite_reader import read_model
+from semflash_codegen.validate import validate
 
 
 def check_frames(bundle: Bundle) -> None:
@@ -42,35 +46,40 @@ def check_frames(bundle: Bundle) -> None:
 
 
 def check_ends(bundle: Bundle) -> None:
-    """The graph takes the contract's image and gives its latent: shape, scale and zero point.
+    """Each graph takes and gives the tensors that the program says: shape, scale and zero point.
 
     Raises:
         ModelError: it does not, or the file cannot be read.
     """
-    image, graph = bundle.contract.input, bundle.contract.device_graphs[0]
-    try:
-        model = simplify(read_model(bundle.encoder_tflite))
-        validate(model)
-        source, output = model.tensors[model.inputs[0]], model.tensors[model.outputs[0]]
-        for role, tensor, shape, scale, zero_point in (
-            ("input", source, bundle.image_shape, image.scale, image.zero_point),
-            ("output", output, bundle.latent_shape, graph.scale, graph.zero_point),
-        ):
-            found = (float(np.float32(tensor.scale)), tensor.zero_point)
-            wanted = (float(np.float32(scale)), zero_point)
-            if not _same_shape(tensor, shape) or found != wanted:
-                raise ModelError(
-                    f"the {role} of {graph.model.file} is not what the bundle's contract says: "
-                    f"{shape}, scale {wanted[0]:.6g}, zero point {zero_point}",
-                    value=f"{tensor.shape[1:]}, scale {found[0]:.6g}, zero point {found[1]}",
-                    remedy="export the bundle again",
-                )
-    except CodegenError as error:
-        raise ModelError(error.what, value=error.value, remedy=error.remedy) from error
+    for stage in bundle.program.graphs:
+        try:
+            model = simplify(read_model(bundle.models[stage.name]))
+            validate(model)
+        except CodegenError as error:
+            raise ModelError(error.what, value=error.value, remedy=error.remedy) from error
+        ends = (("input", model.inputs, stage.inputs), ("output", model.outputs, stage.outputs))
+        for role, found, names in ends:
+            for index, name in zip(found, names, strict=True):
+                _check_end(stage.name, role, model.tensors[index], bundle.program.tensor(name))
 
 
-def _same_shape(tensor: Tensor, shape: tuple[int, int, int]) -> bool:
+def _check_end(graph: str, role: str, tensor: Tensor, wanted: ProgramTensor) -> None:
+    holds = wanted.holds
+    if not isinstance(holds, Values):
+        raise ModelError(f"the {role} of graph {graph} is a tensor of codes", value=wanted.name)
+    found = (float(np.float32(tensor.scale)), tensor.zero_point)
+    expected = (float(np.float32(holds.scale)), holds.zero_point)
+    if not _same_shape(tensor, wanted.shape) or found != expected:
+        raise ModelError(
+            f"the {role} of graph {graph} is not what the bundle's contract says: "
+            f"{wanted.shape}, scale {expected[0]:.6g}, zero point {holds.zero_point}",
+            value=f"{tensor.shape[1:]}, scale {found[0]:.6g}, zero point {found[1]}",
+            remedy="export the bundle again",
+        )
+
+
+def _same_shape(tensor: Tensor, shape: tuple[int, ...]) -> bool:
     """(1, h, w, c) is exact; a vector or a list of vectors has the same values in the same order."""
     if len(tensor.shape) == 4:
         return tensor.shape[1:] == shape
-    return tensor.elements == shape[0] * shape[1] * shape[2]
+    return tensor.elements == math.prod(shape)

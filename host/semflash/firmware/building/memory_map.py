@@ -21,13 +21,14 @@ _ENCODER = (
     "/device/kernels/",
     "/device/src/encoder.",
     "/device/src/layout.",
+    "/device/src/program.",
     "/device/stages/",
     "/cmsis/",
 )
 _OURS = ("/device/",)
 _ENCODER_RAM = (".bss.state", ".bss.encoder")
 _PAYLOAD_RAM = ".bss.payload"
-_TAIL = ".rodata.tail"
+_TAIL = re.compile(r"\.rodata\.\w*_tail\d+(_\w+)?$")
 _LINK_RAM = (".bss.queue", ".bss.receive_buffer", ".bss.device", ".bss.board")
 
 
@@ -88,7 +89,7 @@ def _flash_kind(section: str, file: str) -> str:
     place = f"/{file}"
     if "_tflm_model." in place:
         return "model_file"
-    if "/model/" in place and section.startswith(_TAIL):
+    if "/model/" in place and _TAIL.match(section):
         return "tail_tables"
     if any(part in place for part in _ENCODER) or "/libtflm.a(" in place:
         return "encoder_code" if section.startswith(".text") else "encoder_tables"

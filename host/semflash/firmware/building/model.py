@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from semflash.bundle.reader import Bundle
-from semflash.bundle.version1 import from_contract
 from semflash.errors import BuildError, ModelError, ToolMissingError
 from semflash.firmware.boards.descriptions import Board
 from semflash.firmware.building import tflm_tree
@@ -62,8 +61,8 @@ def generate_model(bundle: Bundle, board: Board, options: BuildOptions) -> Model
     check_ends(bundle)
     tree = _tflm_tree(board, options) if options.engine == TFLM else None
     request = semflash_codegen.CodegenRequest(
-        program=from_contract(bundle.contract),
-        models={graph.name: bundle.files[graph.model.file] for graph in bundle.contract.device_graphs},
+        program=bundle.program,
+        models=bundle.models,
         bundle_hash=bundle.hash_hex,
         model_name=bundle.name,
         engine=options.engine,
@@ -126,7 +125,12 @@ def tflm_arena_bytes(bundle: Bundle) -> int:
         )
     from semflash.runtime.tflm_arena import measure_arena
 
-    return measure_arena(bundle.encoder_tflite)
+    if len(bundle.models) != 1:
+        raise BuildError(
+            "the engine tflm runs one graph", value=len(bundle.models), remedy="use the engine aot"
+        )
+    (model,) = bundle.models.values()
+    return measure_arena(model)
 
 
 def _tflm_tree(board: Board, options: BuildOptions) -> tflm_tree.TflmTree:

@@ -7,16 +7,13 @@ builds offline.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import importlib.util
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +22,7 @@ from semflash import atomic
 from semflash.errors import BuildError, DeviceError, SemflashError, ToolMissingError, UsageError
 from semflash.firmware.building.project import write_if_changed
 from semflash.firmware.probes.verdicts import TEXTS, Verdict, VerdictError
+from semflash.processes import children
 
 BUILD_TIMEOUT_S = 900
 _TAIL_LINES = 25
@@ -131,7 +129,8 @@ def run(
 
     probe: serial number of the debug probe an upload must use; None: the only one.
 
-    Ctrl-C, or any other exception, ends pio and all it started before it is passed on.
+    Ctrl-C, or any other exception, ends pio and all it started before it is passed on; so does the end of
+    this process, however it comes.
 
     Raises:
         ToolMissingError, BuildError: the build failed.
@@ -143,34 +142,16 @@ def run(
     command += ["-t", target] if target else []
     command += list(extra)
     try:
-        returncode, output = _in_own_group(command, environment(probe), timeout_s)
+        done = children.run(command, env=environment(probe), timeout_s=timeout_s)
     except subprocess.TimeoutExpired as error:
         raise _endless(target, timeout_s) from error
     if log is not None:
         log.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write(log, output, durable=False)
-    error_found = translate(output, returncode, target=target, log=log)
+        atomic.write(log, done.stdout, durable=False)
+    error_found = translate(done.stdout, done.returncode, target=target, log=log)
     if error_found is not None:
         raise error_found
-    return PioResult(output)
-
-
-def _in_own_group(command: list[str], env: dict[str, str], timeout_s: float) -> tuple[int, str]:
-    """Run a command in a process group of its own; nothing of it is left when this returns or raises."""
-    process = subprocess.Popen(
-        command,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,  # Ctrl-C comes to us alone; we pass it on
-    )
-    try:
-        output, _ = process.communicate(timeout=timeout_s)
-    except BaseException:
-        _end_group(process)
-        raise
-    return process.returncode, output.decode("utf-8", "replace")
+    return PioResult(done.stdout)
 
 
 def _endless(target: str | None, timeout_s: float) -> SemflashError:
@@ -181,23 +162,6 @@ def _endless(target: str | None, timeout_s: float) -> SemflashError:
     return BuildError(
         what, value=value, remedy="see whether it waits for the network; the emulated board needs none"
     )
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End a process and its children: OpenOCD lets go of the probe at SIGINT, the rest need not be asked."""
-    for number, seconds in ((signal.SIGINT, 3.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            process.poll()
-            try:
-                os.killpg(process.pid, 0)
-            except ProcessLookupError:
-                if process.stdout is not None:
-                    process.stdout.close()
-                return
-            time.sleep(0.02)
 
 
 #: (text in the output, verdict, what, remedy). The first that matches wins; None: the verdict's own words.

@@ -11,65 +11,51 @@ is what PlatformIO's upload calls.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import os
 import re
 import select
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from semflash.errors import DeviceError, SemflashError, ToolMissingError, UsageError
+import msgspec
+
+from semflash.errors import DeviceError, SemflashError
 from semflash.firmware.boards import lock as board_lock
 from semflash.firmware.boards.descriptions import Board, load_board
 from semflash.firmware.building import platformio
 from semflash.firmware.building.result import BuildResult
+from semflash.firmware.emulator import qemu
 from semflash.firmware.emulator import state as emulator_state
 from semflash.firmware.emulator.state import EmulatorState
+from semflash.processes import children
+from semflash.processes.orderly_end import OrderlyEnd, Terminated
 
-START_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 5.0
 SETTLE_S = 0.2
-_PTY_LINE = re.compile(r"char device redirected to (/dev/\S+) \(label (\w+)\)")
-_MONITOR_LABEL = "compat_monitor0"
-
-
-def command(board: Board, image: Path) -> list[str]:
-    """The emulator's command line for `board` with firmware `image` (ELF).
-
-    Raises:
-        UsageError: the board is not an emulated one.
-        ToolMissingError: the emulator is not installed.
-    """
-    if board.emulator is None or board.serial is None:
-        raise UsageError(
-            "this board is not emulated", value=board.name, remedy="semflash boards lists the kinds"
-        )
-    program = shutil.which(board.emulator.command)
-    if program is None:
-        raise ToolMissingError(
-            "the emulator is not installed",
-            value=board.emulator.command,
-            remedy=f"apt-get install {board.emulator.command}",
-        )
-    serials: list[str] = []
-    for usart in range(1, board.serial.usart + 1):  # USART1 is QEMU's serial 0
-        serials += ["-serial", "pty" if usart == board.serial.usart else "null"]
-    fixed = ["-display", "none", "-monitor", "pty", "-icount", "shift=0"]
-    return [program, "-M", board.emulator.machine, *fixed, *serials, "-kernel", str(image)]
+#: A process number: emulated boards that are started end when that process does, not when they are stopped.
+UNTIL_VARIABLE = "SEMFLASH_EMULATOR_UNTIL"
 
 
 def start(
-    board: Board, image: Path, *, bundle_hash: str = "", build_id: str = "", instance: str | None = None
+    board: Board,
+    image: Path,
+    *,
+    bundle_hash: str = "",
+    build_id: str = "",
+    instance: str | None = None,
+    stays: bool = True,
 ) -> EmulatorState:
     """Start `board` with `image`, in place of what ran there, and return when its serial port exists.
 
     Args:
         instance: name to run under, beside the board of that kind that may run; the board's own when None.
+        stays: it stays up when this process ends, once it is up; False: it ends with this process.
 
     Raises:
         DeviceError: the image is missing, or the emulator ended at once.
@@ -81,48 +67,61 @@ def start(
             remedy="--board native runs everywhere",
         )
     image = image.resolve()
-    check_image(image)
-    arguments = command(board, image)
+    qemu.check_image(image)
+    arguments = qemu.command(board, image)
     name = instance or board.name
+    state = EmulatorState(
+        board=name,
+        pid=0,
+        birth="",
+        port="",
+        image=str(image),
+        image_sha256=hashlib.sha256(image.read_bytes()).hexdigest(),
+        bundle_hash=bundle_hash,
+        build_id=build_id,
+        started_unix=time.time(),
+    )
     with emulator_state.lock(name):
         _stop_locked(name)
-        log = emulator_state.log_path(name)
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                cwd="/",
-            )
-        try:
-            port, monitor = _wait_for_ports(process, log)
-            time.sleep(SETTLE_S)  # QEMU opens the port before it loads the firmware
-            began = emulator_state.birth(process.pid)
-            if process.poll() is not None or began is None:
-                raise _ended(log)
-            state = EmulatorState(
-                board=name,
-                pid=process.pid,
-                birth=began,
-                port=port,
-                image=str(image),
-                image_sha256=hashlib.sha256(image.read_bytes()).hexdigest(),
-                bundle_hash=bundle_hash,
-                build_id=build_id,
-                started_unix=time.time(),
-                monitor=monitor,
-            )
-            emulator_state.save(state)
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
+        state = _start_locked(state, arguments)
+        if stays:
+            if until := os.environ.get(UNTIL_VARIABLE, ""):
+                children.tie(state.pid, int(until))
+            children.release(state.pid)
     return state
 
 
-def start_build(built: BuildResult, *, instance: str | None = None) -> EmulatorState:
+def _start_locked(state: EmulatorState, arguments: list[str]) -> EmulatorState:
+    """Start QEMU, which ends with this process at the latest; the caller holds the board's lock.
+
+    It is recorded before it begins, so that it never runs unknown to those who would stop it.
+    """
+    log = emulator_state.log_path(state.board)
+
+    def record(pid: int) -> None:
+        began = emulator_state.birth(pid)
+        if began is None:
+            raise qemu.ended(log)
+        emulator_state.save(msgspec.structs.replace(state, pid=pid, birth=began))
+
+    with log.open("wb") as output:
+        process = children.start(arguments, known=record, stdout=output, stderr=subprocess.STDOUT, cwd="/")
+    try:
+        port, monitor = qemu.wait_for_ports(process, log)
+        time.sleep(SETTLE_S)  # QEMU opens the port before it loads the firmware
+        began = emulator_state.birth(process.pid)
+        if process.poll() is not None or began is None:
+            raise qemu.ended(log)
+        state = msgspec.structs.replace(state, pid=process.pid, birth=began, port=port, monitor=monitor)
+        emulator_state.save(state)
+    except BaseException:
+        children.end(process)
+        emulator_state.forget(state.board)
+        raise
+    return state
+
+
+def start_build(built: BuildResult, *, instance: str | None = None, stays: bool = True) -> EmulatorState:
     """`start` the board that `built` is for, with its image."""
     return start(
         load_board(built.board),
@@ -130,30 +129,8 @@ def start_build(built: BuildResult, *, instance: str | None = None) -> EmulatorS
         bundle_hash=built.bundle_hash,
         build_id=built.build_id,
         instance=instance,
+        stays=stays,
     )
-
-
-def check_image(image: Path) -> None:
-    """Refuse what QEMU would take for a raw binary or fail on.
-
-    Raises:
-        DeviceError: no file, or not an ELF file for ARM.
-    """
-    if not image.is_file():
-        raise DeviceError("there is no firmware image", value=image, remedy="semflash build first")
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.elffile import ELFFile
-
-    size = image.stat().st_size
-    try:
-        with image.open("rb") as file:
-            elf = ELFFile(file)
-            ends = [segment["p_offset"] + segment["p_filesz"] for segment in elf.iter_segments("PT_LOAD")]
-            good = elf["e_machine"] == "EM_ARM" and bool(ends) and max(ends) <= size
-    except (ELFError, OSError):
-        good = False
-    if not good:
-        raise DeviceError("this is no firmware for ARM", value=image, remedy="semflash build again")
 
 
 def stop(name: str) -> bool:
@@ -174,8 +151,9 @@ def stop_all() -> list[str]:
 
 
 def status(name: str) -> EmulatorState | None:
-    """The running board `name`, or None."""
-    return emulator_state.read(name)
+    """The running board `name`, or None, also while it is being started."""
+    state = emulator_state.read(name)
+    return state if state is not None and state.port else None
 
 
 def reset(name: str) -> None:
@@ -184,7 +162,7 @@ def reset(name: str) -> None:
     Raises:
         DeviceError: it does not run, or its emulator takes no commands.
     """
-    state = emulator_state.read(name)
+    state = status(name)
     if state is None:
         raise DeviceError("the emulated board does not run", value=name, remedy="semflash flash starts it")
     try:
@@ -214,32 +192,6 @@ def _reset_through(terminal: int, where: str) -> None:
 
 def _deaf(where: str) -> DeviceError:
     return DeviceError("the emulator takes no commands", value=where, remedy="semflash flash again")
-
-
-def _wait_for_ports(process: subprocess.Popen[bytes], log: Path) -> tuple[str, str]:
-    """The pseudo terminals of serial port and monitor, which QEMU tells of in its first lines."""
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        found = {label: path for path, label in _PTY_LINE.findall(log.read_text("utf-8", errors="replace"))}
-        monitor = found.pop(_MONITOR_LABEL, None)
-        if monitor and found:
-            return next(iter(found.values())), monitor
-        if process.poll() is not None:
-            raise _ended(log)
-        time.sleep(0.02)
-    raise DeviceError(
-        "the emulator opened no serial port", value=f"{START_TIMEOUT_S:.0f} s", remedy=f"see {log}"
-    )
-
-
-def _ended(log: Path) -> DeviceError:
-    """The error for an emulator that ended while it was starting."""
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return DeviceError(
-        "the emulator ended at once",
-        value=lines[-1] if lines else "it printed nothing",
-        remedy=f"see {log}; semflash doctor checks the emulator",
-    )
 
 
 def _stop_locked(name: str) -> bool:
@@ -282,10 +234,9 @@ def _end(handle: int, state: EmulatorState) -> None:
 
 def _reap(pid: int) -> None:
     """Collect the process if it was a child of this one (an upload's is not)."""
-    try:
+    children.release(pid)
+    with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, 0)
-    except ChildProcessError:
-        return
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -300,19 +251,28 @@ def main(arguments: list[str] | None = None) -> int:
     stopper.add_argument("board")
     chosen = parser.parse_args(arguments)
     try:
-        built = None if chosen.verb == "stop" else BuildResult.load(chosen.build_dir)
-        board = chosen.board if built is None else built.board
-        name, what = board_lock.emulated_key(board), f"emulator {chosen.verb}"
-        with board_lock.hold(name, what=what, or_ancestor=True):  # semflash flash has it, where it calls us
-            if built is None:
-                print(f"{board}: {'stopped' if stop(board) else 'was not running'}")
-                return 0
-            state = start_build(built)
-        print(f"{state.board}: running, process {state.pid}, serial port {state.port}")
-        return 0
+        with OrderlyEnd():
+            return _obey(chosen)
     except SemflashError as error:
         print(platformio.error_line(error) if chosen.verb == "start" else error, file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt as error:
+        print("interrupted", file=sys.stderr)
+        return error.exit_code if isinstance(error, Terminated) else 130
+
+
+def _obey(chosen: argparse.Namespace) -> int:
+    """Start or stop what the command line names; a board that somebody else uses is left alone."""
+    built = None if chosen.verb == "stop" else BuildResult.load(chosen.build_dir)
+    board = chosen.board if built is None else built.board
+    name, what = board_lock.emulated_key(board), f"emulator {chosen.verb}"
+    with board_lock.hold(name, what=what, or_ancestor=True):  # semflash flash has it, where it calls us
+        if built is None:
+            print(f"{board}: {'stopped' if stop(board) else 'was not running'}")
+            return 0
+        state = start_build(built)
+    print(f"{state.board}: running, process {state.pid}, serial port {state.port}")
+    return 0
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from semflash import atomic
 from semflash.errors import BuildError, ToolMissingError
+from semflash.processes import children
 
 # The warnings that all device C is free of.
 STRICT_WARNINGS = (
@@ -99,16 +100,7 @@ def compile_native(
 def _run(command: list[str]) -> None:
     """Run the compiler; BuildError with the end of its output when it fails."""
     try:
-        result = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=_COMPILE_TIMEOUT_S,
-            check=False,
-        )
+        result = children.run(command, timeout_s=_COMPILE_TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
         raise BuildError(
             "the C compiler does not end",

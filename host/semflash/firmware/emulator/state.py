@@ -25,7 +25,7 @@ class EmulatorState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         board: its name.
         pid, birth: the process and when it began (boot id and start tick): together they name it for ever.
-        port: serial port to open, for instance /dev/pts/3.
+        port: serial port to open, for instance /dev/pts/3; "": it is being started.
         image: the firmware file it was started with, and `image_sha256`, its digest then.
         bundle_hash: SHA-256 of the bundle's contract, hex.
         build_id: 32-bit id of the firmware's sources, hex.
@@ -110,19 +110,20 @@ def forget(board: str) -> None:
 
 
 def remove_files(instance: str) -> None:
-    """Remove record, log and lock of an instance that nobody else starts; the lock, which names it, last."""
+    """Remove record, log and locks of an instance that nobody else starts; the lock, which names it, last."""
     record = state_dir() / f"{instance}.json"
     atomic.part_of(record).unlink(missing_ok=True)
-    for path in (record, *(state_dir() / f"{instance}.{suffix}" for suffix in ("log", "lock"))):
-        path.unlink(missing_ok=True)
+    for name in (record.name, f"{instance}.log", f"board-{instance}.board-lock", f"{instance}.lock"):
+        (state_dir() / name).unlink(missing_ok=True)
 
 
 def remove_left(prefix: str) -> None:
     """Remove what killed processes left of instances called ``PREFIX<process id>`` that no longer run."""
-    for path in state_dir().glob(f"{prefix}*.lock"):
-        number = path.stem.removeprefix(prefix)
-        if number.isdecimal() and birth(int(number)) is None and read(path.stem) is None:
-            remove_files(path.stem)
+    locks = (*state_dir().glob(f"{prefix}*.lock"), *state_dir().glob(f"board-{prefix}*.board-lock"))
+    for name in {path.stem.removeprefix("board-") for path in locks}:
+        number = name.removeprefix(prefix)
+        if number.isdecimal() and birth(int(number)) is None and read(name) is None:
+            remove_files(name)
 
 
 def log_path(board: str) -> Path:

@@ -23,6 +23,7 @@ from semflash.errors import TrainingError
 from semflash.importing.onnx.child import LOG_CHARS
 from semflash.importing.onnx.graph import OnnxNetwork, check_operators
 from semflash.printable import printable_lines
+from semflash.processes import children
 
 TIMEOUT_S = 900
 MEMORY_BYTES = 12 << 30
@@ -96,10 +97,14 @@ def _log(folder: Path) -> str:
 def _run(folder: Path, timeout_s: float) -> None:
     command = [sys.executable, "-m", "semflash.importing.onnx.child", str(folder)]
     try:
-        done = subprocess.run(
-            command, cwd=folder, env=_environment(folder), capture_output=True, text=True, timeout=timeout_s,
-            preexec_fn=_limit, check=False,
-        )  # fmt: skip
+        done = children.run(
+            command,
+            timeout_s=timeout_s,
+            env=_environment(folder),
+            stderr=subprocess.PIPE,
+            cwd=folder,
+            preexec_fn=_limit,
+        )
     except subprocess.TimeoutExpired as error:
         raise TrainingError(
             "the conversion took too long and was stopped", value=f"{timeout_s:.0f} s",

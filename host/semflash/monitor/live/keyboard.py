@@ -1,7 +1,7 @@
 """Single key presses of a terminal, without Enter; the terminal is as before after any exit.
 
-Ctrl-C and Ctrl-Z stay signals. With :class:`OrderlyEnd`, SIGTERM and SIGHUP end the program through the usual
-``finally`` blocks, so that the terminal is restored then too.
+Ctrl-C and Ctrl-Z stay signals. With :class:`OrderlyEnd` of :mod:`semflash.processes`, SIGTERM and SIGHUP end
+the program through the usual ``finally`` blocks, so that the terminal is restored then too.
 """
 
 from __future__ import annotations
@@ -20,14 +20,6 @@ from typing import Any, TextIO
 #: Escape sequences of the arrow keys, and the key each stands for.
 _ARROWS = {b"A": "+", b"B": "-", b"C": "s"}
 _READ_BYTES = 64
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
-
-
-class Terminated(SystemExit):
-    """SIGTERM or SIGHUP came; the exit code is 128 + its number, as a shell has it."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(128 + number)
 
 
 def is_usable(stream: TextIO) -> bool:
@@ -59,26 +51,6 @@ def keys_of(data: bytes) -> list[str]:
             keys += [chr(data[position])] if 0x20 <= data[position] < 0x7F else []
             position += 1
     return keys
-
-
-class OrderlyEnd:
-    """While the ``with`` block lasts, SIGTERM and SIGHUP raise :class:`Terminated` in the main thread."""
-
-    def __init__(self) -> None:
-        self._handlers: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> OrderlyEnd:
-        if threading.current_thread() is threading.main_thread():
-            for number in _ENDING:
-                self._handlers[number] = signal.signal(number, _end)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers.clear()
 
 
 class Keyboard:
@@ -150,7 +122,3 @@ class Keyboard:
 
     def _on_suspend(self, number: int, frame: FrameType | None) -> None:
         self._suspend = True
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    raise Terminated(number)

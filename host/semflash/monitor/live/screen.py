@@ -6,9 +6,10 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from semflash.monitor.live.keyboard import Keyboard, OrderlyEnd, is_usable
+from semflash.monitor.live.keyboard import Keyboard, is_usable
 from semflash.monitor.live.picture import lines
 from semflash.monitor.progress import Event, Progress, View
+from semflash.processes.orderly_end import OrderlyEnd
 
 if TYPE_CHECKING:
     from rich.live import Live

@@ -1,0 +1,1 @@
+"""Processes that are started, and how everything ends in order."""

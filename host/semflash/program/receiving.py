@@ -1,0 +1,23 @@
+"""Which tensors of a program the receiver can know."""
+
+from __future__ import annotations
+
+from semflash.program.program import Program
+from semflash.program.stages import Order
+from semflash.program.tensors import Codes
+
+
+def can_receive(program: Program, name: str) -> bool:
+    """Whether the payload tells a tensor of codes with centres, as it is or in an order that it tells."""
+    sent = {region.source for region in program.payload.regions}
+    known = {tensor.name: tensor.holds for tensor in program.tensors}
+    holds = known.get(name)
+    if not isinstance(holds, Codes) or not holds.centres:
+        return False
+    stage = order_of(program, name)
+    return name in sent or (stage is not None and {stage.output, stage.saliency} <= sent)
+
+
+def order_of(program: Program, name: str) -> Order | None:
+    """The stage that sorts a tensor; None where it is sent as it is."""
+    return next((s for s in program.stages if isinstance(s, Order) and s.source == name), None)

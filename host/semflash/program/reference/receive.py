@@ -1,0 +1,43 @@
+"""What the edge makes of a payload: real values of the tensors that its graphs ask for."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semflash.errors import ProgramError
+from semflash.program.payload import Received
+from semflash.program.program import Program
+from semflash.program.receiving import can_receive, order_of
+from semflash.program.reference import order
+from semflash.program.tensors import Codes
+
+
+def values(program: Program, received: Received, name: str) -> NDArray[np.float32]:
+    """Real values of a tensor of codes, float32 (N, *shape); its neutral value where nothing arrived.
+
+    Raises:
+        ProgramError: The payload does not tell this tensor.
+    """
+    if not can_receive(program, name):
+        raise ProgramError("the payload does not tell this tensor", value=name, remedy="export it again")
+    tensor = program.tensor(name)
+    codes, present = _in_place(program, received, name)
+    holds = tensor.holds
+    assert isinstance(holds, Codes)  # as can_receive found
+    centres = np.asarray(holds.centres, np.float32)
+    neutral = centres[holds.neutral] if holds.neutral_value is None else np.float32(holds.neutral_value)
+    return np.where(present, centres[np.minimum(codes, len(centres) - 1)], neutral)
+
+
+def _in_place(program: Program, received: Received, name: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Codes of a tensor in raster order, and which of them arrived, each (N, *shape)."""
+    if name in received.codes:
+        return received.codes[name].view(np.uint8), received.present[name]
+    stage, tensor = order_of(program, name), program.tensor(name)
+    assert stage is not None  # as can_receive found
+    positions = order.order(received.codes[stage.saliency].view(np.uint8), tensor.shape[-1], stage.step)
+    shape = (len(positions), *tensor.shape)
+    codes = order.put_back(received.codes[stage.output].view(np.uint8), positions)
+    present = order.put_back(received.present[stage.output], positions)
+    return codes.reshape(shape), present.reshape(shape)
