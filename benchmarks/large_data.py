@@ -138,7 +138,7 @@ def costs(task: TaskRecipe, recipe: CodecRecipe) -> tuple[Cost, Cost]:
     shape = (task.image_size, task.image_size, 3)
     head, tail = build(dataclasses.asdict(task), shape, CLASSES[task.dataset])
     codec = _codec(recipe, head, shape)
-    encoder, decoder = codec.device_graphs()[0].model, codec.decoder
+    encoder, decoder = codec.device().network, codec.decoder
     images = IMAGES[task.dataset]
     network = macs_of(head) + macs_of(tail)
     weights = head.count_params() + tail.count_params()

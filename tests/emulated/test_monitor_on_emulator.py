@@ -161,7 +161,7 @@ def test_a_board_that_is_started_again_in_mid_stream_is_found_and_every_image_is
 def test_a_paused_emulator_is_silence_and_picked_up_again(board: str, bundle: Bundle, split: Images) -> None:
     state = emulator.status(BOARD.name)
     assert state is not None
-    pixels = to_int8(split.images[:30], bundle.contract)
+    pixels = to_int8(split.images[:30], bundle.image_shape)
     golden = GoldenEncoder(bundle).payloads(split.images[:30])
     with open_port(board) as port:
         session = Session(port, Expected.of(bundle), timeout_s=1.0)
@@ -196,13 +196,13 @@ def test_detaching_in_mid_image_and_attaching_again_mixes_nothing_up(
         with open_port(board) as port:
             session = Session(port, Expected.of(bundle))
             session.connect()
-            stream = session.stream(enumerate(to_int8(split.images[50:90], bundle.contract)))
+            stream = session.stream(enumerate(to_int8(split.images[50:90], bundle.image_shape)))
             for _ in range(attempt + 1):
                 next(stream)
             port.write(b"\x03\x02")  # and half a frame
         with open_port(board) as port:
             session = Session(port, Expected.of(bundle))
-            pixels = to_int8(split.images[:20], bundle.contract)
+            pixels = to_int8(split.images[:20], bundle.image_shape)
             received = {
                 o.index: o.payload for o in session.stream(enumerate(pixels)) if isinstance(o, Received)
             }
@@ -252,7 +252,7 @@ def test_a_reset_of_the_board_is_noticed_and_every_image_still_answered(
         session = Session(port, Expected.of(bundle), timeout_s=2.0)
         before = session.connect().uptime_us
         received: dict[int, bytes] = {}
-        for outcome in session.stream(enumerate(to_int8(split.images[:30], bundle.contract))):
+        for outcome in session.stream(enumerate(to_int8(split.images[:30], bundle.image_shape))):
             assert isinstance(outcome, Received)
             received[outcome.index] = outcome.payload
             if len(received) == 10:

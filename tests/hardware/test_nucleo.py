@@ -34,7 +34,7 @@ def test_codes_of_a_plugged_in_board_equal_the_golden_reference(board, tmp_path)
     rng = np.random.default_rng(5)
     images = rng.integers(0, 256, (COUNT, *bundle.image_shape)).astype(np.uint8)
     golden = GoldenEncoder(bundle).payloads(images)
-    rows = to_int8(images, bundle.contract)
+    rows = to_int8(images, bundle.image_shape)
     with attach(board, port=flashed.port) as port:
         session = Session(port, Expected.of(bundle))
         session.connect()

@@ -79,11 +79,15 @@ def test_a_bare_model_is_a_bundle_whose_payload_is_its_output() -> None:
     bundle = read_subject(str(ENC32))
     images = np.random.default_rng(1).integers(0, 256, (3, *bundle.image_shape), dtype=np.uint8)
     payloads = golden_payloads(bundle, images)
-    assert is_bare(bundle) and bundle.bits_per_symbol == 8 and reference_name(bundle) == "tflite-micro"
+    assert (
+        is_bare(bundle)
+        and bundle.program.payload.regions[0].bits == 8
+        and reference_name(bundle) == "tflite-micro"
+    )
     assert payloads.shape == (3, 4 * 4 * 12)
     from semflash.runtime.reference import ReferenceGraph
 
-    values = ReferenceGraph(bundle.models["encoder"], "enc32").run(
+    values = ReferenceGraph(next(iter(bundle.models.values())), "enc32").run(
         (images.astype(np.int16) - 128).astype(np.int8)
     )
     assert np.array_equal(payloads, (values.astype(np.int16) + 128).astype(np.uint8).reshape(3, -1))
@@ -91,7 +95,7 @@ def test_a_bare_model_is_a_bundle_whose_payload_is_its_output() -> None:
 
 def test_an_output_too_large_for_a_frame_goes_out_with_its_low_bits() -> None:
     bundle = read_subject(str(ROOT / "benchmarks/models/resnet50_head.tflite"))
-    assert (bundle.bits_per_symbol, bundle.payload_bytes) == (4, 14 * 14 * 32 * 4 // 8)
+    assert (bundle.program.payload.regions[0].bits, bundle.payload_bytes) == (4, 14 * 14 * 32 * 4 // 8)
     table = np.array(bundle.written.device_tail.table).reshape(-1, 256)  # type: ignore[union-attr]
     assert np.array_equal(table[0], np.arange(256) % 16)
 

@@ -89,7 +89,7 @@ def test_the_contract_describes_the_maps(bundle: Bundle):
 def test_the_edge_gives_the_maps_of_the_keras_models(bundle: Bundle, runs: Path, data: Dataset):
     trained = load_run(runs / "codec")
     codes = trained.encode_codes(data.test.images)
-    payloads = pack(codes.reshape(len(codes), -1), bundle.bits_per_symbol)
+    payloads = pack(codes.reshape(len(codes), -1), trained.codec.bits_per_code())
     found = EdgeDecoder(bundle).logits(payloads, 0.01)
     quality = np.full((len(codes), 1), 0.01, np.float32)
     expected = trained.tail(trained.codec.decode(codes.astype(np.int32), quality), training=False)
@@ -156,7 +156,7 @@ def test_grids_that_cannot_be_are_refused(bundle: Bundle, change: dict[str, int]
 
 
 def test_classification_spelt_out_or_not_is_the_same_bundle():
-    contract = read_bundle("fashion-mnist-48").contract
+    contract = read_bundle("fashion-mnist-48").written
     assert b"task" not in msgspec.json.encode(contract).replace(b"task_tail", b"")
     spelt_out = msgspec.structs.replace(contract, task=ClassificationTask())
     assert bundle_hash(spelt_out) == bundle_hash(contract)

@@ -52,7 +52,7 @@ def split(bundle: Bundle) -> Images:
 def golden(bundle: Bundle, split: Images) -> dict[bytes, bytes]:
     """Image as the device sees it -> payload."""
     payloads = GoldenEncoder(bundle).payloads(split.images)
-    pixels = to_int8(split.images, bundle.contract)
+    pixels = to_int8(split.images, bundle.image_shape)
     return {image.tobytes(): bytes(payload) for image, payload in zip(pixels, payloads, strict=True)}
 
 
@@ -98,7 +98,7 @@ def test_every_image_is_recorded_with_its_own_label_and_payload(
     first, *images, last = lines_of(path)
     assert (first["kind"], first["bundle_hash"], first["board"]) == ("session", bundle.hash_hex, "fake-board")
     assert sorted(line["index"] for line in images) == list(range(COUNT))
-    pixels = to_int8(split.images, bundle.contract)
+    pixels = to_int8(split.images, bundle.image_shape)
     flips = 0
     for line in images:
         payload, noisy = bytes.fromhex(line["payload"]), bytes.fromhex(line["payload_noisy"])
@@ -211,7 +211,7 @@ def test_lost_images_are_counted_and_give_exit_code_3(
     bundle: Bundle, split: Images, golden: dict[bytes, bytes], tmp_path: Path
 ) -> None:
     fourth = int(balanced(split.labels, 20)[3])
-    bad = to_int8(split.images, bundle.contract)[fourth].tobytes()
+    bad = to_int8(split.images, bundle.image_shape)[fourth].tobytes()
 
     def encode(image: bytes) -> bytes:
         return b"" if image == bad else golden[image]  # codes of the wrong size, every time

@@ -111,7 +111,7 @@ def test_the_real_device_takes_up_after_damage_on_the_way_to_it(
         session = Session(port, Expected.of(bundle), timeout_s=0.3, max_attempts=6)
         received = {
             outcome.index: outcome.payload
-            for outcome in session.stream(enumerate(to_int8(images, bundle.contract)))
+            for outcome in session.stream(enumerate(to_int8(images, bundle.image_shape)))
             if isinstance(outcome, Received)
         }
     assert received == {index: bytes(payload) for index, payload in enumerate(golden)}

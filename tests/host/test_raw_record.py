@@ -51,7 +51,7 @@ def recorded(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     """A recording of 60 images, some codes lost, damaged and doubled; the labels of the run."""
     rng, count = np.random.default_rng(5), 60
     split = Images(rng.integers(0, 256, (count, *bundle.image_shape), np.uint8), np.zeros(count, np.int32))
-    rows = to_int8(split.images, bundle.contract)
+    rows = to_int8(split.images, bundle.image_shape)
     payloads = map(bytes, GoldenEncoder(bundle).payloads(split.images))
     golden = {row.tobytes(): payload for row, payload in zip(rows, payloads, strict=True)}
     seen = 0

@@ -183,6 +183,8 @@ def test_a_missing_weights_file_on_the_command_line_is_an_error_before_anything_
         "train",
         "cifar100-resnet50",
         "--only-task",
+        "--task-set",
+        "batch=4",
         "--dataset",
         str(data),
         "--out",

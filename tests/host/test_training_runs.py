@@ -144,7 +144,8 @@ def test_unknown_recipes_are_usage_errors_that_list_the_known():
 def test_progress_writes_one_line_per_epoch_when_it_is_no_terminal(data_dir: Path, tmp_path: Path):
     stream = io.StringIO()
     train_task_network(TASK, tmp_path, data_dir=data_dir, progress=Progress(stream))
-    assert [line.split()[1] for line in stream.getvalue().splitlines()] == ["1/2", "2/2"]
+    epochs = [line.split()[1] for line in stream.getvalue().splitlines() if "/2" in line]
+    assert epochs == ["1/2", "2/2"]
 
 
 def test_the_weight_average_follows_the_weights_and_gives_them_back():

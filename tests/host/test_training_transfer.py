@@ -201,15 +201,15 @@ def test_the_last_stage_tunes_the_decoder_on_codes_of_the_encoder_that_is_export
 
 
 def test_the_digest_of_an_encoder_sees_its_weights_and_not_its_names(device_dir: Path, data_dir: Path):
-    from semflash.conversion.tail import quantise_device
+    from semflash.conversion.device import quantise_device
 
     run, data = load_run(device_dir / "codec"), load_dataset("fashion-mnist", data_dir=data_dir)
-    first, again = (quantise_device(run, data)[0].data for _ in range(2))
+    first, again = (quantise_device(run.codec.device(), data).whole.data for _ in range(2))
     recorded = run.info.results["int8_encoder_sha256"]
     assert content_sha256(first) == content_sha256(again) == recorded
     kernel = run.codec.device_graph.get_layer("latent").kernel
     kernel.assign(keras.ops.convert_to_numpy(kernel) * np.float32(1.01))
-    assert content_sha256(quantise_device(run, data)[0].data) != recorded
+    assert content_sha256(quantise_device(run.codec.device(), data).whole.data) != recorded
 
 
 def test_a_decoder_tuned_on_other_codes_is_not_exported(
@@ -246,10 +246,9 @@ def test_what_the_last_stage_cannot_do_is_said_before_anything_is_trained(
 def test_a_usage_weight_for_a_family_without_the_term_is_refused(
     task_dir: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from semflash.codecs.base import Codec
     from semflash.codecs.semanticnn import SemanticNN
 
-    monkeypatch.setattr(SemanticNN, "usage_loss", Codec.usage_loss)
+    monkeypatch.setattr(SemanticNN, "terms", frozenset({"codes"}))
     with pytest.raises(UsageError, match="no usage term"):
         trained(WHOLE, task_dir, tmp_path, data_dir)
 

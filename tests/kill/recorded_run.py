@@ -34,7 +34,7 @@ def main() -> None:
     rng = np.random.default_rng(3)
     split = Images(rng.integers(0, 256, (COUNT, *bundle.image_shape), np.uint8), np.zeros(COUNT, np.int32))
     payloads = GoldenEncoder(bundle).payloads(split.images)
-    pixels = to_int8(split.images, bundle.contract)
+    pixels = to_int8(split.images, bundle.image_shape)
     golden = {image.tobytes(): bytes(payload) for image, payload in zip(pixels, payloads, strict=True)}
     height, width, channels = bundle.image_shape
     device = FakeDevice(

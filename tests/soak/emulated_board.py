@@ -66,7 +66,7 @@ def main() -> int:
     chosen = parser.parse_args()
     bundle = read_bundle(chosen.bundle)
     pictures = np.random.default_rng(chosen.seed).integers(0, 256, (_IMAGES, *bundle.image_shape), np.uint8)
-    rows, golden = to_int8(pictures, bundle.contract), GoldenEncoder(bundle).payloads(pictures)
+    rows, golden = to_int8(pictures, bundle.image_shape), GoldenEncoder(bundle).payloads(pictures)
     instance = f"soak-{os.getpid()}"
     with tempfile.TemporaryDirectory() as folder:
         built = build(chosen.bundle, load_board("qemu-stm32f405"), out_dir=Path(folder) / "build")
