@@ -22,6 +22,11 @@ _HOME = "\x1b[H"
 ALTERNATE_ON, ALTERNATE_OFF, CURSOR_ON = "\x1b[?1049h", "\x1b[?1049l", "\x1b[?25h"
 
 
+def _environment() -> dict[str, str]:
+    """Without the size of another terminal, which readline leaves in the environment of a test process."""
+    return {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+
+
 class Terminal:
     """Runs a command with a terminal of its own as its session's controlling one."""
 
@@ -38,7 +43,7 @@ class Terminal:
             stderr=self.follower,
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-            env={**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", **env},
+            env={**_environment(), "TERM": "xterm-256color", "LANG": "C.UTF-8", **env},
         )
 
     def resize(self, columns: int, rows: int) -> None:
