@@ -29,7 +29,8 @@ from semflash.data.registry import load_dataset  # noqa: E402
 from semflash.edge.decoder import EdgeDecoder  # noqa: E402
 from semflash.edge.golden import GoldenEncoder  # noqa: E402
 from semflash.errors import ExportError, TrainingError, UsageError  # noqa: E402
-from semflash.program.stages import TableTail  # noqa: E402
+from semflash.program.stages import TableTail, Tail  # noqa: E402
+from semflash.program.tensors import Codes  # noqa: E402
 from semflash.training.codec import train_codec  # noqa: E402
 from semflash.training.models import load_run, measure_accuracy  # noqa: E402
 from semflash.training.progress import Progress  # noqa: E402
@@ -297,12 +298,15 @@ def test_codecs_with_a_table_on_the_device_are_exported(
     bundle = export(
         tmp_path / "run", tmp_path / "x.semcodec", data_dir=data_dir, whole_graph=whole_graph, force=True
     )
-    contract, run = bundle.contract, load_run(tmp_path / "run")
-    assert isinstance(contract.device_tail, TableTail) and contract.centres != sorted(contract.centres)
+    program, run = bundle.program, load_run(tmp_path / "run")
+    (stage,) = (stage for stage in program.stages if isinstance(stage, Tail))
+    holds = program.tensor("codes").holds
+    assert isinstance(stage.tables[0], TableTail) and isinstance(holds, Codes)
+    assert list(holds.centres) != sorted(holds.centres)
     images = load_dataset("fashion-mnist", data_dir=data_dir).val.images
     payloads = GoldenEncoder(bundle).payloads(images)
-    codes = unpack(payloads, 3, contract.payload.symbols).reshape(len(images), *run.codec.values_shape())
-    by_edge = np.asarray(contract.centres, np.float32)[codes]
+    codes = unpack(payloads, 3, run.codec.sizes.symbols).reshape(len(images), *run.codec.values_shape())
+    by_edge = np.asarray(holds.centres, np.float32)[codes]
     by_codec = keras.ops.convert_to_numpy(run.codec.values(codes.astype(np.int32)))
     assert by_edge == pytest.approx(by_codec, abs=1e-6)
     assert (codes != run.encode_codes(images)).mean() < 0.25
