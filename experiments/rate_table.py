@@ -132,6 +132,7 @@ def bundle_of(case: Case, codec: Any) -> Any:
     import msgspec
     import numpy as np
 
+    from semflash.bundle import known
     from semflash.bundle.schema import Model
     from semflash.conversion.device import quantise_device
     from semflash.data.dataset import Dataset, Split
@@ -146,6 +147,7 @@ def bundle_of(case: Case, codec: Any) -> Any:
     contract = msgspec.structs.replace(
         bare.contract, family="semanticnn", program=device.program, models=models
     )
+    known.remember(bare.hash_hex, exported=True)  # made here, so that it needs no first run in a child
     return dataclasses.replace(bare, contract=contract)
 
 

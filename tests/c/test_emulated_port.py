@@ -166,7 +166,7 @@ def stats(line: Line) -> list[int]:
 def test_hello_is_honest_about_the_emulator(line):
     hello = line.hello()
     window, _, rows, row_bytes, payload_bytes = struct.unpack_from("<HHHHH", hello, 2)
-    assert (hello[0], hello[1], rows, row_bytes, payload_bytes) == (2, INSTRUCTIONS, 28, 28, 18)
+    assert (hello[0], hello[1], rows, row_bytes, payload_bytes) == (3, INSTRUCTIONS, 28, 28, 18)
     assert struct.unpack_from("<IIII", hello, 12) == (tiny.BUNDLE, 0x1234, CLOCK_HZ, SCALE)
     assert hello[32:56].rstrip(b"\0") == b"emulated" and window >= 2
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import msgspec
 import pytest
+from msgspec.structs import replace
 
 from fakes.link_device import CREDIT, FakeDevice, build, on_wire
 from semflash.bundle import read_bundle
@@ -18,6 +20,7 @@ from semflash.firmware.probes import confirm
 from semflash.firmware.probes.verdicts import UDEV_REMEDY, Verdict, VerdictError, of_link
 from semflash.link.errors import GarbageError, SilenceError
 from semflash.link.frame import PROTOCOL_VERSION
+from semflash.program.tensors import Tensor
 
 TESTS = Path(__file__).parents[1]
 
@@ -118,22 +121,34 @@ def test_a_device_of_an_earlier_protocol_is_named_as_soon_as_it_has_answered_the
 def test_the_ends_of_a_graph_are_looked_at_only_when_the_graph_is_one(model: str, says: str) -> None:
     bundle = read_bundle(TESTS / "vectors" / "tiny.semcodec")
     check_ends(bundle)
-    name = bundle.contract.device_graphs[0].model.file
+    name = bundle.contract.models[0].file.file
     data = (TESTS / "codegen" / "models" / f"{model}.tflite").read_bytes()
     with pytest.raises(ModelError, match=says):
         check_ends(dataclasses.replace(bundle, files=bundle.files | {name: data}))
 
 
-def test_the_ends_of_a_graph_are_those_of_the_contract() -> None:
+@pytest.mark.parametrize("end", ["input", "output"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tensor: {"holds": replace(tensor.holds, zero_point=tensor.holds.zero_point + 1)},
+        lambda tensor: {"holds": replace(tensor.holds, scale=tensor.holds.scale * 1.01)},
+        lambda tensor: {"shape": (tensor.shape[0] + 1, *tensor.shape[1:])},
+        lambda tensor: {"shape": (tensor.shape[0], tensor.shape[1] + 1, *tensor.shape[2:])},
+    ],
+    ids=["zero point", "scale", "height", "width"],
+)
+def test_the_ends_of_a_graph_are_those_of_the_contract(
+    end: str, change: Callable[[Tensor], dict[str, Any]]
+) -> None:
     bundle = read_bundle(TESTS / "vectors" / "tiny.semcodec")
-    graph, image = bundle.contract.device_graphs[0], bundle.contract.input
-    for changes in (
-        {"device_graphs": [msgspec.structs.replace(graph, zero_point=graph.zero_point + 1)]},
-        {"device_graphs": [msgspec.structs.replace(graph, scale=graph.scale * 1.01)]},
-        {"device_graphs": [msgspec.structs.replace(graph, height=graph.height + 1)]},
-        {"input": msgspec.structs.replace(image, scale=image.scale * 1.01)},
-        {"input": msgspec.structs.replace(image, width=image.width + 1)},
-    ):
-        contract = msgspec.structs.replace(bundle.contract, **changes)
-        with pytest.raises(ModelError, match="not what the bundle's contract says"):
-            check_ends(dataclasses.replace(bundle, contract=contract))
+    (graph,) = bundle.program.graphs
+    name = graph.inputs[0] if end == "input" else graph.outputs[0]
+    tensors = tuple(
+        replace(tensor, **change(tensor)) if tensor.name == name else tensor
+        for tensor in bundle.program.tensors
+    )
+    program = replace(bundle.program, tensors=tensors)
+    contract = replace(bundle.contract, program=program)
+    with pytest.raises(ModelError, match=f"the {end} of graph .* is not what the bundle's contract says"):
+        check_ends(dataclasses.replace(bundle, contract=contract))

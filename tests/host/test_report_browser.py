@@ -80,7 +80,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         store.put(one)
     arguments = ["evaluate", str(TINY), "--data-dir", str(data), "--compare", str(store.root)]
     assert main([*arguments, "--report", str(folder / "report.html")]) == 0
-    boxes = coco_folder(tmp_path_factory.mktemp("coco") / "shapes", train=6, test=12)
+    boxes = coco_folder(tmp_path_factory.mktemp("coco") / "shapes", 6, 12, ("animal", "fruit"))
     arguments = ["evaluate", "stamps-detect", "--dataset", str(boxes), "--ber", "0,0.01", "--compare"]
     assert main([*arguments, "--report", str(folder / "detector.html")]) == 0
     for name in ("report", "detector"):

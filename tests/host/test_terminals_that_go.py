@@ -28,7 +28,7 @@ def test_an_emulator_that_ends_during_a_reset_is_a_device_error_at_once(
     terminal: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leader, follower = terminal
-    state = EmulatorState("board", 1, "", "", "", "", "", "", 0.0, os.ttyname(follower))
+    state = EmulatorState("board", 1, "birth", "/dev/pts/0", "image", "", "", "", 0.0, os.ttyname(follower))
     monkeypatch.setattr(emulator_state, "read", lambda name: state)
     closer = threading.Timer(0.2, os.close, (leader,))
     closer.start()
