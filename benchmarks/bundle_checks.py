@@ -56,9 +56,10 @@ def measure(rounds: int) -> int:
     print("| --- | --- | --- | --- | --- |")
     for name in zoo_names():
         bundle = read_bundle(name)
-        parts = (bundle.contract, bundle.decoder_tflite, bundle.tail_tflite)
-        edge = _median(partial(check_edge, *parts), rounds)
-        device = _median(partial(check_device_graph, bundle.encoder_tflite, "encoder.tflite"), rounds)
+        edge = _median(partial(check_edge, bundle.contract, bundle.edge), rounds)
+        device = sum(
+            _median(partial(check_device_graph, data, graph), rounds) for graph, data in bundle.models.items()
+        )
         known_s = _median(partial(known.is_known, bundle.hash_hex), rounds)
         start = time.perf_counter()
         first_run.admit(replace(bundle, hash_hex="0" * 64))

@@ -46,11 +46,12 @@ def seconds_per_record(folder: Path, count: int = 20_000, size: int = 100) -> fl
         return (time.perf_counter() - began) / count
 
 
-def processor_seconds(image: Path, split: Images, count: int, **recordings: Path) -> float:
+def processor_seconds(image: Path, split: Images, options: MonitorOptions) -> float:
     """Processor time of one run, per image."""
+    count = options.count
     with NativePort(image, timeout=READ_TIMEOUT_S) as port:
         began = time.process_time()
-        result = monitor(read_bundle(BUNDLE), port, split, MonitorOptions(count=count, **recordings))
+        result = monitor(read_bundle(BUNDLE), port, split, options)
         spent = time.process_time() - began
     assert result.error is None and result.progress.tally.received == count
     return spent / count
@@ -68,15 +69,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         built = build(BUNDLE, load_board("native"), out_dir=folder / "build")
-        ways: dict[str, dict[str, Path]] = {
-            "no recording": {},
-            "--record": {"record_path": folder / "run.jsonl"},
-            "--record-raw": {"raw_path": folder / "run.sfraw"},
+        ways = {
+            "no recording": MonitorOptions(count=chosen.count),
+            "--record": MonitorOptions(count=chosen.count, record_path=folder / "run.jsonl"),
+            "--record-raw": MonitorOptions(count=chosen.count, raw_path=folder / "run.sfraw"),
         }
         times: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(chosen.rounds):
-            for way, recordings in ways.items():
-                times[way].append(processor_seconds(built.image_path, split, chosen.count, **recordings))
+            for way, options in ways.items():
+                times[way].append(processor_seconds(built.image_path, split, options))
         print(f"a raw record of 100 bytes takes {1e6 * seconds_per_record(folder):.1f} us")
     plain = statistics.median(times["no recording"])
     for way, spent in times.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from functools import partial
 
 from experiments.markdown import table
 from experiments.material import (
@@ -51,12 +52,16 @@ def goals(material: Material) -> str:
     )
 
 
+def _has_size(size: int, result: RunResult) -> bool:
+    return result.payload_bytes == size
+
+
 def claims(material: Material) -> str:
     """SemanticNN against the best of the others at each rate; the statement is computed."""
     results = [result for result in material.of("ber") if result.budget.name == "comparison"]
     rows = []
     for size in GOALS:
-        found = series(results, where=lambda r, size=size: r.payload_bytes == size)
+        found = series(results, where=partial(_has_size, size))
         own = next((one for one in found if one.subject.method == OWN), None)
         if own is None:
             continue

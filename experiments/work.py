@@ -19,6 +19,7 @@ from experiments.resolve import Resolved, digest, plain
 from semflash import __version__
 from semflash.baselines.catalogue import Budget as BaselineBudget
 from semflash.baselines.catalogue import Job
+from semflash.codecs.device_side import TailStage
 from semflash.data.dataset import Dataset
 from semflash.data.registry import DATA_DIR_VARIABLE, load_dataset
 from semflash.errors import TrainingError
@@ -255,7 +256,7 @@ def code_use(trained: TrainedCodec, data: Dataset) -> dict[str, Any]:
     codes = encode(trained.codec, data.test.images[:1_000]).ravel()
     shares = np.bincount(codes, minlength=trained.codec.levels()) / len(codes)
     figures: dict[str, Any] = {"code_use": [round(float(share), 5) for share in shares]}
-    centres = getattr(trained.codec.device_tail(), "centres", None)
-    if centres is not None:
-        figures["centres"] = [round(float(value), 5) for value in np.asarray(centres).ravel()]
+    tails = [stage for stage in trained.codec.device().stages if isinstance(stage, TailStage)]
+    if len(tails) == 1:
+        figures["centres"] = [round(float(value), 5) for value in np.ravel(tails[0].spec.centres)]
     return figures

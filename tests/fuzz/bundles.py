@@ -34,7 +34,7 @@ from codegen.mutation import mutate_structure
 from semflash.bundle.digest import file_ref
 from semflash.bundle.reader import Bundle, read_directory, zoo_dir
 from semflash.bundle.schema import CODEC_FILE
-from semflash.bundle.version1 import contract_of
+from semflash.bundle.version1 import Contract1, contract_of
 from semflash.bundle.writer import encode_codec
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
@@ -64,12 +64,19 @@ def seeds() -> list[Bundle]:
     tiny = read_directory(VECTORS / "tiny.semcodec")
     wide = (VECTORS / "wide_tail.tflite").read_bytes()
     zoo = [read_directory(zoo_dir() / f"{name}.semcodec") for name in ("mnist-12", "stamps-detect")]
-    return [tiny, with_file(tiny, tiny.written.task_tail.file, wide), *zoo]
+    return [tiny, with_file(tiny, _version1(tiny).task_tail.file, wide), *zoo]
+
+
+def _version1(bundle: Bundle) -> Contract1:
+    """The contract as its file has it: all seeds are of version 1."""
+    if not isinstance(bundle.written, Contract1):
+        raise TypeError(f"{bundle.path} is no bundle of version 1")
+    return bundle.written
 
 
 def with_file(bundle: Bundle, name: str, data: bytes) -> Bundle:
     """The bundle with another .tflite file; its contract tells the file's digest."""
-    contract, reference = bundle.written, file_ref(name, data)
+    contract, reference = _version1(bundle), file_ref(name, data)
     if name == contract.decoder.file:
         contract = msgspec.structs.replace(contract, decoder=reference)
     elif name == contract.task_tail.file:
@@ -85,7 +92,7 @@ def mutant(bundles: list[Bundle], seed: int, number: int) -> tuple[Bundle, str]:
     """(bundle with one spoilt file, what was done). Number and seed name it."""
     rng = random.Random(f"{seed}/{number}")
     bundle = bundles[number % len(bundles)]
-    contract = bundle.written
+    contract = _version1(bundle)
     names = (contract.decoder.file, contract.task_tail.file, contract.device_graphs[0].model.file)
     name = rng.choice(names)
     data = bundle.files[name]
@@ -124,12 +131,13 @@ def structure_words(data: bytes) -> list[int]:
 def write(bundle: Bundle, place: Path) -> None:
     """The bundle as a directory, hashes and all."""
     place.mkdir(parents=True, exist_ok=True)
-    names = {bundle.written.decoder.file, bundle.written.task_tail.file}
-    names |= {graph.model.file for graph in bundle.written.device_graphs}
+    contract = _version1(bundle)
+    names = {contract.decoder.file, contract.task_tail.file}
+    names |= {graph.model.file for graph in contract.device_graphs}
     for name in names:
         (place / name).write_bytes(bundle.files[name])
     record = msgspec.structs.replace(bundle.record, history=None)
-    (place / CODEC_FILE).write_bytes(encode_codec(bundle.written, record))
+    (place / CODEC_FILE).write_bytes(encode_codec(contract, record))
 
 
 def attempt(bundle: Bundle, place: Path, *, first_run: bool) -> tuple[str, str]:

@@ -18,6 +18,7 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,7 @@ class Enumeration:
         step = max(1, self.count.writes // self._most) if self._most else 1
         for at in range(1, _WRITES_MAX, step):
             self._fresh(base)
-            if in_child(lambda at=at: self._act(at, torn=torn)) is not None:
+            if in_child(partial(self._act, at, torn=torn)) is not None:
                 return
             self.count.stopped += 1
             then(f"stopped {'in' if torn else 'before'} write {at}")
