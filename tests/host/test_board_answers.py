@@ -18,6 +18,7 @@ from semflash.firmware.probes import confirm
 from semflash.firmware.probes.verdicts import UDEV_REMEDY, Verdict, VerdictError, of_link
 from semflash.link.errors import GarbageError, SilenceError
 from semflash.link.frame import PROTOCOL_VERSION
+from semflash.program.tensors import Values
 
 TESTS = Path(__file__).parents[1]
 
@@ -118,7 +119,7 @@ def test_a_device_of_an_earlier_protocol_is_named_as_soon_as_it_has_answered_the
 def test_the_ends_of_a_graph_are_looked_at_only_when_the_graph_is_one(model: str, says: str) -> None:
     bundle = read_bundle(TESTS / "vectors" / "tiny.semcodec")
     check_ends(bundle)
-    name = bundle.contract.device_graphs[0].model.file
+    name = bundle.contract.models[0].file.file
     data = (TESTS / "codegen" / "models" / f"{model}.tflite").read_bytes()
     with pytest.raises(ModelError, match=says):
         check_ends(dataclasses.replace(bundle, files=bundle.files | {name: data}))
@@ -126,14 +127,18 @@ def test_the_ends_of_a_graph_are_looked_at_only_when_the_graph_is_one(model: str
 
 def test_the_ends_of_a_graph_are_those_of_the_contract() -> None:
     bundle = read_bundle(TESTS / "vectors" / "tiny.semcodec")
-    graph, image = bundle.contract.device_graphs[0], bundle.contract.input
-    for changes in (
-        {"device_graphs": [msgspec.structs.replace(graph, zero_point=graph.zero_point + 1)]},
-        {"device_graphs": [msgspec.structs.replace(graph, scale=graph.scale * 1.01)]},
-        {"device_graphs": [msgspec.structs.replace(graph, height=graph.height + 1)]},
-        {"input": msgspec.structs.replace(image, scale=image.scale * 1.01)},
-        {"input": msgspec.structs.replace(image, width=image.width + 1)},
+    (graph,) = bundle.program.graphs
+    image, latent = bundle.program.tensor(graph.inputs[0]), bundle.program.tensor(graph.outputs[0])
+    for tensor, changes in (
+        (latent, {"holds": Values(latent.holds.scale, latent.holds.zero_point + 1)}),
+        (latent, {"holds": Values(latent.holds.scale * 1.01, latent.holds.zero_point)}),
+        (latent, {"shape": (latent.shape[0] + 1, *latent.shape[1:])}),
+        (image, {"holds": Values(image.holds.scale * 1.01, image.holds.zero_point)}),
+        (image, {"shape": (image.shape[0], image.shape[1] + 1, image.shape[2])}),
     ):
-        contract = msgspec.structs.replace(bundle.contract, **changes)
+        changed = msgspec.structs.replace(tensor, **changes)
+        tensors = tuple(changed if each is tensor else each for each in bundle.program.tensors)
+        program = msgspec.structs.replace(bundle.program, tensors=tensors)
+        contract = msgspec.structs.replace(bundle.contract, program=program)
         with pytest.raises(ModelError, match="not what the bundle's contract says"):
             check_ends(dataclasses.replace(bundle, contract=contract))
