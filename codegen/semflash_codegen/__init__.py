@@ -1,6 +1,6 @@
 """Code generator of semflash: a device program and its int8 .tflite graphs become C for ``device/``.
 
-Of ``semflash`` it imports the program alone, and never TensorFlow.
+Of ``semflash`` it imports the program and the errors alone, and never TensorFlow.
 
     generated = generate(CodegenRequest(program, {"encoder": tflite}, bundle_hash="..."))
     generated.files["sf_model.c"]

@@ -1,34 +1,16 @@
-"""Errors of the code generator: what is wrong, the offending value, the remedy.
+"""Errors of the code generator, in the one tree of :mod:`semflash.errors`.
 
-The package stands alone (it imports nothing of ``semflash``); the host maps :class:`CodegenError` to its own
-``ModelError`` and keeps the three texts.
+Each of them carries what is wrong, the offending value and the remedy. They are errors about a model, so that
+callers who catch :class:`~semflash.errors.ModelError` catch them as they are: nothing has to translate them.
 """
 
 from __future__ import annotations
 
+from semflash.errors import ModelError, ToolMissingError
 
-class CodegenError(Exception):
-    """Base of all errors of the generator.
 
-    Args:
-        what: one sentence, what is wrong.
-        value: the value that is wrong; ``None`` where there is none.
-        remedy: what the user can do about it.
-    """
-
-    def __init__(self, what: str, *, value: object | None = None, remedy: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.value = value
-        self.remedy = remedy
-
-    def __str__(self) -> str:
-        text = self.what
-        if self.value is not None:
-            text += f" (got: {self.value})"
-        if self.remedy:
-            text += f"\n  try: {self.remedy}"
-        return text
+class CodegenError(ModelError):
+    """Base of all errors that the generator raises about a model or a request."""
 
 
 class MalformedModelError(CodegenError):
@@ -43,9 +25,9 @@ class CapacityError(CodegenError):
     """The model needs more flash or RAM than the board has."""
 
 
-class KernelSourceError(CodegenError):
-    """CMSIS-NN's sources were asked for and are not to be found."""
-
-
 class RequestError(CodegenError):
     """The request itself (tail, bits per symbol, hash, engine) is inconsistent."""
+
+
+class KernelSourceError(ToolMissingError):
+    """CMSIS-NN's sources were asked for and are not to be found. The model itself is not at fault."""

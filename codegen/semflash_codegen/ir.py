@@ -98,12 +98,22 @@ class Operator:
 
 @dataclass(frozen=True)
 class Model:
-    """One subgraph in execution order."""
+    """One subgraph in execution order.
+
+    Attributes:
+        tensors: In the file's order.
+        operators: In the order in which they run.
+        inputs: Indices of the graph's inputs among the tensors.
+        outputs: Indices of its outputs.
+        named_outputs: Names and indices of the outputs as the file's first signature has them; nothing
+            where the file has no signature.
+    """
 
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    named_outputs: tuple[tuple[str, int], ...] = ()
 
     def layer_name(self, operator: Operator) -> str:
         """What to call an operator in messages: number, operator and the name of its output."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from semflash_codegen.errors import CapacityError, UnsupportedModelError
 from semflash_codegen.fused.streamed import FUSED, not_streamed, stream
 from semflash_codegen.in_place import share
 from semflash_codegen.ir import Model
 from semflash_codegen.layer import AUTO, Layer
+from semflash_codegen.macs import macs
 from semflash_codegen.memory_plan import Buffer, place
 from semflash_codegen.operators import ALIASES, LOWER, Context
 from semflash_codegen.plan import Plan
@@ -36,7 +39,7 @@ def lower(model: Model, kernels: str) -> tuple[Layer, ...]:
                 value=model.layer_name(op),
                 remedy="use a smaller encoder",
             )
-        layers.append(LOWER[op.name](context, op))
+        layers.append(replace(LOWER[op.name](context, op), macs=macs(model, op)))
     if not layers:
         raise UnsupportedModelError("the encoder computes nothing", remedy="export the device graph")
     return tuple(layers)

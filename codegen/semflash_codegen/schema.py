@@ -1,4 +1,4 @@
-"""Names and numbers of TensorFlow Lite's schema (version 3) that the generator reads or names in errors."""
+"""Names and numbers of TensorFlow Lite's schema (version 3) that semflash reads or names in errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SCHEMA_VERSION = 3
 
 
 class TensorType(IntEnum):
-    """TensorType of the schema; only INT8 and INT32 reach the IR."""
+    """TensorType of the schema."""
 
     FLOAT32 = 0
     FLOAT16 = 1
@@ -98,11 +98,18 @@ class Options(IntEnum):
     FULLY_CONNECTED = 8
     SOFTMAX = 9
     CONCATENATION = 10
+    ADD = 11
     RESIZE_BILINEAR = 15
     MUL = 21
     REDUCER = 27
+    SUB = 28
+    DIV = 29
+    STRIDED_SLICE = 32
+    SPLIT = 35
     TRANSPOSE_CONV = 49
+    RESIZE_NEAREST_NEIGHBOR = 74
     LEAKY_RELU = 75
+    BATCH_MATMUL = 101
 
 
 def operator_name(code: int) -> str:

@@ -1,4 +1,10 @@
-""".tflite bytes -> IR. Own reader: no TensorFlow, no interpreter, limits on everything.
+""".tflite bytes -> IR: the one reader of semflash. No TensorFlow, no interpreter, limits on everything.
+
+The generator, the checks of bundles, the export and the import all read through it. Three others look into
+such files, each for a reason. :mod:`semflash_codegen.tflite_verify` walks the whole structure before a
+stranger's file goes to an interpreter, also the parts that only an interpreter follows.
+``semflash.conversion.cutting`` writes a part of the converter's own output again, and
+``semflash.conversion.content`` digests it as run folders have recorded it: both take the schema's objects.
 
 Source: tensorflow/lite/schema/schema.fbs, field numbers in declaration order.
 """
@@ -32,7 +38,15 @@ _ITEM_BYTES = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What a file may hold; by default, what a microcontroller could run."""
+    """What a file may hold; by default, what a microcontroller could run.
+
+    Attributes:
+        file_bytes: Size of the file.
+        tensors: Number of tensors.
+        operators: Number of operators.
+        dimension: Length of one side of a tensor.
+        elements: Number of values in one tensor.
+    """
 
     file_bytes: int = 32 << 20
     tensors: int = 4096
@@ -42,6 +56,8 @@ class Limits:
 
 
 DEVICE = Limits()
+#: What runs on a computer: the edge's graphs, and networks that are imported.
+COMPUTER = Limits(file_bytes=1 << 30, tensors=1 << 15, operators=1 << 13, dimension=1 << 30, elements=1 << 28)
 
 
 def read_model(data: bytes, limits: Limits = DEVICE) -> Model:
@@ -89,7 +105,8 @@ def read_model(data: bytes, limits: Limits = DEVICE) -> Model:
     outputs = _indices(graph, 2, len(tensors))
     if min(inputs + outputs, default=0) < 0:
         raise MalformedModelError("the model's inputs or outputs name no tensor", value=-1, remedy=_REMEDY)
-    return Model(_named(tensors, texts, operators, inputs), operators, inputs, outputs)
+    named = _named(tensors, texts, operators, inputs)
+    return Model(named, operators, inputs, outputs, _named_outputs(model, len(tensors)))
 
 
 def _named(
@@ -101,6 +118,18 @@ def _named(
     names = unique([short(layer_name(texts[i], otherwise)) for i, otherwise in fallbacks.items() if i >= 0])
     renamed = dict(zip((i for i in fallbacks if i >= 0), names, strict=True))
     return tuple(replace(t, name=renamed.get(t.index, t.name)) for t in tensors)
+
+
+def _named_outputs(model: Table, tensor_count: int) -> tuple[tuple[str, int], ...]:
+    """Outputs by the names that the first signature gives them."""
+    signature = next(model.tables(7, MAX_OPERANDS), None)
+    if signature is None:
+        return ()
+    found = tuple((entry.text(0), entry.integer(1, "<I")) for entry in signature.tables(1, MAX_OPERANDS))
+    for _, index in found:
+        if index >= tensor_count:
+            raise MalformedModelError("a signature names no tensor", value=index, remedy=_REMEDY)
+    return found
 
 
 def _operator_name(code: Table) -> str:

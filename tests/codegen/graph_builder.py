@@ -42,11 +42,12 @@ class GraphBuilder:
     def constant(
         self, values: npt.NDArray[Any], quantisation: Quantisation | None = None, axis: int = 0
     ) -> int:
-        """A constant int8 or int32 tensor."""
+        """A constant int8, int32 or float32 tensor."""
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(values.tobytes(), np.uint8)
         self.model.buffers.append(buffer)
-        kind = {"int8": schema.TensorType.INT8, "int32": schema.TensorType.INT32}[values.dtype.name]
+        kinds = schema.TensorType
+        kind = {"int8": kinds.INT8, "int32": kinds.INT32, "float32": kinds.FLOAT32}[values.dtype.name]
         return self._tensor(values.shape, kind, quantisation, len(self.model.buffers) - 1, axis)
 
     def operator(

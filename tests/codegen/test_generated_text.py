@@ -16,7 +16,7 @@ from codegen.building import compile_model, host_compiler, run
 from codegen.golden import HASH, NAMES, load, request_for, table_tail
 from semflash.program.stages import GdnTail, Tail
 from semflash_codegen import CodegenError, CodegenRequest, c_text, cmsis_nn, generate
-from semflash_codegen.errors import CapacityError, KernelSourceError, RequestError
+from semflash_codegen.errors import CapacityError, KernelSourceError, MalformedModelError, RequestError
 
 
 def constants(header: str) -> dict[str, int]:
@@ -199,5 +199,5 @@ def test_the_examples_of_the_c_text_module_run() -> None:
 
 
 def test_an_encoder_of_zero_bytes_is_refused() -> None:
-    with pytest.raises(CodegenError):
+    with pytest.raises(MalformedModelError, match="not a TensorFlow Lite model"):
         generate(replace(request_for(load("enc32")), models={"encoder": b""}))

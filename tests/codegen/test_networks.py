@@ -120,9 +120,11 @@ def test_a_network_whose_first_layer_cannot_stream_may_still_demand_the_engine()
 def test_an_addition_writes_over_an_input_that_nobody_needs_afterwards() -> None:
     plan = make_plan(read_model(network("ResNet8")), "reference")
     additions = [layer for layer in plan.layers if layer.operator == "ADD"]
+    assert len(additions) == 3
     for layer in additions:
         assert plan.offset(layer.output) in {plan.offset(i) for i in layer.inputs}
     others = [layer for layer in plan.layers if layer.operator == "CONV_2D"]
+    assert len(others) == 9  # with the two on the shortcuts
     for layer in others:
         assert plan.offset(layer.output) not in {plan.offset(i) for i in layer.inputs}
 

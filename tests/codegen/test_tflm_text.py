@@ -12,7 +12,7 @@ from semflash_codegen import CodegenRequest, Generated, generate
 from semflash_codegen.errors import CapacityError, RequestError, UnsupportedModelError
 from semflash_codegen.tflite_reader import read_model
 from semflash_codegen.tflm import MARGIN_BYTES, convolution_symbols, kernel_stems, operators_of
-from semflash_codegen.tflm.operators import OPERATORS, cmsis_nn_folders, macs
+from semflash_codegen.tflm.operators import OPERATORS, cmsis_nn_folders
 
 MODELS = Path(__file__).parent / "models"
 
@@ -66,12 +66,10 @@ def test_the_state_in_the_header_is_arena_and_objects() -> None:
     assert objects % 16 == 0
 
 
-def test_macs_are_those_of_the_engine_aot() -> None:
+def test_both_engines_state_the_same_macs() -> None:
     for name in ("enc32", "residual", "mobile", "dense"):
-        data = (MODELS / f"{name}.tflite").read_bytes()
-        model = read_model(data)
-        ours = sum(macs(model, op) for op in model.operators)
-        assert ours == generate(request(name, engine="aot", arena_bytes=None)).report.macs
+        aot = generate(request(name, engine="aot", arena_bytes=None)).report
+        assert generate(request(name)).report.macs == aot.macs > 0
 
 
 def test_an_engine_without_a_measured_arena_is_refused() -> None:

@@ -62,27 +62,35 @@ def test_every_run_resolves_to_a_recipe_or_waits_for_its_search_and_only_the_sea
     plan: list[Run], tmp_path: Path
 ) -> None:
     store, shared = ResultStore(tmp_path), read_shared()
+    waiting_runs, compared, searches = 0, 0, 0
     for run in plan:
         try:
             resolved = resolve(run, plan, shared, store)
         except Waiting as waiting:
             assert run.tuned and "search" in str(waiting)
+            waiting_runs += 1
             continue
         if resolved.recipe is not None and run.budget == "comparison":
             recipe = resolved.recipe
+            compared += 1
             assert (recipe.train_images, recipe.autoencoder_epochs + recipe.task_epochs) == (20_000, 5), (
                 run.name
             )
         if run.kind == "search":
+            searches += 1
             assert {one.split for one in run.measures} == {"val"}
+    assert min(waiting_runs, compared, searches) > 0, "a kind of run was not looked at"
 
 
 def test_equal_bytes_are_equal_for_4_8_and_16_centres(plan: list[Run], tmp_path: Path) -> None:
+    levels = set()
     for run in (run for run in plan if run.experiment == "centres"):
         recipe = resolve(run, plan, read_shared(), ResultStore(tmp_path)).recipe
         assert recipe is not None
+        levels.add(recipe.sizes["levels"])
         bits = (recipe.sizes["levels"] - 1).bit_length()
         assert 4 * 4 * recipe.sizes["latent"] * bits == 8 * 48
+    assert levels == {4, 8, 16}
 
 
 def test_a_transferred_codec_learns_its_new_home_augmented_as_that_home_says(

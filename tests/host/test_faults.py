@@ -180,17 +180,38 @@ def faulty(device: FakeDevice, spec: str) -> FaultyPort:
     return FaultyPort(device, FaultSpec.parse(spec), reset=device.reboot, clock=device.clock, sleep=sleep)
 
 
+BAD = "flip=3e-4,drop=1e-3:3,insert=1e-3,lose=0.02,duplicate=0.02,delay=0.02:0.1,split,join,reset=0.01"
+STREAMED = 30
+
+
+def over_a_bad_line(seed: int) -> tuple[list[Outcome], set[int], bool]:
+    """Outcomes of a session, the images that were received, and whether it came to its end."""
+    device, pictures = FakeDevice(pilot_bytes=2), images(STREAMED, seed % 999)
+    port = faulty(device, f"{BAD};seed={seed}")
+    session = Session(port, EXPECTED, clock=device.clock, timeout_s=0.5, hello_attempts=20)
+    outcomes: list[Outcome] = []
+    ended = False
+    with contextlib.suppress(LinkError):
+        outcomes += session.stream(enumerate(pictures))
+        ended = True
+    return outcomes, right_codes(outcomes, pictures), ended
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32))
 def test_a_session_over_a_bad_line_gives_no_image_anothers_codes(seed: int) -> None:
-    device, pictures = FakeDevice(pilot_bytes=2), images(30, seed % 999)
-    faults = "flip=3e-4,drop=1e-3:3,insert=1e-3,lose=0.02,duplicate=0.02,delay=0.02:0.1,split,join,reset=0.01"
-    spec = f"{faults};seed={seed}"
-    session = Session(faulty(device, spec), EXPECTED, clock=device.clock, timeout_s=0.5, hello_attempts=20)
-    outcomes: list[Outcome] = []
-    with contextlib.suppress(LinkError):
-        outcomes += session.stream(enumerate(pictures))
-    right_codes(outcomes, pictures)
+    outcomes, received, ended = over_a_bad_line(seed)
+    assert received <= set(range(STREAMED))
+    if ended:
+        assert sorted(outcome.index for outcome in outcomes) == list(range(STREAMED))
+        assert len(received) >= STREAMED // 3
+
+
+def test_a_session_over_a_bad_line_gets_most_images_through() -> None:
+    """Measured: 26 of 30 on average, and 29 of 30 sessions come to their end."""
+    runs = [over_a_bad_line(seed) for seed in range(20)]
+    assert sum(len(received) for _, received, _ in runs) >= 20 * STREAMED * 3 // 4
+    assert sum(ended for _, _, ended in runs) >= 16
 
 
 def test_a_pulled_port_vanishes_and_comes_back() -> None:

@@ -286,4 +286,8 @@ def test_any_change_of_a_program_gives_a_program_that_runs_or_an_error_of_its_ow
     except (ProgramError, msgspec.ValidationError):
         return
     result = golden(program, images_of(program, 2))
-    decode(program, result.sent.payloads, result.sent.bits)
+    found = decode(program, result.sent.payloads, result.sent.bits)
+    for name, codes in found.codes.items():
+        sent = result.tensors[name]
+        assert codes.dtype == np.uint8 and codes.shape == sent.shape
+        assert (codes == sent)[found.present[name]].all(), "undamaged codes came out as others"

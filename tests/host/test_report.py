@@ -147,7 +147,9 @@ def test_the_report_and_its_twin_have_every_section_and_the_measured_figures(rep
     for text in (page, twin):
         assert f"{expected:.2f} ± 0.10" in text and "SEMANTICNN" in text
         assert "JPEG, damaged payloads dropped" in text
-    for name in re.findall(r"\]\((report-plots/[^)]+)\)", twin):
+    plots = re.findall(r"\]\((report-plots/[^)]+)\)", twin)
+    assert len(plots) >= 5
+    for name in plots:
         assert (report.parent / name).read_text(encoding="utf-8").lstrip().startswith("<?xml")
 
 

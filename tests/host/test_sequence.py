@@ -181,14 +181,43 @@ def test_hellos_of_an_earlier_life_say_nothing_about_this_one() -> None:
 
 
 @settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32), st.lists(st.integers(0, 65535), max_size=500))
+def test_of_any_numbers_at_all_what_came_and_what_was_lost_is_what_was_sent(
+    first: int, numbers: list[int]
+) -> None:
+    """The law of the ledger's docstring, which a HELLO long after everything else puts to the proof."""
+    counters = LinkCounters()
+    ledger = SequenceLedger(counters)
+    ledger.hello(first, 1000)
+    for number in numbers:
+        ledger.see(number)
+    sent = first + (1 << 40)
+    assert not ledger.hello(sent, 2000)
+    came = len(numbers) - counters.frames_duplicate + 1  # each number once, and the HELLO
+    assert sent - first == came + counters.frames_lost
+    assert counters.frames_reordered <= len(numbers) and counters.restarts == 0
+
+
+@settings(max_examples=50, deadline=None)
 @given(
-    st.lists(st.integers(0, 65535), max_size=500),
-    st.lists(st.tuples(st.integers(0, 2**32), st.integers(0, 9))),
+    st.lists(st.integers(0, 65535), max_size=50),
+    st.lists(st.tuples(st.integers(0, 2**32), st.integers(1, 9)), max_size=50),
 )
-def test_any_numbers_at_all_are_taken(numbers: list[int], hellos: list[tuple[int, int]]) -> None:
-    ledger = SequenceLedger(LinkCounters())
+def test_after_any_hellos_at_all_a_restarted_device_is_accounted_for_exactly(
+    numbers: list[int], hellos: list[tuple[int, int]]
+) -> None:
+    counters = LinkCounters()
+    ledger = SequenceLedger(counters)
+    ledger.hello(0, 5)
     for number in numbers:
         ledger.see(number)
     for frames, uptime in hellos:
         ledger.hello(frames, uptime)
         ledger.see(frames & 0xFFFF)
+    restarts = counters.restarts
+    assert ledger.hello(0, 0, known_us=10), "its clock went back to 0"
+    before = counts(counters)
+    for number in (1, 2, 3, 5, 5):
+        assert not ledger.see(number)
+    lost, duplicate, reordered = before
+    assert (counters.restarts, *counts(counters)) == (restarts + 1, lost + 1, duplicate + 1, reordered)

@@ -102,9 +102,11 @@ def test_a_file_that_is_missing_binary_or_huge_is_refused(tmp_path: Path) -> Non
 @given(st.text(max_size=200))
 def test_any_text_gives_settings_or_a_usage_error(text: str) -> None:
     try:
-        parse_settings(text, FILE)
-    except UsageError:
-        return
+        found = parse_settings(text, FILE)
+    except UsageError as error:
+        assert error.what and str(FILE) in str(error)
+    else:
+        assert found == Settings(path=FILE), "random text has set something"
 
 
 def test_every_key_is_documented() -> None:

@@ -38,9 +38,12 @@ def test_every_stamp_is_in_exactly_one_split(tree: Path):
 
 
 def test_a_stamp_and_its_mirror_image_stay_together(tree: Path):
-    for path in sorted((tree / "things/black").glob("*.png")):
+    plain = sorted((tree / "things/black").glob("*.png"))
+    for path in plain:
         stamp(path.with_name(f"{path.stem}_mirror.png"), 0)
-    for files in split_files(tree, BLACK).values():
+    parts = split_files(tree, BLACK)
+    assert sum("_mirror" in path.stem for files in parts.values() for path in files) == len(plain) > 2
+    for files in parts.values():
         stems = {path.stem for path in files}
         assert {f"{stem}_mirror" for stem in stems if "_" not in stem} == {s for s in stems if "_" in s}
 

@@ -30,7 +30,7 @@ from semflash.importing.onnx.output import (
     output_of,
 )
 from semflash.importing.parts import Parts
-from semflash.importing.tflite.slices import plain_slice, split_slices, strided_slice
+from semflash.importing.tflite.slices import Masks, plain_slice, split_slices, strided_slice
 from semflash.tasks.keras.config import describe, rebuild
 from semflash.tasks.keras.layers import Part, Power, Select
 
@@ -187,11 +187,6 @@ def test_classes_of_the_data_set_are_found_by_name_and_a_missing_one_is_named() 
 X = np.arange(2 * 5 * 6).reshape(1, 2, 5, 6)
 
 
-def options(**masks: int) -> Any:
-    names = ("beginMask", "endMask", "ellipsisMask", "newAxisMask", "shrinkAxisMask")
-    return SimpleNamespace(**(dict.fromkeys(names, 0) | masks))
-
-
 def taken(slices: Any) -> np.ndarray:
     layer = Part.from_config(Part(slices).get_config())
     found = keras.ops.convert_to_numpy(layer(X))
@@ -201,9 +196,9 @@ def taken(slices: Any) -> np.ndarray:
 
 def test_slices_take_what_numpy_takes() -> None:
     begin, end, strides = np.array([0, 1, 4, -5]), np.array([1, 2, 0, 0]), np.array([1, 1, -2, 2])
-    whole = strided_slice(options(beginMask=1, endMask=9), begin, end, strides, "x")
+    whole = strided_slice(Masks(begin=1, end=9), (begin, end, strides), "x")
     np.testing.assert_array_equal(taken(whole), X[:, 1:2, 4:0:-2, -5::2])
-    last = strided_slice(options(endMask=1, shrinkAxisMask=8), begin, end, np.array([1, 1, -1, 1]), "x")
+    last = strided_slice(Masks(end=1, shrink_axis=8), (begin, end, np.array([1, 1, -1, 1])), "x")
     np.testing.assert_array_equal(taken(last), X[:, 1:2, 4:0:-1, -5][..., None])
     plain = plain_slice(np.array([0, 0, 2, 1]), np.array([1, -1, 3, 4]), "x")
     np.testing.assert_array_equal(taken(plain), X[:, :, 2:5, 1:5])
@@ -214,14 +209,14 @@ def test_slices_take_what_numpy_takes() -> None:
 def test_slices_along_the_batch_and_those_with_new_axes_are_refused() -> None:
     ones = np.ones(4, int)
     for call in (
-        lambda: strided_slice(options(), ones, ones + 1, ones, "x"),
+        lambda: strided_slice(Masks(), (ones, ones + 1, ones), "x"),
         lambda: plain_slice(ones, ones, "x"),
         lambda: split_slices(0, [1], 4, "x"),
     ):
         with pytest.raises(TrainingError, match="batch"):
             call()
     with pytest.raises(TrainingError, match="new axes"):
-        strided_slice(options(newAxisMask=2), ones, ones + 1, ones, "x")
+        strided_slice(Masks(new_axis=2), (ones, ones + 1, ones), "x")
 
 
 def test_selected_entries_and_powers_are_those_of_numpy() -> None:

@@ -11,6 +11,7 @@ from semflash_codegen.fused.layers import Conv, Layer, Pool, Shape, Table, Windo
 from semflash_codegen.fused.plan import refusal
 from semflash_codegen.fused.requantise import Channelwise, reference
 from semflash_codegen.ir import Model, Operator, Tensor, short
+from semflash_codegen.macs import macs
 from semflash_codegen.operators import Context
 from semflash_codegen.operators.channels import per_channel
 from semflash_codegen.operators.pad import _paddings as paddings
@@ -147,7 +148,7 @@ def _conv(context: Context, op: Operator, padding: _Padding | None, *, depthwise
     return Conv(
         _name(op, output), source, Shape(*output.shape[1:]), window, weights, constants.bias.astype(np.int64),
         tensor.zero_point, output.zero_point, constants.multiplier.astype(np.int64),
-        constants.shift.astype(np.int64), low, high, depthwise,
+        constants.shift.astype(np.int64), low, high, depthwise, macs(context.model, op),
     )  # fmt: skip
 
 

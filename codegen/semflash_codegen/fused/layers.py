@@ -44,9 +44,15 @@ class Window:
 class Conv:
     """CONV_2D or DEPTHWISE_CONV_2D.
 
-    weights: int8, (out_channels, kernel_h, kernel_w, in_channels), depthwise (kernel_h, kernel_w,
-    out_channels). bias: int64 (out_channels,). multiplier: int64 in [2^30, 2^31) or 0; shift: TFLite's
-    exponent (> 0 is left). low, high: int8 bounds of the fused activation.
+    Attributes:
+        weights: int8 (out_channels, kernel_h, kernel_w, in_channels); of a depthwise convolution
+            (kernel_h, kernel_w, out_channels).
+        bias: int64 (out_channels,).
+        multiplier: int64 in [2^30, 2^31), or 0.
+        shift: TFLite's exponent; above 0 it shifts to the left.
+        low: The lower int8 bound of the fused activation.
+        high: The upper one.
+        macs: Multiply-accumulates of one image, as :func:`semflash_codegen.macs.macs` counts them.
     """
 
     name: str
@@ -62,24 +68,16 @@ class Conv:
     low: int = -128
     high: int = 127
     depthwise: bool = False
-
-    @property
-    def macs(self) -> int:
-        kernel = self.window.kernel[0] * self.window.kernel[1]
-        return (
-            self.output.height
-            * self.output.row_bytes
-            * kernel
-            * (1 if self.depthwise else self.source.channels)
-        )
+    macs: int = 0
 
 
 @dataclass(frozen=True)
 class Pool:
     """MAX_POOL_2D or AVERAGE_POOL_2D.
 
-    explicit_padding: the padding comes from a PAD operator, so its pixels count; else windows are clipped
-    (SAME).
+    Attributes:
+        explicit_padding: The padding comes from a PAD operator, so that its pixels count; otherwise
+            windows are clipped (SAME).
     """
 
     name: str

@@ -25,7 +25,6 @@ def convolution_layer(
     *,
     activation: Activation,
     scratch_bytes: int,
-    macs: int,
 ) -> Layer:
     """The kernel call of a convolution whose parts are decided."""
     source, output = context.int8_input(op, 0), context.int8_output(op)
@@ -50,5 +49,4 @@ def convolution_layer(
         fields=fields,
         arrays=constants.arrays(),
         scratch_bytes=scratch_bytes,
-        macs=macs,
     )

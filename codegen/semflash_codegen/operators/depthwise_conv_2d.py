@@ -44,7 +44,6 @@ def lower(context: Context, op: Operator) -> Layer:
         kernel,
         activation=context.activation(op, 4),
         scratch_bytes=0 if kernel.runs_on == REFERENCE else scratch_bytes(window, depth, channels),
-        macs=output.elements * kernel_h * kernel_w,
     )
 
 

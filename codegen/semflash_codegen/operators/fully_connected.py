@@ -78,7 +78,6 @@ def _per_tensor(context: Context, op: Operator, rows: int, weights: Tensor) -> L
         struct="sf_fully_connected_t",
         fields=fields,
         arrays=(Array("weights", "int8_t", values), Array("bias", "int32_t", bias)),
-        macs=rows * inputs * outputs,
     )
 
 
@@ -93,7 +92,6 @@ def _per_channel(context: Context, op: Operator, rows: int, inputs: int, outputs
         replace(kernel, why=f"{kernel.why}; per-channel scales: runs as a 1x1 convolution"),
         activation=context.activation(op, 0),
         scratch_bytes=0,
-        macs=rows * inputs * outputs,
     )
     shapes = {"in": shape_initialiser((rows, 1, inputs)), "out": shape_initialiser((rows, 1, outputs))}
     return replace(layer, fields=tuple((name, shapes.get(name, value)) for name, value in layer.fields))

@@ -55,5 +55,4 @@ def lower(context: Context, op: Operator) -> Layer:
         struct="sf_mul_t",
         fields=fields,
         arrays=(Array("constant", "int8_t", b.int8_values()),) if constant else (),
-        macs=output.elements,
     )

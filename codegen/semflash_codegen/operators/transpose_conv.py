@@ -50,7 +50,6 @@ def lower(context: Context, op: Operator) -> Layer:
         context.choose("TRANSPOSE_CONV", "sf_transpose_conv2d", None),
         activation=context.activation(op, 3),
         scratch_bytes=0,
-        macs=source.elements * kernel_h * kernel_w * channels,
     )
 
 

@@ -8,13 +8,14 @@ from semflash_codegen.errors import RequestError, UnsupportedModelError
 from semflash_codegen.fit import check_capacity, check_graph
 from semflash_codegen.graph import CompiledGraph
 from semflash_codegen.ir import Model
+from semflash_codegen.macs import macs
 from semflash_codegen.plan import Plan
 from semflash_codegen.program import place, table_bytes
 from semflash_codegen.request import TFLM, CodegenRequest, Generated, LayerReport, Report
 from semflash_codegen.schema import TensorType
 from semflash_codegen.tflite_reader import read_model
 from semflash_codegen.tflm import glue
-from semflash_codegen.tflm.operators import OPERATORS, convolution_symbols, macs, scratch_bytes
+from semflash_codegen.tflm.operators import OPERATORS, convolution_symbols, scratch_bytes
 
 ENGINE = TFLM
 #: Added to what the host measured and to the scratch of CMSIS-NN's kernels, which the host's do not take.

@@ -89,18 +89,6 @@ def convolution_symbols(operators: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted({OPERATORS[name].symbol for name in operators} - {""}))
 
 
-def macs(model: Model, op: Operator) -> int:
-    """Multiply-accumulates of one operator for one image."""
-    if op.name == "TRANSPOSE_CONV":
-        weights, source = model.tensors[op.inputs[1]], model.tensors[op.inputs[2]]
-        return prod(source.shape[1:3]) * weights.elements
-    if op.name not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
-        return 0
-    weights, output = model.tensors[op.inputs[1]], model.tensors[op.outputs[0]]
-    channels = weights.shape[-1] if op.name == "DEPTHWISE_CONV_2D" else weights.shape[0]
-    return output.elements * (weights.elements // channels)
-
-
 def scratch_bytes(model: Model, op: Operator) -> int:
     """Upper bound of the arena bytes CMSIS-NN's kernel takes as scratch on a core without MVE.
 

@@ -40,8 +40,8 @@ from semflash.bundle.version1 import (
 from semflash.errors import BundleError
 from semflash.printable import printable
 from semflash.program.program import Program
+from semflash_codegen.schema import FILE_IDENTIFIER
 
-_TFLITE_IDENTIFIER = b"TFL3"  # bytes 4..7 of a .tflite flatbuffer
 _RESTORE = "fetch or export the bundle again; a bundle is never edited by hand"
 
 
@@ -156,7 +156,7 @@ def read_directory(path: Path) -> Bundle:
         files[reference.file] = _read_checked(path, reference)
     history = None if parsed.record.history is None else parsed.record.history.file
     for name, data in files.items():
-        if name != history and data[4:8] != _TFLITE_IDENTIFIER:
+        if name != history and data[4:8] != FILE_IDENTIFIER:
             raise BundleError("not a .tflite file", value=name, remedy=_RESTORE)
     return Bundle(path, parsed.contract, parsed.record, files, parsed.hash_hex, parsed.written)
 

@@ -6,22 +6,22 @@ Needs the extra ``train`` (TensorFlow); imported only by the export.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
-import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from tensorflow.lite.python import schema_py_generated as schema
 
 from semflash.errors import ExportError
 from semflash.runtime.native_messages import hidden_native_messages
+from semflash_codegen.ir import Model, Tensor
+from semflash_codegen.macs import macs
+from semflash_codegen.schema import TensorType
+from semflash_codegen.tflite_reader import COMPUTER, read_model
 
 INPUT_ZERO_POINT = -128
 
@@ -42,7 +42,7 @@ class Int8Graph:
     Attributes:
         data: the file.
         operators: operator names in order, such as CONV_2D.
-        macs: multiply-accumulates for one image.
+        macs: multiply-accumulates for one image (:mod:`semflash_codegen.macs`).
         outputs: in the order of the model that was converted.
     """
 
@@ -173,99 +173,51 @@ def inspect_int8(data: bytes) -> Int8Graph:
 
     Raises:
         ExportError: a tensor that is neither int8 nor an int32 bias or shape (a float island), QUANTIZE or
-            DEQUANTIZE inside, several subgraphs or inputs, input scale other than 1/255.
+            DEQUANTIZE inside, several inputs, input scale other than 1/255.
+        ModelError: several subgraphs, or larger than :data:`~semflash_codegen.tflite_reader.COMPUTER`.
     """
-    model = schema.ModelT.InitFromPackedBuf(data, 0)
-    if len(model.subgraphs) != 1 or len(model.subgraphs[0].inputs) != 1:
-        raise ExportError("the device graph needs one subgraph and one input")
-    graph = model.subgraphs[0]
-    names = [_operator_name(model.operatorCodes[o.opcodeIndex]) for o in graph.operators]
-    for tensor in graph.tensors:
-        if tensor.type not in (schema.TensorType.INT8, schema.TensorType.INT32):
+    model = read_model(data, COMPUTER)
+    if len(model.inputs) != 1:
+        raise ExportError("the device graph needs one input", value=len(model.inputs))
+    names = [operator.name for operator in model.operators]
+    for tensor in model.tensors:
+        if tensor.dtype not in (TensorType.INT8, TensorType.INT32):
             raise ExportError(
                 "the device graph is not pure int8",
-                value=f"tensor {tensor.name.decode('utf-8', 'replace')} has type {tensor.type}",
+                value=f"tensor {tensor.name} has type {tensor.dtype.name.lower()}",
                 remedy="write PReLU as keras.layers.PReLU and squares as x * x",
             )
     islands = {"QUANTIZE", "DEQUANTIZE"}.intersection(names)
     if islands:
         raise ExportError("the device graph requantises between operators", value=", ".join(sorted(islands)))
-    scale, zero_point = _quantisation(graph.tensors[graph.inputs[0]])
+    scale, zero_point = _quantisation(model.tensors[model.inputs[0]])
     if np.float32(scale) != np.float32(1 / 255) or zero_point != INPUT_ZERO_POINT:
         raise ExportError("input quantisation is not scale 1/255, zero point -128", value=(scale, zero_point))
-    macs = sum(_macs(graph, o, n) for o, n in zip(graph.operators, names, strict=True))
-    outputs = tuple(_output(graph.tensors[index]) for index in output_indices(model))
-    return Int8Graph(data, names, macs, outputs)
+    total = sum(macs(model, operator) for operator in model.operators)
+    outputs = tuple(_output(model.tensors[index]) for index in output_indices(model))
+    return Int8Graph(data, names, total, outputs)
 
 
-def output_indices(model: Any) -> list[int]:
+def output_indices(model: Model) -> tuple[int, ...]:
     """Tensors of a converted model's outputs, in the order that the Keras model has them."""
-    found = [int(index) for index in model.subgraphs[0].outputs]
-    if len(found) == 1:
-        return found
-    named = {each.name.decode(): int(each.tensorIndex) for each in model.signatureDefs[0].outputs}
+    if len(model.outputs) == 1:
+        return model.outputs
+    named = dict(model.named_outputs)
     try:
-        return [named[f"output_{place}"] for place in range(len(found))]
+        return tuple(named[f"output_{place}"] for place in range(len(model.outputs)))
     except KeyError as error:
         raise ExportError("the converter named the outputs in another way", value=sorted(named)) from error
 
 
-def _output(tensor: Any) -> Int8Output:
-    shape = tuple(int(v) for v in tensor.shape)
-    if len(shape) != 4 or shape[0] != 1:
-        raise ExportError("the device graph must end in (1, h, w, channels)", value=shape)
-    return Int8Output((shape[1], shape[2], shape[3]), *_quantisation(tensor))
+def _output(tensor: Tensor) -> Int8Output:
+    if len(tensor.shape) != 4 or tensor.shape[0] != 1:
+        raise ExportError("the device graph must end in (1, h, w, channels)", value=tensor.shape)
+    height, width, channels = tensor.shape[1:]
+    return Int8Output((height, width, channels), *_quantisation(tensor))
 
 
-def content_sha256(data: bytes) -> str:
-    """SHA-256 (hexadecimal) of what an int8 graph computes: operators, their options, shapes, quantisation
-    and weights, without the tensors' names, which count up from one conversion to the next."""
-    model = schema.ModelT.InitFromPackedBuf(data, 0)
-    digest = hashlib.sha256()
-    for graph in model.subgraphs:
-        for operator in graph.operators:
-            name = _operator_name(model.operatorCodes[operator.opcodeIndex])
-            options = sorted((key, str(value)) for key, value in _options(operator))
-            wires = [[int(i) for i in part] for part in (operator.inputs, operator.outputs)]
-            digest.update(repr((name, options, wires)).encode())
-        for tensor in graph.tensors:
-            scales = tensor.quantization
-            numbers = [] if scales is None else [scales.scale, scales.zeroPoint, scales.quantizedDimension]
-            shape = [int(side) for side in tensor.shape]
-            digest.update(repr((shape, tensor.type, [np.asarray(n).tolist() for n in numbers])).encode())
-            weights = model.buffers[tensor.buffer].data
-            digest.update(b"" if weights is None else np.asarray(weights, np.uint8).tobytes())
-    return digest.hexdigest()
-
-
-def _options(operator: Any) -> list[tuple[str, Any]]:
-    return [] if operator.builtinOptions is None else list(vars(operator.builtinOptions).items())
-
-
-_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-
-
-def _operator_name(code: Any) -> str:
-    """Newer files keep the number in builtinCode, older ones in an 8-bit field."""
-    return _NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode), "UNKNOWN")
-
-
-def _quantisation(tensor: Any) -> tuple[float, int]:
-    parameters = tensor.quantization
-    if tensor.type != schema.TensorType.INT8 or parameters is None or len(parameters.scale) != 1:
+def _quantisation(tensor: Tensor) -> tuple[float, int]:
+    found = tensor.quantisation
+    if tensor.dtype is not TensorType.INT8 or found is None or len(found.scales) != 1:
         raise ExportError("input and output of the device graph must be int8 with one scale")
-    return float(parameters.scale[0]), int(parameters.zeroPoint[0])
-
-
-def _macs(graph: Any, operator: Any, name: str) -> int:
-    """Multiply-accumulates of one operator; 0 for those without weights."""
-    output = math.prod(int(v) for v in graph.tensors[operator.outputs[0]].shape)
-    if name == "CONV_2D":
-        _, height, width, depth = graph.tensors[operator.inputs[1]].shape
-        return output * int(height) * int(width) * int(depth)
-    if name == "DEPTHWISE_CONV_2D":
-        _, height, width, _ = graph.tensors[operator.inputs[1]].shape
-        return output * int(height) * int(width)
-    if name == "FULLY_CONNECTED":
-        return output * int(graph.tensors[operator.inputs[1]].shape[1])
-    return 0
+    return found.scales[0], found.zero_points[0]

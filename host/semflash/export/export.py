@@ -27,6 +27,7 @@ from semflash.bundle.writer import check_name, check_place, write_bundle
 from semflash.codecs.base import Codec
 from semflash.codecs.device_side import DeviceSpec
 from semflash.codecs.edge_side import EdgeGraphSpec
+from semflash.conversion.content import content_sha256
 from semflash.conversion.device import (
     QuantisedDevice,
     codes_by_formula,
@@ -34,7 +35,7 @@ from semflash.conversion.device import (
     quantise_device,
     sent_codes,
 )
-from semflash.conversion.graphs import Int8Graph, content_sha256, convert_float
+from semflash.conversion.graphs import Int8Graph, convert_float
 from semflash.data.dataset import Dataset
 from semflash.errors import ExportError
 from semflash.export.proof import prove_device, prove_edge, received, run_device, run_edge, run_model

@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from semflash.errors import SemflashError
+from semflash.errors import SemflashError, ToolMissingError
 from semflash.firmware import resources
 from semflash.firmware.building import platformio
 from semflash.firmware.probes import probes
@@ -135,12 +135,11 @@ def _platformio() -> Check:
 
 def _cmsis_nn() -> Check:
     from semflash_codegen import cmsis_nn
-    from semflash_codegen.errors import CodegenError
 
     try:
         return Check("CMSIS-NN", "ok", cmsis_nn.locate(None).origin)
-    except CodegenError as error:
-        return Check("CMSIS-NN", "missing", str(error).splitlines()[0], "pip install bakenn==1.0.0")
+    except ToolMissingError as error:
+        return Check("CMSIS-NN", "missing", error.in_one_line, "pip install bakenn==1.0.0")
 
 
 def _module(name: str, modules: tuple[str, ...], state: State, mend: str) -> Check:

@@ -5,12 +5,12 @@ behind it.
     proxy:
         session = Session(open_port(proxy.url), ...)
 
-By hand: ``python -m semflash.link.proxy --port /dev/ttyACM0 --listen pty:/tmp/bad --fault flip=1e-4``.
+By hand: ``python -m semflash.hil.proxy``, which holds the board's lock. Here nobody knows of boards: who
+opens a board's port holds its lock.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import select
@@ -28,7 +28,7 @@ from semflash.link.errors import PortVanishedError
 from semflash.link.faults.log import FaultLog
 from semflash.link.faults.port import FaultyPort
 from semflash.link.faults.spec import FaultSpec
-from semflash.link.port import DEFAULT_BAUD, Port, open_port
+from semflash.link.port import Port
 
 _POLL_S = 0.005
 _BLOCK = 4096
@@ -265,32 +265,9 @@ class Proxy:
         return True
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """``python -m semflash.link.proxy``."""
-    parser = argparse.ArgumentParser(prog="python -m semflash.link.proxy", description=__doc__)
-    parser.add_argument("--port", required=True, help="the device: a device file or socket://host:port")
-    parser.add_argument("--baud", type=int, default=DEFAULT_BAUD)
-    parser.add_argument("--listen", default="pty", help="pty, pty:LINK or tcp:HOST:PORT")
-    parser.add_argument("--fault", default="", help="SPEC of docs/link.md")
-    parser.add_argument("--log", type=Path, help="file for the faults as JSON lines")
-    chosen = parser.parse_args(arguments)
-    try:
-        with (
-            FaultLog(chosen.log) as log,
-            open_port(chosen.port, baud=chosen.baud) as port,
-            Proxy(port, FaultSpec.parse(chosen.fault), listen=chosen.listen, log=log) as proxy,
-        ):
-            print(proxy.url, flush=True)
-            proxy.wait()
-        if log.failure is not None:
-            raise log.failure
-    except SemflashError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    print(
+        "the command has moved: it holds the board's lock now\n  try: python -m semflash.hil.proxy",
+        file=sys.stderr,
+    )
+    raise SystemExit(2)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from semflash.bundle.reader import Bundle
 from semflash.edge.decoder import BATCH_VALUES, EdgeDecoder
 from semflash.edge.judge import SHOWN_SCORE
-from semflash.errors import TrainingError
+from semflash.errors import ModelError, TrainingError
 from semflash.outputs.kinds import BOX, AnchorTask, DetectionTask, Detector
 
 #: Steps of the integral; 2 = the paper (arXiv 2511.11038).
@@ -28,7 +28,7 @@ STEPS = 2
 #: Largest difference between the tail by LiteRT and as Keras layers, relative to its largest output.
 TOLERANCE = 1e-3
 _SCORE_LEAST = 1e-9
-_NO_LAYERS = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, struct.error)
+_NO_LAYERS = (ModelError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, struct.error)
 _POSITIONS = 16  # most steps of the occlusion along one side
 
 
@@ -121,7 +121,7 @@ def _as_layers(bundle: Bundle, decoder: EdgeDecoder, features: NDArray[np.float3
 
     try:
         tail = keras_model(list(bundle.edge.values())[-1], "tail", "features")
-    except _NO_LAYERS as error:  # of Keras: layers that do not fit each other; of the reader: damaged tables
+    except _NO_LAYERS as error:  # of Keras: layers that do not fit each other; of the reader: a damaged file
         raise TrainingError("the task tail does not fit into Keras layers", value=error) from error
     expected = decoder.classify(features)
     found = ops.convert_to_numpy(tail(features, training=False))

@@ -19,8 +19,8 @@ import numpy as np
 
 from semflash.array_files import read_npz, write_npz
 from semflash.codecs.layers.channel import BinarySymmetricChannel
+from semflash.conversion.content import content_sha256
 from semflash.conversion.device import QuantisedDevice, quantise_device, sent_codes
-from semflash.conversion.graphs import content_sha256
 from semflash.data.augment import Moves
 from semflash.data.dataset import Dataset, Split
 from semflash.program.reference.run import run

@@ -17,12 +17,11 @@ from semflash.bundle.graphs.call import KINDS, KNOWN_MAX, REAL, TRUTH, WHOLE, Ca
 from semflash.errors import BundleError
 from semflash_codegen.errors import CodegenError
 from semflash_codegen.ir import Model, Operator, Tensor
-from semflash_codegen.tflite_reader import Limits, read_model
+from semflash_codegen.tflite_reader import COMPUTER, read_model
 from semflash_codegen.tflite_verify import verify
 
 #: All operators that a bundle's edge graphs may hold.
 RULES: dict[str, Rule] = elementwise.RULES | windows.RULES | sums.RULES | movement.RULES | parts.RULES
-LIMITS = Limits(file_bytes=1 << 30, tensors=1 << 15, operators=1 << 13, dimension=1 << 30, elements=1 << 28)
 #: Numbers of images the shapes are followed for; a graph that only works for one is of no use to the edge.
 BATCHES = (1, 3)
 _REMEDY = "export the bundle again"
@@ -119,7 +118,7 @@ def read_edge_graph(data: bytes, file: str) -> EdgeGraph:
     """
     with as_bundle_error(file):
         verify(data)
-        model = read_model(data, LIMITS)
+        model = read_model(data, COMPUTER)
     for op in model.operators:
         if op.name not in RULES:
             raise BundleError(

@@ -75,13 +75,22 @@ def key_at(board: Board, url: str) -> str:
 
     Probes with one serial number have one lock, too: whoever flashes cannot tell them apart.
     """
+    return key_behind(url) if board.kind == "emulated" else _probe_behind(url)
+
+
+def key_behind(url: str) -> str:
+    """The same where nobody has said which board it is: an emulated one that runs there, else a probe's."""
     named = device_file(url)
-    if board.kind == "emulated":
-        for state in emulator_state.running():
-            if device_file(state.port) == named:
-                return emulated_key(state.board)
+    for state in emulator_state.running():
+        if device_file(state.port) == named:
+            return emulated_key(state.board)
+    return _probe_behind(url)
+
+
+def _probe_behind(url: str) -> str:
+    named = device_file(url)
     serials = (probes.serial_of(port) for port in probes.comports() if device_file(port.device) == named)
-    return key(board, next(serials, "") or named)
+    return _fit(f"probe-{next(serials, '') or named}")
 
 
 def _fit(name: str) -> str:

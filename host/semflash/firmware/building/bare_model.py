@@ -52,25 +52,21 @@ def read_bare_model(path: Path) -> Bundle:
 
 def bare_model(data: bytes, path: Path) -> Bundle:
     """:func:`read_bare_model` for bytes in memory; `path` gives the name."""
-    from semflash_codegen.errors import CodegenError
     from semflash_codegen.memory_plan import place
     from semflash_codegen.plan import Plan
     from semflash_codegen.simplify import simplify
     from semflash_codegen.tflite_reader import read_model
     from semflash_codegen.validate import validate
 
-    try:
-        model = simplify(read_model(data))
-        validate(model)
-        source, output = model.tensors[model.inputs[0]], model.tensors[model.outputs[0]]
-        plan = Plan(model=model, layers=(), alias={}, arena=place([]))
-        image = _image(source.shape, source.scale, source.zero_point)
-        # A longer vector than a tail takes goes out in pieces.
-        whole = len(output.shape) == 4 and output.shape[-1] == plan.latent_channels
-        height, width = output.shape[1:3] if whole else (plan.latent_positions, 1)
-        latent = (output.scale, output.zero_point)
-    except CodegenError as error:
-        raise ModelError(error.what, value=error.value, remedy=error.remedy) from error
+    model = simplify(read_model(data))
+    validate(model)
+    source, output = model.tensors[model.inputs[0]], model.tensors[model.outputs[0]]
+    plan = Plan(model=model, layers=(), alias={}, arena=place([]))
+    image = _image(source.shape, source.scale, source.zero_point)
+    # A longer vector than a tail takes goes out in pieces.
+    whole = len(output.shape) == 4 and output.shape[-1] == plan.latent_channels
+    height, width = output.shape[1:3] if whole else (plan.latent_positions, 1)
+    latent = (output.scale, output.zero_point)
     reference = file_ref(_FILE, data)
     symbols = plan.latent_positions * plan.latent_channels
     bits = next((width for width in _WIDTHS if -(-symbols * width // 8) <= PAYLOAD_MAX), 0)

@@ -12,7 +12,6 @@ from semflash.link.frame import PAYLOAD_MAX
 from semflash.link.messages import ROWS_HEADER
 from semflash.program.tensors import Tensor as ProgramTensor
 from semflash.program.tensors import Values
-from semflash_codegen.errors import CodegenError
 from semflash_codegen.ir import Tensor
 from semflash_codegen.simplify import simplify
 from semflash_codegen.tflite_reader import read_model
@@ -52,11 +51,8 @@ def check_ends(bundle: Bundle) -> None:
         ModelError: it does not, or the file cannot be read.
     """
     for stage in bundle.program.graphs:
-        try:
-            model = simplify(read_model(bundle.models[stage.name]))
-            validate(model)
-        except CodegenError as error:
-            raise ModelError(error.what, value=error.value, remedy=error.remedy) from error
+        model = simplify(read_model(bundle.models[stage.name]))
+        validate(model)
         ends = (("input", model.inputs, stage.inputs), ("output", model.outputs, stage.outputs))
         for role, found, names in ends:
             if len(found) != len(names):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from semflash.bundle.reader import Bundle
-from semflash.errors import BuildError, ModelError, ToolMissingError
+from semflash.errors import BuildError, ToolMissingError
 from semflash.firmware.boards.descriptions import Board
 from semflash.firmware.building import tflm_tree
 from semflash.firmware.building.options import BuildOptions
@@ -54,7 +54,7 @@ def generate_model(bundle: Bundle, board: Board, options: BuildOptions) -> Model
     """
     import semflash_codegen
     from semflash.firmware.building.device_graph import check_ends, check_frames
-    from semflash_codegen.errors import CapacityError, CodegenError
+    from semflash_codegen.errors import CapacityError
     from semflash_codegen.request import TFLM
 
     check_frames(bundle)
@@ -78,8 +78,6 @@ def generate_model(bundle: Bundle, board: Board, options: BuildOptions) -> Model
         raise BuildError(
             f"the model does not fit {board.name}: {error.what}", value=error.value, remedy=error.remedy
         ) from error
-    except CodegenError as error:
-        raise ModelError(error.what, value=error.value, remedy=error.remedy) from error
     report = generated.report
     cmsis, origin = _locate_cmsis(report.cmsis_sources, options.cmsis_nn_dir)
     library = None
@@ -153,10 +151,6 @@ def _locate_cmsis(needed: tuple[str, ...], override: Path | None) -> tuple[Cmsis
     if not needed:
         return None, "none"
     from semflash_codegen import cmsis_nn
-    from semflash_codegen.errors import CodegenError
 
-    try:
-        found = cmsis_nn.locate(override)
-    except CodegenError as error:
-        raise ToolMissingError(error.what, value=error.value, remedy=error.remedy) from error
+    found = cmsis_nn.locate(override)
     return CmsisFiles(found.nn, found.core, tuple(needed)), found.origin

@@ -137,7 +137,9 @@ def run(
         DeviceError: the upload failed.
     """
     bootstrap()
-    command = [sys.executable, "-m", "platformio", "run", "-d", str(project_dir), "-e", environment_name]
+    # -P: a file of the user's folder, such as platformio.py, is not taken for the package.
+    command = [sys.executable, "-P", "-m", "platformio", "run"]
+    command += ["-d", str(project_dir), "-e", environment_name]
     command += ["--disable-auto-clean"]  # SCons knows what to compile again; PlatformIO would compile all
     command += ["-t", target] if target else []
     command += list(extra)

@@ -95,7 +95,8 @@ def _log(folder: Path) -> str:
 
 
 def _run(folder: Path, timeout_s: float) -> None:
-    command = [sys.executable, "-m", "semflash.importing.onnx.child", str(folder)]
+    # -P: nothing is imported from the folder that it runs in.
+    command = [sys.executable, "-P", "-m", "semflash.importing.onnx.child", str(folder)]
     try:
         done = children.run(
             command,

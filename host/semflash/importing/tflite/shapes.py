@@ -7,13 +7,14 @@ and leaves sides of the result open that are known: they are followed here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from semflash.errors import TrainingError
+from semflash.importing.tflite.slices import Masks
+from semflash_codegen.ir import Operator
+from semflash_codegen.schema import TensorType
 
-INT32 = 2
 _KINDS = ("SHAPE", "STRIDED_SLICE", "CONCATENATION")
 
 
@@ -31,23 +32,23 @@ class ComputedShapes:
         self._shape_of, self._constant = shape_of, constant
         self._values: dict[int, list[int | None]] = {}
 
-    def follow(self, kind: str, operator: Any, output_type: int) -> bool:
+    def follow(self, operator: Operator, output_type: TensorType) -> bool:
         """Whether the operator works on shapes, its result kept then. TrainingError: not like this."""
-        if kind not in _KINDS or output_type != INT32:
+        if operator.name not in _KINDS or output_type != TensorType.INT32:
             return False
-        inputs = [int(index) for index in operator.inputs]
-        if kind == "SHAPE":
+        inputs = operator.inputs
+        if operator.name == "SHAPE":
             value: list[int | None] = [None, *self._shape_of(inputs[0])]
-        elif kind == "CONCATENATION":
+        elif operator.name == "CONCATENATION":
             value = [side for index in inputs for side in self._vector(index)]
         else:
             value = self._slice(operator, inputs)
-        self._values[int(operator.outputs[0])] = value
+        self._values[operator.outputs[0]] = value
         return True
 
     def target(self, index: int) -> tuple[int, ...] | None:
         """A vector as a shape without the batch; None: not computed here. TrainingError: the batch moves."""
-        value = self._values.get(int(index))
+        value = self._values.get(index)
         if value is None:
             return None
         sides = tuple(side for side in value[1:] if side is not None)
@@ -59,11 +60,9 @@ class ComputedShapes:
         found = self._values.get(index)
         return self._constant(index).ravel().tolist() if found is None else found
 
-    def _slice(self, operator: Any, inputs: list[int]) -> list[int | None]:
-        options = operator.builtinOptions
+    def _slice(self, operator: Operator, inputs: tuple[int, ...]) -> list[int | None]:
+        masks = Masks.of(operator)
         begin, end, step = (int(self._constant(index).ravel()[0]) for index in inputs[1:4])
-        if options.ellipsisMask or options.newAxisMask or options.shrinkAxisMask:
+        if masks.ellipsis or masks.new_axis or masks.shrink_axis:
             raise TrainingError("a STRIDED_SLICE of a shape is more than a slice", value=inputs[0])
-        return self._vector(inputs[0])[
-            None if options.beginMask else begin : None if options.endMask else end : step
-        ]
+        return self._vector(inputs[0])[None if masks.begin else begin : None if masks.end else end : step]

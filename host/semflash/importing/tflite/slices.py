@@ -3,31 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from semflash.errors import TrainingError
+from semflash_codegen.ir import Operator
+from semflash_codegen.options import option
 
 #: (start, stop, step) of each axis behind the batch.
 Slices = list[tuple[int | None, int | None, int | None]]
 _WHOLE = (None, None, None)
 
 
-def strided_slice(options: Any, begin: Any, end: Any, strides: Any, label: str) -> Slices:
+@dataclass(frozen=True)
+class Masks:
+    """Bits of a STRIDED_SLICE, one for each axis, the lowest for the first.
+
+    Attributes:
+        begin: The axis is taken from its start, whatever the begin says.
+        end: The axis is taken to its end, whatever the end says.
+        ellipsis: Here stand as many whole axes as are missing.
+        new_axis: Here stands an axis of length 1 that the input does not have.
+        shrink_axis: One entry is taken, and the axis dropped.
+    """
+
+    begin: int = 0
+    end: int = 0
+    ellipsis: int = 0
+    new_axis: int = 0
+    shrink_axis: int = 0
+
+    @classmethod
+    def of(cls, operator: Operator) -> Masks:
+        """The masks of an operator. MalformedModelError: it has none."""
+        names = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
+        return cls(*(option(operator, name) for name in names))
+
+
+def strided_slice(masks: Masks, bounds: tuple[np.ndarray, np.ndarray, np.ndarray], label: str) -> Slices:
     """Of a STRIDED_SLICE; axes that it drops keep a length of 1.
+
+    Args:
+        bounds: Begin, end and stride of every axis.
+        label: Name of the result, for errors.
 
     Raises:
         TrainingError: it cuts the batch, or uses an ellipsis or new axes.
     """
-    if options.ellipsisMask or options.newAxisMask:
+    if masks.ellipsis or masks.new_axis:
         raise TrainingError("a slice with an ellipsis or new axes has no Keras layer", value=label)
     found: Slices = []
-    for axis, (low, high, step) in enumerate(zip(*(v.tolist() for v in (begin, end, strides)), strict=True)):
+    for axis, (low, high, step) in enumerate(zip(*(v.tolist() for v in bounds), strict=True)):
         bit = 1 << axis
-        start = None if options.beginMask & bit else low
-        stop = None if options.endMask & bit else high
-        if options.shrinkAxisMask & bit:
+        start = None if masks.begin & bit else low
+        stop = None if masks.end & bit else high
+        if masks.shrink_axis & bit:
             start, stop, step = low, low + 1 or None, 1
         found.append((start, stop, step))
     if found[0] not in ((None, None, 1), (0, None, 1), (0, 1, 1), (None, 1, 1)):
