@@ -144,7 +144,7 @@ def test_the_order_is_by_falling_score_and_then_by_position(seed, places, channe
 
 
 def test_the_order_is_the_one_that_limitnet_learned_with():
-    from semflash.codecs.limitnet import LimitNet, LimitNetSizes
+    from semflash.codecs.compared.limitnet import LimitNet, LimitNetSizes
 
     sizes = LimitNetSizes()
     codec = LimitNet(sizes)

@@ -27,6 +27,7 @@ _TASKS = (
         image_size=64, augmentation=Augmentation(flip=0.5, shift_px=4),
     ),
     TaskRecipe("fashion-mnist-small", widths=(16, 32, 64)),
+    TaskRecipe("fashion-mnist-brief", widths=(16, 32, 64), epochs=8),
     TaskRecipe("tiny", epochs=1, batch=32, head_channels=4, widths=(8, 8), train_images=256),
 )  # fmt: skip
 
@@ -41,6 +42,10 @@ _CODECS = (
     CodecRecipe("fashion-mnist-24", sizes=_FASHION_ENCODER | {"latent": 4}, task_epochs=20, task_peak=3e-3),
     CodecRecipe("fashion-mnist-48", sizes=_FASHION_ENCODER | {"latent": 8}, task_epochs=20, task_peak=3e-3),
     CodecRecipe("fashion-mnist-96", sizes=_FASHION_ENCODER | {"latent": 16}, task_epochs=14),
+    CodecRecipe(
+        "fashion-mnist-limitnet", family="limitnet", task="fashion-mnist-brief",
+        sizes=_FASHION_ENCODER | {"latent": 7, "decoder_width": 32}, task_epochs=14, task_peak=3e-3,
+    ),
     CodecRecipe(
         "mnist-12", dataset="mnist", sizes=_FASHION_ENCODER | {"latent": 2, "decoder_width": 48},
         augmentation=_DIGITS, task_epochs=8,

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from semflash.codecs.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
-from semflash.codecs.networks import conv_bn_relu, residual_pair, sizes_upwards, upsample
+from semflash.codecs.compared.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
+from semflash.codecs.layers.blocks import conv_bn_relu, residual_pair, sizes_upwards, upsample
 from semflash.codecs.training_side import StageContext, StageSpec
 
 

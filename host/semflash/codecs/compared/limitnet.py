@@ -10,10 +10,10 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from semflash.codecs.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
+from semflash.codecs.compared.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
 from semflash.codecs.device_side import IMAGE, DeviceSpec, GraphSpec, Neutral, TableTailSpec, TailStage
+from semflash.codecs.layers.blocks import conv_bn_relu, residual_pair, sizes_upwards, upsample
 from semflash.codecs.layers.quantiser import CentreQuantiser
-from semflash.codecs.networks import conv_bn_relu, residual_pair, sizes_upwards, upsample
 from semflash.codecs.training_side import StageContext, StageSpec
 from semflash.program.controls import Control
 from semflash.program.layout import Layout, Region, Rest

@@ -12,8 +12,8 @@ from semflash.codecs.device_side import DeviceSpec, DeviceTailSpec, GdnTailSpec,
 from semflash.codecs.layers.channel import BinarySymmetricChannel
 from semflash.codecs.layers.gdn import GDN, PositivePReLU
 from semflash.codecs.layers.quantiser import CentreQuantiser
-from semflash.codecs.networks import build_decoder, build_device_graph, middle, on_grid
-from semflash.codecs.semanticnn_sizes import SemanticNNSizes
+from semflash.codecs.semanticnn.networks import build_decoder, build_device_graph, middle, on_grid
+from semflash.codecs.semanticnn.sizes import SemanticNNSizes
 from semflash.codecs.training_side import StageSpec
 from semflash.program.quality import Ber
 
@@ -116,6 +116,16 @@ class SemanticNN(keras.Model, Codec):
         weights = on_grid(encoded, latent.shape[1:3])
         error = self.quantiser.expected_error(latent, ops.reshape(quality, (-1, 1, 1, 1)))
         return ops.mean(weights * error)
+
+    def check_code_term(self) -> None:
+        """The features' grid must reduce to the latent's. UsageError: it does not."""
+        importance = ops.ones((1, *self.sizes.feature_shape[:2], 1))
+        on_grid(middle(importance, self.sizes.cropped_features), self.sizes.latent_shape[:2])
+
+    def adopt(self, head: Any) -> None:
+        """The paper's encoder begins with the head, which stays as it is."""
+        if self.sizes.begins_with_head:
+            self.device_graph.get_layer(head.name).set_weights(head.get_weights())
 
     def codes(self, images: Any) -> Any:
         """Codes int32 (B, h, w, C) of float images."""

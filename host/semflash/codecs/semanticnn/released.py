@@ -6,8 +6,8 @@ import dataclasses
 from typing import Any
 
 from semflash.codecs.layers.channel import SymbolSwapChannel
-from semflash.codecs.semanticnn import SemanticNN
-from semflash.codecs.semanticnn_sizes import SemanticNNSizes
+from semflash.codecs.semanticnn.codec import SemanticNN
+from semflash.codecs.semanticnn.sizes import SemanticNNSizes
 from semflash.errors import UsageError
 
 

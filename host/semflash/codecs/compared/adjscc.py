@@ -7,11 +7,11 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from semflash.codecs.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
+from semflash.codecs.compared.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
 from semflash.codecs.device_side import GdnTailSpec
+from semflash.codecs.layers.blocks import sizes_upwards, upsample
 from semflash.codecs.layers.gdn import GDN, PositivePReLU
 from semflash.codecs.layers.quality_attention import QualityAttention
-from semflash.codecs.networks import sizes_upwards, upsample
 
 
 class ADJSCC(BitCodec):

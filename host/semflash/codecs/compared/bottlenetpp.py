@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from semflash.codecs.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
+from semflash.codecs.compared.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
 from semflash.codecs.device_side import TableTailSpec
+from semflash.codecs.layers.blocks import BN_MOMENTUM, conv_bn_relu, sizes_upwards, upsample
 from semflash.codecs.layers.quality_attention import log_ber
-from semflash.codecs.networks import BN_MOMENTUM, conv_bn_relu, sizes_upwards, upsample
 
 
 @dataclasses.dataclass(frozen=True)

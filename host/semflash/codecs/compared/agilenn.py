@@ -11,13 +11,13 @@ import numpy as np
 from keras import layers, ops
 
 from semflash.bundle.schema import GraphInput, ReceivedInput
-from semflash.codecs.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
+from semflash.codecs.compared.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
 from semflash.codecs.device_side import IMAGE, DeviceSpec, GraphSpec, Neutral, TableTailSpec, TailStage
 from semflash.codecs.edge_side import TASK_TAIL, EdgeGraphSpec
+from semflash.codecs.layers.blocks import conv_bn_relu, residual_pair, sizes_upwards, upsample
 from semflash.codecs.layers.channel import BinarySymmetricChannel
 from semflash.codecs.layers.quality_attention import QualityAttention
 from semflash.codecs.layers.quantiser import CentreQuantiser
-from semflash.codecs.networks import conv_bn_relu, residual_pair, sizes_upwards, upsample
 from semflash.codecs.training_side import StageContext
 from semflash.errors import UsageError
 from semflash.program.layout import Layout, Region
