@@ -12,10 +12,10 @@ import pytest
 
 pytest.importorskip("keras", reason="training's packages are not installed")
 
-from semflash.codecs import registry  # noqa: E402
-from semflash.codecs.registry import families, family_of, register  # noqa: E402
-from semflash.codecs.sizes import CodecSizes  # noqa: E402
-from semflash.errors import UsageError  # noqa: E402
+from semflash.codecs import registry
+from semflash.codecs.registry import families, family_of, register
+from semflash.codecs.sizes import CodecSizes
+from semflash.errors import UsageError
 
 HOST = Path(__file__).resolve().parents[2] / "host" / "semflash"
 CODECS = HOST / "codecs"
@@ -65,7 +65,9 @@ def test_shared_code_asks_no_codec_for_its_type() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
                 subject = ast.unparse(node.args[0])
-                if node.func.id in ("isinstance", "getattr", "hasattr", "type") and "codec" in subject.split("."):
+                if node.func.id in ("isinstance", "getattr", "hasattr", "type") and "codec" in subject.split(
+                    "."
+                ):
                     asked.append(f"{path.relative_to(HOST)}:{node.lineno} {ast.unparse(node)}")
     assert asked == []
 

@@ -76,8 +76,8 @@ def build_trunk(sizes: BitCodecSizes) -> tuple[Any, Any]:
     image = keras.Input(sizes.image_shape, name="image")
     x = layers.Conv2D(sizes.stem, 3, padding="same", activation="relu", name="stem")(image)
     x = layers.MaxPooling2D(name="pool")(x)
-    for channels, stride in sizes.middle:
-        x = conv_bn_relu(x, channels, stride)
+    for place, (channels, stride) in enumerate(sizes.middle, 1):
+        x = conv_bn_relu(x, channels, stride, name=f"middle_{place}")
     return image, x
 
 

@@ -11,7 +11,8 @@ BN_MOMENTUM = 0.95
 
 def upsample(x: Any, channels: int, target: tuple[int, int]) -> Any:
     """Transposed Conv 4x4 stride 2, cut to ``target`` (height, width): the adjoint of a stride of two. Where
-    there is nothing to double, a Conv 3x3."""
+    there is nothing to double, a Conv 3x3.
+    """
     if tuple(x.shape[1:3]) == target:
         return layers.Conv2D(channels, 3, padding="same")(x)
     x = layers.Conv2DTranspose(channels, 4, strides=2, padding="valid")(x)
@@ -27,14 +28,14 @@ def sizes_upwards(start: tuple[int, ...], end: tuple[int, ...]) -> list[tuple[in
     return sizes
 
 
-def conv_bn_relu(x: Any, channels: int, stride: int) -> Any:
-    """Conv 3x3 without bias, BatchNorm, ReLU."""
+def conv_bn_relu(x: Any, channels: int, stride: int, *, name: str | None = None) -> Any:
+    """Conv 3x3 without bias, BatchNorm, ReLU; ``name`` is that of the last layer."""
     x = layers.Conv2D(channels, 3, strides=stride, padding="same", use_bias=False)(x)
-    return layers.ReLU()(layers.BatchNormalization(momentum=BN_MOMENTUM)(x))
+    return layers.ReLU(name=name)(layers.BatchNormalization(momentum=BN_MOMENTUM)(x))
 
 
-def residual_pair(x: Any, channels: int) -> Any:
-    """Two 3x3 convolutions beside an identity."""
+def residual_pair(x: Any, channels: int, *, name: str | None = None) -> Any:
+    """Two 3x3 convolutions beside an identity; ``name`` is that of the last layer."""
     y = conv_bn_relu(x, channels, 1)
     y = layers.Conv2D(channels, 3, padding="same", use_bias=False)(y)
-    return layers.ReLU()(layers.Add()([x, layers.BatchNormalization(momentum=BN_MOMENTUM)(y)]))
+    return layers.ReLU(name=name)(layers.Add()([x, layers.BatchNormalization(momentum=BN_MOMENTUM)(y)]))

@@ -25,8 +25,8 @@ def build_device_graph(sizes: SemanticNNSizes) -> keras.Model:
     x = layers.MaxPooling2D(name="pool")(x)
     x = _centre_crop(x, sizes.cropped_map)
     *middle, last = sizes.strides
-    for (channels, _), stride in zip(sizes.middle, middle, strict=True):
-        x = conv_bn_relu(x, channels, stride)
+    for place, ((channels, _), stride) in enumerate(zip(sizes.middle, middle, strict=True), 1):
+        x = conv_bn_relu(x, channels, stride, name=f"middle_{place}")
     x = layers.Conv2D(sizes.latent, 3, strides=last, padding="same", name="latent")(x)
     return keras.Model(image, x, name="device_graph")
 
@@ -89,14 +89,15 @@ def build_decoder(
     """
     latent = keras.Input(latent_shape, name="latent")
     ber = keras.Input((1,), name="ber")
-    x = conv_bn_relu(latent, width, 1)
-    for _ in range(2):
-        x = QualityAttention(blind=not ber_aware)([residual_pair(x, width), ber])
+    x = conv_bn_relu(latent, width, 1, name="widen")
+    for place in (1, 2):
+        gate = QualityAttention(blind=not ber_aware, name=f"gate_{place}")
+        x = gate([residual_pair(x, width, name=f"pair_{place}"), ber])
     targets = sizes_upwards(latent_shape[:2], inner or feature_shape[:2])
-    for target in targets[:-1]:
+    for place, target in enumerate(targets[:-1], 1):
         x = layers.BatchNormalization(momentum=BN_MOMENTUM)(upsample(x, width * 3 // 4, target))
         x = PositivePReLU(alpha_init=0.25)(GDN(inverse=True)(x) if gdn else x)
-        x = QualityAttention(blind=not ber_aware)([x, ber])
+        x = QualityAttention(blind=not ber_aware, name=f"up_{place}")([x, ber])
     x = layers.ReLU(name="features")(upsample(x, feature_shape[2], targets[-1]))
     return keras.Model([latent, ber], _pad_back(x, feature_shape[:2]), name="decoder")
 
