@@ -1,4 +1,4 @@
-"""Measure what AgileNN and LimitNet cost on a device beside SemanticNN, and write the table of docs/baselines.md.
+"""Measure what AgileNN and LimitNet cost on a device beside SemanticNN; docs/baselines.md has the table.
 
     python benchmarks/family_cost.py             # measure on the emulated board, write docs/family_cost.json
     python benchmarks/family_cost.py --tables    # the table alone, from docs/family_cost.json
@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from doc_block import table, write_block
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,7 +73,9 @@ def main() -> int:
     block = cost_table(measured)
     if chosen.check:
         if block not in PAGE.read_text(encoding="utf-8"):
-            print("docs/baselines.md is stale: run python benchmarks/family_cost.py --tables", file=sys.stderr)
+            print(
+                "docs/baselines.md is stale: run python benchmarks/family_cost.py --tables", file=sys.stderr
+            )
             return 1
         return 0
     write_block(PAGE, "device cost", "family_cost.py", block)
@@ -124,6 +125,7 @@ def untrained(subject: Subject, folder: Path) -> Path:
     """Export a codec with the weights it begins with, calibrated on blocks of grey."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import keras
+
     from semflash.codecs.registry import create
     from semflash.data.dataset import Dataset, Split
     from semflash.export.export import Target, export_codec
@@ -166,13 +168,16 @@ def cost_table(measured: dict[str, Any]) -> str:
         state, stack, code, tables = (
             cost[key] for key in ("state_bytes", "stack_bytes", "code_bytes", "table_bytes")
         )
-        on = f"`{cost['bundle']}`" if cost["bundle"] else "an untrained codec"
         rows.append(
             [
-                subject.family, on, f"{cost['macs']:,}", f"{cost['instructions']:,}",
-                f"{state + stack:,}: {state:,} + {stack:,}", f"{code + tables:,}: {code:,} + {tables:,}",
+                subject.family,
+                f"`{cost['bundle']}`" if cost["bundle"] else "an untrained codec",
+                f"{cost['macs']:,}",
+                f"{cost['instructions']:,}",
+                f"{state + stack:,}: {state:,} + {stack:,}",
+                f"{code + tables:,}: {code:,} + {tables:,}",
                 f"{cost['payload_bytes']}",
-            ]  # fmt: skip
+            ]
         )
     return table(head, rows)
 

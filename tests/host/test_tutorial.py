@@ -13,6 +13,9 @@ import pytest
 pytest.importorskip("tensorflow", reason="training and export need TensorFlow")
 pytest.importorskip("PIL.Image")
 
+from fakes.diagrams import faults, shapes_of, steps
+from semflash.codecs import registry
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "codecs.md"
 BLOCK = re.compile(r"^```(python|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RESULT = re.compile(r"(\d+) bytes per image, bit-exact: (\w+), right labels: (\d+)%")
@@ -28,6 +31,15 @@ def test_the_page_is_one_file_that_compiles() -> None:
     code = "\n".join(blocks("python"))
     compile(code, "sign_codec.py", "exec")
     assert code.count('register("sign"') == 1
+
+
+def test_the_diagram_of_the_page_is_that_of_its_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_LOADERS", dict(registry._LOADERS))
+    before_training = "\n".join(blocks("python")).split("from semflash.training", 1)[0]
+    names: dict[str, object] = {}
+    exec(compile(before_training, "sign_codec.py", "exec"), names)
+    codec = registry.create("sign", {})
+    assert faults(steps(type(codec).__doc__ or ""), shapes_of(codec), shortened=False) == []
 
 
 @pytest.mark.timeout(900)  # a training of seconds, and what TensorFlow takes to start
