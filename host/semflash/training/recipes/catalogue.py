@@ -51,7 +51,7 @@ _CODECS = (
         task="fashion-mnist-brief",
         sizes=_FASHION_ENCODER | {"latent": 7, "decoder_width": 32, "channel_step": 1.0, "keep_low": 0.1},
         autoencoder_epochs=1,
-        task_epochs=8,
+        task_epochs=6,
         task_peak=3e-3,
         train_images=20_000,
     ),
