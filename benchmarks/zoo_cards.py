@@ -7,9 +7,12 @@ python benchmarks/zoo_cards.py --check    # exit 1 when it is not what the bundl
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
+
+from zoo_cuts import cut_table, cutting_control
 
 from semflash.bundle.reader import Bundle, read_bundle
 from semflash.bundle.schema import Measurement
@@ -19,6 +22,7 @@ from semflash.program.tensors import Codes
 ROOT = Path(__file__).resolve().parent.parent
 ZOO = ROOT / "host" / "semflash" / "zoo"
 TARGET = ROOT / "docs" / "zoo.md"
+CUTS = ROOT / "docs" / "zoo_cuts.json"
 #: Data set -> what it is, and under which terms it is to be had. None of its images is in a bundle.
 DATA = {
     "fashion-mnist": (
@@ -113,7 +117,26 @@ def card(bundle: Bundle) -> str:
     }
     lines = [f"## {bundle.name}", "", "| | |", "| --- | --- |"]
     lines += [f"| {name} | {text} |" for name, text in rows.items()]
-    return "\n".join([*lines, "", *accuracy_of(bundle), ""])
+    return "\n".join([*lines, "", *accuracy_of(bundle), *cuts_of(bundle), ""])
+
+
+def cuts_of(bundle: Bundle) -> list[str]:
+    """What is left of the accuracy when a control cuts the payload; nothing where none does.
+
+    Raises:
+        SystemExit: It was measured on other bytes, or not at all.
+    """
+    control = cutting_control(bundle)
+    if control is None:
+        return []
+    measured = json.loads(CUTS.read_text(encoding="utf-8")).get(bundle.name) if CUTS.is_file() else None
+    if measured is None or measured["hash"] != bundle.hash_hex:
+        raise SystemExit(f"{bundle.name}: measure its cuts: python benchmarks/zoo_cuts.py")
+    about = (
+        f"Top-1 accuracy in percent when the control `{control.name}` keeps the first bytes of the payload "
+        f"({control.low} to {control.high}); what is missing decodes to the neutral value."
+    )
+    return ["", about, "", *cut_table(measured).splitlines()]
 
 
 def data_of(bundle: Bundle) -> tuple[str, str]:

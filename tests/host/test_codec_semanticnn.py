@@ -14,7 +14,7 @@ keras = pytest.importorskip("keras")
 
 from semflash.codecs.base import Codec  # noqa: E402
 from semflash.codecs.registry import create, families  # noqa: E402
-from semflash.codecs.semanticnn import SemanticNN, SemanticNNSizes  # noqa: E402
+from semflash.codecs.semanticnn.codec import SemanticNN, SemanticNNSizes  # noqa: E402
 from semflash.errors import UsageError  # noqa: E402
 
 

@@ -13,7 +13,7 @@ from semflash.codecs.device_side import GdnTailSpec, TableTailSpec  # noqa: E402
 from semflash.codecs.layers.channel import BerRange  # noqa: E402
 from semflash.codecs.layers.quantiser import CentreQuantiser  # noqa: E402
 from semflash.codecs.registry import create  # noqa: E402
-from semflash.codecs.semanticnn import SemanticNN, SemanticNNSizes  # noqa: E402
+from semflash.codecs.semanticnn.codec import SemanticNN, SemanticNNSizes  # noqa: E402
 from semflash.errors import UsageError  # noqa: E402
 from semflash.training.rates import OWN, rate_table, rates_text  # noqa: E402
 from semflash.training.recipes.catalogue import codec_recipe  # noqa: E402

@@ -10,8 +10,8 @@ import pytest
 keras = pytest.importorskip("keras")
 
 from semflash.codecs.layers.quantiser import CentreQuantiser  # noqa: E402
-from semflash.codecs.networks import on_grid  # noqa: E402
-from semflash.codecs.semanticnn import SemanticNN, SemanticNNSizes  # noqa: E402
+from semflash.codecs.semanticnn.codec import SemanticNN, SemanticNNSizes  # noqa: E402
+from semflash.codecs.semanticnn.networks import on_grid  # noqa: E402
 from semflash.errors import UsageError  # noqa: E402
 from semflash.training.codec import check_recipe  # noqa: E402
 from semflash.training.recipes.catalogue import codec_recipe  # noqa: E402

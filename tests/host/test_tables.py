@@ -41,7 +41,8 @@ def test_the_cards_of_the_zoo_are_what_the_bundles_record():
 
 
 def test_a_card_changed_by_hand_is_found(tmp_path):
-    for name in ("docs/zoo.md", "benchmarks/zoo_cards.py"):
+    scripts = ("benchmarks/zoo_cards.py", "benchmarks/zoo_cuts.py", "benchmarks/doc_block.py")
+    for name in ("docs/zoo.md", "docs/zoo_cuts.json", *scripts):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text((ROOT / name).read_text())
     (tmp_path / "host").symlink_to(ROOT / "host")
@@ -50,3 +51,8 @@ def test_a_card_changed_by_hand_is_found(tmp_path):
     (tmp_path / "docs/zoo.md").write_text(cards.replace(f"| percent | {figure} |", "| percent | 99.99 |", 1))
     done = check(tmp_path / "benchmarks" / "zoo_cards.py")
     assert done.returncode == 1 and "docs/zoo.md" in done.stderr
+
+
+def test_the_device_cost_of_the_families_is_what_was_measured():
+    done = check(ROOT / "benchmarks" / "family_cost.py")
+    assert done.returncode == 0, done.stderr

@@ -16,7 +16,7 @@ keras = pytest.importorskip("keras")
 from fakes.image_folders import folder_of_images  # noqa: E402
 from semflash.cli.main import main  # noqa: E402
 from semflash.codecs.registry import create  # noqa: E402
-from semflash.codecs.semanticnn_sizes import SemanticNNSizes  # noqa: E402
+from semflash.codecs.semanticnn.sizes import SemanticNNSizes  # noqa: E402
 from semflash.conversion.graphs import convert_int8  # noqa: E402
 from semflash.errors import TrainingError, UsageError  # noqa: E402
 from semflash.tasks import networks as task_networks  # noqa: E402

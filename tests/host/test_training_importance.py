@@ -12,7 +12,7 @@ import pytest
 keras = pytest.importorskip("keras")
 
 from semflash.codecs.layers.quantiser import CentreQuantiser  # noqa: E402
-from semflash.codecs.semanticnn import SemanticNN, SemanticNNSizes  # noqa: E402
+from semflash.codecs.semanticnn.codec import SemanticNN, SemanticNNSizes  # noqa: E402
 from semflash.codecs.training_side import StageContext  # noqa: E402
 from semflash.data.augment import Augmentation, Moves, augment_and_tell, move_maps  # noqa: E402
 from semflash.data.dataset import Dataset, Split  # noqa: E402

@@ -247,7 +247,7 @@ def test_what_the_last_stage_cannot_do_is_said_before_anything_is_trained(
 def test_a_usage_weight_for_a_family_without_the_term_is_refused(
     task_dir: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from semflash.codecs.semanticnn import SemanticNN
+    from semflash.codecs.semanticnn.codec import SemanticNN
 
     monkeypatch.setattr(SemanticNN, "terms", frozenset({"codes"}))
     with pytest.raises(UsageError, match="no usage term"):

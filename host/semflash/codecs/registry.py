@@ -1,74 +1,100 @@
-"""Codec families by name. A new family adds one line to the table (docs/codecs.md)."""
+"""Codec families by name.
+
+Every folder of this package that holds families registers them when it is imported: its ``__init__`` calls
+:func:`register` for each. The registry imports all folders beside it when a family is first asked for, and
+names none of them. A family outside the package calls :func:`register` itself (docs/codecs.md).
+"""
 
 from __future__ import annotations
 
+import functools
 import importlib
+import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from semflash import codecs
 from semflash.codecs.base import Codec
+from semflash.codecs.sizes import CodecSizes
 from semflash.errors import UsageError
 
 
 @dataclass(frozen=True)
 class Family:
-    """Where a family stands; its module is imported when it is first built.
+    """The two classes of a family.
 
     Attributes:
-        module: of the package ``semflash.codecs``.
-        codec, sizes: names of its two classes.
+        codec: Makes an untrained codec from its sizes.
+        sizes: The dataclass of its sizes.
     """
 
-    module: str
-    codec: str
-    sizes: str
+    codec: Callable[[Any], Codec]
+    sizes: type[CodecSizes]
 
 
-FAMILIES = {
-    "semanticnn": Family("semanticnn", "SemanticNN", "SemanticNNSizes"),
-    "semanticnn-released": Family("semanticnn_released", "SemanticNNReleased", "SemanticNNReleasedSizes"),
-    "deepcod": Family("deepcod", "DeepCOD", "DeepCODSizes"),
-    "bottlenetpp": Family("bottlenetpp", "BottleNetPP", "BottleNetPPSizes"),
-    "adjscc": Family("adjscc", "ADJSCC", "BitCodecSizes"),
-    "agilenn": Family("agilenn", "AgileNN", "AgileNNSizes"),
-    "limitnet": Family("limitnet", "LimitNet", "LimitNetSizes"),
-}
+_LOADERS: dict[str, Callable[[], Family]] = {}
+
+
+def register(name: str, load: Callable[[], Family]) -> None:
+    """Make a family known by its name.
+
+    Args:
+        name: Lower case; it stands in recipes, runs and bundles.
+        load: Gives the classes. It is called when the family is first built, so that whoever only lists the
+            names does not import Keras.
+
+    Raises:
+        UsageError: Another family has the name.
+    """
+    if name in _LOADERS:
+        raise UsageError("a codec family has this name already", value=name, remedy="choose another")
+    _LOADERS[name] = load
 
 
 def families() -> tuple[str, ...]:
-    """Names of the families that can be built."""
-    return tuple(FAMILIES)
+    """Names of the families that can be built, in alphabetical order."""
+    _import_folders()
+    return tuple(sorted(_LOADERS))
+
+
+def family_of(name: str) -> Family:
+    """The classes of a family.
+
+    Raises:
+        UsageError: There is no such family.
+    """
+    known = families()
+    if name not in known:
+        raise UsageError("no such codec family", value=name, remedy=f"use one of {', '.join(known)}")
+    return _LOADERS[name]()
 
 
 def sizes_of(family: str, sizes: dict[str, Any]) -> Any:
-    """The sizes dataclass of a family from its fields.
+    """The sizes of a family from the fields of its dataclass.
 
     Raises:
-        UsageError: unknown family, or sizes that the family does not take.
+        UsageError: There is no such family, or it does not take these sizes.
     """
-    entry = _entry(family)
     try:
-        return getattr(_module(entry), entry.sizes).from_dict(sizes)
+        return family_of(family).sizes.from_dict(sizes)
     except TypeError as error:
         raise UsageError(f"sizes do not fit {family}: {error}", value=sorted(sizes)) from error
 
 
 def create(family: str, sizes: dict[str, Any]) -> Codec:
-    """Build an untrained codec of a family from its sizes (the fields of the family's sizes dataclass).
+    """Build an untrained codec of a family from the fields of its dataclass of sizes.
 
     Raises:
-        UsageError: unknown family, or sizes that the family does not take.
+        UsageError: There is no such family, or it does not take these sizes.
     """
-    parsed, entry = sizes_of(family, sizes), _entry(family)
-    codec: Codec = getattr(_module(entry), entry.codec)(parsed)
-    return codec
+    parsed = sizes_of(family, sizes)
+    return family_of(family).codec(parsed)
 
 
-def _entry(family: str) -> Family:
-    if family not in FAMILIES:
-        raise UsageError("no such codec family", value=family, remedy=f"use one of {', '.join(FAMILIES)}")
-    return FAMILIES[family]
-
-
-def _module(entry: Family) -> Any:
-    return importlib.import_module(f"semflash.codecs.{entry.module}")
+@functools.cache
+def _import_folders() -> None:
+    """Import every folder beside this file, once; those that hold families register them."""
+    for found in pkgutil.iter_modules(codecs.__path__, f"{codecs.__name__}."):
+        if found.ispkg:
+            importlib.import_module(found.name)

@@ -84,6 +84,26 @@ class TrainingSide(abc.ABC):
             told: What the decoder is told of the quality, float (B, 1); None: the truth.
         """
 
+    def adopt(self, head: Any) -> None:
+        """Take the weights of the task network's head, where the encoder begins with it.
+
+        The training calls this once, before the first stage. By default a codec takes nothing.
+
+        Args:
+            head: Keras model, image to features.
+        """
+        del head
+
+    def check_code_term(self) -> None:
+        """Find out before the training whether :meth:`code_loss` can be computed for these sizes.
+
+        Only for families whose ``terms`` hold ``codes``.
+
+        Raises:
+            UsageError: It cannot.
+        """
+        raise NotImplementedError(f"{type(self).__name__} declares no term for codes")
+
     def transmit(self, images: Any, quality: Any, noise: Any, *, training: bool, told: Any = None) -> Any:
         """The features of :meth:`forward` alone."""
         return self.forward(images, quality, noise, training=training, told=told)[0]

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from semflash.codecs.base import Codec
 from semflash.codecs.registry import create, sizes_of
-from semflash.codecs.semanticnn_sizes import PAPER
 from semflash.data.dataset import Dataset
 from semflash.data.registry import load_dataset
 from semflash.data.summary import summary
@@ -108,10 +106,8 @@ def check_recipe(recipe: CodecRecipe, codec: Codec) -> None:
             "codes are weighed by the importance of their position", value=recipe.xai_kind,
             remedy="xai_kind=pixel, or xai_code_weight=0",
         )  # fmt: skip
-    if recipe.xai_code_weight:  # now, not after the first stage: whether the grids go into each other
-        trace = {"latent": np.zeros((1, *codec.noise_shape()[:-1]), np.float32)}
-        importance = np.ones((1, *codec.sizes.feature_shape[:2], 1), np.float32)
-        codec.code_loss(trace, np.zeros((1, 1), np.float32), importance)
+    if recipe.xai_code_weight:  # now, not after the first stage
+        codec.check_code_term()
     if codec.needs_importance and recipe.xai_kind != "pixel":
         raise UsageError(
             f"the family {codec.family} learns importance per position", value=recipe.xai_kind,
@@ -167,13 +163,12 @@ def _check_data(data: Dataset, teacher: TrainedTask) -> None:
 def _new_codec(recipe: CodecRecipe, teacher: TrainedTask) -> Codec:
     shapes = {"image_shape": teacher.info.image_shape, "feature_shape": teacher.head.output_shape[1:]}
     fields = shapes | {"ber": recipe.ber} | recipe.sizes
-    behind_head = recipe.sizes.get("encoder") == PAPER
-    if behind_head:
+    sizes = sizes_of(recipe.family, fields)
+    if sizes.begins_with_head:
         _check_head(teacher)
-        fields["head"] = describe(teacher.head)
-    codec = create(recipe.family, dataclasses.asdict(sizes_of(recipe.family, fields)))
-    if behind_head:
-        codec.device().network.get_layer(teacher.head.name).set_weights(teacher.head.get_weights())
+        sizes = sizes_of(recipe.family, fields | {"head": describe(teacher.head)})
+    codec = create(recipe.family, dataclasses.asdict(sizes))
+    codec.adopt(teacher.head)
     return codec
 
 

@@ -8,13 +8,12 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from semflash.codecs.layers.blocks import BN_MOMENTUM, conv_bn_relu, residual_pair, sizes_upwards, upsample
 from semflash.codecs.layers.gdn import GDN, PositivePReLU
 from semflash.codecs.layers.quality_attention import QualityAttention
-from semflash.codecs.semanticnn_sizes import PAPER, PAPER_STRIDE, SemanticNNSizes
+from semflash.codecs.semanticnn.sizes import PAPER, PAPER_STRIDE, SemanticNNSizes
 from semflash.errors import UsageError
 from semflash.tasks.keras.config import rebuild
-
-BN_MOMENTUM = 0.95
 
 
 def build_device_graph(sizes: SemanticNNSizes) -> keras.Model:
@@ -26,8 +25,8 @@ def build_device_graph(sizes: SemanticNNSizes) -> keras.Model:
     x = layers.MaxPooling2D(name="pool")(x)
     x = _centre_crop(x, sizes.cropped_map)
     *middle, last = sizes.strides
-    for (channels, _), stride in zip(sizes.middle, middle, strict=True):
-        x = conv_bn_relu(x, channels, stride)
+    for place, ((channels, _), stride) in enumerate(zip(sizes.middle, middle, strict=True), 1):
+        x = conv_bn_relu(x, channels, stride, name=f"middle_{place}")
     x = layers.Conv2D(sizes.latent, 3, strides=last, padding="same", name="latent")(x)
     return keras.Model(image, x, name="device_graph")
 
@@ -90,14 +89,15 @@ def build_decoder(
     """
     latent = keras.Input(latent_shape, name="latent")
     ber = keras.Input((1,), name="ber")
-    x = conv_bn_relu(latent, width, 1)
-    for _ in range(2):
-        x = QualityAttention(blind=not ber_aware)([residual_pair(x, width), ber])
+    x = conv_bn_relu(latent, width, 1, name="widen")
+    for place in (1, 2):
+        gate = QualityAttention(blind=not ber_aware, name=f"gate_{place}")
+        x = gate([residual_pair(x, width, name=f"pair_{place}"), ber])
     targets = sizes_upwards(latent_shape[:2], inner or feature_shape[:2])
-    for target in targets[:-1]:
+    for place, target in enumerate(targets[:-1], 1):
         x = layers.BatchNormalization(momentum=BN_MOMENTUM)(upsample(x, width * 3 // 4, target))
         x = PositivePReLU(alpha_init=0.25)(GDN(inverse=True)(x) if gdn else x)
-        x = QualityAttention(blind=not ber_aware)([x, ber])
+        x = QualityAttention(blind=not ber_aware, name=f"up_{place}")([x, ber])
     x = layers.ReLU(name="features")(upsample(x, feature_shape[2], targets[-1]))
     return keras.Model([latent, ber], _pad_back(x, feature_shape[:2]), name="decoder")
 
@@ -124,34 +124,3 @@ def _pad_back(x: Any, target: tuple[int, int]) -> Any:
     if margins == (0, 0):
         return x
     return layers.ZeroPadding2D(tuple((m // 2, m - m // 2) for m in margins), name="around")(x)
-
-
-def upsample(x: Any, channels: int, target: tuple[int, int]) -> Any:
-    """Transposed Conv 4x4 stride 2, cut to ``target`` (height, width): the adjoint of a stride of two. Where
-    there is nothing to double, a Conv 3x3."""
-    if tuple(x.shape[1:3]) == target:
-        return layers.Conv2D(channels, 3, padding="same")(x)
-    x = layers.Conv2DTranspose(channels, 4, strides=2, padding="valid")(x)
-    return layers.Cropping2D(tuple((1, x.shape[1 + axis] - 1 - target[axis]) for axis in (0, 1)))(x)
-
-
-def sizes_upwards(start: tuple[int, ...], end: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Heights and widths after each doubling, from just above ``start`` up to ``end``: (4,4), (14,14) gives
-    [(7, 7), (14, 14)], the sizes a stride of two with SAME padding passes on its way down."""
-    sizes = [(end[0], end[1])]
-    while (half := tuple((side + 1) // 2 for side in sizes[0])) > tuple(start):
-        sizes.insert(0, (half[0], half[1]))
-    return sizes
-
-
-def conv_bn_relu(x: Any, channels: int, stride: int) -> Any:
-    """Conv 3x3 without bias, BatchNorm, ReLU."""
-    x = layers.Conv2D(channels, 3, strides=stride, padding="same", use_bias=False)(x)
-    return layers.ReLU()(layers.BatchNormalization(momentum=BN_MOMENTUM)(x))
-
-
-def residual_pair(x: Any, channels: int) -> Any:
-    """Two 3x3 convolutions beside an identity."""
-    y = conv_bn_relu(x, channels, 1)
-    y = layers.Conv2D(channels, 3, padding="same", use_bias=False)(y)
-    return layers.ReLU()(layers.Add()([x, layers.BatchNormalization(momentum=BN_MOMENTUM)(y)]))

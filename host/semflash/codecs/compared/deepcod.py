@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from semflash.codecs.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
-from semflash.codecs.networks import conv_bn_relu, residual_pair, sizes_upwards, upsample
+from semflash.codecs.compared.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
+from semflash.codecs.layers.blocks import conv_bn_relu, residual_pair, sizes_upwards, upsample
 from semflash.codecs.training_side import StageContext, StageSpec
 
 
@@ -23,15 +23,24 @@ class DeepCODSizes(BitCodecSizes):
 class DeepCOD(BitCodec):
     """Compressive offloading: a linear measurement on the device, a deep decoder on the edge.
 
-    image (28, 28, 1)
-      | Conv 3x3 16 ReLU, MaxPool 2: the layers that run on the device   (14, 14, 16)
-      | measurement: one linear Conv 4x4 stride 4, no bias               (4, 4, C)
-      | K learned centres, fixed-length codes
-    codes (4, 4, C)
-      | Conv 3x3 W BN ReLU, two residual pairs                           (4, 4, W)
-      | transposed Conv 4x4 stride 2 BN ReLU, residual pair              (7, 7, W)
-      | transposed Conv 4x4 stride 2 ReLU                                (14, 14, 16)
-    features, then the tail
+    Written from the paper's abstract and what others report of it, so that no section can be cited. Names of
+    layers and shapes for the default sizes:
+
+    image           [0, 1]                                                      (28, 28, 1)
+      | the layers of the task network that run on the device
+      stem          Conv 3x3, ReLU                                              (28, 28, 16)
+      pool          MaxPool 2                                                   (14, 14, 16)
+      latent        the measurement: one linear Conv 4x4 stride 4, no bias      (4, 4, 8)
+      | nearest of K = 8 learned centres
+    codes           fixed length, 3 bits                                        (4, 4, 8)
+    values          centres of the received codes                               (4, 4, 8)
+      | decoder
+      widen         Conv 3x3, BatchNorm, ReLU                                   (4, 4, 64)
+      pair_1        two Conv 3x3 beside an identity                             (4, 4, 64)
+      pair_2        two Conv 3x3 beside an identity                             (4, 4, 64)
+      up_1          transposed Conv 4x4 stride 2, BatchNorm, ReLU, residual pair  (7, 7, 64)
+    features        transposed Conv 4x4 stride 2, ReLU                          (14, 14, 16)
+      | tail of the task network
 
     Kept from the paper: the encoder is a single convolution, so that its cost on the device is negligible;
     compressive sensing asks the measurement matrix A for a restricted isometry, which the term
@@ -70,12 +79,12 @@ class DeepCOD(BitCodec):
 def _decoder(sizes: DeepCODSizes) -> keras.Model:
     latent, ber = keras.Input(sizes.latent_shape, name="latent"), keras.Input((1,), name="ber")
     width = sizes.decoder_width
-    x = conv_bn_relu(latent, width, 1)
-    for _ in range(2):
-        x = residual_pair(x, width)
+    x = conv_bn_relu(latent, width, 1, name="widen")
+    for place in (1, 2):
+        x = residual_pair(x, width, name=f"pair_{place}")
     targets = sizes_upwards(sizes.latent_shape[:2], sizes.feature_shape[:2])
-    for target in targets[:-1]:
+    for place, target in enumerate(targets[:-1], 1):
         x = layers.ReLU()(layers.BatchNormalization(momentum=0.95)(upsample(x, width, target)))
-        x = residual_pair(x, width)
+        x = residual_pair(x, width, name=f"up_{place}")
     x = layers.ReLU(name="features")(upsample(x, sizes.feature_shape[2], targets[-1]))
     return keras.Model([latent, ber], x, name="decoder")

@@ -12,8 +12,8 @@ from semflash.codecs.device_side import DeviceSpec, DeviceTailSpec, GdnTailSpec,
 from semflash.codecs.layers.channel import BinarySymmetricChannel
 from semflash.codecs.layers.gdn import GDN, PositivePReLU
 from semflash.codecs.layers.quantiser import CentreQuantiser
-from semflash.codecs.networks import build_decoder, build_device_graph, middle, on_grid
-from semflash.codecs.semanticnn_sizes import SemanticNNSizes
+from semflash.codecs.semanticnn.networks import build_decoder, build_device_graph, middle, on_grid
+from semflash.codecs.semanticnn.sizes import SemanticNNSizes
 from semflash.codecs.training_side import StageSpec
 from semflash.program.quality import Ber
 
@@ -21,28 +21,33 @@ __all__ = ["SemanticNN", "SemanticNNSizes", "build_decoder", "build_device_graph
 
 
 class SemanticNN(keras.Model, Codec):
-    """Section 3 of the paper; shapes for 28x28x1 images and the default sizes.
+    """Section 3 of the paper; names of layers and shapes for the default sizes:
 
-    image (28, 28, 1) in [0, 1]
-      | device graph, int8:  Conv 3x3 16 BN ReLU, MaxPool 2          (14, 14, 16)
-      |                      Conv 3x3 24 stride 2 BN ReLU            (7, 7, 24)
-      |                      Conv 3x3 C stride 2                     (4, 4, C)
-      | device tail, integer thresholds:  GDN, PReLU, nearest of K centres
-    codes (4, 4, C), 0..K-1, natural binary on ascending centres, ceil(log2 K) bits each
-      | payload 16 C ceil(log2 K) bits: C = 8, K = 8: 48 bytes; C = 4: 24 bytes
-      | channel: binary symmetric, BER
-    received centres (4, 4, C), BER
-      | decoder: Conv 3x3 W, residual pair W, attention(BER)         (4, 4, W)
-      |          transposed Conv 4x4 stride 2, inverse GDN, PReLU, attention(BER); residual pair  (7, 7, W)
-      |          transposed Conv 4x4 stride 2, inverse GDN, PReLU, attention(BER)  (14, 14, W/2)
-      |          Conv 3x3 16 ReLU
-    features (14, 14, 16), then the tail of the task network
+    image           [0, 1]                                                      (28, 28, 1)
+      | device graph, int8
+      stem          Conv 3x3, ReLU                                              (28, 28, 16)
+      pool          MaxPool 2                                                   (14, 14, 16)
+      middle_1      Conv 3x3 stride 2, BatchNorm, ReLU                          (7, 7, 24)
+      latent        Conv 3x3 stride 2                                           (4, 4, 8)
+      | device tail in integer thresholds: GDN, PReLU, nearest of K = 8 centres
+    codes           0..K-1, natural binary on ascending centres                 (4, 4, 8)
+      | payload of 3 bits a code, 48 bytes; binary symmetric channel
+    values          centres of the received codes                               (4, 4, 8)
+      | decoder, which is told the BER
+      widen         Conv 3x3, BatchNorm, ReLU                                   (4, 4, 64)
+      pair_1        two Conv 3x3 beside an identity                             (4, 4, 64)
+      gate_1        attention on channel means and BER                          (4, 4, 64)
+      pair_2        two Conv 3x3 beside an identity                             (4, 4, 64)
+      gate_2        attention                                                   (4, 4, 64)
+      up_1          transposed Conv 4x4 stride 2, BatchNorm, inverse GDN, PReLU, attention  (7, 7, 48)
+    features        transposed Conv 4x4 stride 2, ReLU                          (14, 14, 16)
+      | tail of the task network
 
-    Deviations from the paper, and why: the encoder has a second 3x3 convolution and BatchNorm (folded away)
-    instead of one 4x4 stride 4, for accuracy at the same payload; no power normalisation, which would need a
-    root and a division on the device; centres, bits and the BER range are trained as the paper describes
-    them, not as its released code does; the decoder has residual pairs, and ReLU instead of a sigmoid at
-    its end, because the features are ReLU outputs.
+    Deviations from the paper, and why: the encoder has two 3x3 convolutions behind the pool and BatchNorm
+    (folded away) instead of one 4x4 stride 4, for accuracy at the same payload; no power normalisation,
+    which would need a root and a division on the device; centres, bits and the BER range are trained as the
+    paper describes them, not as its released code does; the decoder has residual pairs, and ReLU instead of
+    a sigmoid at its end, because the features are ReLU outputs.
 
     The switches of the sizes take single mechanisms away, for ablations; without GDN the device tail is a
     table.
@@ -116,6 +121,16 @@ class SemanticNN(keras.Model, Codec):
         weights = on_grid(encoded, latent.shape[1:3])
         error = self.quantiser.expected_error(latent, ops.reshape(quality, (-1, 1, 1, 1)))
         return ops.mean(weights * error)
+
+    def check_code_term(self) -> None:
+        """The features' grid must reduce to the latent's. UsageError: it does not."""
+        importance = ops.ones((1, *self.sizes.feature_shape[:2], 1))
+        on_grid(middle(importance, self.sizes.cropped_features), self.sizes.latent_shape[:2])
+
+    def adopt(self, head: Any) -> None:
+        """The paper's encoder begins with the head, which stays as it is."""
+        if self.sizes.begins_with_head:
+            self.device_graph.get_layer(head.name).set_weights(head.get_weights())
 
     def codes(self, images: Any) -> Any:
         """Codes int32 (B, h, w, C) of float images."""

@@ -6,8 +6,8 @@ import dataclasses
 from typing import Any
 
 from semflash.codecs.layers.channel import SymbolSwapChannel
-from semflash.codecs.semanticnn import SemanticNN
-from semflash.codecs.semanticnn_sizes import SemanticNNSizes
+from semflash.codecs.semanticnn.codec import SemanticNN
+from semflash.codecs.semanticnn.sizes import SemanticNNSizes
 from semflash.errors import UsageError
 
 
@@ -28,7 +28,19 @@ class SemanticNNReleasedSizes(SemanticNNSizes):
 
 
 class SemanticNNReleased(SemanticNN):
-    """What training with the released code of arXiv 2511.11038 amounts to, in the same networks.
+    """What training with the released code of arXiv 2511.11038 amounts to, in the networks of its section 3.
+
+    Names of layers and shapes for the default sizes:
+
+    image           [0, 1]                                                      (28, 28, 1)
+      stem, pool, middle_1 as :class:`SemanticNN`
+      latent        Conv 3x3 stride 2                                           (4, 4, 8)
+      | GDN, PReLU, nearest of K = 8 fixed centres
+    codes           0..K-1; in training swapped for random ones                 (4, 4, 8)
+    values          centres of the received codes                               (4, 4, 8)
+      widen, pair_1, gate_1, pair_2, gate_2 as :class:`SemanticNN`
+      up_1          transposed Conv 4x4 stride 2, BatchNorm, inverse GDN, PReLU, attention  (7, 7, 48)
+    features        transposed Conv 4x4 stride 2, ReLU                          (14, 14, 16)
 
     - Centres stay where they start: the straight-through step gives them no gradient, and those saved are
       overwritten when a run is loaded.

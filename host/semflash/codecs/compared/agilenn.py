@@ -11,13 +11,13 @@ import numpy as np
 from keras import layers, ops
 
 from semflash.bundle.schema import GraphInput, ReceivedInput
-from semflash.codecs.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
+from semflash.codecs.compared.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
 from semflash.codecs.device_side import IMAGE, DeviceSpec, GraphSpec, Neutral, TableTailSpec, TailStage
 from semflash.codecs.edge_side import TASK_TAIL, EdgeGraphSpec
+from semflash.codecs.layers.blocks import conv_bn_relu, residual_pair, sizes_upwards, upsample
 from semflash.codecs.layers.channel import BinarySymmetricChannel
 from semflash.codecs.layers.quality_attention import QualityAttention
 from semflash.codecs.layers.quantiser import CentreQuantiser
-from semflash.codecs.networks import conv_bn_relu, residual_pair, sizes_upwards, upsample
 from semflash.codecs.training_side import StageContext
 from semflash.errors import UsageError
 from semflash.program.layout import Layout, Region
@@ -60,17 +60,28 @@ class AgileNNSizes(BitCodecSizes):
 
 
 class AgileNN(BitCodec):
-    """Sections 4 to 6 of the paper.
+    """Sections 4 to 6 of the paper; names of layers and shapes for the default sizes:
 
-    image (28, 28, 1)
-      | Conv 3x3 16 ReLU, MaxPool 2                              (14, 14, 16)
-      | extractor: Conv 3x3 24 stride 2 BN ReLU                  (7, 7, 24)
-      |   first 5 channels, the important ones                   | the other 19
-      |   local head: global average, dense                      | Conv 3x3 stride 2     (4, 4, C)
-      |   scores (10), tanh, K uniform levels                    | K learned centres
-    codes: 10 + 16 C
-      | decoder of the remote part: Conv, residual pair, two transposed convolutions     (14, 14, 16)
-    features -> tail -> remote logits; label = argmax of a local scores + (1 - a) remote logits, a learned
+    image           [0, 1]                                                      (28, 28, 1)
+      stem          Conv 3x3, ReLU                                              (28, 28, 16)
+      pool          MaxPool 2                                                   (14, 14, 16)
+      | extractor of 24 channels
+      local         the 5 important ones: Conv 3x3 stride 2, BatchNorm, ReLU    (7, 7, 5)
+      remote        the other 19, likewise                                      (7, 7, 19)
+      latent        of the remote ones: Conv 3x3 stride 2                       (4, 4, 8)
+      average       of the local ones: global average                           (1, 1, 5)
+      local_head    dense, to the scores of the classes                         (1, 1, 10)
+      | scores: tanh and K = 8 uniform levels; latent: nearest of K = 8 learned centres
+    codes           10 scores, then the latent                                  (138,)
+    values          levels of the scores, centres of the latent                 (138,)
+      | decoder of the remote part, which is told the BER
+      widen         Conv 3x3, BatchNorm, ReLU                                   (4, 4, 64)
+      pair          two Conv 3x3 beside an identity                             (4, 4, 64)
+      gate          attention on channel means and BER                          (4, 4, 64)
+      up_1          transposed Conv 4x4 stride 2, BatchNorm, ReLU               (7, 7, 64)
+    features        transposed Conv 4x4 stride 2, ReLU                          (14, 14, 16)
+      | tail of the task network: remote logits
+      | fusion: label = argmax of a local scores + (1 - a) remote logits, a learned
 
     The split is trained: importance of a channel by integrated gradients of an evaluator; the skewness loss
     max(0, rho - share of the local channels) and the disorder loss max(0, (greatest of the rest - least of
@@ -88,8 +99,8 @@ class AgileNN(BitCodec):
 
     def __init__(self, sizes: AgileNNSizes) -> None:
         image, x = build_trunk(sizes)
-        local = conv_bn_relu(x, sizes.local, 2)
-        remote = conv_bn_relu(x, sizes.features - sizes.local, 2)
+        local = conv_bn_relu(x, sizes.local, 2, name="local")
+        remote = conv_bn_relu(x, sizes.features - sizes.local, 2, name="remote")
         latent = latent_convolution(remote, sizes.latent, 2)
         graph = keras.Model(image, latent, name="device_graph")
         super().__init__(sizes, graph, _decoder(sizes), learn_centres=True)
@@ -260,11 +271,11 @@ def _cross_entropy(target: Any, logits: Any) -> Any:
 def _decoder(sizes: AgileNNSizes) -> keras.Model:
     """[latent (B, h, w, C), ber (B, 1)] to features."""
     latent, ber = keras.Input(sizes.latent_shape, name="latent"), keras.Input((1,), name="ber")
-    x = residual_pair(conv_bn_relu(latent, sizes.decoder_width, 1), sizes.decoder_width)
-    x = QualityAttention()([x, ber])
+    x = conv_bn_relu(latent, sizes.decoder_width, 1, name="widen")
+    x = QualityAttention(name="gate")([residual_pair(x, sizes.decoder_width, name="pair"), ber])
     targets = sizes_upwards(sizes.latent_shape[:2], sizes.feature_shape[:2])
-    for target in targets[:-1]:
+    for place, target in enumerate(targets[:-1], 1):
         x = upsample(x, sizes.decoder_width, target)
-        x = layers.ReLU()(layers.BatchNormalization(momentum=0.95)(x))
+        x = layers.ReLU(name=f"up_{place}")(layers.BatchNormalization(momentum=0.95)(x))
     x = layers.ReLU(name="features")(upsample(x, sizes.feature_shape[2], targets[-1]))
     return keras.Model([latent, ber], x, name="decoder")

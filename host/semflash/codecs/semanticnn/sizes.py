@@ -8,6 +8,7 @@ from typing import Any
 
 from semflash.codecs.layers.channel import BerRange
 from semflash.codecs.layers.quantiser import bits_for
+from semflash.codecs.sizes import CodecSizes
 from semflash.errors import UsageError
 
 PAYLOAD_MAX_BYTES = 65_535
@@ -18,7 +19,7 @@ _POOL = 2
 
 
 @dataclasses.dataclass(frozen=True)
-class SemanticNNSizes:
+class SemanticNNSizes(CodecSizes):
     """Sizes that decide the structure, and the switches of the ablations.
 
     Attributes:
@@ -89,18 +90,10 @@ class SemanticNNSizes:
                 remedy="fewer latent channels or a larger stride",
             )  # fmt: skip
 
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> SemanticNNSizes:
-        """Rebuild from ``dataclasses.asdict`` or JSON (lists become tuples)."""
-        given = dict(fields)
-        for name in ("image_shape", "feature_shape"):
-            if name in given:
-                given[name] = tuple(given[name])
-        if "middle" in given:
-            given["middle"] = tuple((int(channels), int(stride)) for channels, stride in given["middle"])
-        if isinstance(given.get("ber"), dict):
-            given["ber"] = BerRange(**given["ber"])
-        return cls(**given)
+    @property
+    def begins_with_head(self) -> bool:
+        """Whether the encoder is the paper's: the task network's head and one convolution."""
+        return self.encoder == PAPER
 
     @property
     def strides(self) -> tuple[int, ...]:

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from semflash.codecs.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
+from semflash.codecs.compared.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
 from semflash.codecs.device_side import TableTailSpec
+from semflash.codecs.layers.blocks import BN_MOMENTUM, conv_bn_relu, sizes_upwards, upsample
 from semflash.codecs.layers.quality_attention import log_ber
-from semflash.codecs.networks import BN_MOMENTUM, conv_bn_relu, sizes_upwards, upsample
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,14 +25,23 @@ class BottleNetPPSizes(BitCodecSizes):
 class BottleNetPP(BitCodec):
     """Section III of the paper: joint source-channel coding of the features, trained end to end.
 
-    image (28, 28, 1)
-      | Conv 3x3 16 ReLU, MaxPool 2: the layers that run on the device          (14, 14, 16)
-      | encoder: Conv 4x4 stride 4, BatchNorm, sigmoid                          (4, 4, C)
-      | K uniform levels over (0, 1)
-    codes (4, 4, C), through the channel as a layer that is not trained
-      | decoder, with a plane that holds the channel's quality: transposed Conv 4x4 stride 2 (twice, from a
-      |          stride of 4), BatchNorm, ReLU                                  (14, 14, 16)
-    features, then the tail
+    Names of layers and shapes for the default sizes:
+
+    image           [0, 1]                                                      (28, 28, 1)
+      | the layers of the task network that run on the device
+      stem          Conv 3x3, ReLU                                              (28, 28, 16)
+      pool          MaxPool 2                                                   (14, 14, 16)
+      | encoder
+      latent        Conv 4x4 stride 4                                           (4, 4, 8)
+      latent_norm   BatchNorm, before the sigmoid                               (4, 4, 8)
+      | nearest of K = 8 uniform levels over (0, 1)
+    codes           through the channel as a layer that is not trained          (4, 4, 8)
+    values          levels of the received codes                                (4, 4, 8)
+      | decoder
+      told          a plane with the channel's quality beside the values        (4, 4, 9)
+      up_1          transposed Conv 4x4 stride 2, BatchNorm, ReLU               (7, 7, 64)
+    features        transposed Conv 4x4 stride 2, BatchNorm, ReLU               (14, 14, 16)
+      | tail of the task network
 
     Kept from the paper: convolution, BatchNorm and sigmoid reduce channels and size at once; the channel is
     part of the network in training; one loss, the task's; encoder and decoder are light.
@@ -67,13 +76,17 @@ class BottleNetPP(BitCodec):
 
 def _decoder(sizes: BottleNetPPSizes) -> keras.Model:
     latent, ber = keras.Input(sizes.latent_shape, name="latent"), keras.Input((1,), name="ber")
-    x = layers.Concatenate()([latent, QualityPlane()([latent, ber])])
-    for _ in range(sizes.decoder_convolutions):
-        x = conv_bn_relu(x, sizes.decoder_width, 1)
+    x = layers.Concatenate(name="told")([latent, QualityPlane()([latent, ber])])
+    for place in range(1, sizes.decoder_convolutions + 1):
+        x = conv_bn_relu(x, sizes.decoder_width, 1, name=f"convolution_{place}")
     targets = sizes_upwards(sizes.latent_shape[:2], sizes.feature_shape[:2])
-    for target in targets:
-        channels = sizes.feature_shape[2] if target == targets[-1] else sizes.decoder_width
-        x = layers.ReLU()(layers.BatchNormalization(momentum=BN_MOMENTUM)(upsample(x, channels, target)))
+    for place, target in enumerate(targets, 1):
+        last = target == targets[-1]
+        channels = sizes.feature_shape[2] if last else sizes.decoder_width
+        name = "features" if last else f"up_{place}"
+        x = layers.ReLU(name=name)(
+            layers.BatchNormalization(momentum=BN_MOMENTUM)(upsample(x, channels, target))
+        )
     return keras.Model([latent, ber], x, name="decoder")
 
 

@@ -7,25 +7,31 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from semflash.codecs.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
+from semflash.codecs.compared.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
 from semflash.codecs.device_side import GdnTailSpec
+from semflash.codecs.layers.blocks import sizes_upwards, upsample
 from semflash.codecs.layers.gdn import GDN, PositivePReLU
 from semflash.codecs.layers.quality_attention import QualityAttention
-from semflash.codecs.networks import sizes_upwards, upsample
 
 
 class ADJSCC(BitCodec):
     """Section III of the paper: feature-learning (FL) and attention-feature (AF) modules in turn.
 
-    image (28, 28, 1)
-      | Conv 3x3 16 ReLU, MaxPool 2, middle convolutions                    (14, 14, 16) ...
-      | last FL module: convolution, GDN, PReLU                             (4, 4, C)
-      | K uniform levels in [-1, 1], bits, binary symmetric channel
-    codes (4, 4, C), BER
-      | FL: Conv 3x3, inverse GDN, PReLU; AF                                (4, 4, W)
-      | FL: transposed Conv 4x4 stride 2, inverse GDN, PReLU; AF            (7, 7, W)
-      | FL: transposed Conv 4x4 stride 2, ReLU                              (14, 14, 16)
-    features, then the tail
+    Names of layers and shapes for the default sizes:
+
+    image           [0, 1]                                                      (28, 28, 1)
+      stem          Conv 3x3, ReLU                                              (28, 28, 16)
+      pool          MaxPool 2                                                   (14, 14, 16)
+      latent        last FL module: Conv 4x4 stride 4; GDN, PReLU               (4, 4, 8)
+      | nearest of K = 8 uniform levels in [-1, 1]
+    codes           bits through the binary symmetric channel                   (4, 4, 8)
+    values          levels of the received codes                                (4, 4, 8)
+      | decoder, which is told the BER
+      module_1      FL: Conv 3x3, BatchNorm, inverse GDN, PReLU; AF             (4, 4, 64)
+      module_2      FL and AF once more                                         (4, 4, 64)
+      up_1          FL: transposed Conv 4x4 stride 2, inverse GDN, PReLU; AF    (7, 7, 64)
+    features        FL: transposed Conv 4x4 stride 2, ReLU                      (14, 14, 16)
+      | tail of the task network
 
     AF: channel means and the channel's quality through two dense layers give a factor per channel, so that
     one network serves all qualities: the layer :class:`QualityAttention`.
@@ -67,14 +73,14 @@ def _decoder(sizes: BitCodecSizes) -> keras.Model:
     latent, ber = keras.Input(sizes.latent_shape, name="latent"), keras.Input((1,), name="ber")
     width = sizes.decoder_width
 
-    def end_of_module(x: Any) -> Any:
+    def end_of_module(x: Any, name: str) -> Any:
         x = PositivePReLU(alpha_init=0.25)(GDN(inverse=True)(layers.BatchNormalization(momentum=0.95)(x)))
-        return QualityAttention()([x, ber])
+        return QualityAttention(name=name)([x, ber])
 
-    x = end_of_module(layers.Conv2D(width, 3, padding="same")(latent))
-    x = end_of_module(layers.Conv2D(width, 3, padding="same")(x))
+    x = end_of_module(layers.Conv2D(width, 3, padding="same")(latent), "module_1")
+    x = end_of_module(layers.Conv2D(width, 3, padding="same")(x), "module_2")
     targets = sizes_upwards(sizes.latent_shape[:2], sizes.feature_shape[:2])
-    for target in targets[:-1]:
-        x = end_of_module(upsample(x, width, target))
+    for place, target in enumerate(targets[:-1], 1):
+        x = end_of_module(upsample(x, width, target), f"up_{place}")
     x = layers.ReLU(name="features")(upsample(x, sizes.feature_shape[2], targets[-1]))
     return keras.Model([latent, ber], x, name="decoder")

@@ -10,10 +10,10 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from semflash.codecs.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
+from semflash.codecs.compared.bit_codec import BitCodec, BitCodecSizes, build_trunk, latent_convolution
 from semflash.codecs.device_side import IMAGE, DeviceSpec, GraphSpec, Neutral, TableTailSpec, TailStage
+from semflash.codecs.layers.blocks import conv_bn_relu, residual_pair, sizes_upwards, upsample
 from semflash.codecs.layers.quantiser import CentreQuantiser
-from semflash.codecs.networks import conv_bn_relu, residual_pair, sizes_upwards, upsample
 from semflash.codecs.training_side import StageContext, StageSpec
 from semflash.program.controls import Control
 from semflash.program.layout import Layout, Region, Rest
@@ -44,14 +44,26 @@ class LimitNetSizes(BitCodecSizes):
 class LimitNet(BitCodec):
     """Sections 3 and 4 of the paper: progressive, content-aware offloading.
 
-    image (28, 28, 1)
-      | Conv 3x3 16 ReLU, MaxPool 2, Conv 4x4 stride 4, K learned centres    values (4, 4, C)
-      | saliency branch on the latent: Conv 3x3 8 ReLU, Conv 3x3 1, sigmoid, K uniform levels   (4, 4, 1)
+    Names of layers and shapes for the default sizes:
+
+    image           [0, 1]                                                      (28, 28, 1)
+      stem          Conv 3x3, ReLU                                              (28, 28, 16)
+      pool          MaxPool 2                                                   (14, 14, 16)
+      latent        Conv 4x4 stride 4, to K = 8 learned centres                 (4, 4, 8)
+      | saliency branch on the latent
+      saliency_hidden  Conv 3x3, ReLU                                           (4, 4, 8)
+      saliency      Conv 3x3, sigmoid, K = 8 uniform levels                     (4, 4, 1)
       | gradual scoring: score = saliency + 0.2 (C - channel), values sorted by it, greatest first
-    codes: 16 of the saliency, then 16 C values in that order
-      | the receiver computes the same order from the saliency it got; what is lost is 0
-      | decoder: Conv, residual pairs, two transposed convolutions            (14, 14, 16)
-    features, then the tail
+    codes           16 of the saliency, then 128 values in that order           (144,)
+      | the payload is cut anywhere; the receiver computes the same order from the saliency it got
+    values          centres back in their places, 0 for what is missing         (4, 4, 8)
+      | decoder
+      widen         Conv 3x3, BatchNorm, ReLU                                   (4, 4, 64)
+      pair_1        two Conv 3x3 beside an identity                             (4, 4, 64)
+      pair_2        two Conv 3x3 beside an identity                             (4, 4, 64)
+      up_1          transposed Conv 4x4 stride 2, BatchNorm, ReLU               (7, 7, 64)
+    features        transposed Conv 4x4 stride 2, ReLU                          (14, 14, 16)
+      | tail of the task network
 
     Kept from the paper: the order by content and channel, so that the first channels and salient places
     arrive first; training drops the least important values, a random share of them per image; a teacher
@@ -216,11 +228,13 @@ class LimitNet(BitCodec):
 def _decoder(sizes: LimitNetSizes) -> keras.Model:
     latent, ber = keras.Input(sizes.latent_shape, name="latent"), keras.Input((1,), name="ber")
     width = sizes.decoder_width
-    x = conv_bn_relu(latent, width, 1)
-    for _ in range(2):
-        x = residual_pair(x, width)
+    x = conv_bn_relu(latent, width, 1, name="widen")
+    for place in (1, 2):
+        x = residual_pair(x, width, name=f"pair_{place}")
     targets = sizes_upwards(sizes.latent_shape[:2], sizes.feature_shape[:2])
-    for target in targets[:-1]:
-        x = layers.ReLU()(layers.BatchNormalization(momentum=0.95)(upsample(x, width, target)))
+    for place, target in enumerate(targets[:-1], 1):
+        x = layers.ReLU(name=f"up_{place}")(
+            layers.BatchNormalization(momentum=0.95)(upsample(x, width, target))
+        )
     x = layers.ReLU(name="features")(upsample(x, sizes.feature_shape[2], targets[-1]))
     return keras.Model([latent, ber], x, name="decoder")

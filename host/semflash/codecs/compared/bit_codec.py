@@ -12,16 +12,17 @@ from keras import layers, ops
 
 from semflash.codecs.base import Codec
 from semflash.codecs.device_side import DeviceSpec, DeviceTailSpec, Neutral, TableTailSpec
+from semflash.codecs.layers.blocks import conv_bn_relu
 from semflash.codecs.layers.channel import BerRange, BinarySymmetricChannel
 from semflash.codecs.layers.quantiser import CentreQuantiser, bits_for
-from semflash.codecs.networks import conv_bn_relu
+from semflash.codecs.sizes import CodecSizes
 from semflash.codecs.training_side import StageSpec
 from semflash.errors import UsageError
 from semflash.program.quality import Ber
 
 
 @dataclasses.dataclass(frozen=True)
-class BitCodecSizes:
+class BitCodecSizes(CodecSizes):
     """Sizes that every learned baseline has.
 
     Attributes:
@@ -53,19 +54,6 @@ class BitCodecSizes:
         if self.last_stride not in (1, 2, 4) or 4 % math.prod(stride for _, stride in self.middle):
             raise UsageError("the convolutions after the pool have a stride of 4", value=self.middle)
 
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Any:
-        """Rebuild from ``dataclasses.asdict`` or JSON (lists become tuples). TypeError: unknown fields."""
-        given = dict(fields)
-        for name in ("image_shape", "feature_shape"):
-            if name in given:
-                given[name] = tuple(given[name])
-        if "middle" in given:
-            given["middle"] = tuple((int(channels), int(stride)) for channels, stride in given["middle"])
-        if isinstance(given.get("ber"), dict):
-            given["ber"] = BerRange(**given["ber"])
-        return cls(**given)
-
     @property
     def last_stride(self) -> int:
         """Of the latent's convolution."""
@@ -82,18 +70,14 @@ class BitCodecSizes:
         """Codes of an image."""
         return math.prod(self.latent_shape)
 
-    def turns(self) -> dict[str, dict[str, Any]]:
-        """Neighbours in size by what is turned; the compared families have none."""
-        return {}
-
 
 def build_trunk(sizes: BitCodecSizes) -> tuple[Any, Any]:
     """Image input, and the map before the latent's convolution: Conv 3x3 ReLU, MaxPool 2, middle ones."""
     image = keras.Input(sizes.image_shape, name="image")
     x = layers.Conv2D(sizes.stem, 3, padding="same", activation="relu", name="stem")(image)
     x = layers.MaxPooling2D(name="pool")(x)
-    for channels, stride in sizes.middle:
-        x = conv_bn_relu(x, channels, stride)
+    for place, (channels, stride) in enumerate(sizes.middle, 1):
+        x = conv_bn_relu(x, channels, stride, name=f"middle_{place}")
     return image, x
 
 
