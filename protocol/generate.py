@@ -57,6 +57,10 @@ def value_bytes(entry: dict[str, Any]) -> int:
     return sum(SIZES.get(kind, entry.get("most", 0)) for _, kind in entry["fields"])
 
 
+def _bytes(fields: list[list[str]]) -> int:
+    return sum(SIZES[kind] for _, kind in fields)
+
+
 def is_fixed(entry: dict[str, Any]) -> bool:
     """Whether a HELLO entry's value has one length."""
     return all(kind in SIZES for _, kind in entry["fields"])
@@ -111,6 +115,9 @@ def c_header(wire: Wire) -> str:
         "};",
         *(f"#define SF_HELLO_{row['name']}_BYTES {value_bytes(row)}u" for row in wire["hello"]),
         f"#define SF_HELLO_ENTRIES_BYTES {fixed}u /* all entries but CONTROLS, at their longest */",
+        "",
+        "/* Bytes of payloads of fixed size; ROWS begins with so many. */",
+        *(f"#define SF_{name.upper()}_BYTES {_bytes(fields)}u" for name, fields in wire["layout"].items()),
         "",
         "/* Places of LINK_STATS' u32. */",
         "enum {",
@@ -191,6 +198,8 @@ def python_constants(wire: Wire) -> str:
         "TRAILER_BYTES = 4",
         "#: For struct: the header without its CRC-16.",
         f'HEADER_FORMAT = "{_struct(wire["header"][:-1])}"',
+        "#: Bit of the type of frames that come from the device.",
+        f"FROM_DEVICE = 0x{FROM_DEVICE:02X}",
         "",
         "",
         "class FrameType(enum.IntEnum):",
@@ -236,6 +245,12 @@ def python_constants(wire: Wire) -> str:
         "HELLO_REQUIRED = (",
         *(f"    HelloTag.{row['name']}," for row in wire["hello"] if row.get("required")),
         ")",
+        "",
+        "#: For struct: payloads of fixed size; ROWS begins with its fields.",
+        *(
+            f'{name.upper()}_FORMAT = "<{"".join(FORMATS[kind] for _, kind in fields)}"'
+            for name, fields in wire["layout"].items()
+        ),
         "",
         "#: The u32 of LINK_STATS, in order.",
         "LINK_STATS = (",

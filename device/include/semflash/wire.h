@@ -118,6 +118,11 @@ enum {
 #define SF_HELLO_DEVICE_BYTES 16u
 #define SF_HELLO_ENTRIES_BYTES 151u /* all entries but CONTROLS, at their longest */
 
+/* Bytes of payloads of fixed size; ROWS begins with so many. */
+#define SF_ROWS_BYTES 4u
+#define SF_IMAGE_STATS_BYTES 12u
+#define SF_CREDIT_BYTES 6u
+
 /* Places of LINK_STATS' u32. */
 enum {
     SF_LINK_STATS_OK = 0,

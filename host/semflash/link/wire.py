@@ -15,6 +15,8 @@ HEADER_BYTES = 16
 TRAILER_BYTES = 4
 #: For struct: the header without its CRC-16.
 HEADER_FORMAT = "<BBHIIH"
+#: Bit of the type of frames that come from the device.
+FROM_DEVICE = 0x80
 
 
 class FrameType(enum.IntEnum):
@@ -153,6 +155,11 @@ HELLO_REQUIRED = (
     HelloTag.PILOTS,
     HelloTag.FRAGMENT,
 )
+
+#: For struct: payloads of fixed size; ROWS begins with its fields.
+ROWS_FORMAT = "<HH"
+IMAGE_STATS_FORMAT = "<III"
+CREDIT_FORMAT = "<IH"
 
 #: The u32 of LINK_STATS, in order.
 LINK_STATS = (
