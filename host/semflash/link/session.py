@@ -6,10 +6,10 @@
         for outcome in session.stream(enumerate(images_int8)):
             ...
 
-Answers are matched by request number alone (:mod:`semflash.link.flight`); an answer that fits no open
+Answers are matched by request number alone (:mod:`semflash.link.core.flight`); an answer that fits no open
 number is counted and dropped. Every wait is bounded: an image is sent at most `max_attempts` times, HELLO is
 asked again and again until no frame of the device has come for `HELLO_ATTEMPTS` time-outs
-(:mod:`semflash.link.patience`).
+(:mod:`semflash.link.core.patience`).
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from numpy.typing import NDArray
 
 from semflash.errors import LinkError
 from semflash.link import messages
-from semflash.link.conversation import Conversation
+from semflash.link.core.conversation import Conversation
 from semflash.link.counters import LinkCounters
 from semflash.link.errors import StalledError
-from semflash.link.flight import Flight, pixels
+from semflash.link.core.flight import Flight, pixels
 from semflash.link.frame import Frame, FrameType
 from semflash.link.handshake import Expected, HelloWatch, check_hello
 from semflash.link.messages import Hello, LinkStats
 from semflash.link.outcome import Lost, Outcome, Received
-from semflash.link.patience import FIRST_ASK_S, Search
+from semflash.link.core.patience import FIRST_ASK_S, Search
 from semflash.link.port import Port
 from semflash.link.sequence import SequenceLedger
-from semflash.link.window import Underway
+from semflash.link.core.window import Underway
 
 #: Time-outs without a frame of the device before it counts as dead.
 HELLO_ATTEMPTS = 3

@@ -12,16 +12,16 @@ from dataclasses import replace
 from semflash.link import messages, pilots
 from semflash.link.counters import LinkCounters
 from semflash.link.custody import Believed, Custody, Misplaced
-from semflash.link.flight import Flight, Sending
+from semflash.link.core.flight import Flight, Sending
 from semflash.link.frame import Dropped, Event, Frame, FrameType
 from semflash.link.handshake import Expected
 from semflash.link.line import Line
 from semflash.link.messages import Hello, LinkStats
 from semflash.link.outcome import Lost, Outcome, Received
-from semflash.link.patience import Patience, Yield
+from semflash.link.core.patience import Patience, Yield
 from semflash.link.port import Port
 from semflash.link.sequence import SequenceLedger
-from semflash.link.window import Window
+from semflash.link.core.window import Window
 
 
 class Conversation:
