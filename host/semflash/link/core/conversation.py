@@ -1,6 +1,6 @@
-"""What a session makes of the frames that come: answers, credit, refusals, losses, the device's clock.
+"""What a core makes of the frames that come: answers, credit, refusals, losses, the device's clock.
 
-:mod:`semflash.link.session` sends and waits; here nothing is sent and nothing waits.
+:mod:`semflash.link.core.sending` sends; here nothing is sent. The time is what the core was told last.
 """
 
 from __future__ import annotations
@@ -10,56 +10,75 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from semflash.link import messages, pilots
+from semflash.link.core.events import CoreEvent, Statistics
+from semflash.link.core.flight import Flight, Sending
+from semflash.link.core.frame_stream import FrameStream
+from semflash.link.core.patience import Patience, Search, Yield
+from semflash.link.core.window import Window
 from semflash.link.counters import LinkCounters
 from semflash.link.custody import Believed, Custody, Misplaced
-from semflash.link.flight import Flight, Sending
 from semflash.link.frame import Dropped, Event, Frame, FrameType
-from semflash.link.handshake import Expected
-from semflash.link.line import Line
-from semflash.link.messages import Hello, LinkStats
-from semflash.link.outcome import Lost, Outcome, Received
-from semflash.link.patience import Patience, Yield
-from semflash.link.port import Port
+from semflash.link.handshake import Expected, check_hello
+from semflash.link.messages import Hello
+from semflash.link.outcome import Lost, Received
 from semflash.link.sequence import SequenceLedger
-from semflash.link.window import Window
 
 
 class Conversation:
-    """The state of a session, and how received frames change it.
+    """The books of a core, and how received frames change them.
+
+    Args:
+        session: u32, not 0, which the device repeats in HELLO.
+        tap: is called with every frame that is believed, before it is acted on.
 
     Attributes:
         hello: what the device said last; None: nothing yet. fault_report: payload of its last FAULT frame.
     """
 
     def __init__(
-        self, port: Port, expected: Expected, flight: Flight, timeout_s: float, clock: Callable[[], float]
+        self,
+        expected: Expected,
+        flight: Flight,
+        session: int,
+        timeout_s: float,
+        tap: Callable[[Frame], None] | None,
     ) -> None:
         self.hello: Hello | None = None
         self.fault_report: bytes | None = None
-        self._line = Line(port)
-        self._expected, self._flight, self._clock = expected, flight, clock
+        self._now_s = 0.0
+        self._frames = FrameStream(session)
+        self._expected, self._flight, self._tap = expected, flight, tap
         self._ledger = SequenceLedger(self.counters)
         self._custody = Custody(expected.hash32, expected.payload_bytes)
         self._window = Window()
         self._held: Received | None = None  # codes that wait for their IMAGE_STATS
         self._held_s = 0.0
-        self._outcomes: deque[Outcome] = deque()
+        self._events: deque[CoreEvent] = deque()
         self._timeout_s, self._patience = timeout_s, Patience(timeout_s)
         self._progress_s = 0.0  # when the device last answered
         self._yield = Yield(timeout_s)
         self._start_over = False  # what came shows that the device is not where this session is
         self._device_us = 0
-        self._link_stats: LinkStats | None = None
+        self._question: Search | None = None  # LINK_STATS has been asked
+        self._handlers: dict[FrameType, Callable[[Frame], None]] = {
+            FrameType.HELLO: self._on_late_hello,
+            FrameType.CODES: self._on_codes,
+            FrameType.IMAGE_STATS: self._on_image_stats,
+            FrameType.CREDIT: self._on_credit,
+            FrameType.REFUSED: self._on_refused,
+            FrameType.LINK_STATS: self._on_link_stats,
+            FrameType.FAULT: self._on_fault,
+        }
 
     @property
     def counters(self) -> LinkCounters:
-        """What happened since `connect`."""
-        return self._line.counters
+        """What happened since the first HELLO of the last `connect`."""
+        return self._frames.counters
 
     @property
-    def unanswered(self) -> int:
-        """Images sent, wholly or in part, without an outcome."""
-        return self._flight.open_count
+    def frame_due(self) -> int | None:
+        """The number of the device's next frame, 32 bits; None: nothing is known of it."""
+        return self._ledger.due
 
     def _on_event(self, event: Event) -> None:
         for believed in self._custody.take(event):
@@ -83,16 +102,9 @@ class Conversation:
             self._on_frame(believed)
 
     def _on_frame(self, frame: Frame) -> None:
-        handlers = {
-            FrameType.HELLO: self._on_late_hello,
-            FrameType.CODES: self._on_codes,
-            FrameType.IMAGE_STATS: self._on_image_stats,
-            FrameType.CREDIT: self._on_credit,
-            FrameType.REFUSED: self._on_refused,
-            FrameType.LINK_STATS: self._on_link_stats,
-            FrameType.FAULT: self._on_fault,
-        }
-        handlers.get(frame.type, self._on_unexpected)(frame)
+        if self._tap is not None:
+            self._tap(frame)
+        self._handlers.get(frame.type, self._on_unexpected)(frame)
 
     def _on_codes(self, frame: Frame) -> None:
         sending = self._flight.find(frame.request)
@@ -179,9 +191,12 @@ class Conversation:
         self._lose(given_up)
 
     def _on_link_stats(self, frame: Frame) -> None:
-        self._link_stats = messages.parse_link_stats(frame.payload)
-        if self._link_stats is None:
+        stats = messages.parse_link_stats(frame.payload)
+        if stats is None:
             self._on_unexpected(frame)
+        elif self._question is not None:
+            self._question = None
+            self._events.append(Statistics(stats))
 
     def _on_fault(self, frame: Frame) -> None:
         self.counters.faults += 1
@@ -189,8 +204,31 @@ class Conversation:
 
     def _on_late_hello(self, frame: Frame) -> None:
         """Another answer to a question that was asked more than once."""
-        if frame.request != self._line.session:
+        if frame.request != self._frames.session:
             self._on_unexpected(frame)
+
+    def _is_answer(self, frame: Frame) -> bool:
+        """A HELLO to this session's question."""
+        return frame.type == FrameType.HELLO and not frame.damaged and frame.request == self._frames.session
+
+    def _take_hello(self, frame: Frame) -> Hello:
+        """The answer came: what was under way before it is settled, and numbers and clock go on from it.
+
+        Raises:
+            WrongFirmwareError, LinkError: the device is not the expected one.
+        """
+        hello = check_hello(messages.parse_hello(frame.payload), self._expected)
+        for believed in self._custody.hello(frame):
+            self._on_believed(believed)
+        if self._tap is not None:
+            self._tap(frame)
+        self.hello = hello
+        self._custody.pilot_bytes = hello.pilot_bytes
+        self.counters.frames_ok += 1
+        self._ledger.hello(hello.frames_sent, hello.uptime_us, self._device_us)
+        self._window.restart()
+        self._device_us = hello.uptime_us
+        return hello
 
     def _on_unexpected(self, frame: Frame) -> None:
         self.counters.unexpected += 1
@@ -198,18 +236,17 @@ class Conversation:
     def _release(self) -> None:
         """Hand out the codes that wait for their IMAGE_STATS."""
         if self._held is not None:
-            self._outcomes.append(self._held)
+            self._events.append(self._held)
             self._held = None
 
     def _lose(self, given_up: list[Sending]) -> None:
-        self._outcomes.extend(Lost(sending.index, sending.attempt) for sending in given_up)
+        self._events.extend(Lost(sending.index, sending.attempt) for sending in given_up)
         self.counters.images_lost += len(given_up)
         self.counters.images_resent = self._flight.repeated
         self._yield.gave_up(len(given_up))
-        self._start_over |= self._yield.in_vain(self._clock())
+        self._start_over |= self._yield.in_vain(self._now_s)
 
     def _progress(self) -> None:
         """The device answered."""
-        now = self._clock()
-        self._patience.answered(now - self._progress_s)
-        self._progress_s = now
+        self._patience.answered(self._now_s - self._progress_s)
+        self._progress_s = self._now_s
