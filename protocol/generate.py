@@ -61,6 +61,11 @@ def _bytes(fields: list[list[str]]) -> int:
     return sum(SIZES[kind] for _, kind in fields)
 
 
+def _entries_bytes(wire: Wire) -> int:
+    """Of all HELLO entries but the list of controls, at their longest."""
+    return sum(2 + value_bytes(entry) for entry in wire["hello"] if entry["name"] != "CONTROLS")
+
+
 def is_fixed(entry: dict[str, Any]) -> bool:
     """Whether a HELLO entry's value has one length."""
     return all(kind in SIZES for _, kind in entry["fields"])
@@ -73,7 +78,6 @@ def c_header(wire: Wire) -> str:
     """device/include/semflash/wire.h."""
     protocol, prefix = wire["protocol"], wire["prefix"]
     at, front = offsets(wire["header"]), offsets(wire["prefix_field"])
-    fixed = sum(2 + value_bytes(e) for e in wire["hello"] if e["name"] != "CONTROLS")
     lines = [
         "/* Constants of the wire format. Written by protocol/generate.py from protocol/wire.toml. */",
         "#ifndef SEMFLASH_WIRE_H",
@@ -114,7 +118,7 @@ def c_header(wire: Wire) -> str:
         *(f"    SF_HELLO_{row['name']} = {row['tag']}," for row in wire["hello"]),
         "};",
         *(f"#define SF_HELLO_{row['name']}_BYTES {value_bytes(row)}u" for row in wire["hello"]),
-        f"#define SF_HELLO_ENTRIES_BYTES {fixed}u /* all entries but CONTROLS, at their longest */",
+        f"#define SF_HELLO_ENTRIES_BYTES {_entries_bytes(wire)}u /* all but CONTROLS */",
         "",
         "/* Bytes of payloads of fixed size; ROWS begins with so many. */",
         *(f"#define SF_{name.upper()}_BYTES {_bytes(fields)}u" for name, fields in wire["layout"].items()),
@@ -241,6 +245,8 @@ def python_constants(wire: Wire) -> str:
         "HELLO_MOST_BYTES = {",
         *(f"    HelloTag.{r['name']}: {value_bytes(r)}," for r in wire["hello"] if not is_fixed(r)),
         "}",
+        "#: All entries but CONTROLS, at their longest.",
+        f"HELLO_ENTRIES_BYTES = {_entries_bytes(wire)}",
         "#: Entries that no HELLO may lack.",
         "HELLO_REQUIRED = (",
         *(f"    HelloTag.{row['name']}," for row in wire["hello"] if row.get("required")),

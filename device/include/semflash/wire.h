@@ -116,7 +116,7 @@ enum {
 #define SF_HELLO_PREFIX_BYTES 1u
 #define SF_HELLO_CONTROLS_BYTES 255u
 #define SF_HELLO_DEVICE_BYTES 16u
-#define SF_HELLO_ENTRIES_BYTES 151u /* all entries but CONTROLS, at their longest */
+#define SF_HELLO_ENTRIES_BYTES 151u /* all but CONTROLS */
 
 /* Bytes of payloads of fixed size; ROWS begins with so many. */
 #define SF_ROWS_BYTES 4u

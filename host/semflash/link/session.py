@@ -14,10 +14,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
 from semflash.errors import LinkError
 from semflash.link.core import Connected, Failed, Finished, LinkCore, NoStatistics, Statistics
@@ -27,7 +24,7 @@ from semflash.link.fresh_numbers import fresh_number
 from semflash.link.handshake import Expected
 from semflash.link.messages import Hello, LinkStats
 from semflash.link.outcome import Lost, Outcome, Received
-from semflash.link.pixels import pixels
+from semflash.link.pixels import Image, pixels
 from semflash.link.port import Port, read_waiting
 
 __all__ = ["Expected", "Lost", "Outcome", "Received", "Session"]
@@ -111,15 +108,30 @@ class Session:
         finally:
             self.core.stop()
 
-    def stream(self, images: Iterable[tuple[int, NDArray[np.int8]]]) -> Generator[Outcome, None, None]:
+    def set_controls(self, values: Mapping[str, int]) -> None:
+        """Encode with these values from the next image handed in on, until they are set again.
+
+        They outlast resets of the device and new connections of this session.
+
+        Args:
+            values: by the controls' names; `stream` is the link's own (docs/wire-format.md).
+
+        Raises:
+            UsageError: the program has no such control, or a value is out of its range.
+        """
+        self.core.set_controls(values)
+
+    def stream(self, images: Iterable[Image]) -> Generator[Outcome, None, None]:
         """Send images, yield what becomes of each; one outcome per image, not always in order.
 
         After a LinkError it may be called again on the same port: what was under way is sent again first.
 
         Args:
-            images: (index, int8 (H, W, C)) pairs; may be a generator.
+            images: (index, int8 (H, W, C)) pairs, or (index, pixels, controls) with values that hold for that
+                image alone; may be a generator.
 
         Raises:
+            UsageError: an image's controls are not the program's, or out of their ranges.
             LinkError: the device went silent or mad, or the port vanished. Outcomes known by then come first.
         """
         if self.hello is None:
@@ -156,7 +168,7 @@ class Session:
             if isinstance(event, NoStatistics):
                 raise event.error
 
-    def _turn(self, source: Iterator[tuple[int, bytes]]) -> Finished | Failed | None:
+    def _turn(self, source: Iterator[tuple[int, bytes, Mapping[str, int]]]) -> Finished | Failed | None:
         """Send what there is room for, take what has been decided, or else read; how it ended."""
         try:
             self._hand_over(source)
@@ -170,7 +182,7 @@ class Session:
             end = Failed(error)
         return end
 
-    def _hand_over(self, source: Iterator[tuple[int, bytes]]) -> None:
+    def _hand_over(self, source: Iterator[tuple[int, bytes, Mapping[str, int]]]) -> None:
         """Images from the caller, while the device has room for them."""
         while self.core.wants_images:
             with _CallersTime(self.core, self._clock):
@@ -178,7 +190,8 @@ class Session:
             if image is None:
                 self.core.finish()
             else:
-                self.core.offer(*image, self._clock())
+                index, rows, controls = image
+                self.core.offer(index, rows, self._clock(), controls)
 
     def _collect(self) -> Finished | Failed | None:
         """Outcomes that the core has decided; the end, where it has come to one."""

@@ -9,19 +9,24 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from semflash.link import messages, pilots
+from semflash.link import messages
+from semflash.link.controls import STREAM, Steering
 from semflash.link.core.events import CoreEvent, Statistics
 from semflash.link.core.flight import Flight, Sending
 from semflash.link.core.frame_stream import FrameStream
 from semflash.link.core.patience import Patience, Search, Yield
 from semflash.link.core.window import Window
 from semflash.link.counters import LinkCounters
-from semflash.link.custody import Believed, Custody, Misplaced
+from semflash.link.custody import BadPrefix, Believed, Custody, Misplaced
+from semflash.link.fragments import CodesFormat, is_codes, read_codes
 from semflash.link.frame import Dropped, Event, Frame, FrameType
 from semflash.link.handshake import Expected, check_hello
 from semflash.link.messages import Hello
 from semflash.link.outcome import Lost, Received
 from semflash.link.sequence import SequenceLedger
+from semflash.link.wire import Refusal
+
+_REFUSED_CONTROLS = (Refusal.CONTROL_RANGE, Refusal.CONTROL_UNKNOWN)
 
 
 class Conversation:
@@ -49,7 +54,8 @@ class Conversation:
         self._frames = FrameStream(session)
         self._expected, self._flight, self._tap = expected, flight, tap
         self._ledger = SequenceLedger(self.counters)
-        self._custody = Custody(expected.hash32, expected.payload_bytes)
+        self._custody = Custody(expected.hash32, CodesFormat(8 * expected.payload_bytes))
+        self._steering = Steering(expected.controls)
         self._window = Window()
         self._held: Received | None = None  # codes that wait for their IMAGE_STATS
         self._held_s = 0.0
@@ -63,6 +69,7 @@ class Conversation:
         self._handlers: dict[FrameType, Callable[[Frame], None]] = {
             FrameType.HELLO: self._on_late_hello,
             FrameType.CODES: self._on_codes,
+            FrameType.CODES_PART: self._on_codes,
             FrameType.IMAGE_STATS: self._on_image_stats,
             FrameType.CREDIT: self._on_credit,
             FrameType.REFUSED: self._on_refused,
@@ -91,9 +98,11 @@ class Conversation:
             counters.dropped[believed.reason] += 1
         elif isinstance(believed, Misplaced):
             counters.frames_misplaced += 1
+        elif isinstance(believed, BadPrefix):
+            counters.frames_bad_prefix += 1
         elif believed.bundle != self._expected.hash32:
             counters.foreign += 1
-        elif believed.damaged and believed.type != FrameType.CODES:
+        elif believed.damaged and not is_codes(believed):
             counters.frames_useless += 1
         else:
             counters.frames_damaged += believed.damaged
@@ -111,30 +120,57 @@ class Conversation:
         if sending is None or self.hello is None:
             self.counters.stale_answers += 1
             return
-        size = self._expected.payload_bytes + self.hello.pilot_bytes
-        if len(frame.payload) != size or sending.next_row < self._expected.rows:
+        fragment = read_codes(frame, self._custody.form)
+        early = fragment is None or fragment.last or not fragment.streamed
+        if fragment is None or (early and sending.next_row < self._expected.rows):
             self._on_unexpected(frame)  # the wrong size, or an answer before the last row was sent
             self._yield.failed()
             return
+        if not sending.assembly.add(fragment):
+            self._on_unexpected(frame)
+            return
         self._release()
-        _, given_up = self._flight.answer(frame.request)
-        self._window.answered(frame.request)
-        self._lose(given_up)
+        if fragment.last:
+            self._window.answered(frame.request)
+        self._lose(self._flight.overtake(frame.request))
         self._progress()
+        self.counters.pilot_bits += 8 * len(fragment.pilot_errors)
+        self.counters.pilot_bit_errors += int.from_bytes(fragment.pilot_errors, "big").bit_count()
+        if self._steering.as_wanted(sending.controls, fragment.values):
+            self._finish_codes(sending)
+        else:
+            self._on_missed_controls(sending)
+
+    def _finish_codes(self, sending: Sending) -> None:
+        """Codes of an image came; where they are all, they wait for their IMAGE_STATS."""
+        payload = sending.assembly.whole()
+        if payload is None:
+            return
+        self._flight.answer(sending.request)
         self._held_s = self._progress_s
         self._yield.codes(self._held_s)
-        codes, known = pilots.split(frame.payload, self.hello.pilot_bytes)
+        if payload.streamed != (sending.controls[STREAM] > 0):
+            self.counters.controls_missed += 1
+            self._steering.doubt()
         self._held = Received(
             sending.index,
-            frame.request,
+            sending.request,
             sending.attempt,
-            codes,
-            frame.damaged,
+            payload.codes,
+            bool(payload.damaged),
             self._held_s - sending.sent_s,
-            pilot_errors=pilots.difference(known, frame.bundle, frame.sequence, frame.request),
+            pilot_errors=payload.pilot_errors,
+            bits=payload.bits,
+            controls=self._steering.used(payload.values),
+            damaged_parts=payload.damaged,
         )
-        self.counters.pilot_bits += 8 * len(known)
-        self.counters.pilot_bit_errors += self._held.pilot_bit_errors
+
+    def _on_missed_controls(self, sending: Sending) -> None:
+        """A CONTROL did not arrive: the image was encoded with other values, so it is sent again."""
+        self.counters.controls_missed += 1
+        self._steering.doubt()
+        _, given_up = self._flight.refuse(sending.request)
+        self._lose(given_up)
 
     def _on_image_stats(self, frame: Frame) -> None:
         stats = messages.parse_image_stats(frame.payload)
@@ -183,6 +219,8 @@ class Conversation:
             self.counters.stale_answers += 1
             return
         reason = frame.payload[0]
+        if reason in _REFUSED_CONTROLS:
+            self._steering.doubt()
         self.counters.refused[reason] = self.counters.refused.get(reason, 0) + 1
         self._start_over |= reason == messages.REFUSED_BUNDLE
         if reason not in messages.REFUSED_FOR_THE_LINE:
@@ -223,7 +261,10 @@ class Conversation:
         if self._tap is not None:
             self._tap(frame)
         self.hello = hello
-        self._custody.pilot_bytes = hello.pilot_bytes
+        self._custody.form = CodesFormat(
+            hello.payload_bits, len(hello.controls), hello.pilot_bytes, bool(hello.prefix)
+        )
+        self._steering.restart()
         self.counters.frames_ok += 1
         self._ledger.hello(hello.frames_sent, hello.uptime_us, self._device_us)
         self._window.restart()

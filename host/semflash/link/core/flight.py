@@ -7,7 +7,10 @@ that is not open (unknown, old, duplicated) cannot be taken for another image's.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from semflash.link.fragments import Assembly
 
 REQUEST_MAX = 0xFFFF_FFFF
 
@@ -23,6 +26,9 @@ class Sending:
         request: u32 number on the wire, 0 before it is sent.
         next_row: the first row not yet sent.
         sent_s: clock when its first row went out.
+        controls: values that it is to be encoded with, by name.
+        settings: payloads of CONTROL that must go out before its rows; None: not looked at yet.
+        assembly: the fragments of its codes that came.
     """
 
     index: int
@@ -31,6 +37,9 @@ class Sending:
     request: int = 0
     next_row: int = 0
     sent_s: float = 0.0
+    controls: Mapping[str, int] = field(default_factory=dict)
+    settings: deque[bytes] | None = None
+    assembly: Assembly = field(default_factory=Assembly)
 
 
 class Flight:
@@ -54,9 +63,9 @@ class Flight:
         self.current: Sending | None = None
         self.repeated = 0
 
-    def offer(self, index: int, rows: bytes) -> None:
+    def offer(self, index: int, rows: bytes, controls: Mapping[str, int]) -> None:
         """An image to send after those that wait."""
-        self._new.append(Sending(index, rows))
+        self._new.append(Sending(index, rows, controls=controls))
 
     def take(self, now_s: float) -> Sending | None:
         """The image whose rows go out next: one to repeat first, else the next new one; None: none waits."""
@@ -135,7 +144,8 @@ class Flight:
         if sending.attempt >= self._max_attempts:
             return [sending]
         self.repeated += 1
-        self._again.append(Sending(sending.index, sending.rows, sending.attempt + 1))
+        again = Sending(sending.index, sending.rows, sending.attempt + 1, controls=sending.controls)
+        self._again.append(again)
         return []
 
     def _close(self, request: int) -> Sending:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from semflash.errors import LinkError
 from semflash.link.core.asking import Asking
@@ -124,20 +124,30 @@ class LinkCore(SendingSide):
         """Whether an image that is offered now goes out at once. Others may be offered, too: they wait."""
         return self.state is State.STREAMING and not self._ended and self._has_room_for_an_image
 
-    def offer(self, index: int, rows: bytes, now_s: float) -> None:
+    def set_controls(self, values: Mapping[str, int]) -> None:
+        """Values from the next image offered on, until they are set again.
+
+        Raises:
+            UsageError: the program has no such control, or a value is out of its range.
+        """
+        self._steering.set(values)
+
+    def offer(self, index: int, rows: bytes, now_s: float, controls: Mapping[str, int] | None = None) -> None:
         """Give one image.
 
         Args:
             index: the caller's number, which its outcome bears. rows: int8 pixels, row by row.
+            controls: values that hold for it alone, by name.
 
         Raises:
+            UsageError: the program has no such control, or a value is out of its range.
             ValueError: `rows` has not the size of an image (a bug of the shell).
         """
         size = self._expected.rows * self._expected.row_bytes
         if len(rows) != size:
             raise ValueError(f"an image for this device has {size} bytes, not {len(rows)}")
         self._tell(now_s)
-        self._flight.offer(index, rows)
+        self._flight.offer(index, rows, self._steering.wanted(controls))
         if self.state is State.STREAMING:
             if self._start_over:
                 self._start_anew()

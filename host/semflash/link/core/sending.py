@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from semflash.link import messages
+from semflash.link.controls import control_payloads
 from semflash.link.core.conversation import Conversation
+from semflash.link.core.flight import Sending
 from semflash.link.core.window import Underway
 from semflash.link.frame import FrameType
 
@@ -32,15 +36,31 @@ class SendingSide(Conversation):
                 sending = self._flight.take(self._now_s)
             if sending is None:
                 return
+            settings = self._settings_before(sending)
+            if settings:
+                self._send(FrameType.CONTROL, settings.popleft(), sending)
+                continue
             row_bytes = self._expected.row_bytes
             part = sending.rows[sending.next_row * row_bytes : (sending.next_row + count) * row_bytes]
-            payload = messages.rows_payload(sending.next_row, part, row_bytes)
-            bundle = self._expected.hash32
-            number, size = self._frames.send(FrameType.ROWS, payload, request=sending.request, bundle=bundle)
-            self._window.sent(Underway(number, size, sending.request))
+            self._send(FrameType.ROWS, messages.rows_payload(sending.next_row, part, row_bytes), sending)
             sending.next_row += count
             if sending.next_row == self._expected.rows:
                 self._flight.current = None
+
+    def _send(self, kind: FrameType, payload: bytes, sending: Sending) -> None:
+        """A frame about an image, which takes a place in the device's queue."""
+        bundle = self._expected.hash32
+        number, size = self._frames.send(kind, payload, request=sending.request, bundle=bundle)
+        self._window.sent(Underway(number, size, sending.request))
+
+    def _settings_before(self, sending: Sending) -> deque[bytes]:
+        """Payloads of CONTROL that are still to go out before the rows of an image."""
+        assert self.hello is not None
+        if sending.settings is None:
+            due = self._steering.due(sending.controls)
+            sending.settings = deque(control_payloads(due, self.hello.rows_payload))
+            self._steering.began(sending.controls)
+        return sending.settings
 
     def _rows_to_send(self) -> int:
         """How many rows the next ROWS frame may carry now; 0: the device has no room for one."""
