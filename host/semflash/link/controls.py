@@ -1,7 +1,8 @@
 """Controls over the link: which values an image is to have, and which the device is believed to have.
 
 What was sent can get lost, so nothing is believed for ever: the prefix of the codes tells the values that
-were used (:mod:`semflash.link.prefix`), and where they are not those that were wanted, all are sent again.
+were used (:mod:`semflash.link.codes.prefix`), and where they are not those that were wanted, all are sent
+again.
 """
 
 from __future__ import annotations

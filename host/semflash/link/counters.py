@@ -15,7 +15,7 @@ class LinkCounters:
     Attributes:
         frames_ok: frames delivered undamaged; frames_damaged: codes with a wrong CRC-32 (used, flagged).
         frames_useless: other frames with a wrong CRC-32; frames_misplaced: codes that are not their header's
-            (:mod:`semflash.link.custody`); frames_bad_prefix: damaged codes whose prefix is damaged, too.
+            (:mod:`semflash.link.codes.custody`); frames_bad_prefix: damaged codes whose prefix is, too.
             None is believed: their numbers are among the lost.
         dropped: frames without a usable header or length, by reason.
         frames_lost: numbers of the device's frames that never came; frames_duplicate: numbers that had come

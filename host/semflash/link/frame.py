@@ -77,7 +77,7 @@ class Frame:
         bundle: first 32 bits of the bundle hash.
         request: u32, whose answer this is; 0 in frames about no image.
         damaged: the CRC-32 was wrong on reception: of the header, the CRC-16 alone is right, and only codes
-            are of use (:mod:`semflash.link.custody`).
+            are of use (:mod:`semflash.link.codes.custody`).
     """
 
     type: FrameType

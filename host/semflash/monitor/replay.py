@@ -13,8 +13,8 @@ from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate
 from semflash.edge.labeller import Labelled, Labeller
 from semflash.errors import BundleError, LinkError, UsageError
 from semflash.link import messages
-from semflash.link.custody import BadPrefix, Believed, Custody, Misplaced
-from semflash.link.fragments import Assembly, CodesFormat, Payload, is_codes, read_codes
+from semflash.link.codes.custody import BadPrefix, Believed, Custody, Misplaced
+from semflash.link.codes.fragments import Assembly, CodesFormat, Payload, is_codes, read_codes
 from semflash.link.frame import Drop, Dropped, Event, Frame, FrameDecoder, FrameType
 from semflash.link.outcome import Received
 from semflash.link.raw_record import FROM_DEVICE, NOTE, RawReader, RawRecord, parse_note

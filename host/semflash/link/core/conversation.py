@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from semflash.link import messages
+from semflash.link.codes.custody import BadPrefix, Believed, Custody, Misplaced
+from semflash.link.codes.fragments import CodesFormat, is_codes, read_codes
 from semflash.link.controls import STREAM, Steering
 from semflash.link.core.events import CoreEvent, Statistics
 from semflash.link.core.flight import Flight, Sending
@@ -17,8 +19,6 @@ from semflash.link.core.frame_stream import FrameStream
 from semflash.link.core.patience import Patience, Search, Yield
 from semflash.link.core.window import Window
 from semflash.link.counters import LinkCounters
-from semflash.link.custody import BadPrefix, Believed, Custody, Misplaced
-from semflash.link.fragments import CodesFormat, is_codes, read_codes
 from semflash.link.frame import Dropped, Event, Frame, FrameType
 from semflash.link.handshake import Expected, check_hello
 from semflash.link.messages import Hello

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from semflash.link.fragments import Assembly
+from semflash.link.codes.fragments import Assembly
 
 REQUEST_MAX = 0xFFFF_FFFF
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from semflash.link import pilots
+from semflash.link.codes import pilots
+from semflash.link.codes.prefix import Prefix, read_prefix
 from semflash.link.frame import Frame, FrameType
-from semflash.link.prefix import Prefix, read_prefix
 
 
 @dataclass(frozen=True)

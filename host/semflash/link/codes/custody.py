@@ -11,7 +11,7 @@ another leave such a splice, and a garbled header passes a CRC-16 once in 65,536
   behind another fragment no IMAGE_STATS, and of the same image no fragment but the next one.
 * **Pilots.** They depend on bundle, number and request. Of whole codes, every pilot bit must be right. Of
   damaged ones, no more may be wrong than a line at the largest usable error rate explains
-  (:func:`semflash.link.pilots.errors_allowed`).
+  (:func:`semflash.link.codes.pilots.errors_allowed`).
 
 A damaged CODES_PART frame whose prefix is wrong is dropped at once (:class:`BadPrefix`): what it says of
 controls and offset is strictly protected, and nothing is guessed. Codes that fail are *misplaced*: dropped,
@@ -23,8 +23,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from semflash.link import pilots
-from semflash.link.fragments import CodesFormat, Fragment, has_bad_prefix, is_codes, read_codes
+from semflash.link.codes import pilots
+from semflash.link.codes.fragments import CodesFormat, Fragment, has_bad_prefix, is_codes, read_codes
 from semflash.link.frame import Dropped, Event, Frame, FrameType
 
 #: Frame numbers remembered, by which damaged codes that come late are known to be followed by their
