@@ -16,7 +16,7 @@ from doc_block import LINK_PAGE, table, write_block
 
 from semflash.channels.ber_estimate import BerEstimator
 from semflash.edge.labeller import noisy_pilot_errors
-from semflash.link import pilots
+from semflash.link.codes import pilots
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 WINDOWS = (8192, 65536)

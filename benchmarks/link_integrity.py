@@ -19,8 +19,8 @@ from collections.abc import Sequence
 
 from doc_block import LINK_PAGE, table, write_block
 
-from semflash.link import pilots
-from semflash.link.custody import Custody, Misplaced
+from semflash.link.codes import pilots
+from semflash.link.codes.custody import Custody, Misplaced
 from semflash.link.faults.line import FaultLine
 from semflash.link.faults.log import FaultLog
 from semflash.link.faults.spec import FaultSpec

@@ -21,6 +21,8 @@ RUNTIME_API = 2
 _ALIGNMENT = 8
 _UINT16_MAX = 65_535
 _SCORES_PER_LEVEL = 16
+#: SF_CONTROLS_BYTES: the request from which values hold, and three values of each control.
+_CONTROLS_HEAD, _PER_CONTROL = 4, 6
 _RULES = {Every: "SF_ITEMS_EVERY", CountOf: "SF_ITEMS_COUNT", OnesOf: "SF_ITEMS_ONES", Rest: "SF_ITEMS_REST"}
 _PROTECTIONS = {"none": "SF_PLAIN", "repeat-3": "SF_REPEAT_3", "hamming-7-4": "SF_HAMMING_7_4"}
 
@@ -62,7 +64,7 @@ def place(program: Program, graphs: Sequence[CompiledGraph]) -> Memory:
     for tensor in program.tensors:
         if _is_kept(program, tensor):
             memory.tensors[tensor.name] = memory.take(tensor.items)
-    memory.controls = memory.take(4 * len(program.controls))
+    memory.controls = memory.take(_CONTROLS_HEAD + _PER_CONTROL * len(program.controls) if program.controls else 0)
     return memory
 
 

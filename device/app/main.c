@@ -17,7 +17,10 @@
 #endif
 
 #ifndef SF_LINK_PILOT_BYTES
-#define SF_LINK_PILOT_BYTES 4 /* known bytes in each CODES frame, as many as fit; 0: none */
+#define SF_LINK_PILOT_BYTES 4 /* known bytes in each frame of codes; 0: none */
+#endif
+#ifndef SF_LINK_FRAGMENT_BYTES
+#define SF_LINK_FRAGMENT_BYTES 0 /* most codes in one frame; 0: as many as fit */
 #endif
 
 #define ROWS_THAT_FIT                                                                                        \
@@ -27,12 +30,8 @@
 /* Room for the window, and for a few short requests between. */
 #define QUEUE_BYTES (SF_LINK_WINDOW * SF_WIRE_BYTES(ROWS_PAYLOAD) + 128)
 
-#define PILOT_ROOM  (SF_FRAME_PAYLOAD_MAX - SF_MODEL_PAYLOAD_BYTES)
-#define PILOT_BYTES (SF_LINK_PILOT_BYTES < PILOT_ROOM ? SF_LINK_PILOT_BYTES : PILOT_ROOM)
-
 _Static_assert(ROWS_PAYLOAD <= SF_FRAME_PAYLOAD_MAX, "one image row does not fit into a frame");
-_Static_assert(SF_MODEL_PAYLOAD_BYTES <= SF_FRAME_PAYLOAD_MAX,
-               "the codes of an image do not fit into a frame");
+_Static_assert(SF_LINK_PILOT_BYTES <= SF_FRAME_PAYLOAD_MAX / 4, "so many pilots leave no room for codes");
 
 static uint8_t state[SF_MODEL_STATE_BYTES > 0 ? SF_MODEL_STATE_BYTES : 8] SF_ALIGN8;
 static uint8_t payload[SF_MODEL_PAYLOAD_BYTES];
@@ -50,7 +49,8 @@ int main(void) {
     config.receive_bytes = sizeof receive_buffer;
     config.rows_payload = ROWS_PAYLOAD;
     config.window = SF_LINK_WINDOW;
-    config.pilot_bytes = PILOT_BYTES;
+    config.pilot_bytes = SF_LINK_PILOT_BYTES;
+    config.fragment_bytes = SF_LINK_FRAGMENT_BYTES;
     if (sf_encoder_init(&encoder, &sf_model, state, sizeof state, payload, sizeof payload) != SF_OK ||
         sf_device_init(&device, &config) != SF_OK) {
         return 1; /* generated code and runtime disagree: the start-up code parks */

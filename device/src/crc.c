@@ -12,7 +12,11 @@ static const uint32_t crc32_nibble[16] = {
 };
 
 uint16_t sf_crc16(const uint8_t *bytes, size_t n) {
-    uint32_t crc = 0xFFFFu;
+    return sf_crc16_more(0xFFFFu, bytes, n);
+}
+
+uint16_t sf_crc16_more(uint16_t start, const uint8_t *bytes, size_t n) {
+    uint32_t crc = start;
     for (size_t i = 0; i < n; i++) {
         crc = ((crc << 4) ^ crc16_nibble[((crc >> 12) ^ (uint32_t)(bytes[i] >> 4)) & 15u]) & 0xFFFFu;
         crc = ((crc << 4) ^ crc16_nibble[((crc >> 12) ^ (uint32_t)bytes[i]) & 15u]) & 0xFFFFu;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "semflash/bench.h"
+#include "semflash/controls.h"
 
 #define CODES_AT_ONCE 16u
 
@@ -13,15 +14,6 @@ static const sf_stage_t *stage_of(const sf_encoder_t *encoder, uint32_t number) 
 /* A kept tensor. */
 static uint8_t *kept(const sf_encoder_t *encoder, uint32_t number) {
     return encoder->state + encoder->program->tensors[number].offset;
-}
-
-/* Values of the controls: for the next image, and of this one behind them. */
-static uint16_t *settings(const sf_encoder_t *encoder) {
-    return (uint16_t *)(void *)(encoder->state + encoder->program->control_offset);
-}
-
-const uint16_t *sf_encoder_controls(const sf_encoder_t *encoder) {
-    return settings(encoder) + encoder->program->n_controls;
 }
 
 sf_status_t sf_encoder_init(sf_encoder_t *encoder, const sf_program_t *program, void *state,
@@ -39,37 +31,8 @@ sf_status_t sf_encoder_init(sf_encoder_t *encoder, const sf_program_t *program, 
     encoder->program = program;
     encoder->state = (uint8_t *)state;
     encoder->payload = payload;
-    for (uint32_t i = 0; i < program->n_controls; i++) {
-        settings(encoder)[i] = program->controls[i].standard;
-    }
+    sf_controls_reset(encoder);
     return SF_OK;
-}
-
-sf_status_t sf_encoder_control(sf_encoder_t *encoder, uint8_t id, uint16_t value) {
-    if (encoder == NULL || encoder->program == NULL) {
-        return SF_ERR_ARGUMENT;
-    }
-    for (uint32_t i = 0; i < encoder->program->n_controls; i++) {
-        const sf_control_t *control = &encoder->program->controls[i];
-        if (control->id == id) {
-            const uint16_t most = value < control->high ? value : control->high;
-            settings(encoder)[i] = most > control->low ? most : control->low;
-            return SF_OK;
-        }
-    }
-    return SF_ERR_ARGUMENT;
-}
-
-/* What the host set counts from here on; what holds for one image is as before again. */
-static void take_controls(const sf_encoder_t *encoder) {
-    const sf_program_t *program = encoder->program;
-    uint16_t *next = settings(encoder);
-    for (uint32_t i = 0; i < program->n_controls; i++) {
-        next[program->n_controls + i] = next[i];
-        if (program->controls[i].sticky == 0u) {
-            next[i] = program->controls[i].standard;
-        }
-    }
 }
 
 static sf_status_t begin_payload(sf_encoder_t *encoder) {
@@ -91,7 +54,7 @@ sf_status_t sf_encoder_begin(sf_encoder_t *encoder) {
     encoder->payload_taken = 0;
     encoder->next_row = 0;
     memset(encoder->positions, 0, sizeof encoder->positions);
-    take_controls(encoder);
+    sf_controls_use(encoder);
     sf_status_t status = begin_payload(encoder);
     for (uint32_t i = 0; i < program->n_stages && status == SF_OK; i++) {
         const sf_stage_t *stage = stage_of(encoder, i);

@@ -2,17 +2,6 @@
 
 #include "semflash/crc.h"
 
-/* Offsets of the header, docs/wire-format.md. */
-enum {
-    AT_VERSION = 0,
-    AT_TYPE = 1,
-    AT_SEQUENCE = 2,
-    AT_BUNDLE = 4,
-    AT_REQUEST = 8,
-    AT_LENGTH = 12,
-    AT_HEADER_CRC = 14
-};
-
 uint16_t sf_load_u16(const uint8_t *bytes) {
     return (uint16_t)(bytes[0] | (uint32_t)bytes[1] << 8);
 }
@@ -44,8 +33,8 @@ sf_status_t sf_frame_decoder_init(sf_frame_decoder_t *decoder, uint8_t *buffer, 
 }
 
 static uint8_t known_type(uint8_t type) {
-    return (type >= SF_FRAME_HELLO_REQUEST && type <= SF_FRAME_STATS_REQUEST) ||
-           (type >= SF_FRAME_HELLO && type <= SF_FRAME_FAULT);
+    return (type >= SF_FRAME_FIRST && type <= SF_FRAME_LAST) ||
+           (type >= SF_FRAME_DEVICE_FIRST && type <= SF_FRAME_DEVICE_LAST);
 }
 
 /* Check a decoded frame of `length` bytes (capacity + 1: too long) and describe it. */
@@ -53,21 +42,21 @@ static sf_status_t parse(const uint8_t *bytes, size_t length, size_t capacity, s
     if (length < SF_FRAME_BYTES(0u)) {
         return SF_ERR_LENGTH;
     }
-    if (sf_crc16(bytes, AT_HEADER_CRC) != sf_load_u16(bytes + AT_HEADER_CRC)) {
+    if (sf_crc16(bytes, SF_AT_HEADER_CRC) != sf_load_u16(bytes + SF_AT_HEADER_CRC)) {
         return SF_ERR_HEADER;
     }
-    if (bytes[AT_VERSION] != SF_PROTOCOL_VERSION || !known_type(bytes[AT_TYPE])) {
+    if (bytes[SF_AT_VERSION] != SF_PROTOCOL_VERSION || !known_type(bytes[SF_AT_TYPE])) {
         return SF_ERR_VERSION;
     }
-    const uint16_t payload_bytes = sf_load_u16(bytes + AT_LENGTH);
+    const uint16_t payload_bytes = sf_load_u16(bytes + SF_AT_LENGTH);
     if (length > capacity || payload_bytes > SF_FRAME_PAYLOAD_MAX ||
         length != SF_FRAME_BYTES((size_t)payload_bytes)) {
         return SF_ERR_LENGTH;
     }
-    frame->type = bytes[AT_TYPE];
-    frame->sequence = sf_load_u16(bytes + AT_SEQUENCE);
-    frame->bundle = sf_load_u32(bytes + AT_BUNDLE);
-    frame->request = sf_load_u32(bytes + AT_REQUEST);
+    frame->type = bytes[SF_AT_TYPE];
+    frame->sequence = sf_load_u16(bytes + SF_AT_SEQUENCE);
+    frame->bundle = sf_load_u32(bytes + SF_AT_BUNDLE);
+    frame->request = sf_load_u32(bytes + SF_AT_REQUEST);
     frame->length = payload_bytes;
     frame->payload = bytes + SF_FRAME_HEADER;
     frame->damaged = sf_crc32(bytes, SF_FRAME_HEADER + (size_t)payload_bytes) !=
@@ -95,13 +84,14 @@ sf_status_t sf_frame_begin(sf_frame_writer_t *writer, const sf_frame_t *frame, s
         return SF_ERR_ARGUMENT;
     }
     uint8_t header[SF_FRAME_HEADER];
-    header[AT_VERSION] = SF_PROTOCOL_VERSION;
-    header[AT_TYPE] = frame->type;
-    sf_store_u16(header + AT_SEQUENCE, frame->sequence);
-    sf_store_u32(header + AT_BUNDLE, frame->bundle);
-    sf_store_u32(header + AT_REQUEST, frame->request);
-    sf_store_u16(header + AT_LENGTH, frame->length);
-    sf_store_u16(header + AT_HEADER_CRC, sf_crc16(header, AT_HEADER_CRC));
+    header[SF_AT_VERSION] = SF_PROTOCOL_VERSION;
+    header[SF_AT_TYPE] = frame->type;
+    sf_store_u16(header + SF_AT_SEQUENCE, frame->sequence);
+    sf_store_u32(header + SF_AT_BUNDLE, frame->bundle);
+    sf_store_u32(header + SF_AT_REQUEST, frame->request);
+    sf_store_u16(header + SF_AT_LENGTH, frame->length);
+    writer->header_crc = sf_crc16(header, SF_AT_HEADER_CRC);
+    sf_store_u16(header + SF_AT_HEADER_CRC, writer->header_crc);
     writer->cobs = scratch;
     writer->crc = sf_crc32(header, sizeof header);
     writer->left = frame->length;

@@ -125,13 +125,17 @@ static int region_fits(const sf_program_t *program, uint32_t number) {
     }
 }
 
+static int controls_fit(const sf_program_t *program) {
+    return program->controls != NULL && (program->control_offset & 3u) == 0u &&
+           program->control_offset <= program->state_bytes &&
+           SF_CONTROLS_BYTES((uint32_t)program->n_controls) <= program->state_bytes - program->control_offset;
+}
+
 sf_status_t sf_program_check(const sf_program_t *program) {
     if (program == NULL || program->runtime_api != SF_RUNTIME_API || program->tensors == NULL ||
         program->stages == NULL || program->regions == NULL || program->rows == 0u ||
         program->row_bytes == 0u || program->n_regions == 0u ||
-        (program->n_controls > 0u && program->controls == NULL) || (program->control_offset & 1u) != 0u ||
-        program->control_offset > program->state_bytes ||
-        4u * (uint32_t)program->n_controls > program->state_bytes - program->control_offset) {
+        (program->n_controls > 0u && !controls_fit(program))) {
         return SF_ERR_ARGUMENT;
     }
     for (uint32_t i = 0; i < program->n_stages; i++) {

@@ -60,6 +60,23 @@ def tiny_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def steered_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Board native with the handwritten model that has controls, fragments of 7 bytes, and an identity."""
+    out = tmp_path_factory.mktemp("steered") / "device.so"
+    defines = {"SF_TINY_STEERED": "1", "SF_LINK_FRAGMENT_BYTES": "7", "SF_DEVICE_ID": "0xDE,0x01,0x02"}
+    return compile_native(runtime_sources(), INCLUDES, out, defines=defines, warnings=STRICT_WARNINGS)
+
+
+@pytest.fixture(scope="session")
+def sanitised_steered_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """tests/c/driver.c of that model."""
+    out = tmp_path_factory.mktemp("steered-driver") / "driver"
+    sources = [*runtime_sources(), *HARNESS, HERE / "driver.c"]
+    defines = POSIX | {"SF_TINY_STEERED": "1", "SF_LINK_FRAGMENT_BYTES": "7"}
+    return compile_native(sources, INCLUDES, out, defines=defines, sanitize=True, executable=True)
+
+
+@pytest.fixture(scope="session")
 def sanitised_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """tests/c/driver.c with AddressSanitizer and UndefinedBehaviorSanitizer."""
     out = tmp_path_factory.mktemp("driver") / "driver"

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from c import tiny_reference as tiny
-from fakes.link_device import with_pilots, without_pilots
+from fakes.link_device import read_entries, with_pilots, without_pilots
 from semflash.firmware.emulator.native import NativeDevice, NativePort
 from vectors.make_frames import TYPES, flip, raw_frame, wire
 
@@ -71,13 +71,16 @@ def request(kind: str, bundle: int = 0) -> bytes:
 def test_hello_says_what_the_contract_says(port):
     port.write(request("HELLO_REQUEST"))
     [(name, number, hello)] = answers(port)
-    assert (name, number, len(hello)) == ("HELLO", 0, 96)
-    version, counter, window, rows_payload, *sizes = struct.unpack_from("<BBHHHHH", hello)
-    assert (version, counter) == (3, 0) and window >= 1 and rows_payload >= 4 + 28
-    assert sizes == [28, 28, 18]
-    assert struct.unpack_from("<II", hello, 12) == (tiny.BUNDLE, 0xC0FFEE)
-    assert hello[32:56] == b"native".ljust(24, b"\0")
-    assert hello[56:72] == b"test/handmade".ljust(16, b"\0")
+    assert (name, number) == ("HELLO", 0)
+    found = read_entries(hello)
+    assert set(found) == set(range(1, 19)), "neither prefix, controls nor an identity"
+    assert found[1] == b"\3" and found[2] == bytes(5)
+    assert int.from_bytes(found[3], "little") >= 1 and int.from_bytes(found[4], "little") >= 4 + 28
+    assert struct.unpack("<HH", found[5]) == (28, 28) and struct.unpack("<I", found[6]) == (144,)
+    assert struct.unpack("<II", found[7] + found[8]) == (tiny.BUNDLE, 0xC0FFEE)
+    assert found[11] == b"native" and found[12] == b"test/handmade"
+    assert struct.unpack("<I", found[13]) == (0b1011,), "pilots, time, stream"
+    assert struct.unpack("<IHH", found[16] + found[17] + found[18]) == (0, PILOTS, 4096 - 10 - PILOTS)
 
 
 def test_hello_starts_with_a_delimiter_for_a_host_that_attached_within_a_frame(port):
@@ -117,11 +120,13 @@ def test_bytewise_and_in_one_piece_give_the_same_answers(tiny_library):
 
 def timeless(got: list[tuple[str, int, bytes]]) -> list[tuple[str, int, bytes]]:
     """Without the device's clock."""
-    cut = {"HELLO": slice(80, 88), "IMAGE_STATS": slice(8, 12)}
-    return [
-        (kind, number, p[: cut[kind].start] + p[cut[kind].stop :] if kind in cut else p)
-        for kind, number, p in got
-    ]
+
+    def cut(kind: str, payload: bytes) -> bytes:
+        if kind == "HELLO":
+            return payload.replace(read_entries(payload)[15], b"")
+        return payload[:8] if kind == "IMAGE_STATS" else payload
+
+    return [(kind, number, cut(kind, payload)) for kind, number, payload in got]
 
 
 def refusals(port: NativePort) -> list[tuple[int, int]]:

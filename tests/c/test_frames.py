@@ -41,10 +41,7 @@ def test_the_device_reports_what_the_shared_vectors_say(harness, case):
 def test_the_vectors_are_what_their_script_writes():
     from vectors import make_frames
 
-    table = make_frames.whole_cases() + make_frames.broken_cases()
-    assert [(case["name"], case["wire"], case["events"]) for case in CASES] == [
-        (name, data.hex(), events) for name, data, events in table
-    ]
+    assert make_frames.cases() == CASES
 
 
 frames = st.builds(

@@ -15,6 +15,15 @@ THRESHOLD = (
 )
 
 
+def cut(payload: bytes, limit: int) -> tuple[bytes, int]:
+    """What the steered model sends with so many bytes at most, and its bits: whole codes of three bits."""
+    bits = min(8 * limit // 3, 48) * 3
+    size = -(-bits // 8)
+    kept = bytearray(payload[:size])
+    kept[-1] &= 0xFF << (8 * size - bits) & 0xFF
+    return bytes(kept), bits
+
+
 def latents(image: np.ndarray) -> np.ndarray:
     """Largest, smallest and last pixel of each 7 x 7 block: int8 (28, 28) -> int8 (16, 3)."""
     blocks = image.reshape(4, 7, 4, 7).transpose(0, 2, 1, 3).reshape(16, 49)

@@ -10,12 +10,14 @@ import binascii
 import hashlib
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from cobs import cobs
 
-HELLO_REQUEST, ROWS, STATS_REQUEST = 0x01, 0x02, 0x03
+HELLO_REQUEST, ROWS, STATS_REQUEST, CONTROL = 0x01, 0x02, 0x03, 0x04
 HELLO, CODES, IMAGE_STATS, CREDIT, REFUSED, LINK_STATS, FAULT = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87
+CODES_PART = 0x88
+LAST, STREAMED = 1, 2
 
 Fault = Callable[[int, bytes], list[bytes]]
 
@@ -73,6 +75,50 @@ def without_pilots(payload: bytes, count: int) -> bytes:
     return bytes(value for place, value in enumerate(payload) if place not in places)
 
 
+def entries(*pairs: tuple[int, bytes]) -> bytes:
+    """The payload of HELLO."""
+    return b"".join(bytes([tag, len(value)]) + value for tag, value in pairs)
+
+
+def read_entries(payload: bytes) -> dict[int, bytes]:
+    """Values of a HELLO by their tags."""
+    found, at = {}, 0
+    while at < len(payload):
+        tag, length = payload[at : at + 2]
+        assert tag not in found and at + 2 + length <= len(payload)
+        found[tag] = payload[at + 2 : at + 2 + length]
+        at += 2 + length
+    return found
+
+
+def setting(number: int, value: int, size: int = 2) -> bytes:
+    """One setting of a CONTROL frame."""
+    return bytes([number, size]) + value.to_bytes(size, "little")
+
+
+def part(
+    codes: bytes,
+    *,
+    sequence: int,
+    request: int,
+    bundle: int,
+    flags: int = LAST,
+    offset: int = 0,
+    bits: int | None = None,
+    values: Iterable[int] = (),
+    pilots: int = 0,
+) -> bytes:
+    """A CODES_PART frame before COBS, as docs/wire-format.md describes its prefix."""
+    words = tuple(values)
+    front = struct.pack("<BBHI", flags, len(words), offset, 8 * len(codes) if bits is None else bits)
+    front += struct.pack(f"<{len(words)}H", *words)
+    body = with_pilots(codes, bundle, sequence & 0xFFFF, request, pilots)
+    length = len(front) + 2 + len(body)
+    header = struct.pack("<BBHIIH", 3, CODES_PART, sequence & 0xFFFF, bundle, request, length)
+    front += struct.pack("<H", binascii.crc_hqx(header + front, 0xFFFF))
+    return build(CODES_PART, front + body, request=request, bundle=bundle, sequence=sequence & 0xFFFF)
+
+
 def digest_codes(image: bytes, payload_bytes: int) -> bytes:
     """Codes that name their image."""
     return hashlib.shake_128(image).digest(payload_bytes)
@@ -83,6 +129,8 @@ class FakeDevice:
 
     Args:
         encode: image bytes -> codes. fault: (type, raw frame) -> wire pieces to send instead.
+        controls: (id, low, high, default) of each. steer: encode with their values.
+        fragment_bytes: most codes in one frame.
     """
 
     def __init__(
@@ -99,6 +147,10 @@ class FakeDevice:
         protocol: int = 3,
         pilot_bytes: int = 0,
         ticks: int = 1000,
+        controls: Iterable[tuple[int, int, int, int]] = (),
+        steer: Callable[[bytes, tuple[int, ...]], bytes] | None = None,
+        fragment_bytes: int = 4000,
+        device_id: bytes = b"",
     ) -> None:
         self.bundle, self.rows, self.row_bytes, self.payload_bytes = bundle, rows, row_bytes, payload_bytes
         self.window, self.rows_per_frame, self.protocol, self.ticks = window, rows_per_frame, protocol, ticks
@@ -116,6 +168,10 @@ class FakeDevice:
         self._sequence = self._credit = self._next_row = 0
         self._booted = 0.0
         self._state, self._request, self._image = "none", 0, b""
+        self.controls, self.steer = list(controls), steer
+        self.fragment_bytes, self.device_id = fragment_bytes, device_id
+        self.controlled: list[bytes] = []
+        self._reset_controls()
 
     # The port's side.
 
@@ -174,6 +230,7 @@ class FakeDevice:
         """Power lost and back."""
         self._sequence = self._credit = self._next_row = 0
         self._state = "none"
+        self._reset_controls()
         self._in.clear()
         self._booted = self.now
 
@@ -191,38 +248,77 @@ class FakeDevice:
             return
         covered = raw[:-4] if self.protocol > 2 else payload
         damaged = zlib.crc32(covered) != struct.unpack_from("<I", raw, 16 + len(payload))[0]
-        if kind == ROWS:
+        if kind == CONTROL:
+            self._on_control(raw, request, payload, damaged)
+        elif kind == ROWS:
             self._on_rows(raw, request, payload, damaged)
         elif not damaged and kind == HELLO_REQUEST:
             self._credit, self._state = 0, "none"
+            self._reset_controls()
             self.send(HELLO, self.hello(), request if self.protocol > 1 else 0)
         elif not damaged and kind == STATS_REQUEST:
             self.send(LINK_STATS, struct.pack("<12I", *range(1, 13)))
 
+    @property
+    def prefixed(self) -> bool:
+        return bool(self.controls) or self.payload_bytes > self.fragment_bytes
+
     def hello(self) -> bytes:
-        return struct.pack(
-            "<BBHHHHHIIIII24s16sI4BQIHH",
-            self.protocol,
-            1,
-            self.window,
-            4 + self.rows_per_frame * self.row_bytes,
-            self.rows,
-            self.row_bytes,
-            self.payload_bytes,
-            self.bundle,
-            0xB01D,
-            168_000_000,
-            3 * 65536,
-            1,
-            b"fake-board",
-            b"aot/fake",
-            2 | (self.pilot_bytes > 0),
-            *(0, 1, 0, 0),
-            self.uptime_us(),
-            self._sequence,
-            self.pilot_bytes,
-            0,
+        if self.protocol < 3:
+            return bytes(96)
+        u16, u32 = struct.Struct("<H").pack, struct.Struct("<I").pack
+        optional = [(19, b"\1")] if self.prefixed else []
+        optional += [(20, bytes(number for number, *_ in self.controls))] if self.controls else []
+        optional += [(21, self.device_id)] if self.device_id else []
+        return entries(
+            (1, bytes([self.protocol])),
+            (2, struct.pack("<BI", 1, 3 * 65536)),
+            (3, u16(self.window)),
+            (4, u16(4 + self.rows_per_frame * self.row_bytes)),
+            (5, u16(self.rows) + u16(self.row_bytes)),
+            (6, u32(8 * self.payload_bytes)),
+            (7, u32(self.bundle)),
+            (8, u32(0xB01D)),
+            (9, u32(168_000_000)),
+            (10, b"\1"),
+            (11, b"fake-board"),
+            (12, b"aot/fake"),
+            (13, u32(10 | (self.pilot_bytes > 0))),
+            (14, b"\0\1\0"),
+            (15, struct.pack("<Q", self.uptime_us())),
+            (16, u32(self._sequence)),
+            (17, u16(self.pilot_bytes)),
+            (18, u16(self.fragment_bytes)),
+            *optional,
+            (200, b"of a later version"),
         )
+
+    def _reset_controls(self) -> None:
+        self._next = {number: default for number, _, _, default in self.controls}
+        self._waiting: tuple[int, dict[int, int]] | None = None
+        self.stream = 0
+
+    def _on_control(self, raw: bytes, request: int, payload: bytes, damaged: bool) -> None:
+        self._credit += 1
+        self.send(CREDIT, struct.pack("<IH", self._credit, struct.unpack_from("<H", raw, 2)[0]))
+        if damaged:
+            self.send(REFUSED, b"\1", request)
+            return
+        self.controlled.append(payload)
+        found: dict[int, int] = {}
+        while payload:
+            number, size = payload[:2]
+            found[number] = int.from_bytes(payload[2 : 2 + size], "little")
+            payload = payload[2 + size :]
+        known = {number: (low, high) for number, low, high, _ in self.controls} | {0: (0, 65535)}
+        if not found or any(number not in known for number in found):
+            self.send(REFUSED, b"\7", request)
+        elif any(not known[n][0] <= value <= known[n][1] for n, value in found.items()):
+            self.send(REFUSED, b"\6", request)
+        else:
+            self.stream = found.pop(0, self.stream)
+            before = self._waiting[1] if self._waiting else self._next
+            self._waiting = (request, before | found)
 
     def uptime_us(self) -> int:
         return 1000 + round((self.now - self._booted) * 1e6)
@@ -243,6 +339,8 @@ class FakeDevice:
             return
         if first == 0:
             self._state, self._request, self._image = "rows", request, b""
+            if self._waiting is not None and (request - self._waiting[0]) % 2**32 < 2**31:
+                self._next, self._waiting = self._waiting[1], None
         elif self._state != "rows" or request != self._request or first != self._next_row:
             self._refuse(request, 2)
             return
@@ -250,9 +348,7 @@ class FakeDevice:
         self._next_row = first + count
         if self._next_row == self.rows:
             self._state = "none"
-            codes = self.encode(self._image)
-            number = self._sequence & 0xFFFF
-            self.send(CODES, with_pilots(codes, self.bundle, number, request, self.pilot_bytes), request)
+            self._answer(request)
             stamp = self.uptime_us() & 0xFFFFFFFF
             self.send(IMAGE_STATS, struct.pack("<III", self.ticks, 512, stamp), request)
 
@@ -261,3 +357,29 @@ class FakeDevice:
             return
         self._state, self._request = "lost", request
         self.send(REFUSED, bytes([reason]), request)
+
+    def _answer(self, request: int) -> None:
+        """The codes of the image."""
+        values = tuple(self._next[number] for number, *_ in self.controls)
+        codes = self.encode(self._image) if self.steer is None else self.steer(self._image, values)
+        if not self.prefixed and not self.stream:
+            number = self._sequence & 0xFFFF
+            self.send(CODES, with_pilots(codes, self.bundle, number, request, self.pilot_bytes), request)
+            return
+        for offset in range(0, max(1, len(codes)), self.fragment_bytes):
+            piece = codes[offset : offset + self.fragment_bytes]
+            last = LAST * (offset + len(piece) == len(codes))
+            raw = part(
+                piece,
+                sequence=self._sequence,
+                request=request,
+                bundle=self.bundle,
+                flags=last | STREAMED * (self.stream > 0),
+                offset=offset,
+                bits=8 * len(codes),
+                values=values,
+                pilots=self.pilot_bytes,
+            )
+            self._sequence += 1
+            for wire in [on_wire(raw)] if self.fault is None else self.fault(CODES_PART, raw):
+                self._out += wire

@@ -6,12 +6,27 @@ import random
 
 import pytest
 
-from fakes.link_device import CODES, CREDIT, IMAGE_STATS, build, digest_codes, on_wire, with_pilots
-from semflash.link.custody import Believed, Custody, Misplaced
+from fakes.link_device import (
+    CODES,
+    CREDIT,
+    IMAGE_STATS,
+    LAST,
+    build,
+    digest_codes,
+    on_wire,
+    part,
+    with_pilots,
+)
+from semflash.link.codes.custody import BadPrefix, Believed, Custody, Misplaced
+from semflash.link.codes.fragments import CodesFormat
+from semflash.link.codes.pilots import BER_MAX, FALSE_ALARM, errors_allowed
 from semflash.link.frame import Drop, Dropped, Frame, FrameDecoder, FrameType
-from semflash.link.pilots import BER_MAX, FALSE_ALARM, errors_allowed
 
 BUNDLE, CODE_BYTES, PILOTS = 0xA1B2C3D4, 48, 4
+FORM = CodesFormat(8 * CODE_BYTES, pilot_bytes=PILOTS)
+#: Of a program with two controls.
+STEERED = CodesFormat(8 * 200, controls=2, pilot_bytes=PILOTS, prefix=True)
+PREFIX_BYTES = 14
 
 
 def codes(number: int, request: int) -> bytes:
@@ -41,8 +56,7 @@ def flip(raw: bytes, *places: int) -> bytes:
 
 def believed(*raws: bytes, custody: Custody | None = None) -> list[Believed]:
     """What becomes of frames before COBS."""
-    custody = custody or Custody(BUNDLE, CODE_BYTES)
-    custody.pilot_bytes = PILOTS
+    custody = custody or Custody(BUNDLE, FORM)
     events = FrameDecoder().feed(b"".join(on_wire(raw) for raw in raws))
     return [found for event in events for found in custody.take(event)]
 
@@ -54,7 +68,13 @@ def kinds(found: list[Believed]) -> list[str]:
         if isinstance(one, Frame):
             words.append(one.type.name.lower() if one.damaged else one.type.name)
         else:
-            words.append("misplaced" if isinstance(one, Misplaced) else "dropped")
+            words.append(
+                "misplaced"
+                if isinstance(one, Misplaced)
+                else "bad prefix"
+                if isinstance(one, BadPrefix)
+                else "dropped"
+            )
     return words
 
 
@@ -154,15 +174,99 @@ def test_foreign_frames_prove_nothing() -> None:
 def test_hello_settles_what_waits() -> None:
     hello = Frame(FrameType.HELLO, b"", 9, BUNDLE, 5)
     for number, expected in ((8, ["codes"]), (7, ["misplaced"]), (3, ["misplaced"])):
-        custody = Custody(BUNDLE, CODE_BYTES)
+        custody = Custody(BUNDLE, FORM)
         assert believed(flip(codes(number, 1), 3), custody=custody) == []
         assert custody.waiting
         assert kinds(custody.hello(hello)) == expected
         assert not custody.waiting
-    custody = Custody(BUNDLE, CODE_BYTES)
+    custody = Custody(BUNDLE, FORM)
     believed(flip(codes(7, 1), 3), custody=custody)
     custody.take(Dropped(Drop.BAD_HEADER_CRC))
     assert kinds(custody.hello(hello)) == ["codes"]
+
+
+def fragment(number: int, request: int, offset: int = 0, size: int = 50, *, last: bool = False) -> bytes:
+    """A fragment of a payload of 200 bytes before COBS."""
+    codes = digest_codes(request.to_bytes(4, "little"), 200)[offset : offset + size]
+    return part(
+        codes,
+        sequence=number,
+        request=request,
+        bundle=BUNDLE,
+        flags=LAST * last,
+        offset=offset,
+        bits=1600,
+        values=(24, 7),
+        pilots=PILOTS,
+    )
+
+
+def steered(*raws: bytes) -> list[str]:
+    """What becomes of frames of the device with controls."""
+    return kinds(believed(*raws, custody=Custody(BUNDLE, STEERED)))
+
+
+def test_fragments_whose_codes_are_damaged_are_vouched_for_by_the_next_one() -> None:
+    first, second, end = fragment(7, 1), fragment(8, 1, 50), fragment(9, 1, 100, 100, last=True)
+    hurt = [flip(raw, PREFIX_BYTES + 3) for raw in (first, second, end)]
+    assert steered(hurt[0], second, end, stats(10, 1)) == [
+        "codes_part",
+        "CODES_PART",
+        "CODES_PART",
+        "IMAGE_STATS",
+    ]
+    assert steered(*hurt, stats(10, 1)) == ["codes_part"] * 3 + ["IMAGE_STATS"]
+    assert steered(hurt[0], credit(8), second)[:2] == ["codes_part", "CREDIT"], "rows still came in"
+
+
+def test_a_damaged_prefix_is_never_believed() -> None:
+    for place in range(PREFIX_BYTES):
+        assert steered(flip(fragment(7, 1), place), credit(8)) == ["bad prefix", "CREDIT"]
+    stolen = fragment(7, 1)[:16] + fragment(9, 2, 50)[16:]
+    assert steered(stolen, credit(8)) == ["bad prefix", "CREDIT"]
+
+
+def test_codes_without_the_prefix_that_hello_announced_are_not_believed() -> None:
+    payload = with_pilots(bytes(200), BUNDLE, 7, 1, PILOTS)
+    plain = build(CODES, payload, request=1, bundle=BUNDLE, sequence=7)
+    assert steered(flip(plain, 9), credit(8)) == ["misplaced", "CREDIT"]
+    assert steered(plain) == ["CODES"], "whole ones are passed on, and the core counts them as unexpected"
+
+
+@pytest.mark.parametrize("tail", range(3, 16 + PREFIX_BYTES + 50 + PILOTS))
+def test_a_splice_of_two_fragments_is_never_given_out(tail: int) -> None:
+    """Of one image and of two; the tail is the next fragment's but two, so frames are missing."""
+    for request, offset in ((1, 100), (2, 50)):
+        head, other = fragment(7, 1), fragment(9, request, offset)
+        found = steered(head[:tail] + other[tail:], fragment(10, request, offset + 50), credit(12))
+        assert "codes_part" not in found and found.count("CODES_PART") == 1, found
+
+
+@pytest.mark.parametrize(
+    ("held", "later"),
+    [
+        (fragment(7, 1), stats(8, 1)),
+        (fragment(7, 1), fragment(8, 1, 100)),
+        (fragment(7, 1, 100, 100, last=True), fragment(8, 2)),
+        (fragment(7, 1, 100, 100, last=True), stats(8, 2)),
+    ],
+    ids=["cost behind half an image", "a hole", "another image without cost", "another image's cost"],
+)
+def test_what_no_device_sends_next_gives_damaged_fragments_away(held: bytes, later: bytes) -> None:
+    assert steered(flip(held, PREFIX_BYTES + 3), later)[0] == "misplaced"
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "last"), [(150, 51, True), (150, 40, True), (0, 0, False), (150, 50, False)]
+)
+def test_fragments_that_lie_where_none_can_are_not_believed_damaged(
+    offset: int, size: int, last: bool
+) -> None:
+    raw = part(
+        bytes(size), sequence=7, request=1, bundle=BUNDLE, flags=LAST * last, offset=offset, bits=1600,
+        values=(1, 2), pilots=PILOTS,
+    )  # fmt: skip
+    assert steered(flip(raw, PREFIX_BYTES + 1), credit(8)) == ["misplaced", "CREDIT"]
 
 
 def _choose(n: int, k: int) -> int:

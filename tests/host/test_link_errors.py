@@ -9,7 +9,7 @@ import termios
 import pytest
 import serial
 
-from semflash.link.errors import cannot_open, takes_no_more, vanished
+from semflash.link.port_errors import cannot_open, takes_no_more, vanished
 
 
 @pytest.mark.parametrize(

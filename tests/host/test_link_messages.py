@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
+from fakes.link_device import entries
 from semflash.errors import LinkError, UsageError, WrongFirmwareError
-from semflash.link import messages
+from semflash.link import messages, wire
 from semflash.link.counters import LinkCounters
 from semflash.link.errors import GarbageError, SilenceError
 from semflash.link.faults.kinds import FaultReport, parse_fault
 from semflash.link.frame import PAYLOAD_MAX, PROTOCOL_VERSION, Drop, Dropped, Frame, FrameType
 from semflash.link.handshake import Expected, HelloWatch, check_hello
 from semflash.link.raw_record import MAGIC, RawReader, RawRecorder
+from semflash.program.controls import Control
 
 FIELDS: dict[str, Any] = {
     "protocol": PROTOCOL_VERSION,
@@ -26,7 +28,7 @@ FIELDS: dict[str, Any] = {
     "rows_payload": 228,
     "rows": 28,
     "row_bytes": 56,
-    "payload_bytes": 48,
+    "payload_bits": 381,
     "bundle": 0x12345678,
     "build": 0xCAFE,
     "clock": 168_000_000,
@@ -39,32 +41,46 @@ FIELDS: dict[str, Any] = {
     "uptime": 1 << 40,
     "sent": 77,
     "pilots": 4,
+    "fragment": 1000,
+    "prefix": 1,
+    "controls": (9, 3),
+    "device": b"\xde\xad\x01",
 }
 
 
-def hello_bytes(**changes: Any) -> bytes:
-    """HELLO's 96 bytes at the offsets of the wire format."""
+def hello_entries(**changes: Any) -> dict[int, bytes]:
+    """HELLO's entries by the tags of the wire format."""
     f = FIELDS | changes
-    data = bytearray(96)
-    struct.pack_into(
-        "<BBHHHHH",
-        data,
-        0,
-        f["protocol"],
-        f["kind"],
-        f["window"],
-        f["rows_payload"],
-        f["rows"],
-        f["row_bytes"],
-        f["payload_bytes"],
-    )
-    struct.pack_into("<5I", data, 12, f["bundle"], f["build"], f["clock"], f["scale"], f["cause"])
-    data[32 : 32 + len(f["board"])] = f["board"]
-    data[56 : 56 + len(f["engine"])] = f["engine"]
-    struct.pack_into("<I", data, 72, f["capabilities"])
-    data[76:79] = bytes(f["version"])
-    struct.pack_into("<QIH", data, 80, f["uptime"], f["sent"], f["pilots"])
-    return bytes(data)
+    u16, u32 = struct.Struct("<H").pack, struct.Struct("<I").pack
+    found = {
+        1: bytes([f["protocol"]]),
+        2: struct.pack("<BI", f["kind"], f["scale"]),
+        3: u16(f["window"]),
+        4: u16(f["rows_payload"]),
+        5: struct.pack("<HH", f["rows"], f["row_bytes"]),
+        6: u32(f["payload_bits"]),
+        7: u32(f["bundle"]),
+        8: u32(f["build"]),
+        9: u32(f["clock"]),
+        10: bytes([f["cause"]]),
+        11: f["board"],
+        12: f["engine"],
+        13: u32(f["capabilities"]),
+        14: bytes(f["version"]),
+        15: struct.pack("<Q", f["uptime"]),
+        16: u32(f["sent"]),
+        17: u16(f["pilots"]),
+        18: u16(f["fragment"]),
+        19: bytes([f["prefix"]]),
+        20: bytes(f["controls"]),
+        21: f["device"],
+    }
+    return {tag: value for tag, value in found.items() if value or tag != 20}
+
+
+def hello_bytes(**changes: Any) -> bytes:
+    """The payload of HELLO."""
+    return entries(*hello_entries(**changes).items())
 
 
 def test_hello_is_read_field_by_field() -> None:
@@ -76,7 +92,7 @@ def test_hello_is_read_field_by_field() -> None:
         "rows_payload": 228,
         "rows": 28,
         "row_bytes": 56,
-        "payload_bytes": 48,
+        "payload_bits": 381,
         "bundle": 0x12345678,
         "build_id": 0xCAFE,
         "clock_hz": 168_000_000,
@@ -89,7 +105,12 @@ def test_hello_is_read_field_by_field() -> None:
         "uptime_us": 1 << 40,
         "frames_sent": 77,
         "pilot_bytes": 4,
+        "fragment_bytes": 1000,
+        "prefix": 1,
+        "controls": (9, 3),
+        "device_id": "dead01",
     }
+    assert (hello.payload_bytes, hello.prefix_bytes) == (48, 8 + 2 * 2 + 2)
 
 
 @pytest.mark.parametrize("kind, text", [(0, "none"), (1, "instructions"), (2, "cycles"), (3, "kind 3")])
@@ -109,7 +130,7 @@ def test_capabilities_are_named_bit_by_bit() -> None:
     known = [
         messages.parse_hello(hello_bytes(capabilities=1 << bit)).capabilities for bit in (0, 1, 2, 3, 31)
     ]
-    assert known == [{"pilots"}, {"time"}, {"faults"}, {"bit 3"}, {"bit 31"}]
+    assert known == [{"pilots"}, {"time"}, {"faults"}, {"stream"}, {"bit 31"}]
 
 
 @pytest.mark.parametrize(
@@ -118,13 +139,20 @@ def test_capabilities_are_named_bit_by_bit() -> None:
         ({"window": 0}, "a size is 0"),
         ({"rows": 0}, "a size is 0"),
         ({"row_bytes": 0}, "a size is 0"),
-        ({"payload_bytes": 0}, "a size is 0"),
+        ({"payload_bits": 0}, "a size is 0"),
+        ({"fragment": 0}, "a size is 0"),
         ({"rows_payload": 59}, "does not fit into ROWS"),
         ({"rows_payload": 60}, None),
         ({"rows_payload": PAYLOAD_MAX}, None),
-        ({"rows_payload": PAYLOAD_MAX + 1}, "do not fit into frames"),
-        ({"payload_bytes": PAYLOAD_MAX - 4}, None),
-        ({"payload_bytes": PAYLOAD_MAX - 3}, "do not fit into frames"),
+        ({"rows_payload": PAYLOAD_MAX + 1}, "do not fit into a frame"),
+        ({"fragment": PAYLOAD_MAX - 14 - 4}, None),
+        ({"fragment": PAYLOAD_MAX - 14 - 3}, "do not fit into a frame"),
+        ({"prefix": 0, "controls": ()}, None),
+        ({"prefix": 0}, "without a prefix"),
+        ({"prefix": 0, "controls": (), "fragment": 47}, "without a prefix"),
+        ({"prefix": 2}, "prefix format 2, known is 1"),
+        ({"controls": (9, 9)}, "a control twice"),
+        ({"controls": (9, 0)}, "id 0"),
     ],
 )
 def test_a_hello_whose_numbers_contradict_each_other_is_refused(
@@ -137,10 +165,55 @@ def test_a_hello_whose_numbers_contradict_each_other_is_refused(
             messages.parse_hello(hello_bytes(**changes))
 
 
-@pytest.mark.parametrize("size", [0, 95, 97])
-def test_a_hello_of_another_size_is_refused(size: int) -> None:
-    with pytest.raises(LinkError, match=f"{size} bytes instead of 96"):
-        messages.parse_hello(bytes(size))
+@pytest.mark.parametrize("tag", range(1, 19))
+def test_a_hello_without_a_required_entry_names_it(tag: int) -> None:
+    found = hello_entries()
+    del found[tag]
+    with pytest.raises(LinkError, match=rf"without {wire.HelloTag(tag).name}\b"):
+        messages.parse_hello(entries(*found.items()))
+
+
+def test_all_that_is_missing_is_named() -> None:
+    with pytest.raises(LinkError, match=r"without PROTOCOL, COUNTER, .*FRAGMENT"):
+        messages.parse_hello(b"")
+
+
+def test_optional_entries_may_be_missing_and_unknown_ones_are_passed_by() -> None:
+    found = hello_entries()
+    for tag in (19, 20, 21):
+        del found[tag]
+    hello = messages.parse_hello(entries((0, b""), (255, bytes(200)), *found.items()))
+    assert (hello.prefix, hello.controls, hello.device_id) == (0, (), "")
+    assert hello.board == "nucleo_f446re"
+
+
+@pytest.mark.parametrize("tag", range(1, 22))
+def test_an_entry_twice_or_of_a_wrong_length_is_refused(tag: int) -> None:
+    found = hello_entries()
+    with pytest.raises(LinkError, match=f"entry {wire.HelloTag(tag).name} twice"):
+        messages.parse_hello(entries(*found.items(), (tag, found[tag])))
+    longest = {11: 24, 12: 16, 20: 255, 21: 16}
+    wrong = bytes(longest[tag] + 1) if tag in longest and tag != 20 else b""
+    if tag not in longest:
+        wrong = found[tag] + b"\0"
+    with pytest.raises(LinkError, match=f"entry {wire.HelloTag(tag).name} of {len(wrong)} bytes"):
+        messages.parse_hello(entries(*(found | {tag: wrong}).items()))
+
+
+def test_an_unknown_entry_twice_is_refused_as_well() -> None:
+    with pytest.raises(LinkError, match="entry 99 twice"):
+        messages.parse_hello(hello_bytes() + entries((99, b""), (99, b"")))
+
+
+def test_a_hello_that_is_cut_off_is_refused_wherever_it_ends() -> None:
+    whole = hello_bytes()
+    device, controls = (2 + len(hello_entries()[tag]) for tag in (21, 20))
+    end = len(whole) - device
+    fine = {end, end - controls, end - controls - 3}  # optional entries follow
+    for size in range(len(whole)):
+        if size not in fine:
+            with pytest.raises(LinkError, match=r"is cut off|without [A-Z]"):
+                messages.parse_hello(whole[:size])
 
 
 def test_texts_end_at_the_first_zero_and_are_printable() -> None:
@@ -176,7 +249,8 @@ def test_small_payloads_are_read_whole_or_not_at_all() -> None:
 
 # What comes instead of a HELLO.
 
-EXPECTED = Expected("tiny", 0x12345678, 28, 56, 48)
+CONTROLS = (Control("first", 9, 0, 5, 1, "entry"), Control("second", 3, 0, 5, 1, "entry"))
+EXPECTED = Expected("tiny", 0x12345678, 28, 56, 48, CONTROLS, varies=True)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +262,9 @@ EXPECTED = Expected("tiny", 0x12345678, 28, 56, 48)
         ({"bundle": 0x12345679}, WrongFirmwareError, "runs bundle 12345679, wanted 12345678"),
         ({"rows": 27}, LinkError, r"\(27, 56, 48\)"),
         ({"row_bytes": 55}, LinkError, r"\(28, 55, 48\)"),
-        ({"payload_bytes": 47}, LinkError, r"\(28, 56, 47\)"),
+        ({"payload_bits": 376}, LinkError, r"\(28, 56, 47\)"),
+        ({"controls": (3, 9)}, LinkError, r"controls are not those .* \(9, 3\).*got: \(3, 9\)"),
+        ({"controls": (), "prefix": 0}, LinkError, r"controls are not those"),
     ],
 )
 def test_the_device_must_be_what_the_bundle_says(changes: dict[str, int], error: Any, says: str) -> None:

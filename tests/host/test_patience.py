@@ -7,8 +7,8 @@ import pytest
 from fakes.link_device import CODES, CREDIT, HELLO, IMAGE_STATS, FakeDevice, on_wire
 from fakes.toy_session import images, right_codes, run, session_with
 from semflash.errors import LinkError
+from semflash.link.core.patience import FLOOR_S, MARGIN, PERSEVERANCE, Patience, Search, Yield
 from semflash.link.errors import LossyLineError, StalledError
-from semflash.link.patience import FLOOR_S, MARGIN, PERSEVERANCE, Patience, Search, Yield
 from semflash.link.session import Outcome
 
 

@@ -15,7 +15,7 @@ from fakes.toy_session import images, right_codes, run
 from semflash.channels.ber_estimate import BerEstimator
 from semflash.channels.beta_interval import beta_cdf, beta_quantile
 from semflash.errors import UsageError
-from semflash.link import pilots
+from semflash.link.codes import pilots
 from semflash.link.outcome import Received
 
 

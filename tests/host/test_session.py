@@ -22,7 +22,7 @@ from fakes.link_device import (
 )
 from fakes.toy_session import images, once, right_codes, run, session_with
 from semflash.errors import DatasetError
-from semflash.link.errors import StalledError
+from semflash.link.errors import PortVanishedError, StalledError
 from semflash.link.session import Expected, Lost, Received, Session
 
 
@@ -94,9 +94,14 @@ def test_no_more_is_under_way_than_a_pseudo_terminal_holds() -> None:
     session = Session(device, expected, clock=device.clock)
     session.connect()
     device.hear = hear
-    session._flight.load((i, bytes(64 * 32)) for i in range(100))
-    session._pump()
+    device.read = _ends  # type: ignore[method-assign]
+    with pytest.raises(PortVanishedError):
+        list(session.stream((i, np.zeros((64, 32), np.int8)) for i in range(100)))
     assert 1000 < written < 4096
+
+
+def _ends(size: int = 1) -> bytes:
+    raise PortVanishedError("the port vanished")
 
 
 def test_request_numbers_are_never_used_twice_and_never_zero() -> None:

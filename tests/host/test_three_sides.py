@@ -17,8 +17,12 @@ from semflash.edge.decoder import EdgeDecoder  # noqa: E402
 from semflash.edge.golden import GoldenEncoder  # noqa: E402
 from semflash.edge.preprocess import to_int8  # noqa: E402
 from semflash.firmware.boards.descriptions import load_board  # noqa: E402
-from semflash.firmware.building.firmware import build  # noqa: E402
-from semflash.firmware.emulator.native import NativeDevice  # noqa: E402
+from semflash.firmware.building.firmware import build, build_bundle  # noqa: E402
+from semflash.firmware.building.options import BuildOptions  # noqa: E402
+from semflash.firmware.emulator.native import NativeDevice, NativePort  # noqa: E402
+from semflash.link.outcome import Received  # noqa: E402
+from semflash.link.port import Port, open_port  # noqa: E402
+from semflash.link.session import Expected, Session  # noqa: E402
 
 Exported = tuple[Untrained, Bundle]
 
@@ -98,6 +102,62 @@ def test_what_was_cut_off_is_neutral_to_the_decoder(limitnet: Exported) -> None:
     erased = np.arange(codes.shape[1]) >= sent.bits[:, None] // codec.bits_per_code()
     expected = codec.outputs(made.tail, codes, np.zeros((len(codes), 1), np.float32), erased)
     np.testing.assert_allclose(found, keras.ops.convert_to_numpy(expected), rtol=1e-3, atol=1e-3)
+
+
+def check_cuts_over_the_link(bundle: Bundle, port: Port, sizes: range) -> None:
+    """Every payload is what the reference sends with the controls that the device says it used."""
+    (limit,) = bundle.program.controls
+    pictures, golden = images(len(sizes), seed=8), GoldenEncoder(bundle)
+    pixels = to_int8(pictures, bundle.image_shape)
+    session = Session(port, Expected.of(bundle), timeout_s=20.0)
+    for number, size in enumerate(sizes):
+        session.set_controls({limit.name: size})
+        (found,) = session.stream([(number, pixels[number])])
+        expected = golden.run(pictures[number : number + 1], {limit.name: size}).sent
+        assert isinstance(found, Received) and found.controls == {limit.name: size}
+        assert (found.payload, found.bits) == (next(iter(expected)), int(expected.bits[0]))
+    own = [(n, pixels[n], {limit.name: size}) for n, size in enumerate(sizes)]
+    for found in session.stream(own):
+        assert isinstance(found, Received) and found.controls == {limit.name: sizes[found.index]}
+        expected = golden.run(pictures[found.index : found.index + 1], found.controls).sent
+        assert (found.payload, found.bits) == (next(iter(expected)), int(expected.bits[0]))
+    assert session.counters.controls_missed == 0 and not session.counters.refused
+
+
+@pytest.mark.parametrize("fragment", [0, 5])
+def test_the_payload_is_cut_over_the_link(limitnet: Exported, tmp_path: Path, fragment: int) -> None:
+    bundle = limitnet[1]
+    (limit,) = bundle.program.controls
+    options = BuildOptions(out_dir=tmp_path / "build", fragment_bytes=fragment, device_id="0a1b")
+    library = build_bundle(bundle, load_board("native"), options).image_path
+    with NativePort(library, timeout=0.05) as port:
+        session = Session(port, Expected.of(bundle))
+        hello = session.connect()
+        assert hello.device_id == "0a1b" and hello.controls == (limit.id,) and hello.prefix == 1
+        check_cuts_over_the_link(bundle, port, range(limit.low, limit.high + 1))
+
+
+@pytest.mark.emulated
+@pytest.mark.skipif(
+    shutil.which("qemu-system-arm") is None or shutil.which("arm-none-eabi-gcc") is None,
+    reason="the emulated board needs qemu-system-arm and arm-none-eabi-gcc",
+)
+def test_the_payload_is_cut_over_the_link_of_the_emulated_board(
+    limitnet: Exported, tmp_path: Path, own_emulators: Path
+) -> None:
+    from semflash.firmware.emulator import emulator
+
+    bundle = limitnet[1]
+    (limit,) = bundle.program.controls
+    options = BuildOptions(out_dir=tmp_path / "build", fragment_bytes=11, device_id="c0ffee")
+    built = build_bundle(bundle, load_board("qemu-stm32f405"), options)
+    state = emulator.start_build(built, instance="steered")
+    try:
+        with open_port(state.port) as port:
+            assert Session(port, Expected.of(bundle)).connect().device_id == "c0ffee"
+            check_cuts_over_the_link(bundle, port, range(limit.low, limit.high + 1, 5))
+    finally:
+        emulator.discard("steered")
 
 
 @pytest.mark.emulated

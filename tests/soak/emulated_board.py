@@ -129,7 +129,7 @@ def soak(port, expected, rows, golden, instance, chosen) -> dict[str, object]:  
     after = list(session.stream((handed + i, rows[i]) for i in range(5)))
     assert not any(isinstance(outcome, Lost) for outcome in after), "lost after the faults had ended"
     counters, stats = session.counters, session.link_stats()
-    due = session._ledger._next
+    due = session.core.frame_due
     hello = session.connect()
     report = {
         "minutes": round((time.monotonic() - began) / 60, 2),

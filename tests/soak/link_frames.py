@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from semflash.errors import LinkError
 from semflash.firmware.emulator.native import NativeDevice, NativePort
-from semflash.link import pilots
+from semflash.link.codes import pilots
 from semflash.link.errors import PortVanishedError
 from semflash.link.faults.port import FaultyPort
 from semflash.link.faults.spec import FaultSpec

@@ -6,7 +6,8 @@ struct. Run it again after a change of the wire format: `python tests/vectors/ma
 Each case: `wire`, the bytes on the line (hex); `events`, what a receiver that accepts 4,096 payload bytes
 reports, in order: a frame with its fields, or `{"error": counter}` for a dropped one. Checks are made in the
 order COBS form, at least 20 bytes, header CRC, version and type, length; the CRC-32 over header and payload
-only sets `damaged`.
+only sets `damaged`. `prefixes`: what the prefix of each CODES_PART frame says to a receiver that knows of
+`controls` controls, None where it is not to be believed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ TYPES = {
     "HELLO_REQUEST": 0x01,
     "ROWS": 0x02,
     "STATS_REQUEST": 0x03,
+    "CONTROL": 0x04,
     "HELLO": 0x81,
     "CODES": 0x82,
     "IMAGE_STATS": 0x83,
@@ -31,6 +33,7 @@ TYPES = {
     "REFUSED": 0x85,
     "LINK_STATS": 0x86,
     "FAULT": 0x87,
+    "CODES_PART": 0x88,
 }
 
 
@@ -91,13 +94,15 @@ def whole_cases() -> list[tuple[str, bytes, list[dict[str, Any]]]]:
         "HELLO_REQUEST": b"",
         "ROWS": struct.pack("<HH", 3, 2) + bytes(range(200, 256)),
         "STATS_REQUEST": b"",
-        "HELLO": bytes(range(96)),
+        "CONTROL": struct.pack("<BBHBBI", 1, 2, 24, 0, 4, 16),
+        "HELLO": b"\x01\x01\x03\x15\x03abc\xfe\x00",
         "CODES": bytes((i * 37 + 11) & 255 for i in range(48)),
         "IMAGE_STATS": struct.pack("<III", 123456, 512, 2**32 - 1),
         "CREDIT": struct.pack("<IH", 4, 0xFFFF),
         "REFUSED": b"\x02",
         "LINK_STATS": struct.pack("<12I", *range(1, 13)),
         "FAULT": struct.pack("<8I", *range(1, 9)),
+        "CODES_PART": bytes(48),
     }
     for name, kind in TYPES.items():
         raw = raw_frame(
@@ -105,7 +110,7 @@ def whole_cases() -> list[tuple[str, bytes, list[dict[str, Any]]]]:
             payloads[name],
             sequence=kind,
             bundle=0 if name == "HELLO_REQUEST" else 0xA1B2C3D4,
-            request=7 if name in ("ROWS", "CODES", "IMAGE_STATS", "REFUSED") else 0,
+            request=7 if name in ("ROWS", "CONTROL", "CODES", "CODES_PART", "IMAGE_STATS", "REFUSED") else 0,
         )
         cases.append((f"{name} is delivered", wire(raw), [event(raw)]))
     extremes = raw_frame(TYPES["CODES"], b"\0\0\0", sequence=0xFFFF, bundle=0xFFFFFFFF, request=0xFFFFFFFF)
@@ -120,6 +125,46 @@ def whole_cases() -> list[tuple[str, bytes, list[dict[str, Any]]]]:
     cases.append(("empty frames are ignored", b"\0\0\0" + wire(two[0]) + b"\0\0", [event(two[0])]))
     cases.append(("half a frame reports nothing yet", wire(two[0])[:-1], []))
     return cases
+
+
+def part(
+    codes: bytes, *, flags: int, offset: int, bits: int, values: tuple[int, ...], sequence: int
+) -> bytes:
+    """A CODES_PART frame before COBS; its prefix ends with a CRC-16 over header and prefix."""
+    front = struct.pack(f"<BBHI{len(values)}H", flags, len(values), offset, bits, *values)
+    length = len(front) + 2 + len(codes)
+    header = struct.pack("<BBHIIH", 3, TYPES["CODES_PART"], sequence, 0xA1B2C3D4, 7, length)
+    crc = binascii.crc_hqx(header + front, 0xFFFF)
+    return raw_frame(TYPES["CODES_PART"], front + struct.pack("<H", crc) + codes, sequence=sequence)
+
+
+def part_cases() -> list[tuple[str, bytes, list[dict[str, Any]], list[dict[str, Any] | None]]]:
+    """Fragments of an image with two controls, and what their prefixes say (None: damaged)."""
+    said = {"last": False, "streamed": True, "offset": 0, "bits": 0, "values": [24, 65535]}
+    first = part(b"\xaa" * 30, flags=2, offset=0, bits=0, values=(24, 65535), sequence=5)
+    end = part(b"\x55" * 9, flags=1, offset=30, bits=305, values=(24, 65535), sequence=6)
+    whole = part(b"", flags=1, offset=0, bits=0, values=(0, 0), sequence=8)
+    last = said | {"last": True, "streamed": False, "offset": 30, "bits": 305}
+    nothing = last | {"offset": 0, "values": [0, 0], "bits": 0}
+    in_codes, in_prefix = flip(end, 8 * 40), flip(end, 8 * 18)
+    stolen = end[:16] + first[16:30] + end[30:]
+    return [
+        (
+            "two fragments of an image",
+            wire(first) + wire(end),
+            [event(first), event(end)],
+            [said, last],
+        ),
+        ("an image of no bits", wire(whole), [event(whole)], [nothing]),
+        ("a fragment with damaged codes", wire(in_codes), [event(in_codes, damaged=True)], [last]),
+        ("a fragment with a damaged prefix", wire(in_prefix), [event(in_prefix, damaged=True)], [None]),
+        (
+            "the prefix of one fragment behind the header of another",
+            wire(stolen),
+            [event(stolen, damaged=True)],
+            [None],
+        ),
+    ]
 
 
 def broken_cases() -> list[tuple[str, bytes, list[dict[str, Any]]]]:
@@ -219,16 +264,27 @@ def broken_cases() -> list[tuple[str, bytes, list[dict[str, Any]]]]:
     ]
 
 
+def cases() -> list[dict[str, Any]]:
+    """All of them."""
+    table = whole_cases() + broken_cases()
+    found: list[dict[str, Any]] = [
+        {"name": name, "wire": data.hex(), "events": events} for name, data, events in table
+    ]
+    found += [
+        {"name": name, "wire": data.hex(), "events": events, "controls": 2, "prefixes": prefixes}
+        for name, data, events, prefixes in part_cases()
+    ]
+    return found
+
+
 def main() -> None:
     """Write frames.json beside this file."""
-    table = whole_cases() + broken_cases()
-    cases = [{"name": name, "wire": data.hex(), "events": events} for name, data, events in table]
     path = Path(__file__).with_name("frames.json")
     temporary = path.with_suffix(".json.tmp")
     document = {
         "about": "cases of docs/wire-format.md, written by make_frames.py",
         "types": TYPES,
-        "cases": cases,
+        "cases": cases(),
     }
     temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     temporary.replace(path)

@@ -19,42 +19,14 @@
 #include "semflash/pilot.h"
 #include "semflash/source.h"
 #include "semflash/status.h"
+#include "semflash/wire.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define SF_HELLO_BYTES      96u
 #define SF_FAULT_BYTES      68u
-#define SF_BOARD_NAME_BYTES 24u
-
-/* Capabilities in HELLO, one bit each. */
-#define SF_CAN_PILOTS 0x00000001u /* CODES carry pilots */
-#define SF_CAN_TIME   0x00000002u /* HELLO and IMAGE_STATS carry the time since reset */
-#define SF_CAN_FAULTS 0x00000004u /* a crash before the last reset is told in a FAULT frame */
-
-typedef enum sf_counter_kind {
-    SF_COUNTER_NONE = 0,
-    SF_COUNTER_INSTRUCTIONS = 1, /* emulator */
-    SF_COUNTER_CYCLES = 2        /* CPU cycles */
-} sf_counter_kind_t;
-
-typedef enum sf_reset_cause {
-    SF_RESET_UNKNOWN = 0,
-    SF_RESET_POWER_ON = 1,
-    SF_RESET_PIN = 2,
-    SF_RESET_SOFTWARE = 3,
-    SF_RESET_WATCHDOG = 4,
-    SF_RESET_FAULT = 5 /* a crash; FAULT follows HELLO */
-} sf_reset_cause_t;
-
-typedef enum sf_refusal {
-    SF_REFUSED_DAMAGED = 1,
-    SF_REFUSED_ORDER = 2,
-    SF_REFUSED_RANGE = 3,
-    SF_REFUSED_BUNDLE = 4,
-    SF_REFUSED_ENCODER = 5
-} sf_refusal_t;
+#define SF_BOARD_NAME_BYTES SF_HELLO_BOARD_BYTES
 
 /* What a board gives. All functions are called from sf_device_receive/_capture only. */
 typedef struct sf_port {
@@ -76,11 +48,13 @@ typedef struct sf_board_info {
     uint32_t clock_hz;
     uint32_t build_id;
     sf_reset_cause_t reset_cause;
+    uint8_t id_bytes;               /* of the device's identity, at most SF_HELLO_DEVICE_BYTES; 0: it has none */
     uint32_t capabilities;          /* SF_CAN_* that the port adds (SF_CAN_FAULTS); the others are found */
+    const uint8_t *id;              /* stays where it is, for instance the chip's unique id */
     char name[SF_BOARD_NAME_BYTES]; /* zero-padded */
 } sf_board_info_t;
 
-/* Counts of LINK_STATS, in its order but for overruns and sent, which are counted elsewhere. Every frame received
+/* Counts of LINK_STATS but for overruns and sent, which are counted elsewhere. Every frame received
  * adds to exactly one of the first seven; the last three are found from the host's frame numbers. */
 typedef struct sf_link_stats {
     uint32_t ok;
@@ -119,14 +93,15 @@ typedef struct sf_device {
     sf_link_stats_t stats;
     uint32_t request; /* image being received */
     uint32_t ticks;   /* spent on it */
-    uint32_t credit;  /* ROWS frames consumed since HELLO */
+    uint32_t credit;  /* ROWS and CONTROL frames consumed since HELLO */
     uint32_t sent;    /* frames since reset; its low half numbers the next one */
     sf_sequence_t heard;
     uint16_t next_row;
-    uint16_t rows_payload; /* largest payload of a ROWS frame */
     uint16_t window;
     uint16_t pilot_bytes;
-    uint8_t image; /* sf_image_state_t */
+    uint16_t fragment_bytes; /* most codes in one frame */
+    uint16_t stream;         /* control SF_CONTROL_STREAM: codes leave early, so many bytes at least; 0: with the rest */
+    uint8_t image;           /* sf_image_state_t */
     uint8_t torn;  /* the line may hold half a frame: send a delimiter first */
 } sf_device_t;
 
@@ -136,9 +111,10 @@ typedef struct sf_device_config {
     sf_encoder_t *encoder;   /* initialised */
     uint8_t *receive_buffer; /* SF_FRAME_BYTES(rows_payload) bytes; 4-byte aligned so that rows are */
     size_t receive_bytes;
-    uint16_t rows_payload; /* 4 + k x row bytes, k >= 1, at most 4,096 */
-    uint16_t window;       /* ROWS frames the port's receive queue holds, at least 1 */
-    uint16_t pilot_bytes;  /* known bytes in each CODES frame, 0: none; codes and pilots fit into a frame */
+    uint16_t rows_payload;   /* 4 + k x row bytes, k >= 1, at most 4,096 */
+    uint16_t window;         /* ROWS and CONTROL frames the port's receive queue holds, at least 1 */
+    uint16_t pilot_bytes;    /* known bytes in each frame of codes, 0: none */
+    uint16_t fragment_bytes; /* most codes in one frame; 0: as many as fit */
 } sf_device_config_t;
 
 SF_MUST_CHECK sf_status_t sf_device_init(sf_device_t *device, const sf_device_config_t *config);
@@ -149,7 +125,7 @@ SF_MUST_CHECK sf_status_t sf_device_receive(sf_device_t *device, const uint8_t *
 
 /* Encode one image from the board's own source and send it as CODES and IMAGE_STATS of `request`; a half
  * received image is forgotten. row: buffer for one row. An error of the source or the encoder is returned and
- * sent as REFUSED reason 5. */
+ * sent as REFUSED with the encoder's reason. */
 SF_MUST_CHECK sf_status_t sf_device_capture(sf_device_t *device, const sf_source_t *source, uint32_t request,
                                             int8_t *row, size_t row_bytes);
 

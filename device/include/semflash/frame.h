@@ -1,4 +1,4 @@
-/* Frames of the link, protocol version 3. The specification is docs/wire-format.md; its host twin is
+/* Frames of the link, protocol version 3. The specification is docs/wire-format.md, with the constants of wire.h; its host twin is
  * host/semflash/link/frame.py, and tests/vectors/frames.json holds cases for both.
  *
  * COBS( version type sequence bundle request length header-CRC16 | payload | CRC32 ) 0x00
@@ -14,36 +14,19 @@
 
 #include "semflash/cobs.h"
 #include "semflash/status.h"
+#include "semflash/wire.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define SF_PROTOCOL_VERSION  3u
-#define SF_FRAME_HEADER      16u
-#define SF_FRAME_TRAILER     4u
-#define SF_FRAME_PAYLOAD_MAX 4096u
-
 /* Buffer for the largest decoded frame with n payload bytes, and its longest form on the wire. */
 #define SF_FRAME_BYTES(n) (SF_FRAME_HEADER + (n) + SF_FRAME_TRAILER)
 #define SF_WIRE_BYTES(n)  SF_COBS_MAX(SF_FRAME_BYTES(n))
 
-typedef enum sf_frame_type {
-    SF_FRAME_HELLO_REQUEST = 0x01,
-    SF_FRAME_ROWS = 0x02,
-    SF_FRAME_STATS_REQUEST = 0x03,
-    SF_FRAME_HELLO = 0x81,
-    SF_FRAME_CODES = 0x82,
-    SF_FRAME_IMAGE_STATS = 0x83,
-    SF_FRAME_CREDIT = 0x84,
-    SF_FRAME_REFUSED = 0x85,
-    SF_FRAME_LINK_STATS = 0x86,
-    SF_FRAME_FAULT = 0x87
-} sf_frame_type_t;
-
 typedef struct sf_frame {
     uint8_t type;    /* sf_frame_type_t */
-    uint8_t damaged; /* 1: the CRC-32 of header and payload is wrong (only CODES is of use then) */
+    uint8_t damaged; /* 1: the CRC-32 of header and payload is wrong (only codes are of use then) */
     uint16_t sequence;
     uint32_t bundle; /* first 32 bits of the bundle hash */
     uint32_t request;
@@ -71,6 +54,7 @@ typedef struct sf_frame_writer {
     sf_cobs_encoder_t *cobs;
     uint32_t crc;  /* of the header and the payload so far */
     uint16_t left; /* payload bytes still to come */
+    uint16_t header_crc;
 } sf_frame_writer_t;
 
 /* Write the header of frame (payload and damaged are ignored), then its `length` payload bytes in any pieces, then

@@ -4,7 +4,7 @@
  * spread over the frame and the first byte is one. Their values come from xorshift32 (Marsaglia, 2003), seeded by
  * bundle, frame number and request, so that they differ from frame to frame and tell whether codes and header belong
  * together. docs/wire-format.md has the definition;
- * the host's twin is host/semflash/link/pilots.py.
+ * the host's twin is host/semflash/link/codes/pilots.py.
  */
 #ifndef SEMFLASH_PILOT_H
 #define SEMFLASH_PILOT_H

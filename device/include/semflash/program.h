@@ -78,6 +78,9 @@ typedef struct sf_control {
     uint8_t sticky; /* 0: a value holds for one image */
 } sf_control_t;
 
+/* Bytes of the state that n > 0 controls take (semflash/controls.h). */
+#define SF_CONTROLS_BYTES(n) (4u + 6u * (n))
+
 typedef struct sf_program {
     uint32_t runtime_api;   /* SF_RUNTIME_API of the generator */
     uint32_t bundle_hash;   /* first 32 bits of the bundle's SHA-256 */
@@ -89,7 +92,7 @@ typedef struct sf_program {
     uint8_t n_regions;
     uint8_t n_controls;
     uint32_t state_bytes;    /* RAM the caller lends, 8-byte aligned */
-    uint32_t control_offset; /* in the state: values for the next image, then those of this one */
+    uint32_t control_offset; /* in the state: SF_CONTROLS_BYTES of the controls' values */
     const sf_tensor_t *tensors;
     const sf_stage_t *stages;
     const sf_region_t *regions;

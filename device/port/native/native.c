@@ -24,19 +24,26 @@
 #define WINDOW       SF_NATIVE_WINDOW
 #define ROWS_PAYLOAD SF_NATIVE_ROWS_PAYLOAD
 #ifndef SF_LINK_PILOT_BYTES
-#define SF_LINK_PILOT_BYTES 4 /* known bytes in each CODES frame, as many as fit; 0: none */
+#define SF_LINK_PILOT_BYTES 4 /* known bytes in each frame of codes; 0: none */
 #endif
-#define PILOT_ROOM  (SF_FRAME_PAYLOAD_MAX - SF_MODEL_PAYLOAD_BYTES)
-#define PILOT_BYTES (SF_LINK_PILOT_BYTES < PILOT_ROOM ? SF_LINK_PILOT_BYTES : PILOT_ROOM)
-/* Most that one received frame makes the device send: CREDIT, CODES, IMAGE_STATS, REFUSED. */
+#ifndef SF_LINK_FRAGMENT_BYTES
+#define SF_LINK_FRAGMENT_BYTES 0 /* most codes in one frame; 0: as many as fit */
+#endif
+/* Codes in fragments, each at least so long but the last, in frames with the longest prefix there is. */
+#define PREFIX_MOST    SF_PREFIX_BYTES(SF_HELLO_CONTROLS_BYTES)
+#define FRAGMENT_LEAST (SF_LINK_FRAGMENT_BYTES > 0 ? SF_LINK_FRAGMENT_BYTES : SF_FRAME_PAYLOAD_MAX / 2u)
+#define FRAGMENTS      (SF_MODEL_PAYLOAD_BYTES / FRAGMENT_LEAST + 1u)
+#define CODES_BYTES                                                                                          \
+    (SF_MODEL_PAYLOAD_BYTES + SF_MODEL_PAYLOAD_BYTES / 254u +                                                \
+     FRAGMENTS * SF_WIRE_BYTES(PREFIX_MOST + SF_LINK_PILOT_BYTES))
+/* Most that one received frame makes the device send: CREDIT, codes, IMAGE_STATS, REFUSED, HELLO. */
 #define ANSWER_BYTES                                                                                         \
-    (SF_WIRE_BYTES(6u) + SF_WIRE_BYTES(SF_MODEL_PAYLOAD_BYTES + PILOT_BYTES) + SF_WIRE_BYTES(12u) +          \
-     SF_WIRE_BYTES(SF_HELLO_BYTES))
+    (SF_WIRE_BYTES(6u) + CODES_BYTES + SF_WIRE_BYTES(12u) +                                                  \
+     SF_WIRE_BYTES(SF_HELLO_ENTRIES_BYTES + SF_HELLO_CONTROLS_BYTES + 2u))
 #define OUTPUT_BYTES (16u * ANSWER_BYTES)
 
 _Static_assert(4 + SF_MODEL_ROW_BYTES <= ROWS_PAYLOAD, "one image row does not fit into a frame");
-_Static_assert(SF_MODEL_PAYLOAD_BYTES <= SF_FRAME_PAYLOAD_MAX,
-               "the codes of an image do not fit into a frame");
+_Static_assert(SF_LINK_PILOT_BYTES <= SF_FRAME_PAYLOAD_MAX / 4, "so many pilots leave no room for codes");
 _Static_assert(sizeof SF_BOARD_NAME <= SF_BOARD_NAME_BYTES + 1u,
                "SF_BOARD_NAME is longer than 24 characters");
 
@@ -133,12 +140,18 @@ sf_status_t sf_native_create(void *memory, size_t bytes, sf_native_t **device) {
     config.board.counter_kind = SF_COUNTER_NONE;
     config.board.build_id = SF_BUILD_ID;
     memcpy(config.board.name, SF_BOARD_NAME, sizeof SF_BOARD_NAME - 1u);
+#ifdef SF_DEVICE_ID
+    static const uint8_t id[] = {SF_DEVICE_ID};
+    config.board.id = id;
+    config.board.id_bytes = sizeof id;
+#endif
     config.encoder = &native->encoder;
     config.receive_buffer = native->receive_buffer;
     config.receive_bytes = sizeof native->receive_buffer;
     config.rows_payload = ROWS_PAYLOAD;
     config.window = WINDOW;
-    config.pilot_bytes = PILOT_BYTES;
+    config.pilot_bytes = SF_LINK_PILOT_BYTES;
+    config.fragment_bytes = SF_LINK_FRAGMENT_BYTES;
     status = sf_device_init(&native->device, &config);
     *device = status == SF_OK ? native : NULL;
     return status;

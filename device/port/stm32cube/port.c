@@ -6,7 +6,8 @@
  *   SF_PORT_OWN_HANDLERS: your own code has the interrupt handlers, and calls sf_uart_interrupt, HAL_IncTick and, as
  *     HardFault_Handler, sf_fault_handler
  *   SF_PORT_WATCHDOG_MS 2000 to 32000: independent watchdog (0: off)
- *   SF_BOARD_NAME "text"   SF_BUILD_ID number   and those of clock.c
+ *   SF_BOARD_NAME "text"   SF_BUILD_ID number   SF_DEVICE_ID bytes, instead of the chip's unique id
+ *   and those of clock.c
  */
 #include "port.h"
 
@@ -46,6 +47,7 @@ _Static_assert(sizeof SF_BOARD_NAME <= SF_BOARD_NAME_BYTES + 1u,
 #define CALIBRATION_ROUNDS 64u
 #define COST_ONE           256u
 #define WRITE_MAX          0xFFFFu
+#define UNIQUE_ID_BYTES    12u
 
 #ifdef SF_PORT_UART_HANDLE
 extern UART_HandleTypeDef SF_PORT_UART_HANDLE;
@@ -260,6 +262,14 @@ void sf_board_init(uint8_t *queue, size_t queue_bytes, sf_port_t *port, sf_board
     info->reset_cause = reset_cause();
     info->capabilities = SF_CAN_FAULTS;
     memcpy(info->name, SF_BOARD_NAME, sizeof SF_BOARD_NAME - 1u);
+#ifdef SF_DEVICE_ID
+    static const uint8_t id[] = {SF_DEVICE_ID};
+    info->id = id;
+    info->id_bytes = sizeof id;
+#else
+    info->id = (const uint8_t *)UID_BASE; /* 96 bits, of ST's device header */
+    info->id_bytes = UNIQUE_ID_BYTES;
+#endif
     port->context = NULL;
     port->write = port_write;
     port->ticks = port_ticks;

@@ -6,7 +6,8 @@
  *   SF_PORT_HSE_HZ crystal or clock input (0: HSI)   SF_PORT_HSE_BYPASS 1: a clock, not a crystal
  *   SF_PORT_PLL_M, _N, _P, _Q, SF_PORT_APB1_DIVIDER, SF_PORT_APB2_DIVIDER, SF_PORT_WAIT_STATES, SF_PORT_OVER_DRIVE
  *   SF_PORT_WATCHDOG_MS 2000 to 32000: independent watchdog (0: off)
- *   SF_BOARD_NAME "text"   SF_BUILD_ID number
+ *   SF_BOARD_NAME "text"   SF_BUILD_ID number   SF_DEVICE_ID bytes, instead of the chip's unique id, which the emulator
+ *   does not have
  */
 #include "semflash/board.h"
 
@@ -184,6 +185,18 @@ static uint64_t port_uptime_us(void *context) {
     return ticks / board.clock_hz * 1000000u + ticks % board.clock_hz * 1000000u / board.clock_hz;
 }
 
+/* The id given at build, else the chip's own; the emulator has none. */
+static void identify(sf_board_info_t *info) {
+#ifdef SF_DEVICE_ID
+    static const uint8_t id[] = {SF_DEVICE_ID};
+    info->id = id;
+    info->id_bytes = sizeof id;
+#else
+    info->id = (const uint8_t *)UNIQUE_ID_BASE;
+    info->id_bytes = board.counter.emulated ? 0u : UNIQUE_ID_BYTES;
+#endif
+}
+
 static sf_reset_cause_t reset_cause(void) {
     const uint8_t crashed = sf_fault_start(SF_BUILD_ID);
     const uint32_t flags = RCC_CSR;
@@ -262,6 +275,7 @@ void sf_board_init(uint8_t *queue, size_t queue_bytes, sf_port_t *port, sf_board
     info->reset_cause = reset_cause();
     info->capabilities = SF_CAN_FAULTS;
     memcpy(info->name, SF_BOARD_NAME, sizeof SF_BOARD_NAME - 1u);
+    identify(info);
     start_usart(&clock);
     __asm volatile("cpsie i" ::: "memory");
     calibrate();

@@ -88,6 +88,10 @@
 #define DBGMCU_CR          SF_REGISTER(0xE0042004u)
 #define DBGMCU_CR_SLEEP    (1u << 0)
 
+/* 96 bits that no other chip has (RM0090, 39.1); QEMU maps nothing there. */
+#define UNIQUE_ID_BASE  ((uintptr_t)0x1FFF7A10u)
+#define UNIQUE_ID_BYTES 12u
+
 /* Wait until (register & mask) == value, at most `bound` looks: QEMU's clock tree never gets ready. */
 static inline uint8_t sf_wait_for(volatile uint32_t *address, uint32_t mask, uint32_t value, uint32_t bound) {
     while ((*address & mask) != value) {

@@ -35,7 +35,12 @@ def add_build(parser: argparse.ArgumentParser, *, engine: bool = True) -> None:
         "--pilot-bytes",
         type=int,
         metavar="N",
-        help="known bytes per CODES frame, by which bit errors are estimated",
+        help="known bytes per frame of codes, by which bit errors are estimated",
+    )
+    parser.add_argument(
+        "--device-id",
+        metavar="HEX",
+        help="identity the device tells, instead of its chip's (at most 16 bytes)",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="build folder (default: build/BUNDLE-BOARD)")
     parser.add_argument("--cmsis-nn-dir", type=Path, metavar="DIR", help="your own CMSIS-NN source tree")
@@ -89,6 +94,7 @@ def options(args: argparse.Namespace, settings: Settings) -> BuildOptions:
         cmsis_nn_dir=Path(cmsis) if cmsis is not None else None,
         tflm_dir=tflm_dir(args, settings),
         pilot_bytes=chosen.pilot_bytes if args.pilot_bytes is None else args.pilot_bytes,
+        device_id=args.device_id or "",
     )
 
 

@@ -29,6 +29,7 @@ EPILOG = """examples:
   semflash monitor fashion-mnist-48 --board native --count 10000 --check-golden
   semflash monitor fashion-mnist-48 --board nucleo_f446re --port /dev/ttyACM0
   semflash monitor fashion-mnist-48 --entry desk                   # of the hardware map
+  semflash monitor limitnet.semcodec --control bytes=24            # payloads of at most 24 bytes
   semflash monitor fashion-mnist-48 --loop                         # until q; + and - change the bit errors
   semflash monitor fashion-mnist-48 --jsonl | jq .kind             # every record as it is written
 
@@ -83,6 +84,13 @@ def add_monitor_flags(parser: argparse.ArgumentParser) -> None:
         help="wait so long for a cable that was pulled (default: 60 at a terminal, else 0)",
     )
     parser.add_argument("--ber", type=float, metavar="B", help="bit errors to inject into payloads, 0..0.5")
+    parser.add_argument(
+        "--control",
+        action="append",
+        type=_setting,
+        metavar="NAME=N",
+        help="encode with this value of one of the bundle's controls; stream=N: codes leave early",
+    )
     told = parser.add_mutually_exclusive_group()
     told.add_argument(
         "--assume-ber",
@@ -239,6 +247,14 @@ def board_reset(board: Board, port: Port) -> Callable[[], None] | None:
     return None
 
 
+def _setting(text: str) -> tuple[str, int]:
+    """--control; the bundle says which there are."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=N, for instance bytes=24")
+    return name, int(value)
+
+
 def _count(text: str) -> int:
     """--count; all is :data:`ALL`."""
     if text == "all":
@@ -275,6 +291,7 @@ def _options(args: argparse.Namespace, settings: Settings, there: int) -> Monito
         timeout_s=first(args.timeout, settings.link.timeout_s) or 0.0,
         loop=args.loop,
         reconnect_s=_reconnect_s(args),
+        controls=dict(args.control or ()),
     )
 
 

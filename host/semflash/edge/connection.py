@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
-
-import numpy as np
-from numpy.typing import NDArray
 
 from semflash.errors import DeviceError, LinkError, WrongFirmwareError
 from semflash.link.counters import LinkCounters
 from semflash.link.errors import PortVanishedError
 from semflash.link.messages import Hello, LinkStats
+from semflash.link.pixels import Image
 from semflash.link.port import Port
 from semflash.link.session import Expected, Lost, Outcome, Session
 
@@ -22,7 +20,6 @@ CONNECTIONS_PER_IMAGE = 3
 _LOOK_EVERY_S = 0.5
 _NAP_S = 0.05
 
-Image = tuple[int, NDArray[np.int8]]
 Report = Callable[[str, str, dict[str, object]], None]
 
 
@@ -61,6 +58,7 @@ class Connection:
         port: open port; closed by :meth:`close` if it was opened here.
         reopen: opens the port of the same board again, or raises LinkError or DeviceError; None: never.
         reconnect_s: how long it is tried.
+        controls: what images are encoded with, by the controls' names.
     """
 
     def __init__(
@@ -71,7 +69,9 @@ class Connection:
         timeout_s: float,
         reopen: Callable[[], Port] | None = None,
         reconnect_s: float = 0.0,
+        controls: Mapping[str, int] | None = None,
     ) -> None:
+        self._controls = dict(controls or {})
         self._expected, self._timeout_s = expected, timeout_s
         self._tick: Callable[[], None] = lambda: None
         self._report: Report = lambda kind, text, values: None
@@ -92,6 +92,7 @@ class Connection:
         self.port = WatchedPort(port, lambda: self._tick())
         self.where = str(getattr(port, "url", None) or getattr(port, "name", ""))
         self.session = Session(self.port, self._expected, timeout_s=self._timeout_s)
+        self.session.set_controls(self._controls)
 
     @property
     def counters(self) -> LinkCounters:
@@ -110,13 +111,13 @@ class Connection:
             LinkError: as :meth:`Session.stream`; the port vanished and did not come back in time.
             WrongFirmwareError: it came back with another bundle.
         """
-        open_images: dict[int, NDArray[np.int8]] = {}
+        open_images: dict[int, Image] = {}
         sendings: dict[int, int] = {}
 
         def handed_out(source: Iterable[Image]) -> Iterator[Image]:
-            for index, image in source:
-                open_images[index] = image
-                yield index, image
+            for image in source:
+                open_images[image[0]] = image
+                yield image
 
         waiting = iter(images)
         again: list[Image] = []
@@ -136,7 +137,7 @@ class Connection:
                 for index in given_up:
                     del open_images[index]
                     yield Lost(index, sendings.pop(index))
-                again = list(open_images.items())
+                again = list(open_images.values())
                 self._reconnect(error, len(again), len(given_up))
 
     def link_stats(self) -> LinkStats | None:

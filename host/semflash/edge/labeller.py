@@ -96,6 +96,7 @@ class Labeller:
         self._ber, self._seed, self._assumed, self._known = ber, seed, assume_ber, ber_known
         self._estimator = BerEstimator(ber_window)
         self._decoder, self._contract = EdgeDecoder(bundle), bundle.contract
+        self._size = bundle.payload_bytes
         self._images = images
         self._golden = GoldenEncoder(bundle) if images is not None else None
         self._batch: list[Received] = []
@@ -153,8 +154,11 @@ class Labeller:
         injected = [inject(r.payload, ber, self._seed, r.index) for r in batch]
         wrong = [noisy_pilot_errors(r.pilot_errors, ber, self._seed, r.index) for r in batch]
         told = [self._tell(r, errors, ber) for r, errors in zip(batch, wrong, strict=True)]
-        noisy = np.stack([np.frombuffer(payload, np.uint8) for payload, _ in injected])
-        readings = read(self._decoder.logits(noisy, told), self._contract)
+        noisy = np.stack(
+            [np.frombuffer(payload.ljust(self._size, b"\0"), np.uint8) for payload, _ in injected]
+        )
+        bits = np.array([received.bits for received in batch], np.int64)
+        readings = read(self._decoder.logits(noisy, told, bits=bits), self._contract)
         equal = self._compare(batch)
         return [
             Labelled(
@@ -181,7 +185,12 @@ class Labeller:
         """Payloads against the reference; one that the link damaged is not the device's word."""
         if self._golden is None or self._images is None:
             return [None] * len(batch)
-        golden = self._golden.payloads(self._images[[r.index % len(self._images) for r in batch]])
-        return [
-            None if r.damaged else bytes(right) == r.payload for r, right in zip(batch, golden, strict=True)
-        ]
+        equal: list[bool | None] = [None] * len(batch)
+        for controls in {tuple(received.controls.items()) for received in batch}:
+            alike = [i for i, received in enumerate(batch) if tuple(received.controls.items()) == controls]
+            images = self._images[[batch[i].index % len(self._images) for i in alike]]
+            sent = self._golden.run(images, dict(controls)).sent
+            for i, right, bits in zip(alike, sent, sent.bits, strict=True):
+                if not batch[i].damaged:
+                    equal[i] = (right, int(bits)) == (batch[i].payload, batch[i].bits)
+        return equal

@@ -60,7 +60,7 @@ def measure(session: Session, images: NDArray[np.uint8], bundle: Bundle) -> Meas
 def _note(outcome: Received, found: Measured, right: bytes, hello: Hello) -> None:
     found.received += 1
     found.damaged += outcome.damaged
-    if not outcome.damaged and outcome.payload != right:
+    if not outcome.damaged and outcome.padded(len(right)) != right:
         found.wrong.append(outcome.index)
     if outcome.ticks is not None and hello.counter != "none":
         found.counts.append(hello.count(outcome.ticks))

@@ -1,7 +1,8 @@
 """Frames of the link, protocol version 3: pure bytes, no port, no time.
 
-The specification is ``docs/wire-format.md``; the device's twin is ``device/include/semflash/frame.h``, and
-``tests/vectors/frames.json`` holds cases for both. Integers are little-endian::
+The specification is ``docs/wire-format.md``, its constants are in ``wire.py``; the device's twin is
+``device/include/semflash/frame.h``, and ``tests/vectors/frames.json`` holds cases for both. Integers are
+little-endian::
 
     COBS( version type sequence bundle request length header-CRC16 | payload | CRC32 ) 0x00
 
@@ -18,35 +19,42 @@ from dataclasses import dataclass
 
 from cobs import cobs
 
-PROTOCOL_VERSION = 3
-#: Versions before this one covered the payload alone with their CRC-32; their headers are the same.
-EARLIER_VERSIONS = (1, 2)
-HEADER_BYTES = 16
-TRAILER_BYTES = 4
-PAYLOAD_MAX = 4096
+from semflash.link.wire import (
+    EARLIER_VERSIONS,
+    HEADER_BYTES,
+    HEADER_FORMAT,
+    PAYLOAD_MAX,
+    PROTOCOL_VERSION,
+    TRAILER_BYTES,
+    FrameType,
+)
+
+__all__ = [
+    "EARLIER_VERSIONS",
+    "FRAME_MAX",
+    "PAYLOAD_MAX",
+    "PROTOCOL_VERSION",
+    "WIRE_MAX",
+    "Drop",
+    "Dropped",
+    "Event",
+    "Frame",
+    "FrameDecoder",
+    "FrameType",
+    "crc16",
+    "encode_frame",
+    "header_of",
+]
+
 FRAME_MAX = HEADER_BYTES + PAYLOAD_MAX + TRAILER_BYTES
 #: Longest COBS form of the largest frame, without its delimiter.
 WIRE_MAX = FRAME_MAX + FRAME_MAX // 254 + 1
 
-_HEADER = struct.Struct("<BBHIIH")
-
-
-class FrameType(enum.IntEnum):
-    """Types of docs/wire-format.md; 0x8x come from the device."""
-
-    HELLO_REQUEST = 0x01
-    ROWS = 0x02
-    STATS_REQUEST = 0x03
-    HELLO = 0x81
-    CODES = 0x82
-    IMAGE_STATS = 0x83
-    CREDIT = 0x84
-    REFUSED = 0x85
-    LINK_STATS = 0x86
-    FAULT = 0x87
-
+_HEADER = struct.Struct(HEADER_FORMAT)
 
 _TYPES = frozenset(int(kind) for kind in FrameType)
+#: Versions whose CRC-32 covered the payload alone; their headers are the same.
+_PAYLOAD_ONLY = EARLIER_VERSIONS
 
 
 class Drop(enum.StrEnum):
@@ -68,8 +76,8 @@ class Frame:
         sequence: u16, counts the sender's frames.
         bundle: first 32 bits of the bundle hash.
         request: u32, whose answer this is; 0 in frames about no image.
-        damaged: the CRC-32 was wrong on reception: of the header, the CRC-16 alone is right, and only CODES
-            are of use (:mod:`semflash.link.custody`).
+        damaged: the CRC-32 was wrong on reception: of the header, the CRC-16 alone is right, and only codes
+            are of use (:mod:`semflash.link.codes.custody`).
     """
 
     type: FrameType
@@ -108,8 +116,15 @@ def encode_frame(frame: Frame, *, version: int = PROTOCOL_VERSION) -> bytes:
     except struct.error as error:
         raise ValueError(f"a field of {frame!r} is out of range: {error}") from error
     header += struct.pack("<H", crc16(header))
-    covered = frame.payload if version in EARLIER_VERSIONS else header + frame.payload
+    covered = frame.payload if version in _PAYLOAD_ONLY else header + frame.payload
     return bytes(cobs.encode(header + frame.payload + struct.pack("<I", zlib.crc32(covered)))) + b"\0"
+
+
+def header_of(frame: Frame) -> bytes:
+    """The header of a received frame without its CRC-16, 14 bytes."""
+    return _HEADER.pack(
+        PROTOCOL_VERSION, frame.type, frame.sequence, frame.bundle, frame.request, len(frame.payload)
+    )
 
 
 def crc16(data: bytes) -> int:

@@ -9,6 +9,9 @@ from semflash.errors import LinkError, WrongFirmwareError
 from semflash.link.errors import GarbageError, LossyLineError, SilenceError
 from semflash.link.frame import PROTOCOL_VERSION, Dropped, Event, Frame
 from semflash.link.messages import Hello
+from semflash.link.wire import FROM_DEVICE
+from semflash.program.controls import Control
+from semflash.program.layout import Every
 
 if TYPE_CHECKING:
     from semflash.bundle import Bundle
@@ -16,19 +19,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a bundle's device says of itself: name for messages, hash, sizes of image and payload in bytes."""
+    """What a bundle's device says of itself.
+
+    Attributes:
+        name: for messages. hash32: first 32 bits of the bundle's hash.
+        rows, row_bytes: of an image. payload_bytes: of the longest payload.
+        controls: of the program, in its order. varies: payloads differ in length.
+    """
 
     name: str
     hash32: int
     rows: int
     row_bytes: int
     payload_bytes: int
+    controls: tuple[Control, ...] = ()
+    varies: bool = False
 
     @staticmethod
     def of(bundle: Bundle) -> Expected:
         """From a bundle."""
         height, width, channels = bundle.image_shape
-        return Expected(bundle.name, bundle.hash32, height, width * channels, bundle.payload_bytes)
+        program = bundle.program
+        varies = any(not isinstance(region.items, Every) for region in program.payload.regions)
+        sizes = (height, width * channels, bundle.payload_bytes)
+        return Expected(bundle.name, bundle.hash32, *sizes, tuple(program.controls), varies)
 
 
 def check_hello(hello: Hello, expected: Expected) -> Hello:
@@ -55,6 +69,13 @@ def check_hello(hello: Hello, expected: Expected) -> Hello:
             value=found,
             remedy=f"build and flash {expected.name} again",
         )
+    ids = tuple(control.id for control in expected.controls)
+    if hello.controls != ids or ((ids or expected.varies) and not hello.prefix):
+        raise LinkError(
+            f"the device's controls are not those of the bundle, {ids}, or it does not say which it used",
+            value=f"{hello.controls}, prefix format {hello.prefix}",
+            remedy=f"build and flash {expected.name} again",
+        )
     return hello
 
 
@@ -70,7 +91,7 @@ class HelloWatch:
         self._bytes += received_bytes
         if isinstance(event, Frame):
             self._frames += 1
-            self._echoed += event.type < 0x80
+            self._echoed += event.type < FROM_DEVICE
         elif isinstance(event, Dropped):
             self._dropped += 1
             if event.version not in (None, PROTOCOL_VERSION):
@@ -79,7 +100,7 @@ class HelloWatch:
     @staticmethod
     def is_device(event: Event) -> bool:
         """A whole frame such as devices send: the line carries something, though not HELLO yet."""
-        return isinstance(event, Frame) and not event.damaged and event.type >= 0x80
+        return isinstance(event, Frame) and not event.damaged and event.type >= FROM_DEVICE
 
     @property
     def other_version(self) -> int | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -11,10 +12,13 @@ class Received:
 
     Attributes:
         index: the caller's number of the image; request: of the link; attempt: 1 for the first sending.
-        payload: packed codes as received; damaged: the CRC of the frame was wrong.
+        payload: packed codes as received; bits: their length, without what fills the last byte.
+        controls: values that the device used, by name; the decoder must be told these.
+        damaged: the CRC of a frame was wrong; damaged_parts: byte ranges (start, end) of the payload in such
+            frames.
         ticks, stack_bytes: the device's IMAGE_STATS; None where that frame was lost.
         device_us: the device's time since reset when it sent the codes; None: lost, or it has no clock.
-        pilot_errors: pilots XOR what they should be, a set bit is an error; b"": the frame had none.
+        pilot_errors: pilots XOR what they should be, a set bit is an error; b"": the frames had none.
         seconds: from the first row sent to the codes received.
     """
 
@@ -28,6 +32,17 @@ class Received:
     stack_bytes: int | None = None
     device_us: int | None = None
     pilot_errors: bytes = b""
+    bits: int = -1
+    controls: Mapping[str, int] = field(default_factory=dict)
+    damaged_parts: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.bits < 0:
+            object.__setattr__(self, "bits", 8 * len(self.payload))
+
+    def padded(self, size_bytes: int) -> bytes:
+        """The payload with zeros behind it, as long as the longest of its program."""
+        return self.payload.ljust(size_bytes, b"\0")
 
     @property
     def pilot_bit_errors(self) -> int:

@@ -7,11 +7,13 @@ from types import TracebackType
 from typing import Protocol
 
 from semflash.errors import UsageError
-from semflash.link.errors import cannot_open, takes_no_more, vanished
+from semflash.link.port_errors import cannot_open, takes_no_more, vanished
 from semflash.link.socket_port import SCHEME, SocketPort
 
 READ_TIMEOUT_S = 0.05
 WRITE_TIMEOUT_S = 10.0
+#: Most bytes of one read.
+READ_BYTES = 4096
 DEFAULT_BAUD = 921_600
 
 
@@ -103,3 +105,8 @@ def open_port(url: str, *, baud: int = DEFAULT_BAUD) -> SerialPort | SocketPort:
     if url.startswith(SCHEME):
         return SocketPort(url, READ_TIMEOUT_S, WRITE_TIMEOUT_S)
     return SerialPort(url, baud)
+
+
+def read_waiting(port: Port) -> bytes:
+    """What waits in the port, at most READ_BYTES; waits as long as its `read` does where nothing is there."""
+    return port.read(max(1, min(port.in_waiting, READ_BYTES)))

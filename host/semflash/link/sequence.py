@@ -36,6 +36,11 @@ class SequenceLedger:
         #: Since the last HELLO: (number, counter it went into or "", numbers counted as lost before it).
         self._recent: deque[tuple[int, str, int]] = deque(maxlen=RECENT_MAX)
 
+    @property
+    def due(self) -> int | None:
+        """The number of the next frame, 32 bits and more; None: no frame has come."""
+        return self._next
+
     def see(self, sequence: int) -> bool:
         """Note the u16 number of a received frame that is no HELLO.
 

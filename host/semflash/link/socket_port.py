@@ -11,7 +11,7 @@ from types import TracebackType
 from urllib.parse import urlsplit
 
 from semflash.errors import UsageError
-from semflash.link.errors import cannot_open, takes_no_more, vanished
+from semflash.link.port_errors import cannot_open, takes_no_more, vanished
 
 SCHEME = "socket://"
 CONNECT_TIMEOUT_S = 5.0

@@ -102,7 +102,8 @@ def _after(lines: list[tuple[str, str]], name: str) -> int:
 def title(progress: Progress) -> str:
     """Bundle and board in one line."""
     hello = progress.hello
-    return f"{progress.bundle.name} on {hello.board} ({hello.engine}, build {hello.build_id:08x})"
+    device = f", device {hello.device_id}" if hello.device_id else ""
+    return f"{progress.bundle.name} on {hello.board} ({hello.engine}, build {hello.build_id:08x}{device})"
 
 
 def print_summary(result: MonitorResult, stream: TextIO | None = None) -> None:

@@ -25,6 +25,7 @@ from semflash.edge.preprocess import to_int8
 from semflash.edge.records import RecordWriter, check_writable
 from semflash.edge.split import Split
 from semflash.errors import ToolMissingError, UsageError
+from semflash.link.controls import check_settings
 from semflash.link.port import Port
 from semflash.link.raw_record import RawRecorder, RecordingPort
 from semflash.link.session import Expected
@@ -104,6 +105,7 @@ def _monitor(
         timeout_s=options.timeout_s,
         reopen=reopen,
         reconnect_s=options.reconnect_s,
+        controls=options.controls,
     )
     chosen = balanced(split.labels, options.count, options.sample_seed)
     images = _Chosen(split.images, chosen)
@@ -151,6 +153,7 @@ def check_run(bundle: Bundle, split: Split, options: MonitorOptions) -> None:
         if value is not None and not 0 <= value <= 0.5:
             raise UsageError(f"--{name} must be between 0 and 0.5", value=value)
     BerEstimator(options.ber_window)
+    check_settings(bundle.program.controls, options.controls)
     if options.seed < 0:
         raise UsageError("--seed must not be negative", value=options.seed)
     if not 0 < options.timeout_s <= 600:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -41,6 +42,7 @@ class MonitorOptions:
         check_golden: compare every payload, before injection, with the int8 reference.
         timeout_s: silence after which the session starts over.
         reconnect_s: how long to wait for a port that vanished; 0: not at all.
+        controls: what images are encoded with, by the controls' names.
     """
 
     count: int = 200
@@ -56,6 +58,7 @@ class MonitorOptions:
     timeout_s: float = 10.0
     loop: bool = False
     reconnect_s: float = 0.0
+    controls: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

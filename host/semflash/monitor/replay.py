@@ -12,8 +12,9 @@ from semflash.bundle.reader import Bundle
 from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate
 from semflash.edge.labeller import Labelled, Labeller
 from semflash.errors import BundleError, LinkError, UsageError
-from semflash.link import messages, pilots
-from semflash.link.custody import Believed, Custody, Misplaced
+from semflash.link import messages
+from semflash.link.codes.custody import BadPrefix, Believed, Custody, Misplaced
+from semflash.link.codes.fragments import Assembly, CodesFormat, Payload, is_codes, read_codes
 from semflash.link.frame import Drop, Dropped, Event, Frame, FrameDecoder, FrameType
 from semflash.link.outcome import Received
 from semflash.link.raw_record import FROM_DEVICE, NOTE, RawReader, RawRecord, parse_note
@@ -21,6 +22,8 @@ from semflash.link.raw_record import FROM_DEVICE, NOTE, RawReader, RawRecord, pa
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,99}")
 #: More images than that are not read from one file.
 IMAGES_MAX = 5_000_000
+#: Images of which fragments lack, at most; older ones are forgotten.
+_OPEN_MAX = 256
 
 
 class WrongBundleError(BundleError):
@@ -49,7 +52,8 @@ class Replay:
     Attributes:
         images: answers decoded. correct: right labels. changed: labels other than those of the recorded run.
         strange: codes of no image of the run. misplaced: codes that are not their header's.
-        dropped: frames without a usable header, by reason.
+        bad_prefix: damaged codes whose prefix is damaged, too. dropped: frames without a usable header, by
+            reason.
         seconds: from the first to the last byte.
     """
 
@@ -61,6 +65,7 @@ class Replay:
     damaged: int = 0
     strange: int = 0
     misplaced: int = 0
+    bad_prefix: int = 0
     frames: int = 0
     dropped: dict[str, int] = field(default_factory=lambda: {str(reason): 0 for reason in Drop})
     seconds: float = 0.0
@@ -173,8 +178,10 @@ def _notes(records: Iterator[RawRecord]) -> dict[int, Noted]:
 def _answers(
     bundle: Bundle, reader: RawReader, noted: dict[int, Noted], result: Replay
 ) -> Iterator[tuple[Received, Noted]]:
-    """The CODES frames that answered an image, each once."""
-    decoder, custody, left = FrameDecoder(), Custody(bundle.hash32, bundle.payload_bytes), set(noted)
+    """The codes that answered an image, each once."""
+    decoder, left = FrameDecoder(), set(noted)
+    custody = Custody(bundle.hash32, CodesFormat(8 * bundle.payload_bytes))
+    open_images: dict[int, Assembly] = {}
     for record in reader.records():
         result.seconds = record.seconds
         if record.kind != FROM_DEVICE:
@@ -188,18 +195,43 @@ def _answers(
             if isinstance(event, Misplaced):
                 result.misplaced += 1
                 continue
+            if isinstance(event, BadPrefix):
+                result.bad_prefix += 1
+                continue
             result.frames += 1
             if event.type == FrameType.HELLO and not event.damaged:
                 hello = _hello(event)
-                custody.pilot_bytes = custody.pilot_bytes if hello is None else hello.pilot_bytes
-                result.board = result.board if hello is None else hello.board
-            elif event.type == FrameType.CODES and event.bundle == bundle.hash32:
-                size = bundle.payload_bytes + custody.pilot_bytes
-                if event.request not in left or len(event.payload) != size:
+                if hello is not None:
+                    custody.form = CodesFormat(
+                        hello.payload_bits, len(hello.controls), hello.pilot_bytes, bool(hello.prefix)
+                    )
+                    result.board = hello.board
+            elif is_codes(event) and event.bundle == bundle.hash32:
+                payload = None
+                if event.request in left:
+                    payload = _payload(event, custody.form, open_images)
+                if payload is not None:
+                    left.discard(event.request)
+                    yield (
+                        _received(event.request, payload, bundle, noted[event.request]),
+                        noted[event.request],
+                    )
+                elif event.request not in open_images:
                     result.strange += 1
-                    continue
-                left.discard(event.request)
-                yield _received(event, noted[event.request], custody.pilot_bytes), noted[event.request]
+
+
+def _payload(frame: Frame, form: CodesFormat, open_images: dict[int, Assembly]) -> Payload | None:
+    """The payload that a frame of codes completes. Images that lack fragments stay in `open_images`."""
+    fragment = read_codes(frame, form)
+    if fragment is None:
+        return None
+    assembly = open_images.setdefault(frame.request, Assembly())
+    payload = assembly.whole() if assembly.add(fragment) else None
+    if payload is not None:
+        del open_images[frame.request]
+    while len(open_images) > _OPEN_MAX:
+        del open_images[next(iter(open_images))]
+    return payload
 
 
 def _believed(custody: Custody, event: Event) -> list[Believed]:
@@ -216,10 +248,20 @@ def _hello(frame: Frame) -> messages.Hello | None:
         return None
 
 
-def _received(frame: Frame, note: Noted, pilot_bytes: int) -> Received:
-    codes, known = pilots.split(frame.payload, pilot_bytes)
-    errors = pilots.difference(known, frame.bundle, frame.sequence, frame.request)
-    return Received(note.index, frame.request, 1, codes, frame.damaged, 0.0, pilot_errors=errors)
+def _received(request: int, payload: Payload, bundle: Bundle, note: Noted) -> Received:
+    names = [control.name for control in bundle.program.controls]
+    return Received(
+        note.index,
+        request,
+        1,
+        payload.codes,
+        bool(payload.damaged),
+        0.0,
+        pilot_errors=payload.pilot_errors,
+        bits=payload.bits,
+        controls=dict(zip(names, payload.values, strict=False)),
+        damaged_parts=payload.damaged,
+    )
 
 
 def _count(result: Replay, labelled: Labelled, noted: dict[int, Noted]) -> None:

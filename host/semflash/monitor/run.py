@@ -282,6 +282,7 @@ def heading(progress: Progress) -> dict[str, Any]:
         "board": hello.board,
         "engine": hello.engine,
         "build_id": f"{hello.build_id:08x}",
+        "device_id": hello.device_id,
         "counter": hello.counter,
         "ber_injected": progress.ber,
         "seed": progress.options.seed,
@@ -308,6 +309,7 @@ def _image_record(
         "pilot_bits": labelled.pilot_bits,
         "pilot_bit_errors": labelled.pilot_bit_errors,
         "damaged": received.damaged,
+        **_steered(received),
         "ticks": ticks,
         "count": count,
         "device_us": received.device_us,
@@ -316,6 +318,16 @@ def _image_record(
     if labelled.golden_equal is not None:
         record["golden_equal"] = labelled.golden_equal
     return record
+
+
+def _steered(received: Received) -> dict[str, Any]:
+    """Fields of images whose controls or length are not the only possible ones."""
+    fields: dict[str, Any] = {}
+    if received.controls:
+        fields |= {"controls": dict(received.controls), "bits": received.bits}
+    if received.damaged_parts and received.damaged_parts != ((0, len(received.payload)),):
+        fields["damaged_parts"] = [list(part) for part in received.damaged_parts]
+    return fields
 
 
 def summary_line(progress: Progress) -> dict[str, Any]:

@@ -9,7 +9,7 @@ typedef struct tiny_state {
     uint8_t unused[8];
 } tiny_state_t;
 
-_Static_assert(sizeof(tiny_state_t) == SF_MODEL_STATE_BYTES, "state size");
+_Static_assert(sizeof(tiny_state_t) == 16, "state size");
 
 static void clear(tiny_state_t *state) {
     for (int b = 0; b < BLOCKS; b++) {
@@ -66,14 +66,18 @@ static const sf_graph_t graph = {
     .row_bytes = SF_MODEL_ROW_BYTES,
     .latent_positions = SF_MODEL_LATENT_POSITIONS,
     .latent_channels = SF_MODEL_LATENT_CHANNELS,
-    .state_bytes = SF_MODEL_STATE_BYTES,
+    .state_bytes = sizeof(tiny_state_t),
     .reset = reset,
     .push_row = push_row,
 };
 static const sf_tensor_t tensors[3] = {
     {SF_MODEL_ROWS * SF_MODEL_ROW_BYTES, SF_NOT_KEPT},
     {SF_MODEL_LATENT_POSITIONS * SF_MODEL_LATENT_CHANNELS, SF_NOT_KEPT},
+#ifdef SF_TINY_STEERED
+    {SF_MODEL_LATENT_POSITIONS * SF_MODEL_LATENT_CHANNELS, SF_MODEL_CODES_OFFSET},
+#else
     {SF_MODEL_LATENT_POSITIONS * SF_MODEL_LATENT_CHANNELS, SF_NOT_KEPT},
+#endif
 };
 static const sf_stage_t stages[2] = {
     {.kind = SF_STAGE_GRAPH, .source = 0, .output = 1, .by = 0, .as.graph = &graph},
@@ -83,8 +87,18 @@ static const sf_region_t regions[1] = {
     {.rows = SF_MODEL_LATENT_POSITIONS,
      .each = SF_MODEL_LATENT_CHANNELS,
      .source = 2,
+#ifdef SF_TINY_STEERED
+     .items = SF_ITEMS_REST,
+     .told_by = 1,
+#endif
      .bits = SF_MODEL_BITS_PER_SYMBOL},
 };
+#ifdef SF_TINY_STEERED
+static const sf_control_t controls[2] = {
+    {.low = 0, .high = 500, .standard = 5, .id = 3, .sticky = 0},
+    {.low = 4, .high = SF_MODEL_PAYLOAD_BYTES, .standard = SF_MODEL_PAYLOAD_BYTES, .id = 9, .sticky = 1},
+};
+#endif
 const sf_program_t sf_model = {
     .runtime_api = SF_RUNTIME_API,
     .bundle_hash = SF_MODEL_BUNDLE_HASH,
@@ -98,5 +112,10 @@ const sf_program_t sf_model = {
     .tensors = tensors,
     .stages = stages,
     .regions = regions,
+#ifdef SF_TINY_STEERED
+    .n_controls = 2,
+    .control_offset = SF_MODEL_CONTROL_OFFSET,
+    .controls = controls,
+#endif
     .engine = "test/handmade",
 };

@@ -17,31 +17,32 @@ from semflash_codegen.simplify import simplify
 from semflash_codegen.tflite_reader import read_model
 from semflash_codegen.validate import validate
 
+#: Bytes of a payload whose fragments' offsets have 16 bits.
+CODES_MAX = 65_535
+
 
 def check_frames(bundle: Bundle) -> None:
-    """An image row, and the codes of an image, go over the link in one frame each.
+    """An image row goes over the link in one frame, and a payload's bytes can be counted in its frames.
 
     Raises:
         ModelError: one of the two is too large.
     """
-    row_most = PAYLOAD_MAX - ROWS_HEADER.size
     _, width, channels = bundle.image_shape
-    for what, size_bytes, most, remedy in (
-        ("an image row", width * channels, row_most, "use narrower images, or fewer channels"),
-        (
-            "the codes of an image",
-            bundle.payload_bytes,
-            PAYLOAD_MAX,
-            "use a smaller latent, or fewer centres",
-        ),
-    ):
-        if size_bytes > most:
-            raise ModelError(
-                f"{what} must fit into one frame of the link: {most:,} bytes at most, "
-                f"{size_bytes - most:,} too many",
-                value=size_bytes,
-                remedy=remedy,
-            )
+    row, most = width * channels, PAYLOAD_MAX - ROWS_HEADER.size
+    if row > most:
+        raise ModelError(
+            f"an image row must fit into one frame of the link: {most:,} bytes at most, "
+            f"{row - most:,} too many",
+            value=row,
+            remedy="use narrower images, or fewer channels",
+        )
+    if bundle.payload_bytes > CODES_MAX:
+        raise ModelError(
+            f"the codes of an image must be at most {CODES_MAX:,} bytes, "
+            f"{bundle.payload_bytes - CODES_MAX:,} too many",
+            value=bundle.payload_bytes,
+            remedy="use a smaller latent, or fewer centres",
+        )
 
 
 def check_ends(bundle: Bundle) -> None:

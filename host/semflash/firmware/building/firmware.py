@@ -10,7 +10,7 @@ from semflash.firmware import resources
 from semflash.firmware.boards.descriptions import Board
 from semflash.firmware.building import elf, memory_map, platformio, sources
 from semflash.firmware.building.model import Model, generate_model
-from semflash.firmware.building.options import PILOT_BYTES, PILOT_BYTES_MAX, BuildOptions
+from semflash.firmware.building.options import DEVICE_ID_BYTES_MAX, PILOT_BYTES, PILOT_BYTES_MAX, BuildOptions
 from semflash.firmware.building.project import exclusive
 from semflash.firmware.building.result import FILE_NAME, BuildResult, ImageSizes, MemoryKinds
 
@@ -54,7 +54,7 @@ def build_bundle(bundle: Bundle, board: Board, options: BuildOptions) -> BuildRe
     files = sources.gather(
         resources.root(), board, model.files, model.cmsis, model.library, bench=options.bench
     )
-    settings = sources.defines(board) | {"SF_LINK_PILOT_BYTES": str(check_pilots(options.pilot_bytes))}
+    settings = sources.defines(board) | _link_settings(options)
     link = [
         *sources.link_flags(board),
         "-Wl,--defsym=sf_stack_bytes=0",  # check_stack says by how much it fails
@@ -63,11 +63,14 @@ def build_bundle(bundle: Bundle, board: Board, options: BuildOptions) -> BuildRe
     if options.bench:
         link += [f"-Wl,--wrap={name}" for name in _BENCH_WRAPS]
         files["model/sf_bench.h"] = _bench_header(model)
-    build_id = sources.build_id(files, sources.settings_ini(settings, link, model.library, board=board))
+    own = {"SF_DEVICE_ID": _identity(options.device_id)} if options.device_id else {}
+    build_id = sources.build_id(files, sources.settings_ini(settings | own, link, model.library, board=board))
+    own["SF_BUILD_ID"] = f"0x{build_id}u"
     if board.kind == "native":
-        settings["SF_BUILD_ID"] = f"0x{build_id}u"
+        settings |= own
     else:
-        files["model/sf_build.h"] = f"#define SF_BUILD_ID 0x{build_id}u\n".encode()
+        lines = [f"#define {name} {value}\n" for name, value in sorted(own.items())]
+        files["model/sf_build.h"] = "".join(lines).encode()
         ini = sources.settings_ini(settings, link, model.library, board=board)
         files["semflash.ini"] = ini.encode("utf-8")
     kinds = None
@@ -91,6 +94,33 @@ def _bench_header(model: Model) -> bytes:
     """sf_bench.h, which turns the layer clock on."""
     steps = 1 + max(layer.step for layer in model.layers)
     return f"#define SF_BENCH 1\n#define SF_BENCH_LAYERS {steps}\n".encode()
+
+
+def _link_settings(options: BuildOptions) -> dict[str, str]:
+    """C macros of the link."""
+    settings = {"SF_LINK_PILOT_BYTES": str(check_pilots(options.pilot_bytes))}
+    if options.fragment_bytes:
+        settings["SF_LINK_FRAGMENT_BYTES"] = str(options.fragment_bytes)
+    return settings
+
+
+def _identity(device_id: str) -> str:
+    """The bytes of an identity as C.
+
+    Raises:
+        UsageError: it is not hex, or too long.
+    """
+    try:
+        identity = bytes.fromhex(device_id)
+    except ValueError:
+        identity = b""
+    if not 0 < len(identity) <= DEVICE_ID_BYTES_MAX:
+        raise UsageError(
+            f"an identity is 1 to {DEVICE_ID_BYTES_MAX} bytes in hex",
+            value=device_id,
+            remedy="--device-id 0a1b",
+        )
+    return ",".join(f"0x{byte:02x}" for byte in identity)
 
 
 def check_pilots(pilot_bytes: int) -> int:

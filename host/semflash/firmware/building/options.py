@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Of a CODES frame unless told otherwise; 32 bits a frame, docs/link.md has what they cost.
+from semflash.link.wire import HELLO_MOST_BYTES, HelloTag
+
+#: Of a frame of codes unless told otherwise; 32 bits a frame, docs/link.md has what they cost.
 PILOT_BYTES = 4
 PILOT_BYTES_MAX = 1024
+DEVICE_ID_BYTES_MAX = HELLO_MOST_BYTES[HelloTag.DEVICE]
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,9 @@ class BuildOptions:
         out_dir: build folder; build/<bundle>-<board> in the working directory when None.
         cmsis_nn_dir: CMSIS-NN of the user's; the packaged one when None.
         tflm_dir: TFLM tree (engine "tflm"); that of SEMFLASH_TFLM_DIR when None.
-        pilot_bytes: known bytes in each CODES frame, 0..1,024 (as many as fit); 0: no BER estimate.
+        pilot_bytes: known bytes in each frame of codes, 0..1,024; 0: no BER estimate.
+        fragment_bytes: most codes in one frame; 0: as many as fit.
+        device_id: identity that the device says it has, hex, at most 16 bytes; "": that of its chip.
         bench: link the layer clock of device/bench, which `semflash bench` reads.
     """
 
@@ -31,3 +36,5 @@ class BuildOptions:
     tflm_dir: Path | None = None
     pilot_bytes: int = PILOT_BYTES
     bench: bool = False
+    fragment_bytes: int = 0
+    device_id: str = ""

@@ -206,6 +206,8 @@ def _more_facts(progress: Progress) -> list[Text]:
         (link.frames_duplicate, "doubled"),
         (link.frames_reordered, "out of order"),
         (link.frames_misplaced, "misplaced"),
+        (link.frames_bad_prefix, "prefix damaged"),
+        (link.controls_missed, "controls missed"),
         (link.foreign + link.unexpected + link.frames_useless, "useless"),
         (link.restarts, "board restarts"),
         (link.faults, "crash reports"),

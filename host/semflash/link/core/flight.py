@@ -6,15 +6,11 @@ that is not open (unknown, old, duplicated) cannot be taken for another image's.
 
 from __future__ import annotations
 
-import secrets
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
-from semflash.errors import DatasetError
+from semflash.link.codes.fragments import Assembly
 
 REQUEST_MAX = 0xFFFF_FFFF
 
@@ -30,6 +26,9 @@ class Sending:
         request: u32 number on the wire, 0 before it is sent.
         next_row: the first row not yet sent.
         sent_s: clock when its first row went out.
+        controls: values that it is to be encoded with, by name.
+        settings: payloads of CONTROL that must go out before its rows; None: not looked at yet.
+        assembly: the fragments of its codes that came.
     """
 
     index: int
@@ -38,44 +37,41 @@ class Sending:
     request: int = 0
     next_row: int = 0
     sent_s: float = 0.0
+    controls: Mapping[str, int] = field(default_factory=dict)
+    settings: deque[bytes] | None = None
+    assembly: Assembly = field(default_factory=Assembly)
 
 
 class Flight:
     """Images on their way, in the order in which their sending began.
 
     Args:
-        images: (index, pixels) of each image.
         max_attempts: sendings per image before it counts as lost.
-        first_request: of the session; random by default, so that answers to an earlier session are strangers.
+        first_request: u32, not 0; random in earnest, so that answers to an earlier session are strangers.
+
+    Attributes:
+        current: the image whose rows are going out. repeated: sendings after the first, of all images.
     """
 
-    def __init__(self, max_attempts: int, first_request: int | None = None) -> None:
-        start = 1 + secrets.randbelow(REQUEST_MAX) if first_request is None else first_request
-        self._first = self._next = start
+    def __init__(self, max_attempts: int, first_request: int) -> None:
+        self._first = self._next = first_request
         self._wrapped = False
         self._max_attempts = max_attempts
-        self._images: Iterator[tuple[int, bytes]] = iter(())
+        self._new: deque[Sending] = deque()
         self._again: deque[Sending] = deque()
         self._open: dict[int, Sending] = {}
         self.current: Sending | None = None
         self.repeated = 0
-        self.exhausted = False  # the last `take` found nothing to send
 
-    def load(self, images: Iterable[tuple[int, bytes]]) -> None:
-        """Images to send next."""
-        self._images = iter(images)
-        self.exhausted = False
+    def offer(self, index: int, rows: bytes, controls: Mapping[str, int]) -> None:
+        """An image to send after those that wait."""
+        self._new.append(Sending(index, rows, controls=controls))
 
     def take(self, now_s: float) -> Sending | None:
-        """The image whose rows go out next: one to repeat first, else the next new one; None: no more."""
-        if self._again:
-            sending = self._again.popleft()
-        else:
-            item = next(self._images, None)
-            if item is None:
-                self.exhausted = True
-                return None
-            sending = Sending(*item)
+        """The image whose rows go out next: one to repeat first, else the next new one; None: none waits."""
+        if not self.waiting_count:
+            return None
+        sending = (self._again or self._new).popleft()
         sending.request = self._number()
         sending.next_row = 0
         sending.sent_s = now_s
@@ -87,6 +83,16 @@ class Flight:
     def open_count(self) -> int:
         """Images sent, wholly or in part, that have no answer."""
         return len(self._open)
+
+    @property
+    def waiting_count(self) -> int:
+        """Images that wait to be sent, the first time or again."""
+        return len(self._again) + len(self._new)
+
+    @property
+    def pending_count(self) -> int:
+        """Images without an outcome: open ones and those that wait."""
+        return self.open_count + self.waiting_count
 
     def find(self, request: int) -> Sending | None:
         """The open sending with this number."""
@@ -126,12 +132,20 @@ class Flight:
             given_up += self._repeat(self._close(request))
         return given_up
 
+    def give_up(self) -> list[Sending]:
+        """No image is sent any more: all that have no outcome, in the order of their sending."""
+        given_up = [*self._open.values(), *self._again, *self._new]
+        for pending in (self._open, self._again, self._new):
+            pending.clear()
+        self.current = None
+        return given_up
+
     def _repeat(self, sending: Sending) -> list[Sending]:
         if sending.attempt >= self._max_attempts:
             return [sending]
         self.repeated += 1
-        self.exhausted = False
-        self._again.append(Sending(sending.index, sending.rows, sending.attempt + 1))
+        again = Sending(sending.index, sending.rows, sending.attempt + 1, controls=sending.controls)
+        self._again.append(again)
         return []
 
     def _close(self, request: int) -> Sending:
@@ -147,19 +161,3 @@ class Flight:
         self._next = number % REQUEST_MAX + 1  # 1 .. 2^32 - 1; 0 is for frames about no image
         self._wrapped = True
         return number
-
-
-def pixels(images: Iterable[tuple[int, NDArray[np.int8]]], size: int) -> Iterator[tuple[int, bytes]]:
-    """(index, bytes) of int8 images with `size` values each.
-
-    Raises:
-        DatasetError: an image of another type or size.
-    """
-    for index, image in images:
-        if image.dtype != np.int8 or image.size != size:
-            raise DatasetError(
-                f"an image for the device is int8 with {size} values",
-                value=f"image {index}: {image.dtype} {image.shape}",
-                remedy="quantise it with semflash.edge.preprocess.to_int8",
-            )
-        yield int(index), image.tobytes()

@@ -98,6 +98,17 @@ class Search:
         """A whole frame of the device came."""
         self._until_s = min(now_s + self._limit_s, self._at_most_s)
 
+    def paused(self, seconds: float) -> None:
+        """The caller took its time, in which nothing was read."""
+        self._asked_s += seconds
+        self._until_s += seconds
+        self._at_most_s += seconds
+
+    @property
+    def due_s(self) -> float:
+        """When to ask again or to give up, whichever comes first."""
+        return min(self._asked_s + self._wait_s, self._until_s)
+
     def over(self, now_s: float) -> bool:
         """Whether to give up."""
         return now_s >= self._until_s

@@ -1,18 +1,21 @@
 """Which received frames are believed: damaged codes wait until what comes after vouches for their header.
 
-A payload whose CRC-32 is right belongs to its header. Of a damaged CODES frame only the header's CRC-16 is
+A payload whose CRC-32 is right belongs to its header. Of a damaged frame of codes only the header's CRC-16 is
 right, and its payload may be another image's: bytes lost from the middle of one frame to the middle of
 another leave such a splice, and a garbled header passes a CRC-16 once in 65,536 times. Two things tell:
 
 * **Frame numbers.** A splice swallows whole frames. The next frame that comes whole has a later number, so
   damaged codes number s before frame number n are their header's only if every number between has left
   something on the line: n - s - 1 is at most the number of pieces between delimiters that came in between.
-  An IMAGE_STATS number s + 1 must also be about the same request.
+  Number s + 1 must also be what a device sends next: behind the last codes of an image its IMAGE_STATS,
+  behind another fragment no IMAGE_STATS, and of the same image no fragment but the next one.
 * **Pilots.** They depend on bundle, number and request. Of whole codes, every pilot bit must be right. Of
   damaged ones, no more may be wrong than a line at the largest usable error rate explains
-  (:func:`semflash.link.pilots.errors_allowed`).
+  (:func:`semflash.link.codes.pilots.errors_allowed`).
 
-Codes that fail are *misplaced*: dropped, counted, and their number believed to be lost. No port, no clock.
+A damaged CODES_PART frame whose prefix is wrong is dropped at once (:class:`BadPrefix`): what it says of
+controls and offset is strictly protected, and nothing is guessed. Codes that fail are *misplaced*: dropped,
+counted, and their number believed to be lost. No port, no clock.
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from semflash.link import pilots
+from semflash.link.codes import pilots
+from semflash.link.codes.fragments import CodesFormat, Fragment, has_bad_prefix, is_codes, read_codes
 from semflash.link.frame import Dropped, Event, Frame, FrameType
 
 #: Frame numbers remembered, by which damaged codes that come late are known to be followed by their
@@ -30,30 +34,36 @@ RECENT_FRAMES = 64
 
 @dataclass(frozen=True)
 class Misplaced:
-    """CODES that do not belong to their header."""
+    """Codes that do not belong to their header."""
 
     frame: Frame
 
 
-Believed = Frame | Dropped | Misplaced
+@dataclass(frozen=True)
+class BadPrefix:
+    """Damaged codes whose prefix is damaged, too."""
+
+    frame: Frame
+
+
+Believed = Frame | Dropped | Misplaced | BadPrefix
 
 
 class Custody:
     """Turns the events of a decoder into believed ones, in the order of the line.
 
-    Out come: Dropped as it is; undamaged frames; damaged CODES once they are vouched for, before the frame
-    that did so; other damaged frames, whose header proves nothing; Misplaced.
+    Out come: Dropped as it is; undamaged frames; damaged codes once they are vouched for, before the frame
+    that did so; other damaged frames, whose header proves nothing; Misplaced; BadPrefix.
 
     Args:
-        bundle: first 32 bits of the bundle hash. code_bytes: codes in a CODES payload.
+        bundle: first 32 bits of the bundle hash. form: how the device sends codes.
 
     Attributes:
-        pilot_bytes: pilots in a CODES payload, as HELLO told.
+        form: the same; HELLO may tell another one.
     """
 
-    def __init__(self, bundle: int, code_bytes: int) -> None:
-        self._bundle, self._code_bytes = bundle, code_bytes
-        self.pilot_bytes = 0
+    def __init__(self, bundle: int, form: CodesFormat) -> None:
+        self._bundle, self.form = bundle, form
         self._held: Frame | None = None
         self._pieces = 0  # that came since, between delimiters, without a number to be believed
         self._recent: deque[int] = deque(maxlen=RECENT_FRAMES)
@@ -68,12 +78,13 @@ class Custody:
         if isinstance(event, Dropped):
             self._pieces += 1
             return [event]
-        if event.bundle != self._bundle or (event.damaged and event.type != FrameType.CODES):
+        if event.bundle != self._bundle or (event.damaged and not is_codes(event)):
             self._pieces += 1
             return [event]
-        if event.type == FrameType.CODES and not self._pilots_fit(event):
+        refused = self._refused(event) if is_codes(event) else None
+        if refused is not None:
             self._pieces += 1
-            return [Misplaced(event)]
+            return [refused]
         settled = self._settle(event)
         if not event.damaged:
             self._recent.append(event.sequence)
@@ -106,20 +117,37 @@ class Custody:
         ahead = (later.sequence - self._held.sequence) & 0xFFFF
         if ahead == 0 or ahead >= 0x8000:
             return []  # a double, or a frame from before
-        other_image = (
-            ahead == 1 and later.type == FrameType.IMAGE_STATS and later.request != self._held.request
-        )
-        if other_image or ahead - 1 > self._pieces:
+        if (ahead == 1 and not self._follows(later)) or ahead - 1 > self._pieces:
             return self.give_up()
         held, self._held = self._held, None
         self._recent.append(held.sequence)
         return [held]
 
-    def _pilots_fit(self, codes: Frame) -> bool:
-        """Whether the pilots are those of the codes' own header, as far as noise lets tell."""
-        if len(codes.payload) != self._code_bytes + self.pilot_bytes:
-            return not codes.damaged  # whole codes of a wrong size are the device's fault, not the line's
-        _, known = pilots.split(codes.payload, self.pilot_bytes)
-        errors = pilots.difference(known, codes.bundle, codes.sequence, codes.request)
-        wrong = int.from_bytes(errors, "big").bit_count()
-        return wrong <= (pilots.errors_allowed(8 * len(known)) if codes.damaged else 0)
+    def _follows(self, later: Frame) -> bool:
+        """Whether a device that sent the codes that wait can send `later` right after them."""
+        assert self._held is not None
+        held, same = read_codes(self._held, self.form), later.request == self._held.request
+        if later.type == FrameType.IMAGE_STATS:
+            return same and (held is None or held.last)
+        if not is_codes(later) or held is None:
+            return True
+        if held.last:
+            return False  # IMAGE_STATS comes in between
+        found = read_codes(later, self.form)
+        return not same or (found is not None and found.offset == held.end)
+
+    def _refused(self, codes: Frame) -> Misplaced | BadPrefix | None:
+        """Why codes are not believed whatever comes after them; None: nothing speaks against them."""
+        fragment = read_codes(codes, self.form)
+        if fragment is None:
+            if not codes.damaged:
+                return None  # whole codes that make no sense are the device's fault, not the line's
+            return BadPrefix(codes) if has_bad_prefix(codes, self.form) else Misplaced(codes)
+        return None if _pilots_fit(fragment) else Misplaced(codes)
+
+
+def _pilots_fit(fragment: Fragment) -> bool:
+    """Whether the pilots are those of the codes' own header, as far as noise lets tell."""
+    wrong = int.from_bytes(fragment.pilot_errors, "big").bit_count()
+    allowed = pilots.errors_allowed(8 * len(fragment.pilot_errors)) if fragment.damaged else 0
+    return wrong <= allowed

@@ -1,0 +1,369 @@
+"""The link to one device without input and output: bytes and the time go in, events and bytes come out.
+
+Nothing here opens a port, reads a clock, waits or draws a random number, so that the same input gives the
+same output and a shell may wait in whatever way it likes. docs/link.md shows one;
+:mod:`semflash.link.session` is the blocking one.
+
+    REST --connect--> ASKING --HELLO--> REST
+    REST --start----> STREAMING (over ASKING, where nothing is known of the device yet)
+    STREAMING --silence, or what came shows a reset--> ASKING --HELLO--> STREAMING
+    STREAMING --every image has its outcome--> REST, Finished
+    ASKING, STREAMING --no use--> REST, Failed
+    any --stop, disconnected--> REST
+
+Statistics of the link may be asked in every state. Answers are matched by request number alone
+(:mod:`semflash.link.core.flight`). Every wait is bounded: an image is sent at most `max_attempts` times,
+HELLO is asked until no frame of the device has come for `hello_attempts` time-outs
+(:mod:`semflash.link.core.patience`).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from semflash.errors import LinkError
+from semflash.link.core.asking import Asking
+from semflash.link.core.events import Connected, CoreEvent, Failed, Finished, NoStatistics, Statistics
+from semflash.link.core.flight import Flight
+from semflash.link.core.patience import Search
+from semflash.link.core.sending import SendingSide
+from semflash.link.counters import LinkCounters
+from semflash.link.errors import StalledError
+from semflash.link.frame import Event, Frame, FrameType
+from semflash.link.handshake import Expected
+from semflash.link.outcome import Lost, Received
+from semflash.link.sequence import SequenceLedger
+
+#: Time-outs without a frame of the device before it counts as dead.
+HELLO_ATTEMPTS = 3
+
+
+class State(enum.Enum):
+    """What a core is doing."""
+
+    REST = "rest"
+    ASKING = "asking"
+    STREAMING = "streaming"
+
+
+class LinkCore(SendingSide):
+    """One host at one device.
+
+    A shell reads bytes and gives them to :meth:`receive_data`; calls :meth:`handle_timeout` when nothing came
+    until :meth:`timeout_at`; and after every call writes what :meth:`data_to_send` gives and acts on what
+    :meth:`next_event` gives, until both have nothing more. Times are seconds of any one clock; one that goes
+    back counts as standing still.
+
+    Args:
+        expected: what the bundle says the device must be.
+        session, first_request: u32, not 0; random in earnest
+            (:func:`semflash.link.fresh_numbers.fresh_number`), so that answers to other hosts are strangers.
+        timeout_s: without progress for that long, HELLO is asked and images are sent again; sooner where
+            the device has been answering faster.
+        max_attempts: sendings per image. hello_attempts: time-outs without a frame of the device before it
+            counts as dead.
+        tap: is called with every frame that is believed, before it is acted on.
+
+    Attributes:
+        state: see the head of the module.
+    """
+
+    def __init__(
+        self,
+        expected: Expected,
+        *,
+        session: int,
+        first_request: int,
+        timeout_s: float = 10.0,
+        max_attempts: int = 3,
+        hello_attempts: int = HELLO_ATTEMPTS,
+        tap: Callable[[Frame], None] | None = None,
+    ) -> None:
+        super().__init__(expected, Flight(max_attempts, first_request), session, timeout_s, tap)
+        self._hello_limit_s = hello_attempts * timeout_s
+        self._asking: Asking | None = None
+        self._streams = False
+        self._fresh = False  # the HELLO that is asked begins the accounts anew
+
+    # What is asked of the core.
+
+    def connect(self, now_s: float) -> None:
+        """Ask HELLO. Connected or Failed follows; accounts begin anew with it.
+
+        Raises:
+            RuntimeError: the core is not at rest (a bug of the shell).
+        """
+        self._begin(now_s)
+        self._streams, self._fresh = False, True
+        self._ask_hello()
+
+    def start(self, now_s: float) -> None:
+        """Begin to stream images; asks HELLO first where nothing is known of the device.
+
+        What was under way before is sent again first. Outcomes follow, one per image, not always in order; at
+        the end Finished or Failed.
+
+        Raises:
+            RuntimeError: the core is not at rest (a bug of the shell).
+        """
+        self._begin(now_s)
+        self._streams, self._fresh, self._ended = True, self.hello is None, False
+        self._progress_s = self._now_s
+        self._yield.codes(self._now_s)
+        if self._fresh:
+            self._ask_hello()
+        elif self._start_over and self._flight.pending_count:
+            self._start_anew()
+        else:
+            self._send_rows()
+
+    @property
+    def wants_images(self) -> bool:
+        """Whether an image that is offered now goes out at once. Others may be offered, too: they wait."""
+        return self.state is State.STREAMING and not self._ended and self._has_room_for_an_image
+
+    def set_controls(self, values: Mapping[str, int]) -> None:
+        """Values from the next image offered on, until they are set again.
+
+        Raises:
+            UsageError: the program has no such control, or a value is out of its range.
+        """
+        self._steering.set(values)
+
+    def offer(self, index: int, rows: bytes, now_s: float, controls: Mapping[str, int] | None = None) -> None:
+        """Give one image.
+
+        Args:
+            index: the caller's number, which its outcome bears. rows: int8 pixels, row by row.
+            controls: values that hold for it alone, by name.
+
+        Raises:
+            UsageError: the program has no such control, or a value is out of its range.
+            ValueError: `rows` has not the size of an image (a bug of the shell).
+        """
+        size = self._expected.rows * self._expected.row_bytes
+        if len(rows) != size:
+            raise ValueError(f"an image for this device has {size} bytes, not {len(rows)}")
+        self._tell(now_s)
+        self._flight.offer(index, rows, self._steering.wanted(controls))
+        if self.state is State.STREAMING:
+            if self._start_over:
+                self._start_anew()
+            else:
+                self._send_rows()
+
+    def finish(self) -> None:
+        """No more images will be offered: Finished follows the last outcome."""
+        self._ended = True
+        self._settle()
+
+    def ask_link_stats(self, now_s: float) -> None:
+        """Ask the device for its counts since reset. Statistics or NoStatistics follows."""
+        self._tell(now_s)
+        self._forget_events(Statistics, NoStatistics)
+        self._question = Search(self._now_s, self._patience.answer_s, self._timeout_s)
+        self._look_at_question()
+
+    def stop(self) -> None:
+        """Do no more for now. Images under way stay: their answers are still taken, and the next start sends
+        again what has none."""
+        self._start_over |= self._asking is not None and self._streams and not self._fresh
+        self._rest()
+
+    def disconnected(self) -> None:
+        """The line broke: as :meth:`stop`, and what waited to go out is forgotten."""
+        self._frames.forget_unsent()
+        self._question = None
+        self._start_over |= self.hello is not None
+        self._release()
+        self._rest()
+
+    def give_up(self) -> None:
+        """Close the account: every image without an outcome is lost; the core is at rest."""
+        self._release()
+        self._lose(self._flight.give_up())
+        self._rest()
+
+    def paused(self, seconds: float) -> None:
+        """The shell did not read for so long, for reasons of its own: that time is not the device's."""
+        self._progress_s += seconds
+        self._yield.paused(seconds)
+        if self._asking is not None:
+            self._asking.paused(seconds)
+        if self._question is not None:
+            self._question.paused(seconds)
+
+    # Bytes and time.
+
+    def receive_data(self, data: bytes, now_s: float) -> None:
+        """Bytes came, in any pieces."""
+        self._tell(now_s)
+        events = self._frames.receive(data)
+        if self._asking is not None:
+            self._asking.came(len(data))
+        for event in events:
+            if self._asking is None:
+                self._on_event(event)
+            else:
+                self._on_event_while_asking(self._asking, event)
+        self._look(idle=not events)
+
+    def handle_timeout(self, now_s: float) -> None:
+        """Nothing came until now. Too early does no harm; later than `timeout_at` only makes waits longer."""
+        self._tell(now_s)
+        self._look(idle=True)
+
+    def timeout_at(self) -> float | None:
+        """When `handle_timeout` is to be called if nothing comes before; None: nothing is waited for."""
+        times = [self._question.due_s] if self._question is not None else []
+        if self._asking is not None:
+            times.append(self._asking.due_s(self._now_s))
+        elif self.state is State.STREAMING and (due_s := self._stream_due_s()) is not None:
+            times.append(due_s)
+        return min(times, default=None)
+
+    def data_to_send(self, most: int | None = None) -> bytes:
+        """The next frame to write, or its first `most` bytes (the rest stays the next); b"": none waits."""
+        return self._frames.data_to_send(most)
+
+    def next_event(self) -> CoreEvent | None:
+        """The next event; None: none yet."""
+        return self._events.popleft() if self._events else None
+
+    # Accounts.
+
+    @property
+    def state(self) -> State:
+        """What the core is doing."""
+        if self._asking is not None:
+            return State.ASKING
+        return State.STREAMING if self._streams else State.REST
+
+    @property
+    def unanswered(self) -> int:
+        """Images sent, wholly or in part, without an outcome."""
+        return self._flight.open_count
+
+    @property
+    def pending(self) -> int:
+        """Images offered without an outcome: images offered = received + lost + pending, events that wait
+        included."""
+        return self._flight.pending_count + (self._held is not None)
+
+    # How it goes on.
+
+    def _tell(self, now_s: float) -> None:
+        self._now_s = max(self._now_s, now_s)
+
+    def _begin(self, now_s: float) -> None:
+        if self.state is not State.REST:
+            raise RuntimeError(f"the core is {self.state.value}: stop it before it begins something else")
+        self._tell(now_s)
+        self._forget_events(Connected, Finished, Failed)
+
+    def _rest(self) -> None:
+        self._asking, self._streams = None, False
+
+    def _forget_events(self, *kinds: type[CoreEvent]) -> None:
+        """Forget what became of earlier questions; outcomes of images stay."""
+        self._events = deque(event for event in self._events if not isinstance(event, kinds))
+
+    def _look(self, *, idle: bool) -> None:
+        """See what is due. idle: nothing waits to be read either."""
+        if self._asking is not None:
+            self._look_at_asking(self._asking)
+        elif self._streams:
+            self._release_late()
+            if self._start_over or self._is_overdue(idle=idle):
+                self._start_anew()
+            else:
+                self._send_rows()
+                self._settle()
+        self._look_at_question()
+
+    def _look_at_asking(self, asking: Asking) -> None:
+        if asking.is_over(self._now_s):
+            self._fail(asking.failure(self._expected, self._now_s, self.counters.frames_ok))
+        elif asking.asks(self._now_s):
+            if asking.asks_earlier_versions:
+                self._frames.ask_hello_of_earlier()
+            self._frames.ask_hello()
+
+    def _look_at_question(self) -> None:
+        if self._question is None:
+            return
+        if self._question.over(self._now_s):
+            self._question = None
+            remedy = "reset the board and try again"
+            self._events.append(
+                NoStatistics(LinkError("the device does not tell its link statistics", remedy=remedy))
+            )
+        elif self._question.asks(self._now_s):
+            self._frames.send(FrameType.STATS_REQUEST, bundle=self._expected.hash32)
+
+    def _settle(self) -> None:
+        """The end, where every image has its outcome."""
+        if self.state is State.STREAMING and self._has_every_outcome:
+            self._rest()
+            self._events.append(Finished())
+
+    def _start_anew(self) -> None:
+        """Ask HELLO, to send everything unanswered again; unless that has been of no use."""
+        self._yield.new_start(for_silence=not self._start_over)
+        self._start_over = False
+        self._patience.disappointed()
+        if self._yield.is_over(self._now_s):
+            self._fail(
+                StalledError(
+                    "the device answers HELLO but encodes no image",
+                    value=self._yield.account(),
+                    remedy="reset or flash the board again; raise [link] timeout_s if it is slow",
+                )
+            )
+            return
+        self.counters.resyncs += 1
+        self._ask_hello()
+
+    def _ask_hello(self) -> None:
+        answer_s = self._patience.answer_s if self.hello is not None else None
+        self._asking = Asking(self._now_s, answer_s, self._hello_limit_s, self._timeout_s)
+        self._look_at_asking(self._asking)
+
+    def _on_event_while_asking(self, asking: Asking, event: Event) -> None:
+        asking.see(event)
+        if isinstance(event, Frame) and self._is_answer(event):
+            self._on_answer(event)
+        else:
+            self._on_event(event)
+            asking.no_answer(event, self._now_s)
+
+    def _on_answer(self, frame: Frame) -> None:
+        """HELLO came: go on with what it was asked for."""
+        try:
+            hello = self._take_hello(frame)
+        except LinkError as error:
+            self._fail(error)
+            return
+        self._asking = None
+        if self._fresh:
+            self._frames.counters = LinkCounters()
+            self._ledger = SequenceLedger(self.counters)
+            self._ledger.hello(hello.frames_sent, hello.uptime_us)
+            self._fresh = False
+        self._release()
+        self._lose(self._flight.restart())
+        self._events.append(Connected(hello))
+        self._progress_s = self._now_s
+
+    def _fail(self, error: LinkError) -> None:
+        """It is of no use: what came is handed out, then the error."""
+        if self._streams:
+            self._start_over |= self.hello is not None
+            self._release()
+        self._rest()
+        self._events.append(Failed(error))
+
+
+__all__ = ["HELLO_ATTEMPTS", "LinkCore", "Lost", "Received", "State"]
