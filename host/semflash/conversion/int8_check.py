@@ -17,9 +17,11 @@ class Int8Check:
     """Differences between dequantised int8 features and float ones.
 
     Attributes:
-        max_difference, mean_difference: absolute, in the features' own unit.
-        relative_difference: root of the mean squared difference over the features' spread (:func:`spread`).
-        step: of the int8 features. macs: for one image. operators: of the int8 graph.
+        max_difference, mean_difference: Absolute, in the features' own unit.
+        relative_difference: Root of the mean squared difference over the features' spread (:func:`spread`).
+        step: Of the int8 features.
+        macs: For one image.
+        operators: Of the int8 graph.
     """
 
     max_difference: float

@@ -96,12 +96,14 @@ def import_network(
     """Convert, cut, check and write.
 
     Args:
-        say: told what is being done. detail: told what the converter said.
+        say: Told what is being done.
+        detail: Told what the converter said.
 
     Raises:
-        TrainingError: the file, the split or an operator is no good, head and tail do not compute what the
+        TrainingError: The file, the split or an operator is no good, head and tail do not compute what the
             original does, or the int8 head not what the float one does; the largest differences are named.
-        DatasetError: the data set is missing. ToolMissingError: a package is not installed.
+        DatasetError: The data set is missing.
+        ToolMissingError: A package is not installed.
     """
     if has_run(request.out) and not request.overwrite:
         raise TrainingError(

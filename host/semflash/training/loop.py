@@ -180,7 +180,8 @@ class Average:
     As a context manager it lends the averaged weights to the model and gives the trained ones back.
 
     Args:
-        variables: the weights. decay: per step.
+        variables: The weights.
+        decay: Per step.
     """
 
     def __init__(self, variables: Iterable[Any], decay: float, every: int = EMA_EVERY_STEPS) -> None:

@@ -37,8 +37,9 @@ class Converted:
 
     Attributes:
         head, tail: float32 .tflite, channels last.
-        features: by ONNX Runtime, float32 (N, ...) in ONNX's layout. logits: float32 (N, classes).
-        log: what onnx2tf said.
+        features: By ONNX Runtime, float32 (N, ...) in ONNX's layout.
+        logits: float32 (N, classes).
+        log: What onnx2tf said.
     """
 
     head: bytes
