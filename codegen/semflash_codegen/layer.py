@@ -52,8 +52,11 @@ class Layer:
     """One kernel call.
 
     Attributes:
-        index, operator, name: Position in the file, TFLite operator, name of the output tensor.
-        inputs, output: Indices into Model.tensors (inputs may be constants).
+        index: Position of the operator in the file.
+        operator: Its name in TensorFlow Lite's schema.
+        name: Name of its output tensor.
+        inputs: Indices into Model.tensors; an input may be a constant.
+        output: Index into Model.tensors.
         struct: C type of the parameter struct.
         fields: Its members (C initialisers) in order of writing.
         arrays: Tables the struct points to.

@@ -31,7 +31,8 @@ class CodegenRequest:
         kernels: Of aot: "auto" (streaming where possible, else CMSIS-NN), "fused" (the same, but refuses a
             model none of which streams), "cmsis-nn" or "reference" (layer by layer).
         weights: Of streaming kernels, "fast" (int16 tables) or "small" (int8).
-        flash_bytes, ram_bytes: Of the board; None: do not check.
+        flash_bytes: Flash of the board; None: it is not checked.
+        ram_bytes: RAM of the board; None: it is not checked.
         arena_bytes: Tensor arena as TFLite-Micro measured it on the host; engine "tflm" needs it.
     """
 

@@ -15,7 +15,8 @@ class LayerCost(msgspec.Struct, frozen=True):
     """Cost of one image in one layer, or in layers that run joined.
 
     Attributes:
-        names, operators: Of the layers, in order.
+        names: Names of the layers, in order.
+        operators: Their operators, in the same order.
         kernel: What runs them.
         counts: Instructions or cycles.
         macs: Multiply-accumulates.

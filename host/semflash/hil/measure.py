@@ -25,7 +25,8 @@ class Measured:
     """What the bit-exact run found.
 
     Attributes:
-        received, wrong: Images answered; indices of payloads that differ from the reference.
+        received: Images answered.
+        wrong: Indices of payloads that differ from the reference.
         counts: Instructions or cycles of each image.
         stack_bytes: Deepest.
         seconds: Of the run.

@@ -43,7 +43,8 @@ class AnchorDetection(TaskKind):
     Attributes:
         anchors: Boxes per image.
         classes: How many.
-        height, width: Of the image, pixels.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
     """
 
     anchors: int

@@ -25,7 +25,8 @@ class RateRow:
         latent_shape: Of the values sent.
         levels: Codes a symbol can take.
         bits: Per symbol.
-        symbols, payload_bytes: Per image.
+        symbols: Symbols of an image.
+        payload_bytes: Bytes of an image's payload.
         against_features: bytes of the split features as float32 over payload bytes.
         against_image: bytes of the raw image over payload bytes.
     """

@@ -68,8 +68,11 @@ class Limits:
     """What a part allows. Rates in MHz.
 
     Attributes:
-        pll_input, vco: Lowest and highest.
-        cpu, bus, apb: Highest.
+        pll_input: The lowest and the highest rate of the PLL's input.
+        vco: The lowest and the highest rate of the PLL's oscillator.
+        cpu: The highest rate of the CPU.
+        bus: The highest rate of the bus matrix.
+        apb: The highest rates of APB1 and APB2.
         normal_cpu: Highest without over-drive.
         bus_per_wait_state: One flash wait state for each so many MHz of the bus matrix begun, but the first.
     """

@@ -93,7 +93,8 @@ class ScanReport(msgspec.Struct, frozen=True):
     """What an update of a map found, by name of the entry.
 
     Attributes:
-        added, moved: New probes; known ones at another port.
+        added: Probes that are new.
+        moved: Known probes at another port.
         present: Known ones at their port.
         gone: Known ones that are not plugged in.
         unnumbered: Ports of probes without serial number, which no map can name.

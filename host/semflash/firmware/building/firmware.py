@@ -35,7 +35,13 @@ def build(
 
     Args:
         bundle_path: bundle directory, or the name of a bundle of the zoo.
-        engine, kernels, weights, out_dir, cmsis_nn_dir, tflm_dir, pilot_bytes: see :class:`BuildOptions`.
+        engine: See :class:`BuildOptions`.
+        kernels: See there.
+        weights: See there.
+        out_dir: See there.
+        cmsis_nn_dir: See there.
+        tflm_dir: See there.
+        pilot_bytes: See there.
 
     Raises:
         BundleError, ModelError: the bundle cannot be read or compiled.

@@ -61,8 +61,9 @@ def flash(
     """Upload `built`; on the emulated board this (re)starts the emulator. Then the board must say it runs it.
 
     Args:
-        port, probe, entry: Which board, where more than one fits: serial port, serial number of the debug
-            probe, entry of the hardware map.
+        port: The serial port of the board, where more than one fits.
+        probe: The serial number of its debug probe, likewise.
+        entry: Its entry of the hardware map, likewise.
         confirmed: Ask HELLO afterwards.
         timeout_s: For one HELLO, of several.
         user: Who flashes, as others are told who find the board busy, and the map the entry is of.

@@ -77,7 +77,8 @@ class VerdictError(DeviceError):
 
     Args:
         verdict: Which.
-        what, remedy: The verdict's own when None.
+        what: One sentence; the verdict's own when None.
+        remedy: What to do; the verdict's own when None.
         value: What was seen.
     """
 

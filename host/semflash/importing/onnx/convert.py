@@ -36,7 +36,8 @@ class Converted:
     """What the child leaves.
 
     Attributes:
-        head, tail: float32 .tflite, channels last.
+        head: The part before the split, a float32 .tflite, channels last.
+        tail: The part behind it, likewise.
         features: By ONNX Runtime, float32 (N, ...) in ONNX's layout.
         logits: float32 (N, classes).
         log: What onnx2tf said.
