@@ -69,8 +69,10 @@ class CmsisNn:
     """A CMSIS-NN tree.
 
     Attributes:
-        nn: folder with Include/ and Source/. core: folder with cmsis_compiler.h.
-        version: release, or "unknown" for a tree of the user's. origin: for reports.
+        nn: Folder with Include/ and Source/.
+        core: Folder with cmsis_compiler.h.
+        version: Release, or "unknown" for a tree of the user's.
+        origin: For reports.
     """
 
     nn: Path

@@ -20,8 +20,10 @@ class CompiledGraph:
     Attributes:
         name: Of the graph in the program.
         symbol: The name of its sf_graph_t, which all other names of it begin with.
-        rows, row_bytes: Of its input.
-        positions, channels: Of its output.
+        rows: Rows of its input.
+        row_bytes: Bytes of one such row.
+        positions: Positions of its output.
+        channels: Channels of its output.
         state_bytes: RAM it works in, a multiple of 8.
         arena_bytes: The part of it that holds tensors and scratch.
         constant_bytes: Weights and tables.

@@ -52,13 +52,17 @@ class Layer:
     """One kernel call.
 
     Attributes:
-        index, operator, name: position in the file, TFLite operator, name of the output tensor.
-        inputs, output: indices into Model.tensors (inputs may be constants).
-        struct: C type of the parameter struct; fields: its members (C initialisers) in order of writing.
-        arrays: tables the struct points to.
-        scratch_bytes: most the kernel needs on any core (with or without DSP instructions).
-        macs: multiply-accumulates of one image.
-        inputs_as_list: the kernel takes its inputs as one list of pointers.
+        index: Position of the operator in the file.
+        operator: Its name in TensorFlow Lite's schema.
+        name: Name of its output tensor.
+        inputs: Indices into Model.tensors; an input may be a constant.
+        output: Index into Model.tensors.
+        struct: C type of the parameter struct.
+        fields: Its members (C initialisers) in order of writing.
+        arrays: Tables the struct points to.
+        scratch_bytes: Most the kernel needs on any core (with or without DSP instructions).
+        macs: Multiply-accumulates of one image.
+        inputs_as_list: The kernel takes its inputs as one list of pointers.
     """
 
     index: int

@@ -31,7 +31,8 @@ class CodegenRequest:
         kernels: Of aot: "auto" (streaming where possible, else CMSIS-NN), "fused" (the same, but refuses a
             model none of which streams), "cmsis-nn" or "reference" (layer by layer).
         weights: Of streaming kernels, "fast" (int16 tables) or "small" (int8).
-        flash_bytes, ram_bytes: Of the board; None: do not check.
+        flash_bytes: Flash of the board; None: it is not checked.
+        ram_bytes: RAM of the board; None: it is not checked.
         arena_bytes: Tensor arena as TFLite-Micro measured it on the host; engine "tflm" needs it.
     """
 
@@ -105,12 +106,15 @@ class Report:
     """What the build wants to know of the generated code.
 
     Attributes:
-        layers: in order. arena_bytes: activations and scratch; state_bytes: RAM the caller lends (the arena).
-        macs: of one image. constant_bytes: weights and tables in flash.
-        cmsis_sources: files relative to CMSIS-NN's root (empty: not needed).
+        layers: In order.
+        arena_bytes: Activations and scratch.
+        state_bytes: RAM the caller lends (the arena).
+        macs: Of one image.
+        constant_bytes: Weights and tables in flash.
+        cmsis_sources: Files relative to CMSIS-NN's root (empty: not needed).
         cmsis_symbols: CMSIS-NN functions that must be in the linked image.
-        engine: text of sf_program_t.engine.
-        tflm_operators: operators of the resolver (engine "tflm").
+        engine: Text of sf_program_t.engine.
+        tflm_operators: Operators of the resolver (engine "tflm").
     """
 
     layers: tuple[LayerReport, ...]

@@ -19,7 +19,9 @@ class Recording:
     recording with what is whole; `failure` says why, and later records are left out.
 
     Args:
-        head: the first record. what: the recording in words, for errors. flag: that names the file.
+        head: The first record.
+        what: The recording in words, for errors.
+        flag: That names the file.
 
     Raises:
         UsageError: the path cannot be written, or another process is recording into it.

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semflash_codegen.flatbuffer import Table as OptionsTable
 from semflash_codegen.fused.layers import Conv, Layer, Pool, Shape, Table, Window
 from semflash_codegen.fused.plan import refusal
 from semflash_codegen.fused.requantise import Channelwise, reference
@@ -17,6 +16,7 @@ from semflash_codegen.operators.channels import per_channel
 from semflash_codegen.operators.pad import _paddings as paddings
 from semflash_codegen.operators.pad import _value as pad_value
 from semflash_codegen.operators.window import plan_window
+from semflash_codegen.options import option
 from semflash_codegen.quantise import activation_range, quantise_multiplier
 from semflash_codegen.schema import Activation, Options, Padding
 
@@ -130,18 +130,17 @@ def _source(context: Context, op: Operator, padding: _Padding | None) -> tuple[S
 
 
 def _conv(context: Context, op: Operator, padding: _Padding | None, *, depthwise: bool) -> Conv:
-    options = context.options(op, Options.DEPTHWISE_CONV_2D if depthwise else Options.CONV_2D)
+    context.options(op, Options.DEPTHWISE_CONV_2D if depthwise else Options.CONV_2D)
     tensor, output = context.int8_input(op, 0), context.int8_output(op)
     source, image = _source(context, op, padding)
     axis = 3 if depthwise else 0
     _, kernel_h, kernel_w, _ = shape = context.input(op, 1).shape
-    dilations = (6, 5) if depthwise else (5, 4)
-    dilation = (options.integer(dilations[0], "<i", 1), options.integer(dilations[1], "<i", 1))
+    dilation = (option(op, "dilation_h_factor"), option(op, "dilation_w_factor"))
     if dilation != (1, 1):
         raise _Stop(f"dilation {dilation[0]}x{dilation[1]}")
     if not depthwise and shape[3] != source.channels:
         raise _Stop("grouped convolution")
-    window = _window(context, op, options, padding, image, (kernel_h, kernel_w), tensor.zero_point)
+    window = _window(context, op, padding, image, (kernel_h, kernel_w), tensor.zero_point)
     low, high = activation_range(context.activation(op, 4 if depthwise else 3), output, context.label(op))
     constants = per_channel(context, op, axis, shape[axis])
     weights = constants.weights.reshape(kernel_h, kernel_w, shape[3]) if depthwise else constants.weights
@@ -153,13 +152,13 @@ def _conv(context: Context, op: Operator, padding: _Padding | None, *, depthwise
 
 
 def _window(
-    context: Context, op: Operator, options: OptionsTable, padding: _Padding | None, image: tuple[int, int],
+    context: Context, op: Operator, padding: _Padding | None, image: tuple[int, int],
     kernel: tuple[int, int], zero: int,
 ) -> Window:  # fmt: skip
     """The window with the operator's own padding and that of a PAD before it."""
-    stride = (options.integer(2, "<i"), options.integer(1, "<i"))
+    stride = (option(op, "stride_h"), option(op, "stride_w"))
     own, out = plan_window(
-        context, op, image=image, kernel=kernel, stride=stride, padding=options.integer(0, "<b")
+        context, op, image=image, kernel=kernel, stride=stride, padding=option(op, "padding")
     )
     bottom = max(0, (out[0] - 1) * stride[0] + kernel[0] - image[0] - own.pad_top)
     right = max(0, (out[1] - 1) * stride[1] + kernel[1] - image[1] - own.pad_left)
@@ -180,16 +179,14 @@ def _window(
 
 
 def _pool(context: Context, op: Operator, padding: _Padding | None) -> Pool:
-    options = context.options(op, Options.POOL_2D)
+    context.options(op, Options.POOL_2D)
     output = context.int8_output(op)
     source, image = _source(context, op, padding)
     average = op.name == "AVERAGE_POOL_2D"
-    kernel = (options.integer(4, "<i"), options.integer(3, "<i"))
+    kernel = (option(op, "filter_height"), option(op, "filter_width"))
     outside = 0 if average else _INT8_MIN
-    window = _window(
-        context, op, options, padding, image, kernel, outside if padding is None else padding.value
-    )
-    if padding is not None and options.integer(0, "<b") == Padding.SAME:
+    window = _window(context, op, padding, image, kernel, outside if padding is None else padding.value)
+    if padding is not None and option(op, "padding") == Padding.SAME:
         raise _Stop("a SAME pool behind a PAD")
     low, high = activation_range(context.activation(op, 5), output, context.label(op))
     return Pool(

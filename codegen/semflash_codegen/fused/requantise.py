@@ -98,9 +98,11 @@ def find_form(
     """A proven cheap form, or None: then the general requantisation runs.
 
     Args:
-        low_acc, high_acc: smallest and largest reachable accumulator per channel.
-        magnitude: bound of every partial sum per channel (so that no intermediate leaves int32).
-        gain_max: by how many bits inputs may be shifted left; k_max: and weights.
+        low_acc: The smallest reachable accumulator of each channel.
+        high_acc: The largest reachable accumulator of each channel.
+        magnitude: Bound of every partial sum per channel (so that no intermediate leaves int32).
+        gain_max: By how many bits inputs may be shifted left.
+        k_max: By how many bits weights may be shifted left.
     """
     points = steps(layer, low_acc, high_acc)
     expected = reference(points, layer)

@@ -24,18 +24,22 @@ class BenchResult(msgspec.Struct, frozen=True):
     """Cost of one image.
 
     Attributes:
-        counter: what the device counts: "instructions" (emulator), "cycles" (a real core) or "none" (native).
-        counts_min, counts_median, counts_max: of one image, in that unit; None where nothing is counted.
+        counter: What the device counts: "instructions" (emulator), "cycles" (a real core) or "none" (native).
+        counts_min: The least that an image took, in that unit; None where nothing is counted.
+        counts_median: The median of all images, likewise.
+        counts_max: The most that an image took, likewise.
         counts_per_mac: counts_median / macs.
-        host_seconds_per_image: wall time of the whole exchange, which says something about `native` only.
-        state_bytes: RAM of the encoder; arena_bytes: its tensors' part.
-        stack_bytes: deepest use of the stack; None where it is unknown.
-        codes_checked, codes_wrong: images compared with the golden reference, and those that differ.
-        reference: what that was.
-        memory: flash and RAM by what they are for; None for `native`.
-        encoder_stack_bytes: deepest use of the stack by the encoder alone, an interrupt on top of it
+        host_seconds_per_image: Wall time of the whole exchange, which says something about `native` only.
+        state_bytes: RAM of the encoder.
+        arena_bytes: Its tensors' part.
+        stack_bytes: Deepest use of the stack; None where it is unknown.
+        codes_checked: Images compared with the golden reference.
+        codes_wrong: Those of them that differ.
+        reference: What that was.
+        memory: Flash and RAM by what they are for; None for `native`.
+        encoder_stack_bytes: Deepest use of the stack by the encoder alone, an interrupt on top of it
             included; None where the layers were not measured.
-        layers: cost of every layer or group of joined layers; empty where they were not measured.
+        layers: Cost of every layer or group of joined layers; empty where they were not measured.
     """
 
     board: str

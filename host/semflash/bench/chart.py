@@ -17,7 +17,8 @@ def check_chart(path: Path) -> None:
     """Whether a chart can be drawn to `path`; asked before anything is measured.
 
     Raises:
-        UsageError: neither PNG nor SVG, or no such folder. ToolMissingError: matplotlib is not installed.
+        UsageError: Neither PNG nor SVG, or no such folder.
+        ToolMissingError: matplotlib is not installed.
     """
     if path.suffix.lower() not in FORMATS:
         raise UsageError("a chart is a PNG or an SVG file", value=path, remedy="name it NAME.png or NAME.svg")

@@ -15,8 +15,12 @@ class LayerCost(msgspec.Struct, frozen=True):
     """Cost of one image in one layer, or in layers that run joined.
 
     Attributes:
-        names, operators: of the layers, in order. kernel: what runs them.
-        counts: instructions or cycles; macs: multiply-accumulates; counts_per_mac: None where there are none.
+        names: Names of the layers, in order.
+        operators: Their operators, in the same order.
+        kernel: What runs them.
+        counts: Instructions or cycles.
+        macs: Multiply-accumulates.
+        counts_per_mac: None where there are none.
     """
 
     names: tuple[str, ...]

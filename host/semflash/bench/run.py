@@ -35,9 +35,12 @@ class BenchPlan:
     """What to measure, and how.
 
     Attributes:
-        board: where. options: how to build; out_dir is the parent of one folder a variant.
-        count: images of the total; seed: of their noise. layers: measure every layer as well.
-        timeout_s: silence of the board that counts as lost.
+        board: Where.
+        options: How to build; out_dir is the parent of one folder a variant.
+        count: Images of the total.
+        seed: Of their noise.
+        layers: Measure every layer as well.
+        timeout_s: Silence of the board that counts as lost.
     """
 
     board: Board

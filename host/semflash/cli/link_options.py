@@ -58,7 +58,8 @@ def find_port(
     """The port of a plugged-in board: the one that is named, else that of its probe; None: of another kind.
 
     Raises:
-        DeviceError: several fit. VerdictError: none does.
+        DeviceError: Several fit.
+        VerdictError: None does.
     """
     if board.kind != "hardware" and args.probe is not None:
         raise UsageError(

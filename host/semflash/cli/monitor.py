@@ -143,7 +143,8 @@ def prepare(bundle: Bundle, args: argparse.Namespace, settings: Settings) -> tup
     """Images and options of a run, checked before a board is touched.
 
     Raises:
-        UsageError: a flag is out of range. DatasetError: the images are missing or do not fit the bundle.
+        UsageError: A flag is out of range.
+        DatasetError: The images are missing or do not fit the bundle.
     """
     from semflash.link.faults.spec import FaultSpec
     from semflash.monitor.monitor import check_run

@@ -28,8 +28,10 @@ def float_codes(
     """Codes in float64, straight from the definition: GDN, PReLU, nearest centre.
 
     Args:
-        x: real latents (..., C).
-        beta: (C,) > 0. gamma: (C, C) >= 0, den_c = beta_c + sum_i x_i^2 gamma[i, c]. alpha: (C,) > 0.
+        x: Real latents (..., C).
+        beta: (C,) > 0.
+        gamma: (C, C) >= 0, den_c = beta_c + sum_i x_i^2 gamma[i, c].
+        alpha: (C,) > 0.
         centres: (L,) ascending.
 
     Returns:
@@ -53,12 +55,16 @@ def quantise_tail(
     """Turn trained GDN, PReLU and centres into the device's integers.
 
     Args:
-        beta: (C,) > 0. gamma: (C, C) >= 0, input channel first. alpha: (C,) or (1,), > 0.
+        beta: (C,) > 0.
+        gamma: (C, C) >= 0, input channel first.
+        alpha: (C,) or (1,), > 0.
         centres: (L,) ascending, 2..16 of them.
-        scale: real value of one step of the int8 latent. zero_point: of the int8 latent.
+        scale: Real value of one step of the int8 latent.
+        zero_point: Of the int8 latent.
 
     Raises:
-        ExportError: parameters out of range. ProgramError: the integers could overflow on the device.
+        ExportError: Parameters out of range.
+        ProgramError: The integers could overflow on the device.
     """
     beta64, gamma64 = np.asarray(beta, np.float64), np.asarray(gamma, np.float64)
     channels = beta64.size

@@ -17,9 +17,12 @@ class Int8Check:
     """Differences between dequantised int8 features and float ones.
 
     Attributes:
-        max_difference, mean_difference: absolute, in the features' own unit.
-        relative_difference: root of the mean squared difference over the features' spread (:func:`spread`).
-        step: of the int8 features. macs: for one image. operators: of the int8 graph.
+        max_difference: The largest absolute difference, in the features' own unit.
+        mean_difference: The mean absolute difference, in the same unit.
+        relative_difference: Root of the mean squared difference over the features' spread (:func:`spread`).
+        step: Of the int8 features.
+        macs: For one image.
+        operators: Of the int8 graph.
     """
 
     max_difference: float
@@ -54,7 +57,8 @@ def check_int8(
 
     Args:
         head: float images (B, H, W, C) in [0, 1] to features (B, h, w, c).
-        calibration, images: uint8 (N, H, W, C).
+        calibration: uint8 (N, H, W, C), the images that give the ranges.
+        images: uint8 (N, H, W, C), the images that are compared.
 
     Raises:
         ExportError: it does not become pure int8.

@@ -39,7 +39,8 @@ class Moves:
 
     Attributes:
         mirrored: bool (B,).
-        down, right: shift of the content in pixels, int (B,), -shift_px..shift_px.
+        down: How far the content moves down in pixels, int (B,), -shift_px to shift_px.
+        right: How far it moves to the right in pixels, int (B,), -shift_px to shift_px.
     """
 
     mirrored: np.ndarray

@@ -46,7 +46,8 @@ class ImageFileError(DatasetError):
     """One image file cannot be used.
 
     Attributes:
-        path: the file. reason: why, in a few words.
+        path: The file.
+        reason: Why, in a few words.
     """
 
     def __init__(self, path: Path, reason: str, *, remedy: str = "mend or remove it") -> None:
@@ -76,8 +77,9 @@ def opened(path: Path, *, pixels_max: int = PIXELS_MAX) -> Iterator[Any]:
     It lies as it is stored: :func:`upright` turns it.
 
     Raises:
-        ImageFileError: no regular file, none of :data:`FORMATS`, too many pixels, 16-bit or float pixels, or,
-            also while the caller works with it, damaged. DatasetError: Pillow is missing.
+        ImageFileError: No regular file, none of :data:`FORMATS`, too many pixels, 16-bit or float pixels, or,
+            also while the caller works with it, damaged.
+        DatasetError: Pillow is missing.
     """
     Image = _pillow()
     try:
@@ -146,7 +148,8 @@ def pixels_of(image: Any, size: tuple[int, int], mode: str, orientation: int) ->
     """Upright pixels uint8 (height, width, 1 or 3) of an opened image, resized (bilinear) to ``size``.
 
     Args:
-        size: height and width. mode: ``L`` (grey) or ``RGB``.
+        size: Height and width.
+        mode: ``L`` (grey) or ``RGB``.
     """
     turned = upright(image.convert(mode), orientation)
     resized = turned.resize((size[1], size[0]), _pillow().Resampling.BILINEAR)

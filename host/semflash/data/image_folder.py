@@ -37,7 +37,8 @@ class FolderData:
     """What a folder holds.
 
     Attributes:
-        train, test: images and labels (of detection boxes float32 (N, M, 6)).
+        train: The images and labels for training; labels of detection boxes are float32 (N, M, 6).
+        test: The images and labels for the test, of the same form.
         class_names: in label order.
         source: path, number of files and digest of their list.
         notes: what its owner should know: sizes that were changed, files that were left out.

@@ -58,7 +58,8 @@ class Trained(Protocol):
     """What the export needs of a trained codec (:func:`semflash.training.models.load_run` returns one).
 
     Attributes:
-        codec: with its weights. tail: the task tail that was trained for it.
+        codec: With its weights.
+        tail: The task tail that was trained for it.
     """
 
     @property
@@ -89,9 +90,11 @@ class Origin:
     """How the codec came about, for the record.
 
     Attributes:
-        recipe: plain JSON. seed: of the training. history: JSON bytes; None: there is none.
-        task_accuracy: of the uncompressed task network on the test split; None: not measured.
-        encoder_sha256: of the int8 network on whose codes the decoder was tuned; None: of none.
+        recipe: Plain JSON.
+        seed: Of the training.
+        history: JSON bytes; None: there is none.
+        task_accuracy: Of the uncompressed task network on the test split; None: not measured.
+        encoder_sha256: Of the int8 network on whose codes the decoder was tuned; None: of none.
     """
 
     recipe: Mapping[str, Any] = field(default_factory=dict)
@@ -107,10 +110,11 @@ def export_codec(
     """Quantise, prove and write a bundle.
 
     Args:
-        trained: the codec.
-        out: directory to make, ``NAME.semcodec``.
-        dataset: calibration images come from its train split, the proof and the accuracies from val.
-        target: what is written. origin: what the record says of it.
+        trained: The codec.
+        out: Directory to make, ``NAME.semcodec``.
+        dataset: Calibration images come from its train split, the proof and the accuracies from val.
+        target: What is written.
+        origin: What the record says of it.
 
     Raises:
         ExportError: the proof fails, a graph is not int8, parameters out of range, or the codec is no better

@@ -77,7 +77,9 @@ def run_tflm(model: bytes, values: NDArray[np.int8], arena_bytes: int) -> NDArra
     """Outputs int8 (N, values per image) of the TFLite-Micro interpreter, image by image, in a child.
 
     Args:
-        model: the int8 graph, batch of one. values: int8 (N, ...). arena_bytes: tensor arena.
+        model: The int8 graph, batch of one.
+        values: int8 (N, ...).
+        arena_bytes: Tensor arena.
 
     Raises:
         ExportError: TFLite-Micro refuses the graph, or dies of it.
@@ -102,7 +104,8 @@ def run_edge(
     """Outputs of the Keras edge side by graph, float32 (N, ...).
 
     Args:
-        inputs: of :func:`received`. quality: what is told, float32 (N, 1).
+        inputs: Of :func:`received`.
+        quality: What is told, float32 (N, 1).
     """
     outputs: dict[str, Array] = {}
     for graph in graphs:

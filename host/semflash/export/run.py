@@ -56,7 +56,9 @@ def export(
         out: bundle directory to make.
         name: of the bundle; default: the directory's name.
         task_dir: run of the task network, whose accuracy on the test split goes into the record.
-        whole_graph, overwrite, force: see :func:`semflash.export.export.export_codec`.
+        whole_graph: See :func:`semflash.export.export.export_codec`.
+        overwrite: See there.
+        force: See there.
         data_dir: where the data set's files lie.
         data: where the folder of the training is now; None: where it was.
 

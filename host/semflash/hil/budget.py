@@ -24,10 +24,14 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one firmware cost on one board.
 
     Attributes:
-        board: description, for instance "nucleo_f446re". bundle: name; engine: as HELLO has it.
-        bundle_hash: first 32 bits, of the bundle that was measured. counter: "instructions" or "cycles".
-        count_per_image: median; None where the board counts none. stack_bytes: deepest, not compared.
-        flash_bytes: of the image; None on native.
+        board: Description, for instance "nucleo_f446re".
+        bundle: Name.
+        engine: As HELLO has it.
+        bundle_hash: First 32 bits, of the bundle that was measured.
+        counter: "instructions" or "cycles".
+        count_per_image: Median; None where the board counts none.
+        stack_bytes: Deepest, not compared.
+        flash_bytes: Of the image; None on native.
     """
 
     board: str

@@ -59,7 +59,8 @@ class Desk:
     """A board of the map and what is known of it so far.
 
     Args:
-        target: the board. plan: of the whole run.
+        target: The board.
+        plan: Of the whole run.
     """
 
     def __init__(self, target: Target, plan: HilPlan) -> None:
@@ -81,7 +82,8 @@ class Desk:
             what it found, in words.
 
         Raises:
-            NotReached: a step of `needs` did not succeed. SemflashError: this one failed.
+            NotReached: A step of `needs` did not succeed.
+            SemflashError: This one failed.
         """
         for before in needs:
             if self._ends.get(before) != "ok":
@@ -124,7 +126,9 @@ class Desk:
         """Take the board for this run and upload; the upload is left out with --no-flash.
 
         Raises:
-            BoardBusyError: another job has it. VerdictError: the upload failed. LeftOut: --no-flash.
+            BoardBusyError: Another job has it.
+            VerdictError: The upload failed.
+            LeftOut: --no-flash.
         """
         assert self.built is not None
         board, entry = self.target.board, self.target.entry
@@ -149,8 +153,9 @@ class Desk:
         """HELLO: the board, build and bundle are the ones that were flashed.
 
         Raises:
-            VerdictError: another board answers, or none is there. WrongFirmwareError: another build.
-            LinkError: no answer.
+            VerdictError: Another board answers, or none is there.
+            WrongFirmwareError: Another build.
+            LinkError: No answer.
         """
         assert self.built is not None
         self.hello = hello = self.session().connect()

@@ -10,7 +10,8 @@ def made_images(count: int, shape: tuple[int, int, int], seed: int) -> NDArray[n
     """Black, white, smooth shades and noise in turn; every pixel value occurs.
 
     Args:
-        count: how many. shape: height, width, channels.
+        count: How many.
+        shape: Height, width, channels.
 
     Returns:
         uint8 (count, height, width, channels); the same seed gives the same images.

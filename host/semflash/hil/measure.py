@@ -25,9 +25,12 @@ class Measured:
     """What the bit-exact run found.
 
     Attributes:
-        received, wrong: images answered; indices of payloads that differ from the reference.
-        counts: instructions or cycles of each image. stack_bytes: deepest.
-        seconds: of the run. link: counters of its session.
+        received: Images answered.
+        wrong: Indices of payloads that differ from the reference.
+        counts: Instructions or cycles of each image.
+        stack_bytes: Deepest.
+        seconds: Of the run.
+        link: Counters of its session.
     """
 
     received: int = 0

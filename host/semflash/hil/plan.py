@@ -23,8 +23,9 @@ class Target:
     """One board of the map.
 
     Attributes:
-        name: in the map, unique. board: its description.
-        entry: what the map says of it; None: there is no map.
+        name: In the map, unique.
+        board: Its description.
+        entry: What the map says of it; None: there is no map.
     """
 
     name: str
@@ -42,15 +43,20 @@ class HilPlan:
     """One run.
 
     Attributes:
-        targets: boards, in order. bundle: what they run. build: how it is built; out_dir is not used.
-        images: for the bit-exact check; fault_images: for each fault case.
-        dataset: data set for the images; None: made from `seed`. data_dir: its files.
+        targets: Boards, in order.
+        bundle: What they run.
+        build: How it is built; out_dir is not used.
+        images: For the bit-exact check.
+        fault_images: For each fault case.
+        dataset: Data set for the images; None: made from `seed`.
+        data_dir: Its files.
         flash: False: the boards run what they were flashed with before.
-        map_path: the hardware map; None: there is none.
-        budget_path: file of the budgets. update_budget: write what was measured.
-        work_dir: folder for build folders.
-        record_dir: folder for the raw bytes of each board; None: not kept.
-        timeout_s: silence after which a session starts over.
+        map_path: The hardware map; None: there is none.
+        budget_path: File of the budgets.
+        update_budget: Write what was measured.
+        work_dir: Folder for build folders.
+        record_dir: Folder for the raw bytes of each board; None: not kept.
+        timeout_s: Silence after which a session starts over.
     """
 
     targets: tuple[Target, ...]

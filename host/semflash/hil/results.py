@@ -13,8 +13,11 @@ class CheckResult:
     """One check of one board.
 
     Attributes:
-        target: name in the map. check: for people. verdict: "ok" or what is wrong in one word.
-        detail: what was found, or what failed with its remedy. exit_code: of a failure, else 0.
+        target: Name in the map.
+        check: For people.
+        verdict: "ok" or what is wrong in one word.
+        detail: What was found, or what failed with its remedy.
+        exit_code: Of a failure, else 0.
     """
 
     target: str

@@ -22,13 +22,15 @@ def run_hil(
     """Run every check on every board of `plan`.
 
     Args:
-        junit_path: file for the results as JUnit XML. tell: called with each result as it comes.
+        junit_path: File for the results as JUnit XML.
+        tell: Called with each result as it comes.
 
     Returns:
         all results. What a board does wrong is a result, never an exception.
 
     Raises:
-        ModuleNotFoundError: pytest is not installed. KeyboardInterrupt: Ctrl-C; boards are free again.
+        ModuleNotFoundError: pytest is not installed.
+        KeyboardInterrupt: Ctrl-C; boards are free again.
     """
     import pytest
 

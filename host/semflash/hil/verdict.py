@@ -40,7 +40,8 @@ class CheckFailed(SemflashError):
     """A check found something wrong with a board that otherwise works.
 
     Args:
-        verdict: one of the constants above. exit_code: 1 what the firmware computes or costs, 3 the link.
+        verdict: One of the constants above.
+        exit_code: 1 what the firmware computes or costs, 3 the link.
     """
 
     kind = "hil"

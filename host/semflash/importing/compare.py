@@ -26,8 +26,9 @@ def compare(parts: Parts, head: keras.Model, images: np.ndarray, network_input: 
     """Largest differences of features and output from the original.
 
     Args:
-        head: for images in [0, 1].
-        images: uint8 (N, H, W, C), at least two. network_input: the same, float32, as the network takes them.
+        head: For images in [0, 1].
+        images: uint8 (N, H, W, C), at least two.
+        network_input: The same, float32, as the network takes them.
 
     Raises:
         TrainingError: they are too large.

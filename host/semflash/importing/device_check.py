@@ -35,9 +35,10 @@ def check_on_device(
     """The int8 check of a head as plain values for ``run.json``.
 
     Args:
-        finish: puts the preprocessing in front of a head.
-        calibration: uint8 (N, H, W, C), give the ranges. images: the same, are compared.
-        say: told what was found.
+        finish: Puts the preprocessing in front of a head.
+        calibration: uint8 (N, H, W, C), give the ranges.
+        images: The same, are compared.
+        say: Told what was found.
 
     Raises:
         TrainingError: the int8 head is too far from the float one.

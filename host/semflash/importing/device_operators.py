@@ -35,7 +35,9 @@ def splits_within(
     """The nearest splits before ``split`` that a device may be able to follow.
 
     Args:
-        kinds: ONNX operator by the tensor that it makes. image: the input. splits: all, in execution order.
+        kinds: ONNX operator by the tensor that it makes.
+        image: The input.
+        splits: All, in execution order.
     """
 
     def follows(name: str) -> bool:

@@ -52,11 +52,14 @@ class ImportRequest:
         model: ``.onnx``, ``.keras`` or ``.h5`` file.
         split: tensor, node or layer at which it is cut.
         out: directory to write.
-        dataset, data_dir: data set it works on: gives class names, images to check with, and accuracy; None:
-            class names are the file's or numbers, and the images are noise.
+        dataset: The data set that the network works on, which gives class names, images to check with, and
+            accuracy. Without one (None) class names are the file's or numbers, and the images are noise.
+        data_dir: Where the files of the data set lie.
         check_images: uint8 (N, H, W, C) to check with instead.
-        mean, std, bgr: what makes the network's input of an image in [0, 1] (:mod:`.preprocessing`); neither
-            mean nor std: told by the network's first steps.
+        mean: What is taken off an image in [0, 1] to make the network's input (:mod:`.preprocessing`).
+            Without mean and std the network's first steps tell both.
+        std: What the difference is divided by.
+        bgr: Whether the network takes blue first.
         size: height and width, for an ONNX file that leaves them open.
         overwrite: replace a run that is in ``out``.
         form: of an ONNX detector's output, ``yolov8`` or ``yolov5``; None: told by its shape.
@@ -96,12 +99,14 @@ def import_network(
     """Convert, cut, check and write.
 
     Args:
-        say: told what is being done. detail: told what the converter said.
+        say: Told what is being done.
+        detail: Told what the converter said.
 
     Raises:
-        TrainingError: the file, the split or an operator is no good, head and tail do not compute what the
+        TrainingError: The file, the split or an operator is no good, head and tail do not compute what the
             original does, or the int8 head not what the float one does; the largest differences are named.
-        DatasetError: the data set is missing. ToolMissingError: a package is not installed.
+        DatasetError: The data set is missing.
+        ToolMissingError: A package is not installed.
     """
     if has_run(request.out) and not request.overwrite:
         raise TrainingError(

@@ -200,7 +200,8 @@ def open_file(path: Path, split: str, size: tuple[int, int] | None) -> KerasFile
     """Open a network and find the split.
 
     Raises:
-        TrainingError: the file or the split is no good. ToolMissingError: a package is not installed.
+        TrainingError: The file or the split is no good.
+        ToolMissingError: A package is not installed.
     """
     listing = f"semflash import {path.name} --list"
     return OnnxFile(path, split, listing, size) if path.suffix == ".onnx" else KerasFile(path, split, listing)

@@ -166,13 +166,15 @@ def run(
     """Run a program to its end; nothing of it is left when this returns or raises, or when this process ends.
 
     Args:
-        stderr: subprocess.PIPE keeps it apart from the output. options: of :func:`start`.
+        stderr: subprocess.PIPE keeps it apart from the output.
+        options: Of :func:`start`.
 
     Returns:
         exit code and output, as text; what is no UTF-8 is replaced.
 
     Raises:
-        subprocess.TimeoutExpired: it did not end in time. FileNotFoundError: there is no such program.
+        subprocess.TimeoutExpired: It did not end in time.
+        FileNotFoundError: There is no such program.
     """
     done = run_bytes(command, timeout_s=timeout_s, env=env, stderr=stderr, **options)
     texts = [None if part is None else part.decode("utf-8", "replace") for part in (done.stdout, done.stderr)]

@@ -44,7 +44,8 @@ class Program(Struct, frozen=True, forbid_unknown_fields=True):
 
         Args:
             name: Of the graph.
-            image, latent: What it reads and writes.
+            image: What the graph reads.
+            latent: What it writes.
             tail: The integers of the tail.
             codes: What the codes mean.
         """

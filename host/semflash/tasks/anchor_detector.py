@@ -41,7 +41,10 @@ class AnchorDetection(TaskKind):
     """Boxes as shares of the image and scores per class; distillation; mAP at IoU 0.5.
 
     Attributes:
-        anchors: boxes per image. classes: how many. height, width: of the image, pixels.
+        anchors: Boxes per image.
+        classes: How many.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
     """
 
     anchors: int

@@ -78,7 +78,10 @@ class Detection(TaskKind):
     """Objects with their boxes; focal loss and L1; mAP at IoU 0.5.
 
     Attributes:
-        height, width: of the maps, cells. stride: pixels per cell. classes: how many.
+        height: Rows of the maps, in cells.
+        width: Columns of the maps, in cells.
+        stride: Pixels per cell.
+        classes: How many.
     """
 
     height: int

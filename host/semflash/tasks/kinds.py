@@ -24,8 +24,9 @@ class TaskKind(abc.ABC):
     """A kind of task. ``outputs`` are what the tail gives, ``targets`` what :meth:`batch` gives for training.
 
     Attributes:
-        name: what it is called. metric: name of the figure of merit, a share, 0..1.
-        only_distils: it has no loss of labels; a codec learns from the task network alone.
+        name: What it is called.
+        metric: Name of the figure of merit, a share, 0..1.
+        only_distils: It has no loss of labels; a codec learns from the task network alone.
     """
 
     name: str

@@ -23,8 +23,9 @@ class Chance:
     """What guessing would give on a validation split.
 
     Attributes:
-        guess: accuracy of naming the most frequent class, 0..1; 0 for boxes. least: what counts as above it.
-        images: in the split.
+        guess: Accuracy of naming the most frequent class, 0..1; 0 for boxes.
+        least: What counts as above it.
+        images: In the split.
     """
 
     guess: float

@@ -26,10 +26,13 @@ class Checkpoint:
 
     Attributes:
         fingerprint: of the recipe.
-        stage, epoch: the stage's index and how many of its epochs are done.
+        stage: Index of the stage.
+        epoch: How many epochs of that stage are done.
         updates: training steps the weight average has seen in this stage.
         history: one record per epoch, all stages.
-        weights, average, optimizer: values in the order of the stage's variables.
+        weights: Values of the stage's variables, in their order.
+        average: Their running averages, in the same order.
+        optimizer: Values of the optimizer's variables.
     """
 
     fingerprint: str

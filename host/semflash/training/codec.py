@@ -18,7 +18,7 @@ from semflash.tasks.keras.config import describe
 from semflash.tasks.kinds import TaskKind
 from semflash.tasks.networks import clone_tail
 from semflash.tasks.residual import computing_in
-from semflash.training.codec_plans import CodecRun
+from semflash.training.codec_plans import CodecRun, Workplace
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import fingerprint_of, run_stages
 from semflash.training.models import TrainedCodec
@@ -78,7 +78,8 @@ def _train(
         "task_results": teacher.info.results,
     }  # fmt: skip
     trained = TrainedCodec(codec, tail, RunInfo.start("codec", described, data, recipe.seed))
-    run = CodecRun(recipe, trained, teacher, task_dir, data, out, progress, distribution)
+    place = Workplace(task_dir, out, progress, distribution)
+    run = CodecRun(recipe, trained, teacher, data, place)
     plans = run.plans(transfer)
     if plans:
         check_batch(data.train, recipe.train_images, recipe.batch)

@@ -32,23 +32,43 @@ from semflash.training.validation import Validation
 VARIANCE_IMAGES = 1_000
 
 
+@dataclasses.dataclass(frozen=True)
+class Workplace:
+    """Where a run works.
+
+    Attributes:
+        task_dir: The run of the task network, beside which maps of importance are kept.
+        out: The run's own folder.
+        progress: Where lines and bars are shown.
+        distribution: Which part of the training this process is.
+    """
+
+    task_dir: Path
+    out: Path
+    progress: Progress
+    distribution: Distribution = ALONE
+
+
 class CodecRun:
     """One run: what is trained, on what, and where it goes.
 
     Args:
-        trained: the untrained (or attached) codec with a copy of the teacher's tail.
-        teacher: the task network; it stays as it is.
-        distribution: which part of the training this process is.
+        trained: The untrained (or attached) codec with a copy of the teacher's tail.
+        teacher: The task network; it stays as it is.
     """
 
     def __init__(
-        self, recipe: CodecRecipe, trained: TrainedCodec, teacher: TrainedTask, task_dir: Path, data: Dataset,
-        out: Path, progress: Progress, distribution: Distribution = ALONE,
-    ) -> None:  # fmt: skip
-        self.distribution = distribution
-        self.recipe, self.trained, self.teacher, self.task_dir = recipe, trained, teacher, task_dir
-        self.data, self.out, self.progress = data, out, progress
-        self.validation = Validation(trained.codec, trained.tail, data.val, progress)
+        self,
+        recipe: CodecRecipe,
+        trained: TrainedCodec,
+        teacher: TrainedTask,
+        data: Dataset,
+        place: Workplace,
+    ) -> None:
+        self.recipe, self.trained, self.teacher, self.data = recipe, trained, teacher, data
+        self.task_dir, self.out, self.progress = place.task_dir, place.out, place.progress
+        self.distribution = place.distribution
+        self.validation = Validation(trained.codec, trained.tail, data.val, place.progress)
         self.train: Split = limited(data.train, recipe.train_images)
         self.variance = variance_of(teacher.head, self.train.images[:VARIANCE_IMAGES])
         self.device_codes: Any = None

@@ -31,7 +31,8 @@ class Distribution:
     """One process, one device: what a training does unless it is told otherwise.
 
     Attributes:
-        replicas: that share a batch. rank, workers: of this process. chief: validates and writes.
+        replicas: That share a batch. rank, workers: of this process.
+        chief: Validates and writes.
     """
 
     replicas = 1

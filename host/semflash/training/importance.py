@@ -58,7 +58,8 @@ class IntegratedGradients:
         """Float32 (B, h, w, c); summed over an image, about loss(features) - loss(0).
 
         Args:
-            features: float (B, h, w, c). labels: the targets of the task kind, such as int32 (B,).
+            features: float (B, h, w, c).
+            labels: The targets of the task kind, such as int32 (B,).
         """
         places = [(k + 0.5) / self.steps for k in range(self.steps)]
         gradients = (ops.convert_to_numpy(self._gradient(features * np.float32(p), labels)) for p in places)

@@ -78,8 +78,10 @@ class DeviceCodes:
     after the stages that train the encoder.
 
     Args:
-        trained: codec and tail. train: the training images used. teacher: gives the logits to distil.
-        out: codes are kept in ``out/int8_codes.npz``, for a run that is stopped and goes on.
+        trained: Codec and tail.
+        train: The training images used.
+        teacher: Gives the logits to distil.
+        out: Codes are kept in ``out/int8_codes.npz``, for a run that is stopped and goes on.
     """
 
     def __init__(

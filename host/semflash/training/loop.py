@@ -88,20 +88,36 @@ def run_stages(
     """
     checkpoint = Checkpoint.load(out_dir, fingerprint)
     history = list(checkpoint.history) if checkpoint else []
+    run = _Run(out_dir, seed, fingerprint, history, progress)
     for index, plan in enumerate(plans):
         if checkpoint and index < checkpoint.stage:
             continue
         resumed = checkpoint if checkpoint and index == checkpoint.stage else None
-        _Stage(plan, index, out_dir, seed, fingerprint, history, progress, distribution).run(resumed)
+        _Stage(plan, index, run, distribution).run(resumed)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What all stages of a run share.
+
+    Attributes:
+        out_dir: Where history, checkpoint and what is published go.
+        seed: Of everything random.
+        fingerprint: Of the recipe, which a checkpoint must have.
+        history: One record for each epoch that is done; the stages append to it.
+        progress: Where lines and bars are shown.
+    """
+
+    out_dir: Path
+    seed: int
+    fingerprint: str
+    history: list[dict[str, Any]]
+    progress: Progress
 
 
 class _Stage:
-    def __init__(
-        self, plan: StagePlan, index: int, out_dir: Path, seed: int, fingerprint: str,
-        history: list[dict[str, Any]], progress: Progress, distribution: Distribution,
-    ) -> None:  # fmt: skip
-        self.plan, self.index, self.out_dir, self.seed = plan, index, out_dir, seed
-        self.fingerprint, self.history, self.progress = fingerprint, history, progress
+    def __init__(self, plan: StagePlan, index: int, run: _Run, distribution: Distribution) -> None:
+        self.plan, self.index, self.shared = plan, index, run
         for part in plan.frozen:
             part.trainable = False
         self.chief = distribution.chief
@@ -128,8 +144,8 @@ class _Stage:
 
     def _epoch(self, epoch: int) -> None:
         plan, total, began = self.plan, 0.0, time.monotonic()
-        rng = np.random.default_rng([self.seed, self.index, epoch])
-        with self.progress.epoch(plan.name, epoch, plan.epochs, plan.steps) as bar:
+        rng = np.random.default_rng([self.shared.seed, self.index, epoch])
+        with self.shared.progress.epoch(plan.name, epoch, plan.epochs, plan.steps) as bar:
             for step, (x, y) in enumerate(plan.batches(rng)):
                 loss = self.train(x, y)
                 total += loss
@@ -145,27 +161,27 @@ class _Stage:
             return
         with self.average:
             self.figures = figures = plan.validate()
-        self.history.append(
+        self.shared.history.append(
             {"stage": plan.name, "epoch": epoch + 1, "loss": round(total / plan.steps, 5)}
             | {key: round(value, 5) for key, value in figures.items()}
             | {"seconds": round(time.monotonic() - began, 1)}
         )
-        self.progress.line(self.history[-1], plan.epochs)
+        self.shared.progress.line(self.shared.history[-1], plan.epochs)
 
     def _save(self, epochs_done: int) -> None:
         """History, checkpoint and what the plan publishes, all at once."""
         checkpoint = Checkpoint(
-            fingerprint=self.fingerprint,
+            fingerprint=self.shared.fingerprint,
             stage=self.index,
             epoch=epochs_done,
             updates=self.average.updates,
-            history=self.history,
+            history=self.shared.history,
             weights=to_numpy(self.variables),
             average=self.average.values,
             optimizer=to_numpy(self.optimizer.variables),
         )
-        with atomic.several(self.out_dir) as place:
-            write_json(place / "history.json", self.history)
+        with atomic.several(self.shared.out_dir) as place:
+            write_json(place / "history.json", self.shared.history)
             checkpoint.save(place)
             if self.plan.publish is not None:
                 with self.average:
@@ -180,7 +196,8 @@ class Average:
     As a context manager it lends the averaged weights to the model and gives the trained ones back.
 
     Args:
-        variables: the weights. decay: per step.
+        variables: The weights.
+        decay: Per step.
     """
 
     def __init__(self, variables: Iterable[Any], decay: float, every: int = EMA_EVERY_STEPS) -> None:

@@ -41,9 +41,10 @@ class TrainedCodec:
         """Share of right labels, 0..1, of the float codec over a binary symmetric channel.
 
         Args:
-            images: uint8 (N, H, W, C). labels: int (N,).
-            ber: of the channel and told to the decoder.
-            seed: of the bit errors.
+            images: uint8 (N, H, W, C).
+            labels: int (N,).
+            ber: Of the channel and told to the decoder.
+            seed: Of the bit errors.
         """
         return measure_accuracy(self.codec, self.tail, images, labels, ber, seed=seed)
 

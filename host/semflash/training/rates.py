@@ -21,10 +21,12 @@ class RateRow:
     """What one image costs.
 
     Attributes:
-        knob: what was changed from the recipe.
-        latent_shape: of the values sent.
-        levels: codes a symbol can take. bits: per symbol.
-        symbols, payload_bytes: per image.
+        knob: What was changed from the recipe.
+        latent_shape: Of the values sent.
+        levels: Codes a symbol can take.
+        bits: Per symbol.
+        symbols: Symbols of an image.
+        payload_bytes: Bytes of an image's payload.
         against_features: bytes of the split features as float32 over payload bytes.
         against_image: bytes of the raw image over payload bytes.
     """
@@ -45,7 +47,8 @@ def rate_table(
     """The recipe's row first; rows with one knob of its family turned follow, where that can be built.
 
     Args:
-        image_shape: (H, W, C). feature_shape: (h, w, c) at the split.
+        image_shape: (H, W, C).
+        feature_shape: (h, w, c) at the split.
 
     Raises:
         UsageError: the recipe itself cannot be built.

@@ -31,7 +31,10 @@ class RunInfo:
     Attributes:
         kind: ``task`` or ``codec``.
         recipe: the recipe as a dictionary.
-        dataset, class_names, image_shape, seed: what was learnt from.
+        dataset: Name or path of the data set that was learnt from.
+        class_names: Its classes, in label order.
+        image_shape: (H, W, C) of its images.
+        seed: Of everything random in the training.
         versions: Python, Keras, numpy and the backend.
         results: measured figures (accuracies as shares, 0..1).
         data: what the data set is known by (:meth:`semflash.data.source.DataSource.plain`); empty in

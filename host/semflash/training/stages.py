@@ -123,9 +123,11 @@ class TaskStage(_Stage):
     """Stage 2; the call also gives logits (B, classes), or a detector's maps.
 
     Args:
-        codec, variance: as in stage 1.
+        codec: The codec, as in stage 1.
+        variance: The variance of the features, as in stage 1.
         tail: fine-tuned with the codec.
-        teacher_head, teacher_tail: the task network, frozen.
+        teacher_head: The head of the task network, frozen.
+        teacher_tail: Its tail, frozen.
         weights: of the loss terms.
         kind: of the task; None: classification.
     """

@@ -46,7 +46,8 @@ class TfBatches:
         batch: images per step, of all workers together.
         how: augmentation.
         channel: None: x is the image, as a task network takes it; else the dictionary that a codec takes.
-        rank, workers: which rows of a batch are this worker's.
+        rank: Which of the workers this one is, from 0; it takes that part of a batch's rows.
+        workers: How many workers share a batch.
     """
 
     data: Split

@@ -53,7 +53,8 @@ class Call:
     """An operator with its operands.
 
     Attributes:
-        file: name of the .tflite file, for refusals. inputs: None where an optional one is absent.
+        file: Name of the .tflite file, for refusals.
+        inputs: None where an optional one is absent.
     """
 
     file: str

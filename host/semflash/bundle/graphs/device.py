@@ -44,7 +44,8 @@ def check_device_graph(data: bytes, file: str) -> None:
     """Check a device graph.
 
     Args:
-        data: content of the .tflite file. file: its name, for refusals.
+        data: Content of the .tflite file.
+        file: Its name, for refusals.
 
     Raises:
         BundleError: damaged or forged, or an operator that no device of semflash runs.

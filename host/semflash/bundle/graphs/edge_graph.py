@@ -111,7 +111,8 @@ def read_edge_graph(data: bytes, file: str) -> EdgeGraph:
     """Read a float32 graph and check what needs no shapes.
 
     Args:
-        data: content of the .tflite file. file: its name, for refusals.
+        data: Content of the .tflite file.
+        file: Its name, for refusals.
 
     Raises:
         BundleError: damaged or forged, an operator or a type that no export makes, several outputs.

@@ -17,7 +17,8 @@ class Changes(msgspec.Struct, frozen=True):
 
     Attributes:
         platformio_board: PlatformIO's name of the board (`pio boards`).
-        source, source_hz, pll_m .. pll_r: the clock tree. apb_dividers: of APB1, APB2.
+        source, source_hz, pll_m .. pll_r: The clock tree.
+        apb_dividers: Of APB1, APB2.
     """
 
     title: str | None = None

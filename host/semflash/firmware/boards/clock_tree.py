@@ -30,10 +30,11 @@ class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         source: "hsi" and "msi" are internal, "hse" is a crystal, "hse-bypass" a clock signal.
-        source_hz: its rate.
-        pll_output: the one that clocks the CPU.
-        ahb_divider: CPU to bus matrix. apb_dividers: bus matrix to APB1 and APB2.
-        over_drive: needed by the F446 above 168 MHz.
+        source_hz: Its rate.
+        pll_output: The one that clocks the CPU.
+        ahb_divider: CPU to bus matrix.
+        apb_dividers: Bus matrix to APB1 and APB2.
+        over_drive: Needed by the F446 above 168 MHz.
     """
 
     source: Source
@@ -67,8 +68,13 @@ class Limits:
     """What a part allows. Rates in MHz.
 
     Attributes:
-        pll_input, vco: lowest and highest. cpu, bus, apb: highest. normal_cpu: highest without over-drive.
-        bus_per_wait_state: one flash wait state for each so many MHz of the bus matrix begun, but the first.
+        pll_input: The lowest and the highest rate of the PLL's input.
+        vco: The lowest and the highest rate of the PLL's oscillator.
+        cpu: The highest rate of the CPU.
+        bus: The highest rate of the bus matrix.
+        apb: The highest rates of APB1 and APB2.
+        normal_cpu: Highest without over-drive.
+        bus_per_wait_state: One flash wait state for each so many MHz of the bus matrix begun, but the first.
     """
 
     pll_input: tuple[float, float]

@@ -61,12 +61,14 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A board as boards/<name>.toml describes it.
 
     Attributes:
-        port: folder of device/port that runs it.
-        clock_hz: wanted CPU clock; 0 where there is none. clock: how it is made.
-        platformio_env: environment in platformio.ini; platformio_board: PlatformIO's name of the board, where
-            the environment is not in platformio.ini and the build has to write it.
-        ram: the first region takes data, bss and stack.
-        watchdog_ms: the independent watchdog resets a firmware that hangs for so long; 0: off.
+        port: Folder of device/port that runs it.
+        clock_hz: Wanted CPU clock; 0 where there is none.
+        clock: How it is made.
+        platformio_env: Environment in platformio.ini.
+        platformio_board: PlatformIO's name of the board, where the environment is not in platformio.ini and
+            the build has to write it.
+        ram: The first region takes data, bss and stack.
+        watchdog_ms: The independent watchdog resets a firmware that hangs for so long; 0: off.
     """
 
     name: str

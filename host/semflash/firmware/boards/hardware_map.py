@@ -93,10 +93,13 @@ class ScanReport(msgspec.Struct, frozen=True):
     """What an update of a map found, by name of the entry.
 
     Attributes:
-        added, moved: new probes; known ones at another port. present: known ones at their port.
-        gone: known ones that are not plugged in. unnumbered: ports of probes without serial number, which no
-            map can name. shared: ports of probes that say the same serial number; a map cannot tell them
-            apart, and the entry with that number stays as it is.
+        added: Probes that are new.
+        moved: Known probes at another port.
+        present: Known ones at their port.
+        gone: Known ones that are not plugged in.
+        unnumbered: Ports of probes without serial number, which no map can name.
+        shared: Ports of probes that say the same serial number; a map cannot tell them apart, and the entry
+            with that number stays as it is.
     """
 
     path: str

@@ -43,8 +43,9 @@ class BoardUser:
     """Who uses a board, as those who find it busy are told.
 
     Attributes:
-        what: for instance "semflash monitor". map_path: the hardware map beside which the lock is taken, too;
-            the one :func:`find_map` finds when None.
+        what: For instance "semflash monitor".
+        map_path: The hardware map beside which the lock is taken, too; the one :func:`find_map` finds when
+            None.
     """
 
     what: str = "semflash"
@@ -110,9 +111,10 @@ def hold(
     """Hold the lock `name` (of :func:`key`). May be nested within one process, and freed in any order.
 
     Args:
-        map_path: the hardware map beside which it is taken, too.
-        timeout_s: how long to wait for another job. what: said to those who wait.
-        or_ancestor: a lock that a process holds which started this one counts as held.
+        map_path: The hardware map beside which it is taken, too.
+        timeout_s: How long to wait for another job.
+        what: Said to those who wait.
+        or_ancestor: A lock that a process holds which started this one counts as held.
 
     Raises:
         BoardBusyError: another process holds it; named in the error.

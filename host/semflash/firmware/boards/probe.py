@@ -13,8 +13,9 @@ class Probe(msgspec.Struct, frozen=True):
     """A probe's serial port.
 
     Attributes:
-        usb_id: VID:PID in lower-case hex. serial: what `adapter serial` takes.
-        place: the USB socket it is plugged into, for instance 1-1.2; "" where the system does not tell.
+        usb_id: VID:PID in lower-case hex.
+        serial: What `adapter serial` takes.
+        place: The USB socket it is plugged into, for instance 1-1.2; "" where the system does not tell.
     """
 
     port: str

@@ -16,7 +16,8 @@ def sizes(image: Path, flash_origin: int, flash_bytes: int) -> ImageSizes:
 
     Args:
         image: ELF file.
-        flash_origin, flash_bytes: the board's flash; what lies there is flash, all else is RAM.
+        flash_origin: The first address of the board's flash; what lies there is flash, all else is RAM.
+        flash_bytes: The size of the board's flash.
     """
     sections: dict[str, int] = {}
     flash = ram = 0

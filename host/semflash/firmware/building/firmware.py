@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from semflash.bundle.reader import Bundle, read_bundle
@@ -17,6 +18,25 @@ from semflash.firmware.building.result import FILE_NAME, BuildResult, ImageSizes
 BUILD_ROOT = Path("build")
 _BENCH_WRAPS = ("sf_encoder_begin", "sf_encoder_push_row")
 STACK_BYTES = 4096  # what a board must keep free for the stack at least
+
+
+@dataclass(frozen=True)
+class Image:
+    """What was compiled and linked, and checked.
+
+    Attributes:
+        path: The ELF file, or the shared library of board `native`.
+        build_id: The first 32 bits (hex) of the SHA-256 over all sources and settings.
+        convolutions: CMSIS-NN functions that were found in it.
+        sizes: Flash and RAM; None for `native`.
+        memory: What they are for; None for `native`.
+    """
+
+    path: Path
+    build_id: str
+    convolutions: tuple[str, ...]
+    sizes: ImageSizes | None = None
+    memory: MemoryKinds | None = None
 
 
 def build(
@@ -35,7 +55,13 @@ def build(
 
     Args:
         bundle_path: bundle directory, or the name of a bundle of the zoo.
-        engine, kernels, weights, out_dir, cmsis_nn_dir, tflm_dir, pilot_bytes: see :class:`BuildOptions`.
+        engine: See :class:`BuildOptions`.
+        kernels: See there.
+        weights: See there.
+        out_dir: See there.
+        cmsis_nn_dir: See there.
+        tflm_dir: See there.
+        pilot_bytes: See there.
 
     Raises:
         BundleError, ModelError: the bundle cannot be read or compiled.
@@ -73,19 +99,19 @@ def build_bundle(bundle: Bundle, board: Board, options: BuildOptions) -> BuildRe
         files["model/sf_build.h"] = "".join(lines).encode()
         ini = sources.settings_ini(settings, link, model.library, board=board)
         files["semflash.ini"] = ini.encode("utf-8")
-    kinds = None
     with exclusive(folder):
         unchanged = _is_built(folder, build_id)
         sources.place(files, folder)
         if board.kind == "native":
-            image, sizes = _compile_native(files, settings, folder, reuse=unchanged), None
+            path = _compile_native(files, settings, folder, reuse=unchanged)
+            image = Image(path, build_id, check_convolutions(path, model))
         else:
             timeout_s = platformio.BUILD_TIMEOUT_S * (1 if model.library is None else 4)
-            image, sizes = _compile_firmware(board, folder, timeout_s)
+            path, sizes = _compile_firmware(board, folder, timeout_s)
             check_stack(sizes, board)
             kinds = memory_map.read(folder / memory_map.FILE_NAME)
-        found = check_convolutions(image, model)
-        result = _result(bundle, board, model, folder, image, sizes, build_id, found, kinds)
+            image = Image(path, build_id, check_convolutions(path, model), sizes, kinds)
+        result = _result(folder, bundle, board, model, image)
         result.save()
     return result
 
@@ -225,17 +251,7 @@ def _compile_firmware(board: Board, folder: Path, timeout_s: float) -> tuple[Pat
     return image, elf.sizes(image, board.flash.origin, board.flash.size_bytes)
 
 
-def _result(
-    bundle: Bundle,
-    board: Board,
-    model: Model,
-    folder: Path,
-    image: Path,
-    sizes: ImageSizes | None,
-    build_id: str,
-    found: tuple[str, ...],
-    kinds: MemoryKinds | None,
-) -> BuildResult:
+def _result(folder: Path, bundle: Bundle, board: Board, model: Model, image: Image) -> BuildResult:
     """Everything worth knowing about the build."""
     return BuildResult(
         directory=str(folder),
@@ -244,17 +260,17 @@ def _result(
         bundle_name=bundle.name,
         bundle_path=str(bundle.path),
         bundle_hash=bundle.hash_hex,
-        build_id=build_id,
+        build_id=image.build_id,
         engine=model.engine,
         kernels=model.kernels,
-        image=image.relative_to(folder).as_posix(),
-        sizes=sizes,
+        image=image.path.relative_to(folder).as_posix(),
+        sizes=image.sizes,
         macs=model.macs,
         state_bytes=model.state_bytes,
         arena_bytes=model.arena_bytes,
         constant_bytes=model.constant_bytes,
         cmsis_nn=model.cmsis_origin,
-        convolution_symbols=found,
+        convolution_symbols=image.convolutions,
         layers=model.layers,
-        memory=kinds,
+        memory=image.memory,
     )

@@ -22,13 +22,15 @@ class Model:
     """Generated C and what is known of it before it is compiled.
 
     Attributes:
-        files: generated files by name (sf_model.h, sf_model.c, and those of the engine).
+        files: Generated files by name (sf_model.h, sf_model.c, and those of the engine).
         symbols: CMSIS-NN functions that must be in the linked image.
-        cmsis: CMSIS-NN's files; None where no layer uses it. cmsis_origin: where they came from, or "none".
-        macs: multiply-accumulates of one image.
-        state_bytes: RAM the encoder asks for; arena_bytes: its tensors' part.
-        constant_bytes: weights and tables.
-        library: the engine's own code, where it is not semflash's.
+        cmsis: CMSIS-NN's files; None where no layer uses it.
+        cmsis_origin: Where they came from, or "none".
+        macs: Multiply-accumulates of one image.
+        state_bytes: RAM the encoder asks for.
+        arena_bytes: Its tensors' part.
+        constant_bytes: Weights and tables.
+        library: The engine's own code, where it is not semflash's.
     """
 
     files: Mapping[str, str]

@@ -18,14 +18,16 @@ class BuildOptions:
     """One way to build.
 
     Attributes:
-        engine: "aot" or "tflm". kernels: one of semflash_codegen.request.KERNELS. weights: "fast" or "small".
-        out_dir: build folder; build/<bundle>-<board> in the working directory when None.
+        engine: "aot" or "tflm".
+        kernels: One of semflash_codegen.request.KERNELS.
+        weights: "fast" or "small".
+        out_dir: Build folder; build/<bundle>-<board> in the working directory when None.
         cmsis_nn_dir: CMSIS-NN of the user's; the packaged one when None.
         tflm_dir: TFLM tree (engine "tflm"); that of SEMFLASH_TFLM_DIR when None.
-        pilot_bytes: known bytes in each frame of codes, 0..1,024; 0: no BER estimate.
-        fragment_bytes: most codes in one frame; 0: as many as fit.
-        device_id: identity that the device says it has, hex, at most 16 bytes; "": that of its chip.
-        bench: link the layer clock of device/bench, which `semflash bench` reads.
+        pilot_bytes: Known bytes in each frame of codes, 0..1,024; 0: no BER estimate.
+        fragment_bytes: Most codes in one frame; 0: as many as fit.
+        device_id: The identity that the device says it has, hex, at most 16 bytes; "": that of its chip.
+        bench: Link the layer clock of device/bench, which `semflash bench` reads.
     """
 
     engine: str = "aot"

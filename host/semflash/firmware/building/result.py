@@ -33,8 +33,10 @@ class ImageSizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Bytes of a linked image.
 
     Attributes:
-        flash: everything that is written to flash, vectors and initial values included.
-        code: functions. tables: constant objects. other_flash: the rest (vectors, literals, alignment).
+        flash: Everything that is written to flash, vectors and initial values included.
+        code: Functions.
+        tables: Constant objects.
+        other_flash: The rest (vectors, literals, alignment).
         ram_static: .data and .bss, the encoder's state among them; without stack.
     """
 
@@ -50,15 +52,16 @@ class MemoryKinds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Bytes of a linked image by what they are for, from the linker's map.
 
     Attributes:
-        encoder_code: functions of engine, kernels, CMSIS-NN or TFLM, tail and packing.
-        encoder_tables: their constants: weights and plans; with TFLM also its own constants.
-        tail_tables: constants of the device tail.
-        model_file: the .tflite file in flash (engine tflm), else 0.
-        link_flash: protocol, port, start-up and main, code and constants.
+        encoder_code: Functions of engine, kernels, CMSIS-NN or TFLM, tail and packing.
+        encoder_tables: Their constants: weights and plans; with TFLM also its own constants.
+        tail_tables: Constants of the device tail.
+        model_file: The .tflite file in flash (engine tflm), else 0.
+        link_flash: Protocol, port, start-up and main, code and constants.
         library_flash: C and C++ library, whoever calls it.
-        encoder_ram: state or arena, and encoder. payload_ram: the codes of one image.
-        link_ram: receive queue and frames.
-        other_ram: the rest.
+        encoder_ram: State or arena, and encoder.
+        payload_ram: The codes of one image.
+        link_ram: Receive queue and frames.
+        other_ram: The rest.
     """
 
     encoder_code: int
@@ -77,13 +80,14 @@ class BuildResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One finished build. Paths are relative to `directory` so that the folder can be moved.
 
     Attributes:
-        kind: of the board.
-        build_id: first 32 bits (hex) of the SHA-256 over all sources and settings.
+        kind: Of the board.
+        build_id: First 32 bits (hex) of the SHA-256 over all sources and settings.
         image: ELF file, or shared library for `native`.
         sizes: None for `native`.
-        state_bytes: RAM the generated encoder asks for; arena_bytes: its tensors' part of that.
-        constant_bytes: weights, tables and plan of the model.
-        cmsis_nn: where CMSIS-NN came from, or "none".
+        state_bytes: RAM the generated encoder asks for.
+        arena_bytes: Its tensors' part of that.
+        constant_bytes: Weights, tables and plan of the model.
+        cmsis_nn: Where CMSIS-NN came from, or "none".
         convolution_symbols: CMSIS-NN convolutions found in the image.
         memory: None for `native`.
     """

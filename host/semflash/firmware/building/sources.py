@@ -38,8 +38,10 @@ class Library:
     """Somebody else's code that PlatformIO builds as a library, in libraries/<folder>/ of the build folder.
 
     Attributes:
-        name: as its library.json says. files: by path below its folder.
-        includes: folders below it. defines: macros, for the library and for what calls it.
+        name: As its library.json says.
+        files: By path below its folder.
+        includes: Folders below it.
+        defines: Macros, for the library and for what calls it.
     """
 
     name: str
@@ -66,10 +68,11 @@ def gather(
     """All files of the build folder but semflash.ini, by relative path.
 
     Args:
-        root: folder of device/, boards/ and platformio.ini.
-        model: generated files by name.
+        root: Folder of device/, boards/ and platformio.ini.
+        model: Generated files by name.
         cmsis: CMSIS-NN, or None where no layer uses it.
-        library: what the model's engine comes with. bench: with the layer clock.
+        library: What the model's engine comes with.
+        bench: With the layer clock.
     """
     files: Files = {}
     for pattern in _patterns(board):

@@ -123,7 +123,8 @@ def locate(path: Path | None) -> TflmTree:
     """The tree at `path`, else the one of the environment variable SEMFLASH_TFLM_DIR.
 
     Raises:
-        ToolMissingError: none is named. BuildError: it is not such a tree, or has no CMSIS-NN kernels.
+        ToolMissingError: None is named.
+        BuildError: It is not such a tree, or has no CMSIS-NN kernels.
     """
     folder = named(path)
     if folder is None:

@@ -51,8 +51,10 @@ class NativeInfo:
     Attributes:
         bundle_hash: first 32 bits of the bundle's hash.
         build_id: 32 bits that name the build.
-        rows, row_bytes: image rows, and int8 values per row (width x channels).
-        latent_positions, latent_channels: shape of the first graph's output.
+        rows: Rows of an image.
+        row_bytes: int8 values of a row (width x channels).
+        latent_positions: Positions of the first graph's output.
+        latent_channels: Channels of the first graph's output.
         payload_bytes: the most that the payload of an image can have.
         bits_per_symbol: of the first region, 1..8.
         state_bytes: RAM of the program.

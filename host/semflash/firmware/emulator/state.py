@@ -24,7 +24,9 @@ class EmulatorState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         board: its name.
-        pid, birth: the process and when it began (boot id and start tick): together they name it for ever.
+        pid: The number of the process.
+        birth: When the process began (boot id and start tick); together with the number this names it for
+            ever.
         port: serial port to open, for instance /dev/pts/3; "": it is being started.
         image: the firmware file it was started with, and `image_sha256`, its digest then.
         bundle_hash: SHA-256 of the bundle's contract, hex.

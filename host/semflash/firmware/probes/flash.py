@@ -61,15 +61,19 @@ def flash(
     """Upload `built`; on the emulated board this (re)starts the emulator. Then the board must say it runs it.
 
     Args:
-        port, probe, entry: which board, where more than one fits: serial port, serial number of the debug
-            probe, entry of the hardware map.
-        confirmed: ask HELLO afterwards. timeout_s: for one HELLO, of several.
-        user: who flashes, as others are told who find the board busy, and the map the entry is of.
-        keep: gets the board's lock, which is held until it is closed; else the board is free afterwards.
+        port: The serial port of the board, where more than one fits.
+        probe: The serial number of its debug probe, likewise.
+        entry: Its entry of the hardware map, likewise.
+        confirmed: Ask HELLO afterwards.
+        timeout_s: For one HELLO, of several.
+        user: Who flashes, as others are told who find the board busy, and the map the entry is of.
+        keep: Gets the board's lock, which is held until it is closed; else the board is free afterwards.
 
     Raises:
-        VerdictError: what is wrong, in one word. BoardBusyError: another job uses the board.
-        DeviceError: several boards fit. UsageError: what was named is for another kind of board.
+        VerdictError: What is wrong, in one word.
+        BoardBusyError: Another job uses the board.
+        DeviceError: Several boards fit.
+        UsageError: What was named is for another kind of board.
     """
     board = load_board(built.board)
     _check_named(board, port, probe, entry)

@@ -85,8 +85,10 @@ def choose(
     """The one probe of a hardware board.
 
     Args:
-        port, probe, entry: what the user named: serial port (or a link to it), probe serial number, entry
-            of the map. The port of an entry with a probe is where that was seen last, and does not count.
+        port: The serial port that the user named, or a link to it.
+        probe: The serial number of the probe that the user named.
+        entry: The entry of the map that the user named. The port of an entry with a probe is where that was
+            seen last, and does not count.
         found: what is plugged in; looked up when None.
         hardware_map: tells boards of one kind apart; the one :func:`find_map` finds when None.
 

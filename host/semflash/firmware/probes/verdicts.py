@@ -76,7 +76,10 @@ class VerdictError(DeviceError):
     """A board with a verdict. `kind` is the verdict's word; exit code 3, or 1 where the board works but lies.
 
     Args:
-        verdict: which. what, remedy: the verdict's own when None. value: what was seen.
+        verdict: Which.
+        what: One sentence; the verdict's own when None.
+        remedy: What to do; the verdict's own when None.
+        value: What was seen.
     """
 
     def __init__(

@@ -16,7 +16,8 @@ def beginning_of(model: Any, image: str, channels: int, *, channels_first: bool,
     """Follow a network from its image on, over sums and products with constants.
 
     Args:
-        image: its input. until: a tensor that is not left out.
+        image: Its input.
+        until: A tensor that is not left out.
 
     Returns:
         ``tensor`` is a name.

@@ -36,9 +36,11 @@ class Converted:
     """What the child leaves.
 
     Attributes:
-        head, tail: float32 .tflite, channels last.
-        features: by ONNX Runtime, float32 (N, ...) in ONNX's layout. logits: float32 (N, classes).
-        log: what onnx2tf said.
+        head: The part before the split, a float32 .tflite, channels last.
+        tail: The part behind it, likewise.
+        features: By ONNX Runtime, float32 (N, ...) in ONNX's layout.
+        logits: float32 (N, classes).
+        log: What onnx2tf said.
     """
 
     head: bytes

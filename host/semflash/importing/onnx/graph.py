@@ -46,13 +46,14 @@ class OnnxNetwork:
     """A checked ONNX classifier or detector for a batch of one.
 
     Attributes:
-        model: shapes inferred, a softmax at its end taken off.
-        image: name of its input. channels_first: (1, C, H, W), else (1, H, W, C).
+        model: Shapes inferred, a softmax at its end taken off.
+        image: Name of its input.
+        channels_first: (1, C, H, W), else (1, H, W, C).
         image_shape: (H, W, C).
-        logits: name of its output. result_shape: (1, classes), or a detector's of three sides
-            (:mod:`semflash.importing.onnx.output`).
-        steps: its nodes for :mod:`semflash.tasks.keras.graph_cuts`.
-        shapes: tensor -> shape, where it is known.
+        logits: Name of its output.
+        result_shape: (1, classes), or a detector's of three sides (:mod:`semflash.importing.onnx.output`).
+        steps: Its nodes for :mod:`semflash.tasks.keras.graph_cuts`.
+        shapes: Tensor -> shape, where it is known.
     """
 
     model: Any

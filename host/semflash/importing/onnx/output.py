@@ -133,7 +133,8 @@ def canonical(
 
     Args:
         raw: float32 (N, ...) in the form of ``output``.
-        image_size: height and width. chosen: class of the network for each class of the tail.
+        image_size: Height and width.
+        chosen: Class of the network for each class of the tail.
     """
     rows = raw.transpose(0, 2, 1) if output.form == YOLOV8 else raw
     boxes, scores = rows[..., :BOX] / _sides(image_size), rows[..., -output.classes :]

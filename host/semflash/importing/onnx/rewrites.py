@@ -66,7 +66,8 @@ class _Rewriting:
     """A graph while nodes in it are replaced.
 
     Attributes:
-        shapes: of the tensors, where known. constants: values of the initialisers.
+        shapes: Of the tensors, where known.
+        constants: Values of the initialisers.
     """
 
     def __init__(self, model: Any) -> None:

@@ -42,8 +42,9 @@ def keras_model(data: bytes, name: str, input_name: str) -> keras.Model:
     """Build the model and put its weights in.
 
     Args:
-        data: the .tflite file; batch of one, one input, one output.
-        name: of the model; input_name: of its input.
+        data: The .tflite file; batch of one, one input, one output.
+        name: Of the model.
+        input_name: Of its input.
 
     Raises:
         TrainingError: an operator has no Keras layer; the message names it.

@@ -31,7 +31,8 @@ def padded_nowhere(x: Any, padding: np.ndarray, value: float) -> Padded | None:
     """The padding of a map (B, h, w, c) with the lowest number around rows and columns, or None.
 
     Args:
-        padding: (before, after) of batch, rows, columns and channels. value: what stands there.
+        padding: (before, after) of batch, rows, columns and channels.
+        value: What stands there.
     """
     if value > LOWEST or padding.shape != (4, 2) or padding[0].any() or padding[3].any():
         return None

@@ -80,7 +80,8 @@ def uncut(model: Any, split: str) -> Callable[[Any], tuple[Any, Any]]:
     """A function images (B, H, W, C) -> (features, output) of the model as it was given, nested as it was.
 
     Args:
-        model, split: as for :func:`cut`, which has taken them.
+        model: As for :func:`cut`, which has taken it.
+        split: As for :func:`cut`, which has taken it.
     """
     flat = _flat(model)
     tensors = steps_of(flat.model)[1]

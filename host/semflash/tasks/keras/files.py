@@ -155,7 +155,8 @@ def check_hdf5(file: Any, name: str) -> None:
     """Refuse data that lies in other files, and arrays of more numbers than any network has.
 
     Args:
-        file: an open h5py.File. name: of the file, for errors.
+        file: An open h5py.File.
+        name: Of the file, for errors.
 
     Raises:
         TrainingError: a link or a data set that names another file, or too much data.

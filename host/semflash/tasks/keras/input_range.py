@@ -94,7 +94,9 @@ class Affine:
         """Mean and std (red first) of ``(image - mean) / std`` with this behind it; empty for none.
 
         Args:
-            mean, std: of what the network takes, empty, one number or one per channel. bgr: blue first.
+            mean: What the network takes off its input: empty, one number or one per channel.
+            std: What it divides by, likewise.
+            bgr: Blue first.
         """
         scale, offset = (part[::-1] if bgr else part for part in (self.scale, self.offset))
         means, stds = np.asarray(list(mean) or [0.0]), np.asarray(list(std) or [1.0])

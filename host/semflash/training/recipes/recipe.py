@@ -21,8 +21,10 @@ class TaskRecipe:
 
     Attributes:
         dataset: a name or path for :func:`semflash.data.registry.load_dataset`.
-        epochs, batch: passes over the training split, images per step.
-        peak, weight_decay: of AdamW (linear warm-up, cosine decay).
+        epochs: Passes over the training split.
+        batch: Images per step.
+        peak: The highest learning rate of AdamW (linear warm-up, cosine decay).
+        weight_decay: The weight decay of AdamW.
         ema_decay: of the weight average, per step.
         label_smoothing: 0..1.
         image_size: side that the images of a folder are resized to, pixels.
@@ -31,13 +33,16 @@ class TaskRecipe:
         ema_every: steps between two looks of the average at the weights; more costs less for large networks.
         network: ``residual``, ``detector``, ``mobilenetv2``, ``resnet50``, ``keras`` or ``onnx``
             (:mod:`semflash.tasks.networks`).
-        head_channels, widths: sizes of the first two.
+        head_channels: Channels of the head of `residual` and `detector`.
+        widths: Channels of their stages.
         weights: file that mobilenetv2 or resnet50 begin with; empty: random.
         model: file of a keras network.
         split: layer or tensor whose value is sent; empty: the paper's split point of the network.
         alpha: width multiplier of mobilenetv2.
-        mean, std, bgr: what the network does to an image in [0, 1] first
-            (:mod:`semflash.tasks.preprocessing`); empty and False: nothing.
+        mean: What the network takes off an image in [0, 1] first (:mod:`semflash.tasks.preprocessing`);
+            empty: nothing.
+        std: What it divides by then; empty: nothing.
+        bgr: Whether it takes blue first.
         train_images: use only the first so many training images; None: all.
         skip_bad: leave out images of a folder that cannot be read.
     """
@@ -75,17 +80,31 @@ class CodecRecipe:
     """How a codec is trained on top of a task network.
 
     Attributes:
-        dataset, seed, batch, weight_decay, ema_decay, augmentation, train_images, skip_bad: see TaskRecipe.
-        peak, task_peak: highest learning rates of stages 1 and 2.
-        autoencoder_epochs, task_epochs: of stages 1 and 2.
-        polish_epochs, polish_peak: stage 2 once more from its averaged weights, with a warm restart of the
-            learning rate (Loshchilov and Hutter 2016, arXiv 1608.03983); 0 epochs: none.
-        feature_weight, distillation_weight, temperature: of the loss of stage 2.
+        dataset: See TaskRecipe.
+        seed: See there.
+        batch: See there.
+        weight_decay: See there.
+        ema_decay: See there.
+        augmentation: See there.
+        train_images: See there.
+        skip_bad: See there.
+        peak: The highest learning rate of stage 1.
+        task_peak: The highest learning rate of stage 2.
+        autoencoder_epochs: Epochs of stage 1.
+        task_epochs: Epochs of stage 2.
+        polish_epochs: Epochs of stage 2 once more from its averaged weights, with a warm restart of the
+            learning rate (Loshchilov and Hutter 2016, arXiv 1608.03983); 0: none.
+        polish_peak: The highest learning rate of these epochs.
+        feature_weight: Weight of the features' error in the loss of stage 2.
+        distillation_weight: Weight of the distillation in that loss.
+        temperature: Of the distillation.
         ber: bit error rates in training.
-        family, sizes: the codec; sizes override the family's defaults.
+        family: The codec's family.
+        sizes: Sizes of the codec, which override the family's defaults.
         task: recipe of the task network; empty: the one called as the data set.
-        pipeline, precision, ema_every: see TaskRecipe; the codec itself computes in float32, and maps of
-            importance need ``numpy``.
+        pipeline: See TaskRecipe; maps of importance need ``numpy``.
+        precision: See TaskRecipe; the codec itself computes in float32.
+        ema_every: See TaskRecipe.
         xai_weight: gamma, of the feature error of stage 2 weighed by the importance of the features for the
             task's loss (integrated gradients); 0: none.
         xai_code_weight: of the expected error of the received codes, weighed by the same importance; 0: none.
@@ -94,8 +113,9 @@ class CodecRecipe:
         usage_weight: alpha, of the term that spreads the codes over all centres; 0: none.
         estimate_noise: sigma of the log-normal factor between the BER and what the decoder is told in
             training; 0: it is told the truth.
-        int8_epochs, int8_peak: a last stage that tunes decoder and tail on the codes of the quantised
-            encoder, which is fixed from then on (needs TensorFlow); 0 epochs: none.
+        int8_epochs: Epochs of a last stage that tunes decoder and tail on the codes of the quantised encoder,
+            which is fixed from then on (needs TensorFlow); 0: none.
+        int8_peak: The highest learning rate of this stage.
     """
 
     name: str
