@@ -5,6 +5,7 @@ cost from `semflash bench NAME --json` and the quick start from its own commands
 this script.
 
     python benchmarks/tables.py            # measure the device cost, write both files
+    python benchmarks/tables.py --only NAME   # measure this bundle alone, leave the quick start
     python benchmarks/tables.py --check    # exit 1 when the accuracy tables are not what the bundles record
 """
 
@@ -42,17 +43,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
     parser.add_argument("--check", action="store_true", help="write nothing, compare")
     parser.add_argument("--board", default="qemu-stm32f405", help="board whose cost is measured")
+    parser.add_argument("--only", action="append", metavar="NAME", help="measure this bundle alone")
     check = parser.parse_args()
     zoo = [read_bundle(path) for path in sorted(ZOO.glob("*.semcodec"))]
     bundles = [bundle for bundle in zoo if _test_measurement(bundle).dataset == DATASET]
     if not bundles:
         raise SystemExit(f"no bundle in {ZOO}: make zoo")
     if not check.check:
-        costs = {bundle.name: measure(bundle, check.board) for bundle in bundles}
+        named = [bundle for bundle in bundles if check.only is None or bundle.name in check.only]
+        costs = {} if check.only is None else json.loads(COSTS.read_text())
+        costs |= {bundle.name: measure(bundle, check.board) for bundle in named}
         COSTS.write_text(json.dumps(costs, indent=1, sort_keys=True) + "\n")
     costs = json.loads(COSTS.read_text())
     blocks = {"accuracy": accuracy_table(bundles), "cost": cost_table(bundles, costs)}
-    if not check.check:
+    if not check.check and check.only is None:
         blocks["quick start"] = quick_start()
     stale = [path.name for path in TARGETS if not replace_blocks(path, blocks, write=not check.check)]
     if check.check and stale:
