@@ -5,7 +5,6 @@ cost from `semflash bench NAME --json` and the quick start from its own commands
 this script.
 
     python benchmarks/tables.py            # measure the device cost, write both files
-    python benchmarks/tables.py --only NAME   # measure this bundle alone, leave the quick start
     python benchmarks/tables.py --check    # exit 1 when the accuracy tables are not what the bundles record
 """
 
@@ -27,8 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ZOO = ROOT / "host" / "semflash" / "zoo"
 TARGETS = (ROOT / "README.md", ROOT / "docs" / "results.md")
 COSTS = ROOT / "docs" / "results.json"
-#: Of the tables; bundles of other data sets are in docs/zoo.md.
-DATASET = "fashion-mnist"
+#: Of the tables; bundles of other data sets and families, trained otherwise, are in docs/zoo.md.
+DATASET, FAMILY = "fashion-mnist", "semanticnn"
 QUICK_START = (
     "build fashion-mnist-48",
     "flash fashion-mnist-48",
@@ -43,20 +42,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
     parser.add_argument("--check", action="store_true", help="write nothing, compare")
     parser.add_argument("--board", default="qemu-stm32f405", help="board whose cost is measured")
-    parser.add_argument("--only", action="append", metavar="NAME", help="measure this bundle alone")
     check = parser.parse_args()
     zoo = [read_bundle(path) for path in sorted(ZOO.glob("*.semcodec"))]
-    bundles = [bundle for bundle in zoo if _test_measurement(bundle).dataset == DATASET]
+    named = [bundle for bundle in zoo if bundle.contract.family == FAMILY]
+    bundles = [bundle for bundle in named if _test_measurement(bundle).dataset == DATASET]
     if not bundles:
         raise SystemExit(f"no bundle in {ZOO}: make zoo")
     if not check.check:
-        named = [bundle for bundle in bundles if check.only is None or bundle.name in check.only]
-        costs = {} if check.only is None else json.loads(COSTS.read_text())
-        costs |= {bundle.name: measure(bundle, check.board) for bundle in named}
+        costs = {bundle.name: measure(bundle, check.board) for bundle in bundles}
         COSTS.write_text(json.dumps(costs, indent=1, sort_keys=True) + "\n")
     costs = json.loads(COSTS.read_text())
     blocks = {"accuracy": accuracy_table(bundles), "cost": cost_table(bundles, costs)}
-    if not check.check and check.only is None:
+    if not check.check:
         blocks["quick start"] = quick_start()
     stale = [path.name for path in TARGETS if not replace_blocks(path, blocks, write=not check.check)]
     if check.check and stale:
