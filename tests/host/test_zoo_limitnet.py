@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,7 @@ def test_each_cut_is_as_accurate_as_its_card_says(
 def test_more_bytes_are_never_much_worse(recorded: dict[tuple[int, float], float]) -> None:
     sizes = sorted({size for size, _ in recorded})
     clean = [recorded[size, 0.0] for size in sizes]
-    assert all(after > before - 0.01 for before, after in zip(clean, clean[1:], strict=False))
+    assert all(after > before - 0.01 for before, after in pairwise(clean))
     assert clean[0] > 0.5  # a quarter of the payload says far more than a guess
 
 
