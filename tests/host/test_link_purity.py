@@ -1,4 +1,4 @@
-"""The link core has no way to wait, to read a clock, to open anything or to draw lots: nothing it imports can."""
+"""The link core cannot wait, read a clock, open anything or draw lots: nothing that it imports can."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ HOST = Path(__file__).resolve().parents[2] / "host"
 CORE = sorted((HOST / "semflash/link/core").glob("*.py"))
 #: Clocks, waiting, ports, threads, other programs, the system, chance.
 FORBIDDEN = frozenset(
-    "time datetime select selectors socket ssl serial termios fcntl threading _thread multiprocessing concurrent"
-    " queue asyncio signal subprocess os io pathlib random secrets uuid".split()
+    (
+        *("time", "datetime", "select", "selectors", "signal", "socket", "ssl", "serial", "termios", "fcntl"),
+        *("threading", "_thread", "queue", "asyncio", "concurrent", "multiprocessing", "subprocess"),
+        *("os", "io", "pathlib", "random", "secrets", "uuid"),
+    )
 )
 
 
@@ -71,13 +74,14 @@ def test_the_same_look_finds_clock_and_port_in_the_blocking_shell() -> None:
 
 
 def test_a_core_runs_where_ports_and_clocks_cannot_be_imported() -> None:
-    """In a child in which the forbidden modules that have not been loaded raise an error."""
+    """In a child in which they are walled off once msgspec is there, which reads dates in other programs."""
     script = """
 import sys
+import msgspec
 
 class Wall:
     def find_spec(self, name, path=None, target=None):
-        if name in {"socket", "select", "selectors", "serial", "asyncio", "multiprocessing", "subprocess", "secrets"}:
+        if name in {"socket", "select", "selectors", "serial", "asyncio", "multiprocessing", "secrets"}:
             raise AssertionError(f"the core imports {name}")
 
 sys.meta_path.insert(0, Wall())
