@@ -40,7 +40,9 @@ static uint8_t queue[QUEUE_BYTES];
 static sf_encoder_t encoder;
 static sf_device_t device;
 
-int main(void) {
+/* Bind everything together. A function of its own, so that what only the start needs is gone from the stack when images
+ * come in. */
+__attribute__((noinline)) static sf_status_t start(void) {
     sf_device_config_t config = {0};
     sf_board_init(queue, sizeof queue, &config.port, &config.board);
     SF_BENCH_ATTACH(&config.port);
@@ -51,8 +53,13 @@ int main(void) {
     config.window = SF_LINK_WINDOW;
     config.pilot_bytes = SF_LINK_PILOT_BYTES;
     config.fragment_bytes = SF_LINK_FRAGMENT_BYTES;
-    if (sf_encoder_init(&encoder, &sf_model, state, sizeof state, payload, sizeof payload) != SF_OK ||
-        sf_device_init(&device, &config) != SF_OK) {
+    const sf_status_t status =
+        sf_encoder_init(&encoder, &sf_model, state, sizeof state, payload, sizeof payload);
+    return status == SF_OK ? sf_device_init(&device, &config) : status;
+}
+
+int main(void) {
+    if (start() != SF_OK) {
         return 1; /* generated code and runtime disagree: the start-up code parks */
     }
     for (;;) {

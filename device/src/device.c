@@ -81,7 +81,7 @@ SF_NOT_INLINED static sf_status_t send_refused(sf_device_t *device, uint32_t req
 }
 
 /* The image of `request` is lost; said once per image. */
-static sf_status_t refuse(sf_device_t *device, uint32_t request, sf_refusal_t reason) {
+SF_NOT_INLINED static sf_status_t refuse(sf_device_t *device, uint32_t request, sf_refusal_t reason) {
     if (device->image == SF_IMAGE_LOST && device->request == request) {
         return SF_OK;
     }
@@ -174,7 +174,7 @@ static sf_status_t on_rows(sf_device_t *device, const sf_frame_t *frame) {
 }
 
 /* Obey a CONTROL frame as a whole or not at all. What becomes of the image that is coming in is not its affair. */
-static sf_status_t on_control(sf_device_t *device, const sf_frame_t *frame) {
+SF_NOT_INLINED static sf_status_t on_control(sf_device_t *device, const sf_frame_t *frame) {
     sf_status_t status = send_credit(device, frame->sequence);
     if (status != SF_OK) {
         return status;

@@ -11,12 +11,14 @@
  *   op & 8    feed the bytes one by one; & 16: another bundle; & 32: read the answers now; & 64: long payloads too
  *
  * Beyond what the sanitizers see: the device never stops taking bytes once its answers are read, every answer is a
- * whole frame, the counters add up to the frames that came, and HELLO is answered at the end.
+ * whole frame, fragments of codes have a right prefix, lie within the payload and name controls within their ranges, the
+ * counters add up to the frames that came, and HELLO is answered at the end.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "native.h"
+#include "semflash/crc.h"
 #include "semflash/device.h"
 #include "sf_model.h"
 
@@ -36,7 +38,7 @@ typedef struct listener {
     sf_frame_decoder_t decoder;
     uint8_t buffer[SF_FRAME_BYTES(SF_FRAME_PAYLOAD_MAX)];
     uint8_t last_type;
-    uint32_t stats[12];
+    uint32_t stats[SF_LINK_STATS_COUNT];
     uint32_t said; /* frames on the line that are not empty */
     uint8_t open;  /* one has begun */
 } listener_t;
@@ -61,6 +63,37 @@ static sf_status_t append(void *context, const uint8_t *bytes, size_t n) {
     return SF_OK;
 }
 
+/* A fragment that the device sent. */
+static void check_part(const sf_frame_t *frame) {
+    const size_t controls = sf_model.n_controls;
+    const size_t size = SF_PREFIX_BYTES(controls);
+    const uint8_t *prefix = frame->payload;
+    uint8_t header[SF_AT_HEADER_CRC];
+    header[SF_AT_VERSION] = SF_PROTOCOL_VERSION;
+    header[SF_AT_TYPE] = frame->type;
+    sf_store_u16(header + SF_AT_SEQUENCE, frame->sequence);
+    sf_store_u32(header + SF_AT_BUNDLE, frame->bundle);
+    sf_store_u32(header + SF_AT_REQUEST, frame->request);
+    sf_store_u16(header + SF_AT_LENGTH, frame->length);
+    if (frame->length < size || prefix[SF_PREFIX_AT_COUNT] != controls ||
+        prefix[SF_PREFIX_AT_FLAGS] > (SF_PREFIX_LAST | SF_PREFIX_STREAMED) ||
+        sf_crc16_more(sf_crc16(header, sizeof header), prefix, size - 2u) != sf_load_u16(prefix + size - 2u)) {
+        abort();
+    }
+    const uint32_t end = sf_load_u16(prefix + SF_PREFIX_AT_OFFSET) + (frame->length - (uint32_t)size) - 4u;
+    const uint32_t bits = sf_load_u32(prefix + SF_PREFIX_AT_BITS);
+    const int last = (prefix[SF_PREFIX_AT_FLAGS] & SF_PREFIX_LAST) != 0u;
+    if (end > SF_MODEL_PAYLOAD_BYTES || bits > 8u * SF_MODEL_PAYLOAD_BYTES || (last && end != (bits + 7u) / 8u)) {
+        abort();
+    }
+    for (size_t i = 0; i < controls; i++) {
+        const uint16_t value = sf_load_u16(prefix + SF_PREFIX_AT_VALUES + 2u * i);
+        if (value < sf_model.controls[i].low || value > sf_model.controls[i].high) {
+            abort();
+        }
+    }
+}
+
 static void listen(sf_native_t *device, listener_t *listener) {
     uint8_t out[251];
     for (size_t n = 1; n > 0u;) {
@@ -70,7 +103,10 @@ static void listen(sf_native_t *device, listener_t *listener) {
             const sf_status_t status = sf_frame_decoder_push(&listener->decoder, out[i], &frame);
             if (status == SF_OK && frame.damaged == 0u) {
                 listener->last_type = frame.type;
-                for (size_t k = 0; frame.type == SF_FRAME_LINK_STATS && k < 12u; k++) {
+                if (frame.type == SF_FRAME_CODES_PART) {
+                    check_part(&frame);
+                }
+                for (size_t k = 0; frame.type == SF_FRAME_LINK_STATS && k < SF_LINK_STATS_COUNT; k++) {
                     listener->stats[k] = sf_load_u32(frame.payload + 4u * k);
                 }
             } else if (status != SF_MORE) {

@@ -53,7 +53,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         sf_frame_t frame = {0};
         const sf_status_t status = sf_frame_decoder_push(&decoder, data[i], &frame);
         if (status == SF_OK) {
-            if (frame.length > payload_max || frame.payload < buffer ||
+            const int from_host = frame.type >= SF_FRAME_FIRST && frame.type <= SF_FRAME_LAST;
+            const int from_device = frame.type >= SF_FRAME_DEVICE_FIRST && frame.type <= SF_FRAME_DEVICE_LAST;
+            if ((!from_host && !from_device) || frame.length > payload_max || frame.payload < buffer ||
                 frame.payload + frame.length > buffer + capacity) {
                 abort();
             }

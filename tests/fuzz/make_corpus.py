@@ -49,6 +49,26 @@ def device_seeds() -> list[bytes]:
         bytes([0, 6]) + b"\x09abc\0\0" + hello,
         bytes([8, 200]) + b"\xff" * 200 + hello,
         bytes([65, 2]) + struct.pack("<HIH", 0, 7, 4096) + stats,
+        *control_seeds(),
+    ]
+
+
+def control(payload: bytes, request: int = 7, op: int = 1) -> bytes:
+    """A step that sends CONTROL."""
+    return frame(op, 4, request=request, payload=payload)
+
+
+def control_seeds() -> list[bytes]:
+    """Settings of the tiny models' controls (3 and 9) and of the link's (0), right ones and others."""
+    stream, limit, idle = bytes([0, 2, 1, 0]), bytes([9, 2, 6, 0]), bytes([3, 4, 200, 0, 0, 0])
+    quarters = b"".join(rows(first, 7) for first in (0, 7, 14, 21))
+    return [
+        control(stream) + quarters + control(bytes([0, 2, 9, 0])) + quarters,
+        control(stream) + rows(0, 14) + control(bytes([0, 2, 0, 0])) + rows(14, 14),
+        control(limit + idle) + rows(0, 28) + rows(0, 28),
+        control(limit, request=9) + rows(0, 28) + rows(0, 28, request=9) + frame(33, 1) + rows(0, 28),
+        control(bytes([9, 2, 19, 0])) + control(bytes([9, 2])) + control(b"") + control(bytes([8, 2, 0, 0])),
+        control(limit, op=2) + control(limit, op=17) + control(limit, op=6),
     ]
 
 

@@ -12,9 +12,14 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-TARGETS = ("frames", "device")
+#: Program, and macros of the tiny model: with controls and fragments it is another device.
+TARGETS = {
+    "frames": ("frames", ()),
+    "device": ("device", ()),
+    "steered": ("device", ("-DSF_TINY_STEERED=1", "-DSF_LINK_FRAGMENT_BYTES=7")),
+}
 #: A step of the device target makes frames of any length from a few bytes.
-MAX_LEN = {"frames": 8192, "device": 256}
+MAX_LEN = {"frames": 8192, "device": 256, "steered": 256}
 FLAGS = ("-std=c11", "-O2", "-g", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
 
 
@@ -24,10 +29,11 @@ def build(target: str, out: Path) -> Path:
     Raises:
         RuntimeError: the compiler's output.
     """
+    name, macros = TARGETS[target]
     sources = [
         *sorted((ROOT / "device/src").glob("*.c")),
         *sorted((ROOT / "device/stages").glob("*.c")),
-        HERE / f"fuzz_{target}.c",
+        HERE / f"fuzz_{name}.c",
     ]
     sources += [ROOT / "device/port/native/native.c", ROOT / "tests/c/tiny_model/sf_model.c"]
     includes = [ROOT / "device/include", ROOT / "device/port/native", ROOT / "tests/c/tiny_model"]
@@ -35,6 +41,7 @@ def build(target: str, out: Path) -> Path:
     command = [
         "clang",
         *FLAGS,
+        *macros,
         *(f"-I{folder}" for folder in includes),
         *map(str, sources),
         "-o",
@@ -94,12 +101,12 @@ def fuzz(program: Path, corpus: Path, *options: str, timeout_s: float = 240) -> 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_corpus_and_five_thousand_mutations_do_no_harm(folder: Path, target: str, tmp_path: Path) -> None:
-    corpus = shutil.copytree(HERE / "corpus" / target, tmp_path / "corpus")
+    corpus = shutil.copytree(HERE / "corpus" / TARGETS[target][0], tmp_path / "corpus")
     assert fuzz(build(target, folder), corpus, "-runs=5000", "-seed=1") >= 5000
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 def test_thirty_seconds_of_fuzzing_a_target_find_nothing(folder: Path, target: str, tmp_path: Path) -> None:
-    corpus = shutil.copytree(HERE / "corpus" / target, tmp_path / "corpus")
+    corpus = shutil.copytree(HERE / "corpus" / TARGETS[target][0], tmp_path / "corpus")
     assert fuzz(build(target, folder), corpus, "-max_total_time=30") > 10_000

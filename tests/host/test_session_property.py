@@ -7,13 +7,13 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fakes.core_driver import core_with, run_core
 from fakes.link_device import (
     FakeDevice,
     on_wire,
 )
-from fakes.toy_session import images, right_codes, session_with
-from semflash.errors import LinkError
-from semflash.link.session import Lost, Outcome
+from fakes.toy_session import images, right_codes
+from semflash.link.core import Lost
 
 
 class Chaos:
@@ -43,7 +43,7 @@ class Chaos:
         return b"" if self.random.random() < self.rates["deaf"] else data
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(
     st.integers(0, 2**32),
     st.fixed_dictionaries(
@@ -61,19 +61,13 @@ def test_no_image_ever_gets_another_images_answer(
     device, pictures = FakeDevice(window=window, rows_per_frame=rows_per_frame), images(15, seed % 1000)
     chaos = Chaos(seed, rates, device)
     device.fault, device.hear = chaos, chaos.hear
-    session = session_with(device, timeout_s=0.5)
-    outcomes: list[Outcome] = []
-    failed = False
-    try:
-        for outcome in session.stream(enumerate(pictures)):
-            outcomes.append(outcome)
-    except LinkError:
-        failed = True
+    core = core_with()
+    outcomes, failure = run_core(core, device, ((i, image.tobytes()) for i, image in enumerate(pictures)))
     received = right_codes(outcomes, pictures)
     lost = [outcome.index for outcome in outcomes if isinstance(outcome, Lost)]
     assert len(lost) == len(set(lost))
     assert not received & set(lost)
-    if not failed:
+    if failure is None:
         assert received | set(lost) == set(range(15))
     if not any(rates.values()):
         assert received == set(range(15))

@@ -3,7 +3,8 @@ accounted for.
 
     PYTHONPATH=tests python tests/soak/link_frames.py --frames 1000000 --seed 1
 
-One frame in a hundred of the device begins a loss that leaves a splice (`losses.py`).
+One frame in a hundred of the device begins a loss that leaves a splice (`losses.py`). The link core is
+driven directly, in a time that leaps to the next due moment where nothing is on the line.
 
 Checks, at the end: no image has another's codes; of damaged codes, none is nearest to another image's;
 every image has one outcome; every frame that the device sent came, or is counted as lost, exactly; after
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import random
 import resource
 import sys
 import time
@@ -28,12 +30,23 @@ from numpy.typing import NDArray
 from semflash.errors import LinkError
 from semflash.firmware.emulator.native import NativeDevice, NativePort
 from semflash.link.codes import pilots
+from semflash.link.core import (
+    Connected,
+    Failed,
+    Finished,
+    LinkCore,
+    Lost,
+    NoStatistics,
+    Outcome,
+    Received,
+    Statistics,
+)
 from semflash.link.errors import PortVanishedError
 from semflash.link.faults.port import FaultyPort
 from semflash.link.faults.spec import FaultSpec
-from semflash.link.frame import Frame
-from semflash.link.outcome import Lost, Received
-from semflash.link.session import Expected, Session
+from semflash.link.frame import Frame, FrameType
+from semflash.link.handshake import Expected
+from semflash.link.messages import LinkStats, parse_hello
 from soak.losses import KINDS, SPLICES, LossyPort
 from soak.truth import DevicePort, Truth
 
@@ -44,44 +57,107 @@ SPEC = (
 )
 _IMAGES = 251
 _TIMEOUT_S = 1.0
-_LOOK_S = 2e-5
+_TURN_S = 2e-5
 _AFTER = 200
 
 
 class Clock:
-    """Time of host and line: some passes with each look at it, the rest in waits, which cost nothing."""
+    """Time of host and line: some passes with each turn, the rest in waits, which cost nothing."""
 
     def __init__(self) -> None:
-        self._now = 0.0
+        self.now_s = 0.0
 
     def __call__(self) -> float:
-        self._now += _LOOK_S
-        return self._now
+        return self.now_s
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
-        self._now += seconds
+        self.now_s += seconds
 
 
-class WatchedSession(Session):
-    """A session that tells the truth's keeper of every frame that it believes."""
+class Driver:
+    """A link core at a bad line, and the shell of this soak; `truth` is told what the core believes."""
 
-    truth: Truth
+    def __init__(self, faulty: FaultyPort, expected: Expected, clock: Clock, truth: Truth, seed: int) -> None:
+        self._faulty, self._clock, self._truth = faulty, clock, truth
+        numbers = random.Random(seed)
+        self.core = LinkCore(
+            expected,
+            session=numbers.randrange(1, 1 << 32),
+            first_request=numbers.randrange(1, 1 << 32),
+            timeout_s=_TIMEOUT_S,
+            tap=self._believed,
+        )
 
-    def _on_frame(self, frame: Frame) -> None:
-        if self.hello is not None:
-            self.truth.delivered(frame)
-        super()._on_frame(frame)
+    def _believed(self, frame: Frame) -> None:
+        if self.core.hello is not None:
+            self._truth.delivered(frame)
+        elif frame.type == FrameType.HELLO:
+            self._truth.begin(parse_hello(frame.payload).frames_sent)
 
-    def _take_hello(self, frame: Frame):  # type: ignore[no-untyped-def]
-        first = self.hello is None
-        hello = super()._take_hello(frame)
-        if first:
-            self.truth.begin(hello.frames_sent)
-        else:
-            self.truth.delivered(frame)
-            self.truth.may_reset = True
-        return hello
+    def run(self, images: Iterator[tuple[int, bytes]]) -> Iterator[Outcome]:
+        """Outcomes of the images, until all have one.
+
+        Raises:
+            LinkError: as the core's Failed says; PortVanishedError: a fault pulled the port.
+        """
+        self.core.start(self._clock())
+        while True:
+            while self.core.wants_images:
+                image = next(images, None)
+                if image is None:
+                    self.core.finish()
+                else:
+                    self.core.offer(*image, self._clock())
+            while (event := self.core.next_event()) is not None:
+                if isinstance(event, Finished):
+                    return
+                if isinstance(event, Failed):
+                    raise event.error
+                if isinstance(event, Connected):
+                    self._truth.may_reset = True  # the host knows of the last reset now
+                elif isinstance(event, Received | Lost):
+                    yield event
+            self.turn()
+
+    def stats(self) -> LinkStats:
+        """The device's own counts."""
+        self.core.ask_link_stats(self._clock())
+        while True:
+            self.turn()
+            while (event := self.core.next_event()) is not None:
+                if isinstance(event, NoStatistics):
+                    raise event.error
+                if isinstance(event, Statistics):
+                    return event.stats
+
+    def rest(self) -> None:
+        """Take what is still on the line."""
+        while self._faulty.in_waiting or self._line_due_s() is not None:
+            self.turn()
+
+    def turn(self) -> None:
+        """Write, and read what has come, or go on to the moment at which something is due."""
+        self._clock.now_s += _TURN_S
+        try:
+            while data := self.core.data_to_send():
+                self._faulty.write(data)
+            waiting = self._faulty.in_waiting
+            if waiting:
+                self.core.receive_data(self._faulty.read(waiting), self._clock())
+                return
+        except PortVanishedError:
+            self.core.disconnected()
+            raise
+        due = [time for time in (self.core.timeout_at(), self._line_due_s()) if time is not None]
+        assert due, "nothing is waited for, and there is no end"
+        self._clock.now_s = max(self._clock.now_s, min(due))
+        if not self._faulty.in_waiting:
+            self.core.handle_timeout(self._clock())
+
+    def _line_due_s(self) -> float | None:
+        due = [line.due for line in (self._faulty.up, self._faulty.down)]
+        return min((time for time in due if time is not None), default=None)
 
 
 @dataclass
@@ -178,28 +254,29 @@ def run(library: Path, expected: Expected, frames: int, seed: int, harm: Harm | 
         faulty = FaultyPort(
             lossy, FaultSpec.parse(f"{harm.spec};seed={seed}"), reset=reset, clock=clock, sleep=clock.sleep
         )
-        session = WatchedSession(faulty, expected, timeout_s=_TIMEOUT_S, clock=clock)
-        session.truth = truth
+        driver = Driver(faulty, expected, clock, truth, seed)
 
         def total() -> int:
             return faulty.up.frames + faulty.down.frames
 
-        def images() -> Iterator[tuple[int, NDArray[np.int8]]]:
+        rows = [image.tobytes() for image in pixels]
+
+        def images() -> Iterator[tuple[int, bytes]]:
             while total() < frames:
                 report.images += 1
-                yield report.images - 1, pixels[(report.images - 1) % _IMAGES]
+                yield report.images - 1, rows[(report.images - 1) % _IMAGES]
 
-        _take_all(session, faulty, clock, images(), golden, truth, report, frames, total)
+        _take_all(driver, faulty, clock, images(), golden, truth, report, frames, total)
         report.frames = total()
         report.resets = truth.resets
         lossy.stop()
         report.losses, report.spliced = dict(lossy.happened), len(lossy.spliced)
-        _after_the_faults(session, faulty, pixels, golden, truth, report)
+        _after_the_faults(driver, faulty, rows, golden, truth, report)
         report.rss_end_mib = rss_mib()
-        stats = session.link_stats()
+        stats = driver.stats()
         truth.finish()
         report.seconds = time.monotonic() - began
-        counters = session.counters
+        counters = driver.core.counters
         report.frames_sent, report.frames_came = truth.emitted_all, truth.came
         report.frames_lost, report.frames_unknowable = counters.frames_lost, truth.unknowable
         report.frames_duplicate, report.frames_reordered = (
@@ -220,11 +297,11 @@ def run(library: Path, expected: Expected, frames: int, seed: int, harm: Harm | 
     return report
 
 
-def _take_all(session, faulty, clock, images, golden, truth, report, frames, total):  # type: ignore[no-untyped-def]
+def _take_all(driver, faulty, clock, images, golden, truth, report, frames, total):  # type: ignore[no-untyped-def]
     """Every outcome; the line may break in between."""
     while True:
         try:
-            for outcome in session.stream(images):
+            for outcome in driver.run(images):
                 _judge(outcome, golden, truth, report)
                 if not report.rss_early_mib and total() > frames // 5:
                     gc.collect()
@@ -259,21 +336,20 @@ def _judge(outcome: Received | Lost, golden: Golden, truth: Truth, report: Repor
     report.wrong += codes != right or (not outcome.damaged and outcome.payload != right)
 
 
-def _after_the_faults(session, faulty, pixels, golden, truth, report) -> None:  # type: ignore[no-untyped-def]
+def _after_the_faults(driver, faulty, rows, golden, truth, report) -> None:  # type: ignore[no-untyped-def]
     """The faults end: at most the frame that was on the line in each direction is still bad."""
     faulty.stop()
-    while faulty.in_waiting or faulty.up.due is not None or faulty.down.due is not None:
-        list(session.stream([]))
-    before, lost = session.counters.frames_dropped, report.lost
+    driver.rest()
+    before, lost = driver.core.counters.frames_dropped, report.lost
     attempts = 0
-    for outcome in session.stream(
-        ((report.images + i), pixels[(report.images + i) % _IMAGES]) for i in range(_AFTER)
+    for outcome in driver.run(
+        ((report.images + i), rows[(report.images + i) % _IMAGES]) for i in range(_AFTER)
     ):
         _judge(outcome, golden, truth, report)
         attempts += isinstance(outcome, Received) and outcome.attempt > 1
     report.images += _AFTER
     report.repaired_after_end = attempts
-    report.dropped_after_end = session.counters.frames_dropped - before
+    report.dropped_after_end = driver.core.counters.frames_dropped - before
     assert report.lost == lost, "an image was lost after the faults had ended"
     assert report.dropped_after_end <= 1, report
     assert attempts <= 9, report  # what was under way: the window of eight and one
