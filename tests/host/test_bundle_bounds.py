@@ -280,7 +280,9 @@ def maps(height: int, width: int, *peaks: tuple[int, int, int, float]) -> np.nda
 
 def test_peaks_of_maps_are_objects_with_their_sides_and_places() -> None:
     task = DetectionTask(4, 6, 10, 3, 0.3, 2)
-    [found] = decode_maps(maps(4, 6, (1, 2, 0, 2.0), (1, 3, 0, 1.0), (3, 5, 1, 0.0), (0, 0, 1, -0.5)), task, 2)
+    [found] = decode_maps(
+        maps(4, 6, (1, 2, 0, 2.0), (1, 3, 0, 1.0), (3, 5, 1, 0.0), (0, 0, 1, -0.5)), task, 2
+    )
     half = 1 / (1 + np.exp(-2.0))
     # the centre of (1, 2) lies at x = 2.25, y = 1.5 cells, 2 cells wide and 1 high; the neighbour is no peak
     np.testing.assert_allclose(found, [(12.5, 10, 32.5, 20, 0, half), (42.5, 30, 60, 40, 1, 0.5)], atol=1e-4)
@@ -295,7 +297,9 @@ def test_peaks_of_maps_are_objects_with_their_sides_and_places() -> None:
 def test_a_side_is_at_most_e_to_the_8_cells() -> None:
     out = maps(4, 6, (1, 2, 0, 2.0))
     out[..., 2:4] = 1e30
-    np.testing.assert_allclose(decode_maps(out, DetectionTask(4, 6, 10, 3, 0.3, 2), 2)[0][0][:4], (0, 0, 60, 40))
+    np.testing.assert_allclose(
+        decode_maps(out, DetectionTask(4, 6, 10, 3, 0.3, 2), 2)[0][0][:4], (0, 0, 60, 40)
+    )
 
 
 def test_every_change_of_a_file_is_seen(tmp_path: Path) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 
 from semflash.bundle import read_bundle
 from semflash.channels.bits import flip_bits
+from semflash.channels.of_quality import channel_of
 from semflash.edge import golden, labeller
 from semflash.edge.golden import GoldenEncoder
-from semflash.channels.of_quality import channel_of
 from semflash.edge.labeller import Labelled, Labeller, inject
 from semflash.link.outcome import Received
 from semflash.monitor.tally import Tally
@@ -122,7 +121,9 @@ def test_the_seed_is_zero_and_the_rate_nothing_unless_told():
     payloads = GoldenEncoder(BUNDLE).payloads(IMAGES)
     assert [item.noisy for item in labelled(payloads)] == [payload.tobytes() for payload in payloads]
     seeded = [item.noisy for item in labelled(payloads, level=0.2)]
-    assert seeded == [inject(CHANNEL, payload.tobytes(), 0.2, 0, index)[0] for index, payload in enumerate(payloads)]
+    assert seeded == [
+        inject(CHANNEL, payload.tobytes(), 0.2, 0, index)[0] for index, payload in enumerate(payloads)
+    ]
 
 
 def test_a_full_batch_goes_to_the_worker_and_a_part_only_when_pushed(monkeypatch):

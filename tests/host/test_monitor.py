@@ -126,7 +126,7 @@ def test_injected_errors_depend_on_seed_and_index_alone(bundle: Bundle) -> None:
     assert inject(CHANNEL, payload, 0.1, 7, 3) == inject(CHANNEL, payload, 0.1, 7, 3)
     assert inject(CHANNEL, payload, 0.1, 7, 3) != inject(CHANNEL, payload, 0.1, 7, 4)
     assert inject(CHANNEL, payload, 0.1, 8, 3) != inject(CHANNEL, payload, 0.1, 7, 3)
-    assert inject(payload, 0.0, 7, 3) == (payload, 0)
+    assert inject(CHANNEL, payload, 0.0, 7, 3) == (payload, 0)
 
 
 def test_losses_and_repeats_do_not_change_what_is_injected(

@@ -24,8 +24,8 @@ EPILOG = """examples:
 
 Bit errors or noise are injected into the payloads (seeded); no board takes part. --record writes the result
 into the bundle's record, which does not change the bundle hash. --compare measures several bundles and puts
-results of experiments with the same data set beside them; --report writes what was found as one HTML file (and .md),
---plots as PNG and SVG.
+results of experiments with the same data set beside them; --report writes what was found as one HTML file
+(and .md), --plots as PNG and SVG.
 """
 
 
