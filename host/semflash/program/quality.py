@@ -46,7 +46,7 @@ class Ber(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag
     low: fields.Ber
     high: fields.Ber
 
-    name: ClassVar[str] = "ber"
+    name: ClassVar[Literal["ber"]] = "ber"
     title: ClassVar[str] = "bit error rate"
     short: ClassVar[str] = "BER"
     damage: ClassVar[str] = "bit errors"
@@ -118,7 +118,7 @@ class Snr(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag
     low: Decibels
     high: Decibels
 
-    name: ClassVar[str] = "snr"
+    name: ClassVar[Literal["snr"]] = "snr"
     title: ClassVar[str] = "signal-to-noise ratio"
     short: ClassVar[str] = "SNR"
     damage: ClassVar[str] = "noise"
