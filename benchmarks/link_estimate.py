@@ -14,8 +14,7 @@ import math
 
 from doc_block import LINK_PAGE, table, write_block
 
-from semflash.channels.ber_estimate import BerEstimator
-from semflash.edge.labeller import noisy_pilot_errors
+from semflash.channels.of_quality import BitErrors
 from semflash.link.codes import pilots
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
@@ -27,12 +26,13 @@ BUNDLE = 0x324041EB
 
 def measure(rate: float, window: int, seed: int) -> tuple[float, float, float]:
     """(mean, root mean square error relative to the rate, share of intervals that hold the rate)."""
-    estimator, values, held = BerEstimator(window), [], 0
+    channel, values, held = BitErrors(), [], 0
+    estimator = channel.estimator(window)
     between = math.ceil(window / (8 * PILOT_BYTES))
     for frame in range(between * (3 + ESTIMATES)):
         known = pilots.pattern(BUNDLE, frame & 0xFFFF, frame, PILOT_BYTES)
         errors = pilots.difference(known, BUNDLE, frame & 0xFFFF, frame)
-        estimator.add(noisy_pilot_errors(errors, rate, seed, frame), 8 * PILOT_BYTES)
+        estimator.add(errors, rate, channel.pilot_rng(seed, rate, frame))
         if frame >= 3 * between and frame % between == 0:
             estimate = estimator.estimate()
             assert estimate is not None

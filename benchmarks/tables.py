@@ -109,19 +109,20 @@ def _worth_showing(line: str) -> bool:
 
 
 def accuracy_table(bundles: list[Bundle]) -> str:
-    """One row a bundle, one column a BER."""
+    """One row a bundle, one column a level of channel quality; bundles of one metric and one kind of it."""
     measured = {bundle.name: _test_measurement(bundle) for bundle in bundles}
-    bers = sorted({point.ber for measurement in measured.values() for point in measurement.points})
+    levels = sorted({point.level for measurement in measured.values() for point in measurement.points})
+    quality = bundles[0].quality
     lines = [
-        f"| bundle | bytes per image | task network | {' | '.join(f'BER {100 * ber:g} %' for ber in bers)} |",
-        "| --- | --- | --- |" + " --- |" * len(bers),
+        f"| bundle | bytes per image | task network | {' | '.join(map(quality.text, levels))} |",
+        "| --- | --- | --- |" + " --- |" * len(levels),
     ]
     for bundle in sorted(bundles, key=lambda one: -one.payload_bytes):
-        points = {point.ber: point.accuracy for point in measured[bundle.name].points}
-        task = bundle.record.task_accuracy
-        cells = [f"{100 * points[ber]:.2f}" if ber in points else "" for ber in bers]
+        metric, task = measured[bundle.name].metric, bundle.record.task_value
+        points = [measured[bundle.name].at(level) for level in levels]
+        cells = ["" if point is None else metric.number(point.score.value) for point in points]
         lines.append(
-            f"| `{bundle.name}` | {bundle.payload_bytes} | {'' if task is None else f'{100 * task:.2f}'} | "
+            f"| `{bundle.name}` | {bundle.payload_bytes} | {'' if task is None else metric.number(task)} | "
             + " | ".join(cells)
             + " |"
         )

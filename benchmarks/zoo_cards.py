@@ -16,7 +16,6 @@ from zoo_cuts import cut_table, cutting_control
 
 from semflash.bundle.reader import Bundle, read_bundle
 from semflash.bundle.schema import Measurement
-from semflash.outputs.kinds import DetectionTask
 from semflash.program.tensors import Codes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,7 +43,9 @@ DATA = {
         "GPL-2, Bill Kendrick and the contributors of Tux Paint",
     ),
 }
-METRICS = {"accuracy": "top-1 accuracy", "map50": "mAP at IoU 0.5"}
+#: What a bundle is for, by the kind of its output.
+TASKS = {"labels": "classification", "boxes": "detection", "anchors": "detection", "image": "pictures"}
+TITLES = {"accuracy": "top-1 accuracy"}
 HEADER = """# The zoo
 
 Bundles that come with semflash; `semflash run NAME` builds, flashes and monitors one. Written by
@@ -86,8 +87,8 @@ def cards(bundles: list[Bundle]) -> str:
 
 def task_of(bundle: Bundle) -> str:
     """Task and number of classes in words."""
-    verb = "detection" if isinstance(bundle.contract.task, DetectionTask) else "classification"
-    return f"{verb}, {len(bundle.contract.class_names)} classes"
+    output = bundle.output
+    return f"{TASKS[output.kind]}, {len(output.class_names)} classes"
 
 
 def payload_of(bundle: Bundle) -> str:
@@ -183,18 +184,20 @@ def accuracy_of(bundle: Bundle) -> list[str]:
 
 def _table(bundle: Bundle, measured: Measurement) -> list[str]:
     what = {"test": "test", "val": "validation"}[measured.split]
-    title = f"{METRICS[measured.metric]}, {measured.images:,} {what} images"
+    metric, quality = measured.metric, bundle.quality
+    title = f"{TITLES.get(metric.name, metric.title)}, {measured.images:,} {what} images"
     cells: dict[str, Any] = {}
-    if measured.split == "test" and bundle.record.task_accuracy is not None:
-        cells["task network"] = f"{100 * bundle.record.task_accuracy:.2f}"
+    if measured.split == "test" and bundle.record.task_value is not None:
+        cells["task network"] = metric.number(bundle.record.task_value)
     for point in measured.points:
-        cells[f"BER {100 * point.ber:g} %"] = (
-            f"{100 * point.accuracy:.2f} ({100 * point.low:.1f}..{100 * point.high:.1f})"
+        value, low, high = (
+            metric.scale * part for part in (point.score.value, point.score.low, point.score.high)
         )
+        cells[quality.text(point.level)] = f"{value:.2f} ({low:.1f}..{high:.1f})"
     return [
         f"| {title} | {' | '.join(cells)} |",
         "| --- |" + " --- |" * len(cells),
-        f"| percent | {' | '.join(cells.values())} |",
+        f"| {metric.unit_words} | {' | '.join(cells.values())} |",
     ]
 
 

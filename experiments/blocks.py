@@ -58,7 +58,7 @@ def search(material: Material) -> str:
 
 def score(result: RunResult) -> float:
     """Mean validation accuracy over the search's rates."""
-    values = [r.accuracy for r in result.rows if r.split == "val" and r.rate in SEARCHED]
+    values = [r.value for r in result.rows if r.split == "val" and r.rate in SEARCHED]
     return sum(values) / len(values) if values else 0.0
 
 

@@ -133,7 +133,7 @@ def at(results: Sequence[RunResult], variant: str, rate: float) -> dict[int, flo
     """Seed -> test accuracy of a variant at a bit error rate."""
     condition = Condition("bsc", rate)
     return {
-        result.seed: row.accuracy
+        result.seed: row.value
         for result in results
         if result.variant == variant
         for row in result.rows

@@ -13,6 +13,9 @@ from semflash.export.run import export
 from semflash.report.results import Row
 from semflash.training.run_dir import WEIGHTS_FILE
 
+#: What a row calls the channel that makes a kind of quality.
+CHANNELS = {"ber": "bsc", "snr": "awgn"}
+
 
 def int8_rows(
     codec: Path, work: Path, data: Any, run: Run, data_dir: Path | None
@@ -37,7 +40,8 @@ def int8_rows(
         found = evaluate(bundle, data, one.rates, seed=run.seed, split=one.split)
         rows += [
             Row(
-                split=one.split, channel="bsc", rate=point.ber, accuracy=point.accuracy, encoder="int8",
+                split=one.split, channel=CHANNELS[found.measurement.quality], rate=point.level,
+                value=point.score.value, metric=found.measurement.metric, encoder="int8",
                 images=found.measurement.images,
             )
             for point in found.measurement.points

@@ -41,7 +41,7 @@ class Material:
     def task(self, budget: str) -> Mean | None:
         """Test accuracy of a budget's uncompressed task network."""
         found = [r for r in self.of("search", method="task-network") if r.budget.name == budget]
-        values = [row.accuracy for result in found for row in result.rows if row.split == "test"]
+        values = [row.value for result in found for row in result.rows if row.split == "test"]
         return mean_of(values) if values else None
 
 

@@ -123,7 +123,7 @@ def _condition(
             undecodable += int(method.undecodable)
         yield Row(
             split=one.split, channel=channel.kind, rate=channel.rate, images=len(sent.labels),
-            accuracy=right / len(sent.labels), estimate=how,
+            value=right / len(sent.labels), estimate=how,
             burst_bits=channel.burst_bits if channel.kind == "gilbert-elliott" else None,
             frame_bytes=None if channel.flips_bits else channel.frame_bytes, framing=framing,
             transmissions=float(arrival.transmissions.mean()), undecodable=undecodable,

@@ -162,7 +162,7 @@ def _trial(run: Run, runs: Sequence[Run], store: ResultStore) -> int:
 
 def score(result: RunResult) -> float:
     """Mean validation accuracy over the search's bit error rates."""
-    found = {row.rate: row.accuracy for row in result.rows if row.split == "val" and row.channel == "bsc"}
+    found = {row.rate: row.value for row in result.rows if row.split == "val" and row.channel == "bsc"}
     return search_score(found)
 
 

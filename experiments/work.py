@@ -165,7 +165,7 @@ class Worker:
         task: TrainedTask = load_task(folder)
         rows = [
             Row(
-                split=split, channel="bsc", rate=0.0, accuracy=task.accuracy(getattr(data, split)),
+                split=split, channel="bsc", rate=0.0, value=task.accuracy(getattr(data, split)),
                 images=len(getattr(data, split)),
             )
             for split in ("val", "test")

@@ -21,6 +21,7 @@ MAX_BYTES = 1 << 20
 
 Text = Annotated[str, Meta(min_length=1, max_length=4096)]
 Ber = Annotated[float, Meta(ge=0.0, le=0.5)]
+Decibels = Annotated[float, Meta(ge=-100.0, le=100.0)]
 Count = Annotated[int, Meta(ge=1, le=10_000_000)]
 Seed = Annotated[int, Meta(ge=0, le=(1 << 53))]
 
@@ -50,7 +51,9 @@ class LinkSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MonitorSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """[monitor]: which images run through the board and how many bits are flipped on the way (injected).
+    """[monitor]: which images run through the board and what damage is injected on the way.
+
+    ber, assume_ber: for bundles that are told a bit error rate; snr (None: no noise), assume_snr: an SNR.
 
     dataset: None: the one the bundle was trained on. count: None: 200, or all where there are fewer.
     sample_seed: which images a smaller count is."""
@@ -60,7 +63,9 @@ class MonitorSettings(Struct, frozen=True, forbid_unknown_fields=True):
     count: Count | None = None
     sample_seed: Seed = 0
     ber: Ber = 0.0
+    snr: Decibels | None = None
     assume_ber: Ber | None = None
+    assume_snr: Decibels | None = None
     ber_known: bool = False
     ber_window: Annotated[int, Meta(ge=32, le=1 << 30)] = 8192
     fault: Text | None = None
@@ -81,7 +86,10 @@ class TrainSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EvaluateSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """[evaluate]: bit error rates and number of test images (None: all); dataset as in [monitor]."""
+    """[evaluate]: levels and number of test images (None: all); dataset as in [monitor].
+
+    bers: for bundles that are told a bit error rate; snrs: for those that are told an SNR in dB.
+    """
 
     dataset: Text | None = None
     data_dir: Text | None = None
@@ -93,6 +101,7 @@ class EvaluateSettings(Struct, frozen=True, forbid_unknown_fields=True):
         2.5e-2,
         5e-2,
     )
+    snrs: Annotated[tuple[Decibels, ...], Meta(min_length=1, max_length=64)] = (20.0, 15.0, 10.0, 5.0, 0.0)
     count: Count | None = None
     sample_seed: Seed = 0
     seed: Seed = 0

@@ -94,7 +94,7 @@ def test_200_images_give_the_golden_codes_and_the_accuracy_of_evaluate(
     result = run(bundle, split, count=COUNT, check_golden=True)
     tally, link = result.progress.tally, result.progress.link
     assert (tally.received, tally.golden_checked, tally.golden_wrong, tally.lost) == (COUNT, COUNT, 0, 0)
-    assert tally.accuracy == evaluate(bundle, Data(split), (0.0,)).measurement.points[0].accuracy
+    assert tally.value == evaluate(bundle, Data(split), (0.0,)).measurement.points[0].score.value
     assert result.exit_code == 0
     assert (link.frames_lost, link.frames_dropped, link.resyncs, link.stale_answers) == (0, 0, 0, 0)
     assert result.device_link is not None

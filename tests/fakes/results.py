@@ -22,7 +22,7 @@ def result(
     split = fields.pop("split", "test")
     rows = [
         Row(
-            split=split, channel="bsc", rate=ber, accuracy=value, images=10_000, framing=framing,
+            split=split, channel="bsc", rate=ber, value=value, images=10_000, framing=framing,
             transmissions=times.get(ber, 1.0),
         )
         for ber, value in accuracies.items()

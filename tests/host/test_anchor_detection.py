@@ -14,18 +14,16 @@ pytest.importorskip("pycocotools")
 import keras
 
 from semflash.bundle.checks import check_contract
-from semflash.bundle.models import output_shape
 from semflash.bundle.reader import read_bundle
 from semflash.bundle.schema import Contract
 from semflash.data.augment import Augmentation, Moves
 from semflash.data.dataset import Dataset, Split
-from semflash.edge.judge import Judge, read
 from semflash.errors import BundleError, DatasetError, TrainingError, UsageError
 from semflash.outputs.anchor_boxes import decode_anchors
 from semflash.outputs.boxes import NO_OBJECT, overlap, padded
-from semflash.outputs.detections import decode
 from semflash.outputs.kinds import AnchorTask
 from semflash.tasks.anchor_detector import AnchorDetection, generalised_iou
+from semflash.tasks.kinds import Classification
 from semflash.tasks.registry import kind_of
 from semflash.training.codec import check_kind
 from semflash.training.recipes.catalogue import codec_recipe
@@ -51,7 +49,7 @@ def test_outputs_made_by_hand_give_exactly_the_known_boxes() -> None:
         (56, 40, 32, 32, 0.0, 0.625),  # cut at the border
         (30, 30, 4, 4, 0.09, 0.05),  # below the threshold
     )
-    (found,) = decode(outputs, TASK, 2)
+    (found,) = decode_anchors(outputs, TASK)
     assert found.dtype == np.float32
     # float32 shares of the height are off by less than a millionth of a pixel
     assert found.astype(np.float64).round(5).tolist() == [
@@ -91,19 +89,19 @@ def test_numbers_that_are_not_finite_and_empty_boxes_are_no_objects() -> None:
         (np.nan, 12, 8, 8, 0.9, 0), (16, 12, np.inf, 8, 0.9, 0), (16, 12, -8, 8, 0.9, 0),
         (99, 99, 4, 4, 0.9, 0), (16, 12, 8, 8, np.nan, 0.9), (16, 12, 8, 8, 0.9, -np.inf),
     )  # fmt: skip
-    (found,) = decode(outputs, TASK, 2)
+    (found,) = decode_anchors(outputs, TASK)
     assert found.shape == (0, 6)
     hostile = np.full((1, 6, 6), 3e38, np.float32)
-    (found,) = decode(hostile, msgspec.structs.replace(TASK, score_min=0.0), 2)
+    (found,) = decode_anchors(hostile, msgspec.structs.replace(TASK, score_min=0.0))
     assert np.isfinite(found).all()
 
 
 def test_only_the_best_candidates_are_looked_at() -> None:
     outputs = outputs_of(*[(8 * n + 4, 24, 4, 4, 0.2 + n / 10, 0) for n in range(6)])
     few = msgspec.structs.replace(TASK, candidates_max=3)
-    (found,) = decode(outputs, few, 2)
+    (found,) = decode_anchors(outputs, few)
     np.testing.assert_allclose(found[:, 5], [0.7, 0.6, 0.5], rtol=1e-6)
-    (found,) = decode(outputs, msgspec.structs.replace(few, objects_max=2), 2)
+    (found,) = decode_anchors(outputs, msgspec.structs.replace(few, objects_max=2))
     assert len(found) == 2
 
 
@@ -186,12 +184,14 @@ def test_recipes_that_would_need_such_a_loss_are_refused_before_the_training(
     assert next(iter(change)) in str(caught.value.value)
 
 
-def test_a_tail_of_boxes_is_told_by_its_shape_and_refuses_other_data() -> None:
+def test_a_tail_of_boxes_is_told_by_its_name_and_refuses_other_data() -> None:
     features = keras.Input((3, 4, 3))
-    tail = keras.Model(features, keras.layers.Reshape((6, 6))(features))
+    tail = keras.Model(features, keras.layers.Reshape((6, 6), name="boxes")(features))
     assert kind_of(tail, (48, 64, 3)) == KIND
     with pytest.raises(TrainingError, match="neither logits nor the boxes"):
-        kind_of(keras.Model(features, keras.layers.Reshape((9, 4))(features)), (48, 64, 3))
+        kind_of(keras.Model(features, keras.layers.Reshape((9, 4), name="boxes")(features)), (48, 64, 3))
+    unnamed = keras.Model(features, keras.layers.Reshape((6, 6))(features))
+    assert isinstance(kind_of(unnamed, (48, 64, 3)), Classification)
     boxed = Split(np.zeros((4, 48, 64, 3), np.uint8), np.full((4, 1, 6), NO_OBJECT, np.float32))
     flat = Split(boxed.images, np.zeros(4, np.int32))
     KIND.check(Dataset("boxed", boxed, boxed, boxed, ("a", "b")))
@@ -209,7 +209,7 @@ def contract() -> Contract:
 def test_a_contract_with_boxes_is_checked_and_says_what_the_tail_gives() -> None:
     right = contract()
     check_contract(right)
-    assert output_shape(right) == (6, 4 + len(right.class_names))
+    assert right.output.shape == (6, 4 + len(right.class_names))
     again = msgspec.json.decode(msgspec.json.encode(right), type=Contract)
     assert again == right
     for change, text in (({"width": 32}, "of another image"), ({"anchors": 200_000}, None)):
@@ -223,8 +223,9 @@ def test_a_contract_with_boxes_is_checked_and_says_what_the_tail_gives() -> None
 
 
 def test_the_monitor_judges_boxes_like_maps() -> None:
-    two = msgspec.structs.replace(contract(), class_names=["brick", "sky"], task=TASK)
-    (reading,) = read(outputs_of((12, 12, 16, 16, 0.8, 0), (40, 25, 20, 30, 0, 0.5)), two)
-    judge = Judge(two, BOXES)
-    assert reading.predicted == 2 and judge.right(reading, 0)
-    assert judge.words(reading) == "1 brick, 1 sky" and judge.figures()["map50"] == pytest.approx(1.0)
+    two = msgspec.structs.replace(contract(), class_names=("brick", "sky"), task=TASK).output
+    (reading,) = two.read(outputs_of((12, 12, 16, 16, 0.8, 0), (40, 25, 20, 30, 0, 0.5)))
+    judge = two.judge(None, BOXES)
+    verdict = judge.judge(reading, 0)
+    assert verdict.right and verdict.words == "1 brick, 1 sky"
+    assert judge.figures()["map50"] == pytest.approx(1.0)

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from semflash import atomic
 from semflash.bundle import Bundle, read_bundle, resolve_bundle, update_record, write_bundle
 from semflash.bundle.reader import parse_codec
-from semflash.bundle.schema import AccuracyPoint, Measurement
+from semflash.bundle.schema import Measurement, Point
 from semflash.errors import BundleError
+from semflash.outputs.metrics import ACCURACY, Score
 
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
 CODEC_BYTES = (TINY / "codec.json").read_bytes()
@@ -140,8 +141,8 @@ def test_a_name_that_leaves_the_directory_is_refused_before_writing(tmp_path: Pa
 
 def test_a_new_record_keeps_the_bundle_hash(copy: Path) -> None:
     bundle = read_bundle(copy)
-    point = AccuracyPoint(0.0, 0.75, 0.7, 0.8)
-    measurement = Measurement("fashion-mnist", "test", 100, 0, [point])
+    point = Point(0.0, (Score(0.75, 0.7, 0.8),))
+    measurement = Measurement("fashion-mnist", "test", 100, 0, "ber", (ACCURACY,), [point])
     after = update_record(bundle, msgspec.structs.replace(bundle.record, measurements=[measurement]))
     assert after.hash_hex == bundle.hash_hex
     assert read_bundle(copy).record.measurements == [measurement]
@@ -220,7 +221,7 @@ def _set(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
 
 TAIL = json.loads(CODEC_BYTES)["contract"]["device_tail"]
 BAD_CODECS = {
-    "a future version": (_set("schema_version", 3), "newer schema"),
+    "a future version": (_set("schema_version", 4), "newer schema"),
     "another format": (_set("format", "zip"), "not a semflash codec"),
     "an unknown field": (_set("contract.colour", "red"), "unknown field"),
     "an unknown tail": (_set("contract.device_tail.kind", "transformer"), "transformer"),

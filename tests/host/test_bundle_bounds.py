@@ -16,11 +16,10 @@ import pytest
 from semflash.bundle import read_bundle, reader, resolve_bundle, write_bundle
 from semflash.bundle.checks import check_contract
 from semflash.bundle.digest import file_ref
-from semflash.bundle.models import output_shape
 from semflash.bundle.reader import parse_codec, today
 from semflash.errors import BundleError
 from semflash.outputs.anchor_boxes import decode_anchors
-from semflash.outputs.detections import decode
+from semflash.outputs.detections import decode_maps
 from semflash.outputs.kinds import AnchorTask, DetectionTask
 
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
@@ -186,9 +185,9 @@ def test_numbers_of_a_task_have_limits(task: Any, field: str, last: Any, beyond:
 
 
 def test_the_output_of_a_tail_has_a_place_for_each_class() -> None:
-    assert output_shape(BUNDLE.contract) == (10,)
-    assert output_shape(with_task(DetectionTask(4, 5, 7, 3, 0.1, 10))) == (4, 5, 8)
-    assert output_shape(with_task(AnchorTask(28, 28, 9, 0.1, 0.5, 100, 10))) == (9, 8)
+    assert BUNDLE.output.shape == (10,)
+    assert with_task(DetectionTask(4, 5, 7, 3, 0.1, 10)).output.shape == (4, 5, 8)
+    assert with_task(AnchorTask(28, 28, 9, 0.1, 0.5, 100, 10)).output.shape == (9, 8)
 
 
 # Files.
@@ -281,13 +280,15 @@ def maps(height: int, width: int, *peaks: tuple[int, int, int, float]) -> np.nda
 
 def test_peaks_of_maps_are_objects_with_their_sides_and_places() -> None:
     task = DetectionTask(4, 6, 10, 3, 0.3, 2)
-    [found] = decode(maps(4, 6, (1, 2, 0, 2.0), (1, 3, 0, 1.0), (3, 5, 1, 0.0), (0, 0, 1, -0.5)), task, 2)
+    [found] = decode_maps(
+        maps(4, 6, (1, 2, 0, 2.0), (1, 3, 0, 1.0), (3, 5, 1, 0.0), (0, 0, 1, -0.5)), task, 2
+    )
     half = 1 / (1 + np.exp(-2.0))
     # the centre of (1, 2) lies at x = 2.25, y = 1.5 cells, 2 cells wide and 1 high; the neighbour is no peak
     np.testing.assert_allclose(found, [(12.5, 10, 32.5, 20, 0, half), (42.5, 30, 60, 40, 1, 0.5)], atol=1e-4)
-    [more] = decode(maps(4, 6, (1, 2, 0, 2.0), (1, 4, 0, 1.0)), task, 2)
+    [more] = decode_maps(maps(4, 6, (1, 2, 0, 2.0), (1, 4, 0, 1.0)), task, 2)
     assert len(more) == 2, "two columns apart they are two"
-    [wide] = decode(
+    [wide] = decode_maps(
         maps(4, 6, (1, 2, 0, 2.0), (1, 4, 0, 1.0)), msgspec.structs.replace(task, peak_window=5), 2
     )
     assert len(wide) == 1
@@ -296,7 +297,9 @@ def test_peaks_of_maps_are_objects_with_their_sides_and_places() -> None:
 def test_a_side_is_at_most_e_to_the_8_cells() -> None:
     out = maps(4, 6, (1, 2, 0, 2.0))
     out[..., 2:4] = 1e30
-    np.testing.assert_allclose(decode(out, DetectionTask(4, 6, 10, 3, 0.3, 2), 2)[0][0][:4], (0, 0, 60, 40))
+    np.testing.assert_allclose(
+        decode_maps(out, DetectionTask(4, 6, 10, 3, 0.3, 2), 2)[0][0][:4], (0, 0, 60, 40)
+    )
 
 
 def test_every_change_of_a_file_is_seen(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pytest
 
-from semflash.training.chance import Chance
+from semflash.outputs.chance import Chance
 from semflash.training.progress import Progress
 
 

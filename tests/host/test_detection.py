@@ -17,7 +17,7 @@ from semflash.data.dataset import Dataset, Split
 from semflash.errors import DatasetError, TrainingError
 from semflash.outputs.average_precision import mean_average_precision, precision_interval
 from semflash.outputs.boxes import NO_OBJECT, padded
-from semflash.outputs.detections import decode
+from semflash.outputs.detections import decode_maps
 from semflash.outputs.kinds import DetectionTask
 from semflash.tasks.detector import Detection, build_detector_tail, gaussian_sigma, target_maps
 from semflash.tasks.kinds import Classification
@@ -60,7 +60,7 @@ def test_decoding_the_target_maps_gives_the_boxes_back(seed: int):
     rng = np.random.default_rng(seed)
     low = np.array([[0, 0], [16, 16]]) + rng.uniform(0, 12, (2, 2))
     rows = np.concatenate([low, low + rng.uniform(2, 4, (2, 2)), [[0, 0], [1, 0]]], 1)
-    (found,) = decode(perfect(target_maps(boxes_of(*rows), KIND), 2), KIND.task, 2)
+    (found,) = decode_maps(perfect(target_maps(boxes_of(*rows), KIND), 2), KIND.task, 2)
     assert found[found[:, 4].argsort(), :5] == pytest.approx(rows[:, :5], abs=1e-3)
     assert found[:, 5] == pytest.approx(1, abs=1e-4)
 
@@ -70,7 +70,7 @@ def test_only_the_peak_of_a_neighbourhood_is_an_object_and_each_class_has_its_ow
     maps = np.full((1, 8, 8, 6), -9.0, np.float32)
     maps[..., 2:] = 0
     maps[0, 3, 3, 0], maps[0, 3, 4, 0], maps[0, 3, 4, 1], maps[0, 6, 6, 1] = 2.0, 1.5, 1.0, -2.5
-    (found,) = decode(maps, task, 2)
+    (found,) = decode_maps(maps, task, 2)
     assert found[:, 4].tolist() == [0, 1]  # 1.5 is no peak, and -2.5 is a score of 0.076
     assert found[0, :4].tolist() == [10, 10, 14, 14]
     assert found[:, 5] == pytest.approx(1 / (1 + np.exp([-2.0, -1.0])), abs=1e-6)
@@ -80,7 +80,7 @@ def test_boxes_are_cut_at_the_border_and_limited_in_number():
     maps = np.zeros((1, 8, 8, 6), np.float32)
     maps[0, ::2, ::2, 0] = 3 + np.arange(16).reshape(4, 4)
     maps[..., 2:4] = 100.0
-    (found,) = decode(maps, DetectionTask(8, 8, 4, 3, 0.6, 5), 2)
+    (found,) = decode_maps(maps, DetectionTask(8, 8, 4, 3, 0.6, 5), 2)
     assert len(found) == 5 and (found[:, :4] == [0, 0, 32, 32]).all()
     assert (np.diff(found[:, 5]) <= 0).all()
 
@@ -129,7 +129,7 @@ def test_targets_follow_a_mirrored_and_shifted_image(flip: float):
     labels = np.repeat(boxes_of((4, 8, 10, 16, 1, 0)), 16, 0)
     moved, targets = KIND.batch(images, labels, Augmentation(flip, 3), np.random.default_rng(0))
     lefts = set()
-    for image, found in zip(moved, decode(perfect(targets, 2), KIND.task, 2), strict=True):
+    for image, found in zip(moved, decode_maps(perfect(targets, 2), KIND.task, 2), strict=True):
         rows, columns = np.nonzero(image[..., 0])
         seen = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
         assert found[0, :4] == pytest.approx(seen, abs=1e-3)
@@ -184,7 +184,7 @@ def test_no_detection_at_all_has_precision_zero():
     assert mean_average_precision(boxes_of((0, 0, 9, 9, 0, 0)), [np.zeros((0, 6), np.float32)], 2) == 0.0
 
 
-def test_the_tail_says_which_task_it_is_for():
+def test_the_tail_says_by_its_output_layer_which_task_it_is_for():
     tail = build_detector_tail((16, 16, 4), 3, (4, 4, 4))
     assert tail.output_shape == (None, 8, 8, 7)
     assert kind_of(tail, (32, 32, 3)) == Detection(8, 8, 4, 3)

@@ -27,7 +27,7 @@ from semflash.cli.main import main
 from semflash.data.dataset import Dataset
 from semflash.data.registry import load_dataset
 from semflash.edge.decoder import EdgeDecoder
-from semflash.edge.evaluate import evaluate, measure
+from semflash.edge.evaluate import evaluate
 from semflash.edge.golden import GoldenEncoder
 from semflash.edge.preprocess import to_int8
 from semflash.errors import BundleError, DatasetError
@@ -108,7 +108,7 @@ def test_evaluate_measures_map_per_bit_error_rate_and_records_it(
     assert printed["metric"] == "map50" and [p["ber"] for p in printed["points"]] == [0, 0.05]
     assert all(p["low"] <= p["accuracy"] <= p["high"] for p in printed["points"])
     recorded = read_bundle(copy)
-    assert recorded.record.measurements[-1].metric == "map50" and recorded.hash_hex == bundle.hash_hex
+    assert recorded.record.measurements[-1].metric.name == "map50" and recorded.hash_hex == bundle.hash_hex
     assert main(arguments) == 0
     assert "mAP at IoU 0.5" in capsys.readouterr().out
 
@@ -119,8 +119,10 @@ def test_a_perfect_detector_measures_one(bundle: Bundle, data: Dataset):
     targets = target_maps(data.test.labels, Detection(8, 8, 4, 2))
     heat = np.where(targets[..., :2] == 1, 9.0, -9.0)
     maps = np.concatenate([heat, targets[..., 2:-1]], -1).astype(np.float32)
-    found, value = measure(bundle.contract, maps, data.test.labels)
-    assert value == pytest.approx((1.0, 1.0, 1.0)) and [len(rows) for rows in found] == [2] * 12
+    found = bundle.output.answers(maps, data.test.labels)
+    (score,) = bundle.output.measure(found, data.test.labels)
+    assert (score.value, score.low, score.high) == pytest.approx((1.0, 1.0, 1.0))
+    assert [len(rows) for rows in found] == [2] * 12
 
 
 def test_data_of_the_other_kind_is_refused(bundle: Bundle, data: Dataset):
@@ -179,7 +181,7 @@ def test_the_monitor_shows_objects_and_their_mean_average_precision(
     assert result.exit_code == 0 and result.progress.tally.golden_checked == 12
     found = result.as_dict()
     measured = evaluate(bundle, data, [0.0]).measurement.points[0]
-    assert found["map50"] == pytest.approx(measured.accuracy) and found["objects"] == 24
+    assert found["map50"] == pytest.approx(measured.score.value) and found["objects"] == 24
     lines = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
     images = [line for line in lines if line["kind"] == "image"]
     assert len(images) == 12 and all(len(line["boxes"]) == 2 and "label" not in line for line in images)

@@ -15,9 +15,11 @@ from semflash.bundle import Bundle, read_bundle
 from semflash.cli.main import main
 from semflash.data.dataset import Dataset, Split
 from semflash.edge.decoder import EdgeDecoder
-from semflash.edge.evaluate import evaluate, plot, record_measurement, wilson_interval
+from semflash.edge.evaluate import evaluate, record_measurement
 from semflash.edge.golden import GoldenEncoder
+from semflash.edge.plot import plot
 from semflash.errors import DatasetError, UsageError
+from semflash.outputs.metrics import wilson_interval
 
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
 
@@ -43,7 +45,7 @@ def test_accuracy_without_errors_is_that_of_the_plain_path(bundle: Bundle, datas
     result = evaluate(bundle, dataset, [0.0])
     logits = EdgeDecoder(bundle).logits(GoldenEncoder(bundle).payloads(dataset.test.images), 0.0)
     expected = float((logits.argmax(1) == dataset.test.labels).mean())
-    assert result.measurement.points[0].accuracy == expected
+    assert result.measurement.points[0].score.value == expected
     assert result.measurement.images == 400 and result.measurement.dataset == "blocks"
 
 
@@ -64,7 +66,7 @@ def test_bit_errors_change_predictions_more_the_more_there_are(bundle: Bundle, d
 
 def test_a_wrong_estimate_reaches_the_decoder(bundle: Bundle, dataset: Dataset) -> None:
     right = evaluate(bundle, dataset, [0.05]).predictions[0.05]
-    wrong = evaluate(bundle, dataset, [0.05], assume_ber=0.5).predictions[0.05]
+    wrong = evaluate(bundle, dataset, [0.05], told=0.5).predictions[0.05]
     assert (right != wrong).any()
 
 

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 
 from semflash.bundle import read_bundle
 from semflash.channels.bits import flip_bits
+from semflash.channels.of_quality import channel_of
 from semflash.edge import golden, labeller
 from semflash.edge.golden import GoldenEncoder
-from semflash.edge.judge import Judge, Reading
-from semflash.edge.labeller import Labelled, Labeller, image_rng, inject, noisy_pilot_errors
+from semflash.edge.labeller import Labelled, Labeller, inject
 from semflash.link.outcome import Received
 from semflash.monitor.tally import Tally
 from semflash.outputs.kinds import DetectionTask
+from semflash.outputs.labels import LabelReading
+from semflash.outputs.metrics import PSNR
+from semflash.outputs.objects import ObjectsReading
+from semflash.outputs.registry import output_of
 
 BUNDLE = read_bundle(Path(__file__).parents[1] / "vectors" / "tiny.semcodec")
+CHANNEL = channel_of(BUNDLE.quality)
 IMAGES = np.random.default_rng(8).integers(0, 256, (7, 28, 28, 1), np.uint8)
 
 
 def test_a_tally_starts_at_nothing():
     tally = Tally(5, 18)
-    assert (tally.accuracy, tally.images_per_s, tally.count_mean, tally.flipped_share) == (None,) * 4
+    assert (tally.value, tally.images_per_s, tally.count_mean, tally.flipped_share) == (None,) * 4
     plain = tally.as_dict()
     assert plain == {
         "images": 5, "received": 0, "lost": 0, "unanswered": 5, "labelled": 0, "correct": 0, "accuracy": None,
@@ -38,7 +42,7 @@ def test_a_tally_starts_at_nothing():
 def test_a_tally_adds_up():
     tally = Tally(10, 18, received=6, lost=3, seconds=1.5, stack_bytes=900)
     for right, flips in ((True, 2), (False, 0), (True, 1)):
-        tally.add_label(right=right, flips=flips)
+        tally.add(float(right), right=right, flips=flips)
     for count in (500, 300, 700):
         tally.add_count(count)
     for index in range(30):
@@ -80,41 +84,46 @@ def labelled(payloads: np.ndarray, **options: object) -> list[Labelled]:
 
 def test_injected_flips_are_those_of_the_seed_rate_and_index_and_are_counted():
     payload = bytes(range(24))
-    noisy, flips = inject(payload, 0.2, 5, 3)
+    noisy, flips = inject(CHANNEL, payload, 0.2, 5, 3)
     rng = np.random.default_rng([5, round(0.2 * 2**40), 3])
     right = flip_bits(np.frombuffer(payload, np.uint8)[None], 0.2, rng)
     assert noisy == right.tobytes() and noisy != payload
     assert flips == bin(int.from_bytes(noisy, "big") ^ int.from_bytes(payload, "big")).count("1") > 0
-    assert image_rng(1, 0.5, 2).random() == np.random.default_rng([1, 2**39, 2]).random()
+    assert CHANNEL.rng(1, 0.5, 2).random() == np.random.default_rng([1, 2**39, 2]).random()
 
 
 def test_pilots_get_flips_of_their_own_on_top_of_the_links():
-    assert noisy_pilot_errors(b"", 0.5, 1, 2) == 0
-    assert noisy_pilot_errors(b"\x81\x00\x01", 0.0, 1, 2) == 3
+    def wrong(errors: bytes, level: float) -> int:
+        return CHANNEL.estimator().add(errors, level, CHANNEL.pilot_rng(1, level, 2))
+
+    assert wrong(b"", 0.5) == 0
+    assert wrong(b"\x81\x00\x01", 0.0) == 3
     rng = np.random.default_rng([1, round(0.25 * 2**40), 2, 1])
     flips = rng.random(8000) < 0.25
-    assert noisy_pilot_errors(bytes(1000), 0.25, 1, 2) == flips.sum()
+    assert wrong(bytes(1000), 0.25) == flips.sum()
 
 
 def test_images_come_out_in_the_order_they_went_in_with_their_own_numbers():
     payloads = GoldenEncoder(BUNDLE).payloads(np.tile(IMAGES, (20, 1, 1, 1)))
-    found = labelled(payloads, ber=0.1, seed=4)
+    found = labelled(payloads, level=0.1, seed=4)
     assert [item.received.index for item in found] == list(range(140))
     for item in found:
-        assert (item.noisy, item.flips) == inject(item.received.payload, 0.1, 4, item.received.index)
-        assert (item.ber, item.told, item.golden_equal) == (0.1, 0.1, None)
+        assert (item.noisy, item.flips) == inject(CHANNEL, item.received.payload, 0.1, 4, item.received.index)
+        assert (item.level, item.told, item.golden_equal) == (0.1, 0.1, None)
         assert (item.pilot_bits, item.pilot_bit_errors) == (0, 0)
     assert labelled(payloads[:3])[0].flips == 0 and labelled(payloads[:3])[0].told == 0.0
     alone = [labelled(payloads[n : n + 1])[0].reading for n in range(7)]
     together = [item.reading for item in labelled(payloads[:7])]
-    assert [reading.predicted for reading in alone] == [reading.predicted for reading in together]
+    assert [reading.number for reading in alone] == [reading.number for reading in together]
 
 
 def test_the_seed_is_zero_and_the_rate_nothing_unless_told():
     payloads = GoldenEncoder(BUNDLE).payloads(IMAGES)
     assert [item.noisy for item in labelled(payloads)] == [payload.tobytes() for payload in payloads]
-    seeded = [item.noisy for item in labelled(payloads, ber=0.2)]
-    assert seeded == [inject(payload.tobytes(), 0.2, 0, index)[0] for index, payload in enumerate(payloads)]
+    seeded = [item.noisy for item in labelled(payloads, level=0.2)]
+    assert seeded == [
+        inject(CHANNEL, payload.tobytes(), 0.2, 0, index)[0] for index, payload in enumerate(payloads)
+    ]
 
 
 def test_a_full_batch_goes_to_the_worker_and_a_part_only_when_pushed(monkeypatch):
@@ -161,14 +170,14 @@ def test_only_a_worker_that_lags_far_behind_is_waited_for(monkeypatch):
 
 def test_a_new_rate_counts_from_the_next_image_on():
     payloads = [payload.tobytes() for payload in GoldenEncoder(BUNDLE).payloads(IMAGES)]
-    with Labeller(BUNDLE, None, ber=0.0, seed=1) as edge:
+    with Labeller(BUNDLE, None, level=0.0, seed=1) as edge:
         edge.put(came(0, payloads[0]))
         edge.inject_at(0.3)
         edge.put(came(1, payloads[1]))
         edge.inject_at(0.3)
         edge.put(came(2, payloads[2]))
         assert len(edge._pending) == 1
-        assert [(item.ber, item.flips > 0) for item in edge.finish()] == [
+        assert [(item.level, item.flips > 0) for item in edge.finish()] == [
             (0.0, False),
             (0.3, True),
             (0.3, True),
@@ -179,10 +188,10 @@ def test_a_new_rate_counts_from_the_next_image_on():
     ("options", "told"),
     [
         ({}, "estimate"),
-        ({"ber": 0.1}, "estimate"),
-        ({"ber": 0.1, "ber_known": True}, 0.1),
-        ({"assume_ber": 0.02}, 0.02),
-        ({"ber": 0.1, "ber_known": True, "assume_ber": 0.02}, 0.02),
+        ({"level": 0.1}, "estimate"),
+        ({"level": 0.1, "known": True}, 0.1),
+        ({"assumed": 0.02}, 0.02),
+        ({"level": 0.1, "known": True, "assumed": 0.02}, 0.02),
     ],
 )
 def test_the_decoder_is_told_what_is_assumed_known_or_estimated_in_this_order(options, told):
@@ -190,7 +199,7 @@ def test_the_decoder_is_told_what_is_assumed_known_or_estimated_in_this_order(op
     with Labeller(BUNDLE, None, **options) as edge:
         edge.put(came(0, payload, pilots=b"\xff\x00\x00\x00"))
         [item] = edge.finish()
-        assert item.pilot_bits == 32 and (item.pilot_bit_errors == 8 or "ber" in options)
+        assert item.pilot_bits == 32 and (item.pilot_bit_errors == 8 or "level" in options)
         estimate = edge.estimate()
         assert estimate is not None and 0.1 < estimate.value < 0.5
         assert item.told == pytest.approx(estimate.value if told == "estimate" else told)
@@ -200,7 +209,7 @@ def test_the_estimate_forgets_as_fast_as_it_is_told_to():
     payload = GoldenEncoder(BUNDLE).payloads(IMAGES[:1])[0].tobytes()
     values = []
     for window in (64.0, 1e6):
-        with Labeller(BUNDLE, None, ber_window=window) as edge:
+        with Labeller(BUNDLE, None, window=window) as edge:
             edge.put(came(0, payload, pilots=b"\xff" * 8))
             for index in range(1, 9):
                 edge.put(came(index, payload, pilots=bytes(8)))
@@ -222,16 +231,25 @@ def test_the_golden_check_counts_modulo_the_images_and_leaves_damaged_payloads_o
 
 
 def test_records_are_rounded_to_hundredths_of_a_pixel_and_four_or_six_places():
-    task = DetectionTask(4, 4, 7, 3, 0.05, 10)
-    contract = msgspec.structs.replace(BUNDLE.contract, class_names=["cat", "dog"], task=task)
+    boxes = output_of(DetectionTask(4, 4, 7, 3, 0.05, 10), ["cat", "dog"])
     truth = np.array([[[0.12345, 1.0, 7.98765, 7.0, 1.0, 0.0]]], np.float32)
     objects = np.array([[0.123456, 1.0, 7.987654, 7.0, 1.0, 0.876543]], np.float32)
-    record = Judge(contract, truth).record(Reading(1, 0.876543, objects), 0)
+    record = boxes.judge(None, truth).judge(ObjectsReading("1 dog", 0.876543, objects), 0).record
     assert record["boxes"] == [[0.12, 1.0, 7.99, 7.0, 1.0, 0.0]]
     assert record["objects"] == [[0.1235, 1.0, 7.9877, 7.0, 1.0, 0.8765]]
-    classifier = Judge(BUNDLE.contract, np.array([3]))
-    assert classifier.record(Reading(2, 0.12345678), 0) == {
+    classifier = BUNDLE.output.judge(None, np.array([3]))
+    assert classifier.judge(LabelReading("2", 0.12345678, 2), 0).record == {
         "label": 3,
         "predicted": 2,
         "confidence": 0.123457,
     }
+
+
+def test_a_tally_of_decibels_has_their_mean_and_its_normal_interval():
+    tally = Tally(3, 18, PSNR)
+    for value in (20.0, 26.0, 32.0):
+        tally.add(value, right=None, flips=0)
+    plain = tally.as_dict()
+    # 1.96 x 6 / sqrt(3), 6 the sample standard deviation
+    assert (plain["psnr"], plain["psnr_95"]) == (26.0, pytest.approx((19.2104, 32.7896), abs=1e-4))
+    assert "accuracy" not in plain and "correct" not in plain

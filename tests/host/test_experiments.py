@@ -211,18 +211,18 @@ def test_accuracy_over_a_channel_is_the_share_of_undamaged_payloads(data: Any) -
     rows, mean = measure(Parity(), data, [Measure("bsc", [0.0, 0.01, 0.05])], ["deliver"], seed=3)
     assert mean == 4.0
     for row in rows:
-        assert row.accuracy == pytest.approx((1 - row.rate) ** 32, abs=0.04)
+        assert row.value == pytest.approx((1 - row.rate) ** 32, abs=0.04)
 
 
 def test_lost_frames_retransmission_and_estimates_are_measured_as_their_rows_say(data: Any) -> None:
     method = Parity()
     lossy = Measure("frame-loss", [0.2], frame_bytes=[4])
     (row,), _ = measure(method, data, [lossy], ["deliver"], seed=0)
-    assert row.accuracy == pytest.approx(0.8, abs=0.04) and row.frame_bytes == 4
-    assert row.undecodable == round((1 - row.accuracy) * row.images)
+    assert row.value == pytest.approx(0.8, abs=0.04) and row.frame_bytes == 4
+    assert row.undecodable == round((1 - row.value) * row.images)
     rows, _ = measure(method, data, [Measure("bsc", [0.05])], ["deliver", "retransmit"], seed=0)
     assert rows[1].framing == "retransmit" and rows[1].transmissions > 2
-    assert rows[1].accuracy > rows[0].accuracy + 0.4
+    assert rows[1].value > rows[0].value + 0.4
     method.told.clear()
     told = Measure("bsc", [0.02], estimates=["exact", "x10", "pilots:50"])
     measure(method, data, [told], ["deliver"], seed=0)

@@ -90,6 +90,6 @@ def test_a_tiny_training_run_becomes_a_bundle(tmp_path: Path, capsys: pytest.Cap
     printed = json.loads(capsys.readouterr().out)
     bundle = read_bundle(out)
     assert printed["hash"] == bundle.hash_hex and bundle.name == "tiny-run"
-    assert bundle.record.history is not None and bundle.record.task_accuracy is not None
+    assert bundle.record.history is not None and bundle.record.task_value is not None
     assert bundle.record.recipe["recipe"]["name"] == "tiny"
     assert printed["proof"]["codes_differing"] == 0

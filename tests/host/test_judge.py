@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 
 from semflash.bundle import read_bundle
 from semflash.bundle.schema import Contract
-from semflash.edge.judge import SHOWN_SCORE, Judge, found_all, read, shown
-from semflash.outputs.kinds import DetectionTask
+from semflash.outputs.kinds import ClassificationTask, DetectionTask
+from semflash.outputs.objects import SHOWN_SCORE, ObjectsReading, found_all, shown
+from semflash.outputs.output import Array
+from semflash.outputs.registry import output_of
 
 CONTRACT = read_bundle(Path(__file__).parents[1] / "vectors" / "tiny.semcodec").contract
-DETECTOR = msgspec.structs.replace(
-    CONTRACT, class_names=["cat", "dog"], task=DetectionTask(4, 4, 7, 3, 0.05, 10)
-)
+DETECTOR = output_of(DetectionTask(4, 4, 7, 3, 0.05, 10), ["cat", "dog"])
 CAT, DOG = 0, 1
 
 
@@ -33,13 +32,21 @@ def maps_of(*peaks: tuple[int, int, int, float]) -> np.ndarray:
     return maps
 
 
+def read_objects(maps: Array) -> ObjectsReading:
+    (reading,) = DETECTOR.read(maps)
+    assert isinstance(reading, ObjectsReading)
+    return reading
+
+
 def test_a_classifier_is_read_as_its_largest_logit_and_softmax():
-    (reading,) = read(np.log(np.array([[1, 7, 2] + [1e-9] * 7], np.float32)), CONTRACT)
-    assert reading.predicted == 1 and reading.confidence == pytest.approx(0.7, abs=1e-6)
-    judge = Judge(CONTRACT, np.array([1, 2], np.int32))
-    assert judge.right(reading, 0) and not judge.right(reading, 1)
-    assert judge.record(reading, 1) == {"label": 2, "predicted": 1, "confidence": pytest.approx(0.7)}
-    assert judge.words(reading) == CONTRACT.class_names[1] and judge.figures() == {}
+    (reading,) = CONTRACT.output.read(np.log(np.array([[1, 7, 2] + [1e-9] * 7], np.float32)))
+    assert reading.number == 1 and reading.confidence == pytest.approx(0.7, abs=1e-6)
+    judge = CONTRACT.output.judge(None, np.array([1, 2], np.int32))
+    assert [judge.judge(reading, index).right for index in (0, 1)] == [True, False]
+    verdict = judge.judge(reading, 1)
+    assert verdict.record == {"label": 2, "predicted": 1, "confidence": pytest.approx(0.7)}
+    assert (verdict.words, verdict.truth) == CONTRACT.class_names[1:3] and judge.figures() == {}
+    assert (verdict.value, judge.number(1)) == (0.0, 2)
 
 
 @pytest.mark.parametrize("offset", [0.0, 1000.0, -1000.0, 3e4])
@@ -47,8 +54,8 @@ def test_the_confidence_does_not_depend_on_how_large_all_logits_are(offset: floa
     """exp(1000) is infinite, exp(-1000) nothing: neither may become a confidence."""
     logits = np.full((1, 10), offset - 60.0, np.float32)
     logits[0, 4], logits[0, 7] = offset, offset - 1.0
-    (reading,) = read(logits, CONTRACT)
-    assert reading.predicted == 4 and reading.confidence == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-6)
+    (reading,) = CONTRACT.output.read(logits)
+    assert reading.number == 4 and reading.confidence == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-6)
 
 
 def test_an_object_of_just_the_score_that_is_shown_is_shown_and_counted(monkeypatch: pytest.MonkeyPatch):
@@ -56,32 +63,31 @@ def test_an_object_of_just_the_score_that_is_shown_is_shown_and_counted(monkeypa
     below = np.nextafter(exact, np.float32(0))
     rows = boxes((0, 0, 7, 7, CAT, exact), (7, 0, 14, 7, DOG, below))
     assert shown(rows).tolist() == rows[:1].tolist()
-    monkeypatch.setattr("semflash.edge.judge.SHOWN_SCORE", 0.5)  # what a logit of 0 gives exactly
-    (reading,) = read(maps_of((0, 0, CAT, 0.0), (2, 2, DOG, -0.01)), DETECTOR)
-    assert reading.objects is not None and reading.objects[0][5] == 0.5
-    assert reading.predicted == 1 and len(shown(reading.objects)) == 1
+    monkeypatch.setattr("semflash.outputs.objects.SHOWN_SCORE", 0.5)  # what a logit of 0 gives exactly
+    reading = read_objects(maps_of((0, 0, CAT, 0.0), (2, 2, DOG, -0.01)))
+    assert reading.objects[0][5] == 0.5
+    assert reading.count == 1 and len(shown(reading.objects)) == 1
 
 
 def test_a_detector_is_read_as_its_objects_of_which_the_certain_ones_count():
-    (reading,) = read(maps_of((0, 0, CAT, 3.0), (2, 2, DOG, 0.0), (0, 3, CAT, -2.0)), DETECTOR)
-    assert reading.predicted == 2 and reading.confidence == pytest.approx(1 / (1 + np.exp(-3)))
-    assert reading.objects is not None and len(reading.objects) == 3
+    reading = read_objects(maps_of((0, 0, CAT, 3.0), (2, 2, DOG, 0.0), (0, 3, CAT, -2.0)))
+    assert reading.count == 2 and reading.confidence == pytest.approx(1 / (1 + np.exp(-3)))
+    assert len(reading.objects) == 3 and reading.number is None
     truth = np.stack([boxes((0, 0, 7, 7, CAT, 0), (14, 14, 21, 21, DOG, 0)), boxes(*[(-1,) * 6] * 2)])
-    judge = Judge(DETECTOR, truth)
-    assert judge.words(reading) == judge.truth_words(0) == "1 cat, 1 dog"
-    assert judge.truth_words(1) == "nothing"
-    assert judge.right(reading, 0) and not judge.right(reading, 1)
-    record = judge.record(reading, 0)
-    assert record["boxes"] == [[0, 0, 7, 7, 0, 0], [14, 14, 21, 21, 1, 0]]
-    assert [row[:5] for row in record["objects"]][:2] == [[0, 0, 7, 7, 0], [14, 14, 21, 21, 1]]
+    judge = DETECTOR.judge(None, truth)
+    found, none = judge.judge(reading, 0), judge.judge(reading, 1)
+    assert reading.words == found.words == found.truth == "1 cat, 1 dog" and none.truth == "nothing"
+    assert (found.right, none.right) == (True, False) and (found.value, none.value) == (1.0, 0.0)
+    assert found.record["boxes"] == [[0, 0, 7, 7, 0, 0], [14, 14, 21, 21, 1, 0]]
+    assert [row[:5] for row in found.record["objects"]][:2] == [[0, 0, 7, 7, 0], [14, 14, 21, 21, 1]]
 
 
 def test_the_figures_are_the_mean_average_precision_and_numbers_of_objects():
     pytest.importorskip("pycocotools")
     truth = np.stack([boxes((0, 0, 7, 7, CAT, 0)), boxes((0, 0, 7, 7, DOG, 0))])
-    judge = Judge(DETECTOR, truth)
-    (reading,) = read(maps_of((0, 0, CAT, 3.0)), DETECTOR)
-    assert [judge.right(reading, index) for index in (0, 1)] == [True, False]
+    judge = DETECTOR.judge(None, truth)
+    reading = read_objects(maps_of((0, 0, CAT, 3.0)))
+    assert [judge.judge(reading, index).right for index in (0, 1)] == [True, False]
     # the cat is found first or second, with a precision of 1 or 1/2 at every recall; the dog never
     figures = judge.figures()
     assert figures["objects"] == figures["objects_shown"] == 2
@@ -89,9 +95,9 @@ def test_the_figures_are_the_mean_average_precision_and_numbers_of_objects():
 
 
 def test_an_image_without_any_object_found_reads_as_nothing():
-    (reading,) = read(maps_of(), DETECTOR)
-    assert (reading.predicted, reading.confidence) == (0, 0.0)
-    assert Judge(DETECTOR, np.full((1, 1, 6), -1, np.float32)).right(reading, 0)
+    reading = read_objects(maps_of())
+    assert (reading.count, reading.confidence) == (0, 0.0)
+    assert DETECTOR.judge(None, np.full((1, 1, 6), -1, np.float32)).judge(reading, 0).right
 
 
 TRUTH = boxes((0, 0, 10, 10, CAT, 0), (20, 0, 30, 10, DOG, 0))
@@ -123,4 +129,5 @@ def test_an_ignored_object_may_be_found_or_not():
 
 
 def test_contracts_without_a_task_are_read_as_classifiers():
-    assert isinstance(CONTRACT, Contract) and not Judge(CONTRACT, np.zeros(1, np.int32)).detects
+    assert isinstance(CONTRACT, Contract) and CONTRACT.task == ClassificationTask()
+    assert CONTRACT.output.kind == "labels" and CONTRACT.output.metric.name == "accuracy"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fakes.link_device import CODES, FAULT, HELLO, FakeDevice, build, on_wire
 from semflash.bundle import Bundle, read_bundle
+from semflash.channels.of_quality import channel_of
 from semflash.data.sample import balanced
 from semflash.edge.evaluate import evaluate
 from semflash.edge.golden import GoldenEncoder
@@ -26,6 +27,7 @@ from semflash.monitor.live_table import PlainLines, choose_view, print_summary
 from semflash.monitor.monitor import MonitorOptions, MonitorResult, monitor
 
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
+CHANNEL = channel_of(read_bundle(TINY).quality)
 COUNT = 150
 
 
@@ -83,8 +85,8 @@ def test_without_errors_the_accuracy_equals_evaluate(
         test: Images
         name: str = "random"
 
-    measured = evaluate(bundle, Data(split), (0.0,)).measurement.points[0].accuracy
-    assert result.progress.tally.accuracy == measured
+    measured = evaluate(bundle, Data(split), (0.0,)).measurement.points[0].score.value
+    assert result.progress.tally.value == measured
     assert result.exit_code == 0
     assert result.device_link is not None
 
@@ -93,7 +95,7 @@ def test_every_image_is_recorded_with_its_own_label_and_payload(
     bundle: Bundle, split: Images, golden: dict[bytes, bytes], tmp_path: Path
 ) -> None:
     path = tmp_path / "run.jsonl"
-    options = MonitorOptions(count=COUNT, ber=0.05, seed=3, record_path=path, check_golden=True)
+    options = MonitorOptions(count=COUNT, level=0.05, seed=3, record_path=path, check_golden=True)
     result = monitor(bundle, device_of(bundle, golden), split, options)
     first, *images, last = lines_of(path)
     assert (first["kind"], first["bundle_hash"], first["board"]) == ("session", bundle.hash_hex, "fake-board")
@@ -121,10 +123,10 @@ def test_every_image_is_recorded_with_its_own_label_and_payload(
 
 def test_injected_errors_depend_on_seed_and_index_alone(bundle: Bundle) -> None:
     payload = bytes(range(48))
-    assert inject(payload, 0.1, 7, 3) == inject(payload, 0.1, 7, 3)
-    assert inject(payload, 0.1, 7, 3) != inject(payload, 0.1, 7, 4)
-    assert inject(payload, 0.1, 8, 3) != inject(payload, 0.1, 7, 3)
-    assert inject(payload, 0.0, 7, 3) == (payload, 0)
+    assert inject(CHANNEL, payload, 0.1, 7, 3) == inject(CHANNEL, payload, 0.1, 7, 3)
+    assert inject(CHANNEL, payload, 0.1, 7, 3) != inject(CHANNEL, payload, 0.1, 7, 4)
+    assert inject(CHANNEL, payload, 0.1, 8, 3) != inject(CHANNEL, payload, 0.1, 7, 3)
+    assert inject(CHANNEL, payload, 0.0, 7, 3) == (payload, 0)
 
 
 def test_losses_and_repeats_do_not_change_what_is_injected(
@@ -132,7 +134,7 @@ def test_losses_and_repeats_do_not_change_what_is_injected(
 ) -> None:
     def noisy(path: Path, **options: Any) -> dict[int, str]:
         device = device_of(bundle, golden, **options)
-        monitor(bundle, device, split, MonitorOptions(count=40, ber=0.02, record_path=path))
+        monitor(bundle, device, split, MonitorOptions(count=40, level=0.02, record_path=path))
         return {line["index"]: line["payload_noisy"] for line in lines_of(path) if line["kind"] == "image"}
 
     seen = 0
@@ -238,9 +240,9 @@ def test_a_failed_hello_leaves_earlier_records_alone(
 @pytest.mark.parametrize(
     "options",
     [
-        {"ber": 0.6},
-        {"ber": float("nan")},
-        {"assume_ber": -1.0},
+        {"level": 0.6},
+        {"level": float("nan")},
+        {"assumed": -1.0},
         {"count": 0},
         {"count": COUNT + 1},
         {"seed": -1},
@@ -277,7 +279,7 @@ def test_the_summary_says_what_is_injected_and_what_it_cost(
     bundle: Bundle, split: Images, golden: dict[bytes, bytes]
 ) -> None:
     text = io.StringIO()
-    print_summary(run_with(bundle, split, golden, ber=0.02, assume_ber=0.1), text)
+    print_summary(run_with(bundle, split, golden, level=0.02, assumed=0.1), text)
     shown = text.getvalue()
     for words in ("30 of 30", "injected", "BER 0.02 (seed 0)", "is told", "3,000 per image", "fake-board"):
         assert words in shown
@@ -362,6 +364,6 @@ def test_a_stream_that_is_full_does_not_end_the_run(
 
 
 def test_the_summary_is_plain_json(bundle: Bundle, split: Images, golden: dict[bytes, bytes]) -> None:
-    values = json.loads(json.dumps(run_with(bundle, split, golden, ber=0.01).as_dict()))
+    values = json.loads(json.dumps(run_with(bundle, split, golden, level=0.01).as_dict()))
     assert (values["images"], values["ber_injected"], values["ended_by"]) == (30, 0.01, None)
     assert values["link"]["frames_ok"] > 0

@@ -85,7 +85,8 @@ def test_with_injected_errors_the_accuracy_agrees_with_the_simulated_channel(
     assert main(["evaluate", str(TINY), "--limit", "1500", "--ber", str(ber), "--seed", "77", "--json"]) == 0
     point = json.loads(capsys.readouterr().out)["points"][0]
     # Same images, other flips: the two differ by less than the interval of one of them.
-    assert point["low"] <= found["accuracy"] <= point["high"]  # type: ignore[operator]
+    low, high = point["accuracy_95"]
+    assert low <= found["accuracy"] <= high  # type: ignore[operator]
 
 
 def test_the_real_device_takes_up_after_damage_on_the_way_to_it(

@@ -116,7 +116,7 @@ def test_a_bug_in_the_run_gives_the_terminal_back(built: BuildResult) -> None:
     program = (
         "import sys\nfrom semflash.monitor.live import history\n"
         "def broken(*_): raise ZeroDivisionError('oh')\n"
-        "history.History.accuracy = broken\n"
+        "history.History.values = broken\n"
         "from semflash.cli.main import main\nsys.exit(main(sys.argv[1:]))"
     )
     with Terminal([sys.executable, "-c", program, *command(built, "--loop")[3:]]) as terminal:

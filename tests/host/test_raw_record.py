@@ -72,7 +72,7 @@ def recorded(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("raw")
     options = MonitorOptions(
-        count=count, ber=0.02, seed=9, raw_path=folder / "run.sfraw", record_path=folder / "run.jsonl"
+        count=count, level=0.02, seed=9, raw_path=folder / "run.sfraw", record_path=folder / "run.jsonl"
     )
     monitor(bundle, device, split, options)
     lines = [json.loads(line) for line in (folder / "run.jsonl").read_text().splitlines()]
@@ -86,7 +86,7 @@ def test_a_replay_gives_the_labels_of_the_run(bundle: Bundle, recorded: tuple[Pa
     assert result.correct == predicted.count(0)
     assert result.strange > 0 < result.damaged
     assert result.estimate is not None and result.estimate.low < 0.02 < result.estimate.high
-    assert replay(bundle, path, ber=0.5, assume_ber=0.0).changed > 0
+    assert replay(bundle, path, level=0.5, assumed=0.0).changed > 0
 
 
 def test_another_bundles_decoder_is_refused_by_its_hash(

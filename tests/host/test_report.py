@@ -18,8 +18,11 @@ pytest.importorskip("matplotlib")
 
 from fakes.idx_files import write_blocks
 from fakes.results import BERS, campaign, result
+from semflash.bundle.schema import Measurement, Point
 from semflash.cli.main import main
 from semflash.errors import UsageError
+from semflash.outputs.metrics import ACCURACY, Score
+from semflash.program.quality import Ber
 from semflash.report import pictures
 from semflash.report.gather import read_costs
 from semflash.report.results import ResultStore, read_result, read_results, write_result
@@ -228,12 +231,12 @@ def test_markers_and_colours_tell_fourteen_lines_apart(report: Path) -> None:
 
 
 def measured(name: str, dataset: str, macs: int, accuracy: float, images: int) -> Any:
-    points = [SimpleNamespace(ber=0.01, accuracy=accuracy, low=accuracy, high=accuracy)]
-    measurement = SimpleNamespace(dataset=dataset, images=images, split="test", points=points)
+    points = [Point(0.01, (Score(accuracy, accuracy, accuracy),))]
+    measurement = Measurement(dataset, "test", images, 0, "ber", (ACCURACY,), points)
     return SimpleNamespace(
         bundle=SimpleNamespace(name=name, record=SimpleNamespace(macs=macs)), cost=None, history=[],
-        evaluation=SimpleNamespace(measurement=measurement, task_accuracy=accuracy + 0.01),
-        accuracy=lambda ber: accuracy,
+        evaluation=SimpleNamespace(measurement=measurement, task_value=accuracy + 0.01),
+        value=lambda level: accuracy, quality=Ber,
     )  # fmt: skip
 
 
@@ -247,7 +250,7 @@ def test_bundles_of_different_data_sets_are_not_weighed_against_each_other() -> 
     lines, both = (
         {
             line.get_label()
-            for line in pictures.against_ber(views, [], 48, WORDS["accuracy"]).axes[0].get_lines()
+            for line in pictures.against_quality(views, [], 48, WORDS["accuracy"], Ber).axes[0].get_lines()
         }
         for views in (clothes, [*clothes, stamps])
     )

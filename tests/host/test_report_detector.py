@@ -23,7 +23,7 @@ from semflash.cli.main import main
 from semflash.outputs.average_precision import class_precisions, mean_average_precision
 from semflash.outputs.kinds import DetectionTask
 from semflash.report import pictures, plots, render, scene_grid
-from semflash.report.gather import Precision, chosen
+from semflash.report.answers.objects import chosen
 from semflash.report.page import Chart, Page, Section, Table
 from semflash.report.results import write_result
 
@@ -85,7 +85,7 @@ def test_json_has_precision_by_class_whose_mean_is_the_map(
     for point in found["points"]:
         values = found["class_precision"][f"{point['ber']:g}"]
         assert values[2:] == [None] * 3
-        assert np.mean(values[:2]) == pytest.approx(point["accuracy"])
+        assert np.mean(values[:2]) == pytest.approx(point["map50"])
 
 
 def test_average_precision_by_class_is_what_counting_by_hand_gives() -> None:
@@ -150,14 +150,14 @@ def test_the_chart_of_bytes_has_the_map_and_its_interval(folder: Path) -> None:
     bundle = read_bundle(DETECTOR)
     assert isinstance(bundle.contract.task, DetectionTask)
     one = view(bundle, load_dataset(str(folder), image_size=(64, 64)), [0.0], [], limit=4, pictures=False)
-    figure = pictures.against_bytes([one], [], 0.0, one.words)
+    figure = pictures.against_bytes([one], [], 0.0, one.words, one.quality)
     assert figure.axes[0].get_ylabel() == "mAP@0.5, %"
     (bars,) = figure.axes[0].containers
     point = one.evaluation.measurement.points[0]
     assert bars.get_label() == "bundles, shapes (int8)" and bars.lines[0].get_xdata().tolist() == [96]
-    assert bars.lines[0].get_ydata()[0] == pytest.approx(100 * point.accuracy)
+    assert bars.lines[0].get_ydata()[0] == pytest.approx(100 * point.score.value)
     (ends,) = bars.lines[2][0].get_segments()
-    assert ends[:, 1].tolist() == pytest.approx([100 * point.low, 100 * point.high])
+    assert ends[:, 1].tolist() == pytest.approx([100 * point.score.low, 100 * point.score.high])
 
 
 HOSTILE = [r"$\foo$", "<img src=http://x>", "](http://x) ![a"]
@@ -166,7 +166,7 @@ HOSTILE = [r"$\foo$", "<img src=http://x>", "](http://x) ![a"]
 def test_names_of_classes_are_no_formulas_and_a_class_without_an_object_has_no_bar() -> None:
     def draw() -> Any:
         bundle: Any = SimpleNamespace(name="net", contract=SimpleNamespace(class_names=HOSTILE))
-        return pictures.precision(bundle, Precision([1, 0, 2], {0.0: [0.5, None, 0.25]}))
+        return pictures.precision(bundle, [1, 0, 2], {"BER 0 %": [0.5, None, 0.25]})
 
     def scene() -> Any:
         truth = np.array([(1, 2, 11, 22, 0, 0)], np.float32)
@@ -182,7 +182,7 @@ def test_names_of_classes_are_no_formulas_and_a_class_without_an_object_has_no_b
 def test_of_many_classes_the_chart_has_those_with_most_objects() -> None:
     names = [f"class {index}" for index in range(80)]
     bundle: Any = SimpleNamespace(name="net", contract=SimpleNamespace(class_names=names))
-    figure = pictures.precision(bundle, Precision(list(range(80)), {0.0: [n / 80 for n in range(80)]}))
+    figure = pictures.precision(bundle, list(range(80)), {"BER 0 %": [n / 80 for n in range(80)]})
     shown = [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
     assert shown == names[-pictures.SHOWN_CLASSES :]
     assert [bar.get_height() for bar in figure.axes[0].patches][-1] == pytest.approx(100 * 79 / 80)

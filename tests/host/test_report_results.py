@@ -16,9 +16,12 @@ pytest.importorskip("matplotlib")
 
 from fakes.idx_files import write_blocks
 from fakes.results import COMPARISON, result, sent_again
+from semflash.bundle.schema import Measurement, Point
 from semflash.cli import evaluate_compare
 from semflash.cli.main import main
 from semflash.errors import UsageError
+from semflash.outputs.metrics import ACCURACY, Score
+from semflash.program.quality import Ber
 from semflash.report import curves, pictures, provenance, render
 from semflash.report.comparable import choose
 from semflash.report.content import Content
@@ -42,11 +45,12 @@ def of(dataset: str, **fields: Any) -> RunResult:
 
 def bundle(name: str = "mine", size: int = 48) -> Any:
     """As much of a measured bundle as the curves take."""
-    points = [SimpleNamespace(ber=ber, accuracy=0.9, low=0.89, high=0.91) for ber in (0.0, 0.01, 0.05)]
-    measurement = SimpleNamespace(dataset="fashion-mnist", points=points)
+    points = [Point(level, (Score(0.9, 0.89, 0.91),)) for level in (0.0, 0.01, 0.05)]
+    measurement = Measurement("fashion-mnist", "test", 9, 0, "ber", (ACCURACY,), points)
     return SimpleNamespace(
         bundle=SimpleNamespace(name=name, payload_bytes=size), words=WORDS["accuracy"],
-        evaluation=SimpleNamespace(measurement=measurement, task_accuracy=0.94), accuracy=lambda ber: 0.9,
+        evaluation=SimpleNamespace(measurement=measurement, task_value=0.94), value=lambda level: 0.9,
+        number=lambda level: "90.00", quality=Ber,
     )  # fmt: skip
 
 
@@ -62,7 +66,7 @@ def cells(tables: Sequence[Table], name: str) -> list[list[str]]:
 def test_every_result_carries_its_budget_in_tables_legends_and_json() -> None:
     both = content(BOTH, size=24)
     wanted = {"SEMANTICNN [comparison]", "SEMANTICNN [full]"}
-    for section in (curves.against_ber(both), curves.against_bytes(both)):
+    for section in (curves.against_quality(both), curves.against_bytes(both)):
         for table in section.tables:
             assert {row[0] for row in table.rows} - {"mine (int8)"} <= wanted
         assert wanted <= {row[0] for table in section.tables for row in table.rows}
@@ -86,7 +90,7 @@ def test_long_names_in_a_legend_are_not_cut_off_and_leave_the_curves_their_room(
         ),
     ]
     one = content(results)
-    figure = pictures.against_ber(one.views, one.others, 48, one.words)
+    figure = pictures.against_quality(one.views, one.others, 48, one.words, one.quality)
     figure.canvas.draw()
     (legend,) = figure.legends
     box, curves_box = legend.get_window_extent(), figure.axes[0].get_window_extent()
@@ -104,23 +108,23 @@ def test_texts_of_results_control_neither_the_terminal_nor_the_markdown(
     evaluate_compare._print(content(results), [])
     printed = capsys.readouterr().out
     assert "two?[2J epochs" in printed and "\x1b" not in printed and "\x07" not in printed
-    twin = render.markdown(Page("title", "lead", [curves.against_ber(content(results))], "foot"), "plots")
+    twin = render.markdown(Page("title", "lead", [curves.against_quality(content(results))], "foot"), "plots")
     assert "# A heading" in twin and "\n# A heading" not in twin
 
 
 def test_the_curves_say_what_each_budget_is_and_that_a_gap_to_a_bundle_is_partly_the_budget() -> None:
-    for section in (curves.against_ber(content(BOTH, 24)), curves.against_bytes(content(BOTH, 24))):
+    for section in (curves.against_quality(content(BOTH, 24)), curves.against_bytes(content(BOTH, 24))):
         text = " ".join(section.text)
         assert f"[comparison]: {COMPARISON.text}; [full]: {FULL.text}." in text
         assert "The bundles were trained as their settings say, not under these budgets" in text
         assert "a result of [comparison] may be partly the budget" in text
-    (only_full,) = curves.against_ber(content(BOTH[1:])).text
+    (only_full,) = curves.against_quality(content(BOTH[1:])).text
     assert "partly" not in only_full and COMPARISON.text not in only_full
-    assert curves.against_ber(content([])).text == []
+    assert curves.against_quality(content([])).text == []
 
 
 def test_brackets_of_budgets_are_no_links_in_the_twin() -> None:
-    section = curves.against_ber(content(BOTH))
+    section = curves.against_quality(content(BOTH))
     kept = Section(section.anchor, section.short, section.title, section.text, (), section.tables)
     twin = render.markdown(Page("title", "lead", [kept], "foot"), "plots")
     assert twin.count("\\[comparison\\]") == 3 and "[comparison]" not in twin.replace("\\[", "")
@@ -137,7 +141,7 @@ def test_accuracy_stands_at_the_bytes_really_sent_all_transmissions_included() -
     one = content(results)
     places = {}
     for ber in (0.0, 0.05):
-        axes = pictures.against_bytes(one.views, one.others, ber, one.words).axes[0]
+        axes = pictures.against_bytes(one.views, one.others, ber, one.words, one.quality).axes[0]
         for bars in axes.containers:
             places[bars.get_label(), ber] = bars.lines[0].get_xdata().tolist()
     assert places["AGILENN [comparison]", 0.05] == [46.0]
@@ -172,7 +176,7 @@ def test_where_results_do_not_say_their_bytes_the_limit_stands_and_the_report_sa
 
 
 def test_payloads_that_were_sent_again_have_a_table_of_their_bytes_beside_their_accuracy() -> None:
-    section = curves.against_ber(content(sent_again()))
+    section = curves.against_quality(content(sent_again()))
     captions = [table.caption for table in section.tables]
     assert captions[1] == "24 bytes: bytes sent with retransmission, by bit error rate"
     assert "at most 4 more times" in section.text[-1] and "not held to the payload" in section.text[-1]
@@ -180,7 +184,7 @@ def test_payloads_that_were_sent_again_have_a_table_of_their_bytes_beside_their_
     assert again.head == ["method", *section.tables[2].head[1:]]
     # Seeds 0 and 1 at 1 %: 44 bytes twice, 46 bytes three times.
     assert again.rows[0][again.head.index("1 %")] == f"{(44 * 2 + 46 * 3) / 2:.1f} (2.50)"
-    plain = curves.against_ber(content(BOTH))
+    plain = curves.against_quality(content(BOTH))
     assert len(plain.tables) == 1 and "Sent again" not in " ".join(plain.text)
 
 

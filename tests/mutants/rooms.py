@@ -98,8 +98,15 @@ ROOMS = (
     ),
     Room(
         "edge",
-        (*_each("host/semflash/edge/{}.py", "judge labeller golden split"), "host/semflash/monitor/tally.py"),
-        _each("tests/host/test_{}.py", "judge edge edge_tally edge_evaluate monitor monitor_reconnect"),
+        (
+            *_each("host/semflash/edge/{}.py", "labeller golden split"),
+            *_each("host/semflash/outputs/{}.py", "image labels metrics objects psnr_ssim"),
+            "host/semflash/monitor/tally.py",
+        ),
+        _each(
+            "tests/host/test_{}.py",
+            "judge psnr_ssim edge edge_tally edge_evaluate monitor monitor_reconnect",
+        ),
     ),
 )
 

@@ -16,13 +16,22 @@ from semflash.bundle.schema import (
     Contract,
     FileRef,
     GraphInput,
+    Measurement,
     ReceivedInput,
     Record,
 )
 from semflash.errors import BundleError, ProgramError
 from semflash.fields import OUTPUTS_MAX
-from semflash.outputs.kinds import BOX, AnchorTask, DetectionTask
+from semflash.outputs.kinds import (
+    BOX,
+    SSIM_WINDOW,
+    AnchorTask,
+    ClassificationTask,
+    DetectionTask,
+    ImageTask,
+)
 from semflash.program.checks import check_program
+from semflash.program.quality import KINDS
 from semflash.program.receiving import can_receive
 from semflash.program.tensors import Values
 
@@ -85,19 +94,44 @@ def _check_edge(contract: Contract) -> None:
 
 
 def _check_task(contract: Contract) -> None:
-    task, (height, width, _) = contract.task, contract.program.tensor(contract.program.image).shape
-    if isinstance(task, AnchorTask):
-        if (task.height, task.width) != (height, width):
-            raise _refuse("the detector's boxes are of another image", (task.height, task.width))
-        values = task.anchors * (BOX + len(contract.class_names))
-        if values > OUTPUTS_MAX:
-            raise _refuse("the task tail gives too many numbers", values, "a smaller detector")
-        return
-    if not isinstance(task, DetectionTask):
-        return
+    shape = contract.program.tensor(contract.program.image).shape
+    classes = len(contract.class_names)
+    match contract.task:
+        case ImageTask() as task:
+            _check_picture(task, shape)
+            return
+        case AnchorTask() as task:
+            _check_anchors(task, shape, classes)
+        case DetectionTask() as task:
+            _check_maps(task, shape)
+        case ClassificationTask():
+            pass
+    if classes < 2:
+        raise _refuse("the task needs two classes or more", classes)
+
+
+def _check_picture(task: ImageTask, shape: tuple[int, ...]) -> None:
+    if (task.height, task.width, task.channels) != shape:
+        raise _refuse("the pictures are of another size than the image", (task, shape))
+    if min(task.height, task.width) < SSIM_WINDOW:
+        raise _refuse(
+            f"the window of SSIM, {SSIM_WINDOW} pixels, does not fit into the picture",
+            (task.height, task.width),
+        )
+
+
+def _check_anchors(task: AnchorTask, shape: tuple[int, ...], classes: int) -> None:
+    if (task.height, task.width) != shape[:2]:
+        raise _refuse("the detector's boxes are of another image", (task.height, task.width))
+    values = task.anchors * (BOX + classes)
+    if values > OUTPUTS_MAX:
+        raise _refuse("the task tail gives too many numbers", values, "a smaller detector")
+
+
+def _check_maps(task: DetectionTask, shape: tuple[int, ...]) -> None:
     covered = (task.height * task.stride, task.width * task.stride)
-    if covered != (height, width):
-        raise _refuse("the detection grid does not cover the image", (covered, (height, width)))
+    if covered != shape[:2]:
+        raise _refuse("the detection grid does not cover the image", (covered, shape[:2]))
     if task.peak_window % 2 == 0:
         raise _refuse("the window of a detection peak needs a middle (odd side)", task.peak_window)
 
@@ -119,7 +153,25 @@ def check_record(record: Record) -> None:
     """Limits of the freely formed part of the record."""
     if record.history is not None and record.history.size_bytes > HISTORY_MAX_BYTES:
         raise _refuse("training history larger than 64 MiB", record.history.size_bytes)
+    for measured in record.measurements:
+        _check_measurement(measured)
     _check_depth(record.recipe, RECIPE_MAX_DEPTH)
+
+
+def _check_measurement(measured: Measurement) -> None:
+    """Scores fit their metrics, and levels their kind of quality."""
+    if len({metric.name for metric in measured.metrics}) != len(measured.metrics):
+        raise _refuse("metrics of a measurement share a name", [metric.name for metric in measured.metrics])
+    low, high = KINDS[measured.quality].limits
+    for point in measured.points:
+        if not low <= point.level <= high:
+            raise _refuse(f"a measurement at no {KINDS[measured.quality].title}", point.level)
+        if len(point.scores) != len(measured.metrics):
+            raise _refuse("a measurement has not one score for each metric", len(point.scores))
+        for metric, score in zip(measured.metrics, point.scores, strict=True):
+            inside = metric.unit != "share" or (score.low >= 0 and score.high <= 1)
+            if not (score.low <= score.value <= score.high and inside):
+                raise _refuse(f"{metric.name} of a measurement contradicts itself", score)
 
 
 def _check_depth(value: Any, left: int) -> None:

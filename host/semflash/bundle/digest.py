@@ -11,12 +11,13 @@ import json
 
 import msgspec
 
+from semflash.bundle.older_record import OlderRecord
 from semflash.bundle.schema import Contract, FileRef, Record
 from semflash.bundle.version1 import Contract1
 from semflash.outputs.kinds import ClassificationTask
 
 
-def canonical_json(value: Contract | Contract1 | Record) -> bytes:
+def canonical_json(value: Contract | Contract1 | Record | OlderRecord) -> bytes:
     """Canonical JSON of a part of codec.json. ValueError: a NaN or an infinity.
 
     Classification, the task of every bundle before there was another, is not spelt out in version 1.

@@ -7,27 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from semflash.bundle.schema import Contract
 from semflash.errors import BundleError
-from semflash.outputs.detections import GEOMETRY
-from semflash.outputs.kinds import BOX, AnchorTask, DetectionTask
 from semflash.program.program import Program
 from semflash.program.stages import Graph
 from semflash.program.tensors import Tensor, Values
 from semflash.runtime.litert import load_interpreter
 
 _REMEDY = "export the bundle again"
-
-
-def output_shape(contract: Contract) -> tuple[int, ...]:
-    """Shape of the last edge graph's output for one image: (classes,), or a detector's (h, w, classes + 4) or
-    (anchors, 4 + classes)."""
-    classes, task = len(contract.class_names), contract.task
-    if isinstance(task, DetectionTask):
-        return task.height, task.width, classes + GEOMETRY
-    if isinstance(task, AnchorTask):
-        return task.anchors, BOX + classes
-    return (classes,)
 
 
 def check_model(model: bytes, stage: Graph, program: Program) -> None:

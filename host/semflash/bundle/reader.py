@@ -10,20 +10,30 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from semflash import atomic
 from semflash.bundle.checks import check_contract, check_file_names, check_record, references
 from semflash.bundle.digest import bundle_hash, canonical_json, sha256_hex
+from semflash.bundle.older_record import (
+    SCHEMA_VERSION2,
+    Codec2,
+    OlderRecord,
+    decode_codec2,
+    record_of,
+)
 from semflash.bundle.schema import (
     CODEC_FILE,
     CODEC_JSON_MAX_BYTES,
     FORMAT,
     SCHEMA_VERSION,
     SUFFIX,
+    Codec,
     Contract,
     Envelope,
     FileRef,
@@ -32,6 +42,7 @@ from semflash.bundle.schema import (
 )
 from semflash.bundle.version1 import (
     SCHEMA_VERSION1,
+    Codec1,
     Contract1,
     check_contract1,
     contract_of,
@@ -40,7 +51,11 @@ from semflash.bundle.version1 import (
 from semflash.errors import BundleError
 from semflash.printable import printable
 from semflash.program.program import Program
+from semflash.program.quality import Quality
 from semflash_codegen.schema import FILE_IDENTIFIER
+
+if TYPE_CHECKING:
+    from semflash.outputs.output import Output
 
 _RESTORE = "fetch or export the bundle again; a bundle is never edited by hand"
 
@@ -94,6 +109,16 @@ class Bundle:
         """(height, width, channels) of one image."""
         height, width, channels = self.program.tensor(self.program.image).shape
         return height, width, channels
+
+    @property
+    def output(self) -> Output:
+        """How the output of the edge is read, judged, recorded and shown."""
+        return self.contract.output
+
+    @property
+    def quality(self) -> Quality:
+        """The kind of channel quality that the decoder is told, with the range it was trained for."""
+        return self.program.quality
 
     @property
     def payload_bytes(self) -> int:
@@ -179,7 +204,7 @@ def parse_codec(data: bytes) -> Parsed:
     """
     version = _check_envelope(data)
     try:
-        codec = decode_codec1(data) if version == SCHEMA_VERSION1 else decode_codec(data)
+        codec = _DECODERS[version](data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BundleError(
             f"{CODEC_FILE} does not follow the schema: {_one_line(error)}", remedy=_RESTORE
@@ -187,15 +212,24 @@ def parse_codec(data: bytes) -> Parsed:
     written: Contract | Contract1 = codec.contract
     contract = today(written)
     check_contract(contract)
-    check_record(codec.record)
-    check_file_names(contract, codec.record)
+    record = codec.record if isinstance(codec.record, Record) else record_of(codec.record)
+    check_record(record)
+    check_file_names(contract, record)
     _check_digest("contract", codec.digest.contract, written)
     _check_digest("record", codec.digest.record, codec.record)
     if bundle_hash(written)[:8] == "00000000":
         raise BundleError(
             "bundle hash starts with 32 zero bits, which mean 'any'", remedy="rename the bundle"
         )
-    return Parsed(contract, codec.record, codec.digest.contract, written)
+    return Parsed(contract, record, codec.digest.contract, written)
+
+
+#: How each schema version is parsed.
+_DECODERS: dict[int, Callable[[bytes], Codec1 | Codec2 | Codec]] = {
+    SCHEMA_VERSION1: decode_codec1,
+    SCHEMA_VERSION2: decode_codec2,
+    SCHEMA_VERSION: decode_codec,
+}
 
 
 def today(written: Contract | Contract1) -> Contract:
@@ -231,7 +265,7 @@ def _one_line(text: object) -> str:
     return line if len(str(text)) <= 300 else line + " ..."
 
 
-def _check_digest(part: str, expected: str, value: Contract | Contract1 | Record) -> None:
+def _check_digest(part: str, expected: str, value: Contract | Contract1 | Record | OlderRecord) -> None:
     try:
         found = sha256_hex(canonical_json(value))
     except ValueError as error:

@@ -8,14 +8,13 @@ version 1 held is in :mod:`semflash.bundle.version1`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from semflash.fields import (
     CLASSES_MAX,
-    Ber,
     Count,
     FileName,
     Name,
@@ -24,10 +23,14 @@ from semflash.fields import (
     Text,
 )
 from semflash.outputs.kinds import Task
+from semflash.outputs.metrics import Finite, Metric, Score
 from semflash.program.program import Program
 
+if TYPE_CHECKING:
+    from semflash.outputs.output import Output
+
 FORMAT = "semflash-codec"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SUFFIX = ".semcodec"
 CODEC_FILE = "codec.json"
 
@@ -36,7 +39,6 @@ CODEC_JSON_MAX_BYTES = 4 << 20
 ENCODER_MAX_BYTES = 64 << 20
 EDGE_MODEL_MAX_BYTES = 1 << 30
 HISTORY_MAX_BYTES = 64 << 20
-Metric = Literal["accuracy", "map50"]
 
 
 class FileRef(Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,7 +115,7 @@ class Contract(Struct, frozen=True, forbid_unknown_fields=True):
         program: Everything the device does.
         models: The files of the program's graphs.
         edge: The graphs of the edge side in the order of running; the last one gives what ``task`` reads.
-        class_names: In label order.
+        class_names: In label order; two or more, unless the task tells no classes apart.
         task: How the output of the last edge graph is read.
     """
 
@@ -123,14 +125,31 @@ class Contract(Struct, frozen=True, forbid_unknown_fields=True):
     program: Program
     models: Annotated[tuple[Model, ...], Meta(min_length=1, max_length=32)]
     edge: Annotated[tuple[EdgeGraph, ...], Meta(min_length=1, max_length=8)]
-    class_names: Annotated[tuple[Text, ...], Meta(min_length=2, max_length=CLASSES_MAX)]
+    class_names: Annotated[tuple[Text, ...], Meta(max_length=CLASSES_MAX)]
     task: Task
+
+    @property
+    def output(self) -> Output:
+        """How the output of the last edge graph is read, judged, recorded and shown."""
+        from semflash.outputs.registry import output_of  # NumPy is not needed to read a bundle
+
+        return output_of(self.task, self.class_names)
 
 
 class ExportProof(Struct, frozen=True, forbid_unknown_fields=True):
     """What the export checked before it wrote: two int8 references give the same codes.
 
-    ``codes_differing_from_float`` and the accuracies compare the int8 encoder with the float one at BER 0.
+    ``codes_differing_from_float`` and the two values compare the int8 encoder with the float one over a
+    perfect channel.
+
+    Attributes:
+        images: How many the references were compared on.
+        references: Their names.
+        codes_differing: Between the references.
+        codes_differing_from_float: Share of codes.
+        validation_images: How many the values are of.
+        float_value: The bundle's first metric (:attr:`Contract.output`) with the float encoder.
+        int8_value: The same with the int8 encoder.
     """
 
     images: Count
@@ -138,33 +157,59 @@ class ExportProof(Struct, frozen=True, forbid_unknown_fields=True):
     codes_differing: Count
     codes_differing_from_float: Share
     validation_images: Count = 0
-    float_accuracy: Share | None = None
-    int8_accuracy: Share | None = None
+    float_value: Finite | None = None
+    int8_value: Finite | None = None
 
 
-class AccuracyPoint(Struct, frozen=True, forbid_unknown_fields=True):
-    """The metric at one injected BER, its 95 % interval (accuracy: Wilson; mAP: bootstrap over images)."""
+class Point(Struct, frozen=True, forbid_unknown_fields=True):
+    """What was measured at one level of the channel's quality.
 
-    ber: Ber
-    accuracy: Share
-    low: Share
-    high: Share
+    Attributes:
+        level: In the measurement's kind of quality: a bit error rate, or an SNR in dB.
+        scores: One for each metric of the measurement, in their order.
+    """
+
+    level: Finite
+    scores: Annotated[tuple[Score, ...], Meta(min_length=1, max_length=8)]
+
+    @property
+    def score(self) -> Score:
+        """Of the first metric."""
+        return self.scores[0]
 
 
 class Measurement(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One ``semflash evaluate`` run; ``metric``: top-1 accuracy, or the mean average precision at IoU 0.5.
+    """One ``semflash evaluate`` run.
 
-    sample_seed: the images are a sample of the split, as many of each class; None: all, or (older bundles)
-    the first ones.
+    Attributes:
+        dataset: Its name.
+        split: Which part of it.
+        images: How many.
+        seed: Of the injected damage.
+        quality: The kind of the points' levels.
+        metrics: What the points' scores are of; the first one is what a report compares.
+        points: One for each level.
+        sample_seed: The images are a sample of the split, as many of each class; None: all, or (older
+            bundles) the first ones.
     """
 
     dataset: Text
     split: Text
     images: Count
     seed: Count
-    points: Annotated[list[AccuracyPoint], Meta(max_length=256)]
-    metric: Metric = "accuracy"
+    quality: Literal["ber", "snr"]
+    metrics: Annotated[tuple[Metric, ...], Meta(min_length=1, max_length=8)]
+    points: Annotated[list[Point], Meta(max_length=256)]
     sample_seed: Count | None = None
+
+    @property
+    def metric(self) -> Metric:
+        """The first one."""
+        return self.metrics[0]
+
+    def at(self, level: float) -> Point | None:
+        """The point at a level; None: not measured."""
+        return next((point for point in self.points if point.level == level), None)
 
 
 class Record(Struct, frozen=True, forbid_unknown_fields=True):
@@ -178,8 +223,8 @@ class Record(Struct, frozen=True, forbid_unknown_fields=True):
         operators: operators of the device graphs in order.
         macs: multiply-accumulates of the device graphs for one image.
         arena_bytes: tensor arena TFLite-Micro needs on a 64-bit host (None: not measured).
-        task_accuracy: of the uncompressed task network on the test split (for detection: mAP at IoU 0.5).
-        measurements: accuracy of the whole path per BER.
+        task_value: the bundle's first metric of the uncompressed task network on the test split.
+        measurements: of the whole path, at levels of the channel's quality.
     """
 
     semflash_version: Text
@@ -190,7 +235,7 @@ class Record(Struct, frozen=True, forbid_unknown_fields=True):
     operators: Annotated[list[Text], Meta(max_length=4096)] = []
     macs: Count = 0
     arena_bytes: Count | None = None
-    task_accuracy: Share | None = None
+    task_value: Finite | None = None
     measurements: Annotated[list[Measurement], Meta(max_length=64)] = []
 
 
@@ -205,7 +250,7 @@ class Codec(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole of ``codec.json``."""
 
     format: str
-    schema_version: int
+    schema_version: Annotated[int, Meta(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)]
     contract: Contract
     record: Record
     digest: Digest

@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from semflash.bundle.older_record import OlderRecord
 from semflash.bundle.schema import (
     Contract,
     Digest,
@@ -21,7 +22,6 @@ from semflash.bundle.schema import (
     Model,
     QualityInput,
     ReceivedInput,
-    Record,
 )
 from semflash.errors import BundleError
 from semflash.fields import (
@@ -124,7 +124,7 @@ class Codec1(Struct, frozen=True, forbid_unknown_fields=True):
     format: str
     schema_version: int
     contract: Contract1
-    record: Record
+    record: OlderRecord
     digest: Digest
 
 

@@ -16,6 +16,7 @@ import msgspec
 from semflash import atomic
 from semflash.bundle.checks import check_contract, check_file_names, check_record, references
 from semflash.bundle.digest import bundle_hash, canonical_json, sha256_hex
+from semflash.bundle.older_record import OlderRecord, older_record
 from semflash.bundle.reader import Bundle, parse_codec, read_directory, today
 from semflash.bundle.schema import CODEC_FILE, FORMAT, SCHEMA_VERSION, SUFFIX, Codec, Contract, Digest, Record
 from semflash.bundle.version1 import SCHEMA_VERSION1, Codec1, Contract1
@@ -26,18 +27,23 @@ from semflash.fields import Name
 def encode_codec(contract: Contract | Contract1, record: Record) -> bytes:
     """The bytes of ``codec.json``: indented JSON, keys in schema order, newline at the end.
 
-    A contract of version 1 is written as it was, so that a new record does not change the bundle's hash.
+    A contract of version 1 is written as it was, so that a new record does not change the bundle's hash; its
+    record keeps the old form, too. BundleError: something does not fit.
     """
     check_contract(today(contract))
     check_record(record)
     check_file_names(today(contract), record)
-    digest = Digest(contract=bundle_hash(contract), record=sha256_hex(canonical_json(record)))
     codec: Codec | Codec1
     if isinstance(contract, Contract1):
-        codec = Codec1(FORMAT, SCHEMA_VERSION1, contract, record, digest)
+        older = older_record(record)
+        codec = Codec1(FORMAT, SCHEMA_VERSION1, contract, older, _digest(contract, older))
     else:
-        codec = Codec(FORMAT, SCHEMA_VERSION, contract, record, digest)
+        codec = Codec(FORMAT, SCHEMA_VERSION, contract, record, _digest(contract, record))
     return msgspec.json.format(msgspec.json.encode(codec), indent=1) + b"\n"
+
+
+def _digest(contract: Contract | Contract1, record: Record | OlderRecord) -> Digest:
+    return Digest(contract=bundle_hash(contract), record=sha256_hex(canonical_json(record)))
 
 
 def write_bundle(

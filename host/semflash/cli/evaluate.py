@@ -1,4 +1,4 @@
-"""``semflash evaluate``: accuracy of a bundle per bit error rate."""
+"""``semflash evaluate``: what a bundle's output is worth at levels of channel quality."""
 
 from __future__ import annotations
 
@@ -7,44 +7,39 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semflash.cli import data_options
+from semflash.cli import data_options, quality_options
 from semflash.errors import UsageError
 from semflash.settings import Settings, first
 
 if TYPE_CHECKING:
     from semflash.edge.evaluate import Evaluation
 
-HELP = "measure a bundle's accuracy at given bit error rates"
+HELP = "measure a bundle's accuracy, mAP or PSNR at given bit error rates or SNRs"
 EPILOG = """examples:
   semflash evaluate fashion-mnist-48
   semflash evaluate runs/mine.semcodec --ber 0,0.01,0.05 --limit 1000 --json
+  semflash evaluate runs/noise.semcodec --snr 0,5,10     # a bundle that is told an SNR
   semflash evaluate fashion-mnist-48 --plot accuracy.png --record
   semflash evaluate fashion-mnist-24 fashion-mnist-48 --compare experiments/results --report report.html
 
-Bit errors are injected into the payloads (seeded); no board takes part. --record writes the result into the
-bundle's record, which does not change the bundle hash. --compare measures several bundles and puts results of
-experiments with the same data set beside them; --report writes what was found as one HTML file (and .md),
---plots as PNG and SVG.
+Bit errors or noise are injected into the payloads (seeded); no board takes part. --record writes the result
+into the bundle's record, which does not change the bundle hash. --compare measures several bundles and puts
+results of experiments with the same data set beside them; --report writes what was found as one HTML file
+(and .md), --plots as PNG and SVG.
 """
-
-
-def _bers(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"not a list of numbers: {text!r}") from None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", nargs="*", help="bundle directories, or names of the zoo")
     data_options.add_data_flags(parser)
     parser.add_argument("--split", choices=("train", "val", "test"), default="test")
-    parser.add_argument("--ber", type=_bers, metavar="B[,B...]", help="bit error rates to inject, 0..0.5")
-    parser.add_argument("--assume-ber", type=float, metavar="B", help="tell the decoder this BER instead")
+    quality_options.add_list_flags(parser)
     parser.add_argument("--limit", type=int, metavar="N", help="only N images, as many of each class")
     parser.add_argument("--seed", type=int, help="of the injected errors")
     parser.add_argument("--record", action="store_true", help="write the result into the bundle's record")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="accuracy against BER as .png or .svg")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="the metric against BER or SNR as .png or .svg"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--compare",
@@ -69,7 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     from semflash.bundle import read_bundle
-    from semflash.edge.evaluate import check_plot, evaluate, plot, record_measurement
+    from semflash.edge.evaluate import evaluate, record_measurement
+    from semflash.edge.plot import check_plot, plot
 
     names = args.bundle or [name for name in (settings.build.bundle,) if name is not None]
     if not names:
@@ -83,22 +79,23 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     name = names[0]
     if args.limit is not None and args.limit < 1:
         raise UsageError("--limit must be at least 1", value=args.limit)
-    if args.record and args.assume_ber is not None:
-        raise UsageError("--record takes no wrong estimate", remedy="leave out --assume-ber")
+    if args.record and (args.assume_ber, args.assume_snr) != (None, None):
+        raise UsageError("--record takes no wrong estimate", remedy="leave out --assume-...")
     if args.plot is not None:
         check_plot(args.plot)
     table = settings.evaluate
     bundle = read_bundle(name)
+    levels = quality_options.levels(bundle, args, table)
     dataset = data_options.load(bundle, args, table)
     result = evaluate(
         bundle,
         dataset,
-        first(args.ber, table.bers) or (),
+        levels,
         seed=first(args.seed, table.seed) or 0,
         limit=first(args.limit, table.count),
         sample_seed=first(args.sample_seed, table.sample_seed) or 0,
         split=args.split,
-        assume_ber=args.assume_ber,
+        told=quality_options.told(bundle, args, None),
     )
     if args.record:
         record_measurement(bundle, result)
@@ -112,24 +109,27 @@ def _print_table(result: Evaluation) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from semflash.edge.evaluate import METRIC_TITLES
-
-    measured = result.measurement
+    measured, quality = result.measurement, result.quality
     sample = ""
     if measured.sample_seed is not None:
         sample = f"; a sample, as many of each class, seed {measured.sample_seed}"
     console = Console(highlight=False)
     console.print(
         f"{result.bundle}: {measured.images:,} images of {measured.dataset} ({measured.split}{sample}), "
-        f"{result.payload_bytes} bytes each, bit errors injected (seed {measured.seed})",
+        f"{result.payload_bytes} bytes each, {quality.damage} injected (seed {measured.seed})",
         soft_wrap=True,
     )
     table = Table()
-    table.add_column("BER", justify="right")
-    table.add_column(METRIC_TITLES[measured.metric], justify="right")
-    table.add_column("95 % interval", justify="right")
-    if result.task_accuracy is not None:
-        table.add_row("uncompressed", f"{result.task_accuracy:.2%}", "")
+    table.add_column(f"{quality.short}, dB" if quality.unit == "dB" else quality.short, justify="right")
+    for metric in measured.metrics:
+        table.add_column(metric.title, justify="right")
+        table.add_column("95 % interval", justify="right")
+    if result.task_value is not None:
+        rest = [""] * (2 * len(measured.metrics) - 1)
+        table.add_row("uncompressed", measured.metric.text(result.task_value), *rest)
     for point in measured.points:
-        table.add_row(f"{point.ber:.4g}", f"{point.accuracy:.2%}", f"{point.low:.2%} .. {point.high:.2%}")
+        cells = []
+        for metric, score in zip(measured.metrics, point.scores, strict=True):
+            cells += [metric.text(score.value), f"{metric.text(score.low)} .. {metric.text(score.high)}"]
+        table.add_row(f"{point.level:.4g}", *cells)
     console.print(table)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from semflash.bundle import Bundle, read_bundle
-from semflash.cli import data_options
+from semflash.cli import data_options, quality_options
 from semflash.edge.bundle_data import data_name
 from semflash.errors import UsageError
 from semflash.printable import printable
@@ -63,7 +63,12 @@ def compare(names: Sequence[str], args: argparse.Namespace, settings: Settings) 
 def _check_flags(args: argparse.Namespace) -> None:
     if args.limit is not None and args.limit < 1:
         raise UsageError("--limit must be at least 1", value=args.limit)
-    for flag, given in (("--record", args.record), ("--plot", args.plot), ("--assume-ber", args.assume_ber)):
+    for flag, given in (
+        ("--record", args.record),
+        ("--plot", args.plot),
+        ("--assume-ber", args.assume_ber),
+        ("--assume-snr", args.assume_snr),
+    ):
         if given not in (None, False):
             raise UsageError(f"{flag} is for one bundle without --compare", remedy=f"leave out {flag}")
 
@@ -94,11 +99,11 @@ def _views(
         key = (wanted, bundle.image_shape, tuple(bundle.contract.class_names))
         if key not in loaded:
             loaded[key] = data_options.load(bundle, args, table)
-        bers = first(args.ber, table.bers) or ()
+        levels = quality_options.levels(bundle, args, table)
         limit = first(args.limit, table.count)
         measured = {"seed": seed, "limit": limit, "split": args.split, "pictures": pictures}
         measured["sample_seed"] = first(args.sample_seed, table.sample_seed) or 0
-        views.append(view(bundle, loaded[key], bers, costs, **measured))
+        views.append(view(bundle, loaded[key], levels, costs, **measured))
     return views
 
 
@@ -107,7 +112,7 @@ def _print(content: Content, written: Sequence[Path]) -> None:
     from rich.table import Table
 
     console = Console(highlight=False, markup=False)  # a budget in brackets is no markup
-    for section in (sections.summary(content), curves.against_ber(content)):
+    for section in (sections.summary(content), curves.against_quality(content)):
         for one in section.tables:
             table = Table(title=printable(one.caption), title_justify="left")
             heads, *rows = [[printable(cell) for cell in row] for row in (one.head, *one.rows)]

@@ -87,7 +87,8 @@ def summary(bundle: Bundle) -> dict[str, Any]:
         "operators": record.operators,
         "macs": record.macs,
         "arena_bytes": record.arena_bytes,
-        "task_accuracy": record.task_accuracy,
+        "metric": bundle.output.metric.name,
+        "task_value": record.task_value,
         "forced": record.recipe.get("forced"),
         "proof": msgspec.to_builtins(record.proof),
     }
@@ -102,9 +103,10 @@ def _print(bundle: Bundle) -> None:
     print(f"  TFLM arena         {record.arena_bytes:,} bytes (64-bit host)")
     print(f"  proof              {proof.images:,} images: {' = '.join(proof.references)} in every code")
     print(f"  int8 against float {proof.codes_differing_from_float:.2%} of the codes differ")
+    metric = bundle.output.metric
     print(
-        f"  accuracy           {proof.float_accuracy:.2%} float, {proof.int8_accuracy:.2%} int8 "
-        f"({proof.validation_images:,} validation images, BER 0)"
+        f"  {metric.title:<18} {metric.text(proof.float_value)} float, {metric.text(proof.int8_value)} int8 "
+        f"({proof.validation_images:,} validation images, no damage)"
     )
-    if record.task_accuracy is not None:
-        print(f"  task network       {record.task_accuracy:.2%} on the test split")
+    if record.task_value is not None:
+        print(f"  task network       {metric.text(record.task_value)} on the test split")

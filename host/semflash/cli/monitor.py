@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semflash.cli import build_options, data_options, link_options
+from semflash.cli import build_options, data_options, link_options, quality_options
 from semflash.settings import Settings, first
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from semflash.link.port import Port
     from semflash.monitor.monitor import MonitorOptions, MonitorResult, View
 
-HELP = "run images through a board and show labels, losses and accuracy"
+HELP = "run images through a board and show what is read, losses and accuracy"
 EPILOG = """examples:
   semflash monitor fashion-mnist-48                                # the emulated board, 200 test images
   semflash monitor fashion-mnist-48 --ber 0.01 --record run.jsonl  # 1 % of all payload bits flipped
@@ -83,7 +83,6 @@ def add_monitor_flags(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="wait so long for a cable that was pulled (default: 60 at a terminal, else 0)",
     )
-    parser.add_argument("--ber", type=float, metavar="B", help="bit errors to inject into payloads, 0..0.5")
     parser.add_argument(
         "--control",
         action="append",
@@ -91,19 +90,8 @@ def add_monitor_flags(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=N",
         help="encode with this value of one of the bundle's controls; stream=N: codes leave early",
     )
-    told = parser.add_mutually_exclusive_group()
-    told.add_argument(
-        "--assume-ber",
-        type=float,
-        metavar="B",
-        help="tell the decoder this BER, not the estimate from the pilots",
-    )
-    told.add_argument(
-        "--ber-known", action="store_true", default=None, help="tell the decoder the injected BER exactly"
-    )
-    parser.add_argument(
-        "--ber-window", type=int, metavar="N", help="pilot bits that the estimate remembers (default 8192)"
-    )
+    quality_options.add_level_flags(parser)
+    quality_options.add_told_flags(parser)
     parser.add_argument("--seed", type=int, help="of the injected errors")
     parser.add_argument(
         "--fault",
@@ -152,7 +140,7 @@ def prepare(bundle: Bundle, args: argparse.Namespace, settings: Settings) -> tup
     table = settings.monitor
     FaultSpec.parse(first(args.fault, table.fault) or "")
     split = data_options.load(bundle, args, table).test
-    options = _options(args, settings, len(split))
+    options = _options(bundle, args, settings, len(split))
     check_run(bundle, split, options)
     return split, options
 
@@ -273,7 +261,7 @@ def _how_many(wanted: int | None, there: int) -> int:
     return there if wanted == ALL else wanted
 
 
-def _options(args: argparse.Namespace, settings: Settings, there: int) -> MonitorOptions:
+def _options(bundle: Bundle, args: argparse.Namespace, settings: Settings, there: int) -> MonitorOptions:
     from semflash.monitor.monitor import MonitorOptions
 
     table = settings.monitor
@@ -281,10 +269,11 @@ def _options(args: argparse.Namespace, settings: Settings, there: int) -> Monito
     return MonitorOptions(
         count=_how_many(first(args.count, table.count), there),
         sample_seed=first(args.sample_seed, table.sample_seed) or 0,
-        ber=first(args.ber, table.ber) or 0.0,
-        assume_ber=None if args.ber_known else first(args.assume_ber, table.assume_ber),
-        ber_known=bool(first(args.ber_known, table.ber_known)) and args.assume_ber is None,
-        ber_window=first(args.ber_window, table.ber_window) or 0,
+        level=quality_options.level(bundle, args, table),
+        assumed=None if args.ber_known else quality_options.told(bundle, args, table),
+        known=bool(first(args.ber_known, table.ber_known))
+        and quality_options.assumed(args, bundle.quality.name) is None,
+        window=first(args.ber_window, table.ber_window) or 0,
         seed=first(args.seed, table.seed) or 0,
         record_path=Path(record) if record is not None else None,
         raw_path=Path(raw) if raw is not None else None,

@@ -6,10 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from semflash.cli import quality_options
 from semflash.settings import Settings, first
 
 if TYPE_CHECKING:
     from semflash.monitor.replay import Replay
+    from semflash.program.quality import Quality
 
 HELP = "decode a raw recording of a line again"
 EPILOG = """examples:
@@ -28,44 +30,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bundle", metavar="BUNDLE", help="bundle folder or name (default: the recorded name)"
     )
-    parser.add_argument("--ber", type=float, metavar="B", help="inject this rate instead of the recorded one")
-    told = parser.add_mutually_exclusive_group()
-    told.add_argument("--assume-ber", type=float, metavar="B", help="tell the decoder this BER")
-    told.add_argument("--ber-known", action="store_true", help="tell the decoder the injected BER exactly")
-    parser.add_argument("--ber-window", type=int, metavar="N", help="pilot bits that the estimate remembers")
+    quality_options.add_level_flags(parser)
+    quality_options.add_told_flags(parser)
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Read, decode, sum up."""
     from semflash.bundle import read_bundle
-    from semflash.channels.bits import check_rates
+    from semflash.channels.of_quality import channel_of
     from semflash.link.raw_record import RawReader
     from semflash.monitor.replay import as_dict, recorded_name, replay
 
-    for rate in (args.ber, args.assume_ber):
-        if rate is not None:
-            check_rates(rate)
     with RawReader(args.file) as reader:
         bundle = read_bundle(args.bundle or recorded_name(reader))
+    level, assumed = (find(bundle, args, None) for find in (quality_options.level, quality_options.told))
+    for given in (level, assumed):
+        if given is not None:
+            channel_of(bundle.quality).check(given)
     result = replay(
         bundle,
         args.file,
-        ber=args.ber,
-        assume_ber=args.assume_ber,
-        ber_known=args.ber_known,
-        ber_window=first(args.ber_window, settings.monitor.ber_window) or 0,
+        level=level,
+        assumed=assumed,
+        known=bool(args.ber_known),
+        window=first(args.ber_window, settings.monitor.ber_window) or 0,
     )
     if args.json:
         import json
 
         print(json.dumps(as_dict(result)))
     else:
-        _show(result)
+        _show(result, bundle.quality)
     return 0
 
 
-def _show(result: Replay) -> None:
+def _show(result: Replay, quality: Quality) -> None:
     accuracy = "-" if result.accuracy is None else f"{result.accuracy:.2%}"
     cut = ", cut off" if result.truncated else ""
     dropped = sum(result.dropped.values())
@@ -75,6 +75,6 @@ def _show(result: Replay) -> None:
     if result.estimate is not None:
         from semflash.monitor.live.picture import estimate_text
 
-        print(f"bit errors  {estimate_text(result.estimate)}")
+        print(f"{quality.damage:<11} {estimate_text(result.estimate, quality)}")
     print(f"frames      {result.frames:,} whole, {dropped:,} dropped")
     print(f"codes       {result.damaged:,} damaged, {result.strange:,} of no image")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from semflash.bundle.schema import EdgeInput, GraphInput, QualityInput, ReceivedInput
+from semflash.data.dataset import Dataset
+from semflash.outputs.kinds import Task
 
 DECODER, TASK_TAIL = "decoder", "tail"
 
@@ -27,7 +29,13 @@ class EdgeGraphSpec:
 
 
 class EdgeSide(abc.ABC):
-    """What a codec does on the edge host."""
+    """What a codec does on the edge host.
+
+    Attributes:
+        sizes: The dataclass that the codec is built from; ``image_shape`` is read here.
+    """
+
+    sizes: Any
 
     @property
     @abc.abstractmethod
@@ -92,3 +100,27 @@ class EdgeSide(abc.ABC):
             EdgeGraphSpec(DECODER, self.decoder, decoder),
             EdgeGraphSpec(TASK_TAIL, tail, (features,)),
         )
+
+    def task(self, tail: Any) -> Task:
+        """How the output of the last of :meth:`edge_graphs` is read; by default what the task tail is for.
+
+        Args:
+            tail: Task tail that was trained for the codec.
+        """
+        from semflash.tasks.registry import kind_of
+
+        return kind_of(tail, self.sizes.image_shape).contract_task()
+
+    def check_data(self, tail: Any, data: Dataset) -> None:
+        """Refuse a data set whose labels this codec's output cannot be compared with.
+
+        Args:
+            tail: Task tail that was trained for the codec.
+            data: The data set.
+
+        Raises:
+            DatasetError: Its labels are of another kind.
+        """
+        from semflash.tasks.registry import kind_of
+
+        kind_of(tail, self.sizes.image_shape).check(data)

@@ -27,10 +27,15 @@ def balanced(labels: NDArray[Any], count: int | None, seed: int = SAMPLE_SEED) -
         return np.arange(total)
     rng = np.random.default_rng(seed)
     order = rng.permutation(total)
-    if labels.ndim > 1:
+    if not by_class(labels):
         return order[:count]
     ranks = _ranks(labels[order])
     return order[np.argsort(ranks, kind="stable")][:count]
+
+
+def by_class(labels: NDArray[Any]) -> bool:
+    """Whether images have one class each, so that a sample can have as many of each."""
+    return labels.ndim == 1
 
 
 def mixed(labels: NDArray[Any], seed: int) -> NDArray[np.intp]:

@@ -20,7 +20,6 @@ from semflash.data.registry import dataset_names, load_dataset
 from semflash.data.source import DataSource, place, source_of
 from semflash.errors import DatasetError
 from semflash.outputs.boxes import CLASS
-from semflash.outputs.kinds import Detector
 from semflash.printable import printable
 
 _OTHER = "use the data set the bundle was trained on (leave out --dataset), or one with the same classes"
@@ -93,16 +92,10 @@ def check_fits(bundle: Bundle, data: Dataset) -> None:
     Raises:
         DatasetError: other sizes or channels, boxes or none.
     """
-    contract = bundle.contract
-    detects = isinstance(contract.task, Detector)
-    if detects != data.has_boxes:
-        raise DatasetError(
-            "the bundle detects objects, and the data set has no boxes"
-            if detects
-            else "the bundle classifies images, and the data set has boxes",
-            value=data.name,
-            remedy=_OTHER,
-        )
+    try:
+        bundle.output.check_labels(data.train.labels[:0])
+    except DatasetError as error:
+        raise DatasetError(error.what, value=data.name, remedy=_OTHER) from error
     if data.image_shape != bundle.image_shape:
         wanted, found = ("x".join(map(str, shape)) for shape in (bundle.image_shape, data.image_shape))
         raise DatasetError(
@@ -120,6 +113,8 @@ def _with_labels_of(bundle: Bundle, data: Dataset, own: bool) -> Dataset:
     Raises:
         DatasetError: a class that the bundle does not know, or another number of them.
     """
+    if not bundle.output.needs_classes:
+        return data
     found, wanted = list(data.class_names), list(bundle.contract.class_names)
     if found == wanted or (own and len(found) == len(wanted)):
         return data

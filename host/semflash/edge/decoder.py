@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from semflash.bundle.graphs.edge import check_edge
-from semflash.bundle.models import bind, output_shape
+from semflash.bundle.models import bind
 from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import EdgeGraph, GraphInput, QualityInput, ReceivedInput
-from semflash.channels.bits import check_rates
+from semflash.channels.of_quality import channel_of
 from semflash.edge.first_run import admit
 from semflash.errors import BundleError
 from semflash.program.layout import Every
@@ -55,17 +55,18 @@ class EdgeDecoder:
         self._graphs = [
             _Graph(spec, bundle.edge[spec.name], threads=threads) for spec in bundle.contract.edge
         ]
-        self._outputs = output_shape(bundle.contract)
+        self._outputs = bundle.contract.output.shape
         largest_end = max(math.prod(self._outputs), math.prod(bundle.image_shape))
         self._most = max(1, min(BATCH, BATCH_VALUES // largest_end, BATCH_INNER_VALUES // largest))
         self._fixed = all(isinstance(region.items, Every) for region in self._program.payload.regions)
 
     @property
     def chains(self) -> bool:
-        """Whether all graphs behind the first read its output only, as decoder and task tail do."""
-        return all(isinstance(i, GraphInput) for spec in self._bundle.contract.edge[1:] for i in spec.inputs)
+        """Whether there are graphs behind the first that read its output only, as a task tail does."""
+        later = self._bundle.contract.edge[1:]
+        return bool(later) and all(isinstance(i, GraphInput) for spec in later for i in spec.inputs)
 
-    def features(self, payloads: NDArray[np.uint8], ber: ArrayLike) -> Array:
+    def features(self, payloads: NDArray[np.uint8], level: ArrayLike) -> Array:
         """Output of the first edge graph: of a decoder the features at the task network's split point.
 
         Args and errors: as :meth:`logits`.
@@ -73,26 +74,26 @@ class EdgeDecoder:
         Returns:
             float32 (N, ...).
         """
-        return self._decoded(payloads, ber, None, self._graphs[:1])
+        return self._decoded(payloads, level, None, self._graphs[:1])
 
     def logits(
-        self, payloads: NDArray[np.uint8], ber: ArrayLike, *, bits: NDArray[np.int64] | None = None
+        self, payloads: NDArray[np.uint8], level: ArrayLike, *, bits: NDArray[np.int64] | None = None
     ) -> Array:
         """Output of the last edge graph for received payloads.
 
         Args:
             payloads: uint8 (N, P), damaged bits and all.
-            ber: estimate of the bit error rate, 0..0.5; one number or (N,).
+            level: estimate of the channel's quality, of the bundle's kind (a bit error rate 0..0.5, or an SNR
+                in dB); one number or (N,).
             bits: int64 (N,), the length of each payload where they differ; None: all of P bytes.
 
         Returns:
-            float32 (N, classes), or a detector's maps (N, h, w, classes + 4) or boxes
-            (N, anchors, 4 + classes).
+            float32 (N, *shape) with the shape of the bundle's output: logits, maps, boxes or pictures.
 
         Raises:
-            BundleError: payloads of the wrong size. UsageError: a BER out of range.
+            BundleError: payloads of the wrong size. UsageError: a level out of range.
         """
-        return self._decoded(payloads, ber, bits, self._graphs)
+        return self._decoded(payloads, level, bits, self._graphs)
 
     def classify(self, features: Array) -> Array:
         """As :meth:`logits`, from outputs of the first edge graph, float32 (N, ...).
@@ -111,12 +112,13 @@ class EdgeDecoder:
     def _decoded(
         self,
         payloads: NDArray[np.uint8],
-        ber: ArrayLike,
+        level: ArrayLike,
         bits: NDArray[np.int64] | None,
         graphs: list[_Graph],
     ) -> Array:
         inputs = self._inputs(payloads, bits)
-        quality = check_rates(ber, len(payloads)).astype(np.float32)[:, None]
+        levels = channel_of(self._program.quality).check(level, len(payloads))
+        quality = levels.astype(np.float32)[:, None]
         parts = []
         for start in range(0, len(payloads), self._most):
             part = slice(start, start + self._most)

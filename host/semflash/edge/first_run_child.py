@@ -67,7 +67,7 @@ def try_all(bundle: Bundle, answers: Answers) -> None:
     for count in _BATCHES:
         payloads = rng.integers(0, 256, (count, bundle.payload_bytes), np.uint8)
         decoder.logits(payloads, contract.program.quality.high)
-        decoder.features(payloads, 0.0)
+        decoder.features(payloads, contract.program.quality.low)
     answers.stage(", ".join(model.file.file for model in contract.models))
     golden = GoldenEncoder(bundle, admitted=True)
     shape = bundle.image_shape

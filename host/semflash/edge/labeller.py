@@ -1,4 +1,4 @@
-"""The edge half of a monitor run: payloads -> injected errors -> LiteRT -> labels, in a thread of its own."""
+"""The edge half of a monitor run: payloads -> injected damage -> LiteRT -> readings, in its own thread."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.bundle.reader import Bundle
-from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate, BerEstimator
-from semflash.channels.bits import flip_bits
+from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate
+from semflash.channels.of_quality import Estimate, QualityChannel, channel_of
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
-from semflash.edge.judge import Reading, read
 from semflash.link.outcome import Received
+from semflash.outputs.output import Reading
 
 BATCH = 64
 _PENDING_BATCHES = 4
@@ -28,16 +28,20 @@ class Labelled:
     """One image decoded.
 
     Attributes:
-        received: what the device sent; noisy: its payload after injection; flips: injected, at rate `ber`.
-        told: the BER that the decoder was told.
-        pilot_bits, pilot_bit_errors: known bits of its frame, and how many came wrong, after injection.
-        reading: what the edge says about it.
-        golden_equal: payload equals the reference's; None where it was not compared.
+        received: What the device sent.
+        noisy: Its payload after injection.
+        level: What was injected, in the bundle's kind of quality.
+        flips: Bits that injection changed.
+        reading: What the edge says about it.
+        golden_equal: The payload equals the reference's; None where it was not compared.
+        told: The level that the decoder was told.
+        pilot_bits: Known bits of its frame.
+        pilot_bit_errors: How many of them came wrong, after injection.
     """
 
     received: Received
     noisy: bytes
-    ber: float
+    level: float
     flips: int
     reading: Reading
     golden_equal: bool | None
@@ -46,28 +50,14 @@ class Labelled:
     pilot_bit_errors: int = 0
 
 
-def image_rng(seed: int, ber: float, index: int) -> np.random.Generator:
-    """Generator of one image's injected errors: the same whatever the order of arrival."""
-    return np.random.default_rng([seed, round(ber * 2**40), index])
+def inject(channel: QualityChannel, payload: bytes, level: float, seed: int, index: int) -> tuple[bytes, int]:
+    """Damage one payload as a channel of a level does; returns it and the number of changed bits.
 
-
-def inject(payload: bytes, ber: float, seed: int, index: int) -> tuple[bytes, int]:
-    """Flip bits of one payload with probability `ber`; returns it and the number of flipped bits."""
-    clean = np.frombuffer(payload, np.uint8)[None]
-    noisy = flip_bits(clean, ber, image_rng(seed, ber, index))
-    return noisy.tobytes(), int(np.bitwise_count(noisy ^ clean).sum())
-
-
-def noisy_pilot_errors(errors: bytes, ber: float, seed: int, index: int) -> int:
-    """Wrong pilot bits after injection at the same rate as into the payload, with flips of their own.
-
-    errors: pilots XOR what they should be, as the link delivered them.
+    The damage depends on seed, level and index only, whatever the order of arrival.
     """
-    if not errors:
-        return 0
-    rng = np.random.default_rng([seed, round(ber * 2**40), index, 1])
-    noisy = flip_bits(np.frombuffer(errors, np.uint8)[None], ber, rng)
-    return int(np.bitwise_count(noisy).sum())
+    clean = np.frombuffer(payload, np.uint8)[None]
+    noisy = channel.damage(clean, level, channel.rng(seed, level, index))
+    return noisy.tobytes(), int(np.bitwise_count(noisy ^ clean).sum())
 
 
 class Labeller:
@@ -75,11 +65,10 @@ class Labeller:
 
     Args:
         images: uint8 (N, H, W, C), for the golden check; an index counts modulo N. None: no check.
-        ber, seed: injected errors.
-        assume_ber: what the decoder is told; None: the estimate from the pilots, or `ber` where there are
-            none.
-        ber_known: without assume_ber, the decoder is told `ber`. ber_window: pilot bits that the estimate
-            remembers.
+        level: what is injected, in the bundle's kind of quality; None: nothing. seed: of the damage.
+        assumed: the level that the decoder is told; None: the estimate from the pilots, or `level` where
+            there are none.
+        known: without `assumed`, the decoder is told `level`. window: pilot bits that the estimate remembers.
     """
 
     def __init__(
@@ -87,15 +76,17 @@ class Labeller:
         bundle: Bundle,
         images: NDArray[np.uint8] | None,
         *,
-        ber: float = 0.0,
-        assume_ber: float | None = None,
-        ber_known: bool = False,
-        ber_window: float = WINDOW_BITS,
+        level: float | None = None,
+        assumed: float | None = None,
+        known: bool = False,
+        window: float = WINDOW_BITS,
         seed: int = 0,
     ) -> None:
-        self._ber, self._seed, self._assumed, self._known = ber, seed, assume_ber, ber_known
-        self._estimator = BerEstimator(ber_window)
-        self._decoder, self._contract = EdgeDecoder(bundle), bundle.contract
+        self._quality, self._channel = bundle.quality, channel_of(bundle.quality)
+        self._level = bundle.quality.clean if level is None else level
+        self._seed, self._assumed, self._known = seed, assumed, known
+        self._estimator = self._channel.estimator(window)
+        self._decoder, self._output = EdgeDecoder(bundle), bundle.output
         self._size = bundle.payload_bytes
         self._images = images
         self._golden = GoldenEncoder(bundle) if images is not None else None
@@ -112,14 +103,14 @@ class Labeller:
     def push(self) -> None:
         """Give the worker what has come so far."""
         if self._batch:
-            self._pending.append(self._pool.submit(self._label, self._batch, self._ber))
+            self._pending.append(self._pool.submit(self._label, self._batch, self._level))
             self._batch = []
 
-    def inject_at(self, ber: float) -> None:
-        """The rate of injected errors from the next image on."""
-        if ber != self._ber:
+    def inject_at(self, level: float) -> None:
+        """The level of injected damage from the next image on."""
+        if level != self._level:
             self.push()
-            self._ber = ber
+            self._level = level
 
     def ready(self) -> Iterator[Labelled]:
         """What is decoded by now; waits only where the worker lags far behind."""
@@ -132,8 +123,8 @@ class Labeller:
         while self._pending:
             yield from self._pending.popleft().result()
 
-    def estimate(self) -> BerEstimate | None:
-        """Bit error rate after the pilots that were decoded so far; None: no pilots."""
+    def estimate(self) -> Estimate | BerEstimate | None:
+        """The channel's quality after the pilots that were decoded so far; None: no pilots."""
         return self._estimator.estimate()
 
     @property
@@ -149,21 +140,24 @@ class Labeller:
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _label(self, batch: Sequence[Received], ber: float) -> list[Labelled]:
+    def _label(self, batch: Sequence[Received], level: float) -> list[Labelled]:
         """In the worker."""
-        injected = [inject(r.payload, ber, self._seed, r.index) for r in batch]
-        wrong = [noisy_pilot_errors(r.pilot_errors, ber, self._seed, r.index) for r in batch]
-        told = [self._tell(r, errors, ber) for r, errors in zip(batch, wrong, strict=True)]
+        injected = [inject(self._channel, r.payload, level, self._seed, r.index) for r in batch]
+        wrong, told = [], []
+        for received in batch:
+            rng = self._channel.pilot_rng(self._seed, level, received.index)
+            wrong.append(self._estimator.add(received.pilot_errors, level, rng))
+            told.append(self._tell(level))
         noisy = np.stack(
             [np.frombuffer(payload.ljust(self._size, b"\0"), np.uint8) for payload, _ in injected]
         )
         bits = np.array([received.bits for received in batch], np.int64)
-        readings = read(self._decoder.logits(noisy, told, bits=bits), self._contract)
+        readings = self._output.read(self._decoder.logits(noisy, told, bits=bits))
         equal = self._compare(batch)
         return [
             Labelled(
                 received,
-                *(payload, ber, flips),
+                *(payload, level, flips),
                 reading=readings[i],
                 golden_equal=equal[i],
                 told=told[i],
@@ -173,13 +167,12 @@ class Labeller:
             for i, (received, (payload, flips)) in enumerate(zip(batch, injected, strict=True))
         ]
 
-    def _tell(self, received: Received, wrong: int, ber: float) -> float:
-        """Take the pilots of one image, wrong ones counted; what the decoder is told for it."""
-        self._estimator.add(wrong, 8 * len(received.pilot_errors))
+    def _tell(self, level: float) -> float:
+        """What the decoder is told now, when a level is injected."""
         if self._assumed is not None:
             return self._assumed
-        estimated = self._estimator.decoder_value
-        return ber if self._known or estimated is None else estimated
+        estimated = self._estimator.value
+        return self._quality.told(level if self._known or estimated is None else estimated)
 
     def _compare(self, batch: Sequence[Received]) -> list[bool | None]:
         """Payloads against the reference; one that the link damaged is not the device's word."""

@@ -39,11 +39,11 @@ from semflash.conversion.graphs import Int8Graph, convert_float
 from semflash.data.dataset import Dataset
 from semflash.errors import ExportError
 from semflash.export.proof import prove_device, prove_edge, received, run_device, run_edge, run_model
+from semflash.outputs.chance import REMEDY
+from semflash.outputs.output import Output
 from semflash.program.controls import settle
 from semflash.program.payload import encode
 from semflash.runtime.tflm_arena import measure_arena
-from semflash.tasks.registry import kind_of
-from semflash.training.chance import REMEDY, Chance
 from semflash.training.models import encode as float_encode
 
 PROOF_IMAGES = 1000
@@ -93,14 +93,14 @@ class Origin:
         recipe: Plain JSON.
         seed: Of the training.
         history: JSON bytes; None: there is none.
-        task_accuracy: Of the uncompressed task network on the test split; None: not measured.
+        task_value: First metric of the uncompressed task network on the test split; None: not measured.
         encoder_sha256: Of the int8 network on whose codes the decoder was tuned; None: of none.
     """
 
     recipe: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     history: bytes | None = None
-    task_accuracy: float | None = None
+    task_value: float | None = None
     encoder_sha256: str | None = None
 
 
@@ -112,7 +112,7 @@ def export_codec(
     Args:
         trained: The codec.
         out: Directory to make, ``NAME.semcodec``.
-        dataset: Calibration images come from its train split, the proof and the accuracies from val.
+        dataset: Calibration images come from its train split, the proof and the metrics from val.
         target: What is written.
         origin: What the record says of it.
 
@@ -125,8 +125,7 @@ def export_codec(
     origin = origin or Origin()
     check_place(Path(out), target.overwrite)
     check_name(target.name)
-    kind = kind_of(trained.tail, dataset.image_shape)
-    kind.check(dataset)
+    trained.codec.check_data(trained.tail, dataset)
     device = quantise_device(trained.codec.device(), dataset, target.whole_graph)
     _check_network_is(origin.encoder_sha256, device.whole)
     graphs = trained.codec.edge_graphs(trained.tail)
@@ -140,7 +139,7 @@ def export_codec(
         models=tuple(Model(n, file_ref(f"{n}.tflite", data)) for n, data in device.models.items()),
         edge=tuple(EdgeGraph(g.name, file_ref(f"{g.name}.tflite", edge[g.name]), g.inputs) for g in graphs),
         class_names=tuple(dataset.class_names),
-        task=kind.contract_task(),
+        task=trained.codec.task(trained.tail),
     )
     for stage in device.program.graphs:
         check_device_graph(device.models[stage.name], f"{stage.name}.tflite")
@@ -148,7 +147,7 @@ def export_codec(
     arenas = {name: measure_arena(model) for name, model in device.models.items()}
     proof = _prove(trained, dataset, _Made(contract, device, graphs, edge, target.whole_graph), arenas)
     check_edge(contract, edge)
-    forced = _check_chance(proof, dataset, target.force)
+    forced = _check_chance(proof, contract.output, dataset, target.force)
     history = {} if origin.history is None else {"history.json": origin.history}
     record = Record(
         semflash_version=__version__,
@@ -159,26 +158,29 @@ def export_codec(
         operators=device.whole.operators,
         macs=device.whole.macs,
         arena_bytes=sum(arenas.values()),
-        task_accuracy=origin.task_accuracy,
+        task_value=origin.task_value,
     )
     bundle = write_bundle(out, contract, record, files | history, overwrite=target.overwrite)
     known.remember(bundle.hash_hex, exported=True)
     return bundle
 
 
-def _check_chance(proof: ExportProof, dataset: Dataset, force: bool) -> dict[str, str]:
+def _check_chance(proof: ExportProof, output: Output, dataset: Dataset, force: bool) -> dict[str, str]:
     """What the record says of a codec that learnt nothing. ExportError: it did not, and is not forced."""
-    words = none_better_than_guessing(proof.int8_accuracy, dataset, force)
+    words = none_better_than_guessing(proof.int8_value, output, dataset, force)
     return {} if words is None else {"forced": words}
 
 
-def none_better_than_guessing(reached: float | None, dataset: Dataset, force: bool) -> str | None:
-    """What is wrong with an accuracy (mAP) on the validation split; None: nothing, or it is not known.
+def none_better_than_guessing(
+    reached: float | None, output: Output, dataset: Dataset, force: bool
+) -> str | None:
+    """What is wrong with a first metric on the validation split; None: nothing, or it is not known.
 
     Raises:
         ExportError: it is no better than guessing, and not forced.
     """
-    chance = Chance.of(dataset.val.labels[:VALIDATION_IMAGES])
+    images, labels = dataset.val.images[:VALIDATION_IMAGES], dataset.val.labels[:VALIDATION_IMAGES]
+    chance = output.chance(images, labels)
     if reached is None or chance.is_above(reached):
         return None
     if not force:
@@ -233,8 +235,8 @@ def _prove(trained: Trained, dataset: Dataset, made: _Made, arenas: Mapping[str,
         codes_differing=0,
         codes_differing_from_float=float(differing.mean()),
         validation_images=len(images),
-        float_accuracy=_accuracy(trained, made.graphs, received(program, made.graphs, float_sent), labels),
-        int8_accuracy=_accuracy(trained, made.graphs, int8_values, labels),
+        float_value=_value(made, received(program, made.graphs, float_sent), images, labels),
+        int8_value=_value(made, int8_values, images, labels),
     )
 
 
@@ -262,13 +264,13 @@ def _check_formulas(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> No
         )
 
 
-def _accuracy(
-    trained: Trained,
-    graphs: tuple[EdgeGraphSpec, ...],
-    inputs: Mapping[str, NDArray[np.float32]],
-    labels: NDArray[np.int32],
+def _value(
+    made: _Made, inputs: Mapping[str, NDArray[np.float32]], images: Any, labels: NDArray[Any]
 ) -> float:
-    """Top-1 accuracy (mAP of a detector) of the Keras edge side on a perfect channel."""
-    quality = np.zeros((len(labels), 1), np.float32)
-    outputs = run_edge(graphs, inputs, quality)[graphs[-1].name]
-    return kind_of(trained.tail, trained.codec.sizes.image_shape).score(labels, outputs)
+    """First metric of the Keras edge side on a perfect channel."""
+    told = made.contract.program.quality
+    quality = np.full((len(labels), 1), told.told(told.clean), np.float32)
+    outputs = run_edge(made.graphs, inputs, quality)[made.graphs[-1].name]
+    output = made.contract.output
+    truth = output.truth(images, labels)
+    return output.measure(output.answers(outputs, truth), truth)[0].value

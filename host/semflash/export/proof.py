@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.bundle.models import bind, output_shape
+from semflash.bundle.models import bind
 from semflash.bundle.schema import Contract, GraphInput, QualityInput, ReceivedInput
 from semflash.codecs.edge_side import EdgeGraphSpec
 from semflash.conversion.device import QuantisedDevice
@@ -142,7 +142,7 @@ def prove_edge(
     quality = np.linspace(told.low, told.high, count, dtype=np.float32)[:, None]
     expected = run_edge(graphs, inputs, quality)
     last = expected[graphs[-1].name]
-    if last.shape[1:] != output_shape(contract):
+    if last.shape[1:] != contract.output.shape:
         raise ExportError(
             f"the data set has {len(contract.class_names)} classes, the task tail gives another number",
             value=last.shape[1:],

@@ -10,6 +10,7 @@ from semflash.bundle.schema import HISTORY_MAX_BYTES, SUFFIX
 from semflash.data.dataset import Dataset
 from semflash.errors import TrainingError
 from semflash.export.export import Origin, Target, export_codec, none_better_than_guessing
+from semflash.outputs.registry import output_of
 from semflash.training.models import load_run
 from semflash.training.run_dir import has_run
 from semflash.training.task import dataset_of, load_task
@@ -55,7 +56,7 @@ def export(
         run_dir: see :func:`find_run`.
         out: bundle directory to make.
         name: of the bundle; default: the directory's name.
-        task_dir: run of the task network, whose accuracy on the test split goes into the record.
+        task_dir: Run of the task network, whose figure of merit on the test split goes into the record.
         whole_graph: See :func:`semflash.export.export.export_codec`.
         overwrite: See there.
         force: See there.
@@ -70,13 +71,14 @@ def export(
     trained = load_run(codec_dir)
     dataset = dataset_of(trained.info, data_dir, data)
     reached = trained.info.results.get("val_accuracy", {}).get("0")
-    none_better_than_guessing(reached, dataset, force)  # now, not after minutes of proving
-    task_accuracy = None if task is None else load_task(task).accuracy(dataset.test)
+    output = output_of(trained.codec.task(trained.tail), dataset.class_names)
+    none_better_than_guessing(reached, output, dataset, force)  # now, not after minutes of proving
+    task_value = None if task is None else load_task(task).accuracy(dataset.test)
     origin = Origin(
         recipe=_recipe(trained.info, dataset),
         seed=trained.info.seed,
         history=_history(codec_dir),
-        task_accuracy=task_accuracy,
+        task_value=task_value,
         encoder_sha256=trained.info.results.get("int8_encoder_sha256"),
     )
     target = Target(name or Path(out).name.removesuffix(SUFFIX), whole_graph, overwrite, force)

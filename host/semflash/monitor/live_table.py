@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from semflash.monitor.live.keyboard import is_usable
 from semflash.monitor.live.picture import estimate_text
 from semflash.monitor.progress import Event, View
-from semflash.outputs.kinds import Detector
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,19 +32,21 @@ def choose_view(stream: TextIO | None = None) -> View:
 def rows(progress: Progress) -> list[tuple[str, str]]:
     """The table's lines: (name, value)."""
     tally, link, options, hello = progress.tally, progress.link, progress.options, progress.hello
-    injected = "none"
-    if progress.ber > 0 or tally.flips:
+    injected, quality = "none", progress.bundle.quality
+    if progress.injects or tally.flips:
         injected = (
-            f"BER {progress.ber:.4g} (seed {options.seed}), {tally.flips:,} of {tally.bits:,} bits flipped"
+            f"{quality.short} {progress.level:.4g} (seed {options.seed}), "
+            f"{tally.flips:,} of {tally.bits:,} bits flipped"
         )
+    injected_name = f"{quality.damage} injected"
     lines = [
         (
             "images",
             f"{tally.received:,} of {tally.wanted:,}" + (f", {tally.lost:,} lost" if tally.lost else ""),
         ),
-        _accuracy(progress),
+        _running(progress),
         ("payload", f"{tally.payload_bytes} bytes per image"),
-        ("bit errors injected", injected),
+        (injected_name, injected),
         ("rate", "-" if tally.images_per_s is None else f"{tally.images_per_s:.1f} images/s"),
         (hello.counter if hello.counter != "none" else "instructions", _counts(progress)),
         (
@@ -57,19 +58,14 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
     if progress.sampled_of is not None:
         lines.insert(1, ("sample", _sample(progress)))
     if tally.figures:
-        objects = f"{tally.figures['objects']:,} objects, {tally.figures['objects_shown']:,} shown"
-        lines.insert(
-            lines.index(_accuracy(progress)) + 1,
-            ("mAP at IoU 0.5", f"{_percent(tally.figures['map50'])} ({objects})"),
-        )
+        place = lines.index(_running(progress)) + 1
+        lines[place:place] = _figures(progress)
     if progress.estimate is not None:
-        lines.insert(
-            _after(lines, "bit errors injected"), ("bit errors estimated", estimate_text(progress.estimate))
-        )
-    if options.assume_ber is not None or options.ber_known:
-        lines.insert(
-            _after(lines, "bit errors injected"), ("decoder is told", f"BER {progress.told_ber:.4g}")
-        )
+        estimated = estimate_text(progress.estimate, quality)
+        lines.insert(_after(lines, injected_name), (f"{quality.damage} estimated", estimated))
+    if options.assumed is not None or options.known:
+        told = f"{quality.short} {progress.told:.4g}"
+        lines.insert(_after(lines, injected_name), ("decoder is told", told))
     if progress.reconnects:
         times = "once" if progress.reconnects == 1 else f"{progress.reconnects:,} times"
         lines.append(("cable", f"came back {times}; images under way were sent again"))
@@ -90,7 +86,7 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
 
 def _sample(progress: Progress) -> str:
     """Which images they are."""
-    each = "" if isinstance(progress.bundle.contract.task, Detector) else "as many of each class, "
+    each = "as many of each class, " if progress.sampled_evenly else ""
     return f"of {progress.sampled_of:,} test images, {each}seed {progress.options.sample_seed}"
 
 
@@ -137,12 +133,12 @@ class PlainLines(View):
         if time.monotonic() < self._next_s:
             return
         self._next_s = time.monotonic() + _PLAIN_EVERY_S
-        tally, link = progress.tally, progress.link
+        tally, link, metric = progress.tally, progress.link, progress.tally.metric
         rate = "-" if tally.images_per_s is None else f"{tally.images_per_s:.1f}"
         frames = f"frames {link.frames_ok} ok {link.frames_damaged} damaged {link.frames_lost} lost"
         print(
-            f"{tally.received}/{tally.wanted} images, accuracy {_percent(tally.accuracy)}, {rate} images/s, "
-            f"{frames} {link.resyncs} resynced",
+            f"{tally.received}/{tally.wanted} images, {metric.short} {metric.text(tally.value)}, "
+            f"{rate} images/s, {frames} {link.resyncs} resynced",
             file=self._stream,
             flush=True,
         )
@@ -177,12 +173,17 @@ def _counts(progress: Progress) -> str:
     return f"{tally.count_mean:,.0f} per image (device counter){stack}"
 
 
-def _accuracy(progress: Progress) -> tuple[str, str]:
-    tally = progress.tally
-    if isinstance(progress.bundle.contract.task, Detector):
-        return "images wholly right", f"{_percent(tally.accuracy)} of {tally.labelled:,}"
-    return "accuracy", f"{_percent(tally.accuracy)} of {tally.labelled:,} labels"
+def _running(progress: Progress) -> tuple[str, str]:
+    tally, metric = progress.tally, progress.tally.metric
+    return metric.title, f"{metric.text(tally.value)} of {tally.labelled:,} {metric.counted}"
 
 
-def _percent(share: Any) -> str:
-    return "-" if share is None else f"{share:.2%}"
+def _figures(progress: Progress) -> list[tuple[str, str]]:
+    """The further metrics at the end, and behind the first of them whatever else was counted."""
+    metrics, figures = progress.bundle.output.metrics, progress.tally.figures
+    found = [(one.title, one.text(figures[one.name])) for one in metrics if one.name in figures]
+    names = {one.name for one in metrics}
+    counts = [f"{value:,} {name.replace('_', ' ')}" for name, value in figures.items() if name not in names]
+    if found and counts:
+        found[0] = found[0][0], f"{found[0][1]} ({', '.join(counts)})"
+    return found

@@ -1,4 +1,4 @@
-"""The monitor: test images through a board, codes back, bit errors injected on the way, labels out.
+"""The monitor: test images through a board, codes back, damage injected on the way, readings out.
 
 :func:`monitor` is the library function; ``semflash monitor`` is a thin layer over it. Whatever ends a run
 (the last image, a link that fails, Ctrl-C), everything received by then is decoded, recorded and summed up.
@@ -15,11 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.bundle.reader import Bundle
-from semflash.channels.ber_estimate import BerEstimator
-from semflash.data.sample import balanced
+from semflash.channels.of_quality import channel_of
+from semflash.data.sample import balanced, by_class
 from semflash.edge.connection import Connection
-from semflash.edge.evaluate import check_labels
-from semflash.edge.judge import Judge
 from semflash.edge.labeller import Labeller
 from semflash.edge.preprocess import to_int8
 from semflash.edge.records import RecordWriter, check_writable
@@ -32,7 +30,6 @@ from semflash.link.session import Expected
 from semflash.monitor.progress import MonitorOptions, MonitorResult, Progress, View
 from semflash.monitor.run import MonitorRun
 from semflash.monitor.tally import Tally
-from semflash.outputs.kinds import Detector
 
 __all__ = ["MonitorOptions", "MonitorResult", "Progress", "View", "check_run", "monitor"]
 
@@ -83,7 +80,7 @@ def _raw_header(bundle: Bundle, options: MonitorOptions) -> dict[str, Any]:
     return {
         "bundle": bundle.name,
         "bundle_hash": bundle.hash_hex,
-        "ber_injected": options.ber,
+        f"{bundle.quality.name}_injected": bundle.quality.clean if options.level is None else options.level,
         "seed": options.seed,
     }
 
@@ -111,9 +108,13 @@ def _monitor(
     images = _Chosen(split.images, chosen)
     golden = split.images if options.check_golden else None
     hello = connection.connect()
-    tally = Tally(wanted=0 if options.loop else options.count, payload_bytes=bundle.payload_bytes)
+    judge = bundle.output.judge(split.images, split.labels)
+    wanted = 0 if options.loop else options.count
+    tally = Tally(wanted, bundle.payload_bytes, judge.metric)
     progress = Progress(
-        bundle, hello, options, tally, connection.counters, sampled_of=_sampled_of(split, chosen)
+        *(bundle, hello, options, tally, connection.counters),
+        sampled_of=_sampled_of(split, chosen),
+        sampled_evenly=by_class(split.labels),
     )
     try:
         with (
@@ -121,14 +122,13 @@ def _monitor(
             Labeller(
                 bundle,
                 golden,
-                ber=options.ber,
-                assume_ber=options.assume_ber,
-                ber_known=options.ber_known,
-                ber_window=options.ber_window,
+                level=options.level,
+                assumed=options.assumed,
+                known=options.known,
+                window=options.window,
                 seed=options.seed,
             ) as labeller,
         ):
-            judge = Judge(bundle.contract, split.labels)
             run = MonitorRun(progress, connection, labeller, judge, records, view, raw=raw)
             error = run.go(_looped(images, bundle, tally) if options.loop else _quantised(images, bundle))
             device_link = None if error or run.stopped else connection.link_stats()
@@ -149,10 +149,12 @@ def check_run(bundle: Bundle, split: Split, options: MonitorOptions) -> None:
         UsageError: an option is out of range, or the record file cannot be written.
         DatasetError: images of another size, or labels that the bundle has no class for.
     """
-    for name, value in (("ber", options.ber), ("assume-ber", options.assume_ber)):
-        if value is not None and not 0 <= value <= 0.5:
-            raise UsageError(f"--{name} must be between 0 and 0.5", value=value)
-    BerEstimator(options.ber_window)
+    quality, output, channel = bundle.quality, bundle.output, channel_of(bundle.quality)
+    low, high = quality.limits
+    for name, value in ((quality.name, options.level), (f"assume-{quality.name}", options.assumed)):
+        if value is not None and not low <= value <= high:
+            raise UsageError(f"--{name} must be between {low:g} and {high:g}", value=value)
+    channel.estimator(options.window)
     check_settings(bundle.program.controls, options.controls)
     if options.seed < 0:
         raise UsageError("--seed must not be negative", value=options.seed)
@@ -167,13 +169,17 @@ def check_run(bundle: Bundle, split: Split, options: MonitorOptions) -> None:
             f"the split has {len(split.labels):,} images", value=options.count, remedy="a smaller --count"
         )
     to_int8(split.images[:1], bundle.image_shape)  # wrong size or type: before the board is touched
-    check_labels(split.labels, bundle.contract)
-    detects = isinstance(bundle.contract.task, Detector)
-    if detects and options.raw_path is not None:
-        raise UsageError("a raw recording keeps classes, not boxes", remedy="record a detector with --record")
-    if detects and find_spec("pycocotools") is None:
+    output.check_labels(split.labels)
+    if not output.counts_in_numbers and options.raw_path is not None:
+        raise UsageError(
+            "a raw recording keeps classes, nothing else",
+            value=f"the bundle {output.verb}",
+            remedy=f"record {output.noun} with --record",
+        )
+    if output.needs_package and find_spec(output.needs_package) is None:
         raise ToolMissingError(
-            "the summary of a detector needs pycocotools", remedy="pip install 'semflash[detect]'"
+            f"the summary of {output.noun} needs {output.needs_package}",
+            remedy="pip install 'semflash[detect]'",
         )
     if options.record_path is not None:
         check_writable(options.record_path)

@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 
 from semflash.bundle.reader import Bundle
 from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate
+from semflash.channels.of_quality import Estimate
 from semflash.data.sample import SAMPLE_SEED
 from semflash.errors import SemflashError, StorageError
 from semflash.link.counters import LinkCounters
@@ -19,6 +20,7 @@ from semflash.link.messages import Hello, LinkStats
 from semflash.monitor.live.controls import Controls
 from semflash.monitor.live.history import History
 from semflash.monitor.tally import Tally
+from semflash.outputs.output import Verdict
 from semflash.processes.orderly_end import Terminated
 
 State = Literal["streaming", "paused", "silent", "cable out", "done"]
@@ -33,9 +35,10 @@ class MonitorOptions:
     Attributes:
         count: so many images of the split, as many of each class; sample_seed: which ones.
         loop: begin again after the last, until told to stop.
-        ber: bit errors to inject into payloads, 0..0.5; seed: of these.
-        assume_ber: what the decoder is told; None: the estimate from the pilots, or the injected BER where
-            the firmware has none. ber_known: the injected BER in any case. ber_window: pilot bits that are
+        level: damage to inject into payloads, in the bundle's kind of quality (a bit error rate 0..0.5, or an
+            SNR in dB); None: none. seed: of the damage.
+        assumed: the level that the decoder is told; None: the estimate from the pilots, or the injected level
+            where the firmware has none. known: the injected level in any case. window: pilot bits that are
             remembered.
         record_path: file for the records; raw_path: for the raw bytes of the line with their times; None:
             none.
@@ -47,10 +50,10 @@ class MonitorOptions:
 
     count: int = 200
     sample_seed: int = SAMPLE_SEED
-    ber: float = 0.0
-    assume_ber: float | None = None
-    ber_known: bool = False
-    ber_window: int = WINDOW_BITS
+    level: float | None = None
+    assumed: float | None = None
+    known: bool = False
+    window: int = WINDOW_BITS
     seed: int = 0
     record_path: Path | None = None
     raw_path: Path | None = None
@@ -76,13 +79,17 @@ class Event:
 
 @dataclass(frozen=True)
 class Recent:
-    """An image for the screen: what was read and what would be right, in words; confidence 0..1."""
+    """An image for the screen.
+
+    Attributes:
+        index: Of the image.
+        verdict: What was read and how good it is.
+        flips: Bits that injection changed.
+        damaged: The payload came damaged over the link.
+    """
 
     index: int
-    predicted: str
-    label: str
-    right: bool
-    confidence: float
+    verdict: Verdict
     flips: int
     damaged: bool
 
@@ -92,9 +99,10 @@ class Progress:
     """A run as it is now; views read it, only the run writes it.
 
     Attributes:
-        sampled_of: how many images the sample is taken from; None: it is all of them.
+        sampled_of: how many images the sample is taken from; None: it is all of them. sampled_evenly: it
+            has as many of each class.
         link: counters of all connections so far. where: port; reconnects: times it came back.
-        ber: injected now. estimate: of the link's bit errors; None: the link gives none.
+        level: injected now. estimate: of the channel's quality; None: the link gives none.
         bytes_up, bytes_down: per second, to and from the device, over about the last second.
         silent_s: since the last byte came.
         unrecorded: why recordings ended before the run.
@@ -106,7 +114,8 @@ class Progress:
     tally: Tally
     link: LinkCounters
     sampled_of: int | None = None
-    ber: float = 0.0
+    sampled_evenly: bool = False
+    level: float = 0.0
     where: str = ""
     state: State = "streaming"
     paused: bool = False
@@ -114,7 +123,7 @@ class Progress:
     silent_s: float = 0.0
     bytes_up: float = 0.0
     bytes_down: float = 0.0
-    estimate: BerEstimate | None = None
+    estimate: Estimate | BerEstimate | None = None
     help: bool = False
     history: History = field(default_factory=History)
     recent: deque[Recent] = field(default_factory=lambda: deque(maxlen=_KEPT_LABELS))
@@ -122,7 +131,13 @@ class Progress:
     unrecorded: list[StorageError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.ber = self.options.ber
+        level, clean = self.options.level, self.bundle.quality.clean
+        self.level = clean if level is None else level
+
+    @property
+    def injects(self) -> bool:
+        """Whether damage is injected now."""
+        return self.level != self.bundle.quality.clean
 
     @property
     def sample(self) -> dict[str, int] | None:
@@ -136,13 +151,12 @@ class Progress:
         }
 
     @property
-    def told_ber(self) -> float:
-        """What the decoder is told now."""
-        if self.options.assume_ber is not None:
-            return self.options.assume_ber
-        if self.options.ber_known or self.estimate is None:
-            return self.ber
-        return min(self.estimate.value, 0.5)
+    def told(self) -> float:
+        """The level that the decoder is told now."""
+        if self.options.assumed is not None:
+            return self.options.assumed
+        estimated = None if self.options.known or self.estimate is None else self.estimate.value
+        return self.bundle.quality.told(self.level if estimated is None else estimated)
 
 
 class View:
@@ -210,7 +224,8 @@ class MonitorResult:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for --json."""
         progress = self.progress
-        hello, options = progress.hello, progress.options
+        hello, options, quality = progress.hello, progress.options, progress.bundle.quality.name
+        estimate = None if progress.estimate is None else dataclasses.asdict(progress.estimate)
         return {
             "bundle": progress.bundle.name,
             "bundle_hash": progress.bundle.hash_hex,
@@ -219,9 +234,9 @@ class MonitorResult:
             "build_id": f"{hello.build_id:08x}",
             "clock_hz": hello.clock_hz,
             "counter": hello.counter,
-            "ber_injected": progress.ber,
-            "ber_told": progress.told_ber,
-            "ber_estimate": None if progress.estimate is None else dataclasses.asdict(progress.estimate),
+            f"{quality}_injected": progress.level,
+            f"{quality}_told": progress.told,
+            f"{quality}_estimate": estimate,
             "seed": options.seed,
             "sample": progress.sample,
             **progress.tally.as_dict(),

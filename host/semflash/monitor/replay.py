@@ -10,6 +10,7 @@ from typing import Any
 
 from semflash.bundle.reader import Bundle
 from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate
+from semflash.channels.of_quality import Estimate
 from semflash.edge.labeller import Labelled, Labeller
 from semflash.errors import BundleError, LinkError, UsageError
 from semflash.link import messages
@@ -18,6 +19,7 @@ from semflash.link.codes.fragments import Assembly, CodesFormat, Payload, is_cod
 from semflash.link.frame import Drop, Dropped, Event, Frame, FrameDecoder, FrameType
 from semflash.link.outcome import Received
 from semflash.link.raw_record import FROM_DEVICE, NOTE, RawReader, RawRecord, parse_note
+from semflash.program.quality import Quality
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,99}")
 #: More images than that are not read from one file.
@@ -34,14 +36,18 @@ class WrongBundleError(BundleError):
 
 @dataclass(frozen=True)
 class Noted:
-    """What the run knew of an answer: index of its image, label (-1: none), injected BER, predicted label.
+    """What the run knew of an answer.
 
-    predicted is None where the run was killed before it had one.
+    Attributes:
+        index: Of its image.
+        label: The right one; -1: none.
+        level: What was injected.
+        predicted: The label that was read; None where the run was killed before it had one.
     """
 
     index: int
     label: int
-    ber: float
+    level: float
     predicted: int | None
 
 
@@ -72,7 +78,7 @@ class Replay:
     bytes_up: int = 0
     bytes_down: int = 0
     truncated: bool = False
-    estimate: BerEstimate | None = None
+    estimate: Estimate | BerEstimate | None = None
 
     @property
     def accuracy(self) -> float | None:
@@ -115,15 +121,15 @@ def replay(
     bundle: Bundle,
     path: Path,
     *,
-    ber: float | None = None,
-    assume_ber: float | None = None,
-    ber_known: bool = False,
-    ber_window: int = WINDOW_BITS,
+    level: float | None = None,
+    assumed: float | None = None,
+    known: bool = False,
+    window: int = WINDOW_BITS,
 ) -> Replay:
     """Decode the file again.
 
     Args:
-        ber: injected errors instead of the recorded run's. The others: as in MonitorOptions.
+        level: injected instead of the recorded run's. The others: as in MonitorOptions.
 
     Raises:
         UsageError: no recording. WrongBundleError: of another bundle.
@@ -131,7 +137,7 @@ def replay(
     with RawReader(path) as reader:
         check_recording(reader, bundle)
         header = reader.header
-        noted = _notes(reader.records())
+        noted = _notes(reader.records(), bundle.quality)
     seed = header.get("seed", 0)
     result = Replay(bundle.name)
     with (
@@ -139,14 +145,14 @@ def replay(
         Labeller(
             bundle,
             None,
-            assume_ber=assume_ber,
-            ber_known=ber_known,
-            ber_window=ber_window,
+            assumed=assumed,
+            known=known,
+            window=window,
             seed=seed if isinstance(seed, int) and seed >= 0 else 0,
         ) as labeller,
     ):
         for received, note in _answers(bundle, reader, noted, result):
-            labeller.inject_at(note.ber if ber is None else ber)
+            labeller.inject_at(note.level if level is None else level)
             labeller.put(received)
             for labelled in labeller.ready():
                 _count(result, labelled, noted)
@@ -157,9 +163,10 @@ def replay(
     return result
 
 
-def _notes(records: Iterator[RawRecord]) -> dict[int, Noted]:
+def _notes(records: Iterator[RawRecord], quality: Quality) -> dict[int, Noted]:
     """Notes of answers by request; strange ones are passed by."""
     found: dict[int, Noted] = {}
+    low, high = quality.limits
     for record in records:
         if record.kind != NOTE or len(found) >= IMAGES_MAX:
             continue
@@ -167,11 +174,11 @@ def _notes(records: Iterator[RawRecord]) -> dict[int, Noted]:
         numbers = [note.get(name) for name in ("request", "index", "label")]
         predicted = note.get("predicted")
         numbers += [predicted] if "predicted" in note else []
-        ber = note.get("ber")
+        level = note.get(quality.name)
         whole = all(isinstance(value, int) and -1 <= value < 1 << 32 for value in numbers)
-        if whole and isinstance(ber, int | float) and 0 <= ber <= 0.5:
+        if whole and isinstance(level, int | float) and low <= level <= high:
             request, index, label = (int(value) for value in numbers[:3] if value is not None)
-            found[request] = Noted(max(index, 0), label, float(ber), predicted)
+            found[request] = Noted(max(index, 0), label, float(level), predicted)
     return found
 
 
@@ -268,8 +275,8 @@ def _count(result: Replay, labelled: Labelled, noted: dict[int, Noted]) -> None:
     note = noted[labelled.received.request]
     result.images += 1
     result.damaged += labelled.received.damaged
-    result.correct += labelled.reading.predicted == note.label
-    result.changed += note.predicted not in (None, labelled.reading.predicted)
+    result.correct += labelled.reading.number == note.label
+    result.changed += note.predicted not in (None, labelled.reading.number)
 
 
 def as_dict(result: Replay) -> dict[str, Any]:

@@ -1,17 +1,16 @@
-"""One monitor run: the loop that moves outcomes to the labeller, and labels to tally, records and view."""
+"""One monitor run: the loop that moves outcomes to the labeller, and readings to tally, records and view."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semflash.edge.connection import Connection
-from semflash.edge.judge import Judge
 from semflash.edge.labeller import Labelled, Labeller
 from semflash.edge.records import FORMAT, VERSION, RecordWriter
 from semflash.errors import SemflashError, StorageError
@@ -20,6 +19,7 @@ from semflash.link.outcome import Lost, Outcome, Received
 from semflash.link.raw_record import RawRecorder
 from semflash.monitor.live.controls import Controls
 from semflash.monitor.progress import Event, Progress, Recent, State, View
+from semflash.outputs.output import Judge
 
 REFRESH_S = 0.2
 _TICK_S = 0.05
@@ -57,7 +57,7 @@ class MonitorRun:
         self._progress, self._connection, self._labeller = progress, connection, labeller
         self._judge, self._records, self._view = judge, records, view or View()
         self._raw = raw
-        self._controls = controls or Controls(ber=progress.ber)
+        self._controls = controls or Controls.of(progress.bundle.quality, progress.level)
         self._began_s = self._shown_s = self._ticked_s = self._told_s = time.monotonic()
         self._left_s = self._halted_s = 0.0  # when the cable went; time paused or without a cable
         self._bytes = (0, 0)
@@ -179,8 +179,8 @@ class MonitorRun:
         return {
             "request": outcome.request,
             "index": outcome.index,
-            "label": self._judge.label(outcome.index % len(self._judge)),
-            "ber": self._progress.ber,
+            "label": self._judge.number(outcome.index % len(self._judge)),
+            self._progress.bundle.quality.name: self._progress.level,
         }
 
     def _pause(self) -> None:
@@ -201,10 +201,12 @@ class MonitorRun:
             raise Stopped
         progress.help = controls.help
         progress.paused = controls.paused
-        if controls.ber != progress.ber:
-            progress.ber = controls.ber
-            self._labeller.inject_at(controls.ber)
-            self._report("ber", f"injected BER is {controls.ber:g} now", {"ber_injected": controls.ber})
+        if controls.level != progress.level:
+            progress.level = controls.level
+            self._labeller.inject_at(controls.level)
+            quality, level = progress.bundle.quality, controls.level
+            text = f"injected {quality.short} is {level:g} now"
+            self._report(quality.name, text, {f"{quality.name}_injected": level})
 
     def _refresh(self, now: float) -> None:
         progress, port = self._progress, self._connection.port
@@ -221,7 +223,7 @@ class MonitorRun:
         progress.state = self._state()
         progress.estimate = self._labeller.estimate()
         estimated = progress.estimate.value if progress.estimate is not None else None
-        progress.history.tick(now, progress.ber, estimated)
+        progress.history.tick(now, progress.level, estimated)
         if self._records.streams and now - self._told_s >= _PROGRESS_EVERY_S:
             self._told_s = now
             self._records.write("progress", summary_line(progress), to_file=False)
@@ -242,33 +244,24 @@ class MonitorRun:
     def _take(self, labelled: Labelled) -> None:
         progress = self._progress
         received, tally, hello = labelled.received, progress.tally, progress.hello
-        judge, reading = self._judge, labelled.reading
+        judge = self._judge
         index = received.index % len(judge)
-        right = judge.right(reading, index)
-        tally.add_label(right=right, flips=labelled.flips)
-        progress.history.add_label(right=right)
-        progress.recent.append(
-            Recent(
-                index,
-                judge.words(reading),
-                judge.truth_words(index),
-                right,
-                reading.confidence,
-                labelled.flips,
-                received.damaged,
-            )
-        )
+        verdict = judge.judge(labelled.reading, index)
+        tally.add(verdict.value, right=verdict.right, flips=labelled.flips)
+        progress.history.add(verdict.value)
+        progress.recent.append(Recent(index, verdict, labelled.flips, received.damaged))
         if labelled.golden_equal is not None:
             tally.add_golden(index, equal=labelled.golden_equal)
         ticks = received.ticks if hello.counter != "none" else None
         count = hello.count(ticks) if ticks is not None else None
-        judged = judge.record(reading, index)
-        record = _image_record(labelled, index, judged, ticks, count)
+        quality = progress.bundle.quality.name
+        record = _image_record(labelled, index, verdict.record, ticks, count, quality)
         if progress.options.loop:
             record["round"] = received.index // len(judge)
         self._records.write("image", record)
         if self._raw is not None:
-            self._raw.note(self._known(received) | {"ber": labelled.ber, "predicted": reading.predicted})
+            known = {quality: labelled.level, "predicted": labelled.reading.number}
+            self._raw.note(self._known(received) | known)
 
 
 def heading(progress: Progress) -> dict[str, Any]:
@@ -284,7 +277,9 @@ def heading(progress: Progress) -> dict[str, Any]:
         "build_id": f"{hello.build_id:08x}",
         "device_id": hello.device_id,
         "counter": hello.counter,
-        "ber_injected": progress.ber,
+        "output": bundle.output.kind,
+        "quality": bundle.quality.name,
+        f"{bundle.quality.name}_injected": progress.level,
         "seed": progress.options.seed,
         "sample": progress.sample,
         "classes": list(bundle.contract.class_names),
@@ -292,7 +287,12 @@ def heading(progress: Progress) -> dict[str, Any]:
 
 
 def _image_record(
-    labelled: Labelled, index: int, judged: dict[str, Any], ticks: int | None, count: int | None
+    labelled: Labelled,
+    index: int,
+    judged: Mapping[str, Any],
+    ticks: int | None,
+    count: int | None,
+    quality: str,
 ) -> dict[str, Any]:
     """The fields of an `image` line (docs/monitor.md)."""
     received = labelled.received
@@ -303,9 +303,9 @@ def _image_record(
         **judged,
         "payload": received.payload.hex(),
         "payload_noisy": labelled.noisy.hex(),
-        "ber_injected": labelled.ber,
+        f"{quality}_injected": labelled.level,
         "flips": labelled.flips,
-        "ber_told": labelled.told,
+        f"{quality}_told": labelled.told,
         "pilot_bits": labelled.pilot_bits,
         "pilot_bit_errors": labelled.pilot_bit_errors,
         "damaged": received.damaged,
@@ -332,16 +332,17 @@ def _steered(received: Received) -> dict[str, Any]:
 
 def summary_line(progress: Progress) -> dict[str, Any]:
     """The fields of a `progress` line (docs/monitor.md)."""
-    tally, estimate = progress.tally, progress.estimate
+    tally, estimate, quality = progress.tally, progress.estimate, progress.bundle.quality.name
+    name = tally.metric.name if progress.tally.metric.unit != "share" else "accuracy"
     return {
         "state": progress.state,
         "received": tally.received,
         "lost": tally.lost,
         "labelled": tally.labelled,
-        "accuracy": tally.accuracy,
+        name: tally.value,
         "images_per_s": tally.images_per_s,
-        "ber_injected": progress.ber,
-        "ber_estimated": None if estimate is None else [estimate.value, estimate.low, estimate.high],
+        f"{quality}_injected": progress.level,
+        f"{quality}_estimated": None if estimate is None else [estimate.value, estimate.low, estimate.high],
         "bytes_per_s": [round(progress.bytes_up), round(progress.bytes_down)],
         "reconnects": progress.reconnects,
     }

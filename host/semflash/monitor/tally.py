@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from semflash.edge.evaluate import wilson_interval
+from semflash.outputs.metrics import ACCURACY, IMAGES_RIGHT, Metric, normal_interval, wilson_interval
 
 _KEPT_MISMATCHES = 20
 
@@ -16,7 +16,9 @@ class Tally:
 
     Attributes:
         wanted: images to send; received: codes came; lost: given up; labelled: decoded and classified.
-        correct: labels that are right; of a detector: images in which all objects and they alone were found.
+        metric: what the mean of the images' values is, shown while they come.
+        correct: images that are right: their label, or all of their objects and they alone.
+        total, squares: sums of the images' values in `metric`, and of their squares.
         payload_bytes: of one image; damaged: payloads whose CRC was wrong on the real link.
         flips: bits flipped by injection, of `bits` payload bits.
         golden_checked, golden_wrong: payloads compared with the reference, and those that differ.
@@ -24,15 +26,18 @@ class Tally:
         counted, count_sum, count_min, count_max: instructions (or cycles) that the device reported.
         stack_bytes: deepest stack use the device reported.
         seconds: from the first image sent to the last outcome.
-        figures: of a detector, at the end of the run: ``map50`` and numbers of objects.
+        figures: further metrics at the end of the run, by name (:meth:`Judge.figures`).
     """
 
     wanted: int
     payload_bytes: int
+    metric: Metric = ACCURACY
     received: int = 0
     lost: int = 0
     labelled: int = 0
     correct: int = 0
+    total: float = 0.0
+    squares: float = 0.0
     damaged: int = 0
     flips: int = 0
     bits: int = 0
@@ -48,9 +53,18 @@ class Tally:
     figures: dict[str, float] = field(default_factory=dict)
 
     @property
-    def accuracy(self) -> float | None:
-        """Share of right labels; None before the first."""
-        return self.correct / self.labelled if self.labelled else None
+    def value(self) -> float | None:
+        """Mean of the images' values in :attr:`metric`; None before the first."""
+        return self.total / self.labelled if self.labelled else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of :attr:`value`, Wilson's of a share, else normal; None before the first."""
+        if not self.labelled:
+            return None
+        if self.metric.unit == "share":
+            return wilson_interval(self.correct, self.labelled)
+        return normal_interval(self.total, self.squares, self.labelled)
 
     @property
     def images_per_s(self) -> float | None:
@@ -67,10 +81,12 @@ class Tally:
         """The BER that the injected flips amount to."""
         return self.flips / self.bits if self.bits else None
 
-    def add_label(self, *, right: bool, flips: int) -> None:
-        """One image decoded."""
+    def add(self, value: float, *, right: bool | None, flips: int) -> None:
+        """One image decoded and judged; right: None where images are not right or wrong."""
         self.labelled += 1
-        self.correct += right
+        self.correct += bool(right)
+        self.total += value
+        self.squares += value * value
         self.flips += flips
         self.bits += 8 * self.payload_bytes
 
@@ -89,9 +105,14 @@ class Tally:
         self.counted += 1
         self.count_sum += count
 
+    def _judged(self) -> dict[str, Any]:
+        """The running metric; that of whole images of a detector has always been called accuracy here."""
+        name = ACCURACY.name if self.metric == IMAGES_RIGHT else self.metric.name
+        found: dict[str, Any] = {name: self.value, f"{name}_95": self.interval}
+        return {"correct": self.correct, **found} if self.metric.unit == "share" else found
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        interval = wilson_interval(self.correct, self.labelled) if self.labelled else None
         golden = {
             "checked": self.golden_checked,
             "different": self.golden_wrong,
@@ -109,9 +130,7 @@ class Tally:
             "lost": self.lost,
             "unanswered": self.wanted - self.received - self.lost,
             "labelled": self.labelled,
-            "correct": self.correct,
-            "accuracy": self.accuracy,
-            "accuracy_95": interval,
+            **self._judged(),
             **self.figures,
             "payload_bytes": self.payload_bytes,
             "damaged": self.damaged,

@@ -11,8 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.outputs.anchor_boxes import decode_anchors
-from semflash.outputs.kinds import AnchorTask, DetectionTask, Detector
+from semflash.outputs.kinds import DetectionTask
 
 #: Values of a cell beside the class logits: log width, log height, x and y of the centre.
 GEOMETRY = 4
@@ -21,20 +20,16 @@ FIELDS = 6
 _LOG_SIDE_MAX = 8.0
 
 
-def decode(outputs: NDArray[np.float32], task: Detector, classes: int) -> list[NDArray[np.float32]]:
+def decode_maps(maps: NDArray[np.float32], task: DetectionTask, classes: int) -> list[NDArray[np.float32]]:
     """Objects of every image, the most certain first.
 
     Args:
-        outputs: maps float32 (N, height, width, classes + 4), or boxes (N, anchors, 4 + classes), see
-            :mod:`semflash.outputs.anchor_boxes`.
+        maps: float32 (N, height, width, classes + 4).
         task: of the bundle. classes: how many.
 
     Returns:
         per image float32 (n, 6): left, top, right, bottom (pixels, cut at the border), class, score 0..1.
     """
-    if isinstance(task, AnchorTask):
-        return decode_anchors(outputs, task)
-    maps = outputs
     scores = 1.0 / (1.0 + np.exp(-np.clip(maps[..., :classes].astype(np.float64), -60, 60)))
     peaks = (scores >= _window_max(scores, task.peak_window)) & (scores >= task.score_min)
     return [

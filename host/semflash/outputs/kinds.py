@@ -9,6 +9,8 @@ from msgspec import Meta, Struct
 from semflash.fields import Share, Side
 
 ANCHORS_MAX = 1 << 20
+#: Side of the window of SSIM, pixels; no picture is smaller.
+SSIM_WINDOW = 7
 #: Values of an anchor before its class scores: x, y, width, height.
 BOX = 4
 
@@ -55,6 +57,19 @@ class AnchorTask(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kin
     objects_max: Annotated[int, Meta(ge=1, le=1000)]
 
 
-Detector = DetectionTask | AnchorTask
-Task = ClassificationTask | Detector
+class ImageTask(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="image"):
+    """The edge gives pictures float32 (B, height, width, channels) in [0, 1], :mod:`semflash.outputs.image`.
+
+    Attributes:
+        height: Of the image, pixels.
+        width: Of the image, pixels.
+        channels: Of the image.
+    """
+
+    height: Side
+    width: Side
+    channels: Annotated[int, Meta(ge=1, le=16)]
+
+
+Task = ClassificationTask | DetectionTask | AnchorTask | ImageTask
 CLASSIFICATION = ClassificationTask()

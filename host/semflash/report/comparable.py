@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from semflash.bundle.reader import Bundle
 from semflash.errors import UsageError
-from semflash.outputs.kinds import Detector
+from semflash.outputs.metrics import ACCURACY
+from semflash.program.quality import Ber
 from semflash.report.results import RunResult
 
 #: The experiment whose results stand beside bundles.
@@ -26,20 +27,42 @@ def check_comparable(bundles: Sequence[Bundle], results: Sequence[RunResult]) ->
     """Refuse what has no figure of merit in common; asked before the measurement, which takes minutes.
 
     Raises:
-        UsageError: classifiers beside detectors, or detectors beside results of the experiments.
+        UsageError: bundles of several figures of merit or of several kinds of channel quality; bundles beside
+            results of the experiments, which are accuracies at bit error rates, that are of another.
     """
-    detectors = [b.name for b in bundles if isinstance(b.contract.task, Detector)]
-    others = [bundle.name for bundle in bundles if bundle.name not in detectors]
-    if detectors and others:
+    nouns = {bundle.output.metric: bundle.output.noun for bundle in bundles}
+    if len(nouns) > 1:
+        grouped = (
+            f"{noun} {', '.join(b.name for b in bundles if b.output.metric == metric)}"
+            for metric, noun in sorted(nouns.items(), key=lambda pair: pair[1], reverse=True)
+        )
+        titles = " and ".join(metric.title for metric in nouns)
         raise UsageError(
-            "a report compares either classifiers or detectors: accuracy and mAP@0.5 do not compare",
-            value=f"detectors {', '.join(detectors)}; classifiers {', '.join(others)}",
+            f"a report compares either {' or '.join(sorted(nouns.values()))}: {titles} do not compare",
+            value="; ".join(grouped),
             remedy="make one report of each",
         )
-    if detectors and results:
+    kinds = {bundle.quality.name: bundle.quality for bundle in bundles}
+    if len(kinds) > 1:
+        both = " and ".join(kind.short for kind in kinds.values())
         raise UsageError(
-            "the results are accuracies of classifiers, and the bundles are detectors",
-            value=", ".join(detectors),
+            f"a report is over one kind of channel quality, not {both}",
+            value="; ".join(f"{b.name}: {b.quality.short}" for b in bundles),
+            remedy="make one report of each",
+        )
+    if not results:
+        return
+    names = ", ".join(bundle.name for bundle in bundles)
+    if ACCURACY not in nouns:
+        raise UsageError(
+            f"the results are accuracies of classifiers, and the bundles are {next(iter(nouns.values()))}",
+            value=names,
+            remedy="--compare without results",
+        )
+    if Ber.name not in kinds:
+        raise UsageError(
+            "the results are measured at bit error rates, and the bundles are told an SNR",
+            value=names,
             remedy="--compare without results",
         )
 

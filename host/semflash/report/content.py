@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from semflash.report.gather import BundleView
+from semflash.program.quality import Ber, Snr
 from semflash.report.results import RunResult
 from semflash.report.statistics import Series, ordered, series
+from semflash.report.view import BundleView
 from semflash.report.wording import Words
 
 
@@ -17,9 +18,9 @@ class Content:
     """What the report is made of.
 
     Attributes:
-        views: measured bundles, one at least, all of one figure of merit. results: of the experiment that is
-            compared and of the bundles' data set; empty: none given.
-        seed: of the injected errors.
+        views: measured bundles, one at least, all of one figure of merit and kind of quality.
+        results: of the experiment that is compared and of the bundles' data set; empty: none given.
+        seed: of the injected damage.
         notes: on results that were given and are not here, a sentence each.
     """
 
@@ -32,6 +33,11 @@ class Content:
     def words(self) -> Words:
         """Of the figure of merit."""
         return self.views[0].words
+
+    @property
+    def quality(self) -> type[Ber] | type[Snr]:
+        """The kind of the levels."""
+        return self.views[0].quality
 
     @cached_property
     def others(self) -> list[Series]:

@@ -1,4 +1,4 @@
-"""The sections on accuracy (mAP) against bit error rate and against bytes: bundles and results."""
+"""The sections on the figure of merit against channel quality and against bytes: bundles and results."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from functools import partial
 
 from semflash.report import pictures, retransmission
 from semflash.report.content import Content
-from semflash.report.gather import MAIN_BERS, BundleView
 from semflash.report.page import Chart, Section, Table
 from semflash.report.statistics import Series, over_bsc
-from semflash.report.wording import Words, percent, share
+from semflash.report.view import BundleView
 
 #: The budget in which a method is trained as long as its own recipe says.
 FULL = "full"
@@ -29,9 +28,9 @@ def budgets(content: Content) -> list[str]:
     ]
 
 
-def against_ber(content: Content) -> Section:
-    """Accuracy (mAP) against BER, one chart for each payload size."""
-    charts, tables, words = [], [], content.words
+def against_quality(content: Content) -> Section:
+    """The figure of merit against the channel's quality, one chart for each payload size."""
+    charts, tables, words, quality = [], [], content.words, content.quality
     sizes = sorted({view.bundle.payload_bytes for view in content.views}
                    | {one.subject.payload_bytes for one in content.others})  # fmt: skip
     for size in sizes:
@@ -39,57 +38,59 @@ def against_ber(content: Content) -> Section:
         others = [one for one in content.others if one.subject.payload_bytes == size]
         charts.append(
             Chart(
-                f"{words.slug}-ber-{size}", f"{size} bytes per image. Bars: {words.interval}"
+                f"{words.slug}-{quality.name}-{size}", f"{size} bytes per image. Bars: {words.interval}"
                 + (", standard deviation over seeds of an experiment." if others else "."),
-                f"{words.title} falling with the bit error rate at {size} bytes; the table has the numbers.",
-                partial(pictures.against_ber, views, others, size, words),
+                f"{words.title} by {quality.title} at {size} bytes; the table has the numbers.",
+                partial(pictures.against_quality, views, others, size, words, quality),
             )
         )  # fmt: skip
-        tables += _ber_tables(views, others, size, words)
+        tables += _quality_tables(content, views, others, size)
     text = budgets(content)
     if retransmission.resent(content.others):
         text.append(retransmission.NOTE)
-    title = f"{words.title} against bit error rate"
-    return Section("ber", "Bit errors", title, text=text, charts=charts, tables=tables)
+    title, short = f"{words.title} against {quality.title}", quality.damage.capitalize()
+    return Section(quality.name, short, title, text=text, charts=charts, tables=tables)
 
 
-def _ber_tables(
-    views: Sequence[BundleView], others: Sequence[Series], size: int, words: Words
+def _quality_tables(
+    content: Content, views: Sequence[BundleView], others: Sequence[Series], size: int
 ) -> list[Table]:  # fmt: skip
-    """Accuracy by rate, and, where payloads were sent again, the bytes that this took."""
-    rates = sorted({p.ber for view in views for p in view.evaluation.measurement.points}
-                   | {c.rate for one in others for c in one.means if c.channel == "bsc"})  # fmt: skip
-    rows = [[f"{v.bundle.name} (int8)", *(share(v.accuracy(rate)) for rate in rates)] for v in views]
+    """The figure of merit by level, and, where payloads were sent again, the bytes that this took."""
+    words, quality = content.words, content.quality
+    levels = sorted({p.level for view in views for p in view.evaluation.measurement.points}
+                    | {c.rate for one in others for c in one.means if c.channel == "bsc"})  # fmt: skip
+    rows = [[f"{v.bundle.name} (int8)", *(v.number(level) for level in levels)] for v in views]
     for one in others:
         for framing in one.framings():
-            means = [one.bsc(rate, framing) for rate in rates]
+            means = [one.bsc(level, framing) for level in levels]
             cells = ("–" if mean is None else mean.percent() for mean in means)
             rows.append([one.name(framing, budget=True), *cells])
-    head = ["method", *(percent(rate) for rate in rates)]
-    tables = [Table(f"{size} bytes: {words.name} in percent", head, rows)]
-    again_at = over_bsc(rates, retransmission.RETRANSMIT)
+    head = ["method", *map(quality.number, levels)]
+    tables = [Table(f"{size} bytes: {words.name}{words.counted_in}", head, rows)]
+    again_at = over_bsc(levels, retransmission.RETRANSMIT)
     again = [
         [one.name(retransmission.RETRANSMIT, budget=True), *retransmission.cells(one, again_at)]
         for one in retransmission.resent(others)
     ]
-    caption = f"{size} bytes: {retransmission.TITLE.lower()}, by bit error rate"
+    caption = f"{size} bytes: {retransmission.TITLE.lower()}, by {quality.title}"
     return [*tables, Table(caption, head, again)] if again else tables
 
 
 def against_bytes(content: Content) -> Section:
-    """Accuracy (mAP) against the bytes really sent, at the main rates; empty where all send the same."""
-    words, others = content.words, content.others
+    """The figure of merit against the bytes really sent; empty where all send the same."""
+    words, others, quality = content.words, content.others, content.quality
     sizes = {float(view.bundle.payload_bytes) for view in content.views}
     sizes |= {round(mean.mean, 1) for one in others for key, mean in one.sent.items() if key.channel == "bsc"}
     if len(sizes) < 2:
         return Section("bytes", "Bytes", "")
     charts = [
         Chart(
-            f"{words.slug}-bytes-{100 * ber:g}", f"At a bit error rate of {percent(ber)}; bars as above.",
-            f"{words.title} by bytes sent per image at BER {percent(ber)}; the table has the numbers.",
-            partial(pictures.against_bytes, content.views, others, ber, words),
+            f"{words.slug}-bytes-{quality.shown(level):g}",
+            f"At a {quality.title} of {quality.number(level)}; bars as above.",
+            f"{words.title} by bytes sent per image at {quality.text(level)}; the table has the numbers.",
+            partial(pictures.against_bytes, content.views, others, level, words, quality),
         )
-        for ber in MAIN_BERS
+        for level in quality.main
     ]  # fmt: skip
     text = budgets(content)
     if others:
@@ -113,23 +114,23 @@ def _bytes_text(others: Sequence[Series]) -> str:
 
 
 def _bytes_table(content: Content) -> Table:
-    """Bytes sent and accuracy (mAP) at each main rate."""
-    words = content.words
+    """Bytes sent and the figure of merit at each main level."""
+    words, quality = content.words, content.quality
     head = ["method", "payload, bytes"]
-    for ber in MAIN_BERS:
-        head += [f"{percent(ber)}: bytes sent", f"{percent(ber)}: {words.name}, %"]
+    for level in quality.main:
+        head += [f"{quality.number(level)}: bytes sent", f"{quality.number(level)}: {words.axis}"]
     rows = []
     for view in sorted(content.views, key=lambda view: view.bundle.payload_bytes):
         size = str(view.bundle.payload_bytes)
         rows.append([f"{view.bundle.name} (int8)", size])
-        for ber in MAIN_BERS:
-            rows[-1] += [size, share(view.accuracy(ber))]
+        for level in quality.main:
+            rows[-1] += [size, view.number(level)]
     for one in sorted(content.others, key=lambda one: one.subject.payload_bytes):
         for framing in one.framings():
             rows.append([one.name(framing, budget=True), str(one.subject.payload_bytes)])
-            for ber in MAIN_BERS:
-                mean = one.bsc(ber, framing)
-                accuracy = "–" if mean is None else mean.percent()
-                rows[-1] += [one.bytes_text(over_bsc([ber], framing)), accuracy]
-    caption = f"Bytes sent for an image, and {words.name} in percent, by bit error rate"
+            for level in quality.main:
+                mean = one.bsc(level, framing)
+                value = "–" if mean is None else mean.percent()
+                rows[-1] += [one.bytes_text(over_bsc([level], framing)), value]
+    caption = f"Bytes sent for an image, and {words.name}{words.counted_in}, by {quality.title}"
     return Table(caption, head, rows)

@@ -19,15 +19,12 @@ from numpy.typing import NDArray
 
 from semflash.bundle.reader import Bundle
 from semflash.edge.decoder import BATCH_VALUES, EdgeDecoder
-from semflash.edge.judge import SHOWN_SCORE
 from semflash.errors import ModelError, TrainingError
-from semflash.outputs.kinds import BOX, AnchorTask, DetectionTask, Detector
 
 #: Steps of the integral; 2 = the paper (arXiv 2511.11038).
 STEPS = 2
 #: Largest difference between the tail by LiteRT and as Keras layers, relative to its largest output.
 TOLERANCE = 1e-3
-_SCORE_LEAST = 1e-9
 _NO_LAYERS = (ModelError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, struct.error)
 _POSITIONS = 16  # most steps of the occlusion along one side
 
@@ -100,13 +97,13 @@ def gradient_maps(
             not installed.
     """
     from semflash.data.augment import Moves
-    from semflash.tasks.registry import kind_of
+    from semflash.tasks.registry import kind_of_task
     from semflash.training.importance import IntegratedGradients, normalised
 
-    if isinstance(bundle.contract.task, AnchorTask):
+    kind = kind_of_task(bundle.contract.task, len(bundle.contract.class_names))
+    if kind.only_distils:
         raise TrainingError("an imported detector has no loss of labels")
     tail = _as_layers(bundle, decoder, features)
-    kind = kind_of(tail, bundle.image_shape)
     height, width, _ = bundle.image_shape
     targets = kind.targets(labels, Moves.none(len(labels)), (height, width))
     attributions = IntegratedGradients(tail, steps, kind)(features, targets)
@@ -151,10 +148,7 @@ def occlusion(decoder: EdgeDecoder, features: NDArray[np.float32], bundle: Bundl
     corners = [(y, x) for y in rows for x in columns]
     outputs = decoder.classify(features[None])
     (whole,) = _log_scores(outputs, bundle)
-    if isinstance(bundle.contract.task, Detector):
-        answer = whole >= min(math.log(SHOWN_SCORE), float(whole.max()))
-    else:
-        answer = np.arange(len(whole)) == whole.argmax()
+    answer = bundle.output.answered(whole)
     drop = np.empty(len(corners), np.float32)
     most = max(1, BATCH_VALUES // max(outputs.size, features.size))
     for start in range(0, len(corners), most):
@@ -169,26 +163,12 @@ def occlusion(decoder: EdgeDecoder, features: NDArray[np.float32], bundle: Bundl
 
 def _log_scores(outputs: NDArray[np.float32], bundle: Bundle) -> NDArray[np.float32]:
     """Log-probabilities (N, entries) of classes, or of objects at every cell or anchor and class."""
-    task = bundle.contract.task
-    if isinstance(task, AnchorTask):
-        return np.log(np.maximum(outputs[..., BOX:].reshape(len(outputs), -1), _SCORE_LEAST))
-    if isinstance(task, DetectionTask):
-        heat = outputs[..., : len(bundle.contract.class_names)].reshape(len(outputs), -1)
-        return -np.logaddexp(np.float32(0), -heat)
-    return log_probabilities(outputs)
+    scores = bundle.output.log_scores(outputs)
+    if scores is None:
+        raise TrainingError(f"what a bundle that {bundle.output.verb} answers has no scores")
+    return scores
 
 
 def as_map(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Features (h, w, c) as they are; a vector (c,) as one row of c places, (1, c, 1)."""
     return features if features.ndim == 3 else features.reshape(1, -1, 1)
-
-
-def log_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logarithm of the softmax over the last axis.
-
-    >>> np.exp(log_probabilities(np.zeros((1, 4), np.float32))).round(2).tolist()
-    [[0.25, 0.25, 0.25, 0.25]]
-    """
-    shifted = logits - logits.max(-1, keepdims=True)
-    result: NDArray[np.float32] = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
-    return result

@@ -9,64 +9,66 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.bundle.reader import Bundle
-from semflash.bundle.schema import AccuracyPoint
-from semflash.edge.judge import SHOWN_SCORE
+from semflash.bundle.schema import Point
+from semflash.program.quality import Ber, Snr
 from semflash.report import plots, scene_grid
-from semflash.report.gather import DAMAGED_BER, BundleView, Example, Precision
 from semflash.report.plots import Axes, Line
 from semflash.report.statistics import Series
-from semflash.report.wording import Words, percent
+from semflash.report.view import BundleView
+from semflash.report.wording import Words
 
-COST_BER = 0.01
+Kind = type[Ber] | type[Snr]
 #: Classes whose names fit below a chart.
 SHOWN_CLASSES = 24
-SHOWN_TEXT = f"{SHOWN_SCORE:g}"
 
 
-def against_ber(
-    views: Sequence[BundleView], others: Sequence[Series], size: int, words: Words
+def against_quality(
+    views: Sequence[BundleView], others: Sequence[Series], size: int, words: Words, quality: Kind
 ) -> Any:  # fmt: skip
-    """Accuracy (mAP) against BER: bundles with their intervals, experiments with their spread."""
+    """The figure of merit against quality: bundles with their intervals, experiments with their spread."""
     lines = []
     for view in views:
-        points = sorted(view.evaluation.measurement.points, key=lambda p: p.ber)
-        bers, shares = [100 * p.ber for p in points], [100 * p.accuracy for p in points]
-        lines.append(Line(f"{view.bundle.name} (int8)", bers, shares, _bars(points)))
+        points = sorted(view.evaluation.measurement.points, key=lambda p: p.level)
+        levels = [quality.shown(p.level) for p in points]
+        values = [words.shown(p.score.value) for p in points]
+        lines.append(Line(f"{view.bundle.name} (int8)", levels, values, _bars(points, words)))
     for one in others:
         for framing in one.framings():
             pairs = one.line(framing)
-            bers, shares = [100 * rate for rate, _ in pairs], [100 * mean.mean for _, mean in pairs]
+            levels = [quality.shown(rate) for rate, _ in pairs]
+            values = [100 * mean.mean for _, mean in pairs]
             spread = [100 * (mean.spread or 0.0) for _, mean in pairs]
-            lines.append(Line(one.name(framing, budget=True), bers, shares, spread))
-    tasks = {view.evaluation.task_accuracy for view in views} - {None}
+            lines.append(Line(one.name(framing, budget=True), levels, values, spread))
+    tasks = {view.evaluation.task_value for view in views} - {None}
     one_data_set = len({view.evaluation.measurement.dataset for view in views}) == 1
-    level = (
-        ("task network, uncompressed", 100 * max(t for t in tasks if t)) if tasks and one_data_set else None
-    )
-    axes = Axes(f"{size} bytes per image", "bit error rate, %", f"{words.name}, %", "ber")
+    level = None
+    if tasks and one_data_set:
+        level = "task network, uncompressed", words.shown(max(t for t in tasks if t is not None))
+    axes = Axes(f"{size} bytes per image", f"{quality.title}, {quality.unit}", words.axis, quality.scale)
     return plots.line_chart(lines, axes, level, legend_below=True)
 
 
-def _bars(points: Sequence[AccuracyPoint]) -> tuple[list[float], list[float]]:
-    """Below and above each point, in percent."""
-    return [100 * (p.accuracy - p.low) for p in points], [100 * (p.high - p.accuracy) for p in points]
+def _bars(points: Sequence[Point], words: Words) -> tuple[list[float], list[float]]:
+    """Below and above each point, as on the axis."""
+    scores = [point.score for point in points]
+    return [words.shown(s.value - s.low) for s in scores], [words.shown(s.high - s.value) for s in scores]
 
 
 def against_bytes(
-    views: Sequence[BundleView], others: Sequence[Series], ber: float, words: Words
+    views: Sequence[BundleView], others: Sequence[Series], level: float, words: Words, quality: Kind
 ) -> Any:  # fmt: skip
-    """Accuracy (mAP) against bytes sent at one rate: a line for the bundles of a data set and each method."""
+    """The figure of merit by bytes sent at one level: a line for a data set's bundles and each method."""
     groups: dict[str, list[tuple[float, float, float, float]]] = {}
     for view in views:
-        for point in view.evaluation.measurement.points:
-            if point.ber == ber:
-                name = f"bundles, {view.evaluation.measurement.dataset} (int8)"
-                value, low, high = point.accuracy, point.low, point.high
-                mark = (float(view.bundle.payload_bytes), value, value - low, high - value)
-                groups.setdefault(name, []).append(mark)
+        point = view.evaluation.measurement.at(level)
+        if point is not None:
+            name = f"bundles, {view.evaluation.measurement.dataset} (int8)"
+            value, low, high = point.score.value, point.score.low, point.score.high
+            mark = (float(view.bundle.payload_bytes), value, value - low, high - value)
+            groups.setdefault(name, []).append(mark)
     for one in others:
         for framing in one.framings():
-            mean, sent = one.bsc(ber, framing), one.bytes_sent(ber, framing)
+            mean, sent = one.bsc(level, framing), one.bytes_sent(level, framing)
             if mean is not None and sent is not None:
                 spread = mean.spread or 0.0
                 mark = (sent, mean.mean, spread, spread)
@@ -74,9 +76,9 @@ def against_bytes(
     lines = []
     for name, marks in groups.items():
         x, *rest = zip(*sorted(marks), strict=True)
-        y, below, above = ([100 * value for value in column] for column in rest)
+        y, below, above = ([words.shown(value) for value in column] for column in rest)
         lines.append(Line(name, x, y, (below, above)))
-    axes = Axes(f"BER {percent(ber)}", "bytes sent per image", f"{words.name}, %", "bytes")
+    axes = Axes(quality.text(level), "bytes sent per image", words.axis, "bytes")
     return plots.line_chart(lines, axes, legend_below=True)
 
 
@@ -93,45 +95,45 @@ def features(view: BundleView) -> Any:
         [one.image, one.features_clean, one.features_damaged, one.importance] for one in view.examples
     ]
     rows = [example.name for example in view.examples]
-    columns = ["image", "features,\nBER 0", f"features,\nBER {percent(DAMAGED_BER)}", "importance"]
+    quality = view.quality
+    clean, damaged = quality.text(quality.main[0]), quality.text(quality.damaged)
+    columns = ["image", f"features,\n{clean}", f"features,\n{damaged}", "importance"]
     return plots.picture_grid(pictures, rows, columns)
-
-
-def story(example: Example) -> str:
-    """An example in words."""
-    damaged = f"{example.damaged} at BER {percent(DAMAGED_BER)}"
-    if example.boxes is None:
-        return f"{example.truth}, answered {example.clean} at BER 0 and {damaged}"
-    return f"{example.name} with {example.truth}, found {example.clean} at BER 0 and {damaged}"
 
 
 def confusion(bundle: Bundle, counts: NDArray[np.int64]) -> Any:
     """The confusion matrix."""
-    axes = Axes(f"{bundle.name}, BER {percent(DAMAGED_BER)}", "answer", "truth")
+    axes = Axes(f"{bundle.name}, {bundle.quality.text(bundle.quality.damaged)}", "answer", "truth")
     return plots.matrix_chart(counts, bundle.contract.class_names, axes)
 
 
-def precision(bundle: Bundle, found: Precision) -> Any:
-    """Bars of average precision by class, a colour a rate; of many classes those with most objects."""
-    classes = np.sort(np.argsort(-np.array(found.objects), kind="stable")[:SHOWN_CLASSES])
+def precision(bundle: Bundle, objects: Sequence[int], by_level: dict[str, list[float | None]]) -> Any:
+    """Bars of average precision by class, a colour a level; of many classes those with most objects.
+
+    Args:
+        bundle: For its name and classes.
+        objects: How many of each class there are.
+        by_level: Level in words -> average precision of each class, 0..1; None: a class without an object.
+    """
+    classes = np.sort(np.argsort(-np.array(objects), kind="stable")[:SHOWN_CLASSES])
     groups = []
-    for ber, values in found.by_ber.items():
+    for level, values in by_level.items():
         shares = [values[index] for index in classes]
-        heights = [float("nan") if value is None else 100 * value for value in shares]
-        groups.append((f"BER {percent(ber)}", heights))
+        groups.append((level, [float("nan") if value is None else 100 * value for value in shares]))
     axes = Axes(bundle.name, "class", "average precision, %")
     return plots.grouped_bar_chart(groups, [bundle.contract.class_names[index] for index in classes], axes)
 
 
-def scenes(view: BundleView) -> Any:
-    """Grid: true boxes, found ones at both rates."""
-    scenes = [
-        scene_grid.Scene(one.name, one.image, one.boxes, one.found)
-        for one in view.examples
-        if one.boxes is not None and one.found is not None
-    ]
-    columns = ["true", "found, BER 0", f"found, BER {percent(DAMAGED_BER)}"]
-    return scene_grid.draw(scenes, columns, view.bundle.contract.class_names)
+def scenes(scenes: Sequence[scene_grid.Scene], columns: Sequence[str], bundle: Bundle) -> Any:
+    """Grid: true boxes, found ones over both channels."""
+    return scene_grid.draw(scenes, columns, bundle.contract.class_names)
+
+
+def samples(
+    pictures: Sequence[Sequence[NDArray[np.uint8]]], rows: Sequence[str], columns: Sequence[str]
+) -> Any:  # fmt: skip
+    """Grid of pictures: as sent, then as received at each level."""
+    return plots.picture_grid(pictures, rows, columns, images=len(columns))
 
 
 def ram(cost: dict[str, Any]) -> int:
@@ -145,10 +147,12 @@ def price(view: BundleView) -> float:
 
 
 def front(views: Sequence[BundleView]) -> set[str]:
-    """Bundles that no other one of their data set beats in both cost and accuracy (mAP) at 1 % (Pareto)."""
+    """Bundles that no other one of their data set beats in both cost and figure of merit (Pareto).
+
+    The figure is that at the level of quality at which costs are compared.
+    """
     marks = [
-        (view.bundle.name, view.evaluation.measurement.dataset, price(view), view.accuracy(COST_BER) or 0.0)
-        for view in views
+        (view.bundle.name, view.evaluation.measurement.dataset, price(view), merit(view)) for view in views
     ]
     return {
         name
@@ -157,28 +161,30 @@ def front(views: Sequence[BundleView]) -> set[str]:
     }
 
 
+def merit(view: BundleView) -> float:
+    """The figure of merit at the level at which costs are compared; 0 where it was not measured."""
+    return view.value(view.quality.compared) or 0.0
+
+
 def cost(views: Sequence[BundleView], words: Words) -> Any:
-    """Accuracy (mAP) against MACs."""
-    points = [
-        Line(view.bundle.name, [price(view) / 1e6], [100 * (view.accuracy(COST_BER) or 0.0)])
-        for view in views
-    ]
-    axes = Axes(
-        "Device cost", "million multiply-accumulates per image", f"{words.name} at BER {percent(COST_BER)}, %"
-    )
+    """The figure of merit against MACs."""
+    points = [Line(view.bundle.name, [price(view) / 1e6], [words.shown(merit(view))]) for view in views]
+    quality, sign = views[0].quality, words.metric.sign
+    y = f"{words.name} at {quality.text(quality.compared)}" + (f",{sign}" if sign else "")
+    axes = Axes("Device cost", "million multiply-accumulates per image", y)
     return plots.scatter_chart(points, axes)
 
 
 def training(view: BundleView) -> Any:
-    """Validation accuracy after each epoch, stages in a row."""
+    """The figure of merit on the validation split after each epoch, stages in a row."""
     keys = list(dict.fromkeys(key for r in view.history for key in r if key.startswith("val_")))
     lines = []
     for key in keys:
-        pairs = [(index + 1, 100 * r[key]) for index, r in enumerate(view.history) if key in r]
+        pairs = [(index + 1, view.words.shown(r[key])) for index, r in enumerate(view.history) if key in r]
         text = key.removeprefix("val_")
-        label = f"BER {100 * float(text):g} %" if _is_number(text) else text
+        label = view.quality.text(float(text)) if _is_number(text) else text
         lines.append(Line(label, [p[0] for p in pairs], [p[1] for p in pairs]))
-    axes = Axes(view.bundle.name, "epoch, all stages", f"validation {view.words.name}, %")
+    axes = Axes(view.bundle.name, "epoch, all stages", f"validation {view.words.axis}")
     return plots.line_chart(lines, axes, legend_below=True)
 
 

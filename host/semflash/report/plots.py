@@ -149,9 +149,12 @@ def matrix_chart(counts: NDArray[Any], names: Sequence[str], axes: Axes) -> Any:
 
 
 def picture_grid(
-    pictures: Sequence[Sequence[NDArray[Any]]], rows: Sequence[str], columns: Sequence[str]
+    pictures: Sequence[Sequence[NDArray[Any]]], rows: Sequence[str], columns: Sequence[str], images: int = 1
 ) -> Any:
-    """Pictures in a grid with named rows and columns: images first, then maps, a scale for each column."""
+    """Pictures in a grid with named rows and columns: ``images`` columns of images first, then maps.
+
+    A map has a scale for its column.
+    """
     figure, plots = new_figure((1.25 * len(columns), 1.3 * len(rows)), (len(rows), len(columns)))
     for y, line in enumerate(pictures):
         for x, picture in enumerate(line):
@@ -159,8 +162,8 @@ def picture_grid(
             grey = picture.ndim == 2 or picture.shape[-1] == 1
             shown = picture.reshape(picture.shape[:2]) if grey else picture
             column = [float(row[x].max()) for row in pictures]
-            limits = (0, 255) if x == 0 else (0.0, max(*column, 1e-9))
-            colours = "gray" if x == 0 else "magma"
+            limits = (0, 255) if x < images else (0.0, max(*column, 1e-9))
+            colours = "gray" if x < images else "magma"
             plot.imshow(shown, cmap=colours, interpolation="nearest", vmin=limits[0], vmax=limits[1])
             plot.set_xticks([])
             plot.set_yticks([])

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from semflash.report.content import Content
-from semflash.report.gather import BundleView
 from semflash.report.page import Section, Table
 from semflash.report.results import RunResult
 from semflash.report.statistics import Subject
+from semflash.report.view import BundleView
 
 #: Settings of a result that stand in the heads of the tables, or that only say what was measured.
 _ELSEWHERE = ("method", "bytes", "kind", "seed", "measures", "budget.text", "budget.seconds", "recipe.seed")

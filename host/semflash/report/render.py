@@ -11,9 +11,9 @@ from semflash import atomic
 from semflash.errors import UsageError
 from semflash.report import plots
 from semflash.report.content import Content
-from semflash.report.gather import BundleView
 from semflash.report.page import Page, Table
 from semflash.report.statistics import Series
+from semflash.report.view import BundleView
 
 TEMPLATE = "report.html.j2"
 STEM = "report"
@@ -115,16 +115,8 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _answers(view: BundleView) -> dict[str, Any]:
-    """Confusion of a classifier, average precision of a detector, and how importance was found."""
-    found: dict[str, Any] = {}
-    if view.confusion is not None:
-        found["confusion"] = view.confusion.tolist()
-    if view.precision is not None:
-        found["class_names"], found["class_objects"] = (
-            view.bundle.contract.class_names,
-            view.precision.objects,
-        )
-        found["class_precision"] = {f"{ber:g}": values for ber, values in view.precision.by_ber.items()}
+    """Details of the answers, and how importance was found."""
+    found = view.details.as_json(view)
     if view.importance is not None:
         how = view.importance
         found["importance"] = {"method": how.method, "steps": how.steps, "reason": how.reason}

@@ -14,23 +14,25 @@ from msgspec import Meta, Struct
 
 from semflash import atomic
 from semflash.errors import UsageError
+from semflash.outputs.metrics import ACCURACY, Finite, Metric
 
 FORMAT = "semflash-experiment"
-VERSION = 1
+VERSION = 2
 RESULT_MAX_BYTES = 16 << 20
 
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
 class Row(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One measured accuracy.
+    """One measured value.
 
     Attributes:
         split: ``val`` or ``test``. images: how many.
         channel: ``bsc`` (bits flip independently), ``gilbert-elliott`` (in bursts), ``frame-loss`` or
-            ``deadline`` (as many frames, the last ones of a payload).
-        rate: mean bit error rate, or share of frames lost, 0..1.
-        accuracy: top-1, share.
+            ``deadline`` (as many frames, the last ones of a payload); ``awgn`` (noise on symbols).
+        rate: mean bit error rate, or share of frames lost, 0..1; of ``awgn`` the SNR in dB.
+        value: in the metric.
+        metric: what was measured; left out of the file where it is top-1 accuracy.
         estimate: what the decoder was told of the BER: ``exact``, ``-50%``, ``x10``, ``/10``,
             ``pilots:N`` (estimated from N known bits) ...
         encoder: ``float`` (as trained) or ``int8`` (as on the device).
@@ -39,6 +41,24 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
         transmissions: mean number of times a payload was sent.
         undecodable: images that got the class prior's answer because nothing could be decoded.
     """
+
+    split: str
+    channel: str
+    rate: float
+    value: Finite
+    images: int
+    metric: Metric = ACCURACY
+    estimate: str = "exact"
+    encoder: str = "float"
+    burst_bits: int | None = None
+    frame_bytes: int | None = None
+    framing: str = "deliver"
+    transmissions: float = 1.0
+    undecodable: int = 0
+
+
+class OlderRow(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A row of version 1, always top-1 accuracy; attributes as those of :class:`Row`."""
 
     split: str
     channel: str
@@ -52,6 +72,11 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     framing: str = "deliver"
     transmissions: float = 1.0
     undecodable: int = 0
+
+    def today(self) -> Row:
+        """As a row of today."""
+        fields = msgspec.structs.asdict(self)
+        return Row(value=fields.pop("accuracy"), **fields)
 
 
 class Budget(Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,6 +129,25 @@ class RunResult(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return name if isinstance(name, str) else None
 
 
+class OlderResult(RunResult, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A result of version 1."""
+
+    rows: list[OlderRow]  # type: ignore[assignment]
+
+    def today(self) -> RunResult:
+        """As a result of today."""
+        fields = msgspec.structs.asdict(self)
+        rows = [row.today() for row in self.rows]
+        return RunResult(**(fields | {"rows": rows, "version": VERSION}))
+
+
+class _Envelope(Struct):
+    """What says how the rest of a file is read."""
+
+    format: str = ""
+    version: int = 0
+
+
 def write_result(path: Path, result: RunResult) -> None:
     """Write a result in one step.
 
@@ -145,7 +189,11 @@ def read_result(path: Path) -> RunResult:
     try:
         if path.stat().st_size > RESULT_MAX_BYTES:
             raise UsageError("larger than any result", value=path, remedy="name a result of experiments/")
-        result = msgspec.json.decode(path.read_bytes(), type=RunResult)
+        data = path.read_bytes()
+        said = msgspec.json.decode(data, type=_Envelope)
+        if said.format == FORMAT and said.version == 1:
+            return msgspec.json.decode(data, type=OlderResult).today()
+        result = msgspec.json.decode(data, type=RunResult)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UsageError(
             f"not a result of an experiment: {error}", value=path, remedy="run experiments/run.py again"

@@ -5,20 +5,18 @@ from __future__ import annotations
 from functools import partial
 
 from semflash import __version__
-from semflash.report import answers, curves, pictures, provenance
+from semflash.report import curves, pictures, provenance
+from semflash.report.answers import features
 from semflash.report.content import Content
-from semflash.report.gather import MAIN_BERS
 from semflash.report.page import Chart, Page, Section, Table
-from semflash.report.wording import percent, share
 
 
 def page(content: Content) -> Page:
     """The whole report."""
     sections = [
-        summary(content), curves.against_ber(content), curves.against_bytes(content), codes(content),
-        answers.features(content), answers.confusion(content), answers.precision(content),
-        answers.scenes(content), cost(content), training(content),
-        provenance.settings(content),
+        summary(content), curves.against_quality(content), curves.against_bytes(content), codes(content),
+        features.section(content.views), *content.views[0].details.sections(content.views), cost(content),
+        training(content), provenance.settings(content),
     ]  # fmt: skip
     names = ", ".join(view.bundle.name for view in content.views)
     measured = [view.evaluation.measurement for view in content.views]
@@ -29,8 +27,8 @@ def page(content: Content) -> Page:
     )
     lead = (
         f"{names}: int8 encoders as they run on the device (LiteRT reference kernels, equal to the device "
-        f"bit for bit), {', '.join(images)}, bits flipped in the packed "
-        f"payload (injected, seed {content.seed}); the decoder is told the injected rate. "
+        f"bit for bit), {', '.join(images)}, {content.quality.injected} in the packed "
+        f"payload (injected, seed {content.seed}); the decoder is told the injected {content.quality.level}. "
         f"{content.words.note}"
     ).rstrip()
     kept = [section for section in sections if section.charts or section.tables]
@@ -39,17 +37,18 @@ def page(content: Content) -> Page:
 
 def summary(content: Content) -> Section:
     """One row a bundle."""
-    rows = []
+    rows, words, quality = [], content.words, content.quality
     for view in content.views:
-        task, counts = view.evaluation.task_accuracy, (view.cost or {}).get("counts_median")
+        task, counts = view.evaluation.task_value, (view.cost or {}).get("counts_median")
         rows.append([
-            view.bundle.name, str(view.bundle.payload_bytes), share(task),
-            *(share(view.accuracy(ber)) for ber in MAIN_BERS), f"{view.bundle.record.macs:,}",
+            view.bundle.name, str(view.bundle.payload_bytes), words.number(task),
+            *(view.number(level) for level in quality.main), f"{view.bundle.record.macs:,}",
             "–" if counts is None else f"{counts:,}",
         ])  # fmt: skip
-    head = ["bundle", "bytes per image", "task network, %", *(f"BER {percent(ber)}" for ber in MAIN_BERS),
+    sign = f",{words.metric.sign}" if words.metric.sign else ""
+    head = ["bundle", "bytes per image", f"task network{sign}", *map(quality.text, quality.main),
             "MACs", "instructions"]  # fmt: skip
-    table = Table(f"{content.words.title} in percent, and what an image costs on the device", head, rows)
+    table = Table(f"{words.title}{words.counted_in}, and what an image costs on the device", head, rows)
     return Section("summary", "Summary", "Summary", tables=[table])
 
 
@@ -76,9 +75,11 @@ def codes(content: Content) -> Section:
 
 
 def cost(content: Content) -> Section:
-    """Device cost beside accuracy (mAP)."""
-    words = content.words
-    head = ["bundle", f"{words.name} at BER 1 %, in %", "MACs", "instructions", "per MAC", "RAM, B",
+    """Device cost beside the figure of merit."""
+    words, quality = content.words, content.quality
+    compared = quality.text(quality.compared)
+    unit = f", in{words.metric.sign}" if words.metric.sign else ""
+    head = ["bundle", f"{words.name} at {compared}{unit}", "MACs", "instructions", "per MAC", "RAM, B",
             "flash, B", "engine", "on the front"]  # fmt: skip
     front = pictures.front(content.views)
     rows = []
@@ -92,7 +93,7 @@ def cost(content: Content) -> Section:
         rows.append(
             [
                 view.bundle.name,
-                share(view.accuracy(0.01)),
+                view.number(quality.compared),
                 f"{view.bundle.record.macs:,}",
                 *figures,
                 dominated,
@@ -101,7 +102,7 @@ def cost(content: Content) -> Section:
     chart = Chart(
         "cost", "Top left is best. On the front: no other bundle of the same data set is both cheaper and "
         "better.",
-        f"{words.title} at BER 1 % against what an image costs on the device; the table has the numbers.",
+        f"{words.title} at {compared} against what an image costs on the device; the table has the numbers.",
         partial(pictures.cost, content.views, words),
     )  # fmt: skip
     text = ["RAM is the encoder's state and its deepest stack. A dash: not measured (semflash bench)."]

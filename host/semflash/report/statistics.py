@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from semflash.outputs.metrics import ACCURACY, Metric
 from semflash.report.results import Row, RunResult
 
 
@@ -103,7 +104,7 @@ class Series:
 
     Attributes:
         seeds: which were measured.
-        means: accuracy. transmissions: how often a payload was sent.
+        means: of the values. transmissions: how often a payload was sent.
         sent: bytes of an image: mean bytes of a payload times its mean number of transmissions.
         at_most: a result does not say how long its payloads are; `sent` takes their limit for it.
     """
@@ -153,35 +154,40 @@ class Series:
 
 
 def series(
-    results: Iterable[RunResult], *, split: str = "test", where: Callable[[RunResult], bool] = lambda _: True
+    results: Iterable[RunResult],
+    *,
+    split: str = "test",
+    where: Callable[[RunResult], bool] = lambda _: True,
+    metric: Metric = ACCURACY,
 ) -> list[Series]:
     """Means over the seeds of each subject, in the order in which subjects appear.
 
     Args:
         split: ``test``, or ``val``.
         where: which results count.
+        metric: whose rows are averaged.
     """
     groups: dict[Subject, list[RunResult]] = {}
     for result in results:
         if where(result):
             groups.setdefault(Subject.of(result), []).append(result)
-    found = [_averaged(subject, members, split) for subject, members in groups.items()]
+    found = [_averaged(subject, members, split, metric) for subject, members in groups.items()]
     return [one for one in found if one.means]
 
 
-def _averaged(subject: Subject, members: Sequence[RunResult], split: str) -> Series:
+def _averaged(subject: Subject, members: Sequence[RunResult], split: str, metric: Metric) -> Series:
     """One subject's results, a seed each."""
     rows: dict[Condition, list[tuple[Row, float]]] = {}
     for result in members:
         mean = result.mean_payload_bytes
         size = result.payload_bytes if mean is None else mean
         for row in result.rows:
-            if row.split == split:
+            if row.split == split and row.metric == metric:
                 rows.setdefault(Condition.of(row), []).append((row, size * row.transmissions))
     return Series(
         subject,
         tuple(sorted(result.seed for result in members)),
-        {key: mean_of([row.accuracy for row, _ in pairs]) for key, pairs in rows.items()},
+        {key: mean_of([row.value for row, _ in pairs]) for key, pairs in rows.items()},
         {key: statistics.fmean(row.transmissions for row, _ in pairs) for key, pairs in rows.items()},
         {key: mean_of([sent for _, sent in pairs]) for key, pairs in rows.items()},
         any(result.mean_payload_bytes is None for result in members),

@@ -23,8 +23,8 @@ from keras import ops
 from semflash.data.augment import Moves
 from semflash.data.dataset import Dataset
 from semflash.errors import DatasetError, TrainingError
+from semflash.outputs.anchor_boxes import decode_anchors
 from semflash.outputs.average_precision import DETECTIONS_MAX, mean_average_precision
-from semflash.outputs.detections import decode
 from semflash.outputs.kinds import BOX, AnchorTask, Task
 from semflash.tasks.kinds import TaskKind
 
@@ -58,7 +58,7 @@ class AnchorDetection(TaskKind):
     @classmethod
     def of_boxes(cls, boxes_shape: tuple[int, ...], image_shape: tuple[int, ...]) -> AnchorDetection:
         """For an output (anchors, 4 + classes) and images (H, W, C). TrainingError: there is no class."""
-        anchors, values = boxes_shape
+        anchors, values = boxes_shape if len(boxes_shape) == 2 else (0, 0)
         if values <= BOX:
             raise TrainingError(
                 "the task network's output is neither logits nor the boxes of a detector", value=boxes_shape
@@ -96,9 +96,7 @@ class AnchorDetection(TaskKind):
 
     def score(self, labels: np.ndarray, outputs: np.ndarray) -> float:
         """mAP at IoU 0.5."""
-        return mean_average_precision(
-            labels, decode(np.asarray(outputs), self.task, self.classes), self.classes
-        )
+        return mean_average_precision(labels, decode_anchors(np.asarray(outputs), self.task), self.classes)
 
     @property
     def task(self) -> AnchorTask:

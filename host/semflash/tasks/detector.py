@@ -27,9 +27,10 @@ from semflash.data.dataset import Dataset
 from semflash.errors import DatasetError, TrainingError
 from semflash.outputs.average_precision import mean_average_precision
 from semflash.outputs.boxes import BOTTOM, CLASS, IGNORED, LEFT, RIGHT, TOP, mirror, present, shift
-from semflash.outputs.detections import GEOMETRY, decode
+from semflash.outputs.detections import GEOMETRY, decode_maps
 from semflash.outputs.kinds import DetectionTask, Task
 from semflash.tasks.kinds import TaskKind
+from semflash.tasks.names import MAPS
 from semflash.tasks.residual import convolution, residual_block
 
 #: Logit of the prior that a cell is a centre: 0.1, as in the paper.
@@ -70,7 +71,7 @@ def build_detector_tail(
         classes, 1, bias_initializer=keras.initializers.Constant(PRIOR_LOGIT), name="heat"
     )(x)  # fmt: skip
     geometry = layers.Conv2D(GEOMETRY, 1, name="geometry")(x)
-    return keras.Model(features, layers.Concatenate(name="maps")([heat, geometry]), name="tail")
+    return keras.Model(features, layers.Concatenate(name=MAPS)([heat, geometry]), name="tail")
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Detection(TaskKind):
     @classmethod
     def of_maps(cls, maps_shape: tuple[int, ...], image_shape: tuple[int, ...]) -> Detection:
         """For maps (h, w, classes + 4) of images (H, W, C). TrainingError: the cells are not square."""
-        height, width, values = maps_shape
+        height, width, values = maps_shape if len(maps_shape) == 3 else (1, 1, 0)
         stride = image_shape[0] // height
         if (height * stride, width * stride) != tuple(image_shape[:2]) or values <= GEOMETRY:
             raise TrainingError(
@@ -140,7 +141,7 @@ class Detection(TaskKind):
 
     def score(self, labels: np.ndarray, outputs: np.ndarray) -> float:
         """mAP at IoU 0.5."""
-        found = decode(np.asarray(outputs), self.task, self.classes)
+        found = decode_maps(np.asarray(outputs), self.task, self.classes)
         return mean_average_precision(labels, found, self.classes)
 
     @property

@@ -1,8 +1,7 @@
 """What a task network is for: how images and labels become a batch, the losses, and the figure of merit.
 
 Classification is the default; detection is in :mod:`semflash.tasks.detector` and, for imported networks,
-:mod:`semflash.tasks.anchor_detector`. The shape of a tail's output says which it is: logits (B, classes),
-maps (B, h, w, classes + 4), or boxes (B, anchors, 4 + classes).
+:mod:`semflash.tasks.anchor_detector`. Which one a tail is for: :mod:`semflash.tasks.registry`.
 """
 
 from __future__ import annotations

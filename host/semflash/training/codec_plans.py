@@ -14,9 +14,9 @@ from semflash.codecs.base import Codec
 from semflash.data.dataset import Dataset, Split
 from semflash.data.lazy import LazyImages
 from semflash.errors import UsageError
+from semflash.outputs.chance import REMEDY, Chance
 from semflash.tasks.networks import keep
 from semflash.training.batches import CodecBatches
-from semflash.training.chance import REMEDY, Chance
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.importance import importance_of
 from semflash.training.loop import StagePlan

@@ -19,11 +19,11 @@ from semflash.data.registry import load_dataset
 from semflash.data.source import source_of
 from semflash.data.summary import summary
 from semflash.errors import TrainingError, UsageError
+from semflash.outputs.chance import REMEDY, Chance
 from semflash.tasks.kinds import TaskKind
 from semflash.tasks.networks import build, keep, restore
 from semflash.tasks.registry import kind_of
 from semflash.tasks.residual import TaskNetwork, computing_in
-from semflash.training.chance import REMEDY, Chance
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
 from semflash.training.progress import Progress

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from semflash.bundle.graphs.edge_graph import BATCHES, read_edge_graph
-from semflash.bundle.models import bind, output_shape
+from semflash.bundle.models import bind
 from semflash.bundle.schema import Contract, EdgeInput, GraphInput, QualityInput
 from semflash.errors import BundleError
 
@@ -38,10 +38,10 @@ def check_edge(contract: Contract, models: Mapping[str, bytes]) -> int:
             found, most = graph.follow(shapes)
             outputs[each.name] = found[1:]
             largest = max(largest, -(-most // batch))
-        if found != (batch, *output_shape(contract)):
+        if found != (batch, *contract.output.shape):
             raise BundleError(
                 f"{graph.file} and the contract disagree about the output",
-                value=f"{found}, expected {(batch, *output_shape(contract))}",
+                value=f"{found}, expected {(batch, *contract.output.shape)}",
                 remedy="export the bundle again",
             )
     return largest

@@ -24,6 +24,7 @@ from semflash.errors import TrainingError
 from semflash.fields import CLASSES_MAX, OUTPUTS_MAX
 from semflash.outputs.kinds import ANCHORS_MAX, BOX
 from semflash.tasks.keras.layers import Part, Scale, Select
+from semflash.tasks.names import BOXES
 
 LOGITS, YOLOV8, YOLOV5 = "logits", "yolov8", "yolov5"
 DETECTORS = (YOLOV8, YOLOV5)
@@ -165,7 +166,7 @@ def canonical_tail(
         scores = layers.Multiply()([scores, _values(rows, BOX, BOX + 1)])
     if list(chosen) != list(range(output.classes)):
         scores = Select(chosen, name="classes")(scores)
-    model = keras.Model(tail.inputs[0], layers.Concatenate(name="boxes")([boxes, scores]), name=tail.name)
+    model = keras.Model(tail.inputs[0], layers.Concatenate(name=BOXES)([boxes, scores]), name=tail.name)
     share.set_weights([1 / _sides(image_size)])
     for layer in model.layers:
         if isinstance(layer, Scale) or _counts_bins(layer):

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Rates that + and - step through.
-BER_STEPS = (
-    0.0, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5,
-)  # fmt: skip
+from semflash.program.quality import Ber, Quality
 
 KEYS = (
-    ("+ -", "more, fewer injected bit errors"),
-    ("0", "no injected bit errors"),
+    ("+ -", "more, less injected damage"),
+    ("0", "no injected damage"),
     ("p space", "pause, go on"),
     ("s", "one image, then pause"),
     ("q", "quit with the summary"),
@@ -24,30 +21,37 @@ class Controls:
     """The wishes so far.
 
     Attributes:
-        ber: bit errors to inject, 0..0.5. paused: no new outcomes; steps: outcomes to take nevertheless.
+        levels: what + and - step through, from no damage to the worst (:attr:`Quality.steps`).
+        level: damage to inject. paused: no new outcomes; steps: outcomes to take nevertheless.
         quit: end the run. help: show the keys.
     """
 
-    ber: float = 0.0
+    levels: tuple[float, ...] = Ber.steps
+    level: float = Ber.clean
     paused: bool = False
     steps: int = 0
     quit: bool = False
     help: bool = False
 
+    @classmethod
+    def of(cls, quality: Quality, level: float) -> Controls:
+        """Those of a run that injects a level."""
+        return cls(quality.steps, level)
+
     def press(self, key: str) -> None:
         """One key; unknown ones do nothing.
 
-        >>> controls = Controls(ber=0.003)
+        >>> controls = Controls(level=0.003)
         >>> controls.press("+")
-        >>> controls.ber
+        >>> controls.level
         0.005
         """
         if key in "+=":
-            self.ber = next((step for step in BER_STEPS if step > self.ber * 1.001), BER_STEPS[-1])
+            self.level = self._next(self.levels)
         elif key in "-_":
-            self.ber = next((step for step in reversed(BER_STEPS) if step < self.ber * 0.999), 0.0)
+            self.level = self._next(self.levels[::-1])
         elif key == "0":
-            self.ber = 0.0
+            self.level = self.levels[0]
         elif key in "p ":
             self.paused, self.steps = not self.paused, 0
         elif key == "s":
@@ -57,6 +61,12 @@ class Controls:
             self.quit = True
         elif key in "?h":
             self.help = not self.help
+
+    def _next(self, levels: tuple[float, ...]) -> float:
+        """The first level of a rising or falling row beyond the one of now; its last where there is none."""
+        rising = 1.0 if levels[-1] > levels[0] else -1.0
+        slack = 1e-3 * abs(self.level)
+        return next((one for one in levels if rising * (one - self.level) > slack), levels[-1])
 
     def may_go_on(self) -> bool:
         """Whether the next outcome may be taken; uses up one step while paused."""

@@ -1,8 +1,7 @@
-"""Accuracy and bit errors over time, in pieces of half a second; memory is bounded."""
+"""How good the readings are and how bad the channel is over time, in pieces of half a second; bounded."""
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -16,13 +15,14 @@ class Piece:
     """Half a second.
 
     Attributes:
-        labelled, right: labels, and those that are right.
-        injected: BER that was injected at its end. estimated: BER after the pilots; None: no estimate.
+        labelled, total: images, and the sum of their values in the running metric.
+        injected: level that was injected at its end; None: it had none yet. estimated: level after the
+            pilots; None: no estimate.
     """
 
     labelled: int = 0
-    right: int = 0
-    injected: float = 0.0
+    total: float = 0.0
+    injected: float | None = None
     estimated: float | None = None
 
 
@@ -33,14 +33,14 @@ class History:
         self.pieces: deque[Piece] = deque([Piece()], maxlen=KEPT)
         self._began_s: float | None = None
 
-    def add_label(self, *, right: bool) -> None:
-        """One image decoded."""
+    def add(self, value: float) -> None:
+        """One image decoded, of a value in the running metric."""
         piece = self.pieces[-1]
         piece.labelled += 1
-        piece.right += right
+        piece.total += value
 
     def tick(self, now_s: float, injected: float, estimated: float | None) -> None:
-        """Note the rates of now; begin a new piece when it is time. Call a few times per second."""
+        """Note the levels of now; begin a new piece when it is time. Call a few times per second."""
         if self._began_s is None:
             self._began_s = now_s
         self.pieces[-1].injected, self.pieces[-1].estimated = injected, estimated
@@ -48,32 +48,28 @@ class History:
             self._began_s = now_s
             self.pieces.append(Piece(injected=injected, estimated=estimated))
 
-    def accuracy(self, count: int) -> list[float | None]:
-        """Share of right labels in each of the last `count` pieces, over the ``SMOOTH_IMAGES`` labels before.
+    def values(self, count: int) -> list[float | None]:
+        """Mean value in each of the last `count` pieces, over the ``SMOOTH_IMAGES`` images before.
 
-        None where no label had come yet.
+        None where no image had come yet.
         """
         pieces = list(self.pieces)
-        shares: list[float | None] = []
-        labelled = right = first = 0
+        means: list[float | None] = []
+        labelled, total, first = 0, 0.0, 0
         for piece in pieces:
             labelled += piece.labelled
-            right += piece.right
+            total += piece.total
             while labelled - pieces[first].labelled >= SMOOTH_IMAGES:
                 labelled -= pieces[first].labelled
-                right -= pieces[first].right
+                total -= pieces[first].total
                 first += 1
-            shares.append(right / labelled if labelled else None)
-        return shares[-count:]
+            means.append(total / labelled if labelled else None)
+        return means[-count:]
 
     def injected(self, count: int) -> list[float | None]:
-        """log10 of the injected BER in each of the last `count` pieces; None where it is 0."""
-        return [_log(piece.injected) for piece in list(self.pieces)[-count:]]
+        """The injected level in each of the last `count` pieces."""
+        return [piece.injected for piece in list(self.pieces)[-count:]]
 
     def estimated(self, count: int) -> list[float | None]:
-        """log10 of the estimated BER in each of the last `count` pieces; None where there is none."""
-        return [_log(piece.estimated) for piece in list(self.pieces)[-count:]]
-
-
-def _log(rate: float | None) -> float | None:
-    return math.log10(rate) if rate else None
+        """The estimated level in each of the last `count` pieces; None where there is none."""
+        return [piece.estimated for piece in list(self.pieces)[-count:]]

@@ -1,10 +1,11 @@
-"""Parts of the live picture: curves, newest labels, events."""
+"""Parts of the live picture: curves, newest readings with their pictures, events."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from semflash.monitor.live.plot import curve, spark
+from semflash.monitor.live.thumbnail import beside, shades
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
     from semflash.monitor.progress import Progress, Recent
 
 NAMES = 11  # columns of a line's name
-_BER_LOW, _BER_HIGH = -4.0, -0.301  # log10 of 0.01 % and 50 %
 _PLOT_ROWS = 4
+_THUMBNAIL_COLUMNS = 24
 _MIN_PLOT_WIDTH = 24
 
 
@@ -27,26 +28,27 @@ def plots(progress: Progress, width: int, ascii_only: bool) -> list[Text]:
     """Accuracy and bit errors over time, side by side where there is room."""
     from rich.text import Text
 
-    history = progress.history
+    history, quality, metric = progress.history, progress.bundle.quality, progress.tally.metric
     both = width >= 2 * _MIN_PLOT_WIDTH + 4
     room = (width - 4) // 2 if both else max(_MIN_PLOT_WIDTH, width - 2)
     room = min(room, 60)
     count = room if ascii_only else 2 * room
-    shares, injected, estimated = (
-        history.accuracy(count),
-        history.injected(count),
-        history.estimated(count),
+    values, injected, estimated = (
+        history.values(count),
+        [quality.plotted_at(level) for level in history.injected(count)],
+        [quality.plotted_at(level) for level in history.estimated(count)],
     )
     if ascii_only:
-        text = [line("accuracy", spark(shares, room, 0.0, 1.0))]
-        return [*text, line("bit errors", spark(injected, room, _BER_LOW, _BER_HIGH))]
-    accuracy = curve(shares, room, _PLOT_ROWS, 0.0, 1.0)
-    errors = curve(injected, room, _PLOT_ROWS, _BER_LOW, _BER_HIGH)
-    inferred = curve(estimated, room, _PLOT_ROWS, _BER_LOW, _BER_HIGH)
-    heads = Text("accuracy, 0 to 100 %".ljust(room), "dim")
+        text = [line(metric.short, spark(values, room, *metric.plotted))]
+        return [*text, line(quality.damage, spark(injected, room, *quality.plotted))]
+    accuracy = curve(values, room, _PLOT_ROWS, *metric.plotted)
+    errors = curve(injected, room, _PLOT_ROWS, *quality.plotted)
+    inferred = curve(estimated, room, _PLOT_ROWS, *quality.plotted)
+    heads = Text(f"{metric.short}, {metric.plotted_words}".ljust(room), "dim")
     if both:
-        name = "bit errors, 0.01 to 50 %"
-        heads.append("    " + (name + ": injected, estimated" if any(estimated) else name), "dim")
+        name = f"{quality.damage}, {quality.plotted_words}"
+        told = any(level is not None for level in estimated)
+        heads.append("    " + (name + ": injected, estimated" if told else name), "dim")
     shown = [heads]
     for row in range(_PLOT_ROWS):
         both_curves = Text(accuracy[row], "green")
@@ -80,13 +82,30 @@ def _label(item: Recent, ascii_only: bool) -> Text:
     from rich.text import Text
 
     good, bad = ("ok", "no") if ascii_only else ("✓", "✗")
-    value = Text(f"{item.confidence:6.1%}  {item.predicted:<14} ")
-    value.append(good if item.right else f"{bad} is {item.label}", "green" if item.right else "red")
+    verdict = item.verdict
+    sure = "" if verdict.confidence is None else f"{verdict.confidence:6.1%}  "
+    value = Text(f"{sure}{verdict.words:<14} ")
+    if verdict.right is not None:
+        mark = good if verdict.right else f"{bad} is {verdict.truth}"
+        value.append(mark, "green" if verdict.right else "red")
     if item.flips:
         value.append(f"  {item.flips} bits flipped", "dim")
     if item.damaged:
         value.append("  damaged on the link", "yellow")
     return line(f"image {item.index}", value)
+
+
+def thumbnails(progress: Progress, width: int, ascii_only: bool) -> list[Text]:
+    """The pictures of the newest reading side by side; nothing where it has none."""
+    from rich.text import Text
+
+    pictures = progress.recent[-1].verdict.pictures if progress.recent else ()
+    if not pictures:
+        return []
+    room = max(8, min(_THUMBNAIL_COLUMNS, (width - 2 * len(pictures)) // len(pictures)))
+    if ascii_only:
+        return [Text(text) for text in shades(pictures, room)]
+    return beside(pictures, room)
 
 
 def events(progress: Progress, count: int) -> list[Text]:

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from semflash.edge.evaluate import wilson_interval
 from semflash.monitor.live.controls import KEYS
-from semflash.monitor.live.panels import NAMES, events, labels, line, plots
+from semflash.monitor.live.panels import NAMES, events, labels, line, plots, thumbnails
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from semflash.channels.ber_estimate import BerEstimate
+    from semflash.channels.of_quality import Estimate
     from semflash.monitor.progress import Progress
+    from semflash.program.quality import Quality
 
 _STATE_STYLES = {
     "streaming": "bold green",
@@ -45,7 +46,7 @@ def lines(
     sections = [
         Section(0, [_title(progress), _connection(progress, ascii_only)]),
         Section(1, [line("", "")]),
-        Section(0, [_images(progress, width, ascii_only), _accuracy(progress), _ber(progress)]),
+        Section(0, [_images(progress, width, ascii_only), _value(progress), _damage(progress)]),
         Section(1, [_rate(progress), _frames(progress)]),
         Section(2, _more_facts(progress)),
     ]
@@ -53,13 +54,14 @@ def lines(
         sections.append(Section(1, [line(key, text) for key, text in KEYS]))
     sections += [
         Section(4, plots(progress, width, ascii_only)),
+        Section(2, thumbnails(progress, width, ascii_only)),
         Section(3, labels(progress, 3, ascii_only)),
         Section(5, labels(progress, 8, ascii_only)[4:]),
         Section(3, events(progress, 1)),
         Section(6, events(progress, 4)[1:]),
     ]
     if keys:
-        sections.append(Section(0, [_keys(width, ascii_only)]))
+        sections.append(Section(0, [_keys(progress, width, ascii_only)]))
     shown = _fitting(sections, height)
     for text in shown:
         text.no_wrap = True
@@ -125,47 +127,52 @@ def _images(progress: Progress, width: int, ascii_only: bool) -> Text:
     return line("images", value)
 
 
-def _accuracy(progress: Progress) -> Text:
+def _value(progress: Progress) -> Text:
     from rich.text import Text
 
-    tally = progress.tally
-    if tally.accuracy is None:
-        return line("accuracy", "-")
-    low, high = wilson_interval(tally.correct, tally.labelled)
-    value = Text.assemble((f"{tally.accuracy:.1%}", "bold"), f"  95 % {low:.1%} to {high:.1%}")
-    latest = progress.history.accuracy(1)[-1]
+    tally, metric = progress.tally, progress.tally.metric
+    if tally.value is None or tally.interval is None:
+        return line(metric.short, "-")
+    low, high = (metric.text(end, 1) for end in tally.interval)
+    value = Text.assemble((metric.text(tally.value, 1), "bold"), f"  95 % {low} to {high}")
+    latest = progress.history.values(1)[-1]
     if latest is not None:
-        value.append(f"  lately {latest:.0%}")
-    return line("accuracy", value)
+        value.append(f"  lately {metric.text(latest, 0)}")
+    return line(metric.short, value)
 
 
-def _ber(progress: Progress) -> Text:
+def _damage(progress: Progress) -> Text:
     from rich.text import Text
 
-    value = Text.assemble(("injected ", ""), (rate(progress.ber), "bold"))
+    quality = progress.bundle.quality
+    value = Text.assemble(("injected ", ""), (level_text(progress.level, quality), "bold"))
     if progress.estimate is not None:
         value.append("  estimated ")
-        value.append(estimate_text(progress.estimate))
-    if progress.options.assume_ber is not None or progress.options.ber_known:
-        value.append(f"  told {rate(progress.told_ber)}")
+        value.append(estimate_text(progress.estimate, quality))
+    if progress.options.assumed is not None or progress.options.known:
+        value.append(f"  told {level_text(progress.told, quality)}")
     flipped = progress.tally.flipped_share
-    if progress.ber > 0 and flipped is not None:
-        value.append(f"  flipped so far {rate(flipped)}", "dim")
-    return line("bit errors", value)
+    if progress.injects and flipped is not None:
+        value.append(f"  flipped so far {100 * flipped:.3g} %", "dim")
+    return line(quality.damage, value)
 
 
-def rate(ber: float) -> str:
-    """A bit error rate for people.
+def level_text(level: float, quality: Quality) -> str:
+    """A level of channel quality for people.
 
-    >>> rate(0.0), rate(0.01), rate(0.00012345)
-    ('none', '1 %', '0.0123 %')
+    >>> from semflash.program.quality import Ber, Snr
+    >>> [level_text(level, Ber(0.0, 0.1)) for level in (0.0, 0.01, 0.00012345)]
+    ['none', '1 %', '0.0123 %']
+    >>> level_text(7.5, Snr(0.0, 20.0))
+    '7.5 dB'
     """
-    return "none" if ber == 0 else f"{100 * ber:.3g} %"
+    return "none" if level == quality.clean else f"{quality.shown(level):.3g} {quality.unit}"
 
 
-def estimate_text(estimate: BerEstimate) -> str:
-    """An estimated rate with its interval."""
-    return f"{100 * estimate.value:.3g} % [{100 * estimate.low:.3g}, {100 * estimate.high:.3g}]"
+def estimate_text(estimate: Estimate | BerEstimate, quality: Quality) -> str:
+    """An estimated level with its interval."""
+    low, high = quality.shown(estimate.low), quality.shown(estimate.high)
+    return f"{quality.shown(estimate.value):.3g} {quality.unit} [{low:.3g}, {high:.3g}]"
 
 
 def _rate(progress: Progress) -> Text:
@@ -225,13 +232,14 @@ def _more_facts(progress: Progress) -> list[Text]:
     return found
 
 
-def _keys(width: int, ascii_only: bool) -> Text:
+def _keys(progress: Progress, width: int, ascii_only: bool) -> Text:
     from rich.text import Text
 
     if width < _MIN_KEYS_WIDTH:
         return Text("+ - p s q ?", "dim")
     gap = "  " if ascii_only else " · "
-    return Text(gap.join(("+/- bit errors", "p pause", "s step", "q quit", "? help")), "dim")
+    damage = f"+/- {progress.bundle.quality.damage}"
+    return Text(gap.join((damage, "p pause", "s step", "q quit", "? help")), "dim")
 
 
 def _size(count: float) -> str:

@@ -64,7 +64,7 @@ class LiveScreen(View):
 
     def event(self, progress: Progress, event: Event) -> None:
         """Kept: the screen will be gone, so :meth:`close` prints what was lost."""
-        if event.kind != "ber":
+        if event.kind != progress.bundle.quality.name:
             self._notes.append(event)
         self.update(progress)
 

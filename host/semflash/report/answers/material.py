@@ -1,0 +1,36 @@
+"""What the details of a report are measured from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semflash.bundle.reader import Bundle
+from semflash.edge.evaluate import Evaluation
+
+#: Images of each bundle that a report shows.
+EXAMPLES = 4
+
+
+@dataclass(frozen=True)
+class Material:
+    """A bundle with the images it was measured on.
+
+    Attributes:
+        bundle: What was measured.
+        images: uint8 (N, H, W, C), those of the evaluation, in its order.
+        labels: Their classes (N,) or boxes (N, M, 6).
+        evaluation: The outcome.
+        seed: Of the injected damage.
+        pictures: Whether examples are asked for, which import Keras where it is installed.
+    """
+
+    bundle: Bundle
+    images: NDArray[np.uint8]
+    labels: NDArray[Any]
+    evaluation: Evaluation
+    seed: int
+    pictures: bool

@@ -1,0 +1,106 @@
+"""One measured bundle as the sections of a report see it."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semflash.bundle.reader import Bundle
+from semflash.bundle.schema import ReceivedInput
+from semflash.edge.evaluate import Evaluation
+from semflash.program.quality import Ber, Snr
+from semflash.program.tensors import Codes
+from semflash.report.importance import Importance
+from semflash.report.page import Section
+from semflash.report.wording import WORDS, Words
+
+
+@dataclass(frozen=True)
+class Example:
+    """One test image on its way to features and an answer.
+
+    Attributes:
+        image: uint8 (H, W, C). name: short, for a row.
+        story: truth and both answers in words, those over the clean and the damaged channel.
+        features_clean, features_damaged: decoded, mean over channels, float32 (h, w).
+        importance: of the features over the clean channel, float32 (h', w').
+    """
+
+    image: NDArray[np.uint8]
+    name: str
+    story: str
+    features_clean: NDArray[np.float32]
+    features_damaged: NDArray[np.float32]
+    importance: NDArray[np.float32]
+
+
+class Details(abc.ABC):
+    """What a report says of a bundle's answers beyond their score; every kind of output has its own."""
+
+    @abc.abstractmethod
+    def sections(self, views: Sequence[BundleView]) -> list[Section]:
+        """The sections of this kind of output, out of all bundles of a report, which are of one kind."""
+
+    @abc.abstractmethod
+    def as_json(self, view: BundleView) -> dict[str, Any]:
+        """Plain values for ``--json``."""
+
+
+@dataclass(frozen=True)
+class BundleView:
+    """One bundle in the report.
+
+    Attributes:
+        bundle, evaluation: what was measured, and the outcome.
+        use: share of each code on the first test images, float64 (K,).
+        details: of its kind of output.
+        examples: images with their decoded features; empty: not asked for, or there are no features.
+        importance: how the examples' maps were made.
+        history: records of the training, one an epoch; empty: not in the bundle.
+        cost: what `semflash bench` said of this very bundle; None: not measured.
+    """
+
+    bundle: Bundle
+    evaluation: Evaluation
+    use: NDArray[np.float64]
+    details: Details
+    examples: Sequence[Example]
+    importance: Importance | None
+    history: list[dict[str, Any]]
+    cost: dict[str, Any] | None
+
+    @property
+    def centres(self) -> tuple[float, ...]:
+        """The value of each code that :attr:`use` counts."""
+        holds = self.bundle.program.tensor(coded(self.bundle)).holds
+        return holds.centres if isinstance(holds, Codes) else ()
+
+    @property
+    def words(self) -> Words:
+        """Of its figure of merit."""
+        return WORDS[self.evaluation.measurement.metric.name]
+
+    @property
+    def quality(self) -> type[Ber] | type[Snr]:
+        """The kind of its levels."""
+        return self.evaluation.quality
+
+    def value(self, level: float) -> float | None:
+        """The figure of merit at a level; None: not measured."""
+        point = self.evaluation.measurement.at(level)
+        return None if point is None else point.score.value
+
+    def number(self, level: float) -> str:
+        """The same as text without its unit; a dash: not measured."""
+        return self.words.number(self.value(level))
+
+
+def coded(bundle: Bundle) -> str:
+    """The tensor of codes whose values the first edge graph reads first."""
+    given = (i for graph in bundle.contract.edge for i in graph.inputs)
+    return next(i.tensor for i in given if isinstance(i, ReceivedInput))
