@@ -135,8 +135,8 @@ def untrained(subject: Subject, folder: Path) -> Path:
     features = keras.Input(codec.sizes.feature_shape, name="features")
     mean = keras.layers.GlobalAveragePooling2D()(features)
     tail = keras.Model(features, keras.layers.Dense(CLASSES)(mean))
-    splits = (Split(blocks(n), np.arange(n, dtype=np.int32) % CLASSES) for n in (300, 100, 20))
-    data = Dataset("blocks", *splits, tuple(f"class {index}" for index in range(CLASSES)))
+    train, val, test = (Split(blocks(n), np.arange(n, dtype=np.int32) % CLASSES) for n in (300, 100, 20))
+    data = Dataset("blocks", train, val, test, tuple(f"class {index}" for index in range(CLASSES)))
     path = folder / f"{subject.method}.semcodec"
     export_codec(_Untrained(codec, tail), path, data, Target(subject.method, force=True))
     return path
