@@ -15,7 +15,7 @@ from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import QualityInput, ReceivedInput
 from semflash.codecs.edge_side import EdgeGraphSpec
 from semflash.codecs.registry import sizes_of
-from semflash.codecs.semanticnn import SemanticNN
+from semflash.codecs.semanticnn.codec import SemanticNN
 from semflash.data.dataset import Dataset, Split
 from semflash.export.export import Origin, Target, export_codec
 from semflash.outputs.kinds import ImageTask, Task
