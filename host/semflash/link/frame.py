@@ -161,7 +161,7 @@ class FrameDecoder:
         self._length += len(piece)
 
     def _follow(self, piece: bytes | bytearray, begin: int) -> None:
-        """Follow the chain of COBS code bytes through a frame too long to keep; `piece`: its bytes from `begin`.
+        """Follow the chain of COBS code bytes through a frame too long to keep; `piece` begins at `begin`.
 
         The form is whole if the chain ends where the frame ends.
         """
