@@ -80,6 +80,7 @@ def c_header(wire: Wire) -> str:
     at, front = offsets(wire["header"]), offsets(wire["prefix_field"])
     lines = [
         "/* Constants of the wire format. Written by protocol/generate.py from protocol/wire.toml. */",
+        "/* clang-format off */",
         "#ifndef SEMFLASH_WIRE_H",
         "#define SEMFLASH_WIRE_H",
         "",

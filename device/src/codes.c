@@ -69,11 +69,11 @@ static sf_status_t send_frame(sf_device_t *device, uint16_t n, int prefix, uint8
     sf_encoder_t *encoder = device->encoder;
     const uint32_t front = prefix ? SF_PREFIX_BYTES((uint32_t)encoder->program->n_controls) : 0u;
     sf_pilot_t pilot;
-    sf_pilot_begin(&pilot, encoder->program->bundle_hash, (uint16_t)(device->sent & 0xFFFFu), device->request);
+    sf_pilot_begin(&pilot, encoder->program->bundle_hash, (uint16_t)(device->sent & 0xFFFFu),
+                   device->request);
     sf_frame_writer_t writer;
-    sf_status_t status =
-        sf_device_begin(device, &writer, prefix ? SF_FRAME_CODES_PART : SF_FRAME_CODES, device->request,
-                        (uint16_t)(front + n + device->pilot_bytes));
+    sf_status_t status = sf_device_begin(device, &writer, prefix ? SF_FRAME_CODES_PART : SF_FRAME_CODES,
+                                         device->request, (uint16_t)(front + n + device->pilot_bytes));
     if (status == SF_OK && prefix) {
         status = push_prefix(device, &writer, flags, bits);
     }

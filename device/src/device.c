@@ -97,8 +97,9 @@ SF_NOT_INLINED static sf_status_t send_image(sf_device_t *device) {
     sf_store_u32(stats + 4, device->port.stack_bytes(device->port.context));
     sf_store_u32(stats + 8, (uint32_t)(sf_device_uptime_us(device) & 0xFFFFFFFFu));
     const sf_status_t status = sf_device_send_codes(device, 1);
-    return status == SF_OK ? sf_device_send(device, SF_FRAME_IMAGE_STATS, device->request, stats, sizeof stats)
-                           : status;
+    return status == SF_OK
+               ? sf_device_send(device, SF_FRAME_IMAGE_STATS, device->request, stats, sizeof stats)
+               : status;
 }
 
 static sf_status_t begin_image(sf_device_t *device, uint32_t request) {
@@ -188,8 +189,8 @@ SF_NOT_INLINED static sf_status_t on_control(sf_device_t *device, const sf_frame
         refusal = SF_REFUSED_DAMAGED;
     } else {
         device->stats.ok++;
-        refusal = sf_controls_take(device->encoder, &device->stream, frame->request, frame->payload,
-                                   frame->length);
+        refusal = sf_device_take_control(device->encoder, &device->stream, frame->request, frame->payload,
+                                         frame->length);
     }
     return refusal == 0u ? SF_OK : send_refused(device, frame->request, (sf_refusal_t)refusal);
 }

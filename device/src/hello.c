@@ -93,8 +93,7 @@ SF_NOT_INLINED sf_status_t sf_device_send_hello(sf_device_t *device, uint32_t se
     const uint16_t list = program->n_controls > 0u ? (uint16_t)(2u + program->n_controls) : 0u;
     device->torn = 1; /* whoever asks may have come in the middle of a frame */
     sf_frame_writer_t writer;
-    sf_status_t status =
-        sf_device_begin(device, &writer, SF_FRAME_HELLO, session, (uint16_t)(fixed + list));
+    sf_status_t status = sf_device_begin(device, &writer, SF_FRAME_HELLO, session, (uint16_t)(fixed + list));
     if (status == SF_OK) {
         status = sf_frame_push(&writer, entries, fixed);
     }

@@ -32,8 +32,8 @@ sf_status_t sf_device_end(sf_device_t *device, sf_frame_writer_t *writer) {
     return status;
 }
 
-sf_status_t sf_device_send(sf_device_t *device, sf_frame_type_t type, uint32_t request, const uint8_t *payload,
-                           uint16_t length) {
+sf_status_t sf_device_send(sf_device_t *device, sf_frame_type_t type, uint32_t request,
+                           const uint8_t *payload, uint16_t length) {
     sf_frame_writer_t writer;
     sf_status_t status = sf_device_begin(device, &writer, type, request, length);
     if (status == SF_OK) {

@@ -16,8 +16,8 @@ uint64_t sf_device_uptime_us(const sf_device_t *device);
 
 /* A frame of `length` payload bytes for writer, after a delimiter where half a frame may stand on the line; then
  * its payload by sf_frame_push; then its end. */
-SF_MUST_CHECK sf_status_t sf_device_begin(sf_device_t *device, sf_frame_writer_t *writer, sf_frame_type_t type,
-                                          uint32_t request, uint16_t length);
+SF_MUST_CHECK sf_status_t sf_device_begin(sf_device_t *device, sf_frame_writer_t *writer,
+                                          sf_frame_type_t type, uint32_t request, uint16_t length);
 SF_MUST_CHECK sf_status_t sf_device_end(sf_device_t *device, sf_frame_writer_t *writer);
 
 /* The three in one, for a payload that lies in one place. */
@@ -26,6 +26,11 @@ SF_MUST_CHECK sf_status_t sf_device_send(sf_device_t *device, sf_frame_type_t ty
 
 /* Answer to HELLO_REQUEST of a host's session. */
 SF_MUST_CHECK sf_status_t sf_device_send_hello(sf_device_t *device, uint32_t session);
+
+/* Obey the payload of a CONTROL frame about image `request` (0: the next one). *stream: the link's own control.
+ * Returns 0, or an sf_refusal_t where nothing was changed. */
+uint32_t sf_device_take_control(const sf_encoder_t *encoder, uint16_t *stream, uint32_t request,
+                                const uint8_t *payload, size_t n);
 
 /* The codes that are ready and were not sent yet. complete: they are the last; without it nothing happens unless
  * codes leave early, and enough are ready. */

@@ -96,9 +96,18 @@ static void check_device(void) {
     c.receive_buffer = NULL;
     EXPECT(sf_device_init(&device, &c), SF_ERR_ARGUMENT);
     c = good();
-    c.pilot_bytes = (uint16_t)(SF_FRAME_PAYLOAD_MAX - SF_MODEL_PAYLOAD_BYTES);
+    c.pilot_bytes = (uint16_t)(SF_FRAME_PAYLOAD_MAX - SF_PREFIX_BYTES(0u) - 1u);
     EXPECT(sf_device_init(&device, &c), SF_OK);
     c.pilot_bytes++;
+    EXPECT(sf_device_init(&device, &c), SF_ERR_ARGUMENT);
+    static const uint8_t id[SF_HELLO_DEVICE_BYTES + 1u];
+    c = good();
+    c.board.id_bytes = 1;
+    EXPECT(sf_device_init(&device, &c), SF_ERR_ARGUMENT);
+    c.board.id = id;
+    c.board.id_bytes = SF_HELLO_DEVICE_BYTES;
+    EXPECT(sf_device_init(&device, &c), SF_OK);
+    c.board.id_bytes++;
     EXPECT(sf_device_init(&device, &c), SF_ERR_ARGUMENT);
 }
 

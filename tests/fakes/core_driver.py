@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fakes.link_device import FakeDevice
+from fakes.toy_session import EXPECTED
 from semflash.errors import LinkError
 from semflash.link.core import Failed, Finished, LinkCore, Lost, Outcome, Received
-from semflash.link.handshake import Expected
-
-EXPECTED = Expected("toy", 0xA1B2C3D4, 4, 6, 8)
 
 
 def core_with(**options: object) -> LinkCore:

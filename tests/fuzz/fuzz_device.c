@@ -77,13 +77,15 @@ static void check_part(const sf_frame_t *frame) {
     sf_store_u16(header + SF_AT_LENGTH, frame->length);
     if (frame->length < size || prefix[SF_PREFIX_AT_COUNT] != controls ||
         prefix[SF_PREFIX_AT_FLAGS] > (SF_PREFIX_LAST | SF_PREFIX_STREAMED) ||
-        sf_crc16_more(sf_crc16(header, sizeof header), prefix, size - 2u) != sf_load_u16(prefix + size - 2u)) {
+        sf_crc16_more(sf_crc16(header, sizeof header), prefix, size - 2u) !=
+            sf_load_u16(prefix + size - 2u)) {
         abort();
     }
     const uint32_t end = sf_load_u16(prefix + SF_PREFIX_AT_OFFSET) + (frame->length - (uint32_t)size) - 4u;
     const uint32_t bits = sf_load_u32(prefix + SF_PREFIX_AT_BITS);
     const int last = (prefix[SF_PREFIX_AT_FLAGS] & SF_PREFIX_LAST) != 0u;
-    if (end > SF_MODEL_PAYLOAD_BYTES || bits > 8u * SF_MODEL_PAYLOAD_BYTES || (last && end != (bits + 7u) / 8u)) {
+    if (end > SF_MODEL_PAYLOAD_BYTES || bits > 8u * SF_MODEL_PAYLOAD_BYTES ||
+        (last && end != (bits + 7u) / 8u)) {
         abort();
     }
     for (size_t i = 0; i < controls; i++) {

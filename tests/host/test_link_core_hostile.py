@@ -3,20 +3,38 @@ has one outcome at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
 
+import pytest
+from cobs import cobs
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from fakes.core_driver import EXPECTED, core_with, exchange
-from fakes.link_device import FakeDevice, build, digest_codes, on_wire
+from fakes.core_driver import core_with, exchange
+from fakes.link_device import ROWS, FakeDevice, build, digest_codes, on_wire, split
+from fakes.toy_session import EXPECTED
 from semflash.errors import LinkError
 from semflash.link.core import Failed, Finished, Lost, NoStatistics, Received, State
 
-KINDS = st.sampled_from([0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x01, 0x02, 0xFF])
-#: Of whole payloads: a refusal, a credit, codes, costs, counts of the link, HELLO.
-SIZES = (1, 6, 8, 12, 48, 96)
+#: Types of frames, those of the device first, and the sizes of their whole payloads.
+SIZES = {
+    0x81: 96,
+    0x82: 8,
+    0x83: 12,
+    0x84: 6,
+    0x85: 1,
+    0x86: 48,
+    0x87: 14,
+    0x01: 0,
+    0x02: 28,
+    0x03: 0,
+    0x88: 5,
+    0xFF: 0,
+}
 SESSION, FIRST = 0x5E55_1001, 4_000_000_001
 #: Turns after which a core at a good line must have come to its end.
 TURNS_MAX = 3000
@@ -37,6 +55,7 @@ class HostileLine(RuleBasedStateMachine):
         self.now = 0.0
         self.offered = 0
         self.forged = False
+        self.last_request = FIRST
         self.outcomes: list[Received | Lost] = []
 
     def drain(self) -> Iterator[type]:
@@ -51,9 +70,30 @@ class HostileLine(RuleBasedStateMachine):
 
     def write(self) -> None:
         while data := self.core.data_to_send():
-            self.device.write(data)
+            self.hear(data)
+
+    def hear(self, data: bytes) -> None:
+        """The device hears the host, and who forges frames does, too."""
+        with contextlib.suppress(cobs.DecodeError):
+            raw = cobs.decode(data.strip(b"\0"))
+            if len(raw) >= 20 and raw[1] == ROWS:
+                self.last_request = split(raw)[1]
+        self.device.write(data)
+
+    @initialize(images=st.integers(0, 5), turns=st.integers(0, 3))
+    def it_begins_on_a_good_line(self, images: int, turns: int) -> None:
+        self.core.start(self.now)
+        self.images_are_offered(images)
+        self.a_good_turn(turns)
 
     # The line.
+
+    @rule(turns=st.integers(1, 3))
+    def a_good_turn(self, turns: int) -> None:
+        self.device.now = self.now
+        for _ in range(turns):
+            self.write()
+            self.core.receive_data(self.device.read(4096) if self.device.in_waiting else b"", self.now)
 
     @rule(seconds=st.floats(0, 5))
     def time_passes(self, seconds: float) -> None:
@@ -74,20 +114,24 @@ class HostileLine(RuleBasedStateMachine):
         self.core.receive_data(data + b"\0" * end, self.now)
 
     @rule(
-        kind=KINDS,
-        payload=st.one_of(st.binary(max_size=14), st.sampled_from(SIZES).map(bytes)),
-        request=st.one_of(
-            st.sampled_from([0, SESSION]), st.integers(FIRST, FIRST + 6), st.integers(0, 2**32 - 1)
-        ),
-        sequence=st.integers(0, 0xFFFF),
-        near=st.booleans(),
+        kind=st.sampled_from(sorted(SIZES)),
+        more=st.sampled_from([0, 0, 0, 0, -1, 1, -100]),
+        fill=st.integers(0, 255),
+        back=st.sampled_from([None, 0, 0, 1, 2, SESSION]),
+        ahead=st.integers(0, 4),
+        far=st.sampled_from([0, 0, 0, 2000, 40_000]),
         flip=st.booleans(),
     )
     def a_forged_frame_comes(
-        self, kind: int, payload: bytes, request: int, sequence: int, near: bool, flip: bool
+        self, kind: int, more: int, fill: int, back: int | None, ahead: int, far: int, flip: bool
     ) -> None:
+        """Whole but for the CRC-32, and about an image under way, the session or nothing."""
         self.forged = True
-        number = (self.core.frame_due or 0) + sequence % 5 if near else sequence
+        payload = bytes([fill]) * max(SIZES[kind] + more, 0)
+        if kind == 0x84 and len(payload) == 6:
+            payload = bytes([fill % 16, 0, 0, 0, fill // 16, 0])  # credit for one of the first frames
+        request = 0 if back is None else SESSION if back == SESSION else self.last_request - back
+        number = (self.core.frame_due or 0) + ahead + far
         raw = build(kind, payload, request=request, bundle=EXPECTED.hash32, sequence=number & 0xFFFF)
         self.core.receive_data(on_wire(raw[:-1] + bytes([raw[-1] ^ flip])), self.now)
 
@@ -105,7 +149,8 @@ class HostileLine(RuleBasedStateMachine):
 
     @rule(size=st.integers(1, 60))
     def bytes_of_the_host_are_lost(self, size: int) -> None:
-        self.core.data_to_send(size)
+        if lost := self.core.data_to_send(size):
+            self.hear(lost[: len(lost) // 2])
 
     @rule()
     def the_device_is_reset(self) -> None:
@@ -169,6 +214,61 @@ class HostileLine(RuleBasedStateMachine):
         for outcome in self.outcomes:
             if isinstance(outcome, Received) and not outcome.damaged and not self.forged:
                 assert outcome.payload == digest_codes(picture(outcome.index), EXPECTED.payload_bytes)
+
+
+def random_step(line: HostileLine, rng: random.Random) -> None:
+    """One step, drawn without hypothesis: a hundred times as many in the same time."""
+    rest = line.core.state is State.REST
+    steps: list[tuple[int, Callable[[], None]]] = [
+        (12, lambda: line.a_good_turn(rng.randint(1, 3))),
+        (6, lambda: line.images_are_offered(rng.randint(1, 3))),
+        (6 if rest else 0, line.images_are_to_go_out),
+        (1 if rest else 0, line.hello_is_asked),
+        (3, lambda: line.time_passes(rng.choice([0.0, 0.01, 0.3, 0.6, 4.0]))),
+        (3, line.the_time_out_comes),
+        (1, lambda: line.the_clock_goes_back(rng.random())),
+        (2, lambda: line.noise_comes(rng.randbytes(rng.randrange(40)), rng.random() < 0.5)),
+        (6, lambda: forge(line, rng)),
+        (6, lambda: line.the_device_answers([rng.randint(1, 90) for _ in range(rng.randint(1, 6))])),
+        (2, lambda: line.bytes_of_the_device_are_lost(rng.randint(1, 60))),
+        (2, lambda: line.bytes_of_the_host_are_lost(rng.randint(1, 60))),
+        (1, line.the_device_is_reset),
+        (1, line.statistics_are_asked),
+        (1, lambda: line.the_shell_ends_something(rng.choice(["stop", "disconnected", "finish"]))),
+        (1, lambda: line.the_shell_takes_its_time(rng.random())),
+    ]
+    (step,) = rng.choices([step for _, step in steps], [weight for weight, _ in steps])
+    step()
+    line.the_account_is_right()
+
+
+def forge(line: HostileLine, rng: random.Random) -> None:
+    line.a_forged_frame_comes(
+        rng.choice(sorted(SIZES)),
+        rng.choice([0, 0, 0, 0, -1, 1, -100]),
+        rng.randrange(256),
+        rng.choice([None, 0, 0, 1, 2, SESSION]),
+        rng.randrange(5),
+        rng.choice([0, 0, 0, 2000, 40_000]),
+        rng.random() < 0.5,
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_thirty_thousand_random_steps(seed: int) -> None:
+    rng, met = random.Random(seed), Counter[str]()
+    for _ in range(60):
+        line = HostileLine()
+        line.it_begins_on_a_good_line(rng.randint(0, 5), rng.randint(0, 3))
+        for _ in range(rng.randint(10, 240)):
+            random_step(line, rng)
+        line.teardown()
+        counters = line.core.counters
+        met.update(type(outcome).__name__ for outcome in line.outcomes)
+        met["again"] += counters.images_resent
+        met["refused"] += sum(counters.refused.values())
+        met["resyncs"] += counters.resyncs
+    assert min(met[name] for name in ("Received", "Lost", "again", "refused", "resyncs")) > 4, met
 
 
 TestHostileLine = HostileLine.TestCase

@@ -11,7 +11,6 @@
 #include <stdint.h>
 
 #include "semflash/encoder.h"
-#include "semflash/wire.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -20,10 +19,12 @@ extern "C" {
 /* All controls at their defaults, nothing waits. */
 void sf_controls_reset(const sf_encoder_t *encoder);
 
-/* Obey the payload of a CONTROL frame about image `request` (0: the next one) as a whole, or not at all. *stream: the
- * link's own control. Returns 0, or an sf_refusal_t. */
-uint32_t sf_controls_take(const sf_encoder_t *encoder, uint16_t *stream, uint32_t request, const uint8_t *payload,
-                          size_t n);
+/* Number of the control with this id in the program, or n_controls. */
+uint32_t sf_controls_number(const sf_program_t *program, uint32_t id);
+
+/* Where the values of image `request` and later ones are set (0: of the next image), in the program's order; for
+ * programs with controls. What waited for another request waits for this one. */
+uint16_t *sf_controls_from(const sf_encoder_t *encoder, uint32_t request);
 
 /* Image `request` begins: values that wait for it become those of the next image. */
 void sf_controls_begin(const sf_encoder_t *encoder, uint32_t request);

@@ -48,9 +48,9 @@ typedef struct sf_board_info {
     uint32_t clock_hz;
     uint32_t build_id;
     sf_reset_cause_t reset_cause;
-    uint8_t id_bytes;               /* of the device's identity, at most SF_HELLO_DEVICE_BYTES; 0: it has none */
-    uint32_t capabilities;          /* SF_CAN_* that the port adds (SF_CAN_FAULTS); the others are found */
-    const uint8_t *id;              /* stays where it is, for instance the chip's unique id */
+    uint8_t id_bytes;      /* of the device's identity, at most SF_HELLO_DEVICE_BYTES; 0: it has none */
+    uint32_t capabilities; /* SF_CAN_* that the port adds (SF_CAN_FAULTS); the others are found */
+    const uint8_t *id;     /* stays where it is, for instance the chip's unique id */
     char name[SF_BOARD_NAME_BYTES]; /* zero-padded */
 } sf_board_info_t;
 
@@ -100,8 +100,9 @@ typedef struct sf_device {
     uint16_t window;
     uint16_t pilot_bytes;
     uint16_t fragment_bytes; /* most codes in one frame */
-    uint16_t stream;         /* control SF_CONTROL_STREAM: codes leave early, so many bytes at least; 0: with the rest */
-    uint8_t image;           /* sf_image_state_t */
+    uint16_t
+        stream; /* control SF_CONTROL_STREAM: codes leave early, so many bytes at least; 0: with the rest */
+    uint8_t image; /* sf_image_state_t */
     uint8_t torn;  /* the line may hold half a frame: send a delimiter first */
 } sf_device_t;
 

@@ -1,4 +1,5 @@
 /* Constants of the wire format. Written by protocol/generate.py from protocol/wire.toml. */
+/* clang-format off */
 #ifndef SEMFLASH_WIRE_H
 #define SEMFLASH_WIRE_H
 

@@ -145,7 +145,7 @@ class FrameDecoder:
     def __init__(self) -> None:
         self._start = bytearray()  # the first WIRE_MAX bytes of the frame being received
         self._length = 0  # all its bytes
-        self._next_code = 0  # where its next COBS code byte lies; equal to _length at a whole frame's end
+        self._next_code = 0  # of a frame too long to keep: where its next COBS code byte lies
 
     def feed(self, data: bytes) -> list[Event]:
         """Take received bytes; the events of the frames that ended in them, in order."""
@@ -165,23 +165,37 @@ class FrameDecoder:
         return self._length
 
     def _take(self, piece: bytes) -> None:
-        """Append bytes without a delimiter; follow the chain of COBS code bytes through them."""
-        while self._next_code < self._length + len(piece):
-            self._next_code += piece[self._next_code - self._length]
+        """Append bytes without a delimiter."""
+        if self._length + len(piece) > WIRE_MAX:
+            if self._length <= WIRE_MAX:
+                self._follow(self._start, 0)
+            self._follow(piece, self._length)
         room = WIRE_MAX - len(self._start)
         if room > 0:
             self._start += piece[:room]
         self._length += len(piece)
 
+    def _follow(self, piece: bytes | bytearray, begin: int) -> None:
+        """Follow the chain of COBS code bytes through a frame too long to keep; `piece` begins at `begin`.
+
+        The form is whole if the chain ends where the frame ends.
+        """
+        while self._next_code < begin + len(piece):
+            self._next_code += piece[self._next_code - begin]
+
     def _finish(self) -> Event:
-        start, length, whole = bytes(self._start), self._length, self._next_code == self._length
+        start, length, next_code = bytes(self._start), self._length, self._next_code
         self._start.clear()
         self._length = self._next_code = 0
-        if not whole:
-            return Dropped(Drop.BROKEN_COBS)
         if length > WIRE_MAX:
+            if next_code != length:
+                return Dropped(Drop.BROKEN_COBS)
             return _parse(_cobs_prefix(start, HEADER_BYTES), too_long=True)
-        return _parse(bytes(cobs.decode(start)), too_long=False)
+        try:
+            raw = bytes(cobs.decode(start))
+        except cobs.DecodeError:
+            return Dropped(Drop.BROKEN_COBS)
+        return _parse(raw, too_long=False)
 
 
 def _parse(raw: bytes, *, too_long: bool) -> Event:

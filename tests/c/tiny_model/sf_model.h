@@ -22,9 +22,9 @@
 #else
 #define SF_MODEL_STATE_BYTES 16
 #endif
-#define SF_MODEL_PAYLOAD_BYTES    18
-#define SF_MODEL_BITS_PER_SYMBOL  3
-#define SF_MODEL_BUNDLE_HASH      0x5EED1234u
+#define SF_MODEL_PAYLOAD_BYTES   18
+#define SF_MODEL_BITS_PER_SYMBOL 3
+#define SF_MODEL_BUNDLE_HASH     0x5EED1234u
 
 extern const sf_program_t sf_model;
 

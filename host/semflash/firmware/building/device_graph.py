@@ -17,15 +17,12 @@ from semflash_codegen.simplify import simplify
 from semflash_codegen.tflite_reader import read_model
 from semflash_codegen.validate import validate
 
-#: Bytes of a payload whose fragments' offsets have 16 bits.
-CODES_MAX = 65_535
-
 
 def check_frames(bundle: Bundle) -> None:
-    """An image row goes over the link in one frame, and a payload's bytes can be counted in its frames.
+    """An image row goes over the link in one frame; codes may take several.
 
     Raises:
-        ModelError: one of the two is too large.
+        ModelError: it is too long.
     """
     _, width, channels = bundle.image_shape
     row, most = width * channels, PAYLOAD_MAX - ROWS_HEADER.size
@@ -35,13 +32,6 @@ def check_frames(bundle: Bundle) -> None:
             f"{row - most:,} too many",
             value=row,
             remedy="use narrower images, or fewer channels",
-        )
-    if bundle.payload_bytes > CODES_MAX:
-        raise ModelError(
-            f"the codes of an image must be at most {CODES_MAX:,} bytes, "
-            f"{bundle.payload_bytes - CODES_MAX:,} too many",
-            value=bundle.payload_bytes,
-            remedy="use a smaller latent, or fewer centres",
         )
 
 

@@ -25,6 +25,7 @@ BER_MAX = 0.1
 FALSE_ALARM = 1e-3
 
 
+@lru_cache(maxsize=64)
 def pattern(bundle: int, sequence: int, request: int, count: int) -> bytes:
     """The pilots of frame `sequence` (u16) about `request` (u32); `bundle`: first 32 bits of the hash."""
     state = ((bundle ^ request) + (sequence + 1) * _GOLDEN) & _MASK
@@ -68,7 +69,7 @@ def merge(codes: bytes, pilots: bytes) -> bytes:
 def difference(received: bytes, bundle: int, sequence: int, request: int) -> bytes:
     """Received pilots XOR what they should be: a set bit is a bit error."""
     expected = pattern(bundle, sequence, request, len(received))
-    return bytes(a ^ b for a, b in zip(received, expected, strict=True))
+    return (int.from_bytes(received) ^ int.from_bytes(expected)).to_bytes(len(received))
 
 
 @lru_cache(maxsize=64)
