@@ -57,13 +57,14 @@ class Trained(Protocol):
     """What the export needs of a trained codec (:func:`semflash.training.models.load_run` returns one).
 
     Attributes:
-        codec: with its weights. tail: the task tail that was trained for it.
+        codec: with its weights.
+        tail: the task tail that was trained for it; None: the codec's own graphs give its output.
     """
 
     @property
     def codec(self) -> Codec: ...
     @property
-    def tail(self) -> keras.Model: ...
+    def tail(self) -> keras.Model | None: ...
 
 
 @dataclass(frozen=True)
