@@ -24,10 +24,10 @@ _ESTIMATE_STREAM = 1_729
 
 @dataclass(frozen=True)
 class Sent:
-    """A split's payloads and labels."""
+    """A split's payloads, and what answers are compared with (:meth:`Output.truth`)."""
 
     payloads: list[bytes]
-    labels: NDArray[np.integer]
+    truth: NDArray[Any]
 
 
 def estimate(how: str, ber: float, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -82,7 +82,8 @@ def measure(
     for one in (one for one in measures if one.encoder == "float"):
         if one.split not in sent:
             split = getattr(splits, one.split)
-            sent[one.split] = Sent(method.encode(split.images), split.labels)
+            truth = method.output.truth(split.images, split.labels)
+            sent[one.split] = Sent(method.encode(split.images), truth)
         chosen = framings if one.split == "test" else framings[:1]
         for channel in channels(one):
             for framing in chosen:
@@ -114,16 +115,19 @@ def _condition(
         told = estimate(how, channel.ber, len(sent.payloads), rng)
         if link.checked:  # what gets through is clean, and the receiver knows it
             told = np.zeros_like(told)
-        right = undecodable = 0
+        undecodable, parts, order = 0, [], []
         for value in np.unique(told):
             chosen = np.flatnonzero(told == value)
             erased = None if arrival.erased is None else [arrival.erased[i] for i in chosen]
             logits = method.logits([arrival.payloads[i] for i in chosen], float(value), erased)
-            right += int((logits.argmax(1) == sent.labels[chosen]).sum())
+            parts.append(method.output.answers(logits, sent.truth[chosen]))
+            order.append(chosen)
             undecodable += int(method.undecodable)
+        truth = sent.truth[np.concatenate(order)]
+        score = method.output.measure(method.output.joined(parts), truth, seed=seed)[0]
         yield Row(
-            split=one.split, channel=channel.kind, rate=channel.rate, images=len(sent.labels),
-            value=right / len(sent.labels), estimate=how,
+            split=one.split, channel=channel.kind, rate=channel.rate, images=len(sent.truth),
+            value=score.value, metric=method.output.metric, estimate=how,
             burst_bits=channel.burst_bits if channel.kind == "gilbert-elliott" else None,
             frame_bytes=None if channel.flips_bits else channel.frame_bytes, framing=framing,
             transmissions=float(arrival.transmissions.mean()), undecodable=undecodable,

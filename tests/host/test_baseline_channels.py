@@ -36,6 +36,17 @@ def test_payloads_of_one_length_meet_the_errors_that_evaluate_injects():
     assert b"".join(found) == expected.tobytes()
 
 
+@pytest.mark.parametrize(("snr_db", "share"), [(0.0, 0.158655), (5.0, 0.037679), (100.0, 0.0)])
+def test_noise_flips_the_share_of_bits_that_its_ratio_means(snr_db: float, share: float):
+    """The Gaussian tail Q(sqrt(SNR)): scipy.stats.norm.sf(10 ** (snr_db / 20))."""
+    channel = Channel("awgn", snr_db)
+    received, erased = channel.pass_on(PAYLOADS, channel.rng(4))
+    assert erased is None and channel.flips_bits and channel.ber == pytest.approx(share, abs=1e-6)
+    found = flips(PAYLOADS, received).sum()
+    assert abs(found - BITS * share) <= 5 * np.sqrt(BITS * share * (1 - share))
+    assert channel.pass_on(PAYLOADS, channel.rng(4))[0] == received
+
+
 def test_payloads_of_several_lengths_keep_them():
     payloads = [bytes(n) for n in (0, 1, 7, 300)]
     received = binary_symmetric(payloads, 0.5, np.random.default_rng(0))
@@ -105,7 +116,7 @@ def test_retransmission_takes_as_many_transmissions_as_the_error_rate_says():
 
 
 @pytest.mark.parametrize(
-    ("kind", "rate"), [("bsc", 0.6), ("bsc", -0.1), ("frame-loss", 1.5), ("rayleigh", 0.1)]
+    ("kind", "rate"), [("bsc", 0.6), ("awgn", 101.0), ("bsc", -0.1), ("frame-loss", 1.5), ("rayleigh", 0.1)]
 )
 def test_a_channel_out_of_range_is_refused(kind: str, rate: float):
     with pytest.raises(UsageError):

@@ -23,6 +23,7 @@ from semflash.edge.labeller import inject
 from semflash.edge.preprocess import to_int8
 from semflash.errors import DatasetError, StorageError, UsageError, WrongFirmwareError
 from semflash.link.errors import PortVanishedError
+from semflash.link.wire import HelloTag
 from semflash.monitor.live_table import PlainLines, choose_view, print_summary
 from semflash.monitor.monitor import MonitorOptions, MonitorResult, monitor
 
@@ -290,7 +291,10 @@ def test_what_a_board_is_called_is_neither_markup_nor_a_crash(
 ) -> None:
     device = device_of(bundle, golden)
     hello = device.hello
-    device.hello = lambda: hello()[:32] + b"[/x][red]evil".ljust(24, b"\0") + hello()[56:]  # type: ignore[method-assign]
+    name = b"[/x][red]evil"
+    device.hello = lambda: hello().replace(  # type: ignore[method-assign]
+        bytes([HelloTag.BOARD, 10]) + b"fake-board", bytes([HelloTag.BOARD, len(name)]) + name
+    )
     text = io.StringIO()
     print_summary(monitor(bundle, device, split, MonitorOptions(count=3)), text)
     assert "[/x][red]evil" in text.getvalue()

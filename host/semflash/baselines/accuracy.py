@@ -1,4 +1,4 @@
-"""Framings of the link, and the accuracy of a method under one channel.
+"""Framings of the link, and the figure of merit of a method under one channel.
 
 The experiments send with :func:`send` and count by themselves (many estimates of one transmission);
 :func:`accuracy_under` measures one condition in one call.
@@ -103,8 +103,8 @@ def accuracy_under(
         payloads: of the images, if they were encoded before.
 
     Returns:
-        ``accuracy`` (share), ``images``, ``right`` (counts), ``undecodable`` (count), ``mean_bytes`` (of a
-        payload, sent once), ``transmissions`` (mean per payload).
+        The method's first metric under its name (``accuracy``, a share), ``images`` and ``undecodable``
+        (counts), ``mean_bytes`` (of a payload, sent once), ``transmissions`` (mean per payload).
 
     Raises:
         DatasetError: no images, or not one label each.
@@ -114,10 +114,12 @@ def accuracy_under(
     sent = method.encode(images) if payloads is None else payloads
     arrival = send(sent, channel, framing, channel.rng(seed))
     believed = channel.ber if told is None else told
-    found = method.logits(arrival.payloads, 0.0 if framing.checked else believed, arrival.erased).argmax(1)
-    right = int((found == labels).sum())
+    found = method.logits(arrival.payloads, 0.0 if framing.checked else believed, arrival.erased)
+    output = method.output
+    truth = output.truth(images, labels)
+    score = output.measure(output.answers(found, truth), truth, seed=seed)[0]
     return {
-        "accuracy": right / len(labels), "images": len(labels), "right": right,
+        output.metric.name: score.value, "images": len(labels),
         "undecodable": int(method.undecodable), "mean_bytes": float(np.mean([len(p) for p in sent])),
         "transmissions": float(arrival.transmissions.mean()),
     }  # fmt: skip

@@ -9,6 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from semflash.outputs.labels import Labels
+from semflash.outputs.output import Output
+
 Policy = Literal["deliver", "drop"]
 Erased = Sequence[NDArray[np.bool_]]
 
@@ -22,6 +25,7 @@ class Method(abc.ABC):
     Attributes:
         name: as in the catalogue. title, citation: for tables.
         settings: plain JSON, how it was built and tuned.
+        output: how what :meth:`logits` gives is measured; labels, unless a method says otherwise.
         undecodable: payloads of the last call of :meth:`logits` that could not be decoded.
     """
 
@@ -29,6 +33,7 @@ class Method(abc.ABC):
     title: str
     citation: str
     settings: dict[str, Any]
+    output: Output = Labels(())
     undecodable: int = 0
 
     @abc.abstractmethod

@@ -70,7 +70,7 @@ class Evaluation:
             "split": measured.split,
             "images": measured.images,
             "seed": measured.seed,
-            "sample_seed": measured.sample_seed,
+            **({} if measured.sample_seed is None else {"sample_seed": measured.sample_seed}),
             "quality": measured.quality,
             "metric": measured.metric.name,
             "metrics": msgspec.to_builtins(measured.metrics),

@@ -59,13 +59,13 @@ class Trained(Protocol):
 
     Attributes:
         codec: With its weights.
-        tail: The task tail that was trained for it.
+        tail: The task tail that was trained for it; None: the codec's own graphs give its output.
     """
 
     @property
     def codec(self) -> Codec: ...
     @property
-    def tail(self) -> keras.Model: ...
+    def tail(self) -> keras.Model | None: ...
 
 
 @dataclass(frozen=True)
