@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import msgspec
 import pytest
+from msgspec.structs import replace
 
 from fakes.link_device import CREDIT, FakeDevice, build, on_wire
 from semflash.bundle import read_bundle
@@ -18,7 +20,7 @@ from semflash.firmware.probes import confirm
 from semflash.firmware.probes.verdicts import UDEV_REMEDY, Verdict, VerdictError, of_link
 from semflash.link.errors import GarbageError, SilenceError
 from semflash.link.frame import PROTOCOL_VERSION
-from semflash.program.tensors import Values
+from semflash.program.tensors import Tensor
 
 TESTS = Path(__file__).parents[1]
 
@@ -125,20 +127,28 @@ def test_the_ends_of_a_graph_are_looked_at_only_when_the_graph_is_one(model: str
         check_ends(dataclasses.replace(bundle, files=bundle.files | {name: data}))
 
 
-def test_the_ends_of_a_graph_are_those_of_the_contract() -> None:
+@pytest.mark.parametrize("end", ["input", "output"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tensor: {"holds": replace(tensor.holds, zero_point=tensor.holds.zero_point + 1)},
+        lambda tensor: {"holds": replace(tensor.holds, scale=tensor.holds.scale * 1.01)},
+        lambda tensor: {"shape": (tensor.shape[0] + 1, *tensor.shape[1:])},
+        lambda tensor: {"shape": (tensor.shape[0], tensor.shape[1] + 1, *tensor.shape[2:])},
+    ],
+    ids=["zero point", "scale", "height", "width"],
+)
+def test_the_ends_of_a_graph_are_those_of_the_contract(
+    end: str, change: Callable[[Tensor], dict[str, Any]]
+) -> None:
     bundle = read_bundle(TESTS / "vectors" / "tiny.semcodec")
     (graph,) = bundle.program.graphs
-    image, latent = bundle.program.tensor(graph.inputs[0]), bundle.program.tensor(graph.outputs[0])
-    for tensor, changes in (
-        (latent, {"holds": Values(latent.holds.scale, latent.holds.zero_point + 1)}),
-        (latent, {"holds": Values(latent.holds.scale * 1.01, latent.holds.zero_point)}),
-        (latent, {"shape": (latent.shape[0] + 1, *latent.shape[1:])}),
-        (image, {"holds": Values(image.holds.scale * 1.01, image.holds.zero_point)}),
-        (image, {"shape": (image.shape[0], image.shape[1] + 1, image.shape[2])}),
-    ):
-        changed = msgspec.structs.replace(tensor, **changes)
-        tensors = tuple(changed if each is tensor else each for each in bundle.program.tensors)
-        program = msgspec.structs.replace(bundle.program, tensors=tensors)
-        contract = msgspec.structs.replace(bundle.contract, program=program)
-        with pytest.raises(ModelError, match="not what the bundle's contract says"):
-            check_ends(dataclasses.replace(bundle, contract=contract))
+    name = graph.inputs[0] if end == "input" else graph.outputs[0]
+    tensors = tuple(
+        replace(tensor, **change(tensor)) if tensor.name == name else tensor
+        for tensor in bundle.program.tensors
+    )
+    program = replace(bundle.program, tensors=tensors)
+    contract = replace(bundle.contract, program=program)
+    with pytest.raises(ModelError, match=f"the {end} of graph .* is not what the bundle's contract says"):
+        check_ends(dataclasses.replace(bundle, contract=contract))

@@ -88,7 +88,7 @@ def bare_model(data: bytes, path: Path) -> Bundle:
         centres=[float(code) for code in range(1 << bits)],
         decoder=reference,
         task_tail=reference,
-        class_names=["none", "none"],
+        class_names=["no class", "no other class"],
     )
     record = Record(semflash_version="", recipe={}, seed=0)
     return Bundle(path, contract_of(contract), record, {_FILE: data}, reference.sha256, contract)

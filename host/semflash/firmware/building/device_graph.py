@@ -55,6 +55,13 @@ def check_ends(bundle: Bundle) -> None:
         validate(model)
         ends = (("input", model.inputs, stage.inputs), ("output", model.outputs, stage.outputs))
         for role, found, names in ends:
+            if len(found) != len(names):
+                raise ModelError(
+                    f"graph {stage.name} has another number of {role}s than the bundle's contract says: "
+                    f"{len(names)}",
+                    value=len(found),
+                    remedy="export the bundle again",
+                )
             for index, name in zip(found, names, strict=True):
                 _check_end(stage.name, role, model.tensors[index], bundle.program.tensor(name))
 
