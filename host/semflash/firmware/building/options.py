@@ -25,7 +25,8 @@ class BuildOptions:
         pilot_bytes: known bytes in each frame of codes, 0..1,024; 0: no BER estimate.
         fragment_bytes: most codes in one frame; 0: as many as fit.
         device_id: identity that the device says it has, hex, at most 16 bytes; "": that of its chip.
-        bench: link the layer clock of device/bench, which `semflash bench` reads.
+        bench: a clock of device/bench to link: "layers", which `semflash bench` reads, or "latency"
+            (benchmarks/link_latency.py); "": none.
     """
 
     engine: str = "aot"
@@ -35,6 +36,6 @@ class BuildOptions:
     cmsis_nn_dir: Path | None = None
     tflm_dir: Path | None = None
     pilot_bytes: int = PILOT_BYTES
-    bench: bool = False
+    bench: str = ""
     fragment_bytes: int = 0
     device_id: str = ""
