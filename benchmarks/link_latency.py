@@ -6,8 +6,8 @@ On the emulated board by a clock in the firmware (device/bench/latency.c): instr
 last row to the end of the last frame of codes, and microseconds where each takes a cycle at 168 MHz. QEMU's
 serial port takes bytes at once; what a line would add is told by the bytes that are still to go out after the
 last row, ten bit times each. On board native by this computer's clock, from the write of the last rows to the
-last code, the least of some images. Rows go out as many in a frame as the firmware takes, and one by one, each after the CREDIT of the
-one before.
+last code, the least of some images. Rows go out as many in a frame as the firmware takes, and one by one,
+each after the CREDIT of the one before.
 """
 
 from __future__ import annotations
