@@ -192,11 +192,27 @@ def test_a_slow_caller_is_not_taken_for_a_silent_device() -> None:
 def test_images_that_come_slowly_are_not_the_devices_silence() -> None:
     device, pictures = FakeDevice(), images(6)
     session = session_with(device, timeout_s=1.0)
+    read, write, fresh = device.read, device.write, False
+
+    def slow_write(data: bytes) -> int:
+        nonlocal fresh
+        fresh = True
+        return write(data)
+
+    def slow_read(size: int = 1) -> bytes:
+        nonlocal fresh
+        if fresh:
+            fresh = False
+            device.now += 0.05  # the first read after a write is too early for the answer
+            return b""
+        return read(size)
 
     def slowly() -> Iterator[tuple[int, np.ndarray]]:
         for index, picture in enumerate(pictures):
             device.now += 30.0
             yield index, picture
+
+    device.read, device.write = slow_read, slow_write  # type: ignore[method-assign]
 
     assert right_codes(session.stream(slowly()), pictures) == set(range(6))
     assert session.counters.resyncs == 0
