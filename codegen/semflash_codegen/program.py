@@ -64,9 +64,8 @@ def place(program: Program, graphs: Sequence[CompiledGraph]) -> Memory:
     for tensor in program.tensors:
         if _is_kept(program, tensor):
             memory.tensors[tensor.name] = memory.take(tensor.items)
-    memory.controls = memory.take(
-        _CONTROLS_HEAD + _PER_CONTROL * len(program.controls) if program.controls else 0
-    )
+    if program.controls:
+        memory.controls = memory.take(_CONTROLS_HEAD + _PER_CONTROL * len(program.controls))
     return memory
 
 

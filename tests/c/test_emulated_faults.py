@@ -13,6 +13,7 @@ import pytest
 
 from c import tiny_reference as tiny
 from c.test_emulated_port import Line, build, emulate, frames_of, pytestmark  # noqa: F401
+from fakes.link_device import read_entries
 from semflash.link.faults.kinds import parse_fault
 from semflash.processes import children
 
@@ -57,7 +58,7 @@ def picture(seed: int, *start: int) -> np.ndarray:
 
 
 def crash(line: Line, *start: int) -> None:
-    rows_payload = struct.unpack_from("<H", line.hello(), 4)[0]
+    rows_payload = struct.unpack("<H", read_entries(line.hello())[4])[0]
     for frame in frames_of(picture(1, *start), 1, rows_payload):
         line.port.write(frame)
 
@@ -73,11 +74,11 @@ def address(image: Path, symbol: str) -> int:
 def test_the_registers_of_a_crash_arrive_after_the_reset_and_the_board_works_on(faulty):
     with emulate(faulty) as line:
         hello = line.hello()
-        assert struct.unpack_from("<I", hello, 72)[0] & 4, "HELLO says that faults are reported"
+        assert struct.unpack("<I", read_entries(hello)[13])[0] & 4, "HELLO says that faults are reported"
         crash(line, 1, 2, 3)
         time.sleep(0.2)
         hello = line.hello()
-        assert struct.unpack_from("<I", hello, 28)[0] == RESET_FAULT
+        assert read_entries(hello)[10][0] == RESET_FAULT
         report = parse_fault(line.until("FAULT"))
         assert report is not None
         assert (report.r0, report.r1, report.r2, report.r3, report.r12) == (
@@ -96,7 +97,7 @@ def test_the_registers_of_a_crash_arrive_after_the_reset_and_the_board_works_on(
         assert report.hfsr & 1 << 30 and report.xpsr & 1 << 24
         assert 0x20000000 < report.sp <= 0x20020000
         assert str(report).startswith("hard fault at pc 0x0800") and "bus fault on data access" in str(report)
-        for frame in frames_of(picture(7), 2, struct.unpack_from("<H", hello, 4)[0]):
+        for frame in frames_of(picture(7), 2, struct.unpack("<H", read_entries(hello)[4])[0]):
             line.port.write(frame)
         assert line.until("CODES") == tiny.payload(picture(7))
         line.hello()
@@ -107,7 +108,7 @@ def test_a_crash_with_a_ruined_stack_pointer_is_reported_too(faulty):
     with emulate(faulty) as line:
         crash(line, 3, 2, 1)
         time.sleep(0.2)
-        assert struct.unpack_from("<I", line.hello(), 28)[0] == RESET_FAULT
+        assert read_entries(line.hello())[10][0] == RESET_FAULT
         report = parse_fault(line.until("FAULT"))
         assert report is not None
         assert report.cfsr & 0x1000, "the exception's entry could not store the registers"
@@ -127,7 +128,7 @@ def test_crashes_are_counted(faulty):
 
 def test_without_a_crash_no_fault_is_told(faulty):
     with emulate(faulty) as line:
-        assert struct.unpack_from("<I", line.hello(), 28)[0] != RESET_FAULT
+        assert read_entries(line.hello())[10][0] != RESET_FAULT
         with pytest.raises(TimeoutError):
             line.until("FAULT", 0.5)
 

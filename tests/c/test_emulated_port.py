@@ -17,7 +17,7 @@ import serial
 from cobs import cobs
 
 from c import tiny_reference as tiny
-from fakes.link_device import without_pilots
+from fakes.link_device import read_entries, without_pilots
 from semflash.processes import children
 from vectors.make_frames import TYPES, raw_frame, wire
 
@@ -138,7 +138,8 @@ def frames_of(picture: np.ndarray, request: int, rows_payload: int) -> list[byte
 
 def stream(line: Line, images: list[np.ndarray]) -> tuple[dict[int, bytes], list[int]]:
     """Codes by request and ticks per image, with the window always full."""
-    window, rows_payload = struct.unpack_from("<HH", line.hello(), 2)
+    hello = read_entries(line.hello())
+    window, rows_payload = struct.unpack("<HH", hello[3] + hello[4])
     waiting = [frame for i, picture in enumerate(images) for frame in frames_of(picture, i + 1, rows_payload)]
     sent, credit, codes, ticks = 0, 0, {}, []
     while len(ticks) < len(images):
@@ -165,10 +166,12 @@ def stats(line: Line) -> list[int]:
 
 def test_hello_is_honest_about_the_emulator(line):
     hello = line.hello()
-    window, _, rows, row_bytes, payload_bytes = struct.unpack_from("<HHHHH", hello, 2)
-    assert (hello[0], hello[1], rows, row_bytes, payload_bytes) == (3, INSTRUCTIONS, 28, 28, 18)
-    assert struct.unpack_from("<IIII", hello, 12) == (tiny.BUNDLE, 0x1234, CLOCK_HZ, SCALE)
-    assert hello[32:56].rstrip(b"\0") == b"emulated" and window >= 2
+    found = read_entries(hello)
+    assert found[1] == b"\3" and found[2] == struct.pack("<BI", INSTRUCTIONS, SCALE)
+    assert struct.unpack("<HHI", found[5] + found[6]) == (28, 28, 144)
+    assert struct.unpack("<III", found[7] + found[8] + found[9]) == (tiny.BUNDLE, 0x1234, CLOCK_HZ)
+    assert found[11] == b"emulated" and struct.unpack("<H", found[3])[0] >= 2
+    assert 21 not in found, "the emulator has no unique id"
 
 
 def test_a_full_window_loses_nothing_while_the_encoder_runs(line):
@@ -208,7 +211,7 @@ def test_random_bytes_do_no_harm(line):
 
 def test_more_than_the_window_in_flight_is_counted_as_overrun_or_survived(line):
     """A sender that ignores the window: nothing wrong comes out, and what is lost is counted."""
-    _, rows_payload = struct.unpack_from("<HH", line.hello(), 2)
+    (rows_payload,) = struct.unpack("<H", read_entries(line.hello())[4])
     pictures = [image(i) for i in range(30)]
     line.port.write(b"".join(f for i, p in enumerate(pictures) for f in frames_of(p, i + 1, rows_payload)))
     line.port.write(b"\0" * 4)

@@ -13,7 +13,7 @@ import tty
 from dataclasses import dataclass
 from pathlib import Path
 
-from fakes.link_device import FakeDevice
+from fakes.link_device import FakeDevice, entries, read_entries
 
 STANDIN_PIO = Path(__file__).parent / "standin_pio"
 
@@ -39,11 +39,11 @@ class FlashedDevice(FakeDevice):
 
     def hello(self) -> bytes:
         built = json.loads(self._flashed.read_text()) | self._says
-        hello = bytearray(super().hello())
-        hello[12:16] = int(built["bundle_hash"][:8], 16).to_bytes(4, "little")
-        hello[16:20] = int(built["build_id"], 16).to_bytes(4, "little")
-        hello[32:56] = built["board"].encode().ljust(24, b"\0")
-        return bytes(hello)
+        found = read_entries(super().hello())
+        found[7] = int(built["bundle_hash"][:8], 16).to_bytes(4, "little")
+        found[8] = int(built["build_id"], 16).to_bytes(4, "little")
+        found[11] = built["board"].encode()
+        return entries(*found.items())
 
 
 class StandInBoard:

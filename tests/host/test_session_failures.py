@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
 import pytest
 
 from fakes.link_device import (
@@ -184,6 +187,47 @@ def test_a_slow_caller_is_not_taken_for_a_silent_device() -> None:
     for _ in session.stream(enumerate(pictures)):
         device.now += 30.0
     assert session.counters.resyncs == 0
+
+
+def test_images_that_come_slowly_are_not_the_devices_silence() -> None:
+    device, pictures = FakeDevice(), images(6)
+    session = session_with(device, timeout_s=1.0)
+    read, write, fresh = device.read, device.write, False
+
+    def slow_write(data: bytes) -> int:
+        nonlocal fresh
+        fresh = True
+        return write(data)
+
+    def slow_read(size: int = 1) -> bytes:
+        nonlocal fresh
+        if fresh:
+            fresh = False
+            device.now += 0.05  # the first read after a write is too early for the answer
+            return b""
+        return read(size)
+
+    def slowly() -> Iterator[tuple[int, np.ndarray]]:
+        for index, picture in enumerate(pictures):
+            device.now += 30.0
+            yield index, picture
+
+    device.read, device.write = slow_read, slow_write  # type: ignore[method-assign]
+
+    assert right_codes(session.stream(slowly()), pictures) == set(range(6))
+    assert session.counters.resyncs == 0
+
+
+def test_a_stream_that_is_left_behind_does_not_end_a_later_one() -> None:
+    device, pictures = FakeDevice(), images(8)
+    session = session_with(device)
+    left = session.stream(enumerate(images(4, seed=5)))
+    next(left)
+    later = session.stream((100 + index, picture) for index, picture in enumerate(pictures))
+    first = next(later)
+    left.close()
+    found = {outcome.index for outcome in (first, *later)}
+    assert found >= {100 + index for index in range(8)} and session.unanswered == 0
 
 
 def test_leftovers_of_an_earlier_session_are_not_taken_for_answers() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from semflash.data import image_files
-from semflash.link import frame, patience, raw_record, sequence, session, window
+from semflash.link import frame, raw_record, sequence
+from semflash.link.core import link_core, patience, window
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
@@ -22,7 +23,7 @@ PAGE = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
         (r"window ([\d,]+) bytes whatever HELLO claims", window.IN_FLIGHT_BYTES),
         (r"recordings: ([\d,]+) KiB per record", raw_record.MAX_RECORD // 1024),
         (r"([\d,]+) KiB per record and header", raw_record.MAX_HEADER // 1024),
-        (r"([\d,]+) x time-out for HELLO", session.HELLO_ATTEMPTS),
+        (r"([\d,]+) x time-out for HELLO", link_core.HELLO_ATTEMPTS),
         (r"([\d,]+) times that while frames", patience.PERSEVERANCE),
         (r"([\d,]+) new starts and", patience.BARREN_STARTS),
         (r"new starts and ([\d,]+) x time-out", patience.BARREN_STARTS),

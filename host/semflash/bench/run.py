@@ -94,7 +94,7 @@ def _measure(bundle: Bundle, plan: BenchPlan, options: BuildOptions) -> BenchRes
         )
     if not plan.layers or built.kind == "native":
         return result
-    clocked = build_bundle(bundle, plan.board, replace(options, bench=True))
+    clocked = build_bundle(bundle, plan.board, replace(options, bench="layers"))
     with flashed(clocked) as instance:
         return with_layers(
             result, bundle, clocked, seed=plan.seed, timeout_s=plan.timeout_s, instance=instance

@@ -27,7 +27,8 @@ class BuildOptions:
         pilot_bytes: Known bytes in each frame of codes, 0..1,024; 0: no BER estimate.
         fragment_bytes: Most codes in one frame; 0: as many as fit.
         device_id: The identity that the device says it has, hex, at most 16 bytes; "": that of its chip.
-        bench: Link the layer clock of device/bench, which `semflash bench` reads.
+        bench: A clock of device/bench to link: "layers", which `semflash bench` reads, or "latency"
+            (benchmarks/link_latency.py); "": none.
     """
 
     engine: str = "aot"
@@ -37,6 +38,6 @@ class BuildOptions:
     cmsis_nn_dir: Path | None = None
     tflm_dir: Path | None = None
     pilot_bytes: int = PILOT_BYTES
-    bench: bool = False
+    bench: str = ""
     fragment_bytes: int = 0
     device_id: str = ""

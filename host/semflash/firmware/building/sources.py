@@ -17,6 +17,7 @@ from semflash.firmware.building.result import FILE_NAME
 #: Folders of a build folder that semflash owns: files there that a build does not name are removed.
 _OWNED = ("device", "model", "cmsis", "boards", "libraries")
 _MARKER = ".semflash-build"
+_CLOCKS = {"layers": "bench.c", "latency": "latency.c"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def gather(
     cmsis: CmsisFiles | None,
     library: Library | None = None,
     *,
-    bench: bool = False,
+    bench: str = "",
 ) -> Files:
     """All files of the build folder but semflash.ini, by relative path.
 
@@ -72,7 +73,7 @@ def gather(
         model: Generated files by name.
         cmsis: CMSIS-NN, or None where no layer uses it.
         library: What the model's engine comes with.
-        bench: With the layer clock.
+        bench: A clock, see BuildOptions.
     """
     files: Files = {}
     for pattern in _patterns(board):
@@ -84,7 +85,8 @@ def gather(
     else:
         files.pop("device/kernels/cmsis_nn.c", None)  # calls CMSIS-NN, which no layer needs here
     if bench:
-        files["device/bench/bench.c"] = (root / "device" / "bench" / "bench.c").read_bytes()
+        clock = _CLOCKS[bench]
+        files[f"device/bench/{clock}"] = (root / "device" / "bench" / clock).read_bytes()
     if library is not None:
         files |= {f"libraries/{library.folder}/{name}": data for name, data in library.files.items()}
     if board.kind != "native":
