@@ -4,8 +4,8 @@ Nothing here opens a port, reads a clock, waits or draws a random number, so tha
 same output and a shell may wait in whatever way it likes. docs/link.md shows one;
 :mod:`semflash.link.session` is the blocking one.
 
-Answers are matched by request number alone (:mod:`semflash.link.core.flight`). Every wait is bounded: an image
-is sent at most `max_attempts` times, HELLO is asked until no frame of the device has come for
+Answers are matched by request number alone (:mod:`semflash.link.core.flight`). Every wait is bounded: an
+image is sent at most `max_attempts` times, HELLO is asked until no frame of the device has come for
 `hello_attempts` time-outs (:mod:`semflash.link.core.patience`).
 """
 
