@@ -106,7 +106,7 @@ def test_evaluate_measures_map_per_bit_error_rate_and_records_it(
     assert main([*arguments, "--json", "--record"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["metric"] == "map50" and [p["ber"] for p in printed["points"]] == [0, 0.05]
-    assert all(p["low"] <= p["accuracy"] <= p["high"] for p in printed["points"])
+    assert all(p["map50_95"][0] <= p["map50"] <= p["map50_95"][1] for p in printed["points"])
     recorded = read_bundle(copy)
     assert recorded.record.measurements[-1].metric.name == "map50" and recorded.hash_hex == bundle.hash_hex
     assert main(arguments) == 0

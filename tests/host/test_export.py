@@ -22,6 +22,7 @@ from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import BundleError, ExportError
 from semflash.export.export import Origin, Target, export_codec
+from semflash.outputs.kinds import CLASSIFICATION, Task
 from semflash.program.quality import Ber
 
 CHANNELS = 4
@@ -55,6 +56,12 @@ class FakeCodec:
             EdgeGraphSpec("decoder", self.decoder, decoder),
             EdgeGraphSpec("tail", tail, (GraphInput("features", "decoder"),)),
         )
+
+    def task(self, tail: Any) -> Task:
+        return CLASSIFICATION
+
+    def check_data(self, tail: Any, data: Dataset) -> None:
+        """Labels are classes, as the data set of the tests has them."""
 
     def encode_codes(self, images: np.ndarray) -> np.ndarray:
         return self.codes(images.astype(np.float32) / np.float32(255))

@@ -61,7 +61,7 @@ def test_a_result_is_read_as_it_was_written_and_one_row_is_one_line(tmp_path: Pa
     path = tmp_path / "deep" / "one.json"
     write_result(path, original)
     assert read_result(path) == original
-    assert sum('"accuracy"' in line for line in path.read_text().splitlines()) == 2
+    assert sum('"value"' in line for line in path.read_text().splitlines()) == 2
     assert [p.name for p in path.parent.iterdir()] == ["one.json"]
 
 

@@ -1,7 +1,7 @@
 """Records of a monitor run as JSON lines: `session`, then `image` or `lost` for each image, then `end`.
 
-Between them: `ber` (the injected rate changed), `disconnected` and `reconnected`. A stream may get the same
-lines at the same time, and `progress` once per second beside them.
+Between them: `ber` or `snr` (the injected level of that quality changed), `disconnected` and `reconnected`. A
+stream may get the same lines at the same time, and `progress` once per second beside them.
 
 Each line is with the system as soon as it is written, so what was labelled survives any end of the program; a
 disk that is full ends the records, not the run. Fields: docs/monitor.md.

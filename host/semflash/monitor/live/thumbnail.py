@@ -56,7 +56,7 @@ def shades(pictures: Sequence[Picture], columns: int) -> list[str]:
 
     >>> ramp = np.linspace(0, 255, 8).astype(np.uint8).reshape(1, 8, 1).repeat(4, axis=0)
     >>> shades([Picture("original", ramp)], 8)
-    ['original', ' .:-=*#@', ' .:-=*#@']
+    ['original', ' .:-+*#@', ' .:-+*#@']
     """
     shown = [fitted(picture.pixels, columns) for picture in pictures]
     blocks = []

@@ -39,11 +39,10 @@ def examples(material: Material, which: NDArray[np.intp], name: Names, found: st
         return [], None, []
     channel, worst, best = channel_of(quality), quality.damaged, quality.main[0]
     payloads = GoldenEncoder(bundle).payloads(material.images[which])
-    damaged = channel.damage(payloads, worst, channel.rng(material.seed, worst))
-    features = [
-        decoder.features(payloads, quality.told(quality.clean)),
-        decoder.features(damaged, quality.told(worst)),
-    ]
+    features = []
+    for level in (best, worst):
+        received = channel.damage(payloads, level, channel.rng(material.seed, level))
+        features.append(decoder.features(received, quality.told(level)))
     readings = [bundle.output.read(decoder.classify(values)) for values in features]
     maps = importance(bundle, decoder, features[0], material.labels[which])
     judge = bundle.output.judge(material.images, material.labels)
