@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fakes.link_device import CODES, FAULT, HELLO, FakeDevice, build, on_wire
+from fakes.link_device import CODES, FAULT, HELLO, FakeDevice, build, entries, on_wire, read_entries
 from semflash.bundle import Bundle, read_bundle
 from semflash.data.sample import balanced
 from semflash.edge.evaluate import evaluate
@@ -288,7 +288,11 @@ def test_what_a_board_is_called_is_neither_markup_nor_a_crash(
 ) -> None:
     device = device_of(bundle, golden)
     hello = device.hello
-    device.hello = lambda: hello()[:32] + b"[/x][red]evil".ljust(24, b"\0") + hello()[56:]  # type: ignore[method-assign]
+
+    def named() -> bytes:
+        return entries(*(read_entries(hello()) | {11: b"[/x][red]evil"}).items())
+
+    device.hello = named  # type: ignore[method-assign]
     text = io.StringIO()
     print_summary(monitor(bundle, device, split, MonitorOptions(count=3)), text)
     assert "[/x][red]evil" in text.getvalue()
