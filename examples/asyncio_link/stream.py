@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import numpy as np
 
@@ -42,28 +41,37 @@ async def stream(
     """
     source, now = iter(images), asyncio.get_running_loop().time
     core.start(now())
-    while True:
-        while core.wants_images:
-            image = next(source, None)
-            core.finish() if image is None else core.offer(*image, now())
-        while data := core.data_to_send():
-            writer.write(data)
-        await writer.drain()
-        while (event := core.next_event()) is not None:
-            if isinstance(event, Received | Lost):
-                yield event
-            elif isinstance(event, Failed):
-                raise event.error
-            elif isinstance(event, Finished):
-                return
-        due = core.timeout_at()
-        data = b""
-        with contextlib.suppress(TimeoutError):
-            data = await asyncio.wait_for(reader.read(_BLOCK), due if due is None else max(due - now(), 0.0))
-            if not data:
-                core.disconnected()
-                raise PortVanishedError("the other side has closed the connection")
-        core.receive_data(data, now())
+    try:
+        while True:
+            while core.wants_images:
+                image = next(source, None)
+                core.finish() if image is None else core.offer(*image, now())
+            while data := core.data_to_send():
+                writer.write(data)
+            await writer.drain()
+            while (event := core.next_event()) is not None:
+                if isinstance(event, Received | Lost):
+                    yield event
+                elif isinstance(event, Failed):
+                    raise event.error
+                elif isinstance(event, Finished):
+                    return
+            core.receive_data(await _read(reader, core, now), now())
+    finally:
+        core.stop()
+
+
+async def _read(reader: asyncio.StreamReader, core: LinkCore, now: Callable[[], float]) -> bytes:
+    """What comes before the core has to be called; b"": nothing."""
+    due = core.timeout_at()
+    try:
+        data = await asyncio.wait_for(reader.read(_BLOCK), None if due is None else max(due - now(), 0.0))
+    except TimeoutError:
+        return b""
+    if not data:
+        core.disconnected()
+        raise PortVanishedError("the other side has closed the connection")
+    return data
 
 
 async def show(host: str, port: int, name: str, count: int) -> int:

@@ -249,6 +249,17 @@ def test_time_that_the_shell_takes_for_itself_is_not_the_devices() -> None:
         assert core.counters.resyncs == resyncs
 
 
+def test_questions_last_longer_by_the_time_that_the_shell_takes() -> None:
+    core = core_with(timeout_s=1.0)
+    core.connect(0.0)
+    core.ask_link_stats(0.0)
+    core.paused(100.0)
+    core.handle_timeout(100.2)
+    assert core.state is State.ASKING and not events(core)
+    core.handle_timeout(103.1)
+    assert [type(event) for event in events(core)] == [Failed, NoStatistics]
+
+
 def test_a_clock_that_goes_back_stands_still() -> None:
     core = core_with(timeout_s=1.0)
     core.connect(50.0)
