@@ -21,6 +21,7 @@ from doc_block import LINK_PAGE, table, write_block
 
 from semflash.link.codes import pilots
 from semflash.link.codes.custody import Custody, Misplaced
+from semflash.link.codes.fragments import CodesFormat
 from semflash.link.faults.line import FaultLine
 from semflash.link.faults.log import FaultLog
 from semflash.link.faults.spec import FaultSpec
@@ -126,8 +127,8 @@ def judge(spec: str, seed: int) -> Counter[str]:
     """What becomes of the codes of IMAGES images on a line."""
     rng, counts = random.Random(seed), Counter[str]()
     line = FaultLine("up", FaultSpec.parse(spec).up, seed, FaultLog())
-    custody, decoder = Custody(BUNDLE, CODE_BYTES), FrameDecoder()
-    custody.pilot_bytes = PILOT_BYTES
+    form = CodesFormat(8 * CODE_BYTES, pilot_bytes=PILOT_BYTES)
+    custody, decoder = Custody(BUNDLE, form), FrameDecoder()
     sent: dict[int, bytes] = {}
     for image in range(IMAGES):
         sent[image + 1] = codes = rng.randbytes(CODE_BYTES)
