@@ -246,8 +246,6 @@ def python_constants(wire: Wire) -> str:
         "HELLO_MOST_BYTES = {",
         *(f"    HelloTag.{r['name']}: {value_bytes(r)}," for r in wire["hello"] if not is_fixed(r)),
         "}",
-        "#: All entries but CONTROLS, at their longest.",
-        f"HELLO_ENTRIES_BYTES = {_entries_bytes(wire)}",
         "#: Entries that no HELLO may lack.",
         "HELLO_REQUIRED = (",
         *(f"    HelloTag.{row['name']}," for row in wire["hello"] if row.get("required")),

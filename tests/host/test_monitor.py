@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fakes.link_device import CODES, FAULT, HELLO, FakeDevice, build, on_wire
+from fakes.link_device import CODES, FAULT, HELLO, FakeDevice, build, entries, on_wire, read_entries
 from semflash.bundle import Bundle, read_bundle
 from semflash.channels.of_quality import channel_of
 from semflash.data.sample import balanced
@@ -23,7 +23,6 @@ from semflash.edge.labeller import inject
 from semflash.edge.preprocess import to_int8
 from semflash.errors import DatasetError, StorageError, UsageError, WrongFirmwareError
 from semflash.link.errors import PortVanishedError
-from semflash.link.wire import HelloTag
 from semflash.monitor.live_table import PlainLines, choose_view, print_summary
 from semflash.monitor.monitor import MonitorOptions, MonitorResult, monitor
 
@@ -291,10 +290,11 @@ def test_what_a_board_is_called_is_neither_markup_nor_a_crash(
 ) -> None:
     device = device_of(bundle, golden)
     hello = device.hello
-    name = b"[/x][red]evil"
-    device.hello = lambda: hello().replace(  # type: ignore[method-assign]
-        bytes([HelloTag.BOARD, 10]) + b"fake-board", bytes([HelloTag.BOARD, len(name)]) + name
-    )
+
+    def named() -> bytes:
+        return entries(*(read_entries(hello()) | {11: b"[/x][red]evil"}).items())
+
+    device.hello = named  # type: ignore[method-assign]
     text = io.StringIO()
     print_summary(monitor(bundle, device, split, MonitorOptions(count=3)), text)
     assert "[/x][red]evil" in text.getvalue()

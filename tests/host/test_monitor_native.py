@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from semflash.bundle import Bundle, read_bundle
@@ -20,6 +22,7 @@ from semflash.firmware.building.result import BuildResult
 from semflash.firmware.emulator.native import NativePort
 from semflash.link.port import READ_TIMEOUT_S
 from semflash.link.session import Expected, Received, Session
+from semflash.program.reference.run import Run
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler"),
@@ -66,8 +69,13 @@ def test_the_verb_checks_every_code_and_agrees_with_evaluate(
 def test_codes_that_differ_end_with_the_verdict_output_mismatch(
     built: BuildResult, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = GoldenEncoder.payloads
-    monkeypatch.setattr(GoldenEncoder, "payloads", lambda self, images: right(self, images) ^ 1)
+    right = GoldenEncoder.run
+
+    def wrong(self: GoldenEncoder, images: np.ndarray, controls: dict[str, int]) -> Run:
+        found = right(self, images, controls)
+        return replace(found, sent=replace(found.sent, payloads=found.sent.payloads ^ 1))
+
+    monkeypatch.setattr(GoldenEncoder, "run", wrong)
     assert main(monitor_arguments(built, "--count", "20", "--check-golden")) == 1
     said = capsys.readouterr()
     assert json.loads(said.out)["golden"]["different"] == 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ pytest.importorskip("tensorflow", reason="the converter of int8 graphs is Tensor
 
 from fakes.untrained import Untrained, export_untrained, images  # noqa: E402
 from semflash.bundle.reader import Bundle, read_bundle  # noqa: E402
+from semflash.data.dataset import Split  # noqa: E402
 from semflash.edge.decoder import EdgeDecoder  # noqa: E402
 from semflash.edge.golden import GoldenEncoder  # noqa: E402
 from semflash.edge.preprocess import to_int8  # noqa: E402
@@ -23,6 +25,8 @@ from semflash.firmware.emulator.native import NativeDevice, NativePort  # noqa: 
 from semflash.link.outcome import Received  # noqa: E402
 from semflash.link.port import Port, open_port  # noqa: E402
 from semflash.link.session import Expected, Session  # noqa: E402
+from semflash.monitor.monitor import MonitorOptions, monitor  # noqa: E402
+from semflash.monitor.replay import replay  # noqa: E402
 
 Exported = tuple[Untrained, Bundle]
 
@@ -135,6 +139,38 @@ def test_the_payload_is_cut_over_the_link(limitnet: Exported, tmp_path: Path, fr
         hello = session.connect()
         assert hello.device_id == "0a1b" and hello.controls == (limit.id,) and hello.prefix == 1
         check_cuts_over_the_link(bundle, port, range(limit.low, limit.high + 1))
+
+
+def test_the_monitor_decodes_what_was_cut_with_the_values_that_were_used(
+    limitnet: Exported, tmp_path: Path
+) -> None:
+    bundle, pictures = limitnet[1], images(30, seed=2)
+    (limit,) = bundle.program.controls
+    size = (limit.low + limit.high) // 2
+    labels = np.arange(30, dtype=np.int32) % 10
+    built = build_bundle(bundle, load_board("native"), BuildOptions(out_dir=tmp_path / "b", fragment_bytes=9))
+    options = MonitorOptions(
+        count=30,
+        controls={limit.name: size},
+        check_golden=True,
+        assume_ber=0.0,
+        record_path=tmp_path / "run.jsonl",
+        raw_path=tmp_path / "run.sfraw",
+    )
+    with NativePort(built.image_path, timeout=0.05) as port:
+        done = monitor(bundle, port, Split(pictures, labels), options)
+    tally = done.progress.tally
+    assert done.error is None and (tally.golden_checked, tally.golden_wrong) == (30, 0)
+    records = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
+    found = {r["index"]: r for r in records if r["kind"] == "image"}
+    sent = GoldenEncoder(bundle).run(pictures, {limit.name: size}).sent
+    logits = EdgeDecoder(bundle).logits(sent.payloads, 0.0, bits=sent.bits)
+    assert len(found) == 30
+    for index, record in found.items():
+        assert record["controls"] == {limit.name: size} and record["bits"] == sent.bits[index]
+        assert record["predicted"] == int(logits[index].argmax())
+    again = replay(bundle, tmp_path / "run.sfraw", assume_ber=0.0)
+    assert (again.images, again.changed, again.strange) == (30, 0, 0)
 
 
 @pytest.mark.emulated

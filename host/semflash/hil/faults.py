@@ -17,7 +17,6 @@ from semflash.link.faults.port import FaultyPort
 from semflash.link.faults.spec import FaultSpec
 from semflash.link.handshake import Expected
 from semflash.link.session import Session
-from semflash.link.wire import HELLO_ENTRIES_BYTES
 
 #: Sendings per image before it may be given up, and the share of images that may be.
 ATTEMPTS = 8
@@ -26,6 +25,7 @@ AFTERWARDS = 10
 #: Runs of the images until a fault happens.
 ROUNDS = 5
 _FRAME_BYTES = 40  # header, CRCs, COBS, and the credits and counts that go with an image
+_HELLO_BYTES = 120  # with names of usual length
 _SHORTEST_TIMEOUT_S = 0.3
 
 
@@ -62,7 +62,7 @@ def spec_of(case: FaultCase, expected: Expected, seed: int) -> str:
     'down.flip=6.25e-05;seed=7'
     """
     down = expected.rows * (expected.row_bytes + _FRAME_BYTES // 5)
-    up = expected.payload_bytes + _FRAME_BYTES + 4 * HELLO_ENTRIES_BYTES
+    up = expected.payload_bytes + _FRAME_BYTES + 4 * _HELLO_BYTES
     rates = {
         "down_bit": 0.5 / (8 * down),
         "down_byte": 0.5 / down,

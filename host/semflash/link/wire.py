@@ -134,8 +134,6 @@ HELLO_MOST_BYTES = {
     HelloTag.CONTROLS: 255,
     HelloTag.DEVICE: 16,
 }
-#: All entries but CONTROLS, at their longest.
-HELLO_ENTRIES_BYTES = 151
 #: Entries that no HELLO may lack.
 HELLO_REQUIRED = (
     HelloTag.PROTOCOL,
