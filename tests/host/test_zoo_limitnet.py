@@ -99,7 +99,7 @@ def test_evaluate_agrees_with_the_record(bundle: Bundle, capsys: pytest.CaptureF
     assert main(["evaluate", NAME, "--ber", "0,0.01", "--limit", str(IMAGES), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     (measured,) = (each for each in bundle.record.measurements if each.split == "test")
-    expected = {point.ber: point.accuracy for point in measured.points}
+    expected = {point.level: point.score.value for point in measured.points}
     for point in found["points"]:
         assert point["accuracy"] == pytest.approx(expected[point["ber"]], abs=NEAR)
 
