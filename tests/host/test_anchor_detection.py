@@ -21,10 +21,10 @@ from semflash.data.dataset import Dataset, Split
 from semflash.errors import BundleError, DatasetError, TrainingError, UsageError
 from semflash.outputs.anchor_boxes import decode_anchors
 from semflash.outputs.boxes import NO_OBJECT, overlap, padded
-from semflash.outputs.kinds import AnchorTask
+from semflash.outputs.kinds import AnchorTask, ImageTask
 from semflash.tasks.anchor_detector import AnchorDetection, generalised_iou
 from semflash.tasks.kinds import Classification
-from semflash.tasks.registry import kind_of
+from semflash.tasks.registry import kind_of, kind_of_task
 from semflash.training.codec import check_kind
 from semflash.training.recipes.catalogue import codec_recipe
 
@@ -190,6 +190,9 @@ def test_a_tail_of_boxes_is_told_by_its_name_and_refuses_other_data() -> None:
     assert kind_of(tail, (48, 64, 3)) == KIND
     with pytest.raises(TrainingError, match="neither logits nor the boxes"):
         kind_of(keras.Model(features, keras.layers.Reshape((9, 4), name="boxes")(features)), (48, 64, 3))
+    assert kind_of_task(KIND.task, 2) == KIND
+    with pytest.raises(TrainingError, match="by no task network"):
+        kind_of_task(ImageTask(48, 64, 3), 0)
     unnamed = keras.Model(features, keras.layers.Reshape((6, 6))(features))
     assert isinstance(kind_of(unnamed, (48, 64, 3)), Classification)
     boxed = Split(np.zeros((4, 48, 64, 3), np.uint8), np.full((4, 1, 6), NO_OBJECT, np.float32))

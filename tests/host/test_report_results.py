@@ -20,10 +20,10 @@ from semflash.bundle.schema import Measurement, Point
 from semflash.cli import evaluate_compare
 from semflash.cli.main import main
 from semflash.errors import UsageError
-from semflash.outputs.metrics import ACCURACY, Score
-from semflash.program.quality import Ber
+from semflash.outputs.metrics import ACCURACY, PSNR, Metric, Score
+from semflash.program.quality import Ber, Snr
 from semflash.report import curves, pictures, provenance, render
-from semflash.report.comparable import choose
+from semflash.report.comparable import check_comparable, choose
 from semflash.report.content import Content
 from semflash.report.page import Page, Section, Table
 from semflash.report.results import Budget, ResultStore, RunResult
@@ -284,3 +284,40 @@ def test_the_verb_says_what_it_left_out_and_prints_budgets_in_brackets(
     found = json.loads(capsys.readouterr().out)
     assert [one["title"] for one in found["experiments"]] == ["DEEPCOD"]
     assert found["notes"] == ["left out: 1 result of other data sets than fashion-mnist: stamps (1)"]
+
+
+def some(name: str, metric: Metric, noun: str, quality: Any) -> Any:
+    """As much of a bundle as a report asks before it measures."""
+    return SimpleNamespace(name=name, output=SimpleNamespace(metric=metric, noun=noun), quality=quality)
+
+
+def test_only_one_metric_and_one_kind_of_quality_stand_in_a_report() -> None:
+    flips, noise = (
+        some(name, ACCURACY, "classifiers", kind) for name, kind in (("flips", Ber), ("noise", Snr))
+    )
+    pictures_ = some("pictures", PSNR, "image codecs", Ber)
+    check_comparable([flips], BOTH)
+    check_comparable([noise], [])
+    for bundles, results, says, value in (
+        ([flips, noise], [], "one kind of channel quality, not BER and SNR", "flips: BER; noise: SNR"),
+        (
+            [flips, pictures_],
+            [],
+            "accuracy and PSNR do not compare",
+            "image codecs pictures; classifiers flips",
+        ),
+        ([noise], BOTH, "are told an SNR", "noise"),
+        ([pictures_], BOTH, "the bundles are image codecs", "pictures"),
+    ):
+        with pytest.raises(UsageError, match=says) as caught:
+            check_comparable(bundles, results)
+        assert caught.value.value == value
+
+
+def test_rows_of_another_metric_are_not_averaged_with_accuracies() -> None:
+    both = result("semanticnn", {0.0: 0.9, 0.05: 0.8})
+    ratio = msgspec.structs.replace(both.rows[0], metric=PSNR, value=31.5)
+    mixed = msgspec.structs.replace(both, rows=[*both.rows, ratio])
+    (accuracy,), (decibels,) = series([mixed]), series([mixed], metric=PSNR)
+    assert [mean.mean for mean in accuracy.means.values()] == [0.9, 0.8]
+    assert [mean.mean for mean in decibels.means.values()] == [31.5]
