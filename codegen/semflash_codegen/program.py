@@ -64,8 +64,8 @@ def place(program: Program, graphs: Sequence[CompiledGraph]) -> Memory:
     for tensor in program.tensors:
         if _is_kept(program, tensor):
             memory.tensors[tensor.name] = memory.take(tensor.items)
-    if program.controls:
-        memory.controls = memory.take(_CONTROLS_HEAD + _PER_CONTROL * len(program.controls))
+    head = _CONTROLS_HEAD if program.controls else 0
+    memory.controls = memory.take(head + _PER_CONTROL * len(program.controls))
     return memory
 
 

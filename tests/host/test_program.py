@@ -240,6 +240,7 @@ BROKEN = [
     (changed(L, "controls", to=[]), "no such control"),
     (changed(L, "controls", 0, "unit", to="entry"), "in bytes"),
     (changed(L, "controls", 0, "default", to=29), "do not ascend"),
+    (changed(L, "controls", 0, "name", to="stream"), "the link's own"),
     (changed(L, "payload", "regions", 0, "protection", to="repeat-3"), "cannot be protected"),
     (changed(L, "payload", "regions", 1, "items", to={"kind": "every"}), "can be below what is not cut"),
     (changed(L, "payload", "regions", 0, "items", to={"kind": "every"}), "what is not cut"),

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 
 from semflash.errors import UsageError
 from semflash.link.wire import CONTROL_STREAM
-from semflash.program.controls import CONTROL_MAX, Control
+from semflash.program.controls import CONTROL_MAX, LINK_CONTROL, Control
 
-STREAM = "stream"
+STREAM = LINK_CONTROL
 _SETTING = struct.Struct("<BBH")
 _UNITS = {"bytes": " bytes", "entry": "", "share": "/255"}
 
@@ -46,7 +46,7 @@ def check_settings(controls: Sequence[Control], given: Mapping[str, int]) -> Non
     """
     known = {control.name: control for control in controls}
     for name, value in given.items():
-        if name == STREAM and name not in known:
+        if name == STREAM:
             low, high = 0, CONTROL_MAX
         elif name in known:
             low, high = known[name].low, known[name].high
@@ -78,10 +78,8 @@ class Steering:
     def __init__(self, controls: Sequence[Control]) -> None:
         self.controls = tuple(controls)
         self.sticky: Values = {}
-        self._defaults: Values = {control.name: control.default for control in controls}
-        self._ids = {control.name: control.id for control in controls}
-        if STREAM not in self._defaults:
-            self._defaults[STREAM], self._ids[STREAM] = 0, CONTROL_STREAM
+        self._defaults: Values = {control.name: control.default for control in controls} | {STREAM: 0}
+        self._ids = {control.name: control.id for control in controls} | {STREAM: CONTROL_STREAM}
         self._device: Values | None = None  # believed values of the next image; None: nothing is known
 
     def set(self, values: Mapping[str, int]) -> None:

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from semflash.errors import ProgramError
 from semflash.fields import CHANNELS_MAX, PAYLOAD_MAX_BYTES
+from semflash.program.controls import LINK_CONTROL
 from semflash.program.layout import CountOf, OnesOf, Region, Rest
 from semflash.program.program import Program
 from semflash.program.stages import (
@@ -45,6 +46,8 @@ def check_program(program: Program) -> None:
     _check_unique("controls", (control.name for control in program.controls))
     _check_unique("ids of controls", (control.id for control in program.controls))
     for control in program.controls:
+        if control.name == LINK_CONTROL:
+            raise _refuse("a control has the name of the link's own", control.name)
         if not control.low <= control.default <= control.high:
             raise _refuse(
                 f"control {control.name}: low, default and high do not ascend",

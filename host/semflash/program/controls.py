@@ -11,6 +11,8 @@ from semflash.errors import ProgramError
 from semflash.fields import Name
 
 CONTROL_MAX = 65_535
+#: Name of the control that every link has, beside those of the program.
+LINK_CONTROL = "stream"
 Setting = Annotated[int, Meta(ge=0, le=CONTROL_MAX)]
 
 
