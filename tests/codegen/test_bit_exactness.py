@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from codegen.building import HERE, build_host_model, compile_model, run
+from codegen.fused.tflite_builder import Builder
 from codegen.golden import NAMES, litert_reference, load, make_images, request_for, tflm
 from semflash_codegen import generate
 from semflash_codegen.tflite_reader import read_model
@@ -47,3 +48,20 @@ def test_the_generated_code_is_clean_under_address_and_undefined_behaviour_sanit
     image_file.write_bytes(images.tobytes())
     run([str(program), str(image_file), str(latent_file)])
     assert latent_file.read_bytes() == tflm(encoder, images).tobytes()
+
+
+@pytest.mark.parametrize("kind", ["MAX_POOL_2D", "AVERAGE_POOL_2D"])
+@pytest.mark.parametrize(
+    ("activation", "low", "high"), [("none", -128, 127), ("relu", 5, 127), ("relu6", 5, 29)]
+)
+def test_the_activation_of_a_pool_bounds_its_output(
+    kind: str, activation: str, low: int, high: int, tmp_path: Path, host_kernels: Path
+) -> None:
+    """With scale 0.25 and zero point 5 the numbers 0 and 6 are the codes 5 and 29."""
+    pool = Builder((6, 6, 3), 0.25, 5).pool(kind, (2, 2), stride=(2, 2), same=False, activation=activation)
+    model = pool.finish()
+    generated = generate(request_for(model, "reference"))
+    images = make_images((1, 6, 6, 3), 8)
+    found = build_host_model(tmp_path, generated, host_kernels).run(images)
+    assert found.min() == low and found.max() == high
+    assert np.array_equal(found, litert_reference(model, images))

@@ -7,7 +7,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from codegen.golden import request_for
 from codegen.networks import NETWORKS, Network
+from semflash_codegen import generate
 from semflash_codegen.cuts import cut
 from semflash_codegen.fused.chain import find_chain
 from semflash_codegen.fused.plan import Plan, make_plan
@@ -96,3 +98,20 @@ def test_whole_networks_need_less_memory_streamed_than_layer_by_layer() -> None:
         streamed, layered = plan_network(model, "auto"), plan_network(model, "cmsis-nn")
         head = streamed.streamed.state_bytes if streamed.streamed is not None else 0
         assert head + streamed.arena.size_bytes < layered.arena.size_bytes
+
+
+def test_the_report_has_a_line_for_every_operator_of_a_segment() -> None:
+    """An inverted residual block: its convolutions run as one call, and each stands in the report under its name."""
+    n = Network((1, 12, 12, 3), np.random.default_rng(6))
+    x = n.conv(n.image, 8, 3)
+    y = n.conv(n.depthwise(n.conv(x, 48, 1)), 8, 1, relu=False)
+    data = n.finish(n.add(x, y))
+    model = read_model(data)
+    layers = generate(request_for(data, "auto")).report.layers
+    assert [layer.operator for layer in layers] == [op.name for op in model.operators]
+    assert [layer.name for layer in layers] == [model.tensors[op.outputs[0]].name for op in model.operators]
+    stem, *block, add = layers
+    assert {layer.kernel for layer in block} == {"fused"} and len({layer.step for layer in block}) == 1
+    assert stem.step < block[0].step < add.step and add.kernel != "fused"
+    assert [layer.macs for layer in block] == [144 * 8 * 48, 144 * 9 * 48, 144 * 48 * 8]
+    assert all("row by row" in layer.why for layer in block)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 from pathlib import Path
 
@@ -17,10 +18,11 @@ from codegen.test_emulated import COMPILER, emulate, m4_kernels, pattern_images
 from semflash.bundle.reader import read_bundle
 from semflash.program.program import Program
 from semflash.program.reference import run as reference
-from semflash.program.stages import Graph
-from semflash.program.tensors import Values
+from semflash.program.stages import Graph, Order
+from semflash.program.tensors import Codes, Values
 from semflash_codegen import CodegenRequest, generate
 from semflash_codegen.errors import RequestError, UnsupportedModelError
+from semflash_codegen.program import place
 
 __all__ = ["m4_kernels"]
 
@@ -213,3 +215,31 @@ def test_a_graph_whose_ends_are_not_the_programs_tensors_is_refused(zero: int) -
     with pytest.raises(RequestError, match="does not fit graph encoder"):
         generate(CodegenRequest(program, files, HASH))
     assert isinstance(program.tensors[1].holds, Values)
+
+
+class DeviceOrder(ctypes.Structure):
+    """sf_order_t of device/include/semflash/stages.h."""
+
+    _fields_ = [(name, ctypes.c_uint16) for name in ("positions", "channels", "levels", "step")]
+
+
+def test_an_order_has_the_memory_that_the_device_asks_for(tmp_path: Path) -> None:
+    library = tmp_path / "order.so"
+    source = DEVICE / "stages" / "order.c"
+    run([*host_compiler(), *includes(tmp_path), "-shared", "-o", str(library), str(source)])
+    scores = ctypes.CDLL(str(library)).sf_order_scores
+    program = programs.progressive()
+    number = next(n for n, stage in enumerate(program.stages) if isinstance(stage, Order))
+    for levels in (2, 3, 8, 16):
+        for step in (0, 1, 22):
+            stages = list(program.stages)
+            stages[number] = msgspec.structs.replace(stages[number], step=step)
+            tensors = [
+                msgspec.structs.replace(t, holds=Codes(levels, (), 4)) if t.name == "saliency" else t
+                for t in program.tensors
+            ]
+            memory = place(changed(program, stages=(*stages[2:],), tensors=tuple(tensors)), ())
+            begin = memory.stages[number - 2]
+            behind = min(o for o in (*memory.tensors.values(), memory.controls) if o > begin)
+            asked = 2 * scores(ctypes.byref(DeviceOrder(12, 5, levels, step)))
+            assert behind - begin == -(-asked // 8) * 8, (levels, step)

@@ -6,6 +6,7 @@ import inspect
 import random
 import re
 import struct
+from enum import IntEnum
 from pathlib import Path
 
 import flatbuffers
@@ -15,6 +16,7 @@ from ai_edge_litert import schema_py_generated as schema
 from codegen.golden import NAMES, load
 from codegen.mutation import mutate
 from semflash_codegen.errors import CodegenError, MalformedModelError, UnsupportedModelError
+from semflash_codegen.schema import Activation, Padding, TensorType
 from semflash_codegen.tflite_reader import read_model
 from semflash_codegen.tflite_verify import OPTIONS, TABLES, verify
 
@@ -86,6 +88,20 @@ def test_options_are_litert_s(tag: int) -> None:
     assert len(ours) == max(theirs, default=-1) + 1, f"{TAGS[tag]} has grown"
     for number, kind in enumerate(ours):
         assert kind == "-" or kind == theirs[number], (TAGS[tag], number)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (TensorType, schema.TensorType),
+        (Padding, schema.Padding),
+        (Activation, schema.ActivationFunctionType),
+    ],
+)
+def test_numbers_are_litert_s(ours: type[IntEnum], theirs: type) -> None:
+    assert len(ours) > 1
+    for name, member in ours.__members__.items():
+        assert member == getattr(theirs, name) and member.name == name
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.stem}-{path.stem}")
@@ -177,3 +193,35 @@ def test_variables_sparse_tensors_and_shapes_that_contradict_themselves_are_refu
         read_model(changed("signature"))
     with pytest.raises(UnsupportedModelError, match="do not use: tensor field 6"):
         verify(changed("sparse"))
+
+
+@pytest.mark.parametrize("field", ["mutatingVariableInputs", "intermediates"])
+def test_operators_that_keep_something_between_images_are_refused(field: str) -> None:
+    model = schema.ModelT.InitFromPackedBuf(load("enc32"), 0)
+    setattr(model.subgraphs[0].operators[0], field, [True] if field.startswith("mutating") else [0])
+    builder = flatbuffers.Builder(64)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    with pytest.raises(UnsupportedModelError, match="keeps state between images"):
+        verify(bytes(builder.Output()))
+
+
+def test_a_list_that_is_longer_than_the_file_is_called_so() -> None:
+    """The image's shape is said to have half as many numbers of four bytes as the file has bytes."""
+    data = bytearray(load("enc32"))
+    at = data.index(struct.pack("<5I", 4, 1, 32, 32, 3))
+    struct.pack_into("<I", data, at, len(data) // 2)
+    with pytest.raises(MalformedModelError, match="a list that leaves the file") as error:
+        verify(bytes(data))
+    assert error.value.value == len(data) // 2
+
+
+def test_a_list_ends_at_the_end_of_the_file_and_no_item_later() -> None:
+    data = bytearray(load("enc32"))
+    at = data.index(struct.pack("<5I", 4, 1, 32, 32, 3))
+    assert len(data) % 4 == 0
+    most = (len(data) - at - 4) // 4
+    struct.pack_into("<I", data, at, most)
+    verify(bytes(data))
+    struct.pack_into("<I", data, at, most + 1)
+    with pytest.raises(MalformedModelError, match="outside the file"):
+        verify(bytes(data))

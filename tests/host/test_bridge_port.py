@@ -67,6 +67,23 @@ def test_a_port_that_vanishes_is_an_error_of_its_own() -> None:
                 port.read(1)
 
 
+@pytest.mark.parametrize("call", ["in_waiting", "read", "write"])
+def test_each_call_on_a_port_that_has_vanished_is_the_same_error(call: str) -> None:
+    device, host = os.openpty()
+    path = os.ttyname(host)
+    os.close(host)
+    with open_port(path) as port:
+        os.close(device)
+        with pytest.raises(PortVanishedError, match="vanished") as error:
+            if call == "in_waiting":
+                port.in_waiting  # noqa: B018
+            elif call == "read":
+                port.read(1)
+            else:
+                port.write(b"x")
+    assert error.value.value == path
+
+
 def test_a_port_that_does_not_exist_is_said_so() -> None:
     with pytest.raises(LinkError, match="no such port"):
         open_port("/dev/ttyNOWHERE9")

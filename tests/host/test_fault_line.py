@@ -237,3 +237,23 @@ def test_split_pieces_are_both_there(tmp_path: Path) -> None:
     [note] = bad.noted()
     assert bad.taken() == [FRAMES[0][: note["cut"]], FRAMES[0][note["cut"] :]]
     assert 1 <= note["cut"] < 10
+
+
+def test_a_line_without_a_speed_passes_on_what_it_was_given_in_one_piece_at_once(tmp_path: Path) -> None:
+    bad = Bad(tmp_path)
+    data = random.Random(2).randbytes(1000)
+    bad.line.feed(data, 3.0)
+    assert bad.line.due == 3.0
+    assert bad.taken(3.0) == [data]
+
+
+def test_the_log_says_why_its_file_ended_before_the_run(tmp_path: Path) -> None:
+    with FaultLog() as counted, FaultLog(tmp_path / "faults.jsonl") as whole:
+        counted.add(0.0, "up", 0, "flip")
+        whole.add(0.0, "up", 0, "flip")
+        assert counted.failure is None and whole.failure is None
+    with FaultLog(Path("/dev/full")) as cut:
+        cut.add(0.0, "up", 0, "flip")
+        assert cut.failure is not None and cut.failure.value == Path("/dev/full")
+        assert "the log of faults" in cut.failure.what and "--fault-log" in cut.failure.remedy
+        assert cut.total == 1

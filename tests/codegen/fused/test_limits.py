@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -81,8 +83,9 @@ def _rectified(height: int, width: int, activation: str = "relu") -> Builder:
         (_rectified(8, 8).padv2((1, 1), (1, 1), -19), (3, 3), (2, 2), "max ring"),
         (_rectified(8, 8, "none").pad((1, 1), (1, 1)), (3, 3), (2, 2), "max ring"),
         (_rectified(8, 8).pad((1, 5), (1, 1)), (3, 3), (2, 2), "max ring"),
+        (_rectified(8, 8).pad((1, 1), (3, 1)), (3, 3), (2, 2), "max ring"),
     ],
-    ids=["resnet", "one-sided", "even", "wide", "lowest", "above", "no-relu", "empty-last"],
+    ids=["resnet", "one-sided", "even", "wide", "lowest", "above", "no-relu", "empty-last", "empty-first"],
 )  # fmt: skip
 def test_a_maximum_behind_padding_that_never_wins_keeps_no_ring(
     builder: Builder, kernel: tuple[int, int], stride: tuple[int, int], kind: str, tmp_path: Path
@@ -159,3 +162,59 @@ def test_accumulators_beyond_32_bits_do_not_stream(largest: int, shift: int, zer
 def test_a_left_shift_beyond_the_tables_does_not_stream() -> None:
     assert refusal(_one_channel(0, 8)) is None
     assert refusal(_one_channel(0, 9)) == "accumulators leave 32 bits"
+
+
+#: Runs the only model of a library on a black image, with the state's last byte before memory that is not to
+#: be touched. Arguments: library, bytes of the state, of the image, of the output.
+_GUARDED = """
+import ctypes, mmap, sys
+library, state_bytes, image_bytes, latent_bytes = sys.argv[1], *map(int, sys.argv[2:])
+assert state_bytes % 8 == 0
+size = -(-state_bytes // mmap.PAGESIZE) * mmap.PAGESIZE
+pages = mmap.mmap(-1, size + mmap.PAGESIZE)
+start = ctypes.addressof(ctypes.c_char.from_buffer(pages))
+system = ctypes.CDLL(None, use_errno=True)
+assert system.mprotect(ctypes.c_void_p(start + size), mmap.PAGESIZE, 0) == 0
+image, latent = ctypes.create_string_buffer(image_bytes), ctypes.create_string_buffer(latent_bytes)
+state = ctypes.c_void_p(start + size - state_bytes)
+assert ctypes.CDLL(library).batch_run(0, state, image, latent) == latent_bytes
+"""
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "stride", "kind"),
+    [
+        # Kernel rows of 385 bytes go in four pieces of 100: the last one ends 15 bytes behind the row.
+        ((7, 7, 55), (7, 7), (7, 7), "accumulate"),
+        ((3, 7, 55), (3, 7), (1, 1), "chunked"),
+        ((1, 1, 385), (1, 1), (1, 1), "rows"),
+    ],
+)
+def test_what_the_last_piece_of_a_row_reads_too_much_lies_in_the_state(
+    shape: tuple[int, int, int], kernel: tuple[int, int], stride: tuple[int, int], kind: str, tmp_path: Path
+) -> None:
+    item = streamed(_conv(_image(*shape), 1, kernel, stride))
+    [stage] = item.plan.stages
+    tables = stage.convs[0]
+    assert stage.kind == kind and (tables.chunks, tables.gather.run) == (4, 100)
+    HostBatch([item], tmp_path)
+    sizes = [item.plan.state_bytes, int(np.prod(shape)), item.latent_bytes]
+    command = [sys.executable, "-c", _GUARDED, str(tmp_path / "batch.so"), *map(str, sizes)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("width", "columns", "state"),
+    [
+        (8, 2, 24),  # of the counters 8, of the row 8, of the output 4 and 3 that a word may write too much
+        (14, 3, 32),  # 8, 16, 5 and 3
+    ],
+)
+def test_a_maximum_keeps_one_row_of_its_input_and_one_of_its_output(
+    width: int, columns: int, state: int
+) -> None:
+    builder = _image(4, width, 1).pool("MAX_POOL_2D", (2, columns), stride=(2, columns), same=True)
+    plan = streamed(builder.finish()).plan
+    assert [stage.kind for stage in plan.stages] == ["max"]
+    assert plan.state_bytes == state
