@@ -29,6 +29,7 @@ from semflash.errors import TrainingError  # noqa: E402
 from semflash.importing.network import ImportRequest, import_network, list_splits  # noqa: E402
 from semflash.importing.onnx.graph import read_onnx  # noqa: E402
 from semflash.importing.parts import open_file  # noqa: E402
+from semflash.report.answers.objects import ObjectDetails  # noqa: E402
 from semflash.report.gather import view  # noqa: E402
 from semflash.tasks.anchor_detector import AnchorDetection  # noqa: E402
 from semflash.training.codec import train_codec  # noqa: E402
@@ -103,12 +104,14 @@ def test_an_imported_detector_gets_a_codec_and_its_bundle_a_mean_average_precisi
     assert main(["evaluate", str(bundle.path), *data, "--ber", "0,0.05", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["metric"] == "map50" and [point["ber"] for point in printed["points"]] == [0, 0.05]
-    assert all(0 <= p["low"] <= p["accuracy"] <= p["high"] <= 1 for p in printed["points"])
+    for point in printed["points"]:
+        low, high = point["map50_95"]
+        assert 0 <= low <= point["map50"] <= high <= 1
     dataset = load_dataset(str(place / "shapes"), image_size=(HEIGHT, WIDTH))
     shown = view(bundle, dataset, [0.0], [], limit=3)
     assert shown.importance is not None and "no loss of labels" in shown.importance.reason
     assert all(np.isfinite(example.importance).all() for example in shown.examples)
-    assert shown.precision is not None and shown.confusion is None
+    assert isinstance(shown.details, ObjectDetails) and len(shown.details.scenes) == 3
 
 
 @needs_converter
