@@ -256,3 +256,9 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
         err = process.stderr.read()
         process.wait(timeout=60)
     assert b"Traceback" not in err
+
+
+@pytest.mark.parametrize("text", ["bytes", "bytes=", "=3", "bytes=x", "bytes=-1", "bytes=1.5"])
+def test_a_control_is_a_name_and_a_number(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["monitor", "no-such-bundle", "--control", text]) == 2
+    assert "not of the form NAME=N" in capsys.readouterr().err

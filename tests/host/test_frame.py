@@ -6,6 +6,7 @@ import binascii
 import json
 import struct
 import zlib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.link_device import build, on_wire
+from semflash.link.codes.prefix import read_prefix
 from semflash.link.frame import (
     WIRE_MAX,
     Dropped,
@@ -66,6 +68,17 @@ def as_vector(event: Event) -> dict[str, Any]:
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_the_shared_vectors_give_their_events_in_any_splits(case: dict[str, Any], size: int) -> None:
     assert [as_vector(e) for e in feed_in_pieces(bytes.fromhex(case["wire"]), size)] == case["events"]
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if "prefixes" in case], ids=lambda case: str(case["name"])
+)
+def test_prefixes_say_what_the_shared_vectors_say(case: dict[str, Any]) -> None:
+    found = [e for e in feed_in_pieces(bytes.fromhex(case["wire"]), 9) if isinstance(e, Frame)]
+    parts = [read_prefix(frame, case["controls"]) for frame in found]
+    said = [None if p is None else asdict(p.prefix) | {"values": list(p.prefix.values)} for p in parts]
+    assert said == case["prefixes"]
+    assert [read_prefix(frame, case["controls"] + 1) for frame in found] == [None] * len(found)
 
 
 def test_the_types_are_those_of_the_vectors() -> None:

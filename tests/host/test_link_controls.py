@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fakes.link_device import CODES, CODES_PART, CONTROL, FakeDevice, digest_codes, on_wire, setting
 from fakes.toy_session import images
 from semflash.errors import LinkError, UsageError
+from semflash.link.codes.fragments import FRAGMENTS_MAX, Assembly, Fragment
 from semflash.link.controls import Steering, control_payloads
 from semflash.link.outcome import Lost, Outcome, Received
 from semflash.link.session import Expected, Session
@@ -280,3 +281,28 @@ def test_what_the_device_has_is_believed_until_there_is_doubt() -> None:
     assert steering.due(steering.wanted()) == {9: 40}, "what holds for one image needs no word"
     steering.doubt()
     assert steering.due(steering.wanted()) == {9: 40, 3: 5, 0: 0}
+
+
+def fragment_of(offset: int, size: int = 1, *, last: bool = False, bits: int = 0, value: int = 7) -> Fragment:
+    return Fragment(offset, bytes([offset % 256]) * size, b"", False, last, bits, (value,))
+
+
+def test_fragments_that_contradict_each_other_are_none_of_the_image() -> None:
+    assembly = Assembly()
+    assert assembly.add(fragment_of(4, 4)) and assembly.add(fragment_of(4, 4))
+    assert not assembly.add(fragment_of(5, 2)), "overlaps"
+    assert not assembly.add(fragment_of(4, 5)), "another length at the same place"
+    assert not assembly.add(fragment_of(0, 4, value=8)), "other controls"
+    assert assembly.add(fragment_of(8, 2, last=True, bits=80)) and assembly.whole() is None
+    assert not assembly.add(fragment_of(10, 2, last=True, bits=96)), "a second end"
+    assert not assembly.add(fragment_of(0, 4, bits=96)), "another length of the whole"
+    assert assembly.add(fragment_of(0, 4, bits=80))
+    whole = assembly.whole()
+    assert whole is not None and (whole.codes, whole.bits) == (b"\0" * 4 + b"\4" * 4 + b"\10" * 2, 80)
+
+
+def test_a_device_that_sends_crumbs_without_end_is_not_believed() -> None:
+    assembly = Assembly()
+    taken = sum(assembly.add(fragment_of(offset)) for offset in range(FRAGMENTS_MAX + 500))
+    assert taken == FRAGMENTS_MAX
+    assert not assembly.add(fragment_of(5000, last=True, bits=8 * 5001)) and assembly.whole() is None

@@ -371,3 +371,13 @@ def test_the_summary_is_plain_json(bundle: Bundle, split: Images, golden: dict[b
     values = json.loads(json.dumps(run_with(bundle, split, golden, level=0.01).as_dict()))
     assert (values["images"], values["ber_injected"], values["ended_by"]) == (30, 0.01, None)
     assert values["link"]["frames_ok"] > 0
+
+
+def test_controls_that_the_bundle_does_not_have_are_refused_before_the_board_is_touched(
+    bundle: Bundle, split: Images, golden: dict[bytes, bytes]
+) -> None:
+    device = device_of(bundle, golden)
+    for controls, says in (({"bytes": 5}, "it has none but stream"), ({"stream": -1}, "stream takes 0 to")):
+        with pytest.raises(UsageError, match=says):
+            monitor(bundle, device, split, MonitorOptions(count=3, controls=controls))
+    assert not device._out and device._sequence == 0

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from semflash.link.codes import pilots
 from semflash.link.codes.prefix import Prefix, read_prefix
 from semflash.link.frame import Frame, FrameType
+
+#: Fragments of one image that are kept; a device of ours sends one for a frame of rows, or of codes, at most.
+FRAGMENTS_MAX = 1024
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def _fits(found: Fragment, form: CodesFormat) -> bool:
     if found.bits > form.payload_bits or found.end > form.payload_bytes:
         return False
     if found.last:
-        return found.end == whole
+        return found.end == whole  # so fragments of an image whose bytes add up to this leave no gap
     return len(found.codes) > 0 and (found.bits == 0 or found.end < whole)
 
 
@@ -115,40 +118,44 @@ class Payload:
     damaged: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass
 class Assembly:
-    """Fragments of one image, until all are there. A fragment that comes twice counts once."""
+    """Fragments of one image, until all are there. A fragment that comes twice counts once.
 
-    fragments: dict[int, Fragment] = field(default_factory=dict)
+    A device that sends more than FRAGMENTS_MAX of them is not believed: what is kept stays small.
+    """
+
+    def __init__(self) -> None:
+        self._fragments: dict[int, Fragment] = {}
+        self._bytes = 0
 
     def add(self, fragment: Fragment) -> bool:
         """Take a fragment; False: it contradicts those that came before, and is none of this image."""
-        for other in self.fragments.values():
+        for other in self._fragments.values():
             overlap = fragment.offset < other.end and other.offset < fragment.end
             same = (fragment.offset, fragment.end, fragment.last) == (other.offset, other.end, other.last)
             if (overlap and not same) or (fragment.last and other.last and not same):
                 return False
-            if fragment.values != other.values or (
-                fragment.bits and other.bits and fragment.bits != other.bits
-            ):
+            other_bits = fragment.bits and other.bits and fragment.bits != other.bits
+            if fragment.values != other.values or other_bits:
                 return False
-        kept = self.fragments.get(fragment.offset)
+        kept = self._fragments.get(fragment.offset)
+        if kept is None and len(self._fragments) >= FRAGMENTS_MAX:
+            return False
         if kept is None or (kept.damaged and not fragment.damaged):
-            self.fragments[fragment.offset] = fragment
+            self._bytes += len(fragment.codes) if kept is None else 0
+            self._fragments[fragment.offset] = fragment
         return True
 
     def whole(self) -> Payload | None:
-        """The payload, once no fragment lacks."""
-        parts = [self.fragments[offset] for offset in sorted(self.fragments)]
-        if not parts or not parts[-1].last:
+        """The payload, once no fragment lacks: they do not overlap, so their bytes tell."""
+        last = next((part for part in self._fragments.values() if part.last), None)
+        if last is None or self._bytes != last.end:
             return None
-        ends = [0, *(part.end for part in parts[:-1])]
-        if [part.offset for part in parts] != ends:
-            return None
+        parts = [self._fragments[offset] for offset in sorted(self._fragments)]
         return Payload(
             b"".join(part.codes for part in parts),
-            parts[-1].bits,
-            parts[-1].values,
+            last.bits,
+            last.values,
             any(part.streamed for part in parts),
             b"".join(part.pilot_errors for part in parts),
             tuple((part.offset, part.end) for part in parts if part.damaged),
