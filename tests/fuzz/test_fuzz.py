@@ -109,4 +109,4 @@ def test_the_corpus_and_five_thousand_mutations_do_no_harm(folder: Path, target:
 @pytest.mark.parametrize("target", TARGETS)
 def test_thirty_seconds_of_fuzzing_a_target_find_nothing(folder: Path, target: str, tmp_path: Path) -> None:
     corpus = shutil.copytree(HERE / "corpus" / TARGETS[target][0], tmp_path / "corpus")
-    assert fuzz(build(target, folder), corpus, "-max_total_time=30") > 10_000
+    assert fuzz(build(target, folder), corpus, "-max_total_time=30") > 5_000
