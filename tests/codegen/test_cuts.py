@@ -101,7 +101,7 @@ def test_whole_networks_need_less_memory_streamed_than_layer_by_layer() -> None:
 
 
 def test_the_report_has_a_line_for_every_operator_of_a_segment() -> None:
-    """An inverted residual block: its convolutions run as one call, and each stands in the report under its name."""
+    """An inverted residual block: one call runs its convolutions, each with its own line in the report."""
     n = Network((1, 12, 12, 3), np.random.default_rng(6))
     x = n.conv(n.image, 8, 3)
     y = n.conv(n.depthwise(n.conv(x, 48, 1)), 8, 1, relu=False)

@@ -225,3 +225,31 @@ def test_a_list_ends_at_the_end_of_the_file_and_no_item_later() -> None:
     struct.pack_into("<I", data, at, most + 1)
     with pytest.raises(MalformedModelError, match="outside the file"):
         verify(bytes(data))
+
+
+def with_names(metadata_buffer: int, graph: int, tensor: int) -> bytes:
+    """enc32 with metadata that name a buffer, and a signature that names a graph and a tensor of it."""
+    model = schema.ModelT.InitFromPackedBuf(load("enc32"), 0)
+    metadata, signature, entry = schema.MetadataT(), schema.SignatureDefT(), schema.TensorMapT()
+    metadata.name, metadata.buffer = "note", metadata_buffer
+    entry.name, entry.tensorIndex = "image", tensor
+    signature.signatureKey, signature.subgraphIndex = "serving_default", graph
+    signature.inputs, signature.outputs = [entry], []
+    model.metadata, model.signatureDefs = [metadata], [signature]
+    builder = flatbuffers.Builder(64)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_metadata_and_signatures_name_what_the_model_has() -> None:
+    model = schema.ModelT.InitFromPackedBuf(load("enc32"), 0)
+    buffers, tensors = len(model.buffers), len(model.subgraphs[0].tensors)
+    verify(with_names(buffers - 1, 0, tensors - 1))
+    for names, who in (
+        ((buffers, 0, 0), "metadata"),
+        ((0, 1, 0), "a signature"),
+        ((0, 0, tensors), "a signature"),
+    ):
+        with pytest.raises(MalformedModelError, match=f"{who} names what the model does not have") as error:
+            verify(with_names(*names))
+        assert error.value.value == max(names)

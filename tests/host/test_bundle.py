@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from semflash import atomic
 from semflash.bundle import Bundle, read_bundle, resolve_bundle, update_record, write_bundle
+from semflash.bundle.models import bind
 from semflash.bundle.reader import parse_codec
 from semflash.bundle.schema import Measurement, Point
 from semflash.errors import BundleError
@@ -365,3 +366,25 @@ def test_reading_imports_no_model_runtime() -> None:
 
 def test_the_bundle_type_is_public() -> None:
     assert isinstance(read_bundle(str(TINY)), Bundle)
+
+
+def test_the_inputs_of_a_graph_are_found_by_their_names_in_any_order() -> None:
+    names = ["serving_default_codes:0", "rate", "serving_default_mask:0"]
+    assert bind(names, ["rate", "mask", "codes"], "edge.tflite") == [1, 2, 0]
+    assert bind(["serving_default_anything:0"], ["codes"], "edge.tflite") == [0]
+
+
+@pytest.mark.parametrize(
+    ("names", "words", "value"),
+    [
+        (["codes", "rate", "snr"], "needs an input mask", "codes, rate, snr"),
+        (["codes", "rate", "serving_default_rate:0"], "needs an input rate", "codes, rate, rate"),
+        (["codes", "rate"], "needs inputs codes, rate, mask", 2),
+    ],
+)
+def test_a_graph_with_other_inputs_than_the_contract_s_is_refused(
+    names: list[str], words: str, value: object
+) -> None:
+    with pytest.raises(BundleError, match=f"edge.tflite {words}") as error:
+        bind(names, ["codes", "rate", "mask"], "edge.tflite")
+    assert error.value.value == value

@@ -55,7 +55,7 @@ ROOMS = (
                 "passes refusals numbers more_operators_refused generated_text tflm_text names cuts"
                 " wide_softmax more_operators bit_exactness programs tflite_verify",
             ),
-            *_each("tests/codegen/fused/test_{}.py", "plan_and_text requantise limits"),
+            *_each("tests/codegen/fused/test_{}.py", "plan_and_text requantise limits kernels"),
         ),
     ),
     Room(

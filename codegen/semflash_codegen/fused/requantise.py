@@ -56,7 +56,7 @@ class CheapForm:
     """Smallest byte (code + 128); clamping to 0 is free."""
     high: int
     """Largest byte; clamping to 255 is free."""
-    gain: int = 0
+    gain: int
     """So many of the k bits are in the inputs (0..255 << gain), the others in the weights."""
 
     @property
