@@ -204,24 +204,24 @@ def parse_codec(data: bytes) -> Parsed:
     """
     version = _check_envelope(data)
     try:
-        codec = _DECODERS[version](data)
+        file = _DECODERS[version](data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BundleError(
             f"{CODEC_FILE} does not follow the schema: {_one_line(error)}", remedy=_RESTORE
         ) from error
-    written: Contract | Contract1 = codec.contract
+    written: Contract | Contract1 = file.contract
     contract = today(written)
     check_contract(contract)
-    record = codec.record if isinstance(codec.record, Record) else record_of(codec.record)
+    record = file.record if isinstance(file.record, Record) else record_of(file.record)
     check_record(record)
     check_file_names(contract, record)
-    _check_digest("contract", codec.digest.contract, written)
-    _check_digest("record", codec.digest.record, codec.record)
+    _check_digest("contract", file.digest.contract, written)
+    _check_digest("record", file.digest.record, file.record)
     if bundle_hash(written)[:8] == "00000000":
         raise BundleError(
             "bundle hash starts with 32 zero bits, which mean 'any'", remedy="rename the bundle"
         )
-    return Parsed(contract, record, codec.digest.contract, written)
+    return Parsed(contract, record, file.digest.contract, written)
 
 
 #: How each schema version is parsed.
