@@ -85,9 +85,19 @@ def measure(subject: Path, engines: list[str] | tuple[str, ...], board: str, res
             continue
         print(f"== {subject.stem} {engine}", flush=True)
         command = [
-            sys.executable, "-m", "semflash.cli", "bench", str(subject), "--board", board, "--engine", engine,
-            "--images", str(IMAGES), "--json",
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "semflash.cli",
+            "bench",
+            str(subject),
+            "--board",
+            board,
+            "--engine",
+            engine,
+            "--images",
+            str(IMAGES),
+            "--json",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if not done.stdout.strip():
             reason = _reason(done.stderr, done.returncode)

@@ -158,8 +158,15 @@ def blocks(count: int) -> np.ndarray:
 
 def cost_table(measured: dict[str, Any]) -> str:
     """One row a family."""
-    head = ["family", "measured on", "MACs", "instructions", "RAM, B: state + stack",
-            "flash, B: code + tables", "payload, B"]  # fmt: skip
+    head = [
+        "family",
+        "measured on",
+        "MACs",
+        "instructions",
+        "RAM, B: state + stack",
+        "flash, B: code + tables",
+        "payload, B",
+    ]
     rows = []
     for subject in SUBJECTS:
         if subject.family not in measured:

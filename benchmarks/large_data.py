@@ -56,8 +56,15 @@ ARRAY_IMAGES = {"cifar100": 60_000 + 45_000}
 #: by TensorFlow.
 BYTES_PER_PATH = 8 + 16 + 4 + 16 + 60 * 4 + 60 + 24
 VALIDATION_IMAGES = 5_000
-HEAD = ["training", "steps", "10^15 MACs", "arithmetic per step, ms", "time, at least", "GPU memory, GiB",
-        "host memory, GiB"]  # fmt: skip
+HEAD = [
+    "training",
+    "steps",
+    "10^15 MACs",
+    "arithmetic per step, ms",
+    "time, at least",
+    "GPU memory, GiB",
+    "host memory, GiB",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,9 +94,14 @@ class Cost:
         if step_ms < OVERHEAD_MS:
             time += "; overhead or decoding decides"
         return [
-            self.name, f"{self.steps:,}", f"{self.macs / 1e15:.2f}", f"{step_ms:.1f}", time, f"{memory:.1f}",
+            self.name,
+            f"{self.steps:,}",
+            f"{self.macs / 1e15:.2f}",
+            f"{step_ms:.1f}",
+            time,
+            f"{memory:.1f}",
             f"{self.host_bytes / 2**30:.1f}",
-        ]  # fmt: skip
+        ]
 
 
 def main() -> int:
@@ -143,10 +155,13 @@ def costs(task: TaskRecipe, recipe: CodecRecipe) -> tuple[Cost, Cost]:
     network = macs_of(head) + macs_of(tail)
     weights = head.count_params() + tail.count_params()
     alone = Cost(
-        f"`{task.name}`, task network", task.epochs * (images // task.batch),
-        task.epochs * images * TRAIN_FACTOR * network, weights,
-        task.batch * (activations_of(head) + activations_of(tail)), host_bytes(task, shape, weights),
-    )  # fmt: skip
+        f"`{task.name}`, task network",
+        task.epochs * (images // task.batch),
+        task.epochs * images * TRAIN_FACTOR * network,
+        weights,
+        task.batch * (activations_of(head) + activations_of(tail)),
+        host_bytes(task, shape, weights),
+    )
     way = macs_of(encoder) + macs_of(decoder)
     first = recipe.autoencoder_epochs * (TRAIN_FACTOR * way + macs_of(head))
     second = recipe.task_epochs * (TRAIN_FACTOR * (way + macs_of(tail)) + network)
@@ -154,15 +169,18 @@ def costs(task: TaskRecipe, recipe: CodecRecipe) -> tuple[Cost, Cost]:
     weights = sum(part.count_params() for part in parts)
     epochs = recipe.autoencoder_epochs + recipe.task_epochs
     return alone, Cost(
-        f"`{recipe.name}`, codec", epochs * (images // recipe.batch),
-        images * (first + second), weights, recipe.batch * sum(activations_of(part) for part in parts),
+        f"`{recipe.name}`, codec",
+        epochs * (images // recipe.batch),
+        images * (first + second),
+        weights,
+        recipe.batch * sum(activations_of(part) for part in parts),
         host_bytes(recipe, shape, weights, codec.noise_shape()),
-    )  # fmt: skip
+    )
 
 
 def host_bytes(
     recipe: TaskRecipe | CodecRecipe, shape: tuple[int, int, int], weights: int, noise: tuple[int, ...] = ()
-) -> int:  # fmt: skip
+) -> int:
     """Data, pipeline, copies of the weights and validation; docs/large-data.md says it in words.
 
     There is no shuffle buffer: an epoch's order is a permutation of indices.

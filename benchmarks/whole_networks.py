@@ -38,9 +38,17 @@ ROOT = Path(__file__).resolve().parent.parent
 DEVICE = ROOT / "device"
 RUNNER = ROOT / "benchmarks" / "whole_network.c"
 COMPILER = (
-    "arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard", "-O2",
-    "-std=gnu11", "-w", "-ffunction-sections", "-fdata-sections",
-)  # fmt: skip
+    "arm-none-eabi-gcc",
+    "-mcpu=cortex-m4",
+    "-mthumb",
+    "-mfpu=fpv4-sp-d16",
+    "-mfloat-abi=hard",
+    "-O2",
+    "-std=gnu11",
+    "-w",
+    "-ffunction-sections",
+    "-fdata-sections",
+)
 LINK = ("-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs", "-Wl,--gc-sections")
 TICKS_PER_INSTRUCTION = 0.168
 
@@ -178,11 +186,23 @@ def sizes(path: Path) -> tuple[int, int]:
 def emulate(image: Path) -> tuple[Int8, int, int]:
     """(outputs, instructions of the last image, deepest stack)."""
     text = run(
-        "qemu-system-arm", "-M", "netduinoplus2", "-display", "none", "-monitor", "none",
-        "-icount", "shift=0", "-semihosting-config", "enable=on,target=native", "-serial", "stdio",
-        "-kernel", image,
+        "qemu-system-arm",
+        "-M",
+        "netduinoplus2",
+        "-display",
+        "none",
+        "-monitor",
+        "none",
+        "-icount",
+        "shift=0",
+        "-semihosting-config",
+        "enable=on,target=native",
+        "-serial",
+        "stdio",
+        "-kernel",
+        image,
         timeout_s=300,
-    )  # fmt: skip
+    )
     lines = [item.split() for item in text.splitlines()]
     if not lines or any(item[0] != "R" for item in lines):
         sys.exit(f"the firmware failed: {text[-300:]}")

@@ -86,9 +86,13 @@ def measure(bundle: Bundle, split: str, limit: int | None) -> dict[str, Any]:
             right = int((decoder.logits(received, ber, bits=bits).argmax(1) == labels).sum())
             points.append({"bytes": size, "ber": ber, "accuracy": right / len(labels)})
     return {
-        "hash": bundle.hash_hex, "control": control.name, "split": split, "images": len(labels),
-        "seed": SEED, "points": points,
-    }  # fmt: skip
+        "hash": bundle.hash_hex,
+        "control": control.name,
+        "split": split,
+        "images": len(labels),
+        "seed": SEED,
+        "points": points,
+    }
 
 
 def cut_table(measured: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from experiments.material import (
     missing,
     percent,
     seeds,
-)  # fmt: skip
+)
 from semflash.report import retransmission
 from semflash.report.results import RunResult
 from semflash.report.statistics import Condition, Series, mean_of, ordered, over_bsc, series
@@ -47,9 +47,14 @@ def search(material: Material) -> str:
         won = (score(result), -trial(result)) == best[result.method, result.payload_bytes]
         text = f"{100 * score(result):.2f}"
         rows.append(
-            [result.title, str(result.payload_bytes), str(trial(result)), changes(result),
-             f"**{text}**" if won else text]
-        )  # fmt: skip
+            [
+                result.title,
+                str(result.payload_bytes),
+                str(trial(result)),
+                changes(result),
+                f"**{text}**" if won else text,
+            ]
+        )
     head = ["method", "bytes", "trial", "settings", "validation, mean of BER 0, 1 and 5 %"]
     which = ", ".join(map(str, sorted({result.seed for result in results})))
     measured = f"*Accuracy in percent, {images(results, 'val')} validation images, seed {which}.*"
@@ -176,17 +181,38 @@ def rate(material: Material) -> str:
     rows = []
     for one in material.rates:
         cost = one["cost"].get("aot", {})
-        figures = ["refused: " + cost["refused"].splitlines()[0]] + ["–"] * 3 if "refused" in cost else [
-            f"{cost['macs']:,}", f"{cost['counts_median']:,}", f"{cost['encoder_ram_bytes']:,}",
-            f"{cost['encoder_flash_bytes']:,}",
-        ]  # fmt: skip
+        figures = (
+            ["refused: " + cost["refused"].splitlines()[0]] + ["–"] * 3
+            if "refused" in cost
+            else [
+                f"{cost['macs']:,}",
+                f"{cost['counts_median']:,}",
+                f"{cost['encoder_ram_bytes']:,}",
+                f"{cost['encoder_flash_bytes']:,}",
+            ]
+        )
         shapes = " x ".join(map(str, one["feature_shape"]))
-        rows.append([
-            one["case"]["name"], shapes, f"{one['payload_bytes']:,}", f"{one['ratio_to_float_features']:g}",
-            f"{one['ratio_to_image_bytes']:g}", *figures,
-        ])  # fmt: skip
-    head = ["network", "features", "bytes", "times below float32 features", "times below the 8-bit image",
-            "MACs", "instructions", "RAM, B", "flash, B"]  # fmt: skip
+        rows.append(
+            [
+                one["case"]["name"],
+                shapes,
+                f"{one['payload_bytes']:,}",
+                f"{one['ratio_to_float_features']:g}",
+                f"{one['ratio_to_image_bytes']:g}",
+                *figures,
+            ]
+        )
+    head = [
+        "network",
+        "features",
+        "bytes",
+        "times below float32 features",
+        "times below the 8-bit image",
+        "MACs",
+        "instructions",
+        "RAM, B",
+        "flash, B",
+    ]
     if not rows:
         return "No results yet: `python experiments/rate_table.py`"
     return (

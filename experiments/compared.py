@@ -18,7 +18,7 @@ from experiments.material import (
     missing,
     percent,
     seeds,
-)  # fmt: skip
+)
 from semflash.report.results import RunResult
 from semflash.report.statistics import Condition, Mean, above, ordered, series
 
@@ -76,8 +76,15 @@ def claims(material: Material) -> str:
             if mean is None or not rivals:
                 continue
             rows.append([f"{size} B", percent(rate), cell(mean), *against(mean, rivals)])
-    head = ["payload", "BER", "SemanticNN", "best other method", "its accuracy", "points above",
-            "above every other by more than the spread"]  # fmt: skip
+    head = [
+        "payload",
+        "BER",
+        "SemanticNN",
+        "best other method",
+        "its accuracy",
+        "points above",
+        "above every other by more than the spread",
+    ]
     return f"{table(head, rows)}\n\n{caption(results)}" if rows else missing("ber")
 
 

@@ -40,16 +40,22 @@ def int8_rows(
         found = evaluate(bundle, data, one.rates, seed=run.seed, split=one.split)
         rows += [
             Row(
-                split=one.split, channel=CHANNELS[found.measurement.quality], rate=point.level,
-                value=point.score.value, metric=found.measurement.metric, encoder="int8",
+                split=one.split,
+                channel=CHANNELS[found.measurement.quality],
+                rate=point.level,
+                value=point.score.value,
+                metric=found.measurement.metric,
+                encoder="int8",
                 images=found.measurement.images,
             )
             for point in found.measurement.points
-        ]  # fmt: skip
+        ]
     proof = bundle.record.proof
     share = None if proof is None else proof.codes_differing_from_float
     figures = {
-        "codes_differing": share, "macs": bundle.record.macs, "arena_bytes": bundle.record.arena_bytes,
+        "codes_differing": share,
+        "macs": bundle.record.macs,
+        "arena_bytes": bundle.record.arena_bytes,
         "bundle": bundle.hash_hex,
-    }  # fmt: skip
+    }
     return rows, figures

@@ -16,9 +16,12 @@ from semflash.processes import children
 
 #: One thread each: N jobs share the machine without fighting for it.
 SINGLE_THREADED = {
-    "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
-}  # fmt: skip
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
 STOP_TIMEOUT_S = 20.0
 POLL_S = 0.2
 
@@ -113,8 +116,9 @@ class Pool:
             f"{now}  {count} done, {len(report.failed)} failed, {len(left)} left, "
             f"about {seconds / 60:.0f} min (until {end}); "
             f"last: {report.done[-1] if report.done else 'none'}",
-            file=self.stream, flush=True,
-        )  # fmt: skip
+            file=self.stream,
+            flush=True,
+        )
 
 
 class _Running:

@@ -126,12 +126,19 @@ def _condition(
         truth = sent.truth[np.concatenate(order)]
         score = method.output.measure(method.output.joined(parts), truth, seed=seed)[0]
         yield Row(
-            split=one.split, channel=channel.kind, rate=channel.rate, images=len(sent.truth),
-            value=score.value, metric=method.output.metric, estimate=how,
+            split=one.split,
+            channel=channel.kind,
+            rate=channel.rate,
+            images=len(sent.truth),
+            value=score.value,
+            metric=method.output.metric,
+            estimate=how,
             burst_bits=channel.burst_bits if channel.kind == "gilbert-elliott" else None,
-            frame_bytes=None if channel.flips_bits else channel.frame_bytes, framing=framing,
-            transmissions=float(arrival.transmissions.mean()), undecodable=undecodable,
-        )  # fmt: skip
+            frame_bytes=None if channel.flips_bits else channel.frame_bytes,
+            framing=framing,
+            transmissions=float(arrival.transmissions.mean()),
+            undecodable=undecodable,
+        )
 
 
 def _framing(name: str) -> Framing:

@@ -187,14 +187,30 @@ def _runs(experiment: str, group: Group, shared: Shared, trials: dict[str, int])
                 for variant, changes in group.variants.items():
                     for trial in range(trials.get(method, 1)) if group.kind == "search" else (None,):
                         parts = [
-                            method, str(size or ""), slug(variant), "" if trial is None else f"t{trial}",
-                            group.task or "", "" if group.budget == "comparison" else group.budget,
-                        ]  # fmt: skip
+                            method,
+                            str(size or ""),
+                            slug(variant),
+                            "" if trial is None else f"t{trial}",
+                            group.task or "",
+                            "" if group.budget == "comparison" else group.budget,
+                        ]
                         yield Run(
-                            experiment, "-".join(part for part in (*parts, f"s{seed}") if part), method,
-                            size, seed, variant, group.budget, budget, task, measures, group.priority,
-                            group.kind, group.tuned, trial, changes,
-                        )  # fmt: skip
+                            experiment,
+                            "-".join(part for part in (*parts, f"s{seed}") if part),
+                            method,
+                            size,
+                            seed,
+                            variant,
+                            group.budget,
+                            budget,
+                            task,
+                            measures,
+                            group.priority,
+                            group.kind,
+                            group.tuned,
+                            trial,
+                            changes,
+                        )
 
 
 def _methods(names: list[str], trials: dict[str, int]) -> list[str]:

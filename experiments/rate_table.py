@@ -119,9 +119,13 @@ def paper_codec(case: Case) -> tuple[Any, tuple[int, ...]]:
     head, _ = build(dataclasses.asdict(TaskRecipe(case.name, network=case.network)), image, 10)
     features = tuple(head.output_shape[1:])
     sizes = {
-        "image_shape": image, "feature_shape": features, "encoder": "paper", "head": describe(head),
-        "latent": case.latent, "levels": 8,
-    }  # fmt: skip
+        "image_shape": image,
+        "feature_shape": features,
+        "encoder": "paper",
+        "head": describe(head),
+        "latent": case.latent,
+        "levels": 8,
+    }
     codec: Any = create("semanticnn", sizes)
     codec.device_graph.get_layer(head.name).set_weights(head.get_weights())
     return codec, features

@@ -78,11 +78,14 @@ def resolve(run: Run, runs: Sequence[Run], shared: Shared, store: ResultStore) -
         SemflashError: a method or a field of the recipe that does not exist.
     """
     settings: dict[str, Any] = {
-        "kind": run.kind, "method": run.method, "bytes": run.bytes, "seed": run.seed,
+        "kind": run.kind,
+        "method": run.method,
+        "bytes": run.bytes,
+        "seed": run.seed,
         "budget": msgspec.to_builtins(run.budget_plan) | {"seconds": None},
         "task": msgspec.to_builtins(shared.tasks[run.task]),
         "measures": msgspec.to_builtins(run.measures),
-    }  # fmt: skip
+    }
     if run.kind == "task":
         return Resolved(None, 0, None, None, {}, plain(settings))
     spec = method_spec(run.method)
@@ -107,7 +110,7 @@ def resolve(run: Run, runs: Sequence[Run], shared: Shared, store: ResultStore) -
 
 def _recipe(
     spec: MethodSpec, run: Run, trial: int | None, changes: dict[str, Any], dataset: str
-) -> CodecRecipe:  # fmt: skip
+) -> CodecRecipe:
     """The method's recipe under the budget, then the trial's settings, then the variant's."""
     assert spec.recipe is not None
     tuned = {} if trial is None else dict(spec.trials[trial])
@@ -123,9 +126,11 @@ def _recipe(
     if budget.epochs is not None:
         first = budget.first_epochs if recipe.autoencoder_epochs else 0
         recipe = dataclasses.replace(
-            recipe, train_images=budget.train_images, autoencoder_epochs=first,
+            recipe,
+            train_images=budget.train_images,
+            autoencoder_epochs=first,
             task_epochs=budget.epochs - first,
-        )  # fmt: skip
+        )
     return dataclasses.replace(recipe, dataset=dataset)
 
 

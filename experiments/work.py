@@ -105,10 +105,14 @@ class Worker:
         spent = sum(record.get("seconds", 0.0) for record in history) or prepared - began
         history = history or _history(folder)  # what a method tunes by itself
         return _result(run, resolved, rows).finish(
-            title=resolved.spec.title, citation=resolved.spec.citation, kind=resolved.spec.kind,
-            history=history, figures=plain(figures), mean_payload_bytes=None if np.isnan(mean) else mean,
+            title=resolved.spec.title,
+            citation=resolved.spec.citation,
+            kind=resolved.spec.kind,
+            history=history,
+            figures=plain(figures),
+            mean_payload_bytes=None if np.isnan(mean) else mean,
             seconds={"training": round(spent, 1), "measuring": round(time.monotonic() - prepared, 1)},
-        )  # fmt: skip
+        )
 
     def task(self, name: str) -> Path:
         """The directory of a trained task network; trained now where there is none.
@@ -148,9 +152,13 @@ class Worker:
         if finished(folder):
             return load_run(folder), folder
         trained = train_codec(
-            resolved.recipe, self.task(run.task), folder, data_dir=self._data_dir(run),
-            progress=self.progress, transfer=transfer,
-        )  # fmt: skip
+            resolved.recipe,
+            self.task(run.task),
+            folder,
+            data_dir=self._data_dir(run),
+            progress=self.progress,
+            transfer=transfer,
+        )
         return trained, folder
 
     def _data_dir(self, run: Run) -> Path | None:
@@ -165,16 +173,21 @@ class Worker:
         task: TrainedTask = load_task(folder)
         rows = [
             Row(
-                split=split, channel="bsc", rate=0.0, value=task.accuracy(getattr(data, split)),
+                split=split,
+                channel="bsc",
+                rate=0.0,
+                value=task.accuracy(getattr(data, split)),
                 images=len(getattr(data, split)),
             )
             for split in ("val", "test")
-        ]  # fmt: skip
+        ]
         history = _history(folder)
         return _result(run, resolved, rows).finish(
-            title="task network, uncompressed", kind="learned", history=history,
+            title="task network, uncompressed",
+            kind="learned",
+            history=history,
             seconds={"training": round(sum(record.get("seconds", 0.0) for record in history), 1)},
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True)
@@ -192,15 +205,27 @@ def _result(run: Run, resolved: Resolved, rows: list[Row]) -> _Draft:
     import tensorflow as tf
 
     versions = {
-        "semflash": __version__, "python": platform.python_version(), "numpy": np.__version__,
-        "keras": keras.__version__, "tensorflow": tf.__version__,
-    }  # fmt: skip
-    return _Draft({
-        "experiment": run.experiment, "run": run.id, "method": run.method, "variant": run.variant,
-        "payload_bytes": run.bytes, "seed": run.seed, "rows": rows, "versions": versions,
-        "budget": Budget(run.budget, run.budget_plan.text), "settings": resolved.settings,
-        "fingerprint": resolved.fingerprint,
-    })  # fmt: skip
+        "semflash": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+    }
+    return _Draft(
+        {
+            "experiment": run.experiment,
+            "run": run.id,
+            "method": run.method,
+            "variant": run.variant,
+            "payload_bytes": run.bytes,
+            "seed": run.seed,
+            "rows": rows,
+            "versions": versions,
+            "budget": Budget(run.budget, run.budget_plan.text),
+            "settings": resolved.settings,
+            "fingerprint": resolved.fingerprint,
+        }
+    )
 
 
 def at_home(run: Run, resolved: Resolved) -> tuple[Run, Resolved]:
@@ -208,8 +233,9 @@ def at_home(run: Run, resolved: Resolved) -> tuple[Run, Resolved]:
     assert resolved.source is not None
     home = dataclasses.replace(run, task=run.budget_plan.task, kind="codec")
     settings = resolved.settings | {
-        "recipe": plain(dataclasses.asdict(resolved.source)), "task": resolved.settings["home"],
-    }  # fmt: skip
+        "recipe": plain(dataclasses.asdict(resolved.source)),
+        "task": resolved.settings["home"],
+    }
     return home, dataclasses.replace(resolved, recipe=resolved.source, source=None, settings=settings)
 
 
@@ -241,9 +267,10 @@ def _check_task(folder: Path, found: dict[str, Any], recipe: TaskRecipe) -> None
     for key in ("dataset", "head_channels", "widths", "train_images"):
         if found.get(key) != wanted[key]:
             raise TrainingError(
-                f"another task network: its {key} is not {wanted[key]}", value=f"{folder}: {found.get(key)}",
+                f"another task network: its {key} is not {wanted[key]}",
+                value=f"{folder}: {found.get(key)}",
                 remedy="name the right directory with --task or --use, or remove it",
-            )  # fmt: skip
+            )
 
 
 def _history(folder: Path) -> list[dict[str, Any]]:

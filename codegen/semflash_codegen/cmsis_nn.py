@@ -120,9 +120,10 @@ def locate(override: Path | None = None) -> CmsisNn:
     missing = next((path for path in needed if not path.is_file()), None)
     if missing is not None:
         raise KernelSourceError(
-            f"CMSIS-NN ({found.origin}) lacks a file", value=missing,
+            f"CMSIS-NN ({found.origin}) lacks a file",
+            value=missing,
             remedy="name a CMSIS-NN 4.0.0 tree, or use the packaged one, or kernels 'reference'",
-        )  # fmt: skip
+        )
     return found
 
 

@@ -27,30 +27,34 @@ def validate_ends(model: Model) -> None:
     """One int8 image in rows that are not too long, one int8 latent."""
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise UnsupportedModelError(
-            "the encoder must have one input and one output", value=(len(model.inputs), len(model.outputs)),
+            "the encoder must have one input and one output",
+            value=(len(model.inputs), len(model.outputs)),
             remedy="export the device graph alone: image in, latent out",
-        )  # fmt: skip
+        )
     source, output = model.tensors[model.inputs[0]], model.tensors[model.outputs[0]]
     for role, tensor in (("input", source), ("output", output)):
         _validate_end(role, tensor)
         if len(tensor.shape) not in (2, 3, 4) or tensor.shape[0] != 1:
             raise UnsupportedModelError(
                 f"the encoder's {role} must be (1, h, w, c), (1, w, c) or (1, c)",
-                value=tensor.shape, remedy="export with batch size 1",
-            )  # fmt: skip
+                value=tensor.shape,
+                remedy="export with batch size 1",
+            )
     if image_rows(source)[1] > _ROW_BYTES_MAX:
         raise UnsupportedModelError(
             f"a row of the encoder's input is larger than {_ROW_BYTES_MAX} bytes",
-            value=source.shape, remedy="use a smaller image",
-        )  # fmt: skip
+            value=source.shape,
+            remedy="use a smaller image",
+        )
 
 
 def _validate_end(role: str, tensor: Tensor) -> None:
     if tensor.dtype is not TensorType.INT8:
         raise UnsupportedModelError(
-            f"the encoder's {role} is not int8", value=tensor.dtype.name.lower(),
+            f"the encoder's {role} is not int8",
+            value=tensor.dtype.name.lower(),
             remedy="export with full int8 quantisation, inference_input_type and inference_output_type int8",
-        )  # fmt: skip
+        )
     if tensor.data is not None:
         raise MalformedModelError(
             f"the encoder's {role} is a constant", value=tensor.name, remedy="export the model again"
@@ -83,9 +87,10 @@ def validate_order(model: Model) -> None:
     for i in sorted(written):
         if model.tensors[i].dynamic:
             raise UnsupportedModelError(
-                f"tensor '{model.tensors[i].name}' has a dynamic shape", value=model.tensors[i].shape,
+                f"tensor '{model.tensors[i].name}' has a dynamic shape",
+                value=model.tensors[i].shape,
                 remedy="export with a static input shape",
-            )  # fmt: skip
+            )
 
 
 def fold_aliases(model: Model) -> dict[int, int]:
@@ -110,8 +115,9 @@ def _alias_pair(model: Model, op: Operator) -> tuple[int, int]:
     ):
         raise MalformedModelError(
             f"{model.layer_name(op)}: input and output differ in type or number of elements",
-            value=(source.shape, output.shape), remedy="export the model again",
-        )  # fmt: skip
+            value=(source.shape, output.shape),
+            remedy="export the model again",
+        )
     if source.data is not None:
         raise UnsupportedModelError(
             f"{model.layer_name(op)}: reshapes a constant", remedy="export the model again"

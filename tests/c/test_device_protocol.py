@@ -35,9 +35,12 @@ def answers(port: NativePort) -> list[tuple[str, int, bytes]]:
     for piece in filter(None, data.split(b"\0")):
         raw = cobs.decode(piece)
         assert raw == raw_frame(
-            raw[1], raw[16:-4], sequence=int.from_bytes(raw[2:4], "little"), bundle=tiny.BUNDLE,
+            raw[1],
+            raw[16:-4],
+            sequence=int.from_bytes(raw[2:4], "little"),
+            bundle=tiny.BUNDLE,
             request=int.from_bytes(raw[8:12], "little"),
-        )  # fmt: skip
+        )
         payload = raw[16:-4]
         if raw[1] == TYPES["CODES"]:
             codes, sequence = without_pilots(payload, PILOTS), int.from_bytes(raw[2:4], "little")
@@ -146,9 +149,16 @@ def test_a_damaged_rows_frame_is_refused_and_the_image_can_be_sent_again(port):
 
 @pytest.mark.parametrize(
     ("first", "count", "cut", "reason"),
-    [(14, 14, 0, ORDER), (0, 29, 0, RANGE), (27, 2, 0, RANGE), (0, 0, 0, RANGE), (0, 2, 1, RANGE),
-     (0xFFFF, 0xFFFF, 0, RANGE), (1, 27, 0, ORDER)],
-)  # fmt: skip
+    [
+        (14, 14, 0, ORDER),
+        (0, 29, 0, RANGE),
+        (27, 2, 0, RANGE),
+        (0, 0, 0, RANGE),
+        (0, 2, 1, RANGE),
+        (0xFFFF, 0xFFFF, 0, RANGE),
+        (1, 27, 0, ORDER),
+    ],
+)
 def test_rows_that_do_not_fit_are_refused(port, first, count, cut, reason):
     pixels = bytes(min(count * 28, 1000) - cut)
     port.write(wire(raw_frame(TYPES["ROWS"], struct.pack("<HH", first, count) + pixels, bundle=tiny.BUNDLE)))

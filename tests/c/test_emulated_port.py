@@ -130,10 +130,16 @@ def frames_of(picture: np.ndarray, request: int, rows_payload: int) -> list[byte
     step = (rows_payload - 4) // 28
     starts = [(first, min(step, 28 - first)) for first in range(0, 28, step)]
     return [
-        wire(raw_frame(TYPES["ROWS"], struct.pack("<HH", first, n) + picture[first : first + n].tobytes(),
-                       bundle=tiny.BUNDLE, request=request))
+        wire(
+            raw_frame(
+                TYPES["ROWS"],
+                struct.pack("<HH", first, n) + picture[first : first + n].tobytes(),
+                bundle=tiny.BUNDLE,
+                request=request,
+            )
+        )
         for first, n in starts
-    ]  # fmt: skip
+    ]
 
 
 def stream(line: Line, images: list[np.ndarray]) -> tuple[dict[int, bytes], list[int]]:
@@ -229,9 +235,12 @@ def test_more_than_the_window_in_flight_is_counted_as_overrun_or_survived(line):
 
 @pytest.mark.parametrize(
     ("options", "complaint"),
-    [(["-Wl,--defsym=sf_ram_length=0x1000"], "RAM"), (["-Wl,--defsym=sf_flash_length=0x1000"], "FLASH"),
-     (["-Wl,--defsym=sf_stack_bytes=0x20000"], "less is left for the stack")],
-)  # fmt: skip
+    [
+        (["-Wl,--defsym=sf_ram_length=0x1000"], "RAM"),
+        (["-Wl,--defsym=sf_flash_length=0x1000"], "FLASH"),
+        (["-Wl,--defsym=sf_stack_bytes=0x20000"], "less is left for the stack"),
+    ],
+)
 def test_a_board_with_too_little_memory_does_not_link(tmp_path, options, complaint):
     with pytest.raises(RuntimeError, match=complaint):
         build(tmp_path, *options)

@@ -64,7 +64,7 @@ def credit(device: FakeDevice, number: int) -> bytes:
         lambda d: [build(0x87, bytes(2000), bundle=d.bundle, sequence=n) for n in range(50)],
     ],
     ids=["sequence jumps", "a HELLO flood", "codes for everything", "a flood of faults"],
-)  # fmt: skip
+)
 def test_floods_of_a_hostile_device_end_in_bounded_time_and_memory(
     answer: Callable[[FakeDevice], list[bytes]],
 ) -> None:

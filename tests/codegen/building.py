@@ -18,8 +18,15 @@ from semflash_codegen import Generated, cmsis_nn
 HERE = Path(__file__).parent
 DEVICE = HERE.parents[1] / "device"
 STRICT = (
-    "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wdouble-promotion", "-Werror",
-)  # fmt: skip
+    "-std=c11",
+    "-Wall",
+    "-Wextra",
+    "-Wpedantic",
+    "-Wconversion",
+    "-Wshadow",
+    "-Wdouble-promotion",
+    "-Werror",
+)
 
 
 def host_compiler() -> list[str]:

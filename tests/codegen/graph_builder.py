@@ -12,9 +12,17 @@ from ai_edge_litert import schema_py_generated as schema
 
 #: Operator versions with int8 kernels where it is not 2.
 VERSIONS = {
-    "PRELU": 1, "TRANSPOSE_CONV": 3, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "RESHAPE": 1,
-    "QUANTIZE": 1, "SHAPE": 1, "STRIDED_SLICE": 1, "PACK": 1,
-}  # fmt: skip
+    "PRELU": 1,
+    "TRANSPOSE_CONV": 3,
+    "CONV_2D": 3,
+    "DEPTHWISE_CONV_2D": 3,
+    "FULLY_CONNECTED": 4,
+    "RESHAPE": 1,
+    "QUANTIZE": 1,
+    "SHAPE": 1,
+    "STRIDED_SLICE": 1,
+    "PACK": 1,
+}
 
 Quantisation = tuple[float | Sequence[float], int]
 

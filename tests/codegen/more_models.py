@@ -69,9 +69,11 @@ def mean(rng: Rng) -> bytes:
     first = int(rng.integers(1, 4))
     axes = list(range(first, int(rng.integers(first, 4)) + 1))
     keep = bool(rng.random() < 0.5) or len(axes) == 3
-    out = tuple(1 if i in axes else n for i, n in enumerate(shape)) if keep else tuple(
-        n for i, n in enumerate(shape) if i not in axes
-    )  # fmt: skip
+    out = (
+        tuple(1 if i in axes else n for i, n in enumerate(shape))
+        if keep
+        else tuple(n for i, n in enumerate(shape) if i not in axes)
+    )
     given = np.array([a - 4 if rng.random() < 0.3 else a for a in axes], np.int32)
     g = GraphBuilder(shape, quantisation(rng))
     output = g.activation(out, quantisation(rng))
@@ -116,9 +118,16 @@ def concatenation(rng: Rng) -> bytes:
     axis = int(rng.integers(1, 4))
     g = GraphBuilder(shape, q)
     pool = g.operator(
-        "MAX_POOL_2D", [g.source], g.activation(shape, q), "Pool2D",
-        padding=0, strideW=1, strideH=1, filterWidth=2, filterHeight=2,
-    )  # fmt: skip
+        "MAX_POOL_2D",
+        [g.source],
+        g.activation(shape, q),
+        "Pool2D",
+        padding=0,
+        strideW=1,
+        strideH=1,
+        filterWidth=2,
+        filterHeight=2,
+    )
     parts = [g.source, pool, g.source][: int(rng.integers(1, 4))]
     out = tuple(n * len(parts) if i == axis else n for i, n in enumerate(shape))
     given = axis - 4 if rng.random() < 0.3 else axis
@@ -149,10 +158,15 @@ def transpose_conv(rng: Rng) -> bytes:
     output = g.activation((1, *size, channels), q_out)
     return g.finish(
         g.operator(
-            "TRANSPOSE_CONV", inputs, output, "TransposeConv",
-            padding=0 if same else 1, strideH=int(stride[0]), strideW=int(stride[1]),
+            "TRANSPOSE_CONV",
+            inputs,
+            output,
+            "TransposeConv",
+            padding=0 if same else 1,
+            strideH=int(stride[0]),
+            strideW=int(stride[1]),
         )
-    )  # fmt: skip
+    )
 
 
 def resize_bilinear(rng: Rng) -> bytes:
@@ -164,10 +178,14 @@ def resize_bilinear(rng: Rng) -> bytes:
     output = g.activation((1, int(size[0]), int(size[1]), shape[3]), q)
     return g.finish(
         g.operator(
-            "RESIZE_BILINEAR", [g.source, g.constant(size)], output, "ResizeBilinear",
-            alignCorners=align, halfPixelCenters=half,
+            "RESIZE_BILINEAR",
+            [g.source, g.constant(size)],
+            output,
+            "ResizeBilinear",
+            alignCorners=align,
+            halfPixelCenters=half,
         )
-    )  # fmt: skip
+    )
 
 
 MODELS: dict[str, Callable[[Rng], bytes]] = {

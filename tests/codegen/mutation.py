@@ -251,6 +251,19 @@ def _graphs(model: Any, rng: random.Random) -> None:
 
 
 _CHANGES: tuple[Callable[[Any, random.Random], None], ...] = (
-    _dimension, _dimension, _scale, _scale, _zero_point, _type, _buffer, _content, _wires, _code, _option,
-    _option, _ends, _order, _graphs,
-)  # fmt: skip
+    _dimension,
+    _dimension,
+    _scale,
+    _scale,
+    _zero_point,
+    _type,
+    _buffer,
+    _content,
+    _wires,
+    _code,
+    _option,
+    _option,
+    _ends,
+    _order,
+    _graphs,
+)

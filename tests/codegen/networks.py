@@ -38,9 +38,12 @@ class Network:
         h, w, depth = x[1][1:]
         weights = self.rng.integers(-127, 128, (1, 3, 3, depth)).astype(np.int8)
         options = {
-            "strideH": stride, "strideW": stride, "dilationHFactor": 1, "dilationWFactor": 1,
+            "strideH": stride,
+            "strideW": stride,
+            "dilationHFactor": 1,
+            "dilationWFactor": 1,
             "depthMultiplier": 1,
-        }  # fmt: skip
+        }
         shape = (1, -(-h // stride), -(-w // stride), depth)
         return self._multiply("DEPTHWISE_CONV_2D", "DepthwiseConv2D", x, weights, 3, shape, 9, True, options)
 
@@ -98,10 +101,18 @@ class Network:
         return self.graph.finish(self.graph.operator("DEQUANTIZE", [x[0]], out))
 
     def _multiply(
-        self, name: str, options: str, x: Tensor, weights: np.ndarray[tuple[int, ...], np.dtype[np.int8]],
-        axis: int | None, shape: tuple[int, ...], fan_in: int, relu: bool, more: dict[str, int],
+        self,
+        name: str,
+        options: str,
+        x: Tensor,
+        weights: np.ndarray[tuple[int, ...], np.dtype[np.int8]],
+        axis: int | None,
+        shape: tuple[int, ...],
+        fan_in: int,
+        relu: bool,
+        more: dict[str, int],
         scale: float | None = None,
-    ) -> Tensor:  # fmt: skip
+    ) -> Tensor:
         """A layer with weights whose output uses most of int8."""
         channels = shape[-1]
         scales = self.rng.uniform(0.005, 0.02, channels if axis is not None else 1).astype(np.float32)
@@ -109,8 +120,9 @@ class Network:
         if scale is not None:
             scales[:] = scale / (x[2][0] * spread)
         quantisation: Quantisation = (
-            float(np.float32(x[2][0] * float(scales.max()) * spread)), -128 if relu else 5
-        )  # fmt: skip
+            float(np.float32(x[2][0] * float(scales.max()) * spread)),
+            -128 if relu else 5,
+        )
         bias = self.rng.integers(-2000, 2000, channels).astype(np.int32)
         inputs = [
             x[0],

@@ -19,9 +19,15 @@ pytestmark = pytest.mark.emulated
 
 TICKS_PER_INSTRUCTION = 0.168
 COMPILER = [
-    "arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard",
-    "-O2", "-ffunction-sections", "-fdata-sections",
-]  # fmt: skip
+    "arm-none-eabi-gcc",
+    "-mcpu=cortex-m4",
+    "-mthumb",
+    "-mfpu=fpv4-sp-d16",
+    "-mfloat-abi=hard",
+    "-O2",
+    "-ffunction-sections",
+    "-fdata-sections",
+]
 
 
 def pattern_images(shape: tuple[int, ...]) -> Int8:
@@ -66,12 +72,25 @@ def emulate(folder: Path, objects: list[str], archive: Path) -> list[list[str]]:
     run([*COMPILER, *link, *objects, str(archive), "-o", str(image)])
     done = children.run(
         [
-            "qemu-system-arm", "-M", "netduinoplus2", "-display", "none", "-monitor", "none",
-            "-icount", "shift=0", "-semihosting-config", "enable=on,target=native",
-            "-serial", "stdio", "-kernel", str(image),
+            "qemu-system-arm",
+            "-M",
+            "netduinoplus2",
+            "-display",
+            "none",
+            "-monitor",
+            "none",
+            "-icount",
+            "shift=0",
+            "-semihosting-config",
+            "enable=on,target=native",
+            "-serial",
+            "stdio",
+            "-kernel",
+            str(image),
         ],
-        timeout_s=120, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        timeout_s=120,
+        stderr=subprocess.PIPE,
+    )
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines and all(line[0] == "T" for line in lines), done.stdout[-500:] + done.stderr[-500:]
     return lines

@@ -105,9 +105,22 @@ def test_the_chains_between_the_additions_of_a_residual_network_stream() -> None
     assert {layer.kernel for layer in report.layers if layer.operator == "ADD"} == {"reference"}
     assert report.engine == "aot/fused"
     assert [layer.operator for layer in report.layers] == [
-        "CONV_2D", "CONV_2D", "CONV_2D", "ADD", "CONV_2D", "CONV_2D", "CONV_2D", "ADD", "CONV_2D", "CONV_2D",
-        "CONV_2D", "ADD", "AVERAGE_POOL_2D", "FULLY_CONNECTED", "SOFTMAX",
-    ]  # fmt: skip
+        "CONV_2D",
+        "CONV_2D",
+        "CONV_2D",
+        "ADD",
+        "CONV_2D",
+        "CONV_2D",
+        "CONV_2D",
+        "ADD",
+        "CONV_2D",
+        "CONV_2D",
+        "CONV_2D",
+        "ADD",
+        "AVERAGE_POOL_2D",
+        "FULLY_CONNECTED",
+        "SOFTMAX",
+    ]
 
 
 def test_a_network_whose_first_layer_cannot_stream_may_still_demand_the_engine() -> None:

@@ -93,7 +93,7 @@ def test_reshape_becomes_an_alias_and_no_layer() -> None:
     plan = passes.make_plan(model, "reference")
     assert len(alias) == 1
     assert "RESHAPE" not in [layer.operator for layer in plan.layers]
-    (output, source), = alias.items()  # fmt: skip
+    ((output, source),) = alias.items()
     assert plan.offset(output) == plan.offset(source)
 
 

@@ -34,9 +34,13 @@ def test_the_layers_of_a_bare_model_add_up_to_its_total(own_emulators: Path, tmp
     assert result.memory is not None and result.sizes is not None
     flash = result.memory
     parts = (
-        flash.encoder_code, flash.encoder_tables, flash.tail_tables, flash.model_file, flash.link_flash,
+        flash.encoder_code,
+        flash.encoder_tables,
+        flash.tail_tables,
+        flash.model_file,
+        flash.link_flash,
         flash.library_flash,
-    )  # fmt: skip
+    )
     assert abs(sum(parts) - result.sizes.flash) < 64  # alignment
 
 

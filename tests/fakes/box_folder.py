@@ -40,11 +40,15 @@ def coco_folder(
             name = f"{index:012d}.png"
             content["images"].append({"id": 100 + index, "file_name": name, "width": 64, "height": 48})
             for left, top, right, bottom, label in picture(root / split / name, rng):
-                content["annotations"].append({
-                    "id": len(content["annotations"]), "image_id": 100 + index, "iscrowd": 0,
-                    "category_id": 3 if label == "brick" else 7,
-                    "bbox": [left, top, right - left, bottom - top],
-                })  # fmt: skip
+                content["annotations"].append(
+                    {
+                        "id": len(content["annotations"]),
+                        "image_id": 100 + index,
+                        "iscrowd": 0,
+                        "category_id": 3 if label == "brick" else 7,
+                        "bbox": [left, top, right - left, bottom - top],
+                    }
+                )
         (root / f"annotations/instances_{split}.json").write_text(json.dumps(content))
     return root
 

@@ -22,9 +22,14 @@ def recipes(folder: Path, part: str) -> tuple[TaskRecipe, CodecRecipe | None]:
     if part == "task":
         return task, None
     codec = replace(
-        codec_recipe("tiny"), dataset=str(folder), batch=16, pipeline=TF_DATA, estimate_noise=0.5,
-        usage_weight=0.05, weight_decay=0.1,
-    )  # fmt: skip
+        codec_recipe("tiny"),
+        dataset=str(folder),
+        batch=16,
+        pipeline=TF_DATA,
+        estimate_noise=0.5,
+        usage_weight=0.05,
+        weight_decay=0.1,
+    )
     return replace(task, epochs=1, pipeline=TF_DATA), codec
 
 

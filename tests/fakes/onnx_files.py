@@ -50,11 +50,12 @@ class Graph:
     ) -> Any:
         """image, classes: shape of ``image`` and length of ``output``."""
         graph = helper.make_graph(
-            self.nodes, "network",
+            self.nodes,
+            "network",
             [helper.make_tensor_value_info("image", TensorProto.FLOAT, image)],
             [helper.make_tensor_value_info(output, TensorProto.FLOAT, [image[0], classes])],
             self.weights,
-        )  # fmt: skip
+        )
         opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, 1) for domain in domains)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
@@ -92,8 +93,9 @@ def many_operators(side: int = 32, classes: int = 5) -> Any:
     x = graph.node("Concat", [p, q], "joined", axis=1)
     x = graph.node("AveragePool", [x], "average", kernel_shape=[2, 2], strides=[2, 2])
     x = graph.node("Sub", [graph.norm(x, "loose_norm", 14), graph.weight((14, 1, 1))], "shifted")
-    x = graph.node("ConvTranspose", [x, graph.weight((14, 6, 2, 2))], "up", kernel_shape=[2, 2],
-                   strides=[2, 2])  # fmt: skip
+    x = graph.node(
+        "ConvTranspose", [x, graph.weight((14, 6, 2, 2))], "up", kernel_shape=[2, 2], strides=[2, 2]
+    )
     x = graph.node("Elu", [graph.conv(x, "down", (6, 4), strides=[4, 4])], "down_elu")
     x = graph.node("Flatten", [x], "flat")
     x = graph.node("MatMul", [x, graph.weight((4 * (side // 8) ** 2, classes))], "product")

@@ -22,23 +22,47 @@ def result(
     split = fields.pop("split", "test")
     rows = [
         Row(
-            split=split, channel="bsc", rate=ber, value=value, images=10_000, framing=framing,
+            split=split,
+            channel="bsc",
+            rate=ber,
+            value=value,
+            images=10_000,
+            framing=framing,
             transmissions=times.get(ber, 1.0),
         )
         for ber, value in accuracies.items()
-    ]  # fmt: skip
+    ]
     given: dict[str, Any] = {
-        "experiment": "ber", "run": f"{method}-{size}-s{seed}", "method": method, "title": method.upper(),
-        "kind": "learned", "payload_bytes": size, "seed": seed, "budget": COMPARISON, "settings": {},
-        "fingerprint": "0" * 16, "rows": rows,
-    }  # fmt: skip
+        "experiment": "ber",
+        "run": f"{method}-{size}-s{seed}",
+        "method": method,
+        "title": method.upper(),
+        "kind": "learned",
+        "payload_bytes": size,
+        "seed": seed,
+        "budget": COMPARISON,
+        "settings": {},
+        "fingerprint": "0" * 16,
+        "rows": rows,
+    }
     return RunResult(**(given | fields))
 
 
 def campaign() -> list[RunResult]:
     """Three seeds of fourteen methods at two sizes, falling with the BER at different speeds."""
-    names = ["semanticnn", "released", "deepcod", "bottlenetpp", "adjscc", "agilenn", "limitnet", "uniform",
-             "entropy", "jpeg", "webp"]  # fmt: skip
+    names = [
+        "semanticnn",
+        "released",
+        "deepcod",
+        "bottlenetpp",
+        "adjscc",
+        "agilenn",
+        "limitnet",
+        "uniform",
+        "entropy",
+        "jpeg",
+        "webp",
+    ]
     found = []
     for place, name in enumerate(names):
         for size in (24, 48):
@@ -60,10 +84,15 @@ def sent_again() -> list[RunResult]:
     """Two seeds of a method at two sizes whose damaged payloads were sent again, up to five times in all."""
     return [
         result(
-            "png", {ber: 0.88 - 7 * ber for ber in BERS}, seed=seed, size=size, framing="retransmit",
+            "png",
+            {ber: 0.88 - 7 * ber for ber in BERS},
+            seed=seed,
+            size=size,
+            framing="retransmit",
             transmissions={ber: min(5.0, 1 + 100 * ber * (1 + seed)) for ber in BERS},
-            mean_payload_bytes=size - 4.0 + 2 * seed, kind="classical",
+            mean_payload_bytes=size - 4.0 + 2 * seed,
+            kind="classical",
         )
         for size in (24, 48)
         for seed in range(2)
-    ]  # fmt: skip
+    ]

@@ -17,9 +17,14 @@ QUIET = Progress(quiet=True)
 TASK = dataclasses.replace(task_recipe("tiny"), batch=64, epochs=2, ema_decay=0.8, widths=(8,))
 #: Every term of the loss, and a told BER.
 WHOLE = dataclasses.replace(
-    codec_recipe("tiny"), batch=40, ema_decay=0.8, task_epochs=2, xai_weight=0.3, usage_weight=0.1,
+    codec_recipe("tiny"),
+    batch=40,
+    ema_decay=0.8,
+    task_epochs=2,
+    xai_weight=0.3,
+    usage_weight=0.1,
     estimate_noise=0.5,
-)  # fmt: skip
+)
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:

@@ -19,7 +19,7 @@ V5_ANCHORS = 3
 
 def yolov8(
     *, dfl: bool = False, silu: str = "", classes: int = CLASSES, batch: Any = 1, attention: bool = False
-) -> Any:  # fmt: skip
+) -> Any:
     """(1, 4 + classes, 60): distances to the sides at each cell's centre, class scores after a sigmoid."""
     graph = Graph(3)
     levels, rows = _backbone(graph, silu, attention), []
@@ -99,9 +99,13 @@ def _backbone(graph: Graph, silu: str, attention: bool = False) -> list[str]:
     far = _attention(graph, far) if attention else far
     factors = graph.constant(np.array([1, 1, 2, 2], np.float32))
     up = graph.node(
-        "Resize", [far, "", factors], "up", mode="nearest", nearest_mode="floor",
+        "Resize",
+        [far, "", factors],
+        "up",
+        mode="nearest",
+        nearest_mode="floor",
         coordinate_transformation_mode="asymmetric",
-    )  # fmt: skip
+    )
     near = _block(graph, graph.node("Concat", [up, near], "neck", axis=1), "p3_out", (23, 11), bool(silu))
     return [near, far]
 

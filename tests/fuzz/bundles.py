@@ -107,9 +107,21 @@ def mutate_words(data: bytes, rng: random.Random) -> tuple[bytes, str]:
         at = rng.choice(places)
         old = struct.unpack_from("<I", out, at)[0]
         new = rng.choice(
-            (0, 1, old + 1, old - 1, old ^ 1 << rng.randrange(32), old + 4 * rng.randrange(-64, 64), 1 << 31,
-             rng.getrandbits(8), rng.getrandbits(16), rng.getrandbits(32), 0xFFFFFFFF, len(data)),
-        )  # fmt: skip
+            (
+                0,
+                1,
+                old + 1,
+                old - 1,
+                old ^ 1 << rng.randrange(32),
+                old + 4 * rng.randrange(-64, 64),
+                1 << 31,
+                rng.getrandbits(8),
+                rng.getrandbits(16),
+                rng.getrandbits(32),
+                0xFFFFFFFF,
+                len(data),
+            ),
+        )
         struct.pack_into("<I", out, at, new & 0xFFFFFFFF)
     return bytes(out), "words"
 

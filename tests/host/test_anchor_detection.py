@@ -53,8 +53,10 @@ def test_outputs_made_by_hand_give_exactly_the_known_boxes() -> None:
     assert found.dtype == np.float32
     # float32 shares of the height are off by less than a millionth of a pixel
     assert found.astype(np.float64).round(5).tolist() == [
-        [12, 4, 20, 20, 0, 0.75], [40, 24, 64, 48, 1, 0.625], [13, 4, 21, 20, 1, 0.25],
-    ]  # fmt: skip
+        [12, 4, 20, 20, 0, 0.75],
+        [40, 24, 64, 48, 1, 0.625],
+        [13, 4, 21, 20, 1, 0.25],
+    ]
 
 
 def by_the_book(outputs: np.ndarray, task: AnchorTask) -> list[list[float]]:
@@ -86,9 +88,13 @@ def test_suppression_is_the_greedy_one_per_class(seed: int) -> None:
 
 def test_numbers_that_are_not_finite_and_empty_boxes_are_no_objects() -> None:
     outputs = outputs_of(
-        (np.nan, 12, 8, 8, 0.9, 0), (16, 12, np.inf, 8, 0.9, 0), (16, 12, -8, 8, 0.9, 0),
-        (99, 99, 4, 4, 0.9, 0), (16, 12, 8, 8, np.nan, 0.9), (16, 12, 8, 8, 0.9, -np.inf),
-    )  # fmt: skip
+        (np.nan, 12, 8, 8, 0.9, 0),
+        (16, 12, np.inf, 8, 0.9, 0),
+        (16, 12, -8, 8, 0.9, 0),
+        (99, 99, 4, 4, 0.9, 0),
+        (16, 12, 8, 8, np.nan, 0.9),
+        (16, 12, 8, 8, 0.9, -np.inf),
+    )
     (found,) = decode_anchors(outputs, TASK)
     assert found.shape == (0, 6)
     hostile = np.full((1, 6, 6), 3e38, np.float32)

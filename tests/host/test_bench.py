@@ -138,20 +138,39 @@ def test_layers_come_from_the_images_in_turn_and_joined_ones_share_a_line() -> N
     received: Any = [SimpleNamespace(index=i, ticks=t) for i, t in ((0, 99), (1, 30), (2, 7))]
     first, second = layer_costs(built, hello, received)
     assert (first.operators, first.macs, first.counts, first.counts_per_mac) == (
-        ("CONV_2D", "MAX_POOL_2D"), 100, 300, 3.0,
-    )  # fmt: skip
+        ("CONV_2D", "MAX_POOL_2D"),
+        100,
+        300,
+        3.0,
+    )
     assert (second.names, second.counts) == (("c",), 70)
 
 
 def result(**changes: Any) -> BenchResult:
     values: dict[str, Any] = {
-        "board": "qemu-stm32f405", "bundle_name": "m", "bundle_hash": "ab", "build_id": "1",
-        "engine": "aot/fused", "cmsis_nn": "none", "images": 4, "macs": 100,
-        "counter": "instructions", "counts_min": 80,
-        "counts_median": 82, "counts_max": 90, "counts_per_mac": 0.82, "host_seconds_per_image": 0.1,
-        "state_bytes": 64, "arena_bytes": 0, "stack_bytes": 200, "sizes": None, "payload_bytes": 4,
-        "codes_checked": 4, "codes_wrong": 0, **changes,
-    }  # fmt: skip
+        "board": "qemu-stm32f405",
+        "bundle_name": "m",
+        "bundle_hash": "ab",
+        "build_id": "1",
+        "engine": "aot/fused",
+        "cmsis_nn": "none",
+        "images": 4,
+        "macs": 100,
+        "counter": "instructions",
+        "counts_min": 80,
+        "counts_median": 82,
+        "counts_max": 90,
+        "counts_per_mac": 0.82,
+        "host_seconds_per_image": 0.1,
+        "state_bytes": 64,
+        "arena_bytes": 0,
+        "stack_bytes": 200,
+        "sizes": None,
+        "payload_bytes": 4,
+        "codes_checked": 4,
+        "codes_wrong": 0,
+        **changes,
+    }
     return BenchResult(**values)
 
 
@@ -190,11 +209,14 @@ def test_the_tables_of_the_document_come_from_the_results() -> None:
 
     layer = {"operators": ["CONV_2D"], "kernel": "fused", "counts": 800, "macs": 1000, "counts_per_mac": 0.8}
     cost = {
-        "engine": "aot/fused", "macs": 1000, "counts_median": 820, "counts_per_mac": 0.82,
+        "engine": "aot/fused",
+        "macs": 1000,
+        "counts_median": 820,
+        "counts_per_mac": 0.82,
         "encoder_stack_bytes": 300,
         "memory": {"encoder_code": 10, "encoder_tables": 20, "model_file": 0, "encoder_ram": 500},
         "layers": [layer],
-    }  # fmt: skip
+    }
     text = device_cost.with_blocks(
         "a\n<!-- totals: written by benchmarks/device_cost.py -->\nold\n<!-- end totals -->\n"
         "<!-- goals: written by benchmarks/device_cost.py -->\n<!-- end goals -->\n"

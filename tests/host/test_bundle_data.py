@@ -85,9 +85,13 @@ def test_a_folder_at_home_is_recorded_without_the_name_of_its_owner(
 
 @pytest.mark.parametrize("verb", ["evaluate", "monitor", "run"])
 def test_verbs_use_the_recorded_folder_and_say_when_it_is_gone(
-    verb: str, own: Bundle, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    verb: str,
+    own: Bundle,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-):  # fmt: skip
+):
     monkeypatch.chdir(tmp_path)
     flags = ["--board", "native"] if verb != "evaluate" else ["--ber", "0"]
     command = [verb, str(own.path), *flags, "--json"]

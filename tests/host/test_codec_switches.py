@@ -36,10 +36,16 @@ def pictures(codec: SemanticNN, count: int = 4) -> np.ndarray:
 @pytest.mark.parametrize(
     ("image", "stride", "crop"),
     [
-        ((28, 28, 1), None, 1.0), ((28, 28, 1), 2, 1.0), ((28, 28, 1), 4, 0.75), ((28, 28, 1), 16, 1.0),
-        ((30, 21, 3), None, 0.4), ((30, 21, 3), 2, 0.75), ((30, 21, 3), 8, 1.0), ((30, 21, 3), 16, 0.75),
+        ((28, 28, 1), None, 1.0),
+        ((28, 28, 1), 2, 1.0),
+        ((28, 28, 1), 4, 0.75),
+        ((28, 28, 1), 16, 1.0),
+        ((30, 21, 3), None, 0.4),
+        ((30, 21, 3), 2, 0.75),
+        ((30, 21, 3), 8, 1.0),
+        ((30, 21, 3), 16, 0.75),
     ],
-)  # fmt: skip
+)
 def test_sizes_know_the_latent_that_the_built_encoder_gives(
     stride: int | None, crop: float, image: tuple[int, int, int]
 ):

@@ -263,9 +263,16 @@ def test_fragments_that_lie_where_none_can_are_not_believed_damaged(
     offset: int, size: int, last: bool
 ) -> None:
     raw = part(
-        bytes(size), sequence=7, request=1, bundle=BUNDLE, flags=LAST * last, offset=offset, bits=1600,
-        values=(1, 2), pilots=PILOTS,
-    )  # fmt: skip
+        bytes(size),
+        sequence=7,
+        request=1,
+        bundle=BUNDLE,
+        flags=LAST * last,
+        offset=offset,
+        bits=1600,
+        values=(1, 2),
+        pilots=PILOTS,
+    )
     assert steered(flip(raw, PREFIX_BYTES + 1), credit(8)) == ["misplaced", "CREDIT"]
 
 

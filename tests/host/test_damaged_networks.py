@@ -26,10 +26,14 @@ from semflash.training.task import load_task  # noqa: E402
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    return keras.Sequential([
-        keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3, name="stem"),
-        keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2, name="classes"),
-    ])  # fmt: skip
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Conv2D(2, 3, name="stem"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(2, name="classes"),
+        ]
+    )
 
 
 def refusals(path: Path, read: Callable[[Path], Any], count: int) -> int:

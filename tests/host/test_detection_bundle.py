@@ -173,9 +173,13 @@ def test_the_monitor_shows_objects_and_their_mean_average_precision(
     payloads = GoldenEncoder(bundle).payloads(data.test.images)
     golden = {image.tobytes(): bytes(payload) for image, payload in zip(pixels, payloads, strict=True)}
     device = FakeDevice(
-        bundle=bundle.hash32, rows=32, row_bytes=96, payload_bytes=bundle.payload_bytes, rows_per_frame=16,
+        bundle=bundle.hash32,
+        rows=32,
+        row_bytes=96,
+        payload_bytes=bundle.payload_bytes,
+        rows_per_frame=16,
         encode=golden.__getitem__,
-    )  # fmt: skip
+    )
     options = MonitorOptions(count=12, record_path=tmp_path / "run.jsonl", check_golden=True)
     result = monitor(bundle, device, data.test, options)
     assert result.exit_code == 0 and result.progress.tally.golden_checked == 12

@@ -31,12 +31,24 @@ def test_a_tally_starts_at_nothing():
     assert (tally.value, tally.images_per_s, tally.count_mean, tally.flipped_share) == (None,) * 4
     plain = tally.as_dict()
     assert plain == {
-        "images": 5, "received": 0, "lost": 0, "unanswered": 5, "labelled": 0, "correct": 0, "accuracy": None,
-        "accuracy_95": None, "payload_bytes": 18, "damaged": 0, "bits_flipped": 0, "flipped_share": None,
+        "images": 5,
+        "received": 0,
+        "lost": 0,
+        "unanswered": 5,
+        "labelled": 0,
+        "correct": 0,
+        "accuracy": None,
+        "accuracy_95": None,
+        "payload_bytes": 18,
+        "damaged": 0,
+        "bits_flipped": 0,
+        "flipped_share": None,
         "golden": {"checked": 0, "different": 0, "first_different": []},
         "count_per_image": {"images": 0, "mean": None, "min": 0, "max": 0},
-        "stack_bytes": None, "seconds": 0.0, "images_per_s": None,
-    }  # fmt: skip
+        "stack_bytes": None,
+        "seconds": 0.0,
+        "images_per_s": None,
+    }
 
 
 def test_a_tally_adds_up():

@@ -44,8 +44,10 @@ def test_the_generators_errors_are_about_a_model_and_exit_with_1() -> None:
         error = kind("it is wrong", value=3, remedy="mend it")
         assert isinstance(error, errors.ModelError)
         assert (error.exit_code, error.kind, str(error)) == (
-            1, "model", "it is wrong (got: 3)\n  try: mend it"
-        )  # fmt: skip
+            1,
+            "model",
+            "it is wrong (got: 3)\n  try: mend it",
+        )
     missing = of_codegen.KernelSourceError("no sources")
     assert isinstance(missing, errors.ToolMissingError) and missing.kind == "tool-missing"
 

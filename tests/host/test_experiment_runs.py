@@ -45,10 +45,15 @@ class _Codec:
         recipe = json.loads(json.dumps(dataclasses.asdict(RECIPE)))
         task = json.loads(json.dumps(dataclasses.asdict(task_recipe("fashion-mnist")))) | {"widths": widths}
         info = {
-            "kind": "codec", "recipe": recipe | {"task_recipe": task}, "dataset": "fashion-mnist",
-            "class_names": [], "image_shape": [28, 28, 1], "seed": 0, "versions": {},
+            "kind": "codec",
+            "recipe": recipe | {"task_recipe": task},
+            "dataset": "fashion-mnist",
+            "class_names": [],
+            "image_shape": [28, 28, 1],
+            "seed": 0,
+            "versions": {},
             "results": {"val_accuracy": {}},
-        }  # fmt: skip
+        }
         (folder / "run.json").write_text(json.dumps(info))
 
 

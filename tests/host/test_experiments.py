@@ -348,10 +348,12 @@ def test_an_ablation_is_the_difference_within_each_seed() -> None:
 
     # Seeds that differ by more than the parts do, and the parts that differ by the same in each seed.
     results = [
-        *runs("the whole method", [0.88, 0.90, 0.92]), *runs("no GDN", [0.879, 0.8985, 0.9188]),
-        *runs("Gray codes", [0.90, 0.92, 0.941]), *runs("fixed centres", [0.89, 0.90, 0.912]),
+        *runs("the whole method", [0.88, 0.90, 0.92]),
+        *runs("no GDN", [0.879, 0.8985, 0.9188]),
+        *runs("Gray codes", [0.90, 0.92, 0.941]),
+        *runs("fixed centres", [0.89, 0.90, 0.912]),
         *runs("no XAI", [0.87]),
-    ]  # fmt: skip
+    ]
     text = compared.ablations(Material(results, []))
     lines = {
         line.split("|")[1].strip(): line for line in text.split("the whole method less")[1].splitlines()[1:]
@@ -403,14 +405,27 @@ def test_the_committed_page_is_what_the_committed_results_say() -> None:
 
 def test_search_tables_mark_the_best_trial() -> None:
     results = [
-        result("deepcod", dict.fromkeys((0.0, 0.01, 0.05), value), split="val", experiment="search",
-               run=f"deepcod-48-t{trial}-s0", figures={"trial": {"peak": trial}})
+        result(
+            "deepcod",
+            dict.fromkeys((0.0, 0.01, 0.05), value),
+            split="val",
+            experiment="search",
+            run=f"deepcod-48-t{trial}-s0",
+            figures={"trial": {"peak": trial}},
+        )
         for trial, value in enumerate((0.7, 0.9))
-    ]  # fmt: skip
+    ]
     results.append(
-        result("deepcod", dict.fromkeys((0.0, 0.01, 0.05), 0.6), split="val", experiment="search", size=24,
-               run="deepcod-24-t0-s0", figures={"trial": {"peak": 0}})
-    )  # fmt: skip
+        result(
+            "deepcod",
+            dict.fromkeys((0.0, 0.01, 0.05), 0.6),
+            split="val",
+            experiment="search",
+            size=24,
+            run="deepcod-24-t0-s0",
+            figures={"trial": {"peak": 0}},
+        )
+    )
     found = blocks.search(Material(results, []))
     assert "| DEEPCOD | 48 | 1 | peak 1 | **90.00** |" in found
     assert "| DEEPCOD | 48 | 0 | peak 0 | 70.00 |" in found
@@ -432,10 +447,16 @@ def test_the_claims_and_the_goals_state_their_budget_and_the_rate_table_that_it_
 
 def test_bytes_of_payloads_that_were_sent_again_are_shown_with_all_their_transmissions() -> None:
     first, second = (
-        result("jpeg", {0.0: 0.9, 0.05: 0.4}, seed=seed, framing="retransmit", mean_payload_bytes=mean,
-               transmissions={0.05: times})
+        result(
+            "jpeg",
+            {0.0: 0.9, 0.05: 0.4},
+            seed=seed,
+            framing="retransmit",
+            mean_payload_bytes=mean,
+            transmissions={0.05: times},
+        )
         for seed, (mean, times) in enumerate(((44.0, 2.0), (46.0, 3.0)))
-    )  # fmt: skip
+    )
     once = result("deepcod", {0.0: 0.9, 0.05: 0.8}, mean_payload_bytes=47.5)
     text = blocks.ber(Material([first, second, once], []), 48)
     main, again = text.split("Bytes sent with retransmission, by bit error rate:")
@@ -445,11 +466,13 @@ def test_bytes_of_payloads_that_were_sent_again_are_shown_with_all_their_transmi
     assert "at most 4 more times" in again and "not held to the payload" in again
     assert "retransmission" not in blocks.ber(Material([once], []), 48)
     lossy = [
-        msgspec.structs.replace(one, experiment="bursts", rows=[
-            msgspec.structs.replace(row, channel="frame-loss", frame_bytes=8) for row in one.rows
-        ])
+        msgspec.structs.replace(
+            one,
+            experiment="bursts",
+            rows=[msgspec.structs.replace(row, channel="frame-loss", frame_bytes=8) for row in one.rows],
+        )
         for one in (first, second)
-    ]  # fmt: skip
+    ]
     text = blocks.conditions(Material(lossy, []), "bursts", "frame-loss", "frame_bytes")
     _, again = text.split("Bytes sent with retransmission, by share of frames lost:")
     assert "| JPEG | 8 | 2 | 45.0 (1.00) | 113.0 (2.50) |" in again

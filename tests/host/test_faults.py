@@ -113,8 +113,11 @@ def test_each_kind_does_what_its_name_says() -> None:
     same, log = through("split,join,stall=0.01:0.01;seed=1", data)
     assert same == data and log.counts["up", "split"] > 0 < log.counts["up", "stall"]
     assert set(KINDS) == {"flip", "burst", "drop", "insert", "lose", "duplicate", "delay", "stall"} | {
-        "disconnect", "reset", "split", "join"
-    }  # fmt: skip
+        "disconnect",
+        "reset",
+        "split",
+        "join",
+    }
 
 
 def test_a_paced_line_takes_ten_bit_times_a_byte() -> None:

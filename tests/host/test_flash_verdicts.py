@@ -71,11 +71,25 @@ def built(tmp_path: Path) -> BuildResult:
     folder.mkdir()
     (folder / "image.elf").write_bytes(b"")
     result = BuildResult(
-        directory=str(folder), board=F446, kind="hardware", bundle_name="tiny", bundle_path="tiny.semcodec",
-        bundle_hash="ab" * 32, build_id="12345678", engine="aot", kernels="cmsis-nn", image="image.elf",
-        sizes=None, macs=1, state_bytes=1, arena_bytes=1, constant_bytes=1, cmsis_nn="none",
-        convolution_symbols=(), layers=(),
-    )  # fmt: skip
+        directory=str(folder),
+        board=F446,
+        kind="hardware",
+        bundle_name="tiny",
+        bundle_path="tiny.semcodec",
+        bundle_hash="ab" * 32,
+        build_id="12345678",
+        engine="aot",
+        kernels="cmsis-nn",
+        image="image.elf",
+        sizes=None,
+        macs=1,
+        state_bytes=1,
+        arena_bytes=1,
+        constant_bytes=1,
+        cmsis_nn="none",
+        convolution_symbols=(),
+        layers=(),
+    )
     result.save()
     return result
 

@@ -113,7 +113,7 @@ def test_probes_without_number_are_reported_and_two_ports_of_one_probe_are_one_e
         ("".join(f'[[board]]\nname = "{n}"\nboard = "native"\nprobe = "1"\n' for n in "ab"), "same name"),
         ("#" * (1 << 20) + "#", "longer than"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_map_is_refused_and_never_overwritten(tmp_path: Path, text: str, says: str) -> None:
     path = tmp_path / FILE_NAME
     path.write_text(text)

@@ -251,9 +251,21 @@ def test_the_rate_of_a_board_that_tells_no_clock_is_judged_by_its_line(plan: Hil
 
 
 _HELLO = Hello(
-    protocol=3, counter="cycles", window=4, rows_payload=788, rows=28, row_bytes=28, payload_bits=384,
-    bundle=1, build_id=1, clock_hz=180_000_000, counter_scale=65536, reset_cause="pin", board="b", engine="e",
-)  # fmt: skip
+    protocol=3,
+    counter="cycles",
+    window=4,
+    rows_payload=788,
+    rows=28,
+    row_bytes=28,
+    payload_bits=384,
+    bundle=1,
+    build_id=1,
+    clock_hz=180_000_000,
+    counter_scale=65536,
+    reset_cause="pin",
+    board="b",
+    engine="e",
+)
 
 
 @pytest.fixture

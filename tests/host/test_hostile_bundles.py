@@ -278,9 +278,10 @@ FORGERIES: dict[str, tuple[Callable[[Forgery], object], str]] = {
         "signature names",
     ),
     "signature of another graph": (
-        (lambda f: setattr(f.model.signatureDefs[0], "subgraphIndex", 3)), "signature names",
+        (lambda f: setattr(f.model.signatureDefs[0], "subgraphIndex", 3)),
+        "signature names",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FORGERIES)

@@ -106,8 +106,9 @@ def test_a_recorded_measurement_has_both_metrics_with_their_units(bundle: Bundle
     assert read_bundle(copy.path).hash_hex == bundle.hash_hex
     written = json.loads((copy.path / "codec.json").read_bytes())["record"]["measurements"][0]
     assert written["metrics"] == [
-        {"name": "psnr", "unit": "dB", "better": "higher"}, {"name": "ssim", "unit": "1", "better": "higher"}
-    ]  # fmt: skip
+        {"name": "psnr", "unit": "dB", "better": "higher"},
+        {"name": "ssim", "unit": "1", "better": "higher"},
+    ]
     assert written["points"][0]["level"] == 0.0 and again.points[0].scores[1].value < 1
 
 

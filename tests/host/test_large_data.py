@@ -185,9 +185,15 @@ def test_a_network_trains_from_files_in_mixed_precision_and_resumes_to_the_same_
     folder: Path, tmp_path: Path, on_disk: None, monkeypatch: pytest.MonkeyPatch
 ):
     recipe = replace(
-        task_recipe("tiny"), dataset=str(folder), epochs=2, batch=16, pipeline="tf.data",
-        precision="mixed_bfloat16", augmentation=CROPPED, image_size=24,
-    )  # fmt: skip
+        task_recipe("tiny"),
+        dataset=str(folder),
+        epochs=2,
+        batch=16,
+        pipeline="tf.data",
+        precision="mixed_bfloat16",
+        augmentation=CROPPED,
+        image_size=24,
+    )
     train_task_network(recipe, tmp_path / "whole", progress=QUIET)
     with monkeypatch.context() as patched:
         patched.setattr("semflash.training.loop._Stage._save", _interrupted_after(2))
@@ -280,9 +286,13 @@ def two_workers(data: Path, out: Path, part: str) -> None:
     for index in range(2):
         cluster = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
         environment = os.environ | {
-            "TF_CONFIG": json.dumps(cluster), "PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES":
-            "", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "KERAS_BACKEND": "tensorflow",
-        }  # fmt: skip
+            "TF_CONFIG": json.dumps(cluster),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "CUDA_VISIBLE_DEVICES": "",
+            "TF_NUM_INTRAOP_THREADS": "1",
+            "TF_NUM_INTEROP_THREADS": "1",
+            "KERAS_BACKEND": "tensorflow",
+        }
         command = [sys.executable, str(WORKER), str(data), str(out), part]
         workers.append(
             subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -331,10 +341,15 @@ def test_two_workers_that_read_files_by_tf_data_get_the_losses_of_one_process_fo
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", '{"cluster": {"worker": []}, "task": {"type": "worker", "index": 0}}',
-     '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
-     '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps", "index": 0}}'],
-)  # fmt: skip
+    [
+        "",
+        "{",
+        "[]",
+        '{"cluster": {"worker": []}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps", "index": 0}}',
+    ],
+)
 def test_a_missing_or_malformed_cluster_is_refused(text: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(distributions.CLUSTER_VARIABLE, text)
     with pytest.raises(UsageError, match="TF_CONFIG does not name"):

@@ -99,10 +99,14 @@ def test_a_changed_record_of_version_2_is_noticed() -> None:
 
 
 MEASURED = {
-    "dataset": "d", "split": "test", "images": 3, "seed": 0, "quality": "ber",
+    "dataset": "d",
+    "split": "test",
+    "images": 3,
+    "seed": 0,
+    "quality": "ber",
     "metrics": [{"name": "accuracy", "unit": "share", "better": "higher"}],
     "points": [{"level": 0.1, "scores": [{"value": 0.5, "low": 0.4, "high": 0.6}]}],
-}  # fmt: skip
+}
 SCORE = MEASURED["points"][0]["scores"][0]  # type: ignore[index]
 
 

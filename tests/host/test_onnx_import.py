@@ -66,9 +66,20 @@ def test_an_onnx_classifier_becomes_a_task_network_offline_with_the_originals_nu
     path, out = write(model, tmp_path / "net.onnx"), tmp_path / "task"
     np.save(tmp_path / "images.npy", IMAGES)
     command = [
-        "import", str(path), "--split", "features", "--out", str(out), "--mean", "0.4,0.5,0.6",
-        "--std", "0.3", "--check-images", str(tmp_path / "images.npy"), "--json",
-    ]  # fmt: skip
+        "import",
+        str(path),
+        "--split",
+        "features",
+        "--out",
+        str(out),
+        "--mean",
+        "0.4,0.5,0.6",
+        "--std",
+        "0.3",
+        "--check-images",
+        str(tmp_path / "images.npy"),
+        "--json",
+    ]
     assert main(command) == 0
     assert not no_network.exists()
     results = json.loads(capsys.readouterr().out)["results"]
@@ -142,9 +153,14 @@ def test_a_conversion_that_mixes_up_equal_axes_is_found_out_and_explained(tmp_pa
 def test_a_torch_export_imports_with_the_originals_numbers(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     layers = [
-        torch.nn.Conv2d(3, 8, 3, 2, 1), torch.nn.ReLU(), torch.nn.Conv2d(8, 8, 3, 1, 1), torch.nn.ReLU(),
-        torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 4),
-    ]  # fmt: skip
+        torch.nn.Conv2d(3, 8, 3, 2, 1),
+        torch.nn.ReLU(),
+        torch.nn.Conv2d(8, 8, 3, 1, 1),
+        torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool2d(1),
+        torch.nn.Flatten(),
+        torch.nn.Linear(8, 4),
+    ]
     network = torch.nn.Sequential(*layers).eval()
     path = tmp_path / "net.onnx"
     torch.onnx.export(network, torch.zeros(1, 3, 16, 16), path, input_names=["image"], dynamo=False)
@@ -169,9 +185,14 @@ def test_the_split_points_of_a_file_are_listed_with_the_shapes_of_their_features
     assert main(["import", str(path), "--list"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines == [
-        ["8x8x6", "stem"], ["8x8x6", "stem_norm"], ["8x8x6", "features"], ["8x8x6", "sum"],
-        ["8x8x6", "block"], ["4x4x6", "pool"], ["1x1x6", "average"],
-    ]  # fmt: skip
+        ["8x8x6", "stem"],
+        ["8x8x6", "stem_norm"],
+        ["8x8x6", "features"],
+        ["8x8x6", "sum"],
+        ["8x8x6", "block"],
+        ["4x4x6", "pool"],
+        ["1x1x6", "average"],
+    ]
 
 
 def test_a_split_that_does_not_exist_is_refused_with_the_near_names(
@@ -222,9 +243,11 @@ def test_custom_operators_subgraphs_and_functions_are_never_run(tmp_path: Path) 
     custom = graph.model([1, 3, 16, 16], "logits", 4, domains=("com.example",))
     branch = residual_classifier()
     then = onnx.helper.make_graph(
-        [onnx.helper.make_node("Identity", ["logits"], ["same"])], "then", [],
+        [onnx.helper.make_node("Identity", ["logits"], ["same"])],
+        "then",
+        [],
         [onnx.helper.make_tensor_value_info("same", 1, [1, 4])],
-    )  # fmt: skip
+    )
     always = onnx.helper.make_tensor("always", onnx.TensorProto.BOOL, [], [True])
     branch.graph.initializer.append(always)
     branch.graph.node.append(
@@ -233,10 +256,14 @@ def test_custom_operators_subgraphs_and_functions_are_never_run(tmp_path: Path) 
     functions = residual_classifier()
     functions.functions.append(
         onnx.helper.make_function(
-            "com.example", "Twice", ["x"], ["y"], [onnx.helper.make_node("Add", ["x", "x"], ["y"])],
+            "com.example",
+            "Twice",
+            ["x"],
+            ["y"],
+            [onnx.helper.make_node("Add", ["x", "x"], ["y"])],
             [onnx.helper.make_opsetid("", 17)],
         )
-    )  # fmt: skip
+    )
     functions.opset_import.append(onnx.helper.make_opsetid("com.example", 1))
     for model, text in (
         (custom, "not of the ONNX standard"),

@@ -30,10 +30,17 @@ def classifier(flat: bool, opset: int, axis: int | None) -> Any:
 @pytest.mark.parametrize(
     ("flat", "opset", "axis"),
     [
-        (True, 17, None), (True, 17, 1), (True, 17, -1), (True, 11, None), (True, 11, -1),
-        (False, 17, 1), (False, 17, -3), (False, 11, None), (False, 11, 1),
+        (True, 17, None),
+        (True, 17, 1),
+        (True, 17, -1),
+        (True, 11, None),
+        (True, 11, -1),
+        (False, 17, 1),
+        (False, 17, -3),
+        (False, 11, None),
+        (False, 11, 1),
     ],
-)  # fmt: skip
+)
 def test_a_softmax_over_the_classes_is_taken_off(
     flat: bool, opset: int, axis: int | None, tmp_path: Path
 ) -> None:

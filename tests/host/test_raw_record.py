@@ -67,9 +67,15 @@ def recorded(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
     height, width, channels = bundle.image_shape
     device = FakeDevice(
-        bundle=bundle.hash32, rows=height, row_bytes=width * channels, payload_bytes=bundle.payload_bytes,
-        rows_per_frame=height // 2, encode=golden.__getitem__, fault=fault, pilot_bytes=4,
-    )  # fmt: skip
+        bundle=bundle.hash32,
+        rows=height,
+        row_bytes=width * channels,
+        payload_bytes=bundle.payload_bytes,
+        rows_per_frame=height // 2,
+        encode=golden.__getitem__,
+        fault=fault,
+        pilot_bytes=4,
+    )
     folder = tmp_path_factory.mktemp("raw")
     options = MonitorOptions(
         count=count, level=0.02, seed=9, raw_path=folder / "run.sfraw", record_path=folder / "run.jsonl"

@@ -30,9 +30,15 @@ from semflash.report.statistics import Mean, above, mean_of, series
 from semflash.report.wording import WORDS
 
 SECTIONS = (
-    "Summary", "Accuracy against bit error rate", "Accuracy against bytes", "Centres and their use",
-    "Decoded features", "Confusion at BER 5 %", "Device cost", "All settings and seeds",
-)  # fmt: skip
+    "Summary",
+    "Accuracy against bit error rate",
+    "Accuracy against bytes",
+    "Centres and their use",
+    "Decoded features",
+    "Confusion at BER 5 %",
+    "Device cost",
+    "All settings and seeds",
+)
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
 
 
@@ -49,9 +55,17 @@ def report(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for one in campaign():
         store.put(one)
     arguments = [
-        "evaluate", str(TINY), "--data-dir", str(data_dir), "--compare", str(folder / "results"),
-        "--report", str(folder / "report.html"), "--plots", str(folder / "plots"),
-    ]  # fmt: skip
+        "evaluate",
+        str(TINY),
+        "--data-dir",
+        str(data_dir),
+        "--compare",
+        str(folder / "results"),
+        "--report",
+        str(folder / "report.html"),
+        "--plots",
+        str(folder / "plots"),
+    ]
     assert main(arguments) == 0
     return folder / "report.html"
 
@@ -99,10 +113,13 @@ def test_means_and_spreads_are_those_of_the_statistics_module() -> None:
 
 def test_variants_sizes_and_framings_are_not_averaged_together() -> None:
     results = [
-        result("a", {0.0: 0.9}), result("a", {0.0: 0.8}, variant="b"), result("a", {0.0: 0.7}, size=24),
-        result("c", {0.0: 0.6}), result("c", {0.0: 0.5}, framing="drop"),
+        result("a", {0.0: 0.9}),
+        result("a", {0.0: 0.8}, variant="b"),
+        result("a", {0.0: 0.7}, size=24),
+        result("c", {0.0: 0.6}),
+        result("c", {0.0: 0.5}, framing="drop"),
         result("c", {0.0: 0.1}, split="val"),
-    ]  # fmt: skip
+    ]
     means = [mean.mean for one in series(results) for mean in one.means.values()]
     assert means == [0.9, 0.8, 0.7, 0.6, 0.5]
 
@@ -165,8 +182,16 @@ def test_plots_come_as_png_and_svg(report: Path) -> None:
 
 
 def test_the_same_content_gives_the_same_bytes(report: Path, data_dir: Path, tmp_path: Path) -> None:
-    arguments = ["evaluate", str(TINY), "--data-dir", str(data_dir), "--compare",
-                 str(report.parent / "results"), "--report", str(tmp_path)]  # fmt: skip
+    arguments = [
+        "evaluate",
+        str(TINY),
+        "--data-dir",
+        str(data_dir),
+        "--compare",
+        str(report.parent / "results"),
+        "--report",
+        str(tmp_path),
+    ]
     assert main(arguments) == 0
     assert (tmp_path / "report.html").read_bytes() == report.read_bytes()
 
@@ -199,9 +224,13 @@ def test_json_has_the_bundles_and_the_means(
     ],
 )
 def test_the_verb_refuses_what_cannot_be_compared(
-    flags: list[str], text: str, data_dir: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path,
+    flags: list[str],
+    text: str,
+    data_dir: Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(tmp_path)
     bundles = [str(TINY)] * (2 if "two bundles" in text else 1)
     assert main(["evaluate", *bundles, "--data-dir", str(data_dir), *flags]) == 2
@@ -234,10 +263,13 @@ def measured(name: str, dataset: str, macs: int, accuracy: float, images: int) -
     points = [Point(0.01, (Score(accuracy, accuracy, accuracy),))]
     measurement = Measurement(dataset, "test", images, 0, "ber", (ACCURACY,), points)
     return SimpleNamespace(
-        bundle=SimpleNamespace(name=name, record=SimpleNamespace(macs=macs)), cost=None, history=[],
+        bundle=SimpleNamespace(name=name, record=SimpleNamespace(macs=macs)),
+        cost=None,
+        history=[],
         evaluation=SimpleNamespace(measurement=measurement, task_value=accuracy + 0.01),
-        value=lambda level: accuracy, quality=Ber,
-    )  # fmt: skip
+        value=lambda level: accuracy,
+        quality=Ber,
+    )
 
 
 def test_bundles_of_different_data_sets_are_not_weighed_against_each_other() -> None:

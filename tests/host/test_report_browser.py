@@ -28,10 +28,18 @@ from semflash.report.results import ResultStore
 TINY = Path(__file__).parents[1] / "vectors" / "tiny.semcodec"
 CHROMIUM = shutil.which("chromium")
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--hide-scrollbars",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-extensions",
     "--enable-logging=stderr",
-)  # fmt: skip
+)
 #: Run in the page: sizes of what it shows, and whether it is wider than the window.
 PROBE = """<script>
 addEventListener("load", () => {

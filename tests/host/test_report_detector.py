@@ -50,8 +50,13 @@ def report(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_figure_of_merit_is_called_by_its_name_everywhere(report: Path) -> None:
     page, twin = report.read_text(encoding="utf-8"), report.with_suffix(".md").read_text(encoding="utf-8")
-    for title in ("Summary", "mAP@0.5 against bit error rate", "Average precision by class",
-                  "Scenes and the objects found in them", "Device cost beside mAP@0.5"):  # fmt: skip
+    for title in (
+        "Summary",
+        "mAP@0.5 against bit error rate",
+        "Average precision by class",
+        "Scenes and the objects found in them",
+        "Device cost beside mAP@0.5",
+    ):
         assert title in page and f"## {title}" in twin
     for text in (page, twin):
         before_settings = text[: text.index("All settings and seeds")]
@@ -63,9 +68,12 @@ def test_the_figure_of_merit_is_called_by_its_name_everywhere(report: Path) -> N
 def test_the_charts_label_their_axes_with_it(report: Path) -> None:
     plots = report.parent / "report-plots"
     texts = {path.stem: path.read_text(encoding="utf-8") for path in plots.glob("*.svg")}
-    wanted = {"map50-ber-96": ">mAP@0.5, %<", "cost": ">mAP@0.5 at BER 1 %, %<",
-              "training-stamps-detect": ">validation mAP@0.5, %<",
-              "precision-stamps-detect": ">average precision, %<"}  # fmt: skip
+    wanted = {
+        "map50-ber-96": ">mAP@0.5, %<",
+        "cost": ">mAP@0.5 at BER 1 %, %<",
+        "training-stamps-detect": ">validation mAP@0.5, %<",
+        "precision-stamps-detect": ">average precision, %<",
+    }
     for name, label in wanted.items():
         assert label in texts[name] and "accuracy" not in texts[name]
     assert (

@@ -48,10 +48,13 @@ def bundle(name: str = "mine", size: int = 48) -> Any:
     points = [Point(level, (Score(0.9, 0.89, 0.91),)) for level in (0.0, 0.01, 0.05)]
     measurement = Measurement("fashion-mnist", "test", 9, 0, "ber", (ACCURACY,), points)
     return SimpleNamespace(
-        bundle=SimpleNamespace(name=name, payload_bytes=size), words=WORDS["accuracy"],
-        evaluation=SimpleNamespace(measurement=measurement, task_value=0.94), value=lambda level: 0.9,
-        number=lambda level: "90.00", quality=Ber,
-    )  # fmt: skip
+        bundle=SimpleNamespace(name=name, payload_bytes=size),
+        words=WORDS["accuracy"],
+        evaluation=SimpleNamespace(measurement=measurement, task_value=0.94),
+        value=lambda level: 0.9,
+        number=lambda level: "90.00",
+        quality=Ber,
+    )
 
 
 def content(results: Sequence[RunResult], size: int = 48) -> Content:
@@ -76,8 +79,9 @@ def test_every_result_carries_its_budget_in_tables_legends_and_json() -> None:
     names = {one["name"] for one in render.as_json(Content([], BOTH, 0))["experiments"]}
     assert names == wanted
     assert render.as_json(Content([], BOTH, 0))["budgets"] == [
-        {"name": "comparison", "text": COMPARISON.text}, {"name": "full", "text": FULL.text},
-    ]  # fmt: skip
+        {"name": "comparison", "text": COMPARISON.text},
+        {"name": "full", "text": FULL.text},
+    ]
 
 
 def test_long_names_in_a_legend_are_not_cut_off_and_leave_the_curves_their_room() -> None:
@@ -133,11 +137,22 @@ def test_brackets_of_budgets_are_no_links_in_the_twin() -> None:
 def test_accuracy_stands_at_the_bytes_really_sent_all_transmissions_included() -> None:
     results = [
         result("agilenn", {0.0: 0.88, 0.05: 0.85}, mean_payload_bytes=46.0),
-        result("jpeg", {0.0: 0.9, 0.05: 0.4}, framing="retransmit", mean_payload_bytes=44.0,
-               transmissions={0.05: 2.0}),
-        result("jpeg", {0.0: 0.9, 0.05: 0.4}, seed=1, framing="retransmit", mean_payload_bytes=46.0,
-               transmissions={0.05: 3.0}),
-    ]  # fmt: skip
+        result(
+            "jpeg",
+            {0.0: 0.9, 0.05: 0.4},
+            framing="retransmit",
+            mean_payload_bytes=44.0,
+            transmissions={0.05: 2.0},
+        ),
+        result(
+            "jpeg",
+            {0.0: 0.9, 0.05: 0.4},
+            seed=1,
+            framing="retransmit",
+            mean_payload_bytes=46.0,
+            transmissions={0.05: 3.0},
+        ),
+    ]
     one = content(results)
     places = {}
     for ber in (0.0, 0.05):
@@ -190,9 +205,12 @@ def test_payloads_that_were_sent_again_have_a_table_of_their_bytes_beside_their_
 
 def settings(seed: int, **recipe: Any) -> dict[str, Any]:
     return {
-        "seed": seed, "budget": {"epochs": 5, "text": "t"}, "task": {"dataset": "fashion-mnist", "set": {}},
-        "recipe": {"seed": seed, "batch": 128} | recipe, "measures": [],
-    }  # fmt: skip
+        "seed": seed,
+        "budget": {"epochs": 5, "text": "t"},
+        "task": {"dataset": "fashion-mnist", "set": {}},
+        "recipe": {"seed": seed, "batch": 128} | recipe,
+        "measures": [],
+    }
 
 
 def test_settings_of_results_are_all_there_and_stand_once_where_seeds_and_methods_share_them() -> None:
@@ -205,8 +223,10 @@ def test_settings_of_results_are_all_there_and_stand_once_where_seeds_and_method
     shared, deepcod, adjscc, jpeg = provenance.of_results(results)
     assert shared.caption == "What all learned methods of the results share"
     assert [list(row) for row in shared.rows] == [
-        ["budget.epochs", "5"], ["recipe.batch", "128"], ["task.dataset", "fashion-mnist"],
-    ]  # fmt: skip
+        ["budget.epochs", "5"],
+        ["recipe.batch", "128"],
+        ["task.dataset", "fashion-mnist"],
+    ]
     assert deepcod.head == ["setting", "48 B, seeds 0, 1 [comparison]"]
     assert [list(row) for row in deepcod.rows] == [["recipe.peak", "0.01"]]
     assert adjscc.head[1:] == ["48 B, seed 0 [comparison]", "48 B, seed 1 [comparison]"]
@@ -235,15 +255,27 @@ def test_results_of_other_data_sets_and_experiments_are_left_out_and_counted() -
 @pytest.mark.parametrize(
     ("datasets", "results", "message", "named"),
     [
-        ({"one": "stamps"}, [of("mnist")], "of another data set",
-         "one is measured on stamps; results of experiment ber: mnist (1)"),
-        ({"one": "mnist"}, [of("stamps"), of("mnist", experiment="transfer")], "of another data set",
-         "one is measured on mnist; results of experiment ber: stamps (1)"),
-        ({"one": "mnist", "two": "stamps"}, [of("mnist")], "bundles of one data set only",
-         "two is measured on stamps; results: mnist (1)"),
+        (
+            {"one": "stamps"},
+            [of("mnist")],
+            "of another data set",
+            "one is measured on stamps; results of experiment ber: mnist (1)",
+        ),
+        (
+            {"one": "mnist"},
+            [of("stamps"), of("mnist", experiment="transfer")],
+            "of another data set",
+            "one is measured on mnist; results of experiment ber: stamps (1)",
+        ),
+        (
+            {"one": "mnist", "two": "stamps"},
+            [of("mnist")],
+            "bundles of one data set only",
+            "two is measured on stamps; results: mnist (1)",
+        ),
         ({"one": "mnist"}, [of("mnist", experiment="search")], "there are none", "search (1)"),
     ],
-)  # fmt: skip
+)
 def test_results_that_cannot_stand_beside_the_bundles_are_refused(
     datasets: dict[str, str], results: list[RunResult], message: str, named: str
 ) -> None:

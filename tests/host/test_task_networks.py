@@ -160,8 +160,11 @@ def test_the_kept_rates_of_the_papers_networks_are_those_of_the_code() -> None:
     folder = Path(__file__).parents[2] / "experiments" / "results" / "rate"
     kept = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     assert {one["case"]["name"]: one["payload_bytes"] for one in kept} == {
-        "mobilenetv2-224": 3528, "mobilenetv2-32": 72, "resnet50-224": 2352, "resnet50-32": 48,
-    }  # fmt: skip
+        "mobilenetv2-224": 3528,
+        "mobilenetv2-32": 72,
+        "resnet50-224": 2352,
+        "resnet50-32": 48,
+    }
     for one in kept:
         shapes = {"image_shape": tuple(one["image_shape"]), "feature_shape": tuple(one["feature_shape"])}
         sizes = SemanticNNSizes(**shapes, encoder="paper", latent=one["case"]["latent"])
@@ -240,8 +243,9 @@ def test_preprocessing_is_what_keras_applications_does_to_pixels(preset: str) ->
     pixels = np.random.default_rng(1).integers(0, 256, (2, 5, 5, 3)).astype(np.float32)
     expected = keras.applications.imagenet_utils.preprocess_input(pixels.copy(), mode=preset)
     scale = 255.0 if preset == "caffe" else 1.0
-    np.testing.assert_allclose((pixels / 255 @ kernel + bias) * (scale / 255 if preset == "caffe" else 1),
-                               expected, atol=1e-3)  # fmt: skip
+    np.testing.assert_allclose(
+        (pixels / 255 @ kernel + bias) * (scale / 255 if preset == "caffe" else 1), expected, atol=1e-3
+    )
 
 
 def test_preprocessing_stands_in_the_head_and_is_not_trained() -> None:

@@ -30,17 +30,22 @@ TINY = ROOT / "tests/vectors/tiny.semcodec"
 QEMU = load_board("qemu-stm32f405")
 MICRO = "tensorflow/lite/micro"
 FILES = (
-    f"{MICRO}/micro_interpreter.cc", f"{MICRO}/micro_interpreter.h", f"{MICRO}/fake_micro_context.cc",
-    f"{MICRO}/recording_micro_allocator.cc", f"{MICRO}/kernels/kernel_util.cc",
-    f"{MICRO}/kernels/micro_tensor_utils.cc", f"{MICRO}/kernels/cmsis_nn/conv.cc",
-    f"{MICRO}/kernels/conv_common.cc", f"{MICRO}/kernels/cmsis_nn/svdf.cc",
+    f"{MICRO}/micro_interpreter.cc",
+    f"{MICRO}/micro_interpreter.h",
+    f"{MICRO}/fake_micro_context.cc",
+    f"{MICRO}/recording_micro_allocator.cc",
+    f"{MICRO}/kernels/kernel_util.cc",
+    f"{MICRO}/kernels/micro_tensor_utils.cc",
+    f"{MICRO}/kernels/cmsis_nn/conv.cc",
+    f"{MICRO}/kernels/conv_common.cc",
+    f"{MICRO}/kernels/cmsis_nn/svdf.cc",
     "third_party/cmsis_nn/Include/arm_nnfunctions.h",
     "third_party/cmsis_nn/Source/ConvolutionFunctions/arm_convolve_s8.c",
     "third_party/cmsis_nn/Source/ConvolutionFunctions/arm_convolve_f32.c",
     "third_party/cmsis_nn/Source/LSTMFunctions/arm_lstm.c",
     "third_party/flatbuffers/include/flatbuffers/flatbuffers.h",
     "third_party/cmsis/CMSIS/Core/Include/cmsis_compiler.h",
-)  # fmt: skip
+)
 
 
 @pytest.fixture

@@ -233,10 +233,12 @@ def stage(weights: LossWeights) -> tuple[TaskStage, dict[str, np.ndarray], np.nd
     )
     rng = np.random.default_rng(1)
     inputs = {
-        "image": split.images / np.float32(255), "ber": np.full((20, 1), 0.01, np.float32),
-        "told": np.full((20, 1), 0.02, np.float32), "importance": rng.random((20, 6, 5, 1), dtype=np.float32),
+        "image": split.images / np.float32(255),
+        "ber": np.full((20, 1), 0.01, np.float32),
+        "told": np.full((20, 1), 0.02, np.float32),
+        "importance": rng.random((20, 6, 5, 1), dtype=np.float32),
         "noise": rng.random((20, *model.codec.noise_shape()), dtype=np.float32),
-    }  # fmt: skip
+    }
     return model, inputs, split.labels
 
 

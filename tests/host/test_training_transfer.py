@@ -314,9 +314,12 @@ def test_codecs_with_a_table_on_the_device_are_exported(
 
 @pytest.mark.slow
 def test_a_cropped_codec_runs_on_the_device_code_for_code(
-    task_dir: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    task_dir: Path,
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-):  # fmt: skip
+):
     from semflash.export.run import export
 
     switches = {"gdn": False, "labels": "gray", "crop": 0.7}
@@ -348,9 +351,11 @@ def test_a_training_that_is_killed_resumes_to_the_same_loss_and_weights(
     folder = str(Path(__file__).parents[1])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])}
     process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(task_dir), str(tmp_path), str(data_dir)], env=environment,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, "-c", KILLED, str(task_dir), str(tmp_path), str(data_dir)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     deadline = time.monotonic() + 120
     while not (tmp_path / "checkpoint.npz").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -393,9 +398,13 @@ def test_the_train_verb_prints_rates_and_attaches_codecs(
 
 @pytest.mark.parametrize("attached", [False, True], ids=["a new codec", "an attached one"])
 def test_the_train_verb_says_what_an_image_costs_before_the_first_epoch(
-    attached: bool, codec_dir: Path, task_dir: Path, data_dir: Path, tmp_path: Path,
+    attached: bool,
+    codec_dir: Path,
+    task_dir: Path,
+    data_dir: Path,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-):  # fmt: skip
+):
     arguments = ["train", "tiny", "--data-dir", str(data_dir), "--out", str(tmp_path / "run")]
     if attached:
         source = ["--codec-from", str(codec_dir), "--finetune-epochs", "1"]

@@ -182,9 +182,14 @@ def test_a_codec_learns_a_detector_that_finds_its_objects_without_labels(tmp_pat
     save_weights(tmp_path / "task", {"head": task.head, "tail": task.tail})
     sizes = {"stem": 8, "middle": [[8, 2]], "latent": 4, "decoder_width": 16}
     recipe = replace(
-        codec_recipe("tiny"), dataset=str(data_dir), batch=32, autoencoder_epochs=5, task_epochs=20,
-        sizes=sizes, usage_weight=0.1,
-    )  # fmt: skip
+        codec_recipe("tiny"),
+        dataset=str(data_dir),
+        batch=32,
+        autoencoder_epochs=5,
+        task_epochs=20,
+        sizes=sizes,
+        usage_weight=0.1,
+    )
     codec = train_codec(recipe, tmp_path / "task", tmp_path / "codec", progress=Progress(quiet=True))
     found = [codec.float_accuracy(data.test.images, data.test.labels, ber) for ber in (0.0, 0.01, 0.05)]
     print(f"mAP@0.5: original {original:.3f}, at BER 0, 1 and 5 % {found}")  # docs/detection.md has these

@@ -147,9 +147,16 @@ def _state(port: str) -> emulator_state.EmulatorState:
     birth = emulator_state.birth(1)
     assert birth is not None
     return emulator_state.EmulatorState(
-        board="b", pid=1, birth=birth, port=port, image="i", image_sha256="0", bundle_hash="1", build_id="2",
+        board="b",
+        pid=1,
+        birth=birth,
+        port=port,
+        image="i",
+        image_sha256="0",
+        bundle_hash="1",
+        build_id="2",
         started_unix=0.0,
-    )  # fmt: skip
+    )
 
 
 def _save_state(folder: Path, port: str) -> None:
@@ -260,10 +267,19 @@ def _is_not_built(seen: Any, old: Any, new: Any) -> bool:
 def _result(folder: Path, seed: int) -> None:
     ResultStore(folder).put(
         RunResult(
-            experiment="e", run="r", method="m", title="t", kind="learned", payload_bytes=48, seed=seed,
-            budget=Budget("b", "t"), settings={}, fingerprint="f", rows=[],
+            experiment="e",
+            run="r",
+            method="m",
+            title="t",
+            kind="learned",
+            payload_bytes=48,
+            seed=seed,
+            budget=Budget("b", "t"),
+            settings={},
+            fingerprint="f",
+            rows=[],
         )
-    )  # fmt: skip
+    )
 
 
 def _look_at_result(folder: Path) -> Any:

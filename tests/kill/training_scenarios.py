@@ -63,10 +63,16 @@ def _epoch(folder: Path, done: int) -> None:
         _info(done).save(place)
 
     stage = SimpleNamespace(
-        fingerprint=_FINGERPRINT, index=0, average=_Average(), history=history, out_dir=folder / "run",
-        variables=[np.full(4, done, np.float32)], optimizer=SimpleNamespace(variables=[]), figures={},
+        fingerprint=_FINGERPRINT,
+        index=0,
+        average=_Average(),
+        history=history,
+        out_dir=folder / "run",
+        variables=[np.full(4, done, np.float32)],
+        optimizer=SimpleNamespace(variables=[]),
+        figures={},
         plan=SimpleNamespace(publish=publish, epochs=9),
-    )  # fmt: skip
+    )
     loop._Stage._save(stage, done)  # type: ignore[arg-type]
 
 

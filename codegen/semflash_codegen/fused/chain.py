@@ -145,16 +145,31 @@ def _conv(context: Context, op: Operator, padding: _Padding | None, *, depthwise
     constants = per_channel(context, op, axis, shape[axis])
     weights = constants.weights.reshape(kernel_h, kernel_w, shape[3]) if depthwise else constants.weights
     return Conv(
-        _name(op, output), source, Shape(*output.shape[1:]), window, weights, constants.bias.astype(np.int64),
-        tensor.zero_point, output.zero_point, constants.multiplier.astype(np.int64),
-        constants.shift.astype(np.int64), low, high, depthwise, macs(context.model, op),
-    )  # fmt: skip
+        _name(op, output),
+        source,
+        Shape(*output.shape[1:]),
+        window,
+        weights,
+        constants.bias.astype(np.int64),
+        tensor.zero_point,
+        output.zero_point,
+        constants.multiplier.astype(np.int64),
+        constants.shift.astype(np.int64),
+        low,
+        high,
+        depthwise,
+        macs(context.model, op),
+    )
 
 
 def _window(
-    context: Context, op: Operator, padding: _Padding | None, image: tuple[int, int],
-    kernel: tuple[int, int], zero: int,
-) -> Window:  # fmt: skip
+    context: Context,
+    op: Operator,
+    padding: _Padding | None,
+    image: tuple[int, int],
+    kernel: tuple[int, int],
+    zero: int,
+) -> Window:
     """The window with the operator's own padding and that of a PAD before it."""
     stride = (option(op, "stride_h"), option(op, "stride_w"))
     own, out = plan_window(

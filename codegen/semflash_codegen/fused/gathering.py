@@ -119,8 +119,16 @@ def _spread(target: str, source: str, rotation: int, gain: int) -> str:
 
 def _spread_two(gain: int) -> list[str]:
     """Two words of both pixels, in r6, r7, r9 and lr, to r2-r7, r9 and lr in the order of the patch."""
-    plan = (("r2", "r6", 0), ("r3", "r7", 0), ("r4", "r6", 8), ("r5", "r7", 8),
-            ("r6", "r9", 0), ("r7", "lr", 0), ("r9", "r9", 8), ("lr", "lr", 8))  # fmt: skip
+    plan = (
+        ("r2", "r6", 0),
+        ("r3", "r7", 0),
+        ("r4", "r6", 8),
+        ("r5", "r7", 8),
+        ("r6", "r9", 0),
+        ("r7", "lr", 0),
+        ("r9", "r9", 8),
+        ("lr", "lr", 8),
+    )
     return [
         *(_spread(to, source, rotation, gain) for to, source, rotation in plan),
         "stmia r12!, {r2-r7, r9, lr}",

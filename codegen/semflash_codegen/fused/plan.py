@@ -257,11 +257,19 @@ def _windowed(
     """A stage with a ring as high as its kernel, padding in place."""
     window = layer.window
     return Stage(
-        kind, (layer,), convs, form, slots=window.kernel[0], kernel_rows=window.kernel[0],
-        stride_rows=window.stride[0], pad_top=window.top, pad_bottom=window.bottom,
-        left=window.left * layer.source.channels, right=window.right * layer.source.channels,
+        kind,
+        (layer,),
+        convs,
+        form,
+        slots=window.kernel[0],
+        kernel_rows=window.kernel[0],
+        stride_rows=window.stride[0],
+        pad_top=window.top,
+        pad_bottom=window.bottom,
+        left=window.left * layer.source.channels,
+        right=window.right * layer.source.channels,
         pad_value=window.pad_value + 128,
-    )  # fmt: skip
+    )
 
 
 def _pool(layer: Pool) -> Stage:

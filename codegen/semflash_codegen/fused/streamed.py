@@ -169,7 +169,7 @@ def _why(stage: Stage, number: int) -> str:
         "accumulate": "rows added to accumulators as they arrive",
         "strip": "joined with the next convolution",
         "pooled": "row by row, joined with its 2x2 maximum",
-    }[stage.kind if number == 0 or stage.kind != "strip" else "accumulate"]  # fmt: skip
+    }[stage.kind if number == 0 or stage.kind != "strip" else "accumulate"]
     return f"{how}; {tables.reason}"
 
 

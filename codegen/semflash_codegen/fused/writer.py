@@ -201,11 +201,21 @@ def _graph_text(plan: Plan, prefix: str) -> str:
         reference = layer if stage.kind == "table" else f"&{layer}"
         last = stage.layers[-1].output
         numbers = (
-            stage.ring, stage.scratch, stage.pitch, stage.left, stage.source_row_bytes,
+            stage.ring,
+            stage.scratch,
+            stage.pitch,
+            stage.left,
+            stage.source_row_bytes,
             stage.layers[0].source.height,
-            last.height, stage.slots, stage.kernel_rows, stage.stride_rows, stage.pad_top, stage.pad_bottom,
-            stage.pad_value, stage.spill,
-        )  # fmt: skip
+            last.height,
+            stage.slots,
+            stage.kernel_rows,
+            stage.stride_rows,
+            stage.pad_top,
+            stage.pad_bottom,
+            stage.pad_value,
+            stage.spill,
+        )
         rows.append(f"    {{{RUN[stage.kind]}, {reference}, " + ", ".join(f"{n}u" for n in numbers) + "},")
     latent = plan.stages[-1].layers[-1].output
     first = plan.stages[0]

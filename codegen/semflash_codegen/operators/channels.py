@@ -64,9 +64,10 @@ def bias_values(context: Context, op: Operator, channels: int) -> npt.NDArray[np
         raise context.unsupported(op, "the bias is not a constant of type int32", bias.dtype.name.lower())
     if bias.elements != channels:
         raise MalformedModelError(
-            f"{context.label(op)}: the bias must have {channels} values", value=bias.elements,
+            f"{context.label(op)}: the bias must have {channels} values",
+            value=bias.elements,
             remedy="export the model again",
-        )  # fmt: skip
+        )
     return bias.int32_values().reshape(channels)
 
 
@@ -77,8 +78,9 @@ def channel_scales(context: Context, op: Operator, quant: Quantisation, channels
     if len(quant.scales) != channels:
         raise MalformedModelError(
             f"{context.label(op)}: there must be one scale per output channel ({channels})",
-            value=len(quant.scales), remedy="export the model again",
-        )  # fmt: skip
+            value=len(quant.scales),
+            remedy="export the model again",
+        )
     return list(quant.scales)
 
 

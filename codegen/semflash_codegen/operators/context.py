@@ -87,9 +87,10 @@ class Context:
         """The file's shape must be the one the operator's arithmetic gives."""
         if tensor.shape != shape:
             raise MalformedModelError(
-                f"{self.label(op)}: shape of '{tensor.name}' should be {shape}", value=tensor.shape,
+                f"{self.label(op)}: shape of '{tensor.name}' should be {shape}",
+                value=tensor.shape,
                 remedy="export the model again",
-            )  # fmt: skip
+            )
 
     def choose(self, operator: str, function: str, cmsis: Kernel | None) -> Kernel:
         """CMSIS-NN where it has the operator, unless the request says reference."""

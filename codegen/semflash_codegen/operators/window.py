@@ -27,9 +27,15 @@ class Window:
     def initialiser(self) -> str:
         """C initialiser of sf_window_t."""
         values = (
-            self.h, self.w, self.stride_h, self.stride_w,
-            self.dilation_h, self.dilation_w, self.pad_top, self.pad_left,
-        )  # fmt: skip
+            self.h,
+            self.w,
+            self.stride_h,
+            self.stride_w,
+            self.dilation_h,
+            self.dilation_w,
+            self.pad_top,
+            self.pad_left,
+        )
         return "{" + ", ".join(map(str, values)) + "}"
 
 

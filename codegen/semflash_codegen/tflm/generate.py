@@ -91,9 +91,10 @@ def _operators(model: Model) -> tuple[str, ...]:
     for op in model.operators:
         if op.name not in OPERATORS:
             raise UnsupportedModelError(
-                f"{model.layer_name(op)}: the engine tflm does not know operator {op.name}", value=op.name,
+                f"{model.layer_name(op)}: the engine tflm does not know operator {op.name}",
+                value=op.name,
                 remedy="use " + ", ".join(OPERATORS),
-            )  # fmt: skip
+            )
     if not model.operators:
         raise UnsupportedModelError("the encoder computes nothing", remedy="export the device graph")
     return tuple(dict.fromkeys(op.name for op in model.operators))
@@ -103,21 +104,24 @@ def _validate(model: Model) -> None:
     """One int8 tensor in, one out, batch 1, static."""
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise UnsupportedModelError(
-            "the encoder must have one input and one output", value=(len(model.inputs), len(model.outputs)),
+            "the encoder must have one input and one output",
+            value=(len(model.inputs), len(model.outputs)),
             remedy="export the device graph alone: image in, latent out",
-        )  # fmt: skip
+        )
     for index in (model.inputs[0], model.outputs[0]):
         tensor = model.tensors[index]
         if tensor.dtype is not TensorType.INT8:
             raise UnsupportedModelError(
-                f"'{tensor.name}' is not int8", value=tensor.dtype.name.lower(),
+                f"'{tensor.name}' is not int8",
+                value=tensor.dtype.name.lower(),
                 remedy="export with full int8 quantisation",
-            )  # fmt: skip
+            )
         if tensor.dynamic or len(tensor.shape) not in (2, 3, 4) or tensor.shape[0] != 1:
             raise UnsupportedModelError(
-                f"'{tensor.name}' must have a static shape with batch 1", value=tensor.shape,
+                f"'{tensor.name}' must have a static shape with batch 1",
+                value=tensor.shape,
                 remedy="export with batch size 1",
-            )  # fmt: skip
+            )
 
 
 def _graph(name: str, symbol: str, plan: Plan, sizes: tuple[int, int]) -> CompiledGraph:

@@ -59,9 +59,7 @@ class Arrival:
     transmissions: NDArray[np.int64]
 
 
-def send(
-    payloads: Sequence[bytes], channel: Channel, framing: Framing, rng: np.random.Generator
-) -> Arrival:  # fmt: skip
+def send(payloads: Sequence[bytes], channel: Channel, framing: Framing, rng: np.random.Generator) -> Arrival:
     """Over the channel, again where it was damaged and the budget allows."""
     received, erased = channel.pass_on(payloads, rng)
     times = np.ones(len(payloads), np.int64)
@@ -89,10 +87,16 @@ def _damaged(
 
 
 def accuracy_under(
-    method: Method, images: NDArray[np.uint8], labels: NDArray[np.integer], channel: Channel, seed: int, *,
-    framing: Framing = FRAMINGS["deliver"], told: float | None = None,
+    method: Method,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    channel: Channel,
+    seed: int,
+    *,
+    framing: Framing = FRAMINGS["deliver"],
+    told: float | None = None,
     payloads: Sequence[bytes] | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Measure one condition.
 
     Args:
@@ -119,7 +123,9 @@ def accuracy_under(
     truth = output.truth(images, labels)
     score = output.measure(output.answers(found, truth), truth, seed=seed)[0]
     return {
-        output.metric.name: score.value, "images": len(labels),
-        "undecodable": int(method.undecodable), "mean_bytes": float(np.mean([len(p) for p in sent])),
+        output.metric.name: score.value,
+        "images": len(labels),
+        "undecodable": int(method.undecodable),
+        "mean_bytes": float(np.mean([len(p) for p in sent])),
         "transmissions": float(arrival.transmissions.mean()),
-    }  # fmt: skip
+    }

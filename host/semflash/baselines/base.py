@@ -43,7 +43,7 @@ class Method(abc.ABC):
     @abc.abstractmethod
     def logits(
         self, payloads: Sequence[bytes], ber: float, erased: Erased | None = None
-    ) -> NDArray[np.float32]:  # fmt: skip
+    ) -> NDArray[np.float32]:
         """Logits float32 (N, classes) of received payloads. Any bytes of any length are survived.
 
         Args:
@@ -76,9 +76,7 @@ def block_of(payloads: Sequence[bytes], size_bytes: int) -> NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8).reshape(len(payloads), size_bytes)
 
 
-def erased_symbols(
-    erased: Erased | None, count: int, symbols: int, bits: int
-) -> NDArray[np.bool_] | None:  # fmt: skip
+def erased_symbols(erased: Erased | None, count: int, symbols: int, bits: int) -> NDArray[np.bool_] | None:
     """Symbols that have a bit in a lost byte, bool (N, symbols); None: nothing is lost.
 
     Args:

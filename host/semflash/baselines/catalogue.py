@@ -53,9 +53,12 @@ def _semanticnn(name: str) -> Callable[[int], CodecRecipe]:
         own = codec_recipe("fashion-mnist-48")
         # The learning rate is searched here, from the same start as every other method's.
         own = replace(
-            own, name=f"{name}-{size_bytes}", sizes=own.sizes | {"latent": latent},
-            task_peak=CodecRecipe.task_peak, **METHOD_TERMS,
-        )  # fmt: skip
+            own,
+            name=f"{name}-{size_bytes}",
+            sizes=own.sizes | {"latent": latent},
+            task_peak=CodecRecipe.task_peak,
+            **METHOD_TERMS,
+        )
         return as_released(own) if name == "semanticnn-released" else own
 
     return recipe
@@ -105,38 +108,64 @@ def _entropy(trained: TrainedCodec, job: Job, spec: MethodSpec) -> Method:
 
 _LEARNED = (
     MethodSpec(
-        "semanticnn", "SemanticNN", citations.SEMANTICNN, "learned",
+        "semanticnn",
+        "SemanticNN",
+        citations.SEMANTICNN,
+        "learned",
         recipe=_semanticnn("semanticnn"),
         trials=({}, _PLAIN, {"task_peak": _HIGHER}, {"estimate_noise": 0.0}),
     ),
     MethodSpec(
-        "semanticnn-released", "SemanticNN as released", citations.SEMANTICNN, "learned",
+        "semanticnn-released",
+        "SemanticNN as released",
+        citations.SEMANTICNN,
+        "learned",
         recipe=_semanticnn("semanticnn-released"),
         trials=({}, {"xai_weight": 0.0}, {"task_peak": _HIGHER}, {"xai_weight": 0.0, "task_peak": _HIGHER}),
     ),
     MethodSpec(
-        "deepcod", "DeepCOD-style", citations.DEEPCOD, "learned", recipe=_family("deepcod", 0),
+        "deepcod",
+        "DeepCOD-style",
+        citations.DEEPCOD,
+        "learned",
+        recipe=_family("deepcod", 0),
         trials=({"ber": _CLEAN}, {}, {"sizes": {"isometry": 1e-1}}, {"task_peak": _HIGHER}),
     ),
     MethodSpec(
-        "bottlenetpp", "BottleNet++-style", citations.BOTTLENETPP, "learned",
+        "bottlenetpp",
+        "BottleNet++-style",
+        citations.BOTTLENETPP,
+        "learned",
         recipe=_family("bottlenetpp", 0, stages=1),
         trials=({}, _DEEP, {"sizes": _DEEP["sizes"] | {"decoder_convolutions": 2}}, {"task_peak": _HIGHER}),
     ),
     MethodSpec(
-        "adjscc", "ADJSCC-style", citations.ADJSCC, "learned",
+        "adjscc",
+        "ADJSCC-style",
+        citations.ADJSCC,
+        "learned",
         recipe=_family("adjscc", 0, stages=1),
         trials=({}, _DEEP, _DEEP | {"task_peak": _HIGHER}, {"task_peak": _HIGHER}),
     ),
     MethodSpec(
-        "agilenn", "AgileNN-style", citations.AGILENN, "learned",
+        "agilenn",
+        "AgileNN-style",
+        citations.AGILENN,
+        "learned",
         recipe=_family("agilenn", 10, stages=1),
-        trials=({}, {"sizes": {"middle": [[16, 1]]}},
-                {"sizes": {"middle": [[16, 1]], "skewness": 0.5, "task_share": 0.9}},
-                {"task_peak": _HIGHER}),
+        trials=(
+            {},
+            {"sizes": {"middle": [[16, 1]]}},
+            {"sizes": {"middle": [[16, 1]], "skewness": 0.5, "task_share": 0.9}},
+            {"task_peak": _HIGHER},
+        ),
     ),
     MethodSpec(
-        "limitnet", "LimitNet-style", citations.LIMITNET, "learned", recipe=_family("limitnet", 16),
+        "limitnet",
+        "LimitNet-style",
+        citations.LIMITNET,
+        "learned",
+        recipe=_family("limitnet", 16),
         trials=(
             _DEEP | {"ber": _CLEAN},
             {"sizes": _DEEP["sizes"] | {"keep_low": 0.5}},
@@ -145,20 +174,30 @@ _LEARNED = (
         ),
     ),
     MethodSpec(
-        "entropy-coded", "SemanticNN, codes entropy-coded", citations.ENTROPY, "learned",
-        recipe=_semanticnn("entropy-coded"), adapt=_entropy,
+        "entropy-coded",
+        "SemanticNN, codes entropy-coded",
+        citations.ENTROPY,
+        "learned",
+        recipe=_semanticnn("entropy-coded"),
+        adapt=_entropy,
         framings=("drop", "deliver", "retransmit"),
-        trials=({}, {"ber": _CLEAN}, {"ber": _CLEAN, "usage_weight": 0.0},
-                {"ber": _CLEAN, "task_peak": _HIGHER}),
+        trials=(
+            {},
+            {"ber": _CLEAN},
+            {"ber": _CLEAN, "usage_weight": 0.0},
+            {"ber": _CLEAN, "task_peak": _HIGHER},
+        ),
     ),
-)  # fmt: skip
+)
 
 _SIDES = ({"side": 16}, {"side": 24}, {"side": 28}, {"side": 16, "peak": _HIGHER})
 _SMALL_SIDES = ({"side": 8}, {"side": 12}, {"side": 16}, {"side": 8, "peak": _HIGHER})
 _GRIDS = (
-    {"pool": 4, "bits": 4}, {"pool": 4, "bits": 3}, {"pool": 4, "bits": 3, "joint": True},
+    {"pool": 4, "bits": 4},
+    {"pool": 4, "bits": 3},
+    {"pool": 4, "bits": 3, "joint": True},
     {"pool": 4, "bits": 4, "peak": _HIGHER},
-)  # fmt: skip
+)
 
 
 def _with_bit_errors(trials: tuple[Settings, ...]) -> tuple[Settings, ...]:
@@ -167,29 +206,59 @@ def _with_bit_errors(trials: tuple[Settings, ...]) -> tuple[Settings, ...]:
 
 _CLASSICAL = (
     MethodSpec(
-        "jpeg", "JPEG", citations.JPEG, "classical", build=_jpeg, trials=_SIDES,
+        "jpeg",
+        "JPEG",
+        citations.JPEG,
+        "classical",
+        build=_jpeg,
+        trials=_SIDES,
         framings=("drop", "retransmit"),
     ),
     MethodSpec(
-        "jpeg-delivered", "JPEG, damaged streams decoded", citations.JPEG, "classical", build=_jpeg,
+        "jpeg-delivered",
+        "JPEG, damaged streams decoded",
+        citations.JPEG,
+        "classical",
+        build=_jpeg,
         trials=_with_bit_errors(_SIDES),
     ),
     MethodSpec(
-        "webp", "WebP", citations.WEBP, "classical", build=_webp, trials=_SMALL_SIDES,
+        "webp",
+        "WebP",
+        citations.WEBP,
+        "classical",
+        build=_webp,
+        trials=_SMALL_SIDES,
         framings=("drop", "retransmit"),
     ),
     MethodSpec(
-        "webp-delivered", "WebP, damaged streams decoded", citations.WEBP, "classical", build=_webp,
+        "webp-delivered",
+        "WebP, damaged streams decoded",
+        citations.WEBP,
+        "classical",
+        build=_webp,
         trials=_with_bit_errors(_SMALL_SIDES),
     ),
     MethodSpec(
-        "uniform", "Uniform quantisation of features", citations.UNIFORM, "classical", build=_uniform,
-        trials=_GRIDS, framings=("deliver", "drop"),
+        "uniform",
+        "Uniform quantisation of features",
+        citations.UNIFORM,
+        "classical",
+        build=_uniform,
+        trials=_GRIDS,
+        framings=("deliver", "drop"),
     ),
-)  # fmt: skip
+)
 
 METHODS: dict[str, MethodSpec] = {spec.name: spec for spec in (*_LEARNED, *_CLASSICAL)}
 
 __all__ = [
-    "METHODS", "SEARCH_BERS", "TRIALS", "Budget", "Job", "MethodSpec", "method_spec", "search_score",
-]  # fmt: skip
+    "METHODS",
+    "SEARCH_BERS",
+    "TRIALS",
+    "Budget",
+    "Job",
+    "MethodSpec",
+    "method_spec",
+    "search_score",
+]

@@ -53,7 +53,7 @@ class EntropyCoded(LearnedMethod):
 
     def __init__(
         self, trained: TrainedCodec, prior: NDArray[np.float32], tables: CodeTables, spec: MethodSpec
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(trained, prior, name=spec.name, title=spec.title, citation=spec.citation)
         self.tables = tables
         self.settings["tables"] = "static per position, given the code one place before"
@@ -65,7 +65,7 @@ class EntropyCoded(LearnedMethod):
 
     def logits(
         self, payloads: Sequence[bytes], ber: float, erased: Erased | None = None
-    ) -> NDArray[np.float32]:  # fmt: skip
+    ) -> NDArray[np.float32]:
         """Bytes from the first lost one on are read as zeros."""
         gone = lost(erased, len(payloads))
         if erased is not None:

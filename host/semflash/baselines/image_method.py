@@ -31,9 +31,13 @@ class ImageMethod(Method):
     """Args: stream: the format. network: images in [0, 1] to logits. prior: logits where nothing decodes."""
 
     def __init__(
-        self, stream: ImageStream, network: keras.Model, prior: NDArray[np.float32], spec: MethodSpec,
+        self,
+        stream: ImageStream,
+        network: keras.Model,
+        prior: NDArray[np.float32],
+        spec: MethodSpec,
         settings: dict[str, Any],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.stream, self.network, self.prior = stream, network, prior
         self.name, self.title, self.citation = spec.name, spec.title, spec.citation
         self.settings = settings
@@ -45,7 +49,7 @@ class ImageMethod(Method):
 
     def logits(
         self, payloads: Sequence[bytes], ber: float, erased: Erased | None = None
-    ) -> NDArray[np.float32]:  # fmt: skip
+    ) -> NDArray[np.float32]:
         """A stream that lacks a byte is decoded as far as that byte, if its format can."""
         del ber  # a decoder of images has no use for it
         if erased is not None:
@@ -104,7 +108,7 @@ def _decoded(stream: ImageStream, payload: bytes) -> NDArray[np.uint8]:
 
 def _damaged(
     stream: ImageStream, payload: bytes, rate: float, clean: NDArray[np.uint8], rng: np.random.Generator
-) -> NDArray[np.uint8]:  # fmt: skip
+) -> NDArray[np.uint8]:
     """Decoded after bit errors; the clean image where it cannot be, which in use is no image."""
     received = flip_bits(np.frombuffer(payload, np.uint8)[None], rate, rng).tobytes()
     image = None if received == payload else stream.decode(received)

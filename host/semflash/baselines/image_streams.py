@@ -59,9 +59,10 @@ class ImageStream(abc.ABC):
             if best is not None:
                 return best
         raise UsageError(
-            "the image does not fit into so few bytes at any side", value=self.size_bytes,
+            "the image does not fit into so few bytes at any side",
+            value=self.size_bytes,
             remedy="more bytes, or a smaller side",
-        )  # fmt: skip
+        )
 
     def decode(self, payload: bytes) -> NDArray[np.uint8] | None:
         """Pixels uint8 (H, W, C) of any bytes; None: cannot be decoded."""

@@ -27,9 +27,15 @@ class LearnedMethod(Method):
     """
 
     def __init__(
-        self, trained: TrainedCodec, prior: NDArray[np.float32], *, name: str, title: str, citation: str,
+        self,
+        trained: TrainedCodec,
+        prior: NDArray[np.float32],
+        *,
+        name: str,
+        title: str,
+        citation: str,
         settings: dict[str, Any] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.trained, self.prior = trained, prior
         self.name, self.title, self.citation = name, title, citation
         self.settings = {"recipe": trained.info.recipe} | (settings or {})
@@ -42,7 +48,7 @@ class LearnedMethod(Method):
 
     def logits(
         self, payloads: Sequence[bytes], ber: float, erased: Erased | None = None
-    ) -> NDArray[np.float32]:  # fmt: skip
+    ) -> NDArray[np.float32]:
         """Erased symbols (all that have a bit in a lost byte) are neutral to the decoder."""
         codec = self.trained.codec
         bits, symbols = codec.bits_per_code(), math.prod(codec.code_shape)

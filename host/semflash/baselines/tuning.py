@@ -41,9 +41,13 @@ class Tuned(keras.Model):
         return self.network(inputs["input"], training=training)
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
         training: bool = True,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """Cross entropy and distillation."""
         return cross_entropy(y, y_pred) + distillation(y_pred, x["teacher"], TEMPERATURE)
 
@@ -91,9 +95,14 @@ def copied_tail(job: Job) -> keras.Model:
 
 
 def tune(
-    network: keras.Model, job: Job, views: TrainingViews, batches: Any, validation: NDArray[Any], name: str,
+    network: keras.Model,
+    job: Job,
+    views: TrainingViews,
+    batches: Any,
+    validation: NDArray[Any],
+    name: str,
     settings: Settings,
-) -> None:  # fmt: skip
+) -> None:
     """Train ``network`` in place for the job's epochs.
 
     Args:
@@ -109,15 +118,24 @@ def tune(
         return {"val_0": accuracy(job.data.val.labels, in_pieces(network, validation))}
 
     plan = StagePlan(
-        name="tune", model=Tuned(network), epochs=job.budget.epochs, steps=views.steps, batches=batches,
-        validate=validate, peak=float(settings.get("peak", PEAK)), weight_decay=WEIGHT_DECAY,
-    )  # fmt: skip
+        name="tune",
+        model=Tuned(network),
+        epochs=job.budget.epochs,
+        steps=views.steps,
+        batches=batches,
+        validate=validate,
+        peak=float(settings.get("peak", PEAK)),
+        weight_decay=WEIGHT_DECAY,
+    )
     job.out_dir.mkdir(parents=True, exist_ok=True)
     described = {"method": name, "settings": dict(settings), "size_bytes": job.size_bytes} | vars(job.budget)
     run_stages(
-        [plan], job.out_dir, seed=job.budget.seed, fingerprint=fingerprint_of(described),
+        [plan],
+        job.out_dir,
+        seed=job.budget.seed,
+        fingerprint=fingerprint_of(described),
         progress=job.progress,
-    )  # fmt: skip
+    )
 
 
 def in_pieces(network: keras.Model, inputs: NDArray[Any]) -> NDArray[np.float32]:
@@ -133,6 +151,6 @@ def in_pieces(network: keras.Model, inputs: NDArray[Any]) -> NDArray[np.float32]
 
 def batch_of(
     inputs: NDArray[Any], views: TrainingViews, view: NDArray[np.int64], index: NDArray[np.int64]
-) -> Batch:  # fmt: skip
+) -> Batch:
     """One batch with its teacher logits and labels."""
     return {"input": inputs, "teacher": views.teacher[view, index]}, views.split.labels[index]

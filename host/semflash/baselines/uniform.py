@@ -84,9 +84,15 @@ class UniformFeatures(Method):
     """
 
     def __init__(
-        self, pooled: Any, projection: Projection, positions: int, network: keras.Model,
-        prior: NDArray[np.float32], spec: MethodSpec, settings: dict[str, Any],
-    ) -> None:  # fmt: skip
+        self,
+        pooled: Any,
+        projection: Projection,
+        positions: int,
+        network: keras.Model,
+        prior: NDArray[np.float32],
+        spec: MethodSpec,
+        settings: dict[str, Any],
+    ) -> None:
         self.pooled, self.projection, self.network, self.prior = pooled, projection, network, prior
         self.shape = (positions, projection.basis.shape[1])
         self.name, self.title, self.citation = spec.name, spec.title, spec.citation
@@ -101,7 +107,7 @@ class UniformFeatures(Method):
 
     def logits(
         self, payloads: Sequence[bytes], ber: float, erased: Erased | None = None
-    ) -> NDArray[np.float32]:  # fmt: skip
+    ) -> NDArray[np.float32]:
         """A lost component is 0, its mean."""
         del ber  # the back-projection has no use for it
         bits, symbols = self.projection.bits, self.shape[0] * self.shape[1]
@@ -160,7 +166,7 @@ def build_uniform(job: Job, settings: Settings, spec: MethodSpec) -> Method:
 
 def _network(
     job: Job, projection: Projection, positions: int, grid: tuple[int, ...], pool: int
-) -> keras.Model:  # fmt: skip
+) -> keras.Model:
     """Values (B, P, k) -> back-projection -> (g, g, c) -> bilinear, cut to the features' size -> tail."""
     height, width = job.task.head.output_shape[1:3]
     values = keras.Input((positions, projection.basis.shape[1]))

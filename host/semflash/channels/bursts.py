@@ -16,7 +16,7 @@ BAD_STATE_BER = 0.5
 
 def gilbert_elliott(
     payloads: Sequence[bytes], ber: float, rng: np.random.Generator, *, burst_bits: int
-) -> list[bytes]:  # fmt: skip
+) -> list[bytes]:
     """Bursts (Gilbert 1960, Elliott 1963): no errors in the good state, half of the bits in the bad one.
 
     The bad state lasts ``burst_bits`` bits in the mean (geometric) and is taken ``2 ber`` of the time, so
@@ -29,9 +29,10 @@ def gilbert_elliott(
     share_bad = ber / BAD_STATE_BER
     if burst_bits < 1 or (share_bad < 1 and share_bad > (1 - share_bad) * burst_bits):
         raise UsageError(
-            "bursts too short for that bit error rate", value=f"{burst_bits} bits at {ber:g}",
+            "bursts too short for that bit error rate",
+            value=f"{burst_bits} bits at {ber:g}",
             remedy="longer bursts (burst_bits), or a lower rate",
-        )  # fmt: skip
+        )
     sizes = [len(payload) for payload in payloads]
     bad = _bad_bits(8 * sum(sizes), share_bad, burst_bits, rng)
     flips = np.packbits(bad & (rng.random(len(bad)) < BAD_STATE_BER))

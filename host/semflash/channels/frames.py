@@ -12,7 +12,7 @@ from semflash.errors import UsageError
 
 def frame_loss(
     payloads: Sequence[bytes], rate: float, rng: np.random.Generator, *, frame_bytes: int
-) -> list[NDArray[np.bool_]]:  # fmt: skip
+) -> list[NDArray[np.bool_]]:
     """Bytes that never arrive: payloads go in frames of ``frame_bytes``, each lost with probability ``rate``.
 
     Raises:

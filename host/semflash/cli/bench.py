@@ -55,9 +55,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     bundle = read_subject(build_options.bundle_name(args, settings))
     options = replace(build_options.options(args, settings), engine="aot")
     plan = BenchPlan(
-        build_options.board(args, settings), options, args.images, args.seed, not args.no_layers,
+        build_options.board(args, settings),
+        options,
+        args.images,
+        args.seed,
+        not args.no_layers,
         settings.link.timeout_s,
-    )  # fmt: skip
+    )
     results = []
     for result in run_bench(bundle, variants, plan):
         results.append(result)
@@ -148,11 +152,13 @@ def _compare(results: list[BenchResult]) -> None:
     for result in results:
         right = result.codes_checked - result.codes_wrong
         table.add_row(
-            result.engine, _number(result.counts_median),
+            result.engine,
+            _number(result.counts_median),
             "" if result.counts_per_mac is None else f"{result.counts_per_mac:.2f}",
-            _number(result.encoder_ram_bytes), _number(result.encoder_flash_bytes),
+            _number(result.encoder_ram_bytes),
+            _number(result.encoder_flash_bytes),
             f"{right}/{result.codes_checked}",
-        )  # fmt: skip
+        )
     Console(highlight=False).print(table)
 
 

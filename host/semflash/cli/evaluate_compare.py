@@ -87,9 +87,12 @@ def _bundles(
 
 
 def _views(
-    bundles: Sequence[tuple[Bundle, str]], args: argparse.Namespace, settings: Settings,
-    costs: Sequence[dict[str, Any]], seed: int,
-) -> list[BundleView]:  # fmt: skip
+    bundles: Sequence[tuple[Bundle, str]],
+    args: argparse.Namespace,
+    settings: Settings,
+    costs: Sequence[dict[str, Any]],
+    seed: int,
+) -> list[BundleView]:
     """Each bundle measured."""
     pictures = args.report is not None or args.plots is not None
     if pictures:  # Keras, for the importance maps, where it is installed

@@ -58,9 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", type=_size, metavar="HxW", help="of the image, where the file leaves it open"
     )
     parser.add_argument(
-        "--output-form", choices=("yolov8", "yolov5"),
+        "--output-form",
+        choices=("yolov8", "yolov5"),
         help="of an ONNX detector: (1, 4+classes, anchors) or (1, anchors, 5+classes); default: by the shape",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--class-names", type=Path, metavar="FILE", help="of an ONNX detector, one per line, in its order"
     )
@@ -85,10 +86,21 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             raise UsageError(f"{flag} is missing", remedy=f"semflash import {args.model} --list shows splits")
     say = _nothing if args.quiet or args.json else _say
     request = ImportRequest(
-        args.model, args.split, args.out, args.dataset, first(args.data_dir, settings.train.data_dir),
-        _images(args.check_images), args.mean, args.std, args.bgr, args.size, args.overwrite,
-        args.output_form, _names(args.class_names), args.skip_bad,
-    )  # fmt: skip
+        args.model,
+        args.split,
+        args.out,
+        args.dataset,
+        first(args.data_dir, settings.train.data_dir),
+        _images(args.check_images),
+        args.mean,
+        args.std,
+        args.bgr,
+        args.size,
+        args.overwrite,
+        args.output_form,
+        _names(args.class_names),
+        args.skip_bad,
+    )
     task = import_network(request, say, _detail if args.verbose else _nothing)
     if args.json:
         print(json.dumps({"task": str(args.out), "results": task.info.results}))

@@ -68,9 +68,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="override a field of the recipe of the task network",
     )
     parser.add_argument(
-        "--distribute", choices=("mirrored", "multi-worker"),
+        "--distribute",
+        choices=("mirrored", "multi-worker"),
         help="mirrored: all GPUs of this machine; multi-worker: with the processes that TF_CONFIG names",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--rate-table", action="store_true", help="only print what an image costs in bytes; train nothing"
     )
@@ -78,9 +79,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--codec-from", type=Path, metavar="RUN", help="attach the codec of this run to the task network"
     )
     parser.add_argument(
-        "--finetune-epochs", type=int, metavar="N",
+        "--finetune-epochs",
+        type=int,
+        metavar="N",
         help="with --codec-from: tune decoder and tail for so many epochs (default 0: attach only)",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--train-encoder", action="store_true", help="with --codec-from: tune the device's side, too"
     )
@@ -248,7 +251,12 @@ def _train(
         task = _task_recipe(args, settings, name)
         train_task_network(task, task_dir, data_dir=data_dir, progress=progress, distribution=here)
     codec = train_codec(
-        recipe, task_dir, out / CODEC_DIR, data_dir=data_dir, progress=progress, transfer=transfer,
+        recipe,
+        task_dir,
+        out / CODEC_DIR,
+        data_dir=data_dir,
+        progress=progress,
+        transfer=transfer,
         distribution=here,
-    )  # fmt: skip
+    )
     return {"task": str(task_dir), "codec": str(out / CODEC_DIR), "results": codec.info.results}

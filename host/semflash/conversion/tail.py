@@ -36,9 +36,10 @@ def table_of(spec: TableTailSpec, latent: Int8Output) -> TableTail:
     channels, steps = latent.shape[2], len(spec.centres) - 1
     if thresholds.shape != (channels, steps) or not np.isfinite(thresholds).all():
         raise ExportError(
-            f"the table needs finite thresholds ({channels}, {steps})", value=thresholds.shape,
+            f"the table needs finite thresholds ({channels}, {steps})",
+            value=thresholds.shape,
             remedy="retrain, or look for a diverged run",
-        )  # fmt: skip
+        )
     values = (np.arange(-128, 128) - latent.zero_point) * latent.scale
     ranks = (values[None, :, None] > thresholds[:, None, :]).sum(-1)
     table = ranks if spec.labels is None else np.asarray(spec.labels)[ranks]

@@ -60,7 +60,7 @@ def augment(images: np.ndarray, how: Augmentation, rng: np.random.Generator) -> 
 
 def augment_and_tell(
     images: np.ndarray, how: Augmentation, rng: np.random.Generator
-) -> tuple[np.ndarray, Moves]:  # fmt: skip
+) -> tuple[np.ndarray, Moves]:
     """As :func:`augment`, and how each image was moved."""
     if how.crop_area < 1:
         raise UsageError(

@@ -29,12 +29,30 @@ VALIDATION_IMAGES = 5_000
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
 FASHION_MNIST_CLASSES = (
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
-)  # fmt: skip
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
 DIGITS = tuple("0123456789")
 CIFAR10_CLASSES = (
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
-)  # fmt: skip
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 
 Arrays = tuple[Any, np.ndarray]
 
@@ -100,21 +118,34 @@ def dataset_names() -> tuple[str, ...]:
 
 def _fashion_mnist(name: str, folder: Path | None) -> Dataset:
     return _idx_or_keras(
-        name, folder, (DEBIAN_FASHION_MNIST,), "fashion_mnist", FASHION_MNIST_CLASSES,
+        name,
+        folder,
+        (DEBIAN_FASHION_MNIST,),
+        "fashion_mnist",
+        FASHION_MNIST_CLASSES,
         "apt-get install dataset-fashion-mnist",
-    )  # fmt: skip
+    )
 
 
 def _mnist(name: str, folder: Path | None) -> Dataset:
     return _idx_or_keras(
-        name, folder, (), "mnist", DIGITS, "put the four MNIST idx .gz files into one directory",
-    )  # fmt: skip
+        name,
+        folder,
+        (),
+        "mnist",
+        DIGITS,
+        "put the four MNIST idx .gz files into one directory",
+    )
 
 
 def _idx_or_keras(
-    name: str, folder: Path | None, places: tuple[Path, ...], keras_name: str,
-    classes: tuple[str, ...], how: str,
-) -> Dataset:  # fmt: skip
+    name: str,
+    folder: Path | None,
+    places: tuple[Path, ...],
+    keras_name: str,
+    classes: tuple[str, ...],
+    how: str,
+) -> Dataset:
     candidates = [folder / name, folder] if folder is not None else list(places)
     for place in candidates:
         if find_idx_file(place, "train-images-idx3-ubyte") is not None:

@@ -9,18 +9,50 @@ from semflash.tasks.keras.graph_cuts import Step, live_steps
 #: Operators of int8 .tflite graphs, as in ``semflash_codegen.operators``.
 DEVICE_OPERATORS = frozenset(
     (
-        "ADD", "AVERAGE_POOL_2D", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED",
-        "LEAKY_RELU", "MAX_POOL_2D", "MEAN", "MUL", "PAD", "PADV2", "PRELU", "QUANTIZE", "RELU", "RELU6",
-        "RESHAPE", "RESIZE_BILINEAR", "RSQRT", "SOFTMAX", "TRANSPOSE_CONV",
+        "ADD",
+        "AVERAGE_POOL_2D",
+        "CONCATENATION",
+        "CONV_2D",
+        "DEPTHWISE_CONV_2D",
+        "FULLY_CONNECTED",
+        "LEAKY_RELU",
+        "MAX_POOL_2D",
+        "MEAN",
+        "MUL",
+        "PAD",
+        "PADV2",
+        "PRELU",
+        "QUANTIZE",
+        "RELU",
+        "RELU6",
+        "RESHAPE",
+        "RESIZE_BILINEAR",
+        "RSQRT",
+        "SOFTMAX",
+        "TRANSPOSE_CONV",
     )
-)  # fmt: skip
+)
 #: ONNX operators that become others, or may.
 _BEYOND = frozenset(
     (
-        "Div", "Elu", "Exp", "GlobalMaxPool", "HardSigmoid", "HardSwish", "Pow", "ReduceMax", "Resize",
-        "Sigmoid", "Slice", "Split", "Sub", "Sum", "Tanh", "Transpose",
+        "Div",
+        "Elu",
+        "Exp",
+        "GlobalMaxPool",
+        "HardSigmoid",
+        "HardSwish",
+        "Pow",
+        "ReduceMax",
+        "Resize",
+        "Sigmoid",
+        "Slice",
+        "Split",
+        "Sub",
+        "Sum",
+        "Tanh",
+        "Transpose",
     )
-)  # fmt: skip
+)
 _SHOWN = 3
 
 

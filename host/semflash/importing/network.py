@@ -202,10 +202,12 @@ def _check_data(data: Dataset | None, image_shape: tuple[int, int, int], meaning
         return
     if meaning.output.detects != data.has_boxes:
         raise TrainingError(
-            "the network detects objects, and the data set has no boxes" if meaning.output.detects
+            "the network detects objects, and the data set has no boxes"
+            if meaning.output.detects
             else "the network classifies images, and the data set has boxes",
-            value=data.name, remedy="a COCO or VOC folder for a detector, an image folder for a classifier",
-        )  # fmt: skip
+            value=data.name,
+            remedy="a COCO or VOC folder for a detector, an image folder for a classifier",
+        )
     classes = len(meaning.chosen)
     if data.image_shape != image_shape or len(data.class_names) != classes:
         raise TrainingError(
@@ -217,23 +219,43 @@ def _check_data(data: Dataset | None, image_shape: tuple[int, int, int], meaning
 
 def _recipe(request: ImportRequest, parts: Parts) -> TaskRecipe:
     return TaskRecipe(
-        request.model.stem, request.dataset or "", epochs=0, network=parts.kind, model=request.model.name,
-        split=parts.split, mean=request.mean, std=request.std, bgr=request.bgr, skip_bad=request.skip_bad,
-    )  # fmt: skip
+        request.model.stem,
+        request.dataset or "",
+        epochs=0,
+        network=parts.kind,
+        model=request.model.name,
+        split=parts.split,
+        mean=request.mean,
+        std=request.std,
+        bgr=request.bgr,
+        skip_bad=request.skip_bad,
+    )
 
 
 def _info(
-    request: ImportRequest, recipe: dict[str, Any], data: Dataset | None, image_shape: tuple[int, int, int],
-    meaning: Meaning, results: dict[str, Any],
-) -> RunInfo:  # fmt: skip
+    request: ImportRequest,
+    recipe: dict[str, Any],
+    data: Dataset | None,
+    image_shape: tuple[int, int, int],
+    meaning: Meaning,
+    results: dict[str, Any],
+) -> RunInfo:
     versions = {
-        "python": platform.python_version(), "numpy": np.__version__, "keras": keras.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "keras": keras.__version__,
         "backend": keras.backend.backend(),
-    }  # fmt: skip
+    }
     digest = hashlib.sha256(request.model.read_bytes()).hexdigest()
     source = {"file": request.model.name, "sha256": digest, "output_form": meaning.output.form}
     return RunInfo(
-        "task", recipe, request.dataset or "", list(meaning.class_names), image_shape, 0, versions,
+        "task",
+        recipe,
+        request.dataset or "",
+        list(meaning.class_names),
+        image_shape,
+        0,
+        versions,
         results | {"source": source, "named": meaning.named or data is not None},
         data={} if data is None or data.source is None else data.source.plain(),
-    )  # fmt: skip
+    )

@@ -98,9 +98,7 @@ class KerasFile:
         height, width, channels = self._model.model.input_shape[1:]
         self.image_shape = (int(height), int(width), int(channels))
 
-    def meaning(
-        self, form: str | None, names: Sequence[str], data_names: Sequence[str] | None
-    ) -> Meaning:  # fmt: skip
+    def meaning(self, form: str | None, names: Sequence[str], data_names: Sequence[str] | None) -> Meaning:
         """As :meth:`OnnxFile.meaning`."""
         return _meaning(output_of((1, int(self._tail.output_shape[-1])), form), names, data_names)
 
@@ -149,9 +147,7 @@ class OnnxFile:
         self.image_shape = self._network.image_shape
         self.beginning = self._network.beginning(self._tensor)
 
-    def meaning(
-        self, form: str | None, names: Sequence[str], data_names: Sequence[str] | None
-    ) -> Meaning:  # fmt: skip
+    def meaning(self, form: str | None, names: Sequence[str], data_names: Sequence[str] | None) -> Meaning:
         """What the output stands for.
 
         Args:
@@ -212,8 +208,9 @@ def _meaning(output: Output, names: Sequence[str], data_names: Sequence[str] | N
     if names and output.form == LOGITS:
         raise TrainingError(
             "class names are given for detectors only; a classifier's come from its data set",
-            value=f"{len(names)} names", remedy="--dataset",
-        )  # fmt: skip
+            value=f"{len(names)} names",
+            remedy="--dataset",
+        )
     if names and len(set(names)) != len(names):
         raise TrainingError("class names repeat", value=", ".join(names[:8]), remedy="--class-names FILE")
     every = tuple(range(output.classes))

@@ -17,7 +17,7 @@ BOX = 4
 
 class ClassificationTask(
     Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="classification"
-):  # fmt: skip
+):
     """The task tail gives logits float32 (B, classes)."""
 
 

@@ -31,19 +31,22 @@ def budgets(content: Content) -> list[str]:
 def against_quality(content: Content) -> Section:
     """The figure of merit against the channel's quality, one chart for each payload size."""
     charts, tables, words, quality = [], [], content.words, content.quality
-    sizes = sorted({view.bundle.payload_bytes for view in content.views}
-                   | {one.subject.payload_bytes for one in content.others})  # fmt: skip
+    sizes = sorted(
+        {view.bundle.payload_bytes for view in content.views}
+        | {one.subject.payload_bytes for one in content.others}
+    )
     for size in sizes:
         views = [view for view in content.views if view.bundle.payload_bytes == size]
         others = [one for one in content.others if one.subject.payload_bytes == size]
         charts.append(
             Chart(
-                f"{words.slug}-{quality.name}-{size}", f"{size} bytes per image. Bars: {words.interval}"
+                f"{words.slug}-{quality.name}-{size}",
+                f"{size} bytes per image. Bars: {words.interval}"
                 + (", standard deviation over seeds of an experiment." if others else "."),
                 f"{words.title} by {quality.title} at {size} bytes; the table has the numbers.",
                 partial(pictures.against_quality, views, others, size, words, quality),
             )
-        )  # fmt: skip
+        )
         tables += _quality_tables(content, views, others, size)
     text = budgets(content)
     if retransmission.resent(content.others):
@@ -54,11 +57,13 @@ def against_quality(content: Content) -> Section:
 
 def _quality_tables(
     content: Content, views: Sequence[BundleView], others: Sequence[Series], size: int
-) -> list[Table]:  # fmt: skip
+) -> list[Table]:
     """The figure of merit by level, and, where payloads were sent again, the bytes that this took."""
     words, quality = content.words, content.quality
-    levels = sorted({p.level for view in views for p in view.evaluation.measurement.points}
-                    | {c.rate for one in others for c in one.means if c.channel == "bsc"})  # fmt: skip
+    levels = sorted(
+        {p.level for view in views for p in view.evaluation.measurement.points}
+        | {c.rate for one in others for c in one.means if c.channel == "bsc"}
+    )
     rows = [[f"{v.bundle.name} (int8)", *(v.number(level) for level in levels)] for v in views]
     for one in others:
         for framing in one.framings():
@@ -91,7 +96,7 @@ def against_bytes(content: Content) -> Section:
             partial(pictures.against_bytes, content.views, others, level, words, quality),
         )
         for level in quality.main
-    ]  # fmt: skip
+    ]
     text = budgets(content)
     if others:
         text.append(_bytes_text(others))

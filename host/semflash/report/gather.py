@@ -25,10 +25,17 @@ USE_IMAGES = 1_000
 
 
 def view(
-    bundle: Bundle, dataset: Any, levels: Sequence[float], costs: Sequence[dict[str, Any]], *,
-    seed: int = 0, limit: int | None = None, sample_seed: int = SAMPLE_SEED, split: str = "test",
+    bundle: Bundle,
+    dataset: Any,
+    levels: Sequence[float],
+    costs: Sequence[dict[str, Any]],
+    *,
+    seed: int = 0,
+    limit: int | None = None,
+    sample_seed: int = SAMPLE_SEED,
+    split: str = "test",
     pictures: bool = True,
-) -> BundleView:  # fmt: skip
+) -> BundleView:
     """Measure one bundle.
 
     Args:

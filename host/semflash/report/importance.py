@@ -81,9 +81,12 @@ def importance(
 
 
 def gradient_maps(
-    bundle: Bundle, decoder: EdgeDecoder, features: NDArray[np.float32], labels: NDArray[Any],
+    bundle: Bundle,
+    decoder: EdgeDecoder,
+    features: NDArray[np.float32],
+    labels: NDArray[Any],
     steps: int = STEPS,
-) -> list[NDArray[np.float32]]:  # fmt: skip
+) -> list[NDArray[np.float32]]:
     """Integrated gradients of the task's loss with the true labels, from features of zero.
 
     Args: as :func:`importance`. steps: of the integral.

@@ -24,7 +24,7 @@ SHOWN_CLASSES = 24
 
 def against_quality(
     views: Sequence[BundleView], others: Sequence[Series], size: int, words: Words, quality: Kind
-) -> Any:  # fmt: skip
+) -> Any:
     """The figure of merit against quality: bundles with their intervals, experiments with their spread."""
     lines = []
     for view in views:
@@ -56,7 +56,7 @@ def _bars(points: Sequence[Point], words: Words) -> tuple[list[float], list[floa
 
 def against_bytes(
     views: Sequence[BundleView], others: Sequence[Series], level: float, words: Words, quality: Kind
-) -> Any:  # fmt: skip
+) -> Any:
     """The figure of merit by bytes sent at one level: a line for a data set's bundles and each method."""
     groups: dict[str, list[tuple[float, float, float, float]]] = {}
     for view in views:
@@ -131,7 +131,7 @@ def scenes(scenes: Sequence[scene_grid.Scene], columns: Sequence[str], bundle: B
 
 def samples(
     pictures: Sequence[Sequence[NDArray[np.uint8]]], rows: Sequence[str], columns: Sequence[str]
-) -> Any:  # fmt: skip
+) -> Any:
     """Grid of pictures: as sent, then as received at each level."""
     return plots.picture_grid(pictures, rows, columns, images=len(columns))
 

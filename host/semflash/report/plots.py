@@ -47,16 +47,23 @@ class Axes:
 
 def line_chart(
     lines: Sequence[Line], axes: Axes, level: tuple[str, float] | None = None, *, legend_below: bool = False
-) -> Any:  # fmt: skip
+) -> Any:
     """A matplotlib figure; level: a horizontal line with its name; more than six lines are named below."""
     figure, plot = new_figure((6.4, 4.2))
     for index, line in enumerate(lines):
         plot.errorbar(
-            line.x, line.y, yerr=line.error, label=line.label, capsize=2, markersize=5,
-            linewidth=2.4 if index == 0 else 1.3, zorder=3 if index == 0 else 2,
-            color=COLOURS[index % len(COLOURS)], marker=MARKERS[index % len(MARKERS)],
+            line.x,
+            line.y,
+            yerr=line.error,
+            label=line.label,
+            capsize=2,
+            markersize=5,
+            linewidth=2.4 if index == 0 else 1.3,
+            zorder=3 if index == 0 else 2,
+            color=COLOURS[index % len(COLOURS)],
+            marker=MARKERS[index % len(MARKERS)],
             linestyle=DASHES[index // len(COLOURS) % len(DASHES)],
-        )  # fmt: skip
+        )
     if level is not None:
         plot.axhline(level[1], color=INK, linestyle=(0, (1, 2)), linewidth=1, label=level[0])
     if axes.scale == "ber":
@@ -94,9 +101,14 @@ def scatter_chart(points: Sequence[Line], axes: Axes) -> Any:
     figure, plot = new_figure((6.4, 3.8))
     for index, point in enumerate(points):
         plot.plot(
-            point.x[:1], point.y[:1], marker=MARKERS[index % len(MARKERS)], linestyle="none", markersize=8,
-            color=COLOURS[index % len(COLOURS)], label=point.label,
-        )  # fmt: skip
+            point.x[:1],
+            point.y[:1],
+            marker=MARKERS[index % len(MARKERS)],
+            linestyle="none",
+            markersize=8,
+            color=COLOURS[index % len(COLOURS)],
+            label=point.label,
+        )
     plot.margins(0.2)
     plot.set(title=axes.title, xlabel=axes.x, ylabel=axes.y)
     plot.grid(alpha=0.25)
@@ -114,18 +126,22 @@ def bar_chart(heights: Sequence[float], names: Sequence[str], axes: Axes, level:
     return figure
 
 
-def grouped_bar_chart(
-    groups: Sequence[tuple[str, Sequence[float]]], names: Sequence[str], axes: Axes
-) -> Any:  # fmt: skip
+def grouped_bar_chart(groups: Sequence[tuple[str, Sequence[float]]], names: Sequence[str], axes: Axes) -> Any:
     """A figure with a bar per name and group; groups are told apart by colour and hatching."""
     figure, plot = new_figure((6.4, 3.4))
     width = 0.8 / max(len(groups), 1)
     for index, (label, heights) in enumerate(groups):
         places = np.arange(len(names)) + (index - (len(groups) - 1) / 2) * width
         plot.bar(
-            places, heights, width * 0.92, label=label, color=COLOURS[index % len(COLOURS)],
-            hatch=HATCHES[index % len(HATCHES)], edgecolor="#ffffff", linewidth=0,
-        )  # fmt: skip
+            places,
+            heights,
+            width * 0.92,
+            label=label,
+            color=COLOURS[index % len(COLOURS)],
+            hatch=HATCHES[index % len(HATCHES)],
+            edgecolor="#ffffff",
+            linewidth=0,
+        )
     many = len(names) > 8
     plot.set_xticks(range(len(names)), names, rotation=45 if many else 0, ha="right" if many else "center")
     plot.set(title=axes.title, xlabel=axes.x, ylabel=axes.y)
@@ -209,9 +225,11 @@ def svg(figure: Any, *, in_page: bool, prefix: str = "") -> str:
     _take_literally(figure)
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "semflash", "text.parse_math": False}):
         figure.savefig(
-            buffer, format="svg", transparent=in_page,
+            buffer,
+            format="svg",
+            transparent=in_page,
             metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
-        )  # fmt: skip
+        )
     plt.close(figure)
     text = "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
     text = text.replace(INK, "currentColor" if in_page else "#222222")

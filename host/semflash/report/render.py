@@ -56,9 +56,12 @@ def html(page: Page) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("semflash.report", "."), autoescape=True, trim_blocks=True,
-        lstrip_blocks=True, undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
+        loader=jinja2.PackageLoader("semflash.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
     drawn = {
         chart.name: plots.svg(chart.draw(), in_page=True, prefix=f"c{index}-")
         for index, chart in enumerate(page.charts())

@@ -265,6 +265,11 @@ class ResultStore:
 
 
 __all__ = [
-    "Budget", "ResultStore", "Row", "RunResult", "read_result", "read_results",
+    "Budget",
+    "ResultStore",
+    "Row",
+    "RunResult",
+    "read_result",
+    "read_results",
     "write_result",
-]  # fmt: skip
+]

@@ -78,11 +78,15 @@ def _boxes(plot: Any, rows: NDArray[np.float32], texts: Sequence[str] | None = N
             look = {"edgecolor": "#222222", "linestyle": ":", "linewidth": 1.0}
         halo = patheffects.withStroke(linewidth=look["linewidth"] + 1.0, foreground="#ffffff")
         place = (left - 0.5, top - 0.5)
-        plot.add_patch(
-            Rectangle(place, right - left, bottom - top, fill=False, path_effects=[halo], **look)
-        )  # fmt: skip
+        plot.add_patch(Rectangle(place, right - left, bottom - top, fill=False, path_effects=[halo], **look))
         if texts is not None:
             plot.text(
-                left + 0.6, top + 0.6, texts[index], fontsize=6.5, color="#111111", va="top", clip_on=True,
+                left + 0.6,
+                top + 0.6,
+                texts[index],
+                fontsize=6.5,
+                color="#111111",
+                va="top",
+                clip_on=True,
                 bbox={"facecolor": "#ffffff", "edgecolor": "none", "pad": 0.8},
-            )  # fmt: skip
+            )

@@ -14,10 +14,16 @@ from semflash.report.page import Chart, Page, Section, Table
 def page(content: Content) -> Page:
     """The whole report."""
     sections = [
-        summary(content), curves.against_quality(content), curves.against_bytes(content), codes(content),
-        features.section(content.views), *content.views[0].details.sections(content.views), cost(content),
-        training(content), provenance.settings(content),
-    ]  # fmt: skip
+        summary(content),
+        curves.against_quality(content),
+        curves.against_bytes(content),
+        codes(content),
+        features.section(content.views),
+        *content.views[0].details.sections(content.views),
+        cost(content),
+        training(content),
+        provenance.settings(content),
+    ]
     names = ", ".join(view.bundle.name for view in content.views)
     measured = [view.evaluation.measurement for view in content.views]
     images = dict.fromkeys(
@@ -40,14 +46,25 @@ def summary(content: Content) -> Section:
     rows, words, quality = [], content.words, content.quality
     for view in content.views:
         task, counts = view.evaluation.task_value, (view.cost or {}).get("counts_median")
-        rows.append([
-            view.bundle.name, str(view.bundle.payload_bytes), words.number(task),
-            *(view.number(level) for level in quality.main), f"{view.bundle.record.macs:,}",
-            "–" if counts is None else f"{counts:,}",
-        ])  # fmt: skip
+        rows.append(
+            [
+                view.bundle.name,
+                str(view.bundle.payload_bytes),
+                words.number(task),
+                *(view.number(level) for level in quality.main),
+                f"{view.bundle.record.macs:,}",
+                "–" if counts is None else f"{counts:,}",
+            ]
+        )
     sign = f",{words.metric.sign}" if words.metric.sign else ""
-    head = ["bundle", "bytes per image", f"task network{sign}", *map(quality.text, quality.main),
-            "MACs", "instructions"]  # fmt: skip
+    head = [
+        "bundle",
+        "bytes per image",
+        f"task network{sign}",
+        *map(quality.text, quality.main),
+        "MACs",
+        "instructions",
+    ]
     table = Table(f"{words.title}{words.counted_in}, and what an image costs on the device", head, rows)
     return Section("summary", "Summary", "Summary", tables=[table])
 
@@ -60,12 +77,13 @@ def codes(content: Content) -> Section:
         used = int((view.use > 0.1 / len(centres)).sum())
         charts.append(
             Chart(
-                f"codes-{name}", f"{name}: {used} of {len(centres)} centres are used at least a tenth as "
+                f"codes-{name}",
+                f"{name}: {used} of {len(centres)} centres are used at least a tenth as "
                 "often as in an even use (dotted line).",
                 f"Bars, one for each centre of {name}: share of codes sent",
                 partial(pictures.code_use, view),
             )
-        )  # fmt: skip
+        )
         rows = [
             ["value", *(f"{c:.3f}" for c in centres)],
             ["share, %", *(f"{100 * u:.1f}" for u in view.use)],
@@ -79,16 +97,32 @@ def cost(content: Content) -> Section:
     words, quality = content.words, content.quality
     compared = quality.text(quality.compared)
     unit = f", in{words.metric.sign}" if words.metric.sign else ""
-    head = ["bundle", f"{words.name} at {compared}{unit}", "MACs", "instructions", "per MAC", "RAM, B",
-            "flash, B", "engine", "on the front"]  # fmt: skip
+    head = [
+        "bundle",
+        f"{words.name} at {compared}{unit}",
+        "MACs",
+        "instructions",
+        "per MAC",
+        "RAM, B",
+        "flash, B",
+        "engine",
+        "on the front",
+    ]
     front = pictures.front(content.views)
     rows = []
     for view in content.views:
         found = view.cost
-        figures = ["–"] * 5 if found is None else [
-            f"{found['counts_median']:,}", f"{found['counts_per_mac']:.2f}", f"{pictures.ram(found):,}",
-            f"{found['memory']['encoder_code'] + found['memory']['encoder_tables']:,}", found["engine"],
-        ]  # fmt: skip
+        figures = (
+            ["–"] * 5
+            if found is None
+            else [
+                f"{found['counts_median']:,}",
+                f"{found['counts_per_mac']:.2f}",
+                f"{pictures.ram(found):,}",
+                f"{found['memory']['encoder_code'] + found['memory']['encoder_tables']:,}",
+                found["engine"],
+            ]
+        )
         dominated = "yes" if view.bundle.name in front else "no"
         rows.append(
             [
@@ -100,11 +134,11 @@ def cost(content: Content) -> Section:
             ]
         )
     chart = Chart(
-        "cost", "Top left is best. On the front: no other bundle of the same data set is both cheaper and "
-        "better.",
+        "cost",
+        "Top left is best. On the front: no other bundle of the same data set is both cheaper and better.",
         f"{words.title} at {compared} against what an image costs on the device; the table has the numbers.",
         partial(pictures.cost, content.views, words),
-    )  # fmt: skip
+    )
     text = ["RAM is the encoder's state and its deepest stack. A dash: not measured (semflash bench)."]
     table = Table("Cost of an image on the device", head, rows)
     title = f"Device cost beside {words.name}"
@@ -123,5 +157,5 @@ def training(content: Content) -> Section:
         )
         for view in content.views
         if any(key.startswith("val_") for record in view.history for key in record)
-    ]  # fmt: skip
+    ]
     return Section("training", "Training", "Training", charts=charts)

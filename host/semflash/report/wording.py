@@ -52,11 +52,17 @@ class Words(NamedTuple):
 WORDS = {
     ACCURACY.name: Words(ACCURACY, "accuracy", "Accuracy", "95 % interval of a bundle (Wilson)"),
     MAP50.name: Words(
-        MAP50, "mAP@0.5", "mAP@0.5", "95 % interval of a bundle (100 bootstrap samples of the images)",
+        MAP50,
+        "mAP@0.5",
+        "mAP@0.5",
+        "95 % interval of a bundle (100 bootstrap samples of the images)",
         "mAP@0.5 is the mean over classes of the average precision at an overlap (IoU) of 0.5 (pycocotools).",
     ),
     PSNR.name: Words(
-        PSNR, "PSNR", "PSNR", "95 % interval of a bundle (1.96 standard errors of the mean over images)",
+        PSNR,
+        "PSNR",
+        "PSNR",
+        "95 % interval of a bundle (1.96 standard errors of the mean over images)",
         "PSNR and SSIM compare pictures with the images that were sent, each as the mean over the images.",
     ),
-}  # fmt: skip
+}

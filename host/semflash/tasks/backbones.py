@@ -29,9 +29,12 @@ SIDE_MIN = 32
 
 
 def build_backbone(
-    name: str, recipe: Mapping[str, Any], image_shape: tuple[int, int, int], classes: int,
+    name: str,
+    recipe: Mapping[str, Any],
+    image_shape: tuple[int, int, int],
+    classes: int,
     say: Callable[[str], None] | None = None,
-) -> tuple[keras.Model, str]:  # fmt: skip
+) -> tuple[keras.Model, str]:
     """The whole network, image float (B, H, W, 3) to logits (B, classes), and the layer to split at.
 
     Args:

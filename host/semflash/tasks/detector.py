@@ -67,9 +67,9 @@ def build_detector_tail(
         up = layers.UpSampling2D(2, interpolation="nearest")(layers.Conv2D(width, 1)(x))
         x = layers.Add()([up, level])
     x = convolution(x, widths[0])
-    heat = layers.Conv2D(
-        classes, 1, bias_initializer=keras.initializers.Constant(PRIOR_LOGIT), name="heat"
-    )(x)  # fmt: skip
+    heat = layers.Conv2D(classes, 1, bias_initializer=keras.initializers.Constant(PRIOR_LOGIT), name="heat")(
+        x
+    )
     geometry = layers.Conv2D(GEOMETRY, 1, name="geometry")(x)
     return keras.Model(features, layers.Concatenate(name=MAPS)([heat, geometry]), name="tail")
 

@@ -38,9 +38,11 @@ Parts = tuple[keras.Model, keras.Model]
 
 
 def build(
-    recipe: Mapping[str, Any], image_shape: tuple[int, int, int], classes: int,
+    recipe: Mapping[str, Any],
+    image_shape: tuple[int, int, int],
+    classes: int,
     say: Callable[[str], None] | None = None,
-) -> Parts:  # fmt: skip
+) -> Parts:
     """Head (float images (B, H, W, C) in [0, 1] to features) and tail (features to logits) of a recipe.
 
     Args:
@@ -78,9 +80,7 @@ def build(
     return with_preprocessing(head, recipe), tail
 
 
-def residual_tail(
-    recipe: Mapping[str, Any], feature_shape: tuple[int, ...], classes: int
-) -> keras.Model:  # fmt: skip
+def residual_tail(recipe: Mapping[str, Any], feature_shape: tuple[int, ...], classes: int) -> keras.Model:
     """An untrained tail of the residual network, or of the detector."""
     shape, widths = (feature_shape[0], feature_shape[1], feature_shape[2]), tuple(recipe["widths"])
     if network_of(recipe) == DETECTOR:
@@ -98,7 +98,7 @@ def keep(out_dir: Path, recipe: Mapping[str, Any], **parts: keras.Model) -> None
 
 def restore(
     run_dir: Path, recipe: Mapping[str, Any], image_shape: tuple[int, int, int], classes: int
-) -> Parts:  # fmt: skip
+) -> Parts:
     """Head and tail of a task run, weights not yet in place.
 
     Raises:
@@ -111,7 +111,7 @@ def restore(
 
 def restore_tail(
     run_dir: Path, recipe: Mapping[str, Any], feature_shape: tuple[int, ...], classes: int
-) -> keras.Model:  # fmt: skip
+) -> keras.Model:
     """The tail alone, of a task run or of a codec run; weights not yet in place."""
     if network_of(recipe) in (RESIDUAL, DETECTOR):
         return residual_tail(recipe, feature_shape, classes)

@@ -83,7 +83,7 @@ class TaskNetwork(keras.Model):
 
     def __init__(
         self, head: keras.Model, tail: keras.Model, loss: Callable[..., Any], label_smoothing: float = 0.0
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(name="task_network")
         self.head = head
         self.tail = tail
@@ -95,8 +95,12 @@ class TaskNetwork(keras.Model):
         return self.tail(self.head(images, training=training), training=training)
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
         training: bool = True,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """The task kind's loss; ``y``: its targets."""
         return self.task_loss(y, ops.cast(y_pred, "float32"), self.label_smoothing)

@@ -30,9 +30,15 @@ from semflash.training.transfer import Transfer, attach
 
 
 def train_codec(
-    recipe: CodecRecipe, task_dir: str | Path, out_dir: str | Path, *, data_dir: str | Path | None = None,
-    progress: Progress | None = None, transfer: Transfer | None = None, distribution: Distribution = ALONE,
-) -> TrainedCodec:  # fmt: skip
+    recipe: CodecRecipe,
+    task_dir: str | Path,
+    out_dir: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    progress: Progress | None = None,
+    transfer: Transfer | None = None,
+    distribution: Distribution = ALONE,
+) -> TrainedCodec:
     """Train a codec and fine-tune the task network's tail, or go on with a stopped run in the same directory.
 
     Writes ``run.json``, ``history.json``, ``weights.npz`` (averaged weights) and ``checkpoint.npz``.
@@ -52,9 +58,14 @@ def train_codec(
 
 
 def _train(
-    recipe: CodecRecipe, task_dir: Path, out: Path, data_dir: str | Path | None, progress: Progress,
-    transfer: Transfer | None, distribution: Distribution,
-) -> TrainedCodec:  # fmt: skip
+    recipe: CodecRecipe,
+    task_dir: Path,
+    out: Path,
+    data_dir: str | Path | None,
+    progress: Progress,
+    transfer: Transfer | None,
+    distribution: Distribution,
+) -> TrainedCodec:
     out.mkdir(parents=True, exist_ok=True)
     with computing_in(recipe.precision):
         teacher = load_task(task_dir)
@@ -74,9 +85,10 @@ def _train(
     check_kind(recipe, teacher.kind)
     tail = clone_tail(teacher.tail)
     described |= {
-        "built_sizes": dataclasses.asdict(codec.sizes), "task_recipe": teacher.info.recipe,
+        "built_sizes": dataclasses.asdict(codec.sizes),
+        "task_recipe": teacher.info.recipe,
         "task_results": teacher.info.results,
-    }  # fmt: skip
+    }
     trained = TrainedCodec(codec, tail, RunInfo.start("codec", described, data, recipe.seed))
     place = Workplace(task_dir, out, progress, distribution)
     run = CodecRun(recipe, trained, teacher, data, place)
@@ -85,9 +97,13 @@ def _train(
         check_batch(data.train, recipe.train_images, recipe.batch)
         tell_steps(sum(plan.epochs * plan.steps for plan in plans), recipe, "--set", progress)
     run_stages(
-        plans, out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=progress,
+        plans,
+        out,
+        seed=recipe.seed,
+        fingerprint=fingerprint_of(described),
+        progress=progress,
         distribution=distribution,
-    )  # fmt: skip
+    )
     return run.finish()
 
 
@@ -99,26 +115,30 @@ def check_recipe(recipe: CodecRecipe, codec: Codec) -> None:
         )
     if recipe.xai_code_weight and "codes" not in codec.terms:
         raise UsageError(
-            f"the family {codec.family} has no term for important codes", value=recipe.xai_code_weight,
+            f"the family {codec.family} has no term for important codes",
+            value=recipe.xai_code_weight,
             remedy="xai_code_weight=0",
-        )  # fmt: skip
+        )
     if recipe.xai_code_weight and recipe.xai_kind != "pixel":
         raise UsageError(
-            "codes are weighed by the importance of their position", value=recipe.xai_kind,
+            "codes are weighed by the importance of their position",
+            value=recipe.xai_kind,
             remedy="xai_kind=pixel, or xai_code_weight=0",
-        )  # fmt: skip
+        )
     if recipe.xai_code_weight:  # now, not after the first stage
         codec.check_code_term()
     if codec.needs_importance and recipe.xai_kind != "pixel":
         raise UsageError(
-            f"the family {codec.family} learns importance per position", value=recipe.xai_kind,
+            f"the family {codec.family} learns importance per position",
+            value=recipe.xai_kind,
             remedy="xai_kind=pixel",
-        )  # fmt: skip
+        )
     if recipe.int8_epochs and recipe.pipeline == TF_DATA:
         raise UsageError(
-            "the stage on the device's codes keeps them in memory", value=recipe.pipeline,
+            "the stage on the device's codes keeps them in memory",
+            value=recipe.pipeline,
             remedy='int8_epochs=0, or pipeline="numpy"',
-        )  # fmt: skip
+        )
     if recipe.int8_epochs and keras.backend.backend() != "tensorflow":
         raise UsageError(
             "the stage on the device's codes quantises with TensorFlow",

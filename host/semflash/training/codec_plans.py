@@ -83,9 +83,10 @@ class CodecRun:
         else:
             plans = [
                 self._task_plan(stage.name, batches, recipe.task_epochs, recipe.task_peak)
-                if stage.uses_task else self._autoencoder_plan(stage.name, batches)
+                if stage.uses_task
+                else self._autoencoder_plan(stage.name, batches)
                 for stage in codec.stages()
-            ]  # fmt: skip
+            ]
             plans.append(self._task_plan("polish", batches, recipe.polish_epochs, recipe.polish_peak))
         if recipe.int8_epochs:
             plans.append(self._int8_plan())
@@ -147,8 +148,9 @@ class CodecRun:
         if recipe.pipeline == TF_DATA or isinstance(self.train.images, LazyImages):
             raise UsageError(
                 "importance maps are kept for images in memory and the numpy pipeline",
-                value=recipe.pipeline, remedy='xai_weight=0, or pipeline="numpy" and a smaller data set',
-            )  # fmt: skip
+                value=recipe.pipeline,
+                remedy='xai_weight=0, or pipeline="numpy" and a smaller data set',
+            )
         return importance_of(
             self.teacher, self.task_dir, self.train, recipe.xai_steps, recipe.xai_kind, self.progress
         )
@@ -159,30 +161,54 @@ class CodecRun:
 
     def _plan(self, model: keras.Model, epochs: int, peak: float, **more: Any) -> StagePlan:
         return StagePlan(
-            name=model.name, model=model, epochs=epochs, steps=len(self.train) // self.recipe.batch,
-            peak=peak, weight_decay=self.recipe.weight_decay, ema_decay=self.recipe.ema_decay,
-            ema_every=self.recipe.ema_every, **more,
-        )  # fmt: skip
+            name=model.name,
+            model=model,
+            epochs=epochs,
+            steps=len(self.train) // self.recipe.batch,
+            peak=peak,
+            weight_decay=self.recipe.weight_decay,
+            ema_decay=self.recipe.ema_decay,
+            ema_every=self.recipe.ema_every,
+            **more,
+        )
 
     def _autoencoder_plan(self, name: str, batches: Any) -> StagePlan:
         model = AutoencoderStage(self.trained.codec, self.teacher.head, self.variance, name=name)
         return self._plan(
-            model, self.recipe.autoencoder_epochs, self.recipe.peak, batches=batches,
-            validate=self.validation.use_of_codes, constant=(self.teacher.head,), local=self._local,
-        )  # fmt: skip
+            model,
+            self.recipe.autoencoder_epochs,
+            self.recipe.peak,
+            batches=batches,
+            validate=self.validation.use_of_codes,
+            constant=(self.teacher.head,),
+            local=self._local,
+        )
 
     def _task_plan(
         self, name: str, batches: Any, epochs: int, peak: float, frozen: tuple[Any, ...] = ()
-    ) -> StagePlan:  # fmt: skip
+    ) -> StagePlan:
         trained, teacher = self.trained, self.teacher
         model = TaskStage(
-            trained.codec, trained.tail, teacher.head, teacher.tail, self.variance, weights_of(self.recipe),
-            name=name, kind=teacher.kind,
-        )  # fmt: skip
+            trained.codec,
+            trained.tail,
+            teacher.head,
+            teacher.tail,
+            self.variance,
+            weights_of(self.recipe),
+            name=name,
+            kind=teacher.kind,
+        )
         return self._plan(
-            model, epochs, peak, batches=batches, validate=self.validation.epoch, publish=self.publish,
-            constant=(teacher.head, teacher.tail), frozen=frozen, local=self._local,
-        )  # fmt: skip
+            model,
+            epochs,
+            peak,
+            batches=batches,
+            validate=self.validation.epoch,
+            publish=self.publish,
+            constant=(teacher.head, teacher.tail),
+            frozen=frozen,
+            local=self._local,
+        )
 
     def _int8_plan(self) -> StagePlan:
         from semflash.training.int8_stage import DeviceCodes, Int8Stage
@@ -192,10 +218,14 @@ class CodecRun:
         )
         model = Int8Stage(self.trained.codec, self.trained.tail, weights_of(self.recipe), self.teacher.kind)
         return self._plan(
-            model, self.recipe.int8_epochs, self.recipe.int8_peak, batches=codes.batches,
-            validate=lambda: self.validation.epoch(codes.validation), publish=self.publish,
+            model,
+            self.recipe.int8_epochs,
+            self.recipe.int8_peak,
+            batches=codes.batches,
+            validate=lambda: self.validation.epoch(codes.validation),
+            publish=self.publish,
             frozen=device_parts(self.trained.codec),
-        )  # fmt: skip
+        )
 
 
 def variance_of(head: keras.Model, images: Any) -> float:

@@ -85,7 +85,7 @@ def mean_one(values: np.ndarray) -> np.ndarray:
 
 def importance_of(
     teacher: TrainedTask, task_dir: Path, train: Split, steps: int, kind: Kind, progress: Progress
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Importance of all training images, float16 (N, h, w) or (N, c).
 
     Kept in ``task_dir/importance-*.npz``, if that can be written, for other codecs on the same task network.

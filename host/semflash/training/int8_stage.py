@@ -43,7 +43,7 @@ class Int8Stage(keras.Model):
 
     def __init__(
         self, codec: Any, tail: keras.Model, weights: LossWeights, kind: TaskKind | None = None
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(name="int8")
         self.kind = kind or Classification()
         self.codec, self.tail, self.loss_weights = codec, tail, weights
@@ -61,9 +61,13 @@ class Int8Stage(keras.Model):
         return in_float32(self.codec.outputs(self.tail, received, told, training=training))
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
         training: bool = True,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """Task loss + distillation_weight x distillation."""
         weights, loss = self.loss_weights, self.kind.loss(y, y_pred)
         if weights.distillation:
@@ -85,9 +89,15 @@ class DeviceCodes:
     """
 
     def __init__(
-        self, trained: TrainedCodec, data: Dataset, train: Split, teacher: TrainedTask, recipe: CodecRecipe,
-        out: Path, progress: Progress,
-    ) -> None:  # fmt: skip
+        self,
+        trained: TrainedCodec,
+        data: Dataset,
+        train: Split,
+        teacher: TrainedTask,
+        recipe: CodecRecipe,
+        out: Path,
+        progress: Progress,
+    ) -> None:
         self.trained, self.data, self.train, self.teacher = trained, data, train, teacher
         self.recipe, self.out, self.progress = recipe, out, progress
 

@@ -76,9 +76,14 @@ class StagePlan:
 
 
 def run_stages(
-    plans: list[StagePlan], out_dir: Path, *, seed: int, fingerprint: str, progress: Progress,
+    plans: list[StagePlan],
+    out_dir: Path,
+    *,
+    seed: int,
+    fingerprint: str,
+    progress: Progress,
     distribution: Distribution = ALONE,
-) -> None:  # fmt: skip
+) -> None:
     """Run the stages in order, going on from ``out_dir/checkpoint.npz`` where there is one.
 
     At the end of each stage its model holds the averaged weights.

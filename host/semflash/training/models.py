@@ -50,9 +50,15 @@ class TrainedCodec:
 
 
 def measure_accuracy(
-    codec: Codec, tail: keras.Model, images: np.ndarray, labels: np.ndarray, ber: float, *, seed: int,
+    codec: Codec,
+    tail: keras.Model,
+    images: np.ndarray,
+    labels: np.ndarray,
+    ber: float,
+    *,
+    seed: int,
     told: float | None = None,
-) -> float:  # fmt: skip
+) -> float:
     """Share of right labels, 0..1 (mAP of a detector); see :meth:`TrainedCodec.float_accuracy`.
 
     Args:
@@ -67,9 +73,15 @@ def encode(codec: Codec, images: np.ndarray) -> np.ndarray:
 
 
 def accuracy_of_codes(
-    codec: Codec, tail: keras.Model, codes: np.ndarray, labels: np.ndarray, ber: float, *, seed: int,
+    codec: Codec,
+    tail: keras.Model,
+    codes: np.ndarray,
+    labels: np.ndarray,
+    ber: float,
+    *,
+    seed: int,
     told: float | None = None,
-) -> float:  # fmt: skip
+) -> float:
     """The same from codes int32 (N, ...), which takes the encoder only once for many BERs."""
     bits, rng, found = codec.bits_per_code(), np.random.default_rng(seed), []
     weights = 1 << np.arange(bits - 1, -1, -1, dtype=np.int32)

@@ -43,7 +43,7 @@ class RateRow:
 
 def rate_table(
     recipe: CodecRecipe, image_shape: tuple[int, ...], feature_shape: tuple[int, ...]
-) -> list[RateRow]:  # fmt: skip
+) -> list[RateRow]:
     """The recipe's row first; rows with one knob of its family turned follow, where that can be built.
 
     Args:
@@ -100,7 +100,12 @@ def _row(knob: str, sizes: Any) -> RateRow:
     bits = (sizes.levels - 1).bit_length()
     size = -(-sizes.symbols * bits // 8)
     return RateRow(
-        knob, tuple(sizes.latent_shape), sizes.levels, bits, sizes.symbols, size,
+        knob,
+        tuple(sizes.latent_shape),
+        sizes.levels,
+        bits,
+        sizes.symbols,
+        size,
         round(math.prod(sizes.feature_shape) * FLOAT_BYTES / size, 2),
         round(math.prod(sizes.image_shape) / size, 2),
-    )  # fmt: skip
+    )

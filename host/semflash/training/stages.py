@@ -42,10 +42,13 @@ class LossWeights:
 def weights_of(recipe: CodecRecipe) -> LossWeights:
     """The weights a recipe names."""
     return LossWeights(
-        feature=recipe.feature_weight, distillation=recipe.distillation_weight,
-        temperature=recipe.temperature, xai=recipe.xai_weight,
-        codes=recipe.xai_code_weight, usage=recipe.usage_weight,
-    )  # fmt: skip
+        feature=recipe.feature_weight,
+        distillation=recipe.distillation_weight,
+        temperature=recipe.temperature,
+        xai=recipe.xai_weight,
+        codes=recipe.xai_code_weight,
+        usage=recipe.usage_weight,
+    )
 
 
 def in_float32(value: Any) -> Any:
@@ -83,11 +86,17 @@ class _Stage(keras.Model):
         own = self.codec.stage_loss(
             self.name,
             StageContext(
-                images=x["image"], labels=y, quality=x["ber"], noise=x["noise"], features=features,
-                importance=x.get("importance"), decoded=y_pred["features"], logits=y_pred.get("logits"),
+                images=x["image"],
+                labels=y,
+                quality=x["ber"],
+                noise=x["noise"],
+                features=features,
+                importance=x.get("importance"),
+                decoded=y_pred["features"],
+                logits=y_pred.get("logits"),
                 trace=y_pred["trace"],
             ),
-        )  # fmt: skip
+        )
         return loss if own is None else loss + own
 
 
@@ -102,7 +111,7 @@ class AutoencoderStage(_Stage):
 
     def __init__(
         self, codec: Any, teacher_head: keras.Model, variance: float, *, name: str = "autoencoder"
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(codec, teacher_head, variance, name=name)
 
     def call(self, inputs: dict[str, Any], training: bool = False) -> dict[str, Any]:
@@ -110,9 +119,13 @@ class AutoencoderStage(_Stage):
         return self.through_codec(inputs, training)
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
         training: bool = True,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """Feature error over the features' variance."""
         features = in_float32(self.teacher_head(x["image"], training=False))
         loss = feature_loss(y_pred["features"], features, self.variance)
@@ -133,9 +146,17 @@ class TaskStage(_Stage):
     """
 
     def __init__(
-        self, codec: Any, tail: keras.Model, teacher_head: keras.Model, teacher_tail: keras.Model,
-        variance: float, weights: LossWeights, *, name: str = "task", kind: TaskKind | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        codec: Any,
+        tail: keras.Model,
+        teacher_head: keras.Model,
+        teacher_tail: keras.Model,
+        variance: float,
+        weights: LossWeights,
+        *,
+        name: str = "task",
+        kind: TaskKind | None = None,
+    ) -> None:
         super().__init__(codec, teacher_head, variance, name=name)
         teacher_tail.trainable = False
         self.tail = tail
@@ -149,9 +170,13 @@ class TaskStage(_Stage):
         return result | {"logits": in_float32(self.tail(result["features"], training=training))}
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
         training: bool = True,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """The task's loss and the weighed terms; what has weight 0 is not computed."""
         weights, decoded = self.loss_weights, y_pred["features"]
         loss, features = self.kind.loss(y, y_pred["logits"]), None

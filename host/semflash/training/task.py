@@ -60,9 +60,13 @@ class TrainedTask:
 
 
 def train_task_network(
-    recipe: TaskRecipe, out_dir: str | Path, *, data_dir: str | Path | None = None,
-    progress: Progress | None = None, distribution: Distribution = ALONE,
-) -> TrainedTask:  # fmt: skip
+    recipe: TaskRecipe,
+    out_dir: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    progress: Progress | None = None,
+    distribution: Distribution = ALONE,
+) -> TrainedTask:
     """Train head and tail, or go on with a stopped run in the same directory.
 
     Writes ``run.json``, ``history.json``, ``weights.npz`` (averaged weights), ``checkpoint.npz`` and, of a
@@ -100,17 +104,27 @@ def _train(
     kind.check(data)
     network = TaskNetwork(head, tail, kind.loss, recipe.label_smoothing)
     plan = StagePlan(
-        name="task", model=network, epochs=recipe.epochs, steps=len(train) // recipe.batch,
-        batches=_batches_of(recipe, kind, train, distribution), local=recipe.pipeline == TF_DATA,
+        name="task",
+        model=network,
+        epochs=recipe.epochs,
+        steps=len(train) // recipe.batch,
+        batches=_batches_of(recipe, kind, train, distribution),
+        local=recipe.pipeline == TF_DATA,
         validate=lambda: {f"val_{kind.metric}": trained.accuracy(data.val)},
-        peak=recipe.peak, weight_decay=recipe.weight_decay, ema_decay=recipe.ema_decay,
+        peak=recipe.peak,
+        weight_decay=recipe.weight_decay,
+        ema_decay=recipe.ema_decay,
         ema_every=recipe.ema_every,
-    )  # fmt: skip
+    )
     tell_steps(plan.epochs * plan.steps, recipe, "--task-set", progress)
     run_stages(
-        [plan], out, seed=recipe.seed, fingerprint=fingerprint_of(info.recipe), progress=progress,
+        [plan],
+        out,
+        seed=recipe.seed,
+        fingerprint=fingerprint_of(info.recipe),
+        progress=progress,
         distribution=distribution,
-    )  # fmt: skip
+    )
     if distribution.chief:
         reached = trained.accuracy(data.val)
         info = info.finished(**{f"val_{kind.metric}": reached})
@@ -145,7 +159,7 @@ def load_task(out_dir: str | Path) -> TrainedTask:
 
 def shapes_of(
     recipe: TaskRecipe, *, data_dir: str | Path | None = None
-) -> tuple[tuple[int, ...], tuple[int, ...]]:  # fmt: skip
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Shapes of image and split features that a recipe will have; nothing is trained, no weights are read."""
     data = _data_of(recipe, data_dir)
     described = dataclasses.asdict(recipe) | {"weights": ""}

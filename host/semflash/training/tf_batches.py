@@ -66,9 +66,10 @@ class TfBatches:
         other = next((path for path in paths if path.suffix.lower() not in SUFFIXES), None)
         if other is not None:
             raise DatasetError(
-                f"the tf.data pipeline reads {', '.join(SUFFIXES)} files from disk", value=other,
+                f"the tf.data pipeline reads {', '.join(SUFFIXES)} files from disk",
+                value=other,
                 remedy="convert the images",
-            )  # fmt: skip
+            )
 
     def __call__(self, rng: np.random.Generator) -> Iterator[tuple[Any, Any]]:
         """(x, labels) as tensors; this worker's rows of every full batch."""
@@ -164,9 +165,14 @@ def augmented_image(image: Any, seed: Any, how: Augmentation, size: tuple[int, i
 def _random_crop(image: Any, seed: Any, least: float) -> Any:
     box = tf.zeros((1, 0, 4), tf.float32)
     begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
-        tf.shape(image), box, _other(seed, 3), min_object_covered=0.0, area_range=(least, 1.0),
-        aspect_ratio_range=(CROP_ASPECT, 1 / CROP_ASPECT), use_image_if_no_bounding_boxes=True,
-    )  # fmt: skip
+        tf.shape(image),
+        box,
+        _other(seed, 3),
+        min_object_covered=0.0,
+        area_range=(least, 1.0),
+        aspect_ratio_range=(CROP_ASPECT, 1 / CROP_ASPECT),
+        use_image_if_no_bounding_boxes=True,
+    )
     cut = tf.slice(image, begin, extent)
     cut.set_shape((None, None, image.shape[-1]))
     return cut

@@ -42,10 +42,12 @@ def attach(transfer: Transfer, teacher: TrainedTask) -> tuple[Codec, dict[str, A
     _same("features", tuple(sizes.feature_shape), tuple(teacher.head.output_shape[1:]))
     weights = (transfer.run_dir / WEIGHTS_FILE).read_bytes()
     origin = {
-        "recipe": source.info.recipe["name"], "dataset": source.info.dataset,
+        "recipe": source.info.recipe["name"],
+        "dataset": source.info.dataset,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
-        "epochs": transfer.epochs, "train_encoder": transfer.train_encoder,
-    }  # fmt: skip
+        "epochs": transfer.epochs,
+        "train_encoder": transfer.train_encoder,
+    }
     return source.codec, {"family": source.codec.family, "codec_from": origin}
 
 

@@ -17,8 +17,15 @@ from semflash_codegen.tflite_reader import read_model
 
 DEVICE = Path(__file__).parents[3] / "device"
 STRICT = (
-    "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wdouble-promotion", "-Werror",
-)  # fmt: skip
+    "-std=c11",
+    "-Wall",
+    "-Wextra",
+    "-Wpedantic",
+    "-Wconversion",
+    "-Wshadow",
+    "-Wdouble-promotion",
+    "-Werror",
+)
 SOURCES = sorted((DEVICE / "kernels").glob("fused_*.c"))
 PER_FILE = 25
 
@@ -104,9 +111,11 @@ class HostBatch:
         for image, latent in zip(images, out, strict=True):
             row = np.ascontiguousarray(image)
             got = self.library.batch_run(
-                index, state.ctypes.data_as(ctypes.c_void_p), row.ctypes.data_as(ctypes.c_void_p),
+                index,
+                state.ctypes.data_as(ctypes.c_void_p),
+                row.ctypes.data_as(ctypes.c_void_p),
                 latent.ctypes.data_as(ctypes.c_void_p),
-            )  # fmt: skip
+            )
             assert got == item.latent_bytes, f"status or size {got}"
         assert state[-1] == 0x5A5A5A5A5A5A5A5A, "the state is larger than announced"
         return out

@@ -17,9 +17,15 @@ def _conv(builder: Builder, out: int, kernel: int, stride: int, *, same: bool, r
     scales = rng.uniform(0.004, 0.012, out).astype(np.float32)
     scale = float(np.float32(builder.quantisation[0] * np.sqrt(kernel * kernel * depth) * 0.6))
     builder.conv(
-        weights, bias, scales, stride=(stride, stride), same=same, activation="relu" if relu else "none",
-        scale=scale, zero=-128 if relu else 3,
-    )  # fmt: skip
+        weights,
+        bias,
+        scales,
+        stride=(stride, stride),
+        same=same,
+        activation="relu" if relu else "none",
+        scale=scale,
+        zero=-128 if relu else 3,
+    )
 
 
 def fixed_model() -> bytes:

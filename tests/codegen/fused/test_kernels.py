@@ -152,9 +152,14 @@ def first_row(stage: Stage, image: NDArray[np.int8]) -> NDArray[np.int8]:
 
 
 def _conv(
-    builder: Builder, out: int, kernel: tuple[int, int], stride: int = 1, *, activation: str = "none",
+    builder: Builder,
+    out: int,
+    kernel: tuple[int, int],
+    stride: int = 1,
+    *,
+    activation: str = "none",
     deep: bool = False,
-) -> Builder:  # fmt: skip
+) -> Builder:
     """A VALID convolution whose outputs use most of int8. deep: depthwise."""
     rng = np.random.default_rng([out, *kernel])
     depth = builder.shape[2]
@@ -165,10 +170,15 @@ def _conv(
     scale = float(np.float32(builder.quantisation[0] * np.sqrt(fan_in) * 0.6))
     build = builder.depthwise if deep else builder.conv
     return build(
-        weights, rng.integers(-2000, 2000, channels).astype(np.int32),
-        rng.uniform(0.004, 0.012, channels).astype(np.float32), stride=(stride, stride), same=False,
-        activation=activation, scale=scale, zero=3 if activation == "none" else -120,
-    )  # fmt: skip
+        weights,
+        rng.integers(-2000, 2000, channels).astype(np.int32),
+        rng.uniform(0.004, 0.012, channels).astype(np.float32),
+        stride=(stride, stride),
+        same=False,
+        activation=activation,
+        scale=scale,
+        zero=3 if activation == "none" else -120,
+    )
 
 
 def _image(height: int, width: int, channels: int, scale: float = 1 / 255) -> Builder:
@@ -190,7 +200,8 @@ CASES = {
         ),
     ),
     "maximum of many channels": (
-        "pooled", _conv(_image(4, 9, 1), 32, (3, 3)).pool("MAX_POOL_2D", (2, 2), stride=(2, 2), same=False)
+        "pooled",
+        _conv(_image(4, 9, 1), 32, (3, 3)).pool("MAX_POOL_2D", (2, 2), stride=(2, 2), same=False),
     ),
     "rows": ("rows", _conv(_image(3, 7, 24), 6, (3, 3))),
     "rows in pieces": ("rows", _conv(_image(1, 4, 385), 5, (1, 1), activation="relu")),
@@ -199,9 +210,10 @@ CASES = {
     "strip": ("strip", _conv(_conv(_image(4, 8, 3), 18, (3, 3), activation="relu"), 5, (2, 2), 2)),
     "depthwise": ("depthwise", _conv(_image(3, 5, 6), 0, (3, 3), deep=True)),
     "depthwise, bounded": (
-        "depthwise", _conv(_image(3, 7, 8, 1 / 32), 0, (3, 3), 2, activation="relu6", deep=True)
+        "depthwise",
+        _conv(_image(3, 7, 8, 1 / 32), 0, (3, 3), 2, activation="relu6", deep=True),
     ),
-}  # fmt: skip
+}
 #: Depthwise tables are never small.
 BOTH = [(name, small) for name in CASES for small in (False, True) if not (small and "depthwise" in name)]
 

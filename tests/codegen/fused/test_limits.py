@@ -23,9 +23,13 @@ def _image(height: int, width: int, channels: int) -> Builder:
 
 
 def _conv(
-    builder: Builder, out: int, kernel: tuple[int, int], stride: tuple[int, int] = (1, 1), *,
+    builder: Builder,
+    out: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int] = (1, 1),
+    *,
     depthwise: bool = False,
-) -> bytes:  # fmt: skip
+) -> bytes:
     """The finished model with a VALID convolution at its end."""
     rng = np.random.default_rng(1)
     shape = (1, *kernel, out) if depthwise else (out, *kernel, builder.shape[2])
@@ -33,9 +37,15 @@ def _conv(
     scale = 0.02 * float(np.sqrt(weights[0].size))
     build = builder.depthwise if depthwise else builder.conv
     build(
-        weights, np.zeros(out, np.int32), np.full(out, 0.01, np.float32), stride=stride, same=False,
-        activation="none", scale=scale, zero=3,
-    )  # fmt: skip
+        weights,
+        np.zeros(out, np.int32),
+        np.full(out, 0.01, np.float32),
+        stride=stride,
+        same=False,
+        activation="none",
+        scale=scale,
+        zero=3,
+    )
     return builder.finish()
 
 
@@ -53,7 +63,7 @@ def _pool(builder: Builder, kind: str) -> bytes:
         _pool(_image(5, 5, 3).padv2((1, 1), (1, 1), 90), "AVERAGE_POOL_2D"),
     ],
     ids=["convolution", "depthwise", "runs", "maximum", "average"],
-)  # fmt: skip
+)
 def test_padding_of_another_value_than_the_zero_point_is_that_value(model: bytes, tmp_path: Path) -> None:
     images = inputs(model, 4, 1)
     micro, lite = golden(model, images)
@@ -67,9 +77,15 @@ def _rectified(height: int, width: int, activation: str = "relu") -> Builder:
     rng = np.random.default_rng(2)
     weights = rng.integers(-127, 128, (8, 3, 3, 3)).astype(np.int8)
     return _image(height, width, 3).conv(
-        weights, rng.integers(-2000, 2000, 8).astype(np.int32), np.full(8, 0.01, np.float32), stride=(1, 1),
-        same=True, activation=activation, scale=0.05, zero=-20,
-    )  # fmt: skip
+        weights,
+        rng.integers(-2000, 2000, 8).astype(np.int32),
+        np.full(8, 0.01, np.float32),
+        stride=(1, 1),
+        same=True,
+        activation=activation,
+        scale=0.05,
+        zero=-20,
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,7 +102,7 @@ def _rectified(height: int, width: int, activation: str = "relu") -> Builder:
         (_rectified(8, 8).pad((1, 1), (3, 1)), (3, 3), (2, 2), "max ring"),
     ],
     ids=["resnet", "one-sided", "even", "wide", "lowest", "above", "no-relu", "empty-last", "empty-first"],
-)  # fmt: skip
+)
 def test_a_maximum_behind_padding_that_never_wins_keeps_no_ring(
     builder: Builder, kernel: tuple[int, int], stride: tuple[int, int], kind: str, tmp_path: Path
 ) -> None:
@@ -112,7 +128,7 @@ def test_a_maximum_behind_padding_that_never_wins_keeps_no_ring(
         (_conv(_image(3, 3, 1), 300, (2, 2), depthwise=True), "output channels per input channel"),
     ],
     ids=["wide steps", "rows below", "columns left", "depth multiplier"],
-)  # fmt: skip
+)
 def test_numbers_beyond_the_fields_of_a_description_do_not_stream(model: bytes, reason: str) -> None:
     assert reason in find_chain(read_model(model)).reason
 
@@ -127,7 +143,7 @@ def test_numbers_beyond_the_fields_of_a_description_do_not_stream(model: bytes, 
         _conv(_image(3, 3, 1), 255, (2, 2), depthwise=True),
     ],
     ids=["rows below", "columns left", "window", "stride", "depth multiplier"],
-)  # fmt: skip
+)
 def test_the_largest_numbers_give_the_bytes_of_the_reference(model: bytes, tmp_path: Path) -> None:
     images = inputs(model, 2, 1)
     micro, _ = golden(model, images)

@@ -63,9 +63,10 @@ def _kinds(models: list[Streamed]) -> Counter[str]:
 @pytest.mark.emulated
 @needs_emulator
 @pytest.mark.parametrize(
-    ("weights", "flags"), [("fast", ()), ("small", ()), ("fast", ("-DSF_FUSED_PLAIN_C",))],
+    ("weights", "flags"),
+    [("fast", ()), ("small", ()), ("fast", ("-DSF_FUSED_PLAIN_C",))],
     ids=["fast", "small", "plain C"],
-)  # fmt: skip
+)
 def test_random_chains_give_the_same_bytes_on_an_emulated_cortex_m4(
     weights: str, flags: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -87,8 +88,12 @@ def test_random_chains_give_the_same_bytes_on_an_emulated_cortex_m4(
 def test_shapes_at_the_limits_of_the_kernels_give_the_same_bytes(weights: str, tmp_path: Path) -> None:
     models = [streamed(model, small=weights == "small") for model in extremes()]
     assert [stage.kind for item in models for stage in item.plan.stages] == [
-        "strip", "rows", "rows", "rows", "chunked",
-    ]  # fmt: skip
+        "strip",
+        "rows",
+        "rows",
+        "rows",
+        "chunked",
+    ]
     results = emulator.run(emulator.build(models, tmp_path, patterns=4))
     for index, item in enumerate(models):
         source = item.chain.layers[0].source
@@ -130,6 +135,7 @@ def test_the_plain_twins_are_clean_under_sanitizers(tmp_path: Path) -> None:
     paths = [root / room for room in ("tests", "codegen", "host")]
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path), *map(str, paths)],
-        capture_output=True, text=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout.endswith("clean\n"), done.stderr[-2000:]

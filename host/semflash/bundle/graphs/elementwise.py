@@ -11,9 +11,28 @@ import numpy as np
 from semflash.bundle.graphs.call import REAL, TRUTH, WHOLE, Call, Rule, Value
 
 _UNARY = (
-    "ABS", "CEIL", "COS", "ELU", "EXP", "FLOOR", "HARD_SWISH", "LOG", "LOGISTIC", "NEG", "RELU", "RELU6",
-    "RELU_0_TO_1", "RELU_N1_TO_1", "ROUND", "RSQRT", "SIGN", "SIN", "SQRT", "SQUARE", "TANH",
-)  # fmt: skip
+    "ABS",
+    "CEIL",
+    "COS",
+    "ELU",
+    "EXP",
+    "FLOOR",
+    "HARD_SWISH",
+    "LOG",
+    "LOGISTIC",
+    "NEG",
+    "RELU",
+    "RELU6",
+    "RELU_0_TO_1",
+    "RELU_N1_TO_1",
+    "ROUND",
+    "RSQRT",
+    "SIGN",
+    "SIN",
+    "SQRT",
+    "SQUARE",
+    "TANH",
+)
 #: Options tag, whether they hold a fused activation, and the same for whole numbers.
 _BINARY: dict[str, tuple[int, bool, Callable[..., object] | None]] = {
     "ADD": (11, True, np.add),

@@ -121,8 +121,9 @@ def _mirror_pad(call: Call) -> list[Value]:
     inside = call.choice(77, 0, (1, 0))  # REFLECT leaves out the edge, SYMMETRIC does not
     call.expect(
         all(m <= side - inside for side, pair in zip(source.shape, margins, strict=True) for m in pair),
-        "a margin that is wider than its map", margins,
-    )  # fmt: skip
+        "a margin that is wider than its map",
+        margins,
+    )
     sides = zip(source.shape, margins, strict=True)
     return [call.made([side + before + after for side, (before, after) in sides])]
 

@@ -19,8 +19,9 @@ def _slice(call: Call) -> list[Value]:
     shape = [side - first if count == -1 else count for side, first, count in wanted]
     call.expect(
         all(first + n <= side for side, first, n in zip(source.shape, begin, shape, strict=True)),
-        "a slice that leaves its tensor", (begin, size),
-    )  # fmt: skip
+        "a slice that leaves its tensor",
+        (begin, size),
+    )
     cut = tuple(slice(first, first + n) for first, n in zip(begin, shape, strict=True))
     return [call.made(shape, source.kind, call.folded(lambda n: n[cut], source))]
 

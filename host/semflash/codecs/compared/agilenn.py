@@ -46,7 +46,7 @@ class AgileNNSizes(BitCodecSizes):
             raise UsageError(
                 "convolutions before the extractor have a stride of 1, and some of its channels stay local",
                 value=(self.middle, self.local_share),
-            )  # fmt: skip
+            )
 
     @property
     def symbols(self) -> int:

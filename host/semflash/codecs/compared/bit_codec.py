@@ -84,9 +84,7 @@ def build_trunk(sizes: BitCodecSizes) -> tuple[Any, Any]:
 def latent_convolution(x: Any, channels: int, stride: int, *, name: str = "latent", bias: bool = True) -> Any:
     """The last convolution of an encoder: 4x4 with a stride of 4, otherwise 3x3."""
     kernel = 4 if stride == 4 else 3
-    return layers.Conv2D(
-        channels, kernel, strides=stride, padding="same", use_bias=bias, name=name
-    )(x)  # fmt: skip
+    return layers.Conv2D(channels, kernel, strides=stride, padding="same", use_bias=bias, name=name)(x)
 
 
 class BitCodec(keras.Model, Codec):
@@ -206,8 +204,10 @@ class BitCodec(keras.Model, Codec):
     def parts(self) -> dict[str, Any]:
         """Device graph, quantiser, decoder."""
         return {
-            "device_graph": self.device_graph, "quantiser": self.quantiser, "decoder": self.feature_decoder
-        }  # fmt: skip
+            "device_graph": self.device_graph,
+            "quantiser": self.quantiser,
+            "decoder": self.feature_decoder,
+        }
 
     def edge_parts(self) -> frozenset[str]:
         """The decoder."""

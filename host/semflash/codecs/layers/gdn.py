@@ -31,9 +31,10 @@ class GDN(keras.layers.Layer):
         root = np.sqrt(self.gamma_init * np.eye(channels) + 0.01 * self.gamma_init).astype(np.float32)
         self.beta_root = self.add_weight(shape=(channels,), initializer="ones", name="beta_root")
         self.gamma_root = self.add_weight(
-            shape=(channels, channels), initializer=lambda *_, **__: ops.convert_to_tensor(root),
+            shape=(channels, channels),
+            initializer=lambda *_, **__: ops.convert_to_tensor(root),
             name="gamma_root",
-        )  # fmt: skip
+        )
 
     @property
     def beta(self) -> Any:
@@ -74,9 +75,10 @@ class PositivePReLU(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create alpha (C,)."""
         self.raw_alpha = self.add_weight(
-            shape=(int(input_shape[-1] or 0),), initializer=keras.initializers.Constant(self.alpha_init),
+            shape=(int(input_shape[-1] or 0),),
+            initializer=keras.initializers.Constant(self.alpha_init),
             name="alpha",
-        )  # fmt: skip
+        )
 
     @property
     def alpha(self) -> Any:

@@ -49,9 +49,15 @@ class CentreQuantiser(keras.layers.Layer):
     """
 
     def __init__(
-        self, levels: int = 8, *, span: float = 1.0, sharpness: float = 8.0, learn: bool = True,
-        labels: str = "natural", **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        levels: int = 8,
+        *,
+        span: float = 1.0,
+        sharpness: float = 8.0,
+        learn: bool = True,
+        labels: str = "natural",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.bits = bits_for(levels)
         self.levels = levels
@@ -73,9 +79,11 @@ class CentreQuantiser(keras.layers.Layer):
         del input_shape
         start = np.linspace(-self.span, self.span, self.levels, dtype=np.float32)
         self.raw_centres = self.add_weight(
-            shape=(self.levels,), initializer=lambda *_, **__: ops.convert_to_tensor(start), name="centres",
+            shape=(self.levels,),
+            initializer=lambda *_, **__: ops.convert_to_tensor(start),
+            name="centres",
             trainable=self.learn,
-        )  # fmt: skip
+        )
 
     @property
     def centres(self) -> Any:
@@ -171,7 +179,10 @@ class CentreQuantiser(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """What rebuilds the layer."""
         own = {
-            "levels": self.levels, "span": self.span, "sharpness": self.sharpness, "learn": self.learn,
+            "levels": self.levels,
+            "span": self.span,
+            "sharpness": self.sharpness,
+            "learn": self.learn,
             "labels": self.labels,
-        }  # fmt: skip
+        }
         return {**super().get_config(), **own}

@@ -72,9 +72,13 @@ class SemanticNN(keras.Model, Codec):
                 layer.build(latent_shape)
         self.bit_channel = BinarySymmetricChannel(self.quantiser.bits, name="channel")
         self.feature_decoder = build_decoder(
-            latent_shape[1:], sizes.feature_shape, sizes.decoder_width, gdn=sizes.gdn,
-            ber_aware=sizes.decoder_ber, inner=sizes.cropped_features,
-        )  # fmt: skip
+            latent_shape[1:],
+            sizes.feature_shape,
+            sizes.decoder_width,
+            gdn=sizes.gdn,
+            ber_aware=sizes.decoder_ber,
+            inner=sizes.cropped_features,
+        )
 
     def build(self, input_shape: Any) -> None:
         """Everything is built in the constructor."""
@@ -190,9 +194,12 @@ class SemanticNN(keras.Model, Codec):
     def parts(self) -> dict[str, Any]:
         """Device graph, GDN (if there is one), PReLU, quantiser, decoder."""
         return {
-            "device_graph": self.device_graph, **({} if self.gdn is None else {"gdn": self.gdn}),
-            "prelu": self.prelu, "quantiser": self.quantiser, "decoder": self.feature_decoder,
-        }  # fmt: skip
+            "device_graph": self.device_graph,
+            **({} if self.gdn is None else {"gdn": self.gdn}),
+            "prelu": self.prelu,
+            "quantiser": self.quantiser,
+            "decoder": self.feature_decoder,
+        }
 
     def edge_parts(self) -> frozenset[str]:
         """The decoder."""

@@ -35,9 +35,10 @@ def _behind_head(image: Any, sizes: SemanticNNSizes) -> Any:
     """The paper's encoder: the head of the task network, frozen, and Conv 4x4 stride 4."""
     if sizes.head is None:
         raise UsageError(
-            "the paper's encoder begins with the task network's head", value="sizes.head is empty",
+            "the paper's encoder begins with the task network's head",
+            value="sizes.head is empty",
             remedy="train the codec on a task network, which puts its head in",
-        )  # fmt: skip
+        )
     head = rebuild(sizes.head, "sizes.head")
     head.trainable = False
     x = head(image)
@@ -69,16 +70,22 @@ def on_grid(maps: Any, size: tuple[int, int]) -> Any:
     pooled = ops.average_pool(maps, steps, strides=steps, padding="same")
     if tuple(pooled.shape[1:3]) != tuple(size):
         raise UsageError(
-            "the features' grid does not reduce to the latent's", value=f"{maps.shape[1:3]} to {size}",
+            "the features' grid does not reduce to the latent's",
+            value=f"{maps.shape[1:3]} to {size}",
             remedy="xai_code_weight=0, or other strides",
-        )  # fmt: skip
+        )
     return pooled / (ops.mean(pooled, axis=(1, 2), keepdims=True) + 1e-12)
 
 
 def build_decoder(
-    latent_shape: tuple[int, int, int], feature_shape: tuple[int, int, int], width: int, *, gdn: bool = True,
-    ber_aware: bool = True, inner: tuple[int, int] | None = None,
-) -> keras.Model:  # fmt: skip
+    latent_shape: tuple[int, int, int],
+    feature_shape: tuple[int, int, int],
+    width: int,
+    *,
+    gdn: bool = True,
+    ber_aware: bool = True,
+    inner: tuple[int, int] | None = None,
+) -> keras.Model:
     """[latent (B, h, w, C), ber (B, 1)] to features (B, *feature_shape), >= 0.
 
     Args:
@@ -113,9 +120,13 @@ def _centre_crop(x: Any, target: tuple[int, int]) -> Any:
     kernel = np.zeros((margins[0] + 1, margins[1] + 1, x.shape[3], 1), np.float32)
     kernel[margins[0] // 2, margins[1] // 2] = 1.0
     crop = layers.DepthwiseConv2D(
-        kernel.shape[:2], padding="valid", use_bias=False, trainable=False, name="crop",
+        kernel.shape[:2],
+        padding="valid",
+        use_bias=False,
+        trainable=False,
+        name="crop",
         depthwise_initializer=lambda *_, **__: keras.ops.convert_to_tensor(kernel),
-    )  # fmt: skip
+    )
     return crop(x)
 
 

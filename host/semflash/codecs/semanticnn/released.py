@@ -23,8 +23,9 @@ class SemanticNNReleasedSizes(SemanticNNSizes):
         if self.learn_centres or self.usage_gradient:
             raise UsageError(
                 "semanticnn-released has fixed centres and a usage term without gradient",
-                value=(self.learn_centres, self.usage_gradient), remedy="use the family semanticnn",
-            )  # fmt: skip
+                value=(self.learn_centres, self.usage_gradient),
+                remedy="use the family semanticnn",
+            )
 
 
 class SemanticNNReleased(SemanticNN):

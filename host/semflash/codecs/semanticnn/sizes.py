@@ -86,9 +86,10 @@ class SemanticNNSizes(CodecSizes):
         self._check_sides()
         if self.payload_bytes > PAYLOAD_MAX_BYTES:
             raise UsageError(
-                "the payload is larger than 65,535 bytes", value=self.payload_bytes,
+                "the payload is larger than 65,535 bytes",
+                value=self.payload_bytes,
                 remedy="fewer latent channels or a larger stride",
-            )  # fmt: skip
+            )
 
     @property
     def begins_with_head(self) -> bool:
@@ -108,8 +109,9 @@ class SemanticNNSizes(CodecSizes):
         if halvings > count:
             raise UsageError(
                 f"{count} convolutions after the pool reach a stride of {_POOL << count}",
-                value=self.stride, remedy="add convolutions to sizes.middle, or a smaller stride",
-            )  # fmt: skip
+                value=self.stride,
+                remedy="add convolutions to sizes.middle, or a smaller stride",
+            )
         return (1,) * (count - halvings) + (2,) * halvings
 
     @property

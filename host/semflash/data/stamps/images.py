@@ -72,16 +72,25 @@ def _load(name: str, folder: Path | None, side: int, compose: Composer) -> Datas
 
 
 def composed(
-    name: str, root: Path, classes: tuple[StampClass, ...], counts: dict[str, int], side: int,
+    name: str,
+    root: Path,
+    classes: tuple[StampClass, ...],
+    counts: dict[str, int],
+    side: int,
     compose: Composer,
-) -> dict[str, np.ndarray]:  # fmt: skip
+) -> dict[str, np.ndarray]:
     """Images and labels of the three splits, ``SPLIT_images`` and ``SPLIT_labels``, through the cache."""
     import PIL
 
     made_from = {
-        "stamps": stamps_digest(root, classes), "counts": counts, "side": side, "seed": SEED,
-        "composition": COMPOSITION, "composer": compose.__name__, "pillow": PIL.__version__,
-    }  # fmt: skip
+        "stamps": stamps_digest(root, classes),
+        "counts": counts,
+        "side": side,
+        "seed": SEED,
+        "composition": COMPOSITION,
+        "composer": compose.__name__,
+        "pillow": PIL.__version__,
+    }
 
     def make() -> dict[str, np.ndarray]:
         sprites = load_sprites(root, classes)

@@ -85,9 +85,12 @@ def _convert(folder: Path, part: str, image: str, channels_first: bool, names: d
     onnx.save(changed, source)
     kept = None if channels_first or not image else [new for new, old in names.items() if old == image]
     onnx2tf.convert(
-        input_onnx_file_path=str(source), output_folder_path=str(folder / part), not_use_onnxsim=True,
-        keep_nwc_or_nhwc_or_ndhwc_input_names=kept, verbosity="error",
-    )  # fmt: skip
+        input_onnx_file_path=str(source),
+        output_folder_path=str(folder / part),
+        not_use_onnxsim=True,
+        keep_nwc_or_nhwc_or_ndhwc_input_names=kept,
+        verbosity="error",
+    )
     (folder / part / f"{part}_float32.tflite").replace(folder / f"{part}.tflite")
 
 

@@ -52,7 +52,7 @@ class Converted:
 
 def convert(
     network: OnnxNetwork, features: str, images: np.ndarray, *, begin: str = "", timeout_s: float = TIMEOUT_S
-) -> Converted:  # fmt: skip
+) -> Converted:
     """Convert both sides of a cut, and run the whole network on some images.
 
     Args:
@@ -110,9 +110,10 @@ def _run(folder: Path, timeout_s: float) -> None:
         )
     except subprocess.TimeoutExpired as error:
         raise TrainingError(
-            "the conversion took too long and was stopped", value=f"{timeout_s:.0f} s",
+            "the conversion took too long and was stopped",
+            value=f"{timeout_s:.0f} s",
             remedy="a smaller network, or a split nearer to the image",
-        ) from error  # fmt: skip
+        ) from error
     if done.returncode == 0:
         return
     failure = _failure(folder, done)
@@ -127,16 +128,18 @@ def _failure(folder: Path, done: subprocess.CompletedProcess[str]) -> TrainingEr
     if not report.is_file():
         lines = done.stderr.strip().splitlines()
         return TrainingError(
-            f"the converter ended with code {done.returncode}", value=lines[-1][:300] if lines else None,
+            f"the converter ended with code {done.returncode}",
+            value=lines[-1][:300] if lines else None,
             remedy="a smaller network: memory of the conversion is limited",
-        )  # fmt: skip
+        )
     said = json.loads(report.read_text(encoding="utf-8"))
     node = f"node {said['node']}: " if said["node"] else ""
     return TrainingError(
-        f"{said['step']} failed", value=f"{node}{said['reason']}",
+        f"{said['step']} failed",
+        value=f"{node}{said['reason']}",
         remedy="export the network with other operators there (docs/networks.md lists them); "
         "-v shows the converter's log",
-    )  # fmt: skip
+    )
 
 
 def _environment(folder: Path) -> dict[str, str]:

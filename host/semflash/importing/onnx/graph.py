@@ -31,13 +31,48 @@ SIDE_MAX = 2_048
 #: Operators that become Keras layers, and those that only compute shapes and vanish.
 CONVERTED = frozenset(
     (
-        "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Conv", "ConvTranspose", "Div",
-        "Dropout", "Elu", "Exp", "Flatten", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "HardSigmoid",
-        "HardSwish", "Identity", "LeakyRelu", "MatMul", "MaxPool", "Mul", "Pad", "Pow", "PRelu", "ReduceMax",
-        "ReduceMean", "Relu", "Reshape", "Resize", "Sigmoid", "Slice", "Softmax", "Split", "Squeeze", "Sub",
-        "Sum", "Tanh", "Transpose", "Unsqueeze",
+        "Add",
+        "AveragePool",
+        "BatchNormalization",
+        "Clip",
+        "Concat",
+        "Conv",
+        "ConvTranspose",
+        "Div",
+        "Dropout",
+        "Elu",
+        "Exp",
+        "Flatten",
+        "Gemm",
+        "GlobalAveragePool",
+        "GlobalMaxPool",
+        "HardSigmoid",
+        "HardSwish",
+        "Identity",
+        "LeakyRelu",
+        "MatMul",
+        "MaxPool",
+        "Mul",
+        "Pad",
+        "Pow",
+        "PRelu",
+        "ReduceMax",
+        "ReduceMean",
+        "Relu",
+        "Reshape",
+        "Resize",
+        "Sigmoid",
+        "Slice",
+        "Softmax",
+        "Split",
+        "Squeeze",
+        "Sub",
+        "Sum",
+        "Tanh",
+        "Transpose",
+        "Unsqueeze",
     )
-)  # fmt: skip
+)
 SHAPE_ARITHMETIC = frozenset(("Cast", "Constant", "ConstantOfShape", "Gather", "Range", "Shape"))
 
 
@@ -72,8 +107,11 @@ class OnnxNetwork:
 
     def ambiguous(self) -> list[str]:
         """Maps with as many channels as rows and columns: onnx2tf tells axes by their lengths."""
-        return [name for name, shape in self.shapes.items() if len(shape) == 4 and len(set(shape[1:])) == 1
-                and shape[1] > 1]  # fmt: skip
+        return [
+            name
+            for name, shape in self.shapes.items()
+            if len(shape) == 4 and len(set(shape[1:])) == 1 and shape[1] > 1
+        ]
 
     def find(self, split: str, how_to_list: str) -> str:
         """The tensor that a split names (or the node that makes it), checked.

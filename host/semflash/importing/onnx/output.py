@@ -65,8 +65,9 @@ def output_of(shape: tuple[int, ...], wanted: str | None = None, classes: int | 
         if wanted is not None:
             raise TrainingError(
                 "the output is a vector, one number per class, and no detector's",
-                value=f"{shape}, --output-form {wanted}", remedy="leave --output-form out",
-            )  # fmt: skip
+                value=f"{shape}, --output-form {wanted}",
+                remedy="leave --output-form out",
+            )
         return Output(LOGITS, shape[1])
     fitting = _fitting(shape, classes)
     if wanted is None and classes is None:
@@ -76,15 +77,17 @@ def output_of(shape: tuple[int, ...], wanted: str | None = None, classes: int | 
     elif fitting and (len(fitting) > 1 or fitting[0] == Output(YOLOV5, 1, shape[1])):
         # (1, N, 6) is also what exports with a suppression inside give: corners, score, class
         raise TrainingError(
-            "the output's shape does not tell its form", value=f"{shape}, {classes or 'unknown'} classes",
+            "the output's shape does not tell its form",
+            value=f"{shape}, {classes or 'unknown'} classes",
             remedy=f"say it: {_REMEDY}; exports with a suppression inside are not taken",
-        )  # fmt: skip
+        )
     if not fitting:
         known = "" if classes is None else f" of {classes} classes"
         raise TrainingError(
-            f"the output is not that of a {wanted or 'detector'}{known} in a form that is taken", value=shape,
+            f"the output is not that of a {wanted or 'detector'}{known} in a form that is taken",
+            value=shape,
             remedy=f"{_REMEDY}; export the network without its suppression, or give other class names",
-        )  # fmt: skip
+        )
     _check_size(fitting[0], shape)
     return fitting[0]
 
@@ -117,19 +120,21 @@ def check_values(raw: np.ndarray, output: Output) -> None:
     low, high = float(scores.min()), float(scores.max())
     if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
         raise TrainingError(
-            "the scores of the detector are no shares", value=f"{low:.3g} to {high:.3g}",
+            "the scores of the detector are no shares",
+            value=f"{low:.3g} to {high:.3g}",
             remedy=f"export it with the sigmoid behind its scores, or {_REMEDY}",
-        )  # fmt: skip
+        )
     if not largest > _PIXELS_LEAST:
         raise TrainingError(
-            "the boxes of the detector are no pixels", value=f"numbers up to {largest:.3g}",
+            "the boxes of the detector are no pixels",
+            value=f"numbers up to {largest:.3g}",
             remedy=f"export it with its boxes decoded to pixels, or {_REMEDY}",
-        )  # fmt: skip
+        )
 
 
 def canonical(
     raw: np.ndarray, output: Output, image_size: tuple[int, int], chosen: Sequence[int]
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """A detector's raw output as its tail gives it, float32 (N, anchors, 4 + classes).
 
     Args:
@@ -146,7 +151,7 @@ def canonical(
 
 def canonical_tail(
     tail: keras.Model, output: Output, image_size: tuple[int, int], chosen: Sequence[int]
-) -> keras.Model:  # fmt: skip
+) -> keras.Model:
     """The tail with its output in that form; what only decodes boxes is no longer trained.
 
     Raises:

@@ -121,10 +121,17 @@ class _Reader(TfliteGraph):
         groups = x.shape[-1] // kernel.shape[3]
         return self._with(
             layers.Conv2D(
-                kernel.shape[0], kernel.shape[1:3], strides=_strides(operator), groups=groups,
-                padding=_padding(operator), dilation_rate=_dilation(operator),
-            ), x, kernel.transpose(1, 2, 3, 0), bias,
-        )  # fmt: skip
+                kernel.shape[0],
+                kernel.shape[1:3],
+                strides=_strides(operator),
+                groups=groups,
+                padding=_padding(operator),
+                dilation_rate=_dilation(operator),
+            ),
+            x,
+            kernel.transpose(1, 2, 3, 0),
+            bias,
+        )
 
     def _depthwise_conv_2d(self, operator: Operator) -> Any:
         x, kernel, bias = self._weighted(operator)
@@ -132,19 +139,27 @@ class _Reader(TfliteGraph):
         multiplier = kernel.shape[3] // channels
         return self._with(
             layers.DepthwiseConv2D(
-                (rows, columns), strides=_strides(operator), padding=_padding(operator),
-                depth_multiplier=multiplier, dilation_rate=_dilation(operator),
-            ), x, kernel.reshape(rows, columns, channels, multiplier), bias,
-        )  # fmt: skip
+                (rows, columns),
+                strides=_strides(operator),
+                padding=_padding(operator),
+                depth_multiplier=multiplier,
+                dilation_rate=_dilation(operator),
+            ),
+            x,
+            kernel.reshape(rows, columns, channels, multiplier),
+            bias,
+        )
 
     def _transpose_conv(self, operator: Operator) -> Any:
         kernel = self.constant(operator.inputs[1])
         x = self.tensor(operator.inputs[2])
         bias = self._optional(operator, 3, kernel.shape[0])
         layer = layers.Conv2DTranspose(
-            kernel.shape[0], kernel.shape[1:3], strides=_strides(operator),
+            kernel.shape[0],
+            kernel.shape[1:3],
+            strides=_strides(operator),
             padding=_padding(operator),
-        )  # fmt: skip
+        )
         return self._with(layer, x, kernel.transpose(1, 2, 0, 3), bias)
 
     def _fully_connected(self, operator: Operator) -> Any:

@@ -55,10 +55,14 @@ def examples(material: Material, which: NDArray[np.intp], name: Names, found: st
         story = f"{truth}, {found} {answers}"
         made.append(
             Example(
-                material.images[index], title, story,
-                as_map(features[0][row]).mean(-1), as_map(features[1][row]).mean(-1), maps.maps[row],
+                material.images[index],
+                title,
+                story,
+                as_map(features[0][row]).mean(-1),
+                as_map(features[1][row]).mean(-1),
+                maps.maps[row],
             )
-        )  # fmt: skip
+        )
     return made, maps, list(zip(*readings, strict=True))
 
 
@@ -78,5 +82,6 @@ def _features(view: BundleView) -> Chart:
         f"{quality.number(quality.damaged)}, and what matters in those at {clean}, {how}; bright is high.",
         f"Grid of test images of {name} with their decoded features and importance maps: "
         + "; ".join(example.story for example in view.examples),
-        partial(pictures.features, view), wide=True,
-    )  # fmt: skip
+        partial(pictures.features, view),
+        wide=True,
+    )

@@ -75,10 +75,12 @@ def _samples(view: BundleView) -> Chart:
         for one in samples
     )
     return Chart(
-        f"pictures-{name}", f"{name}: images as they were sent, and what the edge made of their payloads.",
+        f"pictures-{name}",
+        f"{name}: images as they were sent, and what the edge made of their payloads.",
         f"Grid of test images of {name} with the pictures received: {story}",
-        partial(pictures.samples, grid, rows, columns), wide=True,
-    )  # fmt: skip
+        partial(pictures.samples, grid, rows, columns),
+        wide=True,
+    )
 
 
 def _table(view: BundleView) -> Table:

@@ -44,11 +44,11 @@ class LabelDetails(Details):
                     f"Confusion matrix of {name}; the table lists its largest errors.",
                     partial(pictures.confusion, view.bundle, counts),
                 )
-            )  # fmt: skip
+            )
             pairs = sorted(
                 ((int(count), a, b) for (a, b), count in np.ndenumerate(counts) if a != b),
                 key=lambda pair: (-pair[0], *pair[1:]),
-            )  # fmt: skip
+            )
             rows = [[classes[a], classes[b], str(count)] for count, a, b in pairs[:_WORST] if count]
             head = ["truth", "answer", "images"]
             tables.append(Table(f"{name}: most frequent errors", head, rows, words=True))

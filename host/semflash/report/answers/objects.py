@@ -60,11 +60,12 @@ def _precision(views: Sequence[BundleView]) -> Section:
         groups = {view.quality.text(level): values for level, values in details.by_level.items()}
         charts.append(
             Chart(
-                f"precision-{name}", f"{name}: average precision (IoU 0.5) of {which}.",
+                f"precision-{name}",
+                f"{name}: average precision (IoU 0.5) of {which}.",
                 f"Bars of average precision by class of {name}; the table has the numbers.",
                 partial(pictures.precision, view.bundle, details.objects, groups),
             )
-        )  # fmt: skip
+        )
         rows = [
             [classes[index], f"{n:,}", *(view.words.number(details.by_level[at][index]) for at in levels)]
             for index, n in enumerate(details.objects)
@@ -90,9 +91,10 @@ def _scenes(views: Sequence[BundleView]) -> Section:
                 f"{name}: true objects, and those found at {levels[0]} and {levels[1]} with "
                 f"their scores ({SHOWN_SCORE:g} or more); true boxes are dotted there.",
                 f"Scenes of {name}: " + "; ".join(one.story for one in view.examples),
-                partial(pictures.scenes, view.details.scenes, columns, view.bundle), wide=True,
+                partial(pictures.scenes, view.details.scenes, columns, view.bundle),
+                wide=True,
             )
-        )  # fmt: skip
+        )
     return Section("scenes", "Scenes", "Scenes and the objects found in them", charts=charts)
 
 

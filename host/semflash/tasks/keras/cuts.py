@@ -184,9 +184,10 @@ def _find(flat: FlatModel, split: str, tensors: dict[str, Any], how_to_list: str
             return name if name in tensors else flat.aliases[name]
     if split in flat.shared:
         raise TrainingError(
-            "several layers of the nested models have this name", value=split,
+            "several layers of the nested models have this name",
+            value=split,
             remedy=f"split at {' or '.join(flat.shared[split])}",
-        )  # fmt: skip
+        )
     named = [name for name in flat.aliases if ":" not in name]
     raise unknown_name(split, [*tensors, *named], how_to_list)
 

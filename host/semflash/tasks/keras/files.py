@@ -29,9 +29,17 @@ _SUFFIXES = (".keras", ".h5")
 _SHOWN = 4
 #: What h5py and Keras raise for files that are damaged or of another structure.
 _READ_ERRORS = (
-    OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, RuntimeError,
-    zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def read_model(path: Path) -> keras.Model:
@@ -57,9 +65,7 @@ def read_model(path: Path) -> keras.Model:
         raise TrainingError("the model's configuration is nested too deeply", value=path.name) from error
 
 
-def read_network(
-    recipe: Mapping[str, Any], image_shape: tuple[int, int, int], classes: int
-) -> keras.Model:  # fmt: skip
+def read_network(recipe: Mapping[str, Any], image_shape: tuple[int, int, int], classes: int) -> keras.Model:
     """The model file that a recipe of network ``keras`` names, for images and classes of the data set.
 
     Raises:
@@ -85,9 +91,7 @@ def read_network(
     return model
 
 
-def load_weights_file(
-    model: keras.Model, path: Path, say: Callable[[str], None] | None = None
-) -> list[str]:  # fmt: skip
+def load_weights_file(model: keras.Model, path: Path, say: Callable[[str], None] | None = None) -> list[str]:
     """Fill a model from a weights file; only its last layer may be left out (other classes).
 
     Args:
@@ -101,9 +105,10 @@ def load_weights_file(
         TrainingError: missing or damaged, or it lacks more than the last layer.
     """
     _check_file(
-        path, "weights",
+        path,
+        "weights",
         "nothing is downloaded: fetch the file yourself (keras.io/api/applications), or leave --weights out",
-    )  # fmt: skip
+    )
     _check_weights(path)
     random = model.get_weights()
     model.set_weights([np.full_like(value, np.nan) for value in random])

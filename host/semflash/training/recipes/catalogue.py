@@ -23,13 +23,19 @@ _TASKS = (
     TaskRecipe("mnist", dataset="mnist", widths=(16, 32, 64), epochs=8, augmentation=_DIGITS),
     TaskRecipe("stamps", dataset="stamps", epochs=10, augmentation=_STAMPS),
     TaskRecipe(
-        "stamps-scenes", dataset="stamps-scenes", network=DETECTOR, widths=(24, 48, 64), epochs=10, batch=64,
-        image_size=64, augmentation=Augmentation(flip=0.5, shift_px=4),
+        "stamps-scenes",
+        dataset="stamps-scenes",
+        network=DETECTOR,
+        widths=(24, 48, 64),
+        epochs=10,
+        batch=64,
+        image_size=64,
+        augmentation=Augmentation(flip=0.5, shift_px=4),
     ),
     TaskRecipe("fashion-mnist-small", widths=(16, 32, 64)),
     TaskRecipe("fashion-mnist-brief", widths=(16, 32, 64), epochs=8),
     TaskRecipe("tiny", epochs=1, batch=32, head_channels=4, widths=(8, 8), train_images=256),
-)  # fmt: skip
+)
 
 #: From one short comparison on the validation split: a convolution before the first stride helps at 5 % BER.
 _FASHION_ENCODER = {"stem": 12, "middle": [[16, 1], [20, 2]]}
@@ -56,23 +62,38 @@ _CODECS = (
         train_images=20_000,
     ),
     CodecRecipe(
-        "mnist-12", dataset="mnist", sizes=_FASHION_ENCODER | {"latent": 2, "decoder_width": 48},
-        augmentation=_DIGITS, task_epochs=8,
+        "mnist-12",
+        dataset="mnist",
+        sizes=_FASHION_ENCODER | {"latent": 2, "decoder_width": 48},
+        augmentation=_DIGITS,
+        task_epochs=8,
     ),
     CodecRecipe(
-        "stamps-48", dataset="stamps", sizes=_FASHION_ENCODER | {"latent": 8, "decoder_width": 48},
-        autoencoder_epochs=2, task_epochs=10, augmentation=_STAMPS,
+        "stamps-48",
+        dataset="stamps",
+        sizes=_FASHION_ENCODER | {"latent": 8, "decoder_width": 48},
+        autoencoder_epochs=2,
+        task_epochs=10,
+        augmentation=_STAMPS,
     ),
     CodecRecipe(
-        "stamps-detect", dataset="stamps-scenes", batch=64, autoencoder_epochs=2, task_epochs=8,
+        "stamps-detect",
+        dataset="stamps-scenes",
+        batch=64,
+        autoencoder_epochs=2,
+        task_epochs=8,
         sizes={"stem": 12, "middle": [[16, 2]], "latent": 4, "decoder_width": 48},
         augmentation=Augmentation(flip=0.5, shift_px=4),
     ),
     CodecRecipe(
-        "tiny", sizes={"stem": 4, "middle": [[4, 2]], "latent": 4, "decoder_width": 8}, batch=32,
-        autoencoder_epochs=1, task_epochs=1, train_images=256,
+        "tiny",
+        sizes={"stem": 4, "middle": [[4, 2]], "latent": 4, "decoder_width": 8},
+        batch=32,
+        autoencoder_epochs=1,
+        task_epochs=1,
+        train_images=256,
     ),
-)  # fmt: skip
+)
 
 #: What the comparison budget fixes; sizes apart, the same for every family.
 COMPARISON_IMAGES = 20_000
@@ -90,18 +111,25 @@ def comparison(recipe: CodecRecipe, *, seed: int = 0, **changes: Any) -> CodecRe
     sizes = recipe.sizes | {"decoder_width": COMPARISON_DECODER_WIDTH} | changes.pop("sizes", {})
     first, second = COMPARISON_EPOCHS if recipe.autoencoder_epochs else (0, sum(COMPARISON_EPOCHS))
     budget = {
-        "seed": seed, "train_images": COMPARISON_IMAGES, "autoencoder_epochs": first, "task_epochs": second,
-        "polish_epochs": 0, "int8_epochs": 0, "sizes": sizes,
-    }  # fmt: skip
+        "seed": seed,
+        "train_images": COMPARISON_IMAGES,
+        "autoencoder_epochs": first,
+        "task_epochs": second,
+        "polish_epochs": 0,
+        "int8_epochs": 0,
+        "sizes": sizes,
+    }
     return replace(recipe, **(budget | changes))
 
 
 def as_released(recipe: CodecRecipe) -> CodecRecipe:
     """The same budget for SemanticNN as its training code was released, whose BER range lacks 0.01 %."""
     return replace(
-        recipe, family="semanticnn-released", ber=replace(recipe.ber, low=2.5e-3, high=5e-2),
+        recipe,
+        family="semanticnn-released",
+        ber=replace(recipe.ber, low=2.5e-3, high=5e-2),
         estimate_noise=0.0,
-    )  # fmt: skip
+    )
 
 
 TASK_RECIPES = {recipe.name: recipe for recipe in _TASKS}

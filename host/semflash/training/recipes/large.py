@@ -28,18 +28,38 @@ def _tasks() -> tuple[TaskRecipe, ...]:
         for network in LATENTS
         for recipe in (
             TaskRecipe(
-                f"{CIFAR}-{network}", dataset=CIFAR, network=network, epochs=100, batch=128, peak=1e-3,
-                label_smoothing=0.1, augmentation=_CIFAR_AUGMENTATION, pipeline=TF_DATA,
-                precision="mixed_bfloat16", ema_decay=0.9995, ema_every=32, **INPUTS[network],
+                f"{CIFAR}-{network}",
+                dataset=CIFAR,
+                network=network,
+                epochs=100,
+                batch=128,
+                peak=1e-3,
+                label_smoothing=0.1,
+                augmentation=_CIFAR_AUGMENTATION,
+                pipeline=TF_DATA,
+                precision="mixed_bfloat16",
+                ema_decay=0.9995,
+                ema_every=32,
+                **INPUTS[network],
             ),
             TaskRecipe(
-                f"{IMAGENET}-{network}", dataset=IMAGENET, network=network, image_size=224, epochs=90,
-                batch=256, peak=1e-3, label_smoothing=0.1, augmentation=_IMAGENET_AUGMENTATION,
-                pipeline=TF_DATA, precision="mixed_bfloat16", ema_decay=0.9995, ema_every=32,
+                f"{IMAGENET}-{network}",
+                dataset=IMAGENET,
+                network=network,
+                image_size=224,
+                epochs=90,
+                batch=256,
+                peak=1e-3,
+                label_smoothing=0.1,
+                augmentation=_IMAGENET_AUGMENTATION,
+                pipeline=TF_DATA,
+                precision="mixed_bfloat16",
+                ema_decay=0.9995,
+                ema_every=32,
                 **INPUTS[network],
             ),
         )
-    )  # fmt: skip
+    )
 
 
 def _codecs() -> tuple[CodecRecipe, ...]:
@@ -48,19 +68,41 @@ def _codecs() -> tuple[CodecRecipe, ...]:
         for network, latent in LATENTS.items()
         for recipe in (
             CodecRecipe(
-                f"{CIFAR}-{network}", dataset=CIFAR, task=f"{CIFAR}-{network}",
-                sizes={"encoder": "paper", "latent": latent}, autoencoder_epochs=10, task_epochs=40,
-                batch=128, peak=1e-3, task_peak=5e-4, augmentation=_CIFAR_AUGMENTATION, pipeline=TF_DATA,
-                precision="mixed_bfloat16", ema_decay=0.9995, ema_every=32, **_TERMS,
+                f"{CIFAR}-{network}",
+                dataset=CIFAR,
+                task=f"{CIFAR}-{network}",
+                sizes={"encoder": "paper", "latent": latent},
+                autoencoder_epochs=10,
+                task_epochs=40,
+                batch=128,
+                peak=1e-3,
+                task_peak=5e-4,
+                augmentation=_CIFAR_AUGMENTATION,
+                pipeline=TF_DATA,
+                precision="mixed_bfloat16",
+                ema_decay=0.9995,
+                ema_every=32,
+                **_TERMS,
             ),
             CodecRecipe(
-                f"{IMAGENET}-{network}", dataset=IMAGENET, task=f"{IMAGENET}-{network}",
-                sizes={"encoder": "paper", "latent": latent}, autoencoder_epochs=2, task_epochs=20, batch=128,
-                peak=1e-3, task_peak=5e-4, augmentation=_IMAGENET_AUGMENTATION, pipeline=TF_DATA,
-                precision="mixed_bfloat16", ema_decay=0.9995, ema_every=32, **_TERMS,
+                f"{IMAGENET}-{network}",
+                dataset=IMAGENET,
+                task=f"{IMAGENET}-{network}",
+                sizes={"encoder": "paper", "latent": latent},
+                autoencoder_epochs=2,
+                task_epochs=20,
+                batch=128,
+                peak=1e-3,
+                task_peak=5e-4,
+                augmentation=_IMAGENET_AUGMENTATION,
+                pipeline=TF_DATA,
+                precision="mixed_bfloat16",
+                ema_decay=0.9995,
+                ema_every=32,
+                **_TERMS,
             ),
         )
-    )  # fmt: skip
+    )
 
 
 LARGE_TASKS, LARGE_CODECS = _tasks(), _codecs()
