@@ -76,7 +76,7 @@ lint: setup-test  ## ruff and mypy
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
-	@MYPYPATH=host:codegen:tests:benchmarks $(PY) -m mypy benchmarks experiments tests/soak tests/fuzz tests/kill tests/mutants
+	@MYPYPATH=host:codegen:tests:benchmarks $(PY) -m mypy benchmarks experiments tests/soak tests/fuzz tests/kill tests/mutants protocol
 
 bench: setup-test  ## measure encoders on the emulated board, write docs/benchmarks.md (TFLM: set SEMFLASH_TFLM_DIR)
 	@$(PY) benchmarks/device_cost.py --board $(DEMO_BOARD) $(BENCH_MODELS)

@@ -86,7 +86,10 @@ def test_a_tiny_training_run_becomes_a_bundle(tmp_path: Path, capsys: pytest.Cap
     assert main(["train", "tiny", "--out", str(run), "--quiet"]) == 0
     out = tmp_path / "tiny-run.semcodec"
     capsys.readouterr()
-    assert main(["export", str(run), str(out), "--json"]) == 0
+    # A training of seconds guesses: that is refused, and --force says that it is meant.
+    assert main(["export", str(run), str(out), "--json"]) == 1
+    assert "--force" in capsys.readouterr().err and not out.exists()
+    assert main(["export", str(run), str(out), "--json", "--force"]) == 0
     printed = json.loads(capsys.readouterr().out)
     bundle = read_bundle(out)
     assert printed["hash"] == bundle.hash_hex and bundle.name == "tiny-run"
