@@ -112,6 +112,12 @@ int harness_bits_misuse(void) {
     wrong += sf_bits_put(&writer, items, 1) != SF_ERR_STATE;
     wrong += sf_bits_region(&writer, 0, 8, SF_HAMMING_7_4) != SF_OK; /* an empty one is complete */
     wrong += sf_bits_end(&writer, &bits) != SF_OK || bits != 9u;
+    wrong += sf_bits_begin(&writer, bytes, sizeof bytes) != SF_OK;
+    wrong += sf_bits_region(&writer, 2, 3, SF_REPEAT_3) != SF_OK;
+    wrong += sf_bits_put(&writer, items, 2) != SF_OK;
+    wrong += sf_bits_put(&writer, NULL, 0) != SF_OK; /* nothing more: the copies are not made again */
+    wrong += sf_bits_end(&writer, &bits) != SF_OK || bits != 18u;
+    wrong += bytes[0] != 0x28u || bytes[1] != 0xA2u || bytes[2] != 0x80u;
     wrong += sf_layout_write(NULL, 1, NULL, 0, NULL, 0, bytes, sizeof bytes, &bits) != SF_ERR_ARGUMENT;
     return wrong;
 }

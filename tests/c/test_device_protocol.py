@@ -223,6 +223,27 @@ def test_every_frame_is_counted_once(port):
     assert stats(port)[:8] == [3, 1, 1, 2, 2, 1, 1, 0]  # ok: HELLO, ROWS and STATS_REQUEST itself
 
 
+@pytest.mark.parametrize("first", [0, 100, 0xFFF0])
+def test_each_number_of_a_frame_is_lost_repeated_or_late_as_a_list_of_them_says(port, first):
+    """first: of the host's numbers, which begin again behind 0xFFFF. The device remembers the latest 32."""
+    steps = [0, 1, 2, 5, 3, 3, 40, 39, 9, 8, 39, 41, 41, 72, 71, 40, 41]
+    came, latest, lost, repeated, late = {0}, 0, 0, 0, 0
+    for step in steps[1:]:
+        if step > latest:
+            lost += step - latest - 1
+        elif step in came or step <= latest - 32:
+            repeated += 1
+        else:
+            lost, late = lost - 1, late + 1
+        came.add(step)
+        latest = max(latest, step)
+    numbers = [(first + step) & 0xFFFF for step in steps]
+    port.write(b"".join(wire(raw_frame(TYPES["STATS_REQUEST"], sequence=number)) for number in numbers))
+    told = [struct.unpack("<12I", p) for name, _, p in answers(port) if name == "LINK_STATS"]
+    assert len(told) == len(steps)
+    assert told[-1][9:] == (lost, repeated, late)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_no_image_ever_gets_another_images_codes_on_a_bad_line(tiny_library, seed):

@@ -121,6 +121,34 @@ def test_table_codes_are_looked_up_per_channel(harness, seed, channels):
     assert (codes == table[np.arange(channels), latents.astype(int) + 128]).all()
 
 
+@settings(max_examples=60)
+@given(
+    st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 9), st.integers(2, 16), st.integers(0, 40)
+)
+def test_an_order_sends_codes_by_falling_score_and_equal_ones_in_raster_order(
+    harness, seed, positions, channels, levels, step
+):
+    """Score: 16 for a level of saliency, less step for a channel; a level too high is the highest."""
+    rng = np.random.default_rng(seed)
+    saliency = rng.integers(0, levels + 2, positions).astype(np.uint8)
+    codes = rng.integers(0, 256, (positions, channels)).astype(np.uint8)
+    raster = [
+        (step * c - 16 * min(int(saliency[p]), levels - 1), int(codes[p, c]))
+        for p in range(positions)
+        for c in range(channels)
+    ]
+    ffi = harness.ffi
+    places = ffi.new("uint16_t[]", 16 * (levels - 1) + step * (channels - 1) + 1)
+    got = np.full(codes.size + 16, 0xA5, np.uint8)
+    pointers = [ffi.cast("uint8_t *", a.ctypes.data) for a in (saliency, codes, got[8:])]
+    used = harness.lib.harness_order(
+        positions, channels, levels, step, pointers[0], pointers[1], places, pointers[2]
+    )
+    assert used == len(places)
+    assert got[8:-8].tolist() == [code for _, code in sorted(raster, key=lambda item: item[0])]
+    assert set(got[:8].tolist() + got[-8:].tolist()) == {0xA5}
+
+
 @settings(max_examples=80)
 @given(
     st.integers(1, 60), st.integers(1, 40), st.integers(1, 8), st.sampled_from([0, 1, 2, 7, 64]), st.data()
