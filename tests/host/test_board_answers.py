@@ -19,7 +19,7 @@ from semflash.firmware.building.result import BuildResult
 from semflash.firmware.probes import confirm
 from semflash.firmware.probes.verdicts import UDEV_REMEDY, Verdict, VerdictError, of_link
 from semflash.link.errors import GarbageError, SilenceError
-from semflash.link.frame import PROTOCOL_VERSION
+from semflash.link.frame import PROTOCOL_VERSION, Frame, FrameDecoder, FrameType
 from semflash.program.tensors import Tensor
 
 TESTS = Path(__file__).parents[1]
@@ -105,6 +105,21 @@ def test_a_leftover_of_an_earlier_firmware_does_not_hide_the_answer_to_the_first
     device = FakeDevice()
     device.say(on_wire(build(CREDIT, bytes(6), version=PROTOCOL_VERSION - 1)))
     assert confirm.ask_hello(device, timeout_s=5.0).board == "fake-board"
+
+
+def test_earlier_protocols_are_asked_only_when_the_first_question_was_in_vain() -> None:
+    device, written = FakeDevice(), bytearray()
+    taken = device.write
+
+    def write(data: bytes, /) -> int:
+        written.extend(data)
+        return taken(data)
+
+    device.write = write  # type: ignore[method-assign]
+    assert confirm.ask_hello(device, timeout_s=5.0).board == "fake-board"
+    frames = [frame for frame in FrameDecoder().feed(bytes(written)) if isinstance(frame, Frame)]
+    assert [frame.type for frame in frames] == [FrameType.HELLO_REQUEST]
+    assert len([piece for piece in bytes(written).split(b"\0") if piece]) == 1
 
 
 def test_a_device_of_an_earlier_protocol_is_named_as_soon_as_it_has_answered_the_second_question() -> None:

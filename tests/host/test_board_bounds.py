@@ -6,6 +6,7 @@ import fcntl
 import json
 import multiprocessing
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -150,6 +151,17 @@ def test_another_process_is_told_who_holds_the_board_and_waits_no_longer_than_it
 def test_a_lock_file_that_says_nothing_names_no_process(tmp_path: Path, text: str) -> None:
     (tmp_path / "lock").write_text(text)
     assert lock._holder(tmp_path / "lock") is lock._holder(tmp_path / "none") is None
+
+
+def test_a_new_holder_gets_a_moment_to_write_its_name(tmp_path: Path) -> None:
+    """Between taking the lock and writing the file lies an instant in which the file is empty."""
+    path = tmp_path / "lock"
+    path.write_text("")
+    said = json.dumps({"pid": os.getpid(), "what": "a monitor"})
+    writer = threading.Timer(lock._NAME_S / 4, path.write_text, (said,))
+    writer.start()
+    assert lock._holder(path) == (os.getpid(), "a monitor")
+    writer.join()
 
 
 def _write(folder: str, mark: str) -> None:

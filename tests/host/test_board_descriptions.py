@@ -19,6 +19,7 @@ from semflash.firmware.building import memory_map
 # Clock trees: RM0390, RM0351 and RM0433 give the limits.
 
 F446 = Clock("hse-bypass", 8_000_000, Pll(8, 360, p=2), 5, apb_dividers=(4, 2), over_drive=True)
+F405 = Clock("hse-bypass", 8_000_000, Pll(8, 336, p=2), 5, apb_dividers=(4, 2))
 L476 = Clock("msi", 4_000_000, Pll(1, 40, r=2), 4, pll_output="r")
 H743 = Clock("hse-bypass", 8_000_000, Pll(1, 100, p=2), 2, ahb_divider=2, apb_dividers=(2, 2))
 
@@ -59,6 +60,10 @@ def change(clock: Clock, **changes: object) -> Clock:
         (change(F446, n=432), 216_000_000, "stm32f446re", "CPU at 216 MHz; the part allows 0 to 180"),
         (change(F446, n=433, p=4), 108_250_000, "stm32f446re", "VCO at 433 MHz; the part allows 100 to 432"),
         (change(F446, n=432, p=4), 108_000_000, "stm32f446re", ""),
+        (change(F405, n=432, p=4), 108_000_000, "stm32f405rg", ""),
+        (change(F405, n=433, p=4), 108_250_000, "stm32f405rg", "VCO at 433 MHz; the part allows 100 to 432"),
+        (change(F405, n=432, p=8), 54_000_000, "stm32f401re", ""),
+        (change(F405, n=433, p=8), 54_125_000, "stm32f401re", "VCO at 433 MHz; the part allows 192 to 432"),
         (change(F446, n=99, p=2), 49_500_000, "stm32f446re", "VCO at 99 MHz"),
         (change(F446, n=100, p=2), 50_000_000, "stm32f446re", ""),
         (change(F446, m=4, n=180), 180_000_000, "stm32f446re", ""),
