@@ -83,7 +83,7 @@ class Tally:
 
     @property
     def payload_bytes_mean(self) -> float | None:
-        """Bytes of a payload as it came, less than the most where a control cuts it; None before the first."""
+        """Bytes of a payload as it came, below the most where a control cuts it; None before the first."""
         return self.bits / 8 / self.labelled if self.labelled else None
 
     @property
