@@ -242,7 +242,7 @@ def test_hello_ends_streaming(plain: NativePort) -> None:
     assert [name for name, *_ in answers(plain)] == ["CODES", "IMAGE_STATS"]
 
 
-def test_a_value_for_one_image_is_not_used_again_by_the_image_that_another_waits_for(port: NativePort) -> None:
+def test_a_value_for_one_image_is_not_used_again_by_one_that_another_waits_for(port: NativePort) -> None:
     port.write(control(setting(IDLE, 77)) + control(setting(LIMIT, 6), request=50))
     answers(port)
     assert image_of(port, 1, 49)[2] == (77, 18)
