@@ -21,8 +21,8 @@ RUNTIME_API = 2
 _ALIGNMENT = 8
 _UINT16_MAX = 65_535
 _SCORES_PER_LEVEL = 16
-#: SF_CONTROLS_BYTES: the request from which values hold, and three values of each control.
-_CONTROLS_HEAD, _PER_CONTROL = 4, 6
+#: SF_CONTROLS_BYTES: the request from which values hold; three values of each control, and whether one waits.
+_CONTROLS_HEAD, _PER_CONTROL = 4, 7
 _RULES = {Every: "SF_ITEMS_EVERY", CountOf: "SF_ITEMS_COUNT", OnesOf: "SF_ITEMS_ONES", Rest: "SF_ITEMS_REST"}
 _PROTECTIONS = {"none": "SF_PLAIN", "repeat-3": "SF_REPEAT_3", "hamming-7-4": "SF_HAMMING_7_4"}
 

@@ -49,7 +49,6 @@ uint32_t sf_device_take_control(const sf_encoder_t *encoder, uint16_t *stream, u
     if (refusal != 0u) {
         return refusal;
     }
-    uint16_t *values = program->n_controls > 0u ? sf_controls_from(encoder, request) : NULL;
     size_t at = 0;
     while (at < n) {
         uint32_t value = 0;
@@ -58,7 +57,7 @@ uint32_t sf_device_take_control(const sf_encoder_t *encoder, uint16_t *stream, u
         if (id == SF_CONTROL_STREAM) {
             *stream = (uint16_t)value;
         } else {
-            values[sf_controls_number(program, id)] = (uint16_t)value;
+            sf_controls_set(encoder, request, sf_controls_number(program, id), (uint16_t)value);
         }
     }
     return 0;

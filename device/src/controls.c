@@ -19,6 +19,10 @@ static uint16_t *used_values(const sf_encoder_t *encoder) {
     return next_values(encoder) + encoder->program->n_controls;
 }
 
+static uint8_t *waits(const sf_encoder_t *encoder) {
+    return (uint8_t *)(used_values(encoder) + encoder->program->n_controls);
+}
+
 const uint16_t *sf_encoder_controls(const sf_encoder_t *encoder) {
     return used_values(encoder);
 }
@@ -56,15 +60,17 @@ sf_status_t sf_encoder_control(sf_encoder_t *encoder, uint8_t id, uint16_t value
     return SF_OK;
 }
 
-uint16_t *sf_controls_from(const sf_encoder_t *encoder, uint32_t request) {
+void sf_controls_set(const sf_encoder_t *encoder, uint32_t request, uint32_t number, uint16_t value) {
     if (request == 0u) {
-        return next_values(encoder);
+        next_values(encoder)[number] = value;
+        return;
     }
     if (*from_request(encoder) == 0u) {
-        memcpy(waiting_values(encoder), next_values(encoder), 2u * (size_t)encoder->program->n_controls);
+        memset(waits(encoder), 0, encoder->program->n_controls);
     }
     *from_request(encoder) = request;
-    return waiting_values(encoder);
+    waiting_values(encoder)[number] = value;
+    waits(encoder)[number] = 1;
 }
 
 void sf_controls_begin(const sf_encoder_t *encoder, uint32_t request) {
@@ -72,7 +78,11 @@ void sf_controls_begin(const sf_encoder_t *encoder, uint32_t request) {
     if (controls == 0u || *from_request(encoder) == 0u || request - *from_request(encoder) >= 0x80000000u) {
         return;
     }
-    memcpy(next_values(encoder), waiting_values(encoder), 2u * (size_t)controls);
+    for (uint32_t i = 0; i < controls; i++) {
+        if (waits(encoder)[i] != 0u) {
+            next_values(encoder)[i] = waiting_values(encoder)[i];
+        }
+    }
     *from_request(encoder) = 0;
 }
 

@@ -1,7 +1,7 @@
 """A shell of one's own for the link core: asyncio, through a TCP connection to a device.
 
-    semflash build fashion-mnist-48 --board native
-    python -m semflash.link.proxy --help        # one way to put a device behind a TCP port
+    semflash run fashion-mnist-48 --board nucleo_f446re
+    python -m semflash.hil.proxy --port /dev/ttyACM0 --listen tcp:127.0.0.1:4000   # a board behind a TCP port
     python examples/asyncio_link/stream.py 127.0.0.1 4000 fashion-mnist-48
 
 Many devices are many calls of `stream` in one event loop. What is sent, believed, sent again or given up is

@@ -240,3 +240,25 @@ def test_hello_ends_streaming(plain: NativePort) -> None:
     answers(plain)
     plain.write(rows(picture(4), 31, 0, 7) + rows(picture(4), 31, 7, 21))
     assert [name for name, *_ in answers(plain)] == ["CODES", "IMAGE_STATS"]
+
+
+def test_a_value_for_one_image_is_not_used_again_by_one_that_another_waits_for(port: NativePort) -> None:
+    port.write(control(setting(IDLE, 77)) + control(setting(LIMIT, 6), request=50))
+    answers(port)
+    assert image_of(port, 1, 49)[2] == (77, 18)
+    assert image_of(port, 2, 50)[2] == (5, 6)
+
+
+def test_a_sticky_value_holds_on_when_another_control_that_waited_begins(port: NativePort) -> None:
+    port.write(control(setting(IDLE, 77), request=50) + control(setting(LIMIT, 9)))
+    answers(port)
+    assert image_of(port, 1, 49)[2] == (5, 9)
+    assert image_of(port, 2, 50)[2] == (77, 9)
+    assert image_of(port, 3, 51)[2] == (5, 9)
+
+
+def test_what_waits_is_obeyed_though_the_next_image_has_the_same_value(port: NativePort) -> None:
+    port.write(control(setting(LIMIT, 6), request=50) + control(setting(LIMIT, 9)))
+    answers(port)
+    assert image_of(port, 1, 49)[2] == (5, 9)
+    assert image_of(port, 2, 50)[2] == (5, 6)

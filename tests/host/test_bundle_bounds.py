@@ -17,6 +17,7 @@ from semflash.bundle import read_bundle, reader, resolve_bundle, write_bundle
 from semflash.bundle.checks import check_contract
 from semflash.bundle.digest import file_ref
 from semflash.bundle.reader import parse_codec, today
+from semflash.bundle.schema import QualityInput
 from semflash.errors import BundleError
 from semflash.outputs.anchor_boxes import decode_anchors
 from semflash.outputs.detections import decode_maps
@@ -311,3 +312,11 @@ def test_every_change_of_a_file_is_seen(tmp_path: Path) -> None:
         (copy / name).write_bytes(data)
         with pytest.raises(BundleError, match="SHA-256"):
             check(copy)
+
+
+def test_an_edge_that_reads_nothing_of_the_payload_is_refused() -> None:
+    first, *others = BUNDLE.contract.edge
+    deaf = msgspec.structs.replace(first, inputs=(QualityInput("ber"),))
+    check_contract(BUNDLE.contract)
+    with pytest.raises(BundleError, match="no edge graph reads what arrives"):
+        check_contract(msgspec.structs.replace(BUNDLE.contract, edge=(deaf, *others)))

@@ -40,6 +40,7 @@ def test_a_tally_starts_at_nothing():
         "accuracy": None,
         "accuracy_95": None,
         "payload_bytes": 18,
+        "payload_bytes_mean": None,
         "damaged": 0,
         "bits_flipped": 0,
         "flipped_share": None,
@@ -54,7 +55,7 @@ def test_a_tally_starts_at_nothing():
 def test_a_tally_adds_up():
     tally = Tally(10, 18, received=6, lost=3, seconds=1.5, stack_bytes=900)
     for right, flips in ((True, 2), (False, 0), (True, 1)):
-        tally.add(float(right), right=right, flips=flips)
+        tally.add(float(right), right=right, flips=flips, payload_bytes=18)
     for count in (500, 300, 700):
         tally.add_count(count)
     for index in range(30):
@@ -67,6 +68,16 @@ def test_a_tally_adds_up():
     assert plain["count_per_image"] == {"images": 3, "mean": 500.0, "min": 300, "max": 700}
     wrong = [index for index in range(30) if index % 5]
     assert plain["golden"] == {"checked": 30, "different": 24, "first_different": wrong[:20]}
+
+
+def test_flips_are_a_share_of_the_bits_that_came_not_of_those_that_could_have():
+    tally = Tally(2, 48)
+    for size in (12, 24):
+        tally.add(1.0, right=True, flips=9, payload_bytes=size)
+    plain = tally.as_dict()
+    assert plain["flipped_share"] == pytest.approx(18 / (36 * 8))
+    assert (plain["payload_bytes"], plain["payload_bytes_mean"]) == (48, 18.0)
+    assert tally.payload_text == "18 (at most 48)" and Tally(2, 48).payload_text == "48"
 
 
 def test_figures_of_a_detector_stand_beside_the_sums():
@@ -260,7 +271,7 @@ def test_records_are_rounded_to_hundredths_of_a_pixel_and_four_or_six_places():
 def test_a_tally_of_decibels_has_their_mean_and_its_normal_interval():
     tally = Tally(3, 18, PSNR)
     for value in (20.0, 26.0, 32.0):
-        tally.add(value, right=None, flips=0)
+        tally.add(value, right=None, flips=0, payload_bytes=18)
     plain = tally.as_dict()
     # 1.96 x 6 / sqrt(3), 6 the sample standard deviation
     assert (plain["psnr"], plain["psnr_95"]) == (26.0, pytest.approx((19.2104, 32.7896), abs=1e-4))

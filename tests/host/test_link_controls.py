@@ -306,3 +306,18 @@ def test_a_device_that_sends_crumbs_without_end_is_not_believed() -> None:
     taken = sum(assembly.add(fragment_of(offset)) for offset in range(FRAGMENTS_MAX + 500))
     assert taken == FRAGMENTS_MAX
     assert not assembly.add(fragment_of(5000, last=True, bits=8 * 5001)) and assembly.whole() is None
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_codes_behind_the_last_ones_are_none_of_the_image_and_fill_no_gap(order: tuple[int, ...]) -> None:
+    def of(offset: int, size: int, *, last: bool = False, damaged: bool = False) -> Fragment:
+        return Fragment(offset, bytes(size), b"", damaged, last, 8 * (offset + size) if last else 0)
+
+    # Bytes 5 to 9 never came, and bytes 20 to 24 are behind the end.
+    for parts in (
+        (of(0, 5), of(20, 5), of(10, 5, last=True)),
+        (of(0, 5), of(10, 5, damaged=True), of(10, 0, last=True)),
+    ):
+        assembly = Assembly()
+        assert sum(assembly.add(parts[number]) for number in order) < len(parts)
+        assert assembly.whole() is None

@@ -147,6 +147,8 @@ def test_capabilities_are_named_bit_by_bit() -> None:
         ({"rows_payload": PAYLOAD_MAX + 1}, "do not fit into a frame"),
         ({"fragment": PAYLOAD_MAX - 14 - 4}, None),
         ({"fragment": PAYLOAD_MAX - 14 - 3}, "do not fit into a frame"),
+        ({"payload_bits": 8 * 1024 * 7, "fragment": 7}, None),
+        ({"payload_bits": 8 * 1024 * 7 + 1, "fragment": 7}, "1,025 fragments"),
         ({"prefix": 0, "controls": ()}, None),
         ({"prefix": 0}, "without a prefix"),
         ({"prefix": 0, "controls": (), "fragment": 47}, "without a prefix"),

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fakes.link_device import CODES, FakeDevice, on_wire
+from fakes.link_device import CODES, HELLO_REQUEST, FakeDevice, build, on_wire
 from semflash.bundle import Bundle, read_bundle
 from semflash.cli.main import main
 from semflash.edge.golden import GoldenEncoder
@@ -192,3 +192,21 @@ def test_a_recording_is_never_followed_to_a_path(
     assert main(["replay", str(tmp_path / "x")]) == 2
     said = capsys.readouterr().err
     assert "--bundle" in said and "\x1b" not in said
+
+
+def test_a_hello_that_claims_longer_payloads_than_the_bundles_is_not_believed(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    height, width, channels = bundle.image_shape
+    size = bundle.payload_bytes + 8
+    device = FakeDevice(
+        bundle=bundle.hash32, rows=height, row_bytes=width * channels, payload_bytes=size, pilot_bytes=0
+    )
+    device.write(on_wire(build(HELLO_REQUEST)))
+    hello = device.read(1000)
+    codes = on_wire(build(CODES, bytes(size), request=7, bundle=bundle.hash32, sequence=1))
+    with RawRecorder(tmp_path / "x", {"bundle": bundle.name, "bundle_hash": bundle.hash_hex}) as recorder:
+        recorder.add(FROM_DEVICE, hello + codes)
+        recorder.note({"request": 7, "index": 0, "label": 0, "ber": 0.0})
+    result = replay(bundle, tmp_path / "x")
+    assert (result.images, result.strange, result.board) == (0, 1, "")

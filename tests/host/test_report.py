@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 pytest.importorskip("jinja2")
@@ -21,7 +22,7 @@ from fakes.results import BERS, campaign, result
 from semflash.bundle.schema import Measurement, Point
 from semflash.cli.main import main
 from semflash.errors import UsageError
-from semflash.outputs.metrics import ACCURACY, Score
+from semflash.outputs.metrics import ACCURACY, Metric, Score
 from semflash.program.quality import Ber
 from semflash.report import pictures
 from semflash.report.gather import read_costs
@@ -270,6 +271,17 @@ def measured(name: str, dataset: str, macs: int, accuracy: float, images: int) -
         value=lambda level: accuracy,
         quality=Ber,
     )
+
+
+def test_the_front_heeds_the_metrics_direction_and_leaves_out_what_was_not_measured() -> None:
+    cheap, dear = measured("cheap", "x", 100, 0.2, 10), measured("dear", "x", 200, 0.3, 10)
+    assert pictures.front([cheap, dear]) == {"cheap", "dear"}
+    error = Metric("error", "share", "lower")
+    for view in (cheap, dear):
+        view.evaluation.measurement = msgspec.structs.replace(view.evaluation.measurement, metrics=(error,))
+    assert pictures.front([cheap, dear]) == {"cheap"}
+    cheap.value = lambda level: None
+    assert pictures.front([cheap, dear]) == {"dear"}
 
 
 def test_bundles_of_different_data_sets_are_not_weighed_against_each_other() -> None:

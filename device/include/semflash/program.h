@@ -79,7 +79,7 @@ typedef struct sf_control {
 } sf_control_t;
 
 /* Bytes of the state that n > 0 controls take (semflash/controls.h). */
-#define SF_CONTROLS_BYTES(n) (4u + 6u * (n))
+#define SF_CONTROLS_BYTES(n) (4u + 7u * (n))
 
 typedef struct sf_program {
     uint32_t runtime_api;   /* SF_RUNTIME_API of the generator */

@@ -91,6 +91,8 @@ def _check_edge(contract: Contract) -> None:
             if isinstance(given, ReceivedInput) and not can_receive(contract.program, given.tensor):
                 raise _refuse(f"edge graph {graph.name} reads what the payload does not tell", given.tensor)
         earlier.add(graph.name)
+    if not any(isinstance(given, ReceivedInput) for graph in contract.edge for given in graph.inputs):
+        raise _refuse("no edge graph reads what arrives", sorted(earlier))
 
 
 def _check_task(contract: Contract) -> None:

@@ -1,4 +1,4 @@
-"""What ``codec.json`` holds: the typed contract between training, device and edge (schema version 2).
+"""What ``codec.json`` holds: the typed contract between training, device and edge (schema version 3).
 
 Types only; how the numbers must fit together is checked in :mod:`semflash.bundle.checks`. Unknown fields are
 refused. Places where later codec families differ are tagged unions (``kind``): a new kind of stage, of edge

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from semflash.errors import LinkError
+from semflash.link.codes.fragments import FRAGMENTS_MAX
 from semflash.link.wire import (
     CAPABILITIES,
     COUNTER_KINDS,
@@ -188,6 +189,9 @@ def _checked(hello: Hello) -> Hello:
         raise _odd_hello(f"{hello.rows_payload} bytes of rows do not fit into a frame")
     if hello.prefix_bytes + hello.fragment_bytes + hello.pilot_bytes > PAYLOAD_MAX:
         raise _odd_hello(f"{hello.fragment_bytes} + {hello.pilot_bytes} bytes up do not fit into a frame")
+    fragments = -(-hello.payload_bytes // hello.fragment_bytes)
+    if fragments > FRAGMENTS_MAX:
+        raise _odd_hello(f"a payload comes in {fragments:,} fragments, at most {FRAGMENTS_MAX:,} are kept")
     if not hello.prefix and (hello.controls or hello.payload_bytes > hello.fragment_bytes):
         raise _odd_hello("controls, or more codes than a frame holds, without a prefix")
     if len(set(hello.controls)) != len(hello.controls) or 0 in hello.controls:

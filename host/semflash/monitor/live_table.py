@@ -45,7 +45,7 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
             f"{tally.received:,} of {tally.wanted:,}" + (f", {tally.lost:,} lost" if tally.lost else ""),
         ),
         _running(progress),
-        ("payload", f"{tally.payload_bytes} bytes per image"),
+        ("payload", _payload(progress)),
         (injected_name, injected),
         ("rate", "-" if tally.images_per_s is None else f"{tally.images_per_s:.1f} images/s"),
         (hello.counter if hello.counter != "none" else "instructions", _counts(progress)),
@@ -88,6 +88,13 @@ def _sample(progress: Progress) -> str:
     """Which images they are."""
     each = "as many of each class, " if progress.sampled_evenly else ""
     return f"of {progress.sampled_of:,} test images, {each}seed {progress.options.sample_seed}"
+
+
+def _payload(progress: Progress) -> str:
+    """Bytes of an image as they came, and the controls that were set."""
+    controls = progress.options.controls
+    said = ", ".join(f"{name}={value}" for name, value in controls.items())
+    return f"{progress.tally.payload_text} bytes per image" + (f", {said}" if said else "")
 
 
 def _after(lines: list[tuple[str, str]], name: str) -> int:

@@ -17,6 +17,7 @@ from semflash.link import messages
 from semflash.link.codes.custody import BadPrefix, Believed, Custody, Misplaced
 from semflash.link.codes.fragments import Assembly, CodesFormat, Payload, is_codes, read_codes
 from semflash.link.frame import Drop, Dropped, Event, Frame, FrameDecoder, FrameType
+from semflash.link.handshake import Expected, check_hello
 from semflash.link.outcome import Received
 from semflash.link.raw_record import FROM_DEVICE, NOTE, RawReader, RawRecord, parse_note
 from semflash.program.quality import Quality
@@ -189,6 +190,7 @@ def _answers(
     decoder, left = FrameDecoder(), set(noted)
     custody = Custody(bundle.hash32, CodesFormat(8 * bundle.payload_bytes))
     open_images: dict[int, Assembly] = {}
+    expected = Expected.of(bundle)
     for record in reader.records():
         result.seconds = record.seconds
         if record.kind != FROM_DEVICE:
@@ -207,7 +209,7 @@ def _answers(
                 continue
             result.frames += 1
             if event.type == FrameType.HELLO and not event.damaged:
-                hello = _hello(event)
+                hello = _hello(event, expected)
                 if hello is not None:
                     custody.form = CodesFormat(
                         hello.payload_bits, len(hello.controls), hello.pilot_bytes, bool(hello.prefix)
@@ -248,9 +250,10 @@ def _believed(custody: Custody, event: Event) -> list[Believed]:
     return custody.take(event)
 
 
-def _hello(frame: Frame) -> messages.Hello | None:
+def _hello(frame: Frame, expected: Expected) -> messages.Hello | None:
+    """What the device said; None: it makes no sense, or is no device of the bundle."""
     try:
-        return messages.parse_hello(frame.payload)
+        return check_hello(messages.parse_hello(frame.payload), expected)
     except LinkError:
         return None
 

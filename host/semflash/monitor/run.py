@@ -247,7 +247,8 @@ class MonitorRun:
         judge = self._judge
         index = received.index % len(judge)
         verdict = judge.judge(labelled.reading, index)
-        tally.add(verdict.value, right=verdict.right, flips=labelled.flips)
+        size = len(received.payload)
+        tally.add(verdict.value, right=verdict.right, flips=labelled.flips, payload_bytes=size)
         progress.history.add(verdict.value)
         progress.recent.append(Recent(index, verdict, labelled.flips, received.damaged))
         if labelled.golden_equal is not None:

@@ -19,8 +19,8 @@ class Tally:
         metric: what the mean of the images' values is, shown while they come.
         correct: images that are right: their label, or all of their objects and they alone.
         total, squares: sums of the images' values in `metric`, and of their squares.
-        payload_bytes: of one image; damaged: payloads whose CRC was wrong on the real link.
-        flips: bits flipped by injection, of `bits` payload bits.
+        payload_bytes: the most an image can have; damaged: payloads whose CRC was wrong on the real link.
+        flips: bits flipped by injection, of `bits` payload bits of the labelled images as they came.
         golden_checked, golden_wrong: payloads compared with the reference, and those that differ.
         golden_wrong_images: the first of these, by index.
         counted, count_sum, count_min, count_max: instructions (or cycles) that the device reported.
@@ -81,14 +81,34 @@ class Tally:
         """The BER that the injected flips amount to."""
         return self.flips / self.bits if self.bits else None
 
-    def add(self, value: float, *, right: bool | None, flips: int) -> None:
-        """One image decoded and judged; right: None where images are not right or wrong."""
+    @property
+    def payload_bytes_mean(self) -> float | None:
+        """Bytes of a payload as it came, below the most where a control cuts it; None before the first."""
+        return self.bits / 8 / self.labelled if self.labelled else None
+
+    @property
+    def payload_text(self) -> str:
+        """Bytes of a payload for people; the most stands for them before the first, and beside them."""
+        mean = self.payload_bytes_mean
+        if mean is None or mean == self.payload_bytes:
+            return f"{self.payload_bytes}"
+        return f"{mean:.4g} (at most {self.payload_bytes})"
+
+    def add(self, value: float, *, right: bool | None, flips: int, payload_bytes: int) -> None:
+        """One image decoded and judged.
+
+        Args:
+            value: In the metric.
+            right: None where images are not right or wrong.
+            flips: Bits of its payload that injection changed.
+            payload_bytes: Of it, as it came.
+        """
         self.labelled += 1
         self.correct += bool(right)
         self.total += value
         self.squares += value * value
         self.flips += flips
-        self.bits += 8 * self.payload_bytes
+        self.bits += 8 * payload_bytes
 
     def add_golden(self, index: int, *, equal: bool) -> None:
         """One payload compared with the reference."""
@@ -133,6 +153,7 @@ class Tally:
             **self._judged(),
             **self.figures,
             "payload_bytes": self.payload_bytes,
+            "payload_bytes_mean": self.payload_bytes_mean,
             "damaged": self.damaged,
             "bits_flipped": self.flips,
             "flipped_share": self.flipped_share,

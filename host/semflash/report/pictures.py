@@ -149,26 +149,36 @@ def price(view: BundleView) -> float:
 def front(views: Sequence[BundleView]) -> set[str]:
     """Bundles that no other one of their data set beats in both cost and figure of merit (Pareto).
 
-    The figure is that at the level of quality at which costs are compared.
+    The figure is that at the level of quality at which costs are compared; bundles that were not measured
+    there take no part.
     """
-    marks = [
-        (view.bundle.name, view.evaluation.measurement.dataset, price(view), merit(view)) for view in views
-    ]
+
+    def beats(one: BundleView, other: BundleView) -> bool:
+        measured, (value, over) = one.evaluation.measurement, (merit(one), merit(other))
+        if value is None or over is None or measured.dataset != other.evaluation.measurement.dataset:
+            return False
+        dearer, worse = price(one) > price(other), measured.metric.is_better(over, value)
+        return not dearer and not worse and (price(one), value) != (price(other), over)
+
     return {
-        name
-        for name, data, macs, right in marks
-        if not any(d == data and m <= macs and r >= right and (m, r) != (macs, right) for _, d, m, r in marks)
+        view.bundle.name
+        for view in views
+        if merit(view) is not None and not any(beats(one, view) for one in views)
     }
 
 
-def merit(view: BundleView) -> float:
-    """The figure of merit at the level at which costs are compared; 0 where it was not measured."""
-    return view.value(view.quality.compared) or 0.0
+def merit(view: BundleView) -> float | None:
+    """The figure of merit at the level at which costs are compared; None: it was not measured there."""
+    return view.value(view.quality.compared)
 
 
 def cost(views: Sequence[BundleView], words: Words) -> Any:
     """The figure of merit against MACs."""
-    points = [Line(view.bundle.name, [price(view) / 1e6], [words.shown(merit(view))]) for view in views]
+    points = [
+        Line(view.bundle.name, [price(view) / 1e6], [words.shown(value)])
+        for view in views
+        if (value := merit(view)) is not None
+    ]
     quality, sign = views[0].quality, words.metric.sign
     y = f"{words.name} at {quality.text(quality.compared)}" + (f",{sign}" if sign else "")
     axes = Axes("Device cost", "million multiply-accumulates per image", y)

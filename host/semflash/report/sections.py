@@ -123,14 +123,15 @@ def cost(content: Content) -> Section:
                 found["engine"],
             ]
         )
-        dominated = "yes" if view.bundle.name in front else "no"
+        place = "yes" if view.bundle.name in front else "no"
+        place = "–" if pictures.merit(view) is None else place
         rows.append(
             [
                 view.bundle.name,
                 view.number(quality.compared),
                 f"{view.bundle.record.macs:,}",
                 *figures,
-                dominated,
+                place,
             ]
         )
     chart = Chart(
@@ -139,10 +140,14 @@ def cost(content: Content) -> Section:
         f"{words.title} at {compared} against what an image costs on the device; the table has the numbers.",
         partial(pictures.cost, content.views, words),
     )
-    text = ["RAM is the encoder's state and its deepest stack. A dash: not measured (semflash bench)."]
+    text = [
+        "RAM is the encoder's state and its deepest stack. A dash: not measured (semflash bench; of "
+        f"{words.name} and front: at {compared})."
+    ]
     table = Table("Cost of an image on the device", head, rows)
     title = f"Device cost beside {words.name}"
-    return Section("cost", "Device", title, text=text, charts=[chart], tables=[table])
+    charts = [chart] if any(pictures.merit(view) is not None for view in content.views) else []
+    return Section("cost", "Device", title, text=text, charts=charts, tables=[table])
 
 
 def training(content: Content) -> Section:

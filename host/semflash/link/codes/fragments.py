@@ -138,6 +138,9 @@ class Assembly:
             other_bits = fragment.bits and other.bits and fragment.bits != other.bits
             if fragment.values != other.values or other_bits:
                 return False
+            beyond = (fragment.last and other.end > fragment.end) or (other.last and fragment.end > other.end)
+            if beyond:
+                return False  # else its bytes could fill the count of a gap
         kept = self._fragments.get(fragment.offset)
         if kept is None and len(self._fragments) >= FRAGMENTS_MAX:
             return False

@@ -181,7 +181,7 @@ def _rate(progress: Progress) -> Text:
         return line("rate", "-")
     return line(
         "rate",
-        f"{tally.images_per_s:.1f} images/s of {tally.payload_bytes} B"
+        f"{tally.images_per_s:.1f} images/s of {tally.payload_text} B"
         f"  link up {_size(progress.bytes_up)}/s, down {_size(progress.bytes_down)}/s",
     )
 
