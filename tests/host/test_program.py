@@ -181,9 +181,9 @@ def test_controls_are_clamped_and_unknown_ones_refused():
     assert "limit, state" in error.value.remedy
 
 
-def test_qualities_are_brought_into_the_range_that_was_trained():
-    assert [Ber(0.001, 0.06).clamp(v) for v in (0.0, 0.02, 0.3)] == [0.0, 0.02, 0.06]
-    assert [Snr(-6.0, 18.0).clamp(v) for v in (-20.0, 3.0, 30.0)] == [-6.0, 3.0, 18.0]
+def test_a_decoder_is_told_rates_up_to_chance_and_ratios_within_what_was_trained():
+    assert [Ber(0.001, 0.06).told(v) for v in (-0.1, 0.0, 0.02, 0.3, 0.7)] == [0.0, 0.0, 0.02, 0.3, 0.5]
+    assert [Snr(-6.0, 18.0).told(v) for v in (-20.0, 3.0, 30.0)] == [-6.0, 3.0, 18.0]
 
 
 def test_graphs_that_give_something_else_are_refused():

@@ -153,7 +153,7 @@ def test_the_monitor_decodes_what_was_cut_with_the_values_that_were_used(
         count=30,
         controls={limit.name: size},
         check_golden=True,
-        assume_ber=0.0,
+        assumed=0.0,
         record_path=tmp_path / "run.jsonl",
         raw_path=tmp_path / "run.sfraw",
     )
@@ -169,7 +169,7 @@ def test_the_monitor_decodes_what_was_cut_with_the_values_that_were_used(
     for index, record in found.items():
         assert record["controls"] == {limit.name: size} and record["bits"] == sent.bits[index]
         assert record["predicted"] == int(logits[index].argmax())
-    again = replay(bundle, tmp_path / "run.sfraw", assume_ber=0.0)
+    again = replay(bundle, tmp_path / "run.sfraw", assumed=0.0)
     assert (again.images, again.changed, again.strange) == (30, 0, 0)
 
 

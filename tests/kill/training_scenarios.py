@@ -63,11 +63,9 @@ def _epoch(folder: Path, done: int) -> None:
         _info(done).save(place)
 
     stage = SimpleNamespace(
-        fingerprint=_FINGERPRINT,
+        shared=SimpleNamespace(fingerprint=_FINGERPRINT, history=history, out_dir=folder / "run"),
         index=0,
         average=_Average(),
-        history=history,
-        out_dir=folder / "run",
         variables=[np.full(4, done, np.float32)],
         optimizer=SimpleNamespace(variables=[]),
         figures={},
