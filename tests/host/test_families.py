@@ -15,6 +15,7 @@ pytest.importorskip("keras", reason="training's packages are not installed")
 from semflash.codecs import registry
 from semflash.codecs.registry import families, family_of, register
 from semflash.codecs.sizes import CodecSizes
+from semflash.codecs.training_side import TrainingSide
 from semflash.errors import UsageError
 
 HOST = Path(__file__).resolve().parents[2] / "host" / "semflash"
@@ -99,3 +100,11 @@ def test_the_sizes_of_every_family_answer_what_shared_code_asks(name: str) -> No
     assert isinstance(sizes, CodecSizes)
     assert sizes.symbols > 0 and len(sizes.latent_shape) == 3 and not sizes.begins_with_head
     assert all(isinstance(changes, dict) for changes in sizes.turns().values())
+
+
+def test_a_term_that_a_family_does_not_have_is_an_error_that_names_the_remedy() -> None:
+    plain = TrainingSide.code_loss, TrainingSide.usage_loss, TrainingSide.check_code_term
+    codec = object.__new__(family_of("deepcod").codec)
+    for call, given in zip(plain, ((codec, {}, 0.0, 0.0), (codec, {}), (codec,)), strict=True):
+        with pytest.raises(UsageError, match="has no such loss term"):
+            call(*given)

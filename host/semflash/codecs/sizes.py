@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Any, Self
 
 from semflash.codecs.layers.channel import BerRange
@@ -10,7 +11,7 @@ from semflash.codecs.layers.channel import BerRange
 _SHAPES = ("image_shape", "feature_shape")
 
 
-class CodecSizes:
+class CodecSizes(abc.ABC):
     """Base of a family's sizes, which are a frozen dataclass of it.
 
     The same sizes build the same structure, so that saved weights fit again.
@@ -44,14 +45,14 @@ class CodecSizes:
         return cls(**given)
 
     @property
+    @abc.abstractmethod
     def latent_shape(self) -> tuple[int, ...]:
         """Shape of the values that are sent, (h, w, C) of a map."""
-        raise NotImplementedError(f"{type(self).__name__} does not say its latent_shape")
 
     @property
+    @abc.abstractmethod
     def symbols(self) -> int:
         """How many codes an image takes."""
-        raise NotImplementedError(f"{type(self).__name__} does not say its symbols")
 
     @property
     def begins_with_head(self) -> bool:

@@ -6,6 +6,8 @@ import abc
 from dataclasses import dataclass
 from typing import Any
 
+from semflash.errors import UsageError
+
 
 @dataclass(frozen=True)
 class StageSpec:
@@ -39,6 +41,10 @@ class StageContext:
     decoded: Any
     logits: Any
     trace: dict[str, Any]
+
+
+def _no_term(term: str, remedy: str) -> UsageError:
+    return UsageError("the family of the codec has no such loss term", value=term, remedy=remedy)
 
 
 class TrainingSide(abc.ABC):
@@ -102,7 +108,7 @@ class TrainingSide(abc.ABC):
         Raises:
             UsageError: It cannot.
         """
-        raise NotImplementedError(f"{type(self).__name__} declares no term for codes")
+        raise _no_term("codes", "xai_code_weight=0")
 
     def transmit(self, images: Any, quality: Any, noise: Any, *, training: bool, told: Any = None) -> Any:
         """The features of :meth:`forward` alone."""
@@ -122,14 +128,14 @@ class TrainingSide(abc.ABC):
 
         Only for families whose ``terms`` hold ``codes``. ``quality``: BER (B, 1).
         """
-        raise NotImplementedError(f"{type(self).__name__} declares no term for codes")
+        raise _no_term("codes", "xai_code_weight=0")
 
     def usage_loss(self, trace: dict[str, Any]) -> Any:
         """How far the use of the codes is from even, a scalar, at least 0.
 
         Only for families whose ``terms`` hold ``usage``.
         """
-        raise NotImplementedError(f"{type(self).__name__} declares no term for the use of codes")
+        raise _no_term("usage", "usage_weight=0")
 
     @abc.abstractmethod
     def parts(self) -> dict[str, Any]:
