@@ -195,6 +195,51 @@ static void check_order(void) {
     EXPECT(sf_order_scores(&flat), 33);
 }
 
+/* A program of one order: two positions of one channel, whose 33 scores take 66 bytes from 8 on. */
+static void check_order_in_program(void) {
+    sf_order_t order = {.positions = 2, .channels = 1, .levels = 3, .step = 0};
+    const sf_tensor_t tensors[] = {{4, SF_NOT_KEPT}, {2, 0}, {2, 2}, {2, 4}};
+    sf_stage_t stage = {.kind = SF_STAGE_ORDER, .source = 2, .output = 3, .by = 1, .state = 8};
+    stage.as.order = &order;
+    sf_region_t region = {0};
+    region.source = 3;
+    region.bits = 2;
+    region.rows = 2;
+    region.each = 1;
+    region.items = SF_ITEMS_EVERY;
+    sf_program_t program = {0};
+    program.runtime_api = SF_RUNTIME_API;
+    program.rows = program.row_bytes = 2;
+    program.payload_bytes = 1;
+    program.n_tensors = 4;
+    program.n_stages = program.n_regions = 1;
+    program.state_bytes = 8 + 2 * 33;
+    program.tensors = tensors;
+    program.stages = &stage;
+    program.regions = &region;
+    EXPECT(sf_order_scores(&order), 33);
+    EXPECT(sf_program_check(&program), SF_OK);
+    program.state_bytes--;
+    EXPECT(sf_program_check(&program), SF_ERR_ARGUMENT);
+    program.state_bytes += 2;
+    stage.state = 9; /* scores are 16-bit numbers */
+    EXPECT(sf_program_check(&program), SF_ERR_ARGUMENT);
+    stage.state = program.state_bytes + 1;
+    EXPECT(sf_program_check(&program), SF_ERR_ARGUMENT);
+    stage.state = 8;
+    EXPECT(sf_program_check(&program), SF_OK);
+    order.channels = 0;
+    EXPECT(sf_program_check(&program), SF_ERR_ARGUMENT);
+    order.channels = 2; /* more codes than the tensors hold */
+    EXPECT(sf_program_check(&program), SF_ERR_ARGUMENT);
+    order.channels = 1;
+    order.levels = 1;
+    EXPECT(sf_program_check(&program), SF_ERR_ARGUMENT);
+    order.levels = 3;
+    stage.as.order = NULL;
+    EXPECT(sf_program_check(&program), SF_ERR_ARGUMENT);
+}
+
 int main(void) {
     EXPECT(sf_encoder_init(&encoder, &sf_model, state, SF_MODEL_STATE_BYTES, payload, sizeof payload), SF_OK);
     check_device();
@@ -202,6 +247,7 @@ int main(void) {
     check_encoder();
     check_frames();
     check_order();
+    check_order_in_program();
     printf("%d not as documented\n", wrong);
     return wrong != 0;
 }
