@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# The fixtures `desk`, `plug` and `built`: a desk of stand-in boards.
+pytest_plugins = ["fakes.flash_desk"]
+
 # A busy machine draws examples slowly, which says nothing of the code under test.
 settings.register_profile("semflash", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("semflash")

@@ -9,17 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from fakes.desk import STANDIN_PIO, StandInBoard
+from fakes.desk import STANDIN_PIO
+from fakes.flash_desk import F401, F446, Plug, write_map
 from semflash.cli import link_options
 from semflash.cli.main import main
-from semflash.edge.attach import attach
 from semflash.errors import DeviceError, UsageError
 from semflash.firmware.boards import lock as board_lock
 from semflash.firmware.boards.descriptions import load_board
@@ -30,68 +29,6 @@ from semflash.firmware.probes import probes
 from semflash.firmware.probes.flash import flash
 from semflash.firmware.probes.verdicts import TEXTS, UDEV_RULE, Verdict, VerdictError
 from semflash.link.port import open_port
-
-Plug = Callable[..., StandInBoard]
-F446, F401 = "nucleo_f446re", "nucleo_f401re"
-
-
-@pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty desk, with the stand-in PlatformIO in place of the real one."""
-    folder = tmp_path / "desk"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("STANDIN_DESK", str(folder))
-    monkeypatch.setenv("SEMFLASH_STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setenv("SEMFLASH_PLATFORMIO_DIR", str(tmp_path / "core"))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(STANDIN_PIO), *sys.path]))
-    monkeypatch.setattr(probes, "comports", list)
-    return folder
-
-
-@pytest.fixture
-def plug(desk: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plug]:
-    """Plugs stand-in boards in; the first pyserial lists is the last plugged in."""
-    boards: list[StandInBoard] = []
-
-    def new(serial: str, **options: object) -> StandInBoard:
-        boards.append(StandInBoard(desk, serial, **options))  # type: ignore[arg-type]
-        return boards[-1]
-
-    monkeypatch.setattr(probes, "comports", lambda: [board.usb for board in reversed(boards)])
-    yield new
-    for board in boards:
-        board.close()
-
-
-@pytest.fixture
-def built(tmp_path: Path) -> BuildResult:
-    """A finished build for the Nucleo-F446RE; the stand-in never reads its image."""
-    folder = tmp_path / "built"
-    folder.mkdir()
-    (folder / "image.elf").write_bytes(b"")
-    result = BuildResult(
-        directory=str(folder),
-        board=F446,
-        kind="hardware",
-        bundle_name="tiny",
-        bundle_path="tiny.semcodec",
-        bundle_hash="ab" * 32,
-        build_id="12345678",
-        engine="aot",
-        kernels="cmsis-nn",
-        image="image.elf",
-        sizes=None,
-        macs=1,
-        state_bytes=1,
-        arena_bytes=1,
-        constant_bytes=1,
-        cmsis_nn="none",
-        convolution_symbols=(),
-        layers=(),
-    )
-    result.save()
-    return result
 
 
 def verdict_of(built: BuildResult, **options: object) -> VerdictError:
@@ -220,15 +157,6 @@ def test_probe_and_port_of_different_boards_are_refused(plug: Plug, built: Build
     assert not one.flashed.exists() and not two.flashed.exists()
 
 
-def write_map(desk: Path, *entries: tuple[str, str, str]) -> Path:
-    path = desk / FILE_NAME
-    lines = [
-        f'[[board]]\nname = "{name}"\nboard = "{board}"\nprobe = "{probe}"' for name, board, probe in entries
-    ]
-    path.write_text("\n".join(lines))
-    return path
-
-
 def test_the_map_tells_two_boards_apart(desk: Path, plug: Plug, built: BuildResult) -> None:
     wrong, right = plug("066AFF"), plug("066BFF")
     path = write_map(desk, ("left", F401, "066AFF"), ("right", F446, "066BFF"))
@@ -353,68 +281,7 @@ def test_a_board_is_flashed_by_a_link_to_its_port(plug: Plug, built: BuildResult
     assert (done.port, done.probe) == (board.usb.device, "066BFF")
 
 
-# Locks and Ctrl-C.
-
-
-def holder(key: str, path: Path | None = None) -> subprocess.Popen[str]:
-    """Another process that holds a board's lock until its stdin closes."""
-    code = (
-        "import sys; from pathlib import Path; from semflash.firmware.boards.lock import hold\n"
-        "where = Path(sys.argv[2]) if len(sys.argv) > 2 else None\n"
-        "with hold(sys.argv[1], map_path=where, what='night job'):\n"
-        "    print('held', flush=True); sys.stdin.read()"
-    )
-    command = [sys.executable, "-c", code, key, *([str(path)] if path else [])]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None and process.stdout.readline() == "held\n"
-    return process
-
-
-def test_a_board_in_use_is_refused_with_the_name_of_its_user_and_free_after_a_kill(
-    plug: Plug, built: BuildResult
-) -> None:
-    board = plug("066AFF")
-    key = board_lock.key(load_board(F446), "066AFF")
-    with holder(key) as other:
-        with pytest.raises(board_lock.BoardBusyError) as caught:
-            flash(built)
-        assert f"process {other.pid} (night job)" in str(caught.value)
-        assert not board.flashed.exists()
-        other.kill()
-    flash(built)
-    assert board.flashed.exists()
-
-
-def test_the_other_board_stays_free(plug: Plug, built: BuildResult) -> None:
-    plug("066AFF"), plug("066BFF")
-    with holder(board_lock.key(load_board(F446), "066AFF")) as other:
-        assert flash(built, probe="066BFF").probe == "066BFF"
-        other.kill()
-
-
-def test_a_lock_beside_the_map_holds_for_users_with_another_state_folder(
-    desk: Path, plug: Plug, built: BuildResult, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    plug("066AFF")
-    path = write_map(desk, ("left", F446, "066AFF"))
-    with holder(board_lock.key(load_board(F446), "066AFF"), path) as other:
-        monkeypatch.setenv("SEMFLASH_STATE_DIR", str(tmp_path / "another"))
-        with pytest.raises(board_lock.BoardBusyError):
-            flash(built)
-        other.kill()
-    assert flash(built).hello is not None
-
-
-def test_a_lock_is_waited_for_as_long_as_one_likes(desk: Path) -> None:
-    with holder("probe-1") as other:
-        assert other.stdin is not None
-        began = time.monotonic()
-        with pytest.raises(board_lock.BoardBusyError), board_lock.hold("probe-1", timeout_s=0.3):
-            pass
-        assert time.monotonic() - began >= 0.3
-        other.stdin.close()
-        with board_lock.hold("probe-1", timeout_s=10), board_lock.hold("probe-1"):
-            pass  # nested in one process
+# Ctrl-C, and what else may happen under way.
 
 
 def test_ctrl_c_ends_the_upload_and_frees_probe_port_and_lock(
@@ -482,66 +349,6 @@ def test_an_upload_that_does_not_end_is_flash_failed(
     monkeypatch.setattr(platformio.children, "run", endless)
     error = verdict_of(built)
     assert error.verdict is Verdict.FLASH_FAILED and "did not come to an end" in error.what
-
-
-def test_nested_locks_are_freed_with_the_last_in_any_order(desk: Path) -> None:
-    lock = desk.parent / "state" / "probe-2.board-lock"
-    outer, inner = board_lock.hold("probe-2", what="outer"), board_lock.hold("probe-2", what="inner")
-    outer.__enter__()
-    inner.__enter__()
-    outer.__exit__(None, None, None)
-    assert json.loads(lock.read_text())["pid"] == os.getpid(), "still held"
-    assert "outer" in said_by_another(desk, "probe-2")
-    inner.__exit__(None, None, None)
-    assert lock.read_text() == ""
-    assert said_by_another(desk, "probe-2") == "free\n"
-
-
-def test_a_process_that_the_holder_started_may_use_its_board_and_no_other_may(desk: Path) -> None:
-    with board_lock.hold("probe-3", what="semflash flash"):
-        assert said_by_another(desk, "probe-3", "True") == "free\n"
-        assert "semflash flash" in said_by_another(desk, "probe-3", "False")
-    with holder("probe-3") as stranger:
-        assert "night job" in said_by_another(desk, "probe-3", "True")
-        stranger.kill()
-
-
-def said_by_another(desk: Path, name: str, or_ancestor: str = "False") -> str:
-    """What another process hears that wants the lock."""
-    code = (
-        "import sys; from semflash.firmware.boards import lock\n"
-        "try:\n    with lock.hold(sys.argv[1], or_ancestor=sys.argv[2] == 'True'): print('free')\n"
-        "except lock.BoardBusyError as error: print(error)"
-    )
-    command = [sys.executable, "-c", code, name, or_ancestor]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-
-
-_TAKE_LOCK = """
-import sys
-from semflash.firmware.boards import lock as board_lock
-from semflash.firmware.boards.descriptions import load_board
-try:
-    with board_lock.hold(board_lock.key(load_board(sys.argv[1]), sys.argv[2])):
-        print("free")
-except board_lock.BoardBusyError as error:
-    print(error)
-"""
-
-
-def test_a_monitor_keeps_others_off_its_board(plug: Plug, desk: Path, tmp_path: Path) -> None:
-    board = plug("066AFF")
-    by_id = tmp_path / "by-id"
-    by_id.symlink_to(board.usb.device)
-
-    def said() -> str:
-        command = [sys.executable, "-c", _TAKE_LOCK, F446, "066AFF"]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-
-    user = board_lock.BoardUser("semflash monitor")
-    with attach(load_board(F446), port=str(by_id), user=user):
-        assert "another job uses the board" in (busy := said()) and "semflash monitor" in busy
-    assert said() == "free\n"
 
 
 def test_the_monitor_finds_the_board_of_a_probe_and_of_an_entry(plug: Plug, desk: Path) -> None:
