@@ -20,7 +20,7 @@ import random
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -266,7 +266,7 @@ def run(library: Path, expected: Expected, frames: int, seed: int, harm: Harm | 
                 report.images += 1
                 yield report.images - 1, rows[(report.images - 1) % _IMAGES]
 
-        _take_all(driver, faulty, clock, images(), golden, truth, report, frames, total)
+        _take_all(driver, faulty, clock, images(), golden, truth, report, lambda: total() > frames // 5)
         report.frames = total()
         report.resets = truth.resets
         lossy.stop()
@@ -297,13 +297,22 @@ def run(library: Path, expected: Expected, frames: int, seed: int, harm: Harm | 
     return report
 
 
-def _take_all(driver, faulty, clock, images, golden, truth, report, frames, total):  # type: ignore[no-untyped-def]
+def _take_all(
+    driver: Driver,
+    faulty: FaultyPort,
+    clock: Clock,
+    images: Iterator[tuple[int, bytes]],
+    golden: Golden,
+    truth: Truth,
+    report: Report,
+    is_early_over: Callable[[], bool],
+) -> None:
     """Every outcome; the line may break in between."""
     while True:
         try:
             for outcome in driver.run(images):
                 _judge(outcome, golden, truth, report)
-                if not report.rss_early_mib and total() > frames // 5:
+                if not report.rss_early_mib and is_early_over():
                     gc.collect()
                     report.rss_early_mib = rss_mib()
             return
@@ -336,7 +345,9 @@ def _judge(outcome: Received | Lost, golden: Golden, truth: Truth, report: Repor
     report.wrong += codes != right or (not outcome.damaged and outcome.payload != right)
 
 
-def _after_the_faults(driver, faulty, rows, golden, truth, report) -> None:  # type: ignore[no-untyped-def]
+def _after_the_faults(
+    driver: Driver, faulty: FaultyPort, rows: list[bytes], golden: Golden, truth: Truth, report: Report
+) -> None:
     """The faults end: at most the frame that was on the line in each direction is still bad."""
     faulty.stop()
     driver.rest()
