@@ -1,4 +1,4 @@
-"""Edge graphs that are told a control of the device: the contract's rule, and that the zoo stays what it was."""
+"""Edge graphs that are told a control of the device: the contract's rule, and that the zoo stays as it was."""
 
 from __future__ import annotations
 
@@ -75,11 +75,6 @@ def test_values_are_brought_into_the_range_as_a_device_does(given, expected) -> 
     found = used_controls([STATE], given, 3)
     assert list(found) == ["state"] and found["state"].dtype == np.float32
     np.testing.assert_array_equal(found["state"], np.array(expected, np.float32)[:, None])
-    assert (
-        all(STATE.clamp(int(v)) == e for v, e in zip(np.ravel(given["state"]), expected, strict=False))
-        if given
-        else True
-    )
 
 
 @pytest.mark.parametrize(
