@@ -43,6 +43,7 @@ from semflash.outputs.chance import REMEDY
 from semflash.outputs.output import Output
 from semflash.program.controls import settle
 from semflash.program.payload import encode
+from semflash.program.used_controls import used_controls
 from semflash.runtime.tflm_arena import measure_arena
 from semflash.training.models import encode as float_encode
 
@@ -270,7 +271,8 @@ def _value(
     """First metric of the Keras edge side on a perfect channel."""
     told = made.contract.program.quality
     quality = np.full((len(labels), 1), told.told(told.clean), np.float32)
-    outputs = run_edge(made.graphs, inputs, quality)[made.graphs[-1].name]
+    controls = used_controls(made.contract.program.controls, None, len(labels))
+    outputs = run_edge(made.graphs, inputs, quality, controls)[made.graphs[-1].name]
     output = made.contract.output
     truth = output.truth(images, labels)
     return output.measure(output.answers(outputs, truth), truth)[0].value
