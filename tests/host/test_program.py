@@ -239,7 +239,9 @@ def changed(make: Callable[[], Program], *path: Any, to: Any) -> Program:
 P, A, L, R = programs.plain, programs.two_graphs, programs.progressive, programs.patches
 S, J = programs.symbols, programs.projected
 PROJECT_CODES = {
-    **{"kind": "project", "source": "codes", "output": "others"},
+    "kind": "project",
+    "source": "codes",
+    "output": "others",
     "tables": [msgspec.to_builtins(programs.projection(2, 2))],
 }
 BROKEN = [
