@@ -136,20 +136,18 @@ int harness_project(uint16_t channels, uint16_t outputs, int8_t zero_point, cons
                                   .weights = weights,
                                   .bias = bias,
                                   .multiplier = multiplier,
-                                  .shift = shift,
-                                  .run = sf_project_position};
+                                  .shift = shift};
     for (size_t i = 0; i < n; i++) {
-        project.run(&project, values + i * channels, out + i * outputs);
+        sf_project_position(&project, values + i * channels, out + i * outputs);
     }
     return SF_OK;
 }
 
 int harness_normalise(uint32_t gain, uint16_t items, int8_t zero_point, const int8_t *values, size_t n,
                       int8_t *out) {
-    const sf_normalise_t normalise = {
-        .gain = gain, .n = items, .zero_point = zero_point, .run = sf_normalise_values};
+    const sf_normalise_t normalise = {.gain = gain, .n = items, .zero_point = zero_point};
     for (size_t i = 0; i < n; i++) {
-        normalise.run(&normalise, values + i * items, out + i * items);
+        sf_normalise_values(&normalise, values + i * items, out + i * items);
     }
     return SF_OK;
 }

@@ -292,10 +292,9 @@ static sf_region_t region_of(uint8_t source, uint8_t bits) {
 static void make_projected(projected_t *p) {
     memset(p, 0, sizeof *p);
     p->graph = (sf_graph_t){2, 2, 3, 4, 0, no_reset, no_push};
-    p->project[0] =
-        (sf_project_t){4, 2, 0, eight_weights, two_biases, two_multipliers, two_shifts, sf_project_position};
+    p->project[0] = (sf_project_t){4, 2, 0, eight_weights, two_biases, two_multipliers, two_shifts};
     p->project[1] = p->project[0];
-    p->normalise = (sf_normalise_t){1000, 6, 0, sf_normalise_values};
+    p->normalise = (sf_normalise_t){1000, 6, 0};
     p->table = (sf_table_t){2, 4, two_tables};
     p->gdn[0] = (sf_gdn_t){2, 2, 0, two_betas, four_gammas, two_thresholds};
     p->gdn[1] = p->gdn[0];
@@ -303,12 +302,25 @@ static void make_projected(projected_t *p) {
     const sf_tensor_t tensors[6] = {{4, SF_NOT_KEPT}, {12, SF_NOT_KEPT}, {6, 0}, {6, 8}, {6, 16}, {6, 24}};
     memcpy(p->tensors, tensors, sizeof tensors);
     p->stages[0] = (sf_stage_t){.kind = SF_STAGE_GRAPH, .output = 1, .as.graph = &p->graph};
-    p->stages[1] = (sf_stage_t){.kind = SF_STAGE_PROJECT, .source = 1, .output = 2, .as.project = p->project};
-    p->stages[2] = (sf_stage_t){
-        .kind = SF_STAGE_NORMALISE, .source = 2, .output = 3, .by = SF_NONE, .as.normalise = &p->normalise};
-    p->stages[3] =
-        (sf_stage_t){.kind = SF_STAGE_TABLE, .source = 2, .output = 4, .by = SF_NONE, .as.table = &p->table};
-    p->stages[4] = (sf_stage_t){.kind = SF_STAGE_GDN, .source = 3, .output = 5, .as.gdn = p->gdn};
+    p->stages[1] = (sf_stage_t){.kind = SF_STAGE_PROJECT,
+                                .source = 1,
+                                .output = 2,
+                                .as.project = p->project,
+                                .ops = &sf_project_of_graph};
+    p->stages[2] = (sf_stage_t){.kind = SF_STAGE_NORMALISE,
+                                .source = 2,
+                                .output = 3,
+                                .by = SF_NONE,
+                                .as.normalise = &p->normalise,
+                                .ops = &sf_normalise_of_values};
+    p->stages[3] = (sf_stage_t){.kind = SF_STAGE_TABLE,
+                                .source = 2,
+                                .output = 4,
+                                .by = SF_NONE,
+                                .as.table = &p->table,
+                                .ops = &sf_tail_of_values};
+    p->stages[4] = (sf_stage_t){
+        .kind = SF_STAGE_GDN, .source = 3, .output = 5, .as.gdn = p->gdn, .ops = &sf_tail_of_values};
     p->regions[0] = region_of(3, 8);
     p->regions[1] = region_of(4, 2);
     p->regions[2] = region_of(5, 1);
@@ -353,23 +365,27 @@ static void check_projections_in_program(void) {
     REFUSED(p.project[1].outputs = 1);
     REFUSED(p.project[0].outputs = p.project[1].outputs = 0);
     REFUSED(p.project[0].outputs = p.project[1].outputs = 3); /* more values than the tensor holds */
-    REFUSED(p.project[1].run = NULL);
     REFUSED(p.project[1].weights = NULL);
     REFUSED(p.project[1].bias = NULL);
     REFUSED(p.project[1].multiplier = NULL);
     REFUSED(p.project[1].shift = NULL);
+    REFUSED(p.stages[1].ops = NULL);
+    REFUSED(p.stages[1].ops = &sf_project_of_values); /* it reads a graph */
+    REFUSED(p.stages[1].kind = SF_STAGE_GDN);
+    REFUSED(p.stages[0].ops = &sf_project_of_graph);
     REFUSED(p.tensors[2].bytes = 5);
     REFUSED(p.tensors[2].offset = 43); /* ends behind the state */
 }
 
 static void check_normalisation_in_program(void) {
     REFUSED(p.stages[2].as.normalise = NULL);
-    REFUSED(p.normalise.run = NULL);
     REFUSED(p.normalise.n = 0);
     REFUSED(p.normalise.n = 7);
     REFUSED(p.stages[2].source = 1);
     REFUSED(p.stages[2].output = 0);
     REFUSED(p.stages[2].kind = 7);
+    REFUSED(p.stages[2].ops = NULL);
+    REFUSED(p.stages[2].ops = &sf_project_of_values);
 }
 
 static void check_tails_behind_values(void) {
@@ -386,6 +402,8 @@ static void check_tails_behind_values(void) {
     REFUSED(p.stages[4].by = 200);
     REFUSED(p.stages[4].as.gdn = NULL);
     REFUSED(p.tensors[5].bytes = 5);
+    REFUSED(p.stages[3].ops = NULL);            /* it reads no graph */
+    REFUSED(p.stages[3].output = 1);            /* goes by */
     REFUSED(p.stages[2].kind = SF_STAGE_ORDER); /* nothing gives values to the GDN */
 }
 
