@@ -23,12 +23,12 @@ class TrainedCodec:
 
     Attributes:
         codec: the family's codec.
-        tail: features to logits.
+        tail: features to logits; None: the family needs no task network.
         info: run.json.
     """
 
     codec: Codec
-    tail: keras.Model
+    tail: keras.Model | None
     info: RunInfo
 
     def encode_codes(self, images: np.ndarray) -> np.ndarray:
