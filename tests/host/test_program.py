@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import programs
+from semflash.bundle.digest import bundle_hash
 from semflash.bundle.packing import pack
 from semflash.bundle.reader import read_bundle, zoo_dir, zoo_names
 from semflash.errors import BundleError, ProgramError
@@ -47,6 +49,19 @@ def test_programs_of_every_kind_pass_the_checks_and_survive_json(make):
     check_program(program)
     again = msgspec.json.decode(msgspec.json.encode(program), type=Program)
     assert again == program
+
+
+def zoo_hash_on_disk(name: str) -> str:
+    """The bundle hash as it was written into the bundle when it was made."""
+    codec = json.loads((zoo_dir() / f"{name}.semcodec" / "codec.json").read_text())
+    return str(codec["digest"]["contract"])
+
+
+@pytest.mark.parametrize("name", zoo_names())
+def test_new_kinds_of_stages_and_fields_leave_the_hashes_of_the_zoo_as_they_were(name):
+    bundle = read_bundle(name)
+    assert bundle_hash(bundle.written) == bundle.hash_hex == zoo_hash_on_disk(name)
+    assert all("follows" not in control for control in plain_tree(bundle.program)["controls"])
 
 
 def of_version_1() -> list[str]:
@@ -181,6 +196,20 @@ def test_controls_are_clamped_and_unknown_ones_refused():
     assert "limit, state" in error.value.remedy
 
 
+@pytest.mark.parametrize("levels", [(-6.0, -3.0, 0.0, 15.0), (0.1, 0.01, 1e-3, 0.0)])
+def test_a_control_may_follow_levels_that_ascend_or_descend(levels):
+    tree = plain_tree(programs.progressive())
+    tree["controls"].append({"name": "state", "id": 2, "low": 1, "high": 4, "default": 1, "unit": "entry"})
+    tree["controls"][1]["follows"] = list(levels)
+    program = msgspec.convert(tree, Program)
+    check_program(program)
+    assert msgspec.json.decode(msgspec.json.encode(program), type=Program).controls[1].follows == levels
+    for bad in (math.nan, math.inf):
+        broken = msgspec.structs.replace(program.controls[1], follows=(*levels[:3], bad))
+        with pytest.raises(ProgramError, match="not finite"):
+            check_program(msgspec.structs.replace(program, controls=(program.controls[0], broken)))
+
+
 def test_a_decoder_is_told_rates_up_to_chance_and_ratios_within_what_was_trained():
     assert [Ber(0.001, 0.06).told(v) for v in (-0.1, 0.0, 0.02, 0.3, 0.7)] == [0.0, 0.0, 0.02, 0.3, 0.5]
     assert [Snr(-6.0, 18.0).told(v) for v in (-20.0, 3.0, 30.0)] == [-6.0, 3.0, 18.0]
@@ -259,6 +288,9 @@ BROKEN = [
     (changed(R, "payload", "regions", 3, "items", "at_least", to=3), "a code for each row"),
     (changed(R, "payload", "regions", 3, "items", "mask", to="second"), "not sent before it"),
     (changed(R, "controls", 0, "low", to=1), "ascend"),
+    (changed(R, "controls", 0, "follows", to=[0.0]), "a level for each of its values"),
+    (changed(R, "controls", 0, "follows", to=[3.0, 3.0]), "neither ascend nor descend"),
+    (changed(R, "controls", 0, "follows", to=[]), "a level for each of its values"),
 ]
 
 

@@ -87,7 +87,19 @@ class GraphInput(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kin
     graph: Name
 
 
-EdgeInput = ReceivedInput | QualityInput | GraphInput
+class ControlInput(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="control"):
+    """An input of an edge graph: the value of a control that the device used, float32 (B, 1).
+
+    Attributes:
+        name: Of the graph's input.
+        control: Of the program; its value comes as the bare number.
+    """
+
+    name: Name
+    control: Name
+
+
+EdgeInput = ReceivedInput | QualityInput | GraphInput | ControlInput
 
 
 class EdgeGraph(Struct, frozen=True, forbid_unknown_fields=True):
