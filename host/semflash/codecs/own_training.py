@@ -9,17 +9,18 @@ loop hands over, so that a stopped run repeats itself when it goes on.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from semflash.data.dataset import Dataset, Split
 
-#: Runs the quantised device on uint8 images (N, H, W, C) with values of its controls: numbers sent by
-#: the images, int32 (N, *code_shape).
-RunDevice = Callable[[np.ndarray, Mapping[str, int]], np.ndarray]
+#: Runs the quantised device on uint8 images (N, H, W, C), once for each of some values of its controls: the
+#: numbers that are sent, (settings, N, *code_shape), uint8.
+RunDevice = Callable[[np.ndarray, Sequence[Mapping[str, int]]], np.ndarray]
 #: (x, y) of each step of an epoch.
 Batches = Callable[[np.random.Generator], Iterable[tuple[Any, Any]]]
 
@@ -50,6 +51,7 @@ class Bench:
         answers: Of a teacher; None: the recipe names none.
         device: The device as the export would make it now, for stages behind those that train the encoder; it
             is quantised when it is first asked for.
+        out: The folder of the run.
         say: Shows a line.
     """
 
@@ -59,6 +61,7 @@ class Bench:
     train: Split
     answers: Answers | None
     device: RunDevice
+    out: Path
     say: Callable[[str], None]
 
 
@@ -75,6 +78,8 @@ class OwnStage:
         steps: Batches of an epoch.
         validate: Figures of an epoch, the averaged weights in place.
         frozen: Parts of the codec that are not trained from here on.
+        on_device: Whether it learns from what the quantised device sends, which then must be the one that is
+            exported.
     """
 
     name: str
@@ -85,6 +90,7 @@ class OwnStage:
     steps: int
     validate: Callable[[], dict[str, float]]
     frozen: tuple[Any, ...] = ()
+    on_device: bool = False
 
 
 class OwnTraining(abc.ABC):

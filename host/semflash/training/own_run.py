@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from semflash import atomic
 from semflash.codecs.own_training import Answers, Bench, OwnStage, OwnTraining
-from semflash.codecs.registry import create, family_of
+from semflash.codecs.registry import create, family_of, sizes_of
 from semflash.data.dataset import Dataset, Split
 from semflash.data.registry import load_dataset
 from semflash.data.summary import summary
@@ -23,6 +23,7 @@ from semflash.training.loop import StagePlan, fingerprint_of, run_stages
 from semflash.training.models import TrainedCodec
 from semflash.training.own_device import OwnDevice
 from semflash.training.progress import Progress
+from semflash.training.rates import RateRow, rates_of
 from semflash.training.recipes.recipe import TF_DATA, CodecRecipe
 from semflash.training.run_dir import RunInfo, reached, save_weights
 from semflash.training.task import check_batch, limited, tell_steps
@@ -51,6 +52,11 @@ def sizes_for(recipe: CodecRecipe, data: Dataset) -> dict[str, Any]:
     """Fields of the sizes of a codec: what the data set says, and over it what the recipe says."""
     told = {"image_shape": data.image_shape, "classes": len(data.class_names), "ber": recipe.ber}
     return told | recipe.sizes
+
+
+def rates_alone(recipe: CodecRecipe, data_dir: str | Path | None = None) -> list[RateRow]:
+    """What an image costs with the recipe of a family that needs no task network."""
+    return rates_of(sizes_of(recipe.family, sizes_for(recipe, data_of(recipe, data_dir))))
 
 
 def train_own(
@@ -103,9 +109,7 @@ def check_own(recipe: CodecRecipe, distribution: Distribution = ALONE) -> None:
             remedy='pipeline="numpy"',
         )
     if distribution.workers > 1 or distribution.replicas > 1:
-        raise UsageError(
-            f"the family {recipe.family} trains on one device", remedy="leave out --distribute"
-        )
+        raise UsageError(f"the family {recipe.family} trains on one device", remedy="leave out --distribute")
     for field in ("usage_weight", "xai_weight", "xai_code_weight", "autoencoder_epochs"):
         if getattr(recipe, field) and field != "autoencoder_epochs":
             raise UsageError(
@@ -135,7 +139,8 @@ class OwnRun:
     ) -> None:
         self.recipe, self.trained, self.data, self.out, self.progress = recipe, trained, data, out, progress
         self.train: Split = limited(data.train, recipe.train_images)
-        self.device = OwnDevice(trained.codec, data, progress)
+        self.device = OwnDevice(trained.codec, data)
+        self.on_device = False
         self.own = self._own(answers)
         self.own.check()
 
@@ -144,13 +149,22 @@ class OwnRun:
         if make is None:
             raise UsageError("the family trains on top of a task network", value=self.recipe.family)
         bench = Bench(
-            self.trained.codec, self.recipe, self.data, self.train, answers, self.device, self.progress.say
+            codec=self.trained.codec,
+            recipe=self.recipe,
+            data=self.data,
+            train=self.train,
+            answers=answers,
+            device=self.device,
+            out=self.out,
+            say=self.progress.say,
         )
         return make(bench)
 
     def plans(self) -> list[StagePlan]:
         """The family's stages as those of the loop."""
-        return [self._plan(stage) for stage in self.own.stages() if stage.epochs]
+        stages = [stage for stage in self.own.stages() if stage.epochs]
+        self.on_device = any(stage.on_device for stage in stages)
+        return [self._plan(stage) for stage in stages]
 
     def _plan(self, stage: OwnStage) -> StagePlan:
         recipe = self.recipe
@@ -165,27 +179,25 @@ class OwnRun:
             weight_decay=recipe.weight_decay,
             ema_decay=recipe.ema_decay,
             ema_every=recipe.ema_every,
-            publish=self.publish,
+            publish=functools.partial(self.publish, on_device=stage.on_device),
             frozen=stage.frozen,
         )
 
     def finish(self) -> TrainedCodec:
         """Measure, write run.json and weights.npz, and return the codec with its figures."""
-        results = self.own.results()
+        results = self._results(self.own.results(), self.on_device)
         best, chance = reached(results), Chance.of(self.data.val.labels)
         if best is not None and not chance.is_above(best):
             self.progress.warn(f"the codec has learnt nothing: {chance.words(best)}; {REMEDY}")
         with atomic.several(self.out) as place:
             self.publish(results, place)
-        info = self.trained.info.finished(**self._with_encoder(results))
-        return dataclasses.replace(self.trained, info=info)
+        return dataclasses.replace(self.trained, info=self.trained.info.finished(**results))
 
-    def publish(self, results: Mapping[str, Any], place: Path) -> None:
+    def publish(self, results: Mapping[str, Any], place: Path, on_device: bool = False) -> None:
         """Write run.json and weights.npz of the codec as it is, so that a run can be used before its end."""
         save_weights(place, self.trained.codec.parts())
-        self.trained.info.finished(**self._with_encoder(results)).save(place)
+        self.trained.info.finished(**self._results(results, on_device)).save(place)
 
-    def _with_encoder(self, results: Mapping[str, Any]) -> dict[str, Any]:
+    def _results(self, results: Mapping[str, Any], on_device: bool) -> dict[str, Any]:
         """The results, and of which int8 encoder the numbers were on which the decoder was tuned."""
-        sha256 = self.device.encoder_sha256
-        return dict(results) | ({} if sha256 is None else {"int8_encoder_sha256": sha256})
+        return dict(results) | ({"int8_encoder_sha256": self.device.encoder_sha256} if on_device else {})

@@ -9,14 +9,24 @@ import keras
 import numpy as np
 from keras import ops
 
+from semflash.bundle.schema import ControlInput, EdgeInput, QualityInput, ReceivedInput
 from semflash.codecs.base import Codec
-from semflash.codecs.device_side import DeviceSpec
+from semflash.codecs.device_side import IMAGE, DeviceSpec, GraphSpec, Neutral, ProjectionStage
+from semflash.codecs.edge_side import DECODER, EdgeGraphSpec
 from semflash.codecs.tosc.adaptation import ChannelAdaptive, folded
 from semflash.codecs.tosc.bottleneck import Bottleneck
-from semflash.codecs.tosc.links import BitLink, Link, SymbolLink
+from semflash.codecs.tosc.links import PROJECTED, SENT, BitLink, Link, SymbolLink
 from semflash.codecs.tosc.networks import build_decoder, build_encoder, seen_state
 from semflash.codecs.tosc.sizes import STATES, ToscSizes
 from semflash.codecs.training_side import StageContext, StageSpec
+from semflash.data.dataset import Dataset
+from semflash.errors import DatasetError
+from semflash.outputs.kinds import CLASSIFICATION, Task
+from semflash.program.controls import Control
+from semflash.program.layout import Layout, Region
+
+#: The control by which the host tells the device its class.
+STATE = "state"
 
 
 class Tosc(keras.Model, Codec):
@@ -56,7 +66,7 @@ class Tosc(keras.Model, Codec):
         self.projection.build(map_shape)
         kinds: dict[str, type[Link]] = {"symbols": SymbolLink, "bits": BitLink}
         self.link: Any = kinds[sizes.channel](sizes, name="link")
-        self.edge = build_decoder(sizes, self.link)
+        self.edge = build_decoder(sizes, self.link.known)
         self.bottleneck = Bottleneck(self.link.start_power, name="bottleneck") if sizes.bottleneck else None
         if self.bottleneck is not None:
             self.bottleneck.build((None, *sizes.latent_shape))
@@ -95,8 +105,14 @@ class Tosc(keras.Model, Codec):
         state = self.state_of(told) if state is None else ops.convert_to_tensor(state)
         values = self.project(self.encoder(images, training=training), state)
         there = self.link.carry(values, quality, ops.convert_to_tensor(noise))
-        logits = self.edge([there.received, told, state], training=training)
+        logits = self.answer(there.received, told, state, training=training)
         return logits, {"sent": there.sent, "power": there.power}
+
+    def answer(self, received: Any, told: Any, state: Any, *, training: bool = False) -> Any:
+        """Logits (B, classes) of received values (B, h, w, C), quality told and state used, each (B, 1)."""
+        known = [told, state] if self.adaptation is not None else [told]
+        inputs = [ops.convert_to_tensor(each) for each in (received, *known)]
+        return self.edge(inputs, training=training)
 
     def divergence(self, trace: dict[str, Any]) -> Any:
         """KL of each sent value from the prior in nats, float (B, h, w, C)."""
@@ -113,7 +129,7 @@ class Tosc(keras.Model, Codec):
 
     @property
     def decoder(self) -> keras.Model:
-        """[received (B, h, w, C), quality (B, 1), state (B, 1)] to logits."""
+        """[received (B, h, w, C), quality (B, 1), state (B, 1) where it adapts] to logits."""
         return self.edge
 
     @property
@@ -159,7 +175,7 @@ class Tosc(keras.Model, Codec):
         if state is None:
             state = ops.full_like(quality, float(self.default_state))
         values = self.values(ops.convert_to_tensor(codes), erased)
-        return self.edge([values, quality, ops.convert_to_tensor(state)], training=training)
+        return self.answer(values, quality, ops.convert_to_tensor(state), training=training)
 
     def outputs(
         self, tail: Any, codes: Any, quality: Any, erased: Any = None, *, training: bool = False
@@ -179,7 +195,48 @@ class Tosc(keras.Model, Codec):
         return folded(scale, shift, kernel, bias)
 
     def device(self) -> DeviceSpec:
-        raise NotImplementedError
+        """One graph, the projection of the state, then normalised symbols or the nearest centres."""
+        weights, bias = self.tables()
+        adapts = self.adaptation is not None
+        levels = self.sizes.state_levels
+        state = Control(STATE, 1, 0, STATES - 1, self.default_state, "entry", sticky=True, follows=levels)
+        return DeviceSpec(
+            network=self.encoder,
+            values=("map",),
+            stages=(
+                GraphSpec("encoder", IMAGE, "map"),
+                ProjectionStage("map", PROJECTED, weights, bias, STATE if adapts else None),
+                self.link.device_stage(),
+            ),
+            payload=Layout((Region(SENT, self.sizes.bits),)),
+            quality=self.link.quality(),
+            controls=(state,) if adapts else (),
+            neutral={SENT: Neutral(value=0.0)},
+        )
+
+    def edge_graphs(self, tail: Any) -> tuple[EdgeGraphSpec, ...]:
+        """The decoder, which is told the state that the encoder used, where there is one."""
+        del tail
+        inputs: tuple[EdgeInput, ...] = (ReceivedInput("received", SENT), QualityInput("quality"))
+        if self.adaptation is not None:
+            inputs += (ControlInput("state", STATE),)
+        return (EdgeGraphSpec(DECODER, self.edge, inputs),)
+
+    def task(self, tail: Any) -> Task:
+        """Classification."""
+        del tail
+        return CLASSIFICATION
+
+    def check_data(self, tail: Any, data: Dataset) -> None:
+        """One class per image, and as many classes as the decoder has."""
+        del tail
+        if data.has_boxes or len(data.class_names) != self.sizes.classes:
+            found = "boxes" if data.has_boxes else f"{len(data.class_names)} classes"
+            raise DatasetError(
+                f"this codec tells {self.sizes.classes} classes apart, and the data set has {found}",
+                value=data.name,
+                remedy="use the data set of the training",
+            )
 
     def bits_per_code(self) -> int:
         """Of an item of the payload."""
@@ -187,8 +244,7 @@ class Tosc(keras.Model, Codec):
 
     def levels(self) -> int:
         """How many numbers an item can be."""
-        count: int = self.link.levels()
-        return count
+        return self.sizes.levels
 
     def stages(self) -> tuple[StageSpec, ...]:
         """All at once; the training has stages of its own."""
@@ -201,7 +257,12 @@ class Tosc(keras.Model, Codec):
 
     def parts(self) -> dict[str, Any]:
         """Encoder, projection, link and decoder; adaptation and bottleneck where there are any."""
-        parts = {"encoder": self.encoder, "projection": self.projection, "link": self.link, "decoder": self.edge}
+        parts = {
+            "encoder": self.encoder,
+            "projection": self.projection,
+            "link": self.link,
+            "decoder": self.edge,
+        }
         more = {"adaptation": self.adaptation, "bottleneck": self.bottleneck}
         return parts | {name: part for name, part in more.items() if part is not None}
 

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from semflash.codecs.device_side import DeviceTailSpec, Neutral, TableTailSpec
+from semflash.codecs.device_side import NormaliseStage, TableTailSpec, TailStage
 from semflash.codecs.layers.channel import BinarySymmetricChannel
 from semflash.codecs.layers.quality_attention import log_ber
 from semflash.codecs.layers.quantiser import CentreQuantiser
@@ -23,6 +23,8 @@ from semflash.codecs.layers.symbol_channel import AwgnChannel, RayleighChannel
 from semflash.codecs.tosc.sizes import ToscSizes
 from semflash.program.quality import Ber, Quality, Snr
 
+#: Tensors of the device: what the projection writes, and what is sent.
+PROJECTED, SENT = "projected", "sent"
 #: Power of a real value: a complex symbol has I^2 + Q^2 = 1 on average.
 VALUE_POWER = 0.5
 #: Where values are clipped: four times their standard deviation.
@@ -84,6 +86,10 @@ class Link(keras.layers.Layer, abc.ABC):
         """Real values of received numbers, float (B, h, w, C); 0 where they were lost."""
 
     @abc.abstractmethod
+    def resent(self, codes: Any, quality: Any, noise: Any) -> Any:
+        """What arrives of numbers that a device has sent, float (B, h, w, C); arguments as of :meth:`carry`."""
+
+    @abc.abstractmethod
     def known(self, quality: Any) -> Any:
         """The quality as networks see it, about -1 to 1."""
 
@@ -92,8 +98,8 @@ class Link(keras.layers.Layer, abc.ABC):
         """Kind and range that the decoder is told."""
 
     @abc.abstractmethod
-    def levels(self) -> int:
-        """How many numbers there are."""
+    def device_stage(self) -> NormaliseStage | TailStage:
+        """What the device does with the tensor ``projected``; it writes :data:`SENT`."""
 
 
 class SymbolLink(Link):
@@ -115,19 +121,34 @@ class SymbolLink(Link):
     def carry(self, values: Any, quality: Any, noise: Any) -> Arrival:
         """Uniform noise becomes Gaussian pairs; the first pair is the image's gain where the channel fades."""
         sent, pairs = self.normalise(values), gaussian(noise)
-        symbols = ops.reshape(sent, (-1, self.pairs, 2))
+        power = self.noise_power(quality, pairs)
+        return Arrival(sent, self._received(sent, quality, pairs), ops.reshape(power, (-1, 1, 1, 1)))
+
+    def noise_power(self, quality: Any, pairs: Any) -> Any:
+        """Of each real value at the receiver, float (B, 1): half of 10^(-snr/10), over the gain where the
+        channel fades, for the receiver divides by it.
+
+        Args:
+            quality: SNR in dB, float (B, 1).
+            pairs: Of :func:`gaussian`.
+        """
         power = VALUE_POWER * ops.power(10.0, -quality / 10.0)
+        if self.sizes.fading == "none":
+            return power
+        gain = 0.5 * ops.sum(ops.square(pairs[:, 0]), axis=-1, keepdims=True)
+        return ops.minimum(power / ops.maximum(gain, 1e-12), POWER_MAX)
+
+    def _received(self, sent: Any, quality: Any, pairs: Any) -> Any:
+        symbols = ops.reshape(sent, (-1, self.pairs, 2))
         if self.sizes.fading == "none":
             received = self.awgn(symbols, quality, pairs)
         else:
             received = self.rayleigh(symbols, quality, pairs[:, 1:], pairs[:, :1])
-            gain = 0.5 * ops.sum(ops.square(pairs[:, 0]), axis=-1, keepdims=True)
-            power = ops.minimum(power / ops.maximum(gain, 1e-12), POWER_MAX)
-        return Arrival(
-            sent,
-            ops.reshape(received, (-1, *self.sizes.latent_shape)),
-            ops.reshape(power, (-1, 1, 1, 1)),
-        )
+        return ops.reshape(received, (-1, *self.sizes.latent_shape))
+
+    def resent(self, codes: Any, quality: Any, noise: Any) -> Any:
+        """Noise on the steps."""
+        return self._received(self.values(codes), quality, gaussian(noise))
 
     def noise_shape(self) -> tuple[int, ...]:
         """Two numbers for each symbol, and two for the gain where the channel fades."""
@@ -151,9 +172,9 @@ class SymbolLink(Link):
         """SNR."""
         return Snr(self.sizes.snr_low, self.sizes.snr_high)
 
-    def levels(self) -> int:
-        """Those of a byte."""
-        return 256
+    def device_stage(self) -> NormaliseStage:
+        """Power normalisation."""
+        return NormaliseStage(PROJECTED, SENT, REACH)
 
 
 class BitLink(Link):
@@ -171,6 +192,10 @@ class BitLink(Link):
         received = self.channel(self.quantiser.codes(values), quality, noise)
         power = self.noise_power(self.quantiser.ranks(values), quality)
         return Arrival(values, self.quantiser(values, received), power)
+
+    def resent(self, codes: Any, quality: Any, noise: Any) -> Any:
+        """Centres of damaged codes."""
+        return self.values(self.channel(codes, quality, noise))
 
     def noise_power(self, ranks: Any, ber: Any) -> Any:
         """Expected squared error of what is received for sent ranks, float (B, h, w, C), above 0.
@@ -192,7 +217,9 @@ class BitLink(Link):
         distance = ops.square(centres_of(centres, bits)[None, :] - centres[:, None])
         errors = ops.sum(likely * distance, axis=-1)
         index = ops.reshape(ranks, (-1, math.prod(self.sizes.latent_shape)))
-        chosen = ops.take_along_axis(ops.broadcast_to(errors, (ops.shape(ranks)[0], self.sizes.levels)), index, 1)
+        chosen = ops.take_along_axis(
+            ops.broadcast_to(errors, (ops.shape(ranks)[0], self.sizes.levels)), index, 1
+        )
         step = ops.mean(ops.square(centres[1:] - centres[:-1]))
         return ops.reshape(chosen, (-1, *self.sizes.latent_shape)) + step / 12.0 + 1e-6
 
@@ -217,18 +244,11 @@ class BitLink(Link):
         """BER 0 and those of the training."""
         return Ber(0.0, self.sizes.ber.high)
 
-    def levels(self) -> int:
-        """K."""
-        return self.sizes.levels
-
-    def tail(self) -> DeviceTailSpec:
+    def device_stage(self) -> TailStage:
         """The nearest centre: a table on the device."""
         centres = ops.convert_to_numpy(self.quantiser.centres)
-        return TableTailSpec.nearest_centre(centres, np.ones(self.sizes.latent, np.float32))
-
-
-#: A lost value counts as 0 on both links.
-LOST = Neutral(value=0.0)
+        tail = TableTailSpec.nearest_centre(centres, np.ones(self.sizes.latent, np.float32))
+        return TailStage(PROJECTED, SENT, tail)
 
 
 def gaussian(uniform: Any) -> Any:

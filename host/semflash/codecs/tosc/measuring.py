@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -39,6 +39,18 @@ class Measure:
         found = self.by_level(WATCHED[self.kind])
         return {f"val_{level}": share for level, share in found.items()}
 
+    def watched_on_device(self, numbers: Callable[[int], np.ndarray]) -> dict[str, float]:
+        """The same of the int8 device's numbers, int32 (N, h, w, C) for a state."""
+        found = self.by_level_on_device(numbers, WATCHED[self.kind])
+        return {f"val_{level}": share for level, share in found.items()}
+
+    def by_level_on_device(
+        self, numbers: Callable[[int], np.ndarray], levels: Sequence[float] | None = None
+    ) -> dict[str, float]:
+        """Share of right labels at each level, by its text; None: the reported ones."""
+        levels = REPORTED[self.kind] if levels is None else levels
+        return {f"{level:g}": float(self.right_of_device(numbers, level).mean()) for level in levels}
+
     def results(self) -> dict[str, Any]:
         """``val_accuracy`` by level, and ``nats`` by level: the mean divergence of each value, a list."""
         maps = self.maps()
@@ -73,14 +85,24 @@ class Measure:
         Args:
             kept: Which values are sent, bool (h, w, C); the decoder gets 0 for the others. None: all.
         """
-        rng, found = np.random.default_rng(CHANNEL_SEED), []
         quality, state = self._told(len(maps), level, state_error)
-        values = self.codec.project(maps, state)
+        values, link = self.codec.project(maps, state), self.codec.link
+        sent = 1.0 if kept is None else kept.astype(np.float32)
+        return self._right(lambda noise: link.carry(values, quality, noise).received * sent, quality, state)
+
+    def right_of_device(self, numbers: Callable[[int], np.ndarray], level: float) -> np.ndarray:
+        """The same for numbers that the int8 device sends, int32 (N, h, w, C) for a state."""
+        quality, state = self._told(len(self.split), level, 0)
+        sent, link = numbers(int(state[0, 0])), self.codec.link
+        return self._right(lambda noise: link.resent(sent, quality, noise), quality, state)
+
+    def _right(
+        self, receive: Callable[[np.ndarray], Any], quality: np.ndarray, state: np.ndarray
+    ) -> np.ndarray:
+        rng, found = np.random.default_rng(CHANNEL_SEED), []
         for _ in range(self.repeats):
-            noise = rng.random((len(maps), *self.codec.noise_shape()), dtype=np.float32)
-            received = self.codec.link.carry(values, quality, noise).received
-            received = received if kept is None else received * kept.astype(np.float32)
-            logits = self.codec.decoder([received, quality, state], training=False)
+            noise = rng.random((len(quality), *self.codec.noise_shape()), dtype=np.float32)
+            logits = self.codec.answer(receive(noise), quality, state)
             found.append(keras.ops.convert_to_numpy(logits).argmax(-1) == self.split.labels)
         return np.stack(found)
 

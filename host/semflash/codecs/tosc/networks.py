@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -23,22 +24,24 @@ def build_encoder(sizes: ToscSizes) -> keras.Model:
     return keras.Model(image, x, name="encoder")
 
 
-def build_decoder(sizes: ToscSizes, link: Any) -> keras.Model:
-    """[received (B, h, w, C), quality (B, 1), state (B, 1)] to logits (B, classes).
+def build_decoder(sizes: ToscSizes, known: Callable[[Any], Any]) -> keras.Model:
+    """[received (B, h, w, C), quality (B, 1), state (B, 1)] to logits (B, classes); without adaptation there is
+    no state, and the quality changes nothing.
 
     Args:
-        link: Says how networks see the quality.
+        known: The quality as networks see it.
     """
     received = keras.Input(sizes.latent_shape, name="received")
     quality, state = keras.Input((1,), name="quality"), keras.Input((1,), name="state")
     x = layers.Dense(sizes.decoder_width, activation="relu", name="hidden_1")(layers.Flatten()(received))
     if sizes.adaptive:
-        known = ops.concatenate([link.known(quality), seen_state(state)], axis=-1)
-        x = ChannelAdaptive(name="adapted")([x, known])
+        told = ops.concatenate([known(quality), seen_state(state)], axis=-1)
+        x = ChannelAdaptive(name="adapted")([x, told])
     x = layers.Dropout(sizes.dropout)(x)
     x = layers.Dense(sizes.decoder_width, activation="relu", name="hidden_2")(x)
     logits = layers.Dense(sizes.classes, name="logits")(x)
-    return keras.Model([received, quality, state], logits, name="decoder")
+    inputs = [received, quality, state] if sizes.adaptive else [received, quality]
+    return keras.Model(inputs, logits, name="decoder")
 
 
 def seen_state(state: Any) -> Any:

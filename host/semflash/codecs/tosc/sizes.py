@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from semflash.codecs.layers.channel import BerRange
 from semflash.codecs.layers.quantiser import bits_for
@@ -22,6 +22,8 @@ STATES = 8
 SNR_CLASSES = (-6.0, -3.0, 0.0, 3.0, 6.0, 9.0, 12.0, 15.0)
 #: The lowest bit error rate of each class.
 BER_CLASSES = (0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 2.5e-2, 5e-2)
+#: Values of an item where nothing else is said: a byte of I or Q, or centres.
+BYTE, CENTRES = 256, 8
 PAYLOAD_MAX_BYTES = 65_535
 
 
@@ -43,7 +45,7 @@ class ToscSizes(CodecSizes):
         middle: (channels, stride) of the encoder's convolutions, 3x3, with a stride of 4 4x4; empty: 24, 32
             and 48 channels, a whole stride of 8, for sides from 64 on of 16.
         latent: values for each position, I and Q.
-        levels: K, 2..16, for bits; symbols have the 256 values of a byte.
+        levels: K, 2..16, for bits; 256 for symbols, the values of a byte; 0: 8 and 256.
         decoder_width: of both hidden layers of the decoder.
         dropout: of the decoder in training, 0..1.
 
@@ -63,17 +65,28 @@ class ToscSizes(CodecSizes):
     bottleneck: float = 2e-3
     middle: Convolutions = ()
     latent: int = 2
-    levels: int = 8
+    levels: int = 0
     decoder_width: int = 128
     dropout: float = 0.2
 
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Self:
-        """As every family's; ``levels`` of symbols are set."""
-        return super().from_dict(fields)
-
     def __post_init__(self) -> None:
-        bits_for(self.levels)
+        if self.levels == 0:
+            object.__setattr__(self, "levels", BYTE if self.channel == "symbols" else CENTRES)
+        self._check_channel()
+        if self.bottleneck < 0 or not 0 <= self.dropout < 1:
+            raise UsageError(
+                "bottleneck is 0 or more, dropout a share below 1", value=(self.bottleneck, self.dropout)
+            )
+        if min(self.classes - 1, self.latent, self.decoder_width, *(min(c) for c in self.middle), 1) < 1:
+            raise UsageError("channels and widths start at 1, classes at 2", value=self.middle)
+        if self.payload_bytes > PAYLOAD_MAX_BYTES:
+            raise UsageError(
+                "the payload is larger than 65,535 bytes",
+                value=self.payload_bytes,
+                remedy="more stride in sizes.middle",
+            )
+
+    def _check_channel(self) -> None:
         if self.channel not in ("symbols", "bits"):
             raise UsageError("unknown channel", value=self.channel, remedy="symbols or bits")
         if self.fading not in ("none", "rayleigh"):
@@ -82,19 +95,13 @@ class ToscSizes(CodecSizes):
             raise UsageError("bits do not fade", value=self.fading, remedy="fading=none, or channel=symbols")
         if not self.snr_low < self.snr_high:
             raise UsageError("snr_low lies below snr_high", value=(self.snr_low, self.snr_high))
-        if self.bottleneck < 0 or not 0 <= self.dropout < 1:
+        if self.channel == "bits":
+            bits_for(self.levels)
+        elif self.latent != 2 or self.levels != BYTE:
             raise UsageError(
-                "bottleneck is 0 or more, dropout a share below 1", value=(self.bottleneck, self.dropout)
-            )
-        if self.latent != 2 and self.channel == "symbols":
-            raise UsageError("a symbol is a pair of I and Q", value=self.latent, remedy="latent=2")
-        if min(self.classes - 1, self.latent, self.decoder_width, *(min(c) for c in self.middle), 1) < 1:
-            raise UsageError("channels and widths start at 1, classes at 2", value=self.middle)
-        if self.payload_bytes > PAYLOAD_MAX_BYTES:
-            raise UsageError(
-                "the payload is larger than 65,535 bytes",
-                value=self.payload_bytes,
-                remedy="more stride in sizes.middle",
+                "a symbol is a pair of I and Q, a byte each",
+                value=f"latent {self.latent}, levels {self.levels}",
+                remedy="latent=2, levels=256",
             )
 
     @property
@@ -119,12 +126,18 @@ class ToscSizes(CodecSizes):
     @property
     def bits(self) -> int:
         """Of an item of the payload."""
-        return 8 if self.channel == "symbols" else bits_for(self.levels)
+        return (self.levels - 1).bit_length()
 
     @property
     def payload_bytes(self) -> int:
         """Bytes per image."""
         return -(-self.symbols * self.bits // 8)
+
+    def turns(self) -> dict[str, dict[str, Any]]:
+        """Other numbers of centres, for bits."""
+        if self.channel == "symbols":
+            return {}
+        return {f"levels={levels}": {"levels": levels} for levels in (2, 4, 8, 16) if levels != self.levels}
 
     @property
     def state_levels(self) -> tuple[float, ...]:

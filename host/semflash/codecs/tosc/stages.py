@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
 from semflash.codecs.training_side import StageContext
 from semflash.tasks.losses import cross_entropy, distillation
@@ -96,8 +95,7 @@ class PolishStage(keras.Model):
     def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
         """Logits (B, classes)."""
         received = self.codec.link.resent(inputs["codes"], inputs["quality"], inputs["noise"])
-        state = ops.convert_to_tensor(inputs["state"])
-        return self.codec.decoder([received, inputs["told"], state], training=training)
+        return self.codec.answer(received, inputs["told"], inputs["state"], training=training)
 
     def compute_loss(
         self,

@@ -16,6 +16,7 @@ import numpy as np
 from semflash.codecs.own_training import Bench, OwnStage, OwnTraining
 from semflash.codecs.tosc.drawing import ChannelDraw
 from semflash.codecs.tosc.measuring import Measure
+from semflash.codecs.tosc.polishing import DeviceNumbers
 from semflash.codecs.tosc.stages import DistilStage, PolishStage
 from semflash.data.augment import augment
 from semflash.errors import UsageError
@@ -27,6 +28,7 @@ class ToscTraining(OwnTraining):
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
         self.draw = ChannelDraw(bench.codec.sizes, bench.recipe.estimate_noise)
+        self.numbers = DeviceNumbers(bench, self.draw)
         self.measure = Measure(bench.codec, bench.data.val)
 
     def check(self) -> None:
@@ -57,15 +59,26 @@ class ToscTraining(OwnTraining):
         steps = len(self.bench.train) // recipe.batch
         weights = {"share": self.teacher_share, "temperature": recipe.temperature}
         distil = OwnStage(
-            "distil",
-            DistilStage(codec, **weights),
-            recipe.task_epochs,
-            recipe.task_peak,
-            self.batches,
-            steps,
-            self.measure.watched,
+            name="distil",
+            model=DistilStage(codec, **weights),
+            epochs=recipe.task_epochs,
+            peak=recipe.task_peak,
+            batches=self.batches,
+            steps=steps,
+            validate=self.measure.watched,
         )
-        return (distil,)
+        polish = OwnStage(
+            name="polish",
+            model=PolishStage(codec, **weights),
+            epochs=recipe.int8_epochs,
+            peak=recipe.int8_peak,
+            batches=self.numbers.batches,
+            steps=steps,
+            validate=lambda: self.measure.watched_on_device(self.numbers.validation),
+            frozen=tuple(part for name, part in codec.parts().items() if name not in codec.edge_parts()),
+            on_device=True,
+        )
+        return distil, polish
 
     def batches(self, rng: np.random.Generator) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
         """({image, quality, told, state, noise, answer}, labels); ``answer`` only where there is a teacher."""
@@ -86,5 +99,9 @@ class ToscTraining(OwnTraining):
             yield inputs, train.labels[chosen]
 
     def results(self) -> dict[str, Any]:
-        """Accuracy by level, and the mean divergence of each sent value."""
-        return self.measure.results()
+        """Accuracy by level, and the mean divergence of each sent value; after a polish the accuracy with the
+        numbers of the int8 device, too."""
+        found = self.measure.results()
+        if self.bench.recipe.int8_epochs:
+            found["int8_val_accuracy"] = self.measure.by_level_on_device(self.numbers.validation)
+        return found
