@@ -32,11 +32,18 @@ class Answers(Protocol):
     def views(self) -> int:
         """How many views of each image there are; view 0 is the image itself."""
 
+    @property
+    def classes(self) -> int:
+        """Classes of an answer."""
+
+    def record(self) -> dict[str, Any]:
+        """What is recorded of the teacher and its store, plain values."""
+
     def logits(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
         """Float32 (n, classes) of views (n,) of training images (n,)."""
 
     def view_images(self, images: np.ndarray, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
-        """The views themselves, uint8 (n, H, W, C), of training images uint8 (N, H, W, C)."""
+        """The views themselves, uint8 (n, H, W, C), of the training images with these numbers."""
 
 
 @dataclass(frozen=True)

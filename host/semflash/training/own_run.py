@@ -88,7 +88,8 @@ def train_own(
     for line in summary(data):
         shown.say(line)
     check_batch(data.train, recipe.train_images, recipe.batch)
-    described: dict[str, Any] = dataclasses.asdict(recipe)
+    answers = answers or _answers(recipe, data)
+    described: dict[str, Any] = dataclasses.asdict(recipe) | _teacher(answers)
     keras.utils.set_random_seed(recipe.seed)
     codec = create(recipe.family, sizes_for(recipe, data))
     described["built_sizes"] = dataclasses.asdict(codec.sizes)
@@ -98,6 +99,23 @@ def train_own(
     tell_steps(sum(plan.epochs * plan.steps for plan in plans), recipe, "--set", shown)
     run_stages(plans, out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=shown)
     return run.finish()
+
+
+def _answers(recipe: CodecRecipe, data: Dataset) -> Answers | None:
+    """Those of the store that the recipe names. TeacherError: there is none, or it is of other data."""
+    if not recipe.teacher:
+        return None
+    from semflash.teachers.store import find_store
+
+    return find_store(recipe.teacher, data)
+
+
+def _teacher(answers: Answers | None) -> dict[str, Any]:
+    """What the run says of the teacher: its name, for where its store lies concerns nobody, and its record."""
+    if answers is None:
+        return {"teacher": ""}
+    record = answers.record()
+    return {"teacher": str(record["name"]), "teacher_record": record}
 
 
 def check_own(recipe: CodecRecipe, distribution: Distribution = ALONE) -> None:

@@ -18,8 +18,13 @@ from semflash.codecs.tosc.drawing import ChannelDraw
 from semflash.codecs.tosc.measuring import Measure
 from semflash.codecs.tosc.polishing import DeviceNumbers
 from semflash.codecs.tosc.stages import DistilStage, PolishStage
-from semflash.data.augment import augment
+from semflash.data.augment import Augmentation, augment
 from semflash.errors import UsageError
+
+
+def on_top(how: Augmentation) -> Augmentation:
+    """What is done to a stored view, which was shifted, mirrored and coloured before the teacher answered."""
+    return replace(how, flip=0.0, shift_px=0, gain=0.0)
 
 
 class ToscTraining(OwnTraining):
@@ -40,7 +45,13 @@ class ToscTraining(OwnTraining):
                 value=(recipe.distillation_weight, recipe.temperature),
                 remedy="distillation_weight=0.7, temperature=3",
             )
-        classes = self.bench.codec.sizes.classes
+        classes, answers = self.bench.codec.sizes.classes, self.bench.answers
+        if answers is not None and answers.classes != classes:
+            raise UsageError(
+                f"the decoder tells {classes} classes apart, the teacher {answers.classes}",
+                value=recipe.teacher,
+                remedy="a teacher of this data set",
+            )
         if data.has_boxes or len(data.class_names) != classes:
             raise UsageError(
                 f"the decoder tells {classes} classes apart, and {data.name} has others",
@@ -93,8 +104,8 @@ class ToscTraining(OwnTraining):
                 inputs["image"] = augment(train.images[chosen], recipe.augmentation, rng)
             else:
                 views = rng.integers(0, answers.views, len(chosen))
-                images = answers.view_images(train.images, chosen, views)
-                inputs["image"] = augment(images, replace(recipe.augmentation, flip=0.0, shift_px=0), rng)
+                images = answers.view_images(train.images[chosen], chosen, views)
+                inputs["image"] = augment(images, on_top(recipe.augmentation), rng)
                 inputs["answer"] = answers.logits(chosen, views)
             yield inputs, train.labels[chosen]
 
