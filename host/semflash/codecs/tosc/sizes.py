@@ -1,0 +1,145 @@
+"""Sizes of TOSC, and the classes of the channel's state that follow from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, Literal
+
+from semflash.codecs.layers.channel import BerRange
+from semflash.codecs.layers.quantiser import bits_for
+from semflash.codecs.sizes import CodecSizes
+from semflash.errors import UsageError
+
+Convolutions = tuple[tuple[int, int], ...]
+#: A side from which on the first convolution has a stride of 4.
+LARGE_SIDE = 64
+SMALL_IMAGES: Convolutions = ((24, 2), (32, 2), (48, 2))
+LARGE_IMAGES: Convolutions = ((24, 4), (32, 2), (48, 2))
+#: How many classes of the channel's state there are.
+STATES = 8
+#: The lowest SNR of each class in dB; a class reaches 3 dB up.
+SNR_CLASSES = (-6.0, -3.0, 0.0, 3.0, 6.0, 9.0, 12.0, 15.0)
+#: The lowest bit error rate of each class.
+BER_CLASSES = (0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 2.5e-2, 5e-2)
+#: Values of an item where nothing else is said: a byte of I or Q, or centres.
+BYTE, CENTRES = 256, 8
+PAYLOAD_MAX_BYTES = 65_535
+
+
+@dataclasses.dataclass(frozen=True)
+class ToscSizes(CodecSizes):
+    """Sizes that decide the structure, and the switches of the experiments.
+
+    Attributes:
+        image_shape: (H, W, C) of the device's input.
+        feature_shape: Empty: there is no task network whose features could be decoded.
+        classes: Labels that the decoder tells apart.
+        channel: ``symbols``: I and Q values over noise; ``bits``: codes of K centres.
+        fading: ``rayleigh``: all symbols of an image meet one gain, which the receiver divides by.
+        snr_low: The least ratio of the training in dB, for symbols.
+        snr_high: The largest one.
+        ber: Bit error rates of the training, for bits.
+        adaptive: Whether encoder and decoder adapt to the channel's state.
+        bottleneck: beta, the weight of the bottleneck's term in the loss; 0: none.
+        middle: (channels, stride) of the encoder's convolutions, 3x3, with a stride of 4 4x4; empty: 24, 32
+            and 48 channels, a whole stride of 8, for sides from 64 on of 16.
+        latent: values for each position, I and Q.
+        levels: K, 2..16, for bits; 256 for symbols, the values of a byte; 0: 8 and 256.
+        decoder_width: of both hidden layers of the decoder.
+        dropout: of the decoder in training, 0..1.
+
+    Raises:
+        UsageError: a combination that cannot be built.
+    """
+
+    image_shape: tuple[int, int, int] = (28, 28, 1)
+    feature_shape: tuple[int, ...] = ()
+    classes: int = 10
+    channel: Literal["symbols", "bits"] = "symbols"
+    fading: Literal["none", "rayleigh"] = "none"
+    snr_low: float = -6.0
+    snr_high: float = 18.0
+    ber: BerRange = dataclasses.field(default_factory=BerRange)
+    adaptive: bool = True
+    bottleneck: float = 2e-3
+    middle: Convolutions = ()
+    latent: int = 2
+    levels: int = 0
+    decoder_width: int = 128
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.levels == 0:
+            object.__setattr__(self, "levels", BYTE if self.channel == "symbols" else CENTRES)
+        self._check_channel()
+        if self.bottleneck < 0 or not 0 <= self.dropout < 1:
+            raise UsageError(
+                "bottleneck is 0 or more, dropout a share below 1", value=(self.bottleneck, self.dropout)
+            )
+        if min(self.classes - 1, self.latent, self.decoder_width, *(min(c) for c in self.middle), 1) < 1:
+            raise UsageError("channels and widths start at 1, classes at 2", value=self.middle)
+        if self.payload_bytes > PAYLOAD_MAX_BYTES:
+            raise UsageError(
+                "the payload is larger than 65,535 bytes",
+                value=self.payload_bytes,
+                remedy="more stride in sizes.middle",
+            )
+
+    def _check_channel(self) -> None:
+        if self.channel not in ("symbols", "bits"):
+            raise UsageError("unknown channel", value=self.channel, remedy="symbols or bits")
+        if self.fading not in ("none", "rayleigh"):
+            raise UsageError("unknown fading", value=self.fading, remedy="none or rayleigh")
+        if self.fading != "none" and self.channel == "bits":
+            raise UsageError("bits do not fade", value=self.fading, remedy="fading=none, or channel=symbols")
+        if not self.snr_low < self.snr_high:
+            raise UsageError("snr_low lies below snr_high", value=(self.snr_low, self.snr_high))
+        if self.channel == "bits":
+            bits_for(self.levels)
+        elif self.latent != 2 or self.levels != BYTE:
+            raise UsageError(
+                "a symbol is a pair of I and Q, a byte each",
+                value=f"latent {self.latent}, levels {self.levels}",
+                remedy="latent=2, levels=256",
+            )
+
+    @property
+    def convolutions(self) -> Convolutions:
+        """(channels, stride) of the encoder's convolutions."""
+        large = min(self.image_shape[:2]) >= LARGE_SIDE
+        return self.middle or (LARGE_IMAGES if large else SMALL_IMAGES)
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(h, w, latent)."""
+        height, width = self.image_shape[:2]
+        for _, stride in self.convolutions:
+            height, width = -(-height // stride), -(-width // stride)
+        return height, width, self.latent
+
+    @property
+    def symbols(self) -> int:
+        """Values of an image, each an item of the payload."""
+        return math.prod(self.latent_shape)
+
+    @property
+    def bits(self) -> int:
+        """Of an item of the payload."""
+        return (self.levels - 1).bit_length()
+
+    @property
+    def payload_bytes(self) -> int:
+        """Bytes per image."""
+        return -(-self.symbols * self.bits // 8)
+
+    def turns(self) -> dict[str, dict[str, Any]]:
+        """Other numbers of centres, for bits."""
+        if self.channel == "symbols":
+            return {}
+        return {f"levels={levels}": {"levels": levels} for levels in (2, 4, 8, 16) if levels != self.levels}
+
+    @property
+    def state_levels(self) -> tuple[float, ...]:
+        """The quality at which each class of the channel's state begins."""
+        return SNR_CLASSES if self.channel == "symbols" else BER_CLASSES
