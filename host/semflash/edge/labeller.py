@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from semflash.bundle.reader import Bundle
 from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate
-from semflash.channels.of_quality import Estimate, QualityChannel, channel_of
+from semflash.channels.of_quality import QualityChannel, channel_of
+from semflash.channels.pilot_estimates import Estimate
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
 from semflash.link.outcome import Received

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 from semflash.bundle.reader import Bundle
 from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate
-from semflash.channels.of_quality import Estimate
+from semflash.channels.pilot_estimates import Estimate
 from semflash.data.sample import SAMPLE_SEED
 from semflash.errors import SemflashError, StorageError
 from semflash.link.counters import LinkCounters

@@ -10,7 +10,7 @@ from typing import Any
 
 from semflash.bundle.reader import Bundle
 from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate
-from semflash.channels.of_quality import Estimate
+from semflash.channels.pilot_estimates import Estimate
 from semflash.edge.labeller import Labelled, Labeller
 from semflash.errors import BundleError, LinkError, UsageError
 from semflash.link import messages

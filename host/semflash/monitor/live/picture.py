@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from semflash.channels.ber_estimate import BerEstimate
-    from semflash.channels.of_quality import Estimate
+    from semflash.channels.pilot_estimates import Estimate
     from semflash.monitor.progress import Progress
     from semflash.program.quality import Quality
 
