@@ -66,6 +66,11 @@ class Evaluation:
         """Of the channel."""
         return Fading.parse(self.measurement.fading) if self.measurement.fading else NO_FADING
 
+    @property
+    def control_names(self) -> list[str]:
+        """Controls that were set, in the same order everywhere."""
+        return sorted({name for each in self.controls.values() for name in each})
+
     def settings(self, bundle: Bundle, level: float) -> dict[str, int]:
         """What the bundle's device is set to at any level, by the same rule."""
         return settings_at(bundle.program.controls, level, self.fixed, self.state_error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.bundle.reader import Bundle
+from semflash.channels.fading import NO_FADING, Fading
 from semflash.data.lazy import some
 from semflash.data.sample import SAMPLE_SEED, balanced
 from semflash.edge.evaluate import evaluate
@@ -35,13 +36,17 @@ def view(
     sample_seed: int = SAMPLE_SEED,
     split: str = "test",
     pictures: bool = True,
+    fading: Fading = NO_FADING,
+    controls: Mapping[str, int] | None = None,
+    state_error: int = 0,
 ) -> BundleView:
     """Measure one bundle.
 
     Args:
         levels: of the bundle's kind of quality; the one whose answers are shown is measured in any case.
         costs: records of `semflash bench`; the one of this bundle's hash is taken.
-        seed, limit, sample_seed, split: as :func:`semflash.edge.evaluate.evaluate`.
+        seed, limit, sample_seed, split, fading, controls, state_error: as
+            :func:`semflash.edge.evaluate.evaluate`.
         pictures: with examples and their importance, which import Keras where it is installed.
 
     Raises: as `evaluate`.
@@ -49,7 +54,14 @@ def view(
     quality = bundle.quality
     every = sorted({*levels, quality.damaged}, reverse=quality.worse(0.0, 1.0))
     evaluation = evaluate(
-        bundle, dataset, every, seed=seed, limit=limit, sample_seed=sample_seed, split=split
+        *(bundle, dataset, every),
+        seed=seed,
+        limit=limit,
+        sample_seed=sample_seed,
+        split=split,
+        fading=fading,
+        controls=controls,
+        state_error=state_error,
     )
     part = getattr(dataset, split)
     images, labels = some(part.images, evaluation.indices), part.labels[evaluation.indices]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from semflash.monitor.live.controls import KEYS
-from semflash.monitor.live.panels import NAMES, events, labels, line, plots, thumbnails
+from semflash.monitor.live.panels import NAMES, controls, events, labels, line, plots, thumbnails
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -47,6 +47,7 @@ def lines(
         Section(0, [_title(progress), _connection(progress, ascii_only)]),
         Section(1, [line("", "")]),
         Section(0, [_images(progress, width, ascii_only), _value(progress), _damage(progress)]),
+        Section(1, controls(progress)),
         Section(1, [_rate(progress), _frames(progress)]),
         Section(2, _more_facts(progress)),
     ]
@@ -154,6 +155,8 @@ def _damage(progress: Progress) -> Text:
     flipped = progress.tally.flipped_share
     if progress.injects and flipped is not None:
         value.append(f"  flipped so far {100 * flipped:.3g} %", "dim")
+    if progress.options.fading:
+        value.append(f"  {progress.options.fading.words}", "dim")
     return line(quality.damage, value)
 
 
