@@ -66,9 +66,14 @@ sf_status_t sf_encoder_begin(sf_encoder_t *encoder) {
     return status;
 }
 
+/* Which of a stage's sets of integers is used for this image. */
+static uint32_t set_of(const sf_encoder_t *encoder, const sf_stage_t *stage) {
+    return stage->by == SF_NONE ? 0u : sf_encoder_controls(encoder)[stage->by];
+}
+
 static void codes_of(const sf_encoder_t *encoder, const sf_stage_t *tail, const int8_t *values,
                      uint16_t first, uint16_t n, uint8_t *codes) {
-    const uint32_t set = tail->by == SF_NONE ? 0u : sf_encoder_controls(encoder)[tail->by];
+    const uint32_t set = set_of(encoder, tail);
     if (tail->kind == SF_STAGE_TABLE) {
         sf_table_codes(&tail->as.table[set], values, first, n, codes);
     } else {
@@ -94,7 +99,44 @@ static sf_status_t run_tail(sf_encoder_t *encoder, const sf_stage_t *tail, const
     return status;
 }
 
-/* sf_latent_fn of the graph `encoder->graph`: keep the values, and run the tails that read them. */
+/* Whether a stage runs for each position; then, its channels. */
+static uint16_t channels_of(const sf_stage_t *stage) {
+    switch (stage->kind) {
+    case SF_STAGE_GDN:
+        return stage->as.gdn->channels;
+    case SF_STAGE_TABLE:
+        return stage->as.table->channels;
+    case SF_STAGE_PROJECT:
+        return stage->as.project->channels;
+    default:
+        return 0;
+    }
+}
+
+/* A stage for the values of one position. */
+static sf_status_t run_position(sf_encoder_t *encoder, const sf_stage_t *stage, const int8_t *values,
+                                uint32_t position) {
+    if (stage->kind != SF_STAGE_PROJECT) {
+        return run_tail(encoder, stage, values, channels_of(stage), position);
+    }
+    const sf_project_t *project = &stage->as.project[set_of(encoder, stage)];
+    project->run(project, values, (int8_t *)kept(encoder, stage->output) + position * project->outputs);
+    return SF_OK;
+}
+
+/* A stage for all positions of kept values. */
+static sf_status_t run_positions(sf_encoder_t *encoder, const sf_stage_t *stage) {
+    const uint32_t channels = channels_of(stage);
+    const uint32_t positions = encoder->program->tensors[stage->source].bytes / channels;
+    const int8_t *values = (const int8_t *)kept(encoder, stage->source);
+    sf_status_t status = SF_OK;
+    for (uint32_t position = 0; position < positions && status == SF_OK; position++) {
+        status = run_position(encoder, stage, values + position * channels, position);
+    }
+    return status;
+}
+
+/* sf_latent_fn of the graph `encoder->graph`: keep the values, and run the stages that read them one by one. */
 static sf_status_t take_position(void *context, const int8_t *values) {
     sf_encoder_t *encoder = (sf_encoder_t *)context;
     const sf_stage_t *stage = stage_of(encoder, encoder->graph);
@@ -110,9 +152,9 @@ static sf_status_t take_position(void *context, const int8_t *values) {
     }
     sf_status_t status = SF_OK;
     const sf_stage_t *end = stage_of(encoder, encoder->program->n_stages);
-    for (const sf_stage_t *tail = stage + 1; tail < end && status == SF_OK; tail++) {
-        if (tail->source == stage->output && (tail->kind == SF_STAGE_GDN || tail->kind == SF_STAGE_TABLE)) {
-            status = run_tail(encoder, tail, values, graph->latent_channels, position);
+    for (const sf_stage_t *next = stage + 1; next < end && status == SF_OK; next++) {
+        if (next->source == stage->output && channels_of(next) > 0u) {
+            status = run_position(encoder, next, values, position);
         }
     }
     return status;
@@ -134,6 +176,10 @@ static sf_status_t run_stage(sf_encoder_t *encoder, uint32_t number) {
     if (stage->kind == SF_STAGE_ORDER) {
         sf_order_codes(stage->as.order, kept(encoder, stage->by), kept(encoder, stage->source),
                        (uint16_t *)(void *)(encoder->state + stage->state), kept(encoder, stage->output));
+    } else if (stage->kind == SF_STAGE_NORMALISE) {
+        const sf_normalise_t *normalise = stage->as.normalise;
+        normalise->run(normalise, (const int8_t *)kept(encoder, stage->source),
+                       (int8_t *)kept(encoder, stage->output));
     } else if (stage->kind == SF_STAGE_GRAPH) {
         const sf_graph_t *graph = stage->as.graph;
         for (uint16_t row = 0; stage->source != 0u && row < graph->rows && status == SF_OK; row++) {
@@ -143,6 +189,8 @@ static sf_status_t run_stage(sf_encoder_t *encoder, uint32_t number) {
         if (status == SF_OK && encoder->positions[stage->by] != graph->latent_positions) {
             status = SF_ERR_KERNEL;
         }
+    } else if (sf_program_source_graph(encoder->program, number) == NULL) {
+        status = run_positions(encoder, stage);
     }
     return status;
 }

@@ -112,7 +112,12 @@ def ruled_pair() -> Pair:
     return (programs.masked(), models()), (programs.plain(), models())
 
 
-PAIRS = {"zoo": zoo_pair, "staged": staged_pair, "ruled": ruled_pair}
+def projected_pair() -> Pair:
+    """Projections that a control chooses, with power normalisation, tails and a graph behind them."""
+    return (programs.symbols(), models()), (programs.projected(), models())
+
+
+PAIRS = {"zoo": zoo_pair, "staged": staged_pair, "ruled": ruled_pair, "projected": projected_pair}
 
 
 def generate_pair(folder: Path, pair: Pair, kernels: str) -> list[Path]:

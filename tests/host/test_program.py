@@ -237,6 +237,13 @@ def changed(make: Callable[[], Program], *path: Any, to: Any) -> Program:
 
 
 P, A, L, R = programs.plain, programs.two_graphs, programs.progressive, programs.patches
+S, J = programs.symbols, programs.projected
+PROJECT_CODES = {
+    "kind": "project",
+    "source": "codes",
+    "output": "others",
+    "tables": [msgspec.to_builtins(programs.projection(2, 2))],
+}
 BROKEN = [
     (changed(P, "image", to="picture"), "no such tensor"),
     (changed(P, "tensors", 1, "name", to="image"), "tensors repeat"),
@@ -288,6 +295,31 @@ BROKEN = [
     (changed(R, "payload", "regions", 3, "items", "at_least", to=3), "a code for each row"),
     (changed(R, "payload", "regions", 3, "items", "mask", to="second"), "not sent before it"),
     (changed(R, "controls", 0, "low", to=1), "ascend"),
+    (changed(S, "stages", 1, "source", to="image"), "values for each position"),
+    (changed(S, "tensors", 2, "holds", to={"kind": "codes", "levels": 8}), "output must hold int8 values"),
+    (changed(J, "stages", 6, to=PROJECT_CODES), "what is projected must hold int8 values"),
+    (changed(J, "stages", 5, "source", to="codes"), "what is normalised must hold int8 values"),
+    (changed(J, "stages", 3, "source", to="codes"), "no stage before it writes"),
+    (changed(S, "tensors", 2, "shape", to=[4, 3, 3]), "wrong lengths"),
+    (changed(S, "tensors", 2, "shape", to=[24]), "values for each position"),
+    (changed(S, "tensors", 1, "shape", to=[4, 3, 257]), "at most 256 channels"),
+    (changed(S, "tensors", 2, "shape", to=[4, 3, 257]), "at most 256 channels"),
+    (changed(S, "tensors", 1, "live", to="symbols"), "must hold codes"),
+    (changed(S, "stages", 1, "tables", 2, "weights", to=[1] * 9), "wrong lengths"),
+    (changed(S, "stages", 1, "tables", 0, "bias", to=[1] * 3), "wrong lengths"),
+    (changed(S, "stages", 1, "tables", 0, "multiplier", to=[1]), "wrong lengths"),
+    (changed(S, "stages", 1, "tables", 1, "shift", to=[]), "wrong lengths"),
+    (changed(S, "stages", 1, "tables", 1, "bias", to=[0, -(1 << 31)]), "output 1 of a projection can leave"),
+    (changed(S, "stages", 1, "tables", 1, "shift", to=[30, 0]), "output 0 of a projection can leave int32"),
+    (changed(S, "stages", 1, "chosen_by", to=None), "no control to choose"),
+    (changed(S, "stages", 1, "chosen_by", to="other"), "no such control"),
+    (changed(S, "controls", 0, "unit", to="share"), "must choose one of 3"),
+    (changed(S, "stages", 2, "gain", to=1), "does not give the nominal power"),
+    (changed(S, "tensors", 3, "holds", "scale", to=0.02), "does not give the nominal power"),
+    (changed(S, "tensors", 3, "holds", "zero_point", to=1), "zero point 0"),
+    (changed(S, "tensors", 3, "shape", to=[24]), "a value for each, in pairs"),
+    (changed(S, "tensors", 3, "holds", to={"kind": "codes", "levels": 8}), "normalised values must hold"),
+    (changed(S, "payload", "regions", 0, "bits", to=7), "do not fit its 256 levels"),
     (changed(R, "controls", 0, "follows", to=[0.0]), "a level for each of its values"),
     (changed(R, "controls", 0, "follows", to=[3.0, 3.0]), "neither ascend nor descend"),
     (changed(R, "controls", 0, "follows", to=[]), "a level for each of its values"),
@@ -329,5 +361,5 @@ def test_any_change_of_a_program_gives_a_program_that_runs_or_an_error_of_its_ow
     found = decode(program, result.sent.payloads, result.sent.bits)
     for name, codes in found.codes.items():
         sent = result.tensors[name]
-        assert codes.dtype == np.uint8 and codes.shape == sent.shape
+        assert codes.dtype == sent.dtype and codes.shape == sent.shape
         assert (codes == sent)[found.present[name]].all(), "undamaged codes came out as others"

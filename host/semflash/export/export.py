@@ -30,6 +30,7 @@ from semflash.codecs.edge_side import EdgeGraphSpec
 from semflash.conversion.content import content_sha256
 from semflash.conversion.device import (
     QuantisedDevice,
+    Sent,
     codes_by_formula,
     gdn_inside,
     quantise_device,
@@ -241,8 +242,8 @@ def _prove(trained: Trained, dataset: Dataset, made: _Made, arenas: Mapping[str,
     )
 
 
-def _float_codes(spec: DeviceSpec, images: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
-    """Codes by tensor of the float network, straight from the formulas."""
+def _float_codes(spec: DeviceSpec, images: NDArray[np.uint8]) -> dict[str, Sent]:
+    """Codes (and values that are sent) by tensor of the float network, straight from the formulas."""
     parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in spec.values}
     for start in range(0, len(images), PROOF_IMAGES):
         batch = images[start : start + PROOF_IMAGES].astype(np.float32) / np.float32(255)
