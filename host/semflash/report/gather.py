@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from semflash.bundle.reader import Bundle
 from semflash.channels.fading import NO_FADING, Fading
+from semflash.channels.on_air import has_symbols
 from semflash.data.lazy import some
 from semflash.data.sample import SAMPLE_SEED, balanced
 from semflash.edge.evaluate import evaluate
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import UsageError
 from semflash.program.tensors import Codes
+from semflash.report import symbols
 from semflash.report.answers.material import Material
 from semflash.report.answers.registry import details_of
 from semflash.report.view import BundleView, coded
@@ -65,18 +67,23 @@ def view(
     )
     part = getattr(dataset, split)
     images, labels = some(part.images, evaluation.indices), part.labels[evaluation.indices]
-    use = code_use(bundle, some(images, balanced(labels, USE_IMAGES)))
+    sample = some(images, balanced(labels, USE_IMAGES))
+    use = code_use(bundle, sample)
     material = Material(bundle, images, labels, evaluation, seed, pictures)
     details, shown, maps = details_of(material)
     cost = next((one for one in costs if one.get("bundle_hash") == bundle.hash_hex), None)
-    return BundleView(bundle, evaluation, use, details, shown, maps, history(bundle), cost)
+    sent: tuple[symbols.Symbols, ...] = ()
+    if has_symbols(bundle.program):
+        sent = symbols.measured(bundle, sample, [evaluation.controls[level] for level in reversed(every)])
+    return BundleView(bundle, evaluation, use, details, shown, maps, history(bundle), cost, sent)
 
 
 def code_use(bundle: Bundle, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Share of each code among those of the images, (levels,)."""
-    codes = GoldenEncoder(bundle).run(images).tensors[coded(bundle)]
+    """Share of each code among those of the images, (levels,); empty where the edge reads no codes."""
     holds = bundle.program.tensor(coded(bundle)).holds
-    assert isinstance(holds, Codes)  # an edge graph reads its centres
+    if not isinstance(holds, Codes):
+        return np.empty(0)
+    codes = GoldenEncoder(bundle).run(images).tensors[coded(bundle)]
     return np.bincount(codes.ravel(), minlength=holds.levels) / codes.size
 
 
