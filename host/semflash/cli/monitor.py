@@ -266,7 +266,7 @@ def _options(bundle: Bundle, args: argparse.Namespace, settings: Settings, there
         assumed=None if args.ber_known else quality_options.told(bundle, args, table),
         known=bool(first(args.ber_known, table.ber_known))
         and quality_options.assumed(args, bundle.quality.name) is None,
-        window=first(args.ber_window, table.ber_window) or 0,
+        window=first(args.ber_window, table.ber_window),
         seed=first(args.seed, table.seed) or 0,
         record_path=Path(record) if record is not None else None,
         raw_path=Path(raw) if raw is not None else None,

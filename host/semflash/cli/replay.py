@@ -56,7 +56,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         level=level,
         assumed=assumed,
         known=bool(args.ber_known),
-        window=first(args.ber_window, settings.monitor.ber_window) or 0,
+        window=first(args.ber_window, settings.monitor.ber_window),
         fading=None if args.fading is None else control_options.fading(args),
     )
     if args.json:

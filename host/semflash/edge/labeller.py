@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.bundle.reader import Bundle
-from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate
+from semflash.channels.ber_estimate import BerEstimate
 from semflash.channels.fading import NO_FADING, Fading
 from semflash.channels.of_quality import QualityChannel, channel_for
 from semflash.channels.pilot_estimates import Estimate
@@ -20,6 +20,7 @@ from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
 from semflash.link.outcome import Received
 from semflash.outputs.output import Reading
+from semflash.program.quality import Quality
 
 BATCH = 64
 _PENDING_BATCHES = 4
@@ -78,6 +79,11 @@ def inject(
     return noisy.tobytes(), int(np.bitwise_count(noisy ^ clean).sum())
 
 
+def window_of(quality: Quality, window: float | None) -> float:
+    """How many pilot bits an estimate remembers; None: nobody says."""
+    return quality.window_bits if window is None else window
+
+
 class Labeller:
     """Decodes payloads in a worker thread.
 
@@ -89,7 +95,8 @@ class Labeller:
         level: what is injected, in the bundle's kind of quality; None: nothing. seed: of the damage.
         assumed: the level that the decoder is told; None: the estimate from the pilots, or `level` where
             there are none. fading: of the injected channel.
-        known: without `assumed`, the decoder is told `level`. window: pilot bits that the estimate remembers.
+        known: without `assumed`, the decoder is told `level`. window: pilot bits that the estimate remembers;
+            None: as many as the kind of quality takes.
     """
 
     def __init__(
@@ -100,14 +107,14 @@ class Labeller:
         level: float | None = None,
         assumed: float | None = None,
         known: bool = False,
-        window: float = WINDOW_BITS,
+        window: float | None = None,
         seed: int = 0,
         fading: Fading = NO_FADING,
     ) -> None:
         self._quality, self._channel = bundle.quality, channel_for(bundle.program, fading)
         self._level = bundle.quality.clean if level is None else level
         self._seed, self._assumed, self._known = seed, assumed, known
-        self._estimator = self._channel.estimator(window)
+        self._estimator = self._channel.estimator(window_of(bundle.quality, window))
         self._decoder, self._output = EdgeDecoder(bundle), bundle.output
         self._size, self._controls = bundle.payload_bytes, bundle.program.controls
         self._images = images

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from semflash.channels.on_air import has_symbols
 from semflash.edge.following import followed
 from semflash.monitor.live.keyboard import is_usable
 from semflash.monitor.live.picture import estimate_text
@@ -34,10 +35,11 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
     """The table's lines: (name, value)."""
     tally, link, options, hello = progress.tally, progress.link, progress.options, progress.hello
     injected, quality = "none", progress.bundle.quality
+    values = has_symbols(progress.bundle.program)
     if progress.injects or tally.flips:
         injected = (
             f"{quality.short} {progress.level:.4g} (seed {options.seed}), "
-            f"{tally.flips:,} of {tally.bits:,} bits flipped"
+            f"{tally.flips:,} of {tally.bits:,} bits {'changed' if values else 'flipped'}"
         )
     if options.fading:
         injected += f", {options.fading.words}"

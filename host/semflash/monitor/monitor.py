@@ -20,7 +20,7 @@ from semflash.data.sample import balanced, by_class
 from semflash.edge.adaptation import Adaptation
 from semflash.edge.connection import Connection
 from semflash.edge.following import check_error
-from semflash.edge.labeller import Labeller
+from semflash.edge.labeller import Labeller, window_of
 from semflash.edge.preprocess import to_int8
 from semflash.edge.records import RecordWriter, check_writable
 from semflash.edge.split import Split
@@ -84,6 +84,7 @@ def _raw_header(bundle: Bundle, options: MonitorOptions) -> dict[str, Any]:
         "bundle_hash": bundle.hash_hex,
         f"{bundle.quality.name}_injected": bundle.quality.clean if options.level is None else options.level,
         "seed": options.seed,
+        "window": window_of(bundle.quality, options.window),
         **({"fading": str(options.fading)} if options.fading else {}),
     }
 
@@ -159,7 +160,7 @@ def check_run(bundle: Bundle, split: Split, options: MonitorOptions) -> None:
     for name, value in ((quality.name, options.level), (f"assume-{quality.name}", options.assumed)):
         if value is not None and not low <= value <= high:
             raise UsageError(f"--{name} must be between {low:g} and {high:g}", value=value)
-    channel_for(program, options.fading).estimator(options.window)
+    channel_for(program, options.fading).estimator(window_of(quality, options.window))
     check_settings(program.controls, options.controls)
     check_error(program.controls, options.controls, options.state_error)
     if options.trace is not None and options.level is not None:

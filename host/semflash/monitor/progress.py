@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from semflash.bundle.reader import Bundle
-from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate
+from semflash.channels.ber_estimate import BerEstimate
 from semflash.channels.fading import NO_FADING, Fading
 from semflash.channels.pilot_estimates import Estimate
 from semflash.channels.trace import Trace
@@ -43,7 +43,7 @@ class MonitorOptions:
             SNR in dB); None: none. seed: of the damage.
         assumed: the level that the decoder is told; None: the estimate from the pilots, or the injected level
             where the firmware has none. known: the injected level in any case. window: pilot bits that are
-            remembered.
+            remembered; None: as many as the kind of quality takes.
         record_path: file for the records; raw_path: for the raw bytes of the line with their times; None:
             none.
         check_golden: compare every payload, before injection, with the int8 reference.
@@ -60,7 +60,7 @@ class MonitorOptions:
     level: float | None = None
     assumed: float | None = None
     known: bool = False
-    window: int = WINDOW_BITS
+    window: int | None = None
     seed: int = 0
     record_path: Path | None = None
     raw_path: Path | None = None

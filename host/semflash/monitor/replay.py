@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from semflash.bundle.reader import Bundle
-from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate
+from semflash.channels.ber_estimate import BerEstimate
 from semflash.channels.fading import NO_FADING, Fading
 from semflash.channels.pilot_estimates import Estimate
 from semflash.edge.labeller import Labelled, Labeller
@@ -130,14 +130,14 @@ def replay(
     level: float | None = None,
     assumed: float | None = None,
     known: bool = False,
-    window: int = WINDOW_BITS,
+    window: int | None = None,
     fading: Fading | None = None,
 ) -> Replay:
     """Decode the file again.
 
     Args:
-        level: injected instead of the recorded run's; fading: None: that of the recorded run. The others: as
-            in MonitorOptions.
+        level: injected instead of the recorded run's; window, fading: None: those of the recorded run. The
+            others: as in MonitorOptions.
 
     Raises:
         UsageError: no recording, or one of a channel that is none. WrongBundleError: of another bundle.
@@ -148,6 +148,9 @@ def replay(
         noted = _notes(reader.records(), bundle.quality)
     seed = header.get("seed", 0)
     faded = Fading.parse(str(header.get("fading", NO_FADING))) if fading is None else fading
+    recorded = header.get("window")
+    if window is None and isinstance(recorded, int):
+        window = recorded
     result = Replay(bundle.name, fading=str(faded))
     with (
         RawReader(path) as reader,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from semflash.channels.on_air import has_symbols
 from semflash.monitor.live.controls import KEYS
 from semflash.monitor.live.panels import NAMES, controls, events, labels, line, plots, thumbnails
 
@@ -153,7 +154,7 @@ def _damage(progress: Progress) -> Text:
     if progress.options.assumed is not None or progress.options.known:
         value.append(f"  told {level_text(progress.told, quality)}")
     flipped = progress.tally.flipped_share
-    if progress.injects and flipped is not None:
+    if progress.injects and flipped is not None and not has_symbols(progress.bundle.program):
         value.append(f"  flipped so far {100 * flipped:.3g} %", "dim")
     if progress.options.fading:
         value.append(f"  {progress.options.fading.words}", "dim")
