@@ -100,7 +100,7 @@ def make_trace(
     """A seeded trace between two levels, even in decibels, or in powers of ten of a bit error rate.
 
     Args:
-        shape: ``steady``: one level, in the middle. ``walk``: a slow random walk, reflected at both ends.
+        shape: ``steady``: one level. ``walk``: a slow random walk, reflected at both ends.
             ``pair``: every second image another level. ``image``: every image another one.
         count: Of images.
         low, high: Of the levels; as rates both above 0.
@@ -117,7 +117,7 @@ def make_trace(
         raise UsageError("a trace has images, and levels from low to high", value=(count, low, high))
     rng = np.random.default_rng([seed, SHAPES.index(shape)])
     if shape == "steady":
-        places, each = np.array([0.5]), count
+        places, each = rng.uniform(size=1), count
     elif shape == "walk":
         places, each = _reflected(rng.uniform() + np.cumsum(WALK_STEP * rng.standard_normal(count))), 1
     else:
