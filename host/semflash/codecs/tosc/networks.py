@@ -21,6 +21,9 @@ def build_encoder(sizes: ToscSizes) -> keras.Model:
         kernel = 4 if stride == 4 else 3
         x = layers.Conv2D(channels, kernel, strides=stride, padding="same", use_bias=False)(x)
         x = layers.ReLU(name=f"conv_{place}")(layers.BatchNormalization(momentum=BN_MOMENTUM)(x))
+    if sizes.summary:
+        x = layers.Conv2D(sizes.summary, sizes.map_sides, use_bias=False)(x)
+        x = layers.ReLU(name="summary")(layers.BatchNormalization(momentum=BN_MOMENTUM)(x))
     return keras.Model(image, x, name="encoder")
 
 

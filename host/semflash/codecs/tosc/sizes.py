@@ -24,6 +24,7 @@ SNR_CLASSES = (-6.0, -3.0, 0.0, 3.0, 6.0, 9.0, 12.0, 15.0)
 BER_CLASSES = (0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 2.5e-2, 5e-2)
 #: Values of an item where nothing else is said: a byte of I or Q, or centres.
 BYTE, CENTRES = 256, 8
+PAIR, SUMMARY_VALUES = 2, 32
 PAYLOAD_MAX_BYTES = 65_535
 
 
@@ -44,7 +45,9 @@ class ToscSizes(CodecSizes):
         bottleneck: beta, the weight of the bottleneck's term in the loss; 0: none.
         middle: (channels, stride) of the encoder's convolutions, 3x3, with a stride of 4 4x4; empty: 24, 32
             and 48 channels, a whole stride of 8, for sides from 64 on of 16.
-        latent: values for each position, I and Q.
+        summary: channels of a last convolution over the whole map, so that every sent value can depend on
+            all of the image; 0: none, each position of the map sends what it sees.
+        latent: values for each position of the last map, I and Q of symbols; 0: 2, or 32 of a summary.
         levels: K, 2..16, for bits; 256 for symbols, the values of a byte; 0: 8 and 256.
         decoder_width: of both hidden layers of the decoder.
         dropout: of the decoder in training, 0..1.
@@ -64,7 +67,8 @@ class ToscSizes(CodecSizes):
     adaptive: bool = True
     bottleneck: float = 2e-3
     middle: Convolutions = ()
-    latent: int = 2
+    summary: int = 0
+    latent: int = 0
     levels: int = 0
     decoder_width: int = 128
     dropout: float = 0.2
@@ -72,12 +76,17 @@ class ToscSizes(CodecSizes):
     def __post_init__(self) -> None:
         if self.levels == 0:
             object.__setattr__(self, "levels", BYTE if self.channel == "symbols" else CENTRES)
+        if self.latent == 0:
+            object.__setattr__(self, "latent", SUMMARY_VALUES if self.summary else PAIR)
         self._check_channel()
         if self.bottleneck < 0 or not 0 <= self.dropout < 1:
             raise UsageError(
                 "bottleneck is 0 or more, dropout a share below 1", value=(self.bottleneck, self.dropout)
             )
-        if min(self.classes - 1, self.latent, self.decoder_width, *(min(c) for c in self.middle), 1) < 1:
+        if (
+            self.summary < 0
+            or min(self.classes - 1, self.latent, self.decoder_width, *(min(c) for c in self.middle), 1) < 1
+        ):
             raise UsageError("channels and widths start at 1, classes at 2", value=self.middle)
         if self.payload_bytes > PAYLOAD_MAX_BYTES:
             raise UsageError(
@@ -97,11 +106,11 @@ class ToscSizes(CodecSizes):
             raise UsageError("snr_low lies below snr_high", value=(self.snr_low, self.snr_high))
         if self.channel == "bits":
             bits_for(self.levels)
-        elif self.latent != 2 or self.levels != BYTE:
+        elif self.latent % PAIR or self.levels != BYTE:
             raise UsageError(
                 "a symbol is a pair of I and Q, a byte each",
                 value=f"latent {self.latent}, levels {self.levels}",
-                remedy="latent=2, levels=256",
+                remedy="an even latent, levels=256",
             )
 
     @property
@@ -111,11 +120,17 @@ class ToscSizes(CodecSizes):
         return self.middle or (LARGE_IMAGES if large else SMALL_IMAGES)
 
     @property
-    def latent_shape(self) -> tuple[int, int, int]:
-        """(h, w, latent)."""
+    def map_sides(self) -> tuple[int, int]:
+        """(h, w) of what the convolutions give."""
         height, width = self.image_shape[:2]
         for _, stride in self.convolutions:
             height, width = -(-height // stride), -(-width // stride)
+        return height, width
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(h, w, latent), of a summary (1, 1, latent)."""
+        height, width = (1, 1) if self.summary else self.map_sides
         return height, width, self.latent
 
     @property
