@@ -1,4 +1,4 @@
-"""Reading an ONNX file of anybody's: limits, weights from beside the file only, operators of the standard only.
+"""Reading an ONNX file of anybody's: limits, weights from beside it only, operators of the standard only.
 
 No function, subgraph or custom operator is taken, and nothing of the network runs here.
 """

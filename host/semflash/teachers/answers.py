@@ -23,7 +23,7 @@ class Answers:
     Attributes:
         index: classes of the k largest logits, largest first, uint8 (n, k), uint16 above 256 classes.
         logit: theirs, less the log-sum-exp of all, float16 (n, k).
-        rest: log-sum-exp of the others, likewise less that of all, float16 (n,); -60,000 where there are none.
+        rest: log-sum-exp of the others, likewise less that of all, float16 (n,); -60,000: there are none.
     """
 
     index: np.ndarray
@@ -70,7 +70,7 @@ def compress(logits: np.ndarray, kept: int) -> Answers:
 
 def expand(answers: Answers, classes: int) -> np.ndarray:
     """Logits float32 (n, classes); what the rest holds is shared evenly among the classes not kept."""
-    count, kept = answers.index.shape
+    kept = answers.index.shape[1]
     others = max(classes - kept, 1)
     even = answers.rest.astype(np.float32) - np.float32(np.log(others))
     logits = np.repeat(even[:, None], classes, axis=1)

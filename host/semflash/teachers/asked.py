@@ -1,7 +1,7 @@
 """What a teacher gave for the images that its head and its accuracy need, kept until the store is complete.
 
-A folder beside the answers: ``rows.f16`` (images, width) and a done-map, written block by block as the answers
-are, so that a stopped run does not ask again. ``width.json`` comes first and says for whom they are.
+A folder beside the answers: ``rows.f16`` (images, width) and a done-map, written block by block as the
+answers are, so that a stopped run does not ask again. ``width.json`` is written once both have their size.
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -34,3 +37,16 @@ class Teacher(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A teacher before it runs.
+
+    Attributes:
+        record: what it is known by.
+        start: makes it ready, with the store's folder for what it has to keep; a context.
+    """
+
+    record: TeacherRecord
+    start: Callable[[Path], Teacher]

@@ -1,4 +1,4 @@
-"""The process that runs a teacher's ONNX network: ONNX Runtime is native code, and the network may be anybody's.
+"""The process that runs a teacher's ONNX network: the runtime is native code, the network may be anybody's.
 
     python -m semflash.teachers.child FOLDER
 

@@ -2,10 +2,10 @@
 
     minimise  mean cross entropy + decay / 2 * sum of squared weights (of standardised features)
 
-by L-BFGS (SciPy), from the strongest decay to the weakest, each starting where the last one ended. Taken is the
-strongest decay whose cross entropy on the validation split is within one standard error of the least (Breiman
-et al., "Classification and Regression Trees", 1984, section 3.4.3): a weaker one reads hardly more images, but is
-so sure of the training images that a student learns nothing from it that their labels do not say.
+by L-BFGS (SciPy), from the strongest decay to the weakest, each starting where the last one ended. Taken is
+the strongest decay whose cross entropy on the validation split is within one standard error of the least
+(Breiman et al., "Classification and Regression Trees", 1984, section 3.4.3): a weaker one reads hardly more
+images, but is so sure of the training images that its answers say no more than their labels do.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def strongest_within_error(entropies: list[np.ndarray]) -> int:
 
 def _minimum(inputs: np.ndarray, labels: np.ndarray, start: np.ndarray, decay: float) -> np.ndarray:
     """Weights (width + 1, classes), the bias last, float64."""
-    from scipy.optimize import minimize
+    from scipy.optimize import minimize  # type: ignore[import-untyped]
 
     shape, count = start.shape, len(inputs)
     rows = np.arange(count)

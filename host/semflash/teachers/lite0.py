@@ -113,7 +113,7 @@ def tensor(state: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...]) -
 
 
 def lite0_graph(state: Mapping[str, np.ndarray]) -> onnx.ModelProto:
-    """The network: ``image`` float32 (n, 3, h, w), 0..255, to ``features`` (n, 1280) and ``logits`` (n, 1000).
+    """The network: ``image`` float32 (n, 3, h, w), 0..255, to ``features`` (n, 1280), ``logits`` (n, 1000).
 
     Raises:
         TeacherError: a tensor is missing (the first one is named) or of another shape.

@@ -1,4 +1,4 @@
-"""A teacher asked while a student learns: what a store spares. With the interface of a store, to compare both.
+"""A teacher asked while a student learns: what a store spares. It has a store's interface, to compare both.
 
 with live_teacher as teacher:
     logits = teacher.logits(indices, views)
@@ -38,14 +38,11 @@ class LiveTeacher:
 
     def __init__(self, store: TeacherStore, data: Dataset, teacher: Teacher) -> None:
         known = store.manifest.teacher
-        if (known.name, known.sha256, known.settings) != (
-            teacher.record.name,
-            teacher.record.sha256,
-            teacher.record.settings,
-        ):
+        asked = teacher.record
+        if (known.name, known.sha256, known.settings) != (asked.name, asked.sha256, asked.settings):
             raise TeacherError(
                 "the store was made by another teacher",
-                value=f"{known.name} {known.sha256[:16]}, not {teacher.record.name} {teacher.record.sha256[:16]}",
+                value=f"{known.name} {known.sha256[:16]}, not {asked.name} {asked.sha256[:16]}",
                 remedy="open the teacher with the options of `semflash teach`",
             )
         self._store, self._data, self._teacher = store, data, teacher

@@ -153,7 +153,7 @@ def data_sha256(data: Dataset) -> str:
         digest.update("\0".join(path.name for path in images.paths).encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
     for start in range(0, len(images), _CHUNK):
-        digest.update(np.ascontiguousarray(images[start : start + _CHUNK]))
+        digest.update(np.ascontiguousarray(images[start : start + _CHUNK]).tobytes())
     return digest.hexdigest()
 
 

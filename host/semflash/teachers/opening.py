@@ -1,4 +1,4 @@
-"""Teachers by what the user names: ``lite0``, ``onnx:FILE``, ``keras:FILE``, checked before anything is run."""
+"""Teachers that are one network: ``lite0``, ``onnx:FILE``, ``keras:FILE``, checked before anything is run."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _TENSORS_MAX = 10_000
 _DIMENSIONS_MAX = 8
 #: First number of a file before PyTorch 1.6, and its version of the layout.
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
-_STORAGES = {
+_STORAGES: dict[str, np.dtype[Any]] = {
     "FloatStorage": np.dtype("<f4"),
     "DoubleStorage": np.dtype("<f8"),
     "HalfStorage": np.dtype("<f2"),
@@ -117,6 +117,13 @@ class _Reader(pickle.Unpickler):
         return self.storages.setdefault(key, _Storage(kind.dtype, count))
 
 
+class _PlainReader(_Reader):
+    """Resolves nothing."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise pickle.UnpicklingError(f"it names {printable(module)}.{printable(name)}, which is no tensor")
+
+
 def read_pth(path: Path) -> dict[str, np.ndarray]:
     """Tensors of a state dictionary by name.
 
@@ -190,13 +197,7 @@ def _read_old(path: Path, size: int) -> Any:
 
 def _plain(file: BinaryIO) -> Any:
     """A pickle without any name in it: numbers, texts, lists, dictionaries."""
-    reader = _Reader(file)
-    reader.find_class = _no_name  # type: ignore[method-assign]
-    return reader.load()
-
-
-def _no_name(module: str, name: str) -> NoReturn:
-    raise pickle.UnpicklingError(f"it names {printable(module)}.{printable(name)}, which is no tensor")
+    return _PlainReader(file).load()
 
 
 def _fill(storage: _Storage, data: bytes) -> None:

@@ -177,8 +177,8 @@ def check_teacher(manifest: Manifest, identity: str, name: str) -> None:
 def whole_views(folder: Path, manifest: Manifest) -> int:
     """How many views from the first on are there in full."""
     done = done_file(manifest).open(folder)
-    whole = np.asarray(done == 1).all(axis=1)
-    return int(whole.argmin()) if not whole.all() else len(whole)
+    whole = [bool(np.all(row == 1)) for row in done]
+    return whole.index(False) if False in whole else len(whole)
 
 
 def content_sha256(folder: Path, manifest: Manifest) -> dict[str, str]:
@@ -196,7 +196,8 @@ def find_store(name_or_folder: str | Path, data: Dataset, *, partial: bool = Fal
     """A store by its folder, or by the name of its teacher in the cache.
 
     Raises:
-        TeacherError: none fits (what was made of other data is told), several do, or :meth:`TeacherStore.open`.
+        TeacherError: none fits (what was made of other data is told), several do, or as
+            :meth:`TeacherStore.open`.
     """
     if Path(name_or_folder).is_dir():
         return TeacherStore.open(name_or_folder, data, partial=partial)
@@ -253,5 +254,5 @@ def _sha256(one: ArrayFile, folder: Path) -> str:
     digest = hashlib.sha256()
     content = one.open(folder).reshape(-1).view(np.uint8)
     for start in range(0, len(content), _CHUNK_BYTES):
-        digest.update(content[start : start + _CHUNK_BYTES])
+        digest.update(content[start : start + _CHUNK_BYTES].tobytes())
     return digest.hexdigest()

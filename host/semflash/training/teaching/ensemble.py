@@ -18,13 +18,12 @@ import msgspec
 import numpy as np
 
 from semflash.teachers.answers import log_softmax
-from semflash.teachers.base import LOGITS
+from semflash.teachers.base import LOGITS, Plan
 from semflash.teachers.manifest import TeacherRecord
 from semflash.training.progress import Progress
 from semflash.training.recipes.recipe import TaskRecipe
 from semflash.training.run_dir import WEIGHTS_FILE
 from semflash.training.task import TrainedTask, train_task_network
-from semflash.training.teaching.request import Plan
 
 #: Of the first network; a task network that is trained for a codec has seed 0.
 FIRST_SEED = 1_001
@@ -52,7 +51,7 @@ class EnsembleTeacher:
 
 
 def mean_logits(answers: np.ndarray) -> np.ndarray:
-    """Logarithm of the mean of probabilities, float32 (n, classes), of their logarithms (networks, n, classes)."""
+    """Logarithm of the mean probability, float32 (n, classes), of logarithms (networks, n, classes)."""
     largest = answers.max(axis=0)
     mean: np.ndarray = np.log(np.exp(answers - largest).mean(axis=0)) + largest
     return mean.astype(np.float32)

@@ -15,7 +15,7 @@ _REMEDY = "lite0, ensemble:M, onnx:FILE or keras:FILE"
 
 @dataclass(frozen=True)
 class Named:
-    """A teacher's name in parts: kind ``lite0``, ``ensemble``, ``onnx`` or ``keras``; number of networks; file."""
+    """A teacher's name in parts: ``lite0``, ``ensemble``, ``onnx`` or ``keras``; number of networks; file."""
 
     kind: str
     networks: int = 0
@@ -35,7 +35,7 @@ def parsed(name: str) -> Named:
     if name == "lite0":
         return Named("lite0")
     if kind == "ensemble":
-        if separator and not rest.isdecimal() or rest and not 2 <= int(rest) <= NETWORKS_MAX:
+        if separator and not (rest.isdecimal() and 2 <= int(rest) <= NETWORKS_MAX):
             raise UsageError(
                 f"an ensemble has 2 to {NETWORKS_MAX} networks", value=name, remedy="--teacher ensemble:3"
             )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from semflash.data.dataset import Dataset
 from semflash.errors import UsageError
-from semflash.teachers.base import Teacher
-from semflash.teachers.manifest import TeacherRecord
+from semflash.teachers.base import Plan, Teacher
 from semflash.teachers.opening import Options, open_keras, open_lite0, open_onnx
 from semflash.training.progress import Progress
 from semflash.training.recipes.catalogue import TASK_RECIPES, task_recipe
@@ -57,21 +55,8 @@ class TeachRequest:
     task_set: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A teacher before it runs.
-
-    Attributes:
-        record: what it is known by.
-        start: makes it ready, with the store's folder for what it has to keep; a context.
-    """
-
-    record: TeacherRecord
-    start: Callable[[Path], Teacher]
-
-
 def mirrors(name: str) -> bool:
-    """Whether the task network of a data set is trained on mirrored images; True for data sets of one's own."""
+    """Whether the task network of a data set is trained on mirrored images; True for one's own data sets."""
     recipe = TASK_RECIPES.get(name)
     return recipe is None or recipe.augmentation.flip > 0
 

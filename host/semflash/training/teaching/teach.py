@@ -24,14 +24,14 @@ from semflash.data.summary import summary
 from semflash.data.views import VERSION, ViewSettings
 from semflash.errors import TeacherError
 from semflash.teachers.asked import Asked
-from semflash.teachers.base import FEATURES, LOGITS, PROBABILITIES, Teacher
-from semflash.teachers.head import HEAD_FILE, Head, fit_head
+from semflash.teachers.base import FEATURES, LOGITS, PROBABILITIES, Plan, Teacher
+from semflash.teachers.head import Head, fit_head
 from semflash.teachers.live import as_logits, look_like_probabilities
 from semflash.teachers.manifest import FORMAT, Manifest, TeacherRecord, data_sha256, identity_of
 from semflash.teachers.store import TeacherStore, cache_dir
 from semflash.teachers.writing import StoreWriter, locked
 from semflash.training.progress import Progress
-from semflash.training.teaching.request import Plan, TeachRequest, mirrors, plan
+from semflash.training.teaching.request import TeachRequest, mirrors, plan
 
 #: Logits of an answer that are kept unless another number is asked for.
 KEPT = 10
