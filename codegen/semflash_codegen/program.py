@@ -121,7 +121,8 @@ def program_text(
     numbers = {tensor.name: number for number, tensor in enumerate(_in_order(program))}
     controls = {control.name: number for number, control in enumerate(program.controls)}
     compiled = {graph.name: (index, graph) for index, graph in enumerate(graphs)}
-    places = _Places(numbers, controls, memory)
+    given = frozenset(name for graph in program.graphs for name in graph.outputs)
+    places = _Places(numbers, controls, memory, given)
     text, rows = "", list[Fields]()
     for number, stage in enumerate(program.stages):
         if isinstance(stage, Graph):
@@ -144,11 +145,12 @@ def program_text(
 
 @dataclass(frozen=True)
 class _Places:
-    """Numbers of tensors and of controls by name, and the state."""
+    """Numbers of tensors and of controls by name, the state, and the tensors that graphs give."""
 
     tensors: dict[str, int]
     controls: dict[str, int]
     memory: Memory
+    given: frozenset[str]
 
     def choice(self, control: str | None) -> str:
         """The number of the control that chooses one of several sets."""
@@ -181,20 +183,24 @@ def _integers_text(program: Program, stage: Integers, name: str) -> str:
 def _row(stage: Integers, number: int, name: str, places: _Places) -> Fields:
     """The sf_stage_t of a stage that is no graph."""
     source, output = places.tensors[stage.source], places.tensors[stage.output]
+    of_graph = stage.source in places.given
     match stage:
         case Tail():
             kind = "GDN" if isinstance(stage.tables[0], GdnTail) else "TABLE"
             by = places.choice(stage.chosen_by)
-            return [*_stage(kind, source, output, by), (f"as.{kind.lower()}", name)]
+            row = [*_stage(kind, source, output, by), (f"as.{kind.lower()}", name)]
+            return row if of_graph else [*row, ("ops", "&sf_tail_of_values")]
         case Order():
             by = str(places.tensors[stage.saliency])
             state = ("state", f"{places.memory.stages[number]}u")
             return [*_stage("ORDER", source, output, by), state, ("as.order", f"&{name}")]
         case Project():
             by = places.choice(stage.chosen_by)
-            return [*_stage("PROJECT", source, output, by), ("as.project", name)]
+            ops = "&sf_project_of_graph" if of_graph else "&sf_project_of_values"
+            return [*_stage("PROJECT", source, output, by), ("as.project", name), ("ops", ops)]
         case Normalise():
-            return [*_stage("NORMALISE", source, output, "SF_NONE"), ("as.normalise", f"&{name}")]
+            row = [*_stage("NORMALISE", source, output, "SF_NONE"), ("as.normalise", f"&{name}")]
+            return [*row, ("ops", "&sf_normalise_of_values")]
 
 
 def _in_order(program: Program) -> list[Tensor]:

@@ -91,7 +91,7 @@ def project_text(program: Program, stage: Project, name: str) -> str:
         text += "".join(array(ctype, f"{own}_{part}", values) for part, ctype, values in parts)
         sizes = [("channels", str(channels)), ("outputs", str(len(table.bias)))]
         fields = [*sizes, ("zero_point", str(after)), *((part, f"{own}_{part}") for part, _, _ in parts)]
-        rows.append([*fields, ("run", "sf_project_position")])
+        rows.append(fields)
     return text + structs("sf_project_t", name, rows) + "\n"
 
 
@@ -107,7 +107,6 @@ def normalise_text(program: Program, stage: Normalise, name: str) -> str:
         ("gain", f"{stage.gain}u"),
         ("n", str(program.tensor(stage.output).items)),
         ("zero_point", str(_zero_point(program, stage.source))),
-        ("run", "sf_normalise_values"),
     ]
     return struct("sf_normalise_t", name, fields) + "\n"
 

@@ -11,11 +11,6 @@ static const sf_stage_t *stage_of(const sf_encoder_t *encoder, uint32_t number) 
     return &encoder->program->stages[number];
 }
 
-/* A kept tensor. */
-static uint8_t *kept(const sf_encoder_t *encoder, uint32_t number) {
-    return encoder->state + encoder->program->tensors[number].offset;
-}
-
 sf_status_t sf_encoder_init(sf_encoder_t *encoder, const sf_program_t *program, void *state,
                             size_t state_bytes, uint8_t *payload, size_t payload_bytes) {
     if (sf_program_check(program) != SF_OK || encoder == NULL || payload == NULL) {
@@ -66,14 +61,9 @@ sf_status_t sf_encoder_begin(sf_encoder_t *encoder) {
     return status;
 }
 
-/* Which of a stage's sets of integers is used for this image. */
-static uint32_t set_of(const sf_encoder_t *encoder, const sf_stage_t *stage) {
-    return stage->by == SF_NONE ? 0u : sf_encoder_controls(encoder)[stage->by];
-}
-
 static void codes_of(const sf_encoder_t *encoder, const sf_stage_t *tail, const int8_t *values,
                      uint16_t first, uint16_t n, uint8_t *codes) {
-    const uint32_t set = set_of(encoder, tail);
+    const uint32_t set = tail->by == SF_NONE ? 0u : sf_encoder_controls(encoder)[tail->by];
     if (tail->kind == SF_STAGE_TABLE) {
         sf_table_codes(&tail->as.table[set], values, first, n, codes);
     } else {
@@ -81,11 +71,11 @@ static void codes_of(const sf_encoder_t *encoder, const sf_stage_t *tail, const 
     }
 }
 
-/* The codes of one position, into their tensor or straight into the payload. */
-static sf_status_t run_tail(sf_encoder_t *encoder, const sf_stage_t *tail, const int8_t *values,
+sf_status_t sf_encoder_tail(sf_encoder_t *encoder, const sf_stage_t *tail, const int8_t *values,
                             uint16_t channels, uint32_t position) {
     if (encoder->program->tensors[tail->output].offset != SF_NOT_KEPT) {
-        codes_of(encoder, tail, values, 0, channels, kept(encoder, tail->output) + position * channels);
+        codes_of(encoder, tail, values, 0, channels,
+                 sf_encoder_kept(encoder, tail->output) + position * channels);
         return SF_OK;
     }
     sf_status_t status = SF_OK;
@@ -95,43 +85,6 @@ static sf_status_t run_tail(sf_encoder_t *encoder, const sf_stage_t *tail, const
         uint8_t codes[CODES_AT_ONCE];
         codes_of(encoder, tail, values, first, n, codes);
         status = sf_bits_put(&encoder->bits, codes, n);
-    }
-    return status;
-}
-
-/* Whether a stage runs for each position; then, its channels. */
-static uint16_t channels_of(const sf_stage_t *stage) {
-    switch (stage->kind) {
-    case SF_STAGE_GDN:
-        return stage->as.gdn->channels;
-    case SF_STAGE_TABLE:
-        return stage->as.table->channels;
-    case SF_STAGE_PROJECT:
-        return stage->as.project->channels;
-    default:
-        return 0;
-    }
-}
-
-/* A stage for the values of one position. */
-static sf_status_t run_position(sf_encoder_t *encoder, const sf_stage_t *stage, const int8_t *values,
-                                uint32_t position) {
-    if (stage->kind != SF_STAGE_PROJECT) {
-        return run_tail(encoder, stage, values, channels_of(stage), position);
-    }
-    const sf_project_t *project = &stage->as.project[set_of(encoder, stage)];
-    project->run(project, values, (int8_t *)kept(encoder, stage->output) + position * project->outputs);
-    return SF_OK;
-}
-
-/* A stage for all positions of kept values. */
-static sf_status_t run_positions(sf_encoder_t *encoder, const sf_stage_t *stage) {
-    const uint32_t channels = channels_of(stage);
-    const uint32_t positions = encoder->program->tensors[stage->source].bytes / channels;
-    const int8_t *values = (const int8_t *)kept(encoder, stage->source);
-    sf_status_t status = SF_OK;
-    for (uint32_t position = 0; position < positions && status == SF_OK; position++) {
-        status = run_position(encoder, stage, values + position * channels, position);
     }
     return status;
 }
@@ -147,14 +100,19 @@ static sf_status_t take_position(void *context, const int8_t *values) {
     }
     encoder->positions[stage->by]++;
     if (encoder->program->tensors[stage->output].offset != SF_NOT_KEPT) {
-        memcpy(kept(encoder, stage->output) + position * graph->latent_channels, values,
+        memcpy(sf_encoder_kept(encoder, stage->output) + position * graph->latent_channels, values,
                graph->latent_channels);
     }
     sf_status_t status = SF_OK;
     const sf_stage_t *end = stage_of(encoder, encoder->program->n_stages);
     for (const sf_stage_t *next = stage + 1; next < end && status == SF_OK; next++) {
-        if (next->source == stage->output && channels_of(next) > 0u) {
-            status = run_position(encoder, next, values, position);
+        if (next->source != stage->output) {
+            continue;
+        }
+        if (next->ops != NULL && next->ops->position != NULL) {
+            next->ops->position(encoder, next, values, position);
+        } else if (next->ops == NULL && (next->kind == SF_STAGE_GDN || next->kind == SF_STAGE_TABLE)) {
+            status = sf_encoder_tail(encoder, next, values, graph->latent_channels, position);
         }
     }
     return status;
@@ -173,24 +131,21 @@ static sf_status_t push_to(sf_encoder_t *encoder, uint32_t number, uint16_t row,
 static sf_status_t run_stage(sf_encoder_t *encoder, uint32_t number) {
     const sf_stage_t *stage = stage_of(encoder, number);
     sf_status_t status = SF_OK;
-    if (stage->kind == SF_STAGE_ORDER) {
-        sf_order_codes(stage->as.order, kept(encoder, stage->by), kept(encoder, stage->source),
-                       (uint16_t *)(void *)(encoder->state + stage->state), kept(encoder, stage->output));
-    } else if (stage->kind == SF_STAGE_NORMALISE) {
-        const sf_normalise_t *normalise = stage->as.normalise;
-        normalise->run(normalise, (const int8_t *)kept(encoder, stage->source),
-                       (int8_t *)kept(encoder, stage->output));
+    if (stage->ops != NULL && stage->ops->whole != NULL) {
+        status = stage->ops->whole(encoder, stage);
+    } else if (stage->kind == SF_STAGE_ORDER) {
+        sf_order_codes(
+            stage->as.order, sf_encoder_kept(encoder, stage->by), sf_encoder_kept(encoder, stage->source),
+            (uint16_t *)(void *)(encoder->state + stage->state), sf_encoder_kept(encoder, stage->output));
     } else if (stage->kind == SF_STAGE_GRAPH) {
         const sf_graph_t *graph = stage->as.graph;
         for (uint16_t row = 0; stage->source != 0u && row < graph->rows && status == SF_OK; row++) {
-            const uint8_t *values = kept(encoder, stage->source) + (size_t)row * graph->row_bytes;
+            const uint8_t *values = sf_encoder_kept(encoder, stage->source) + (size_t)row * graph->row_bytes;
             status = push_to(encoder, number, row, (const int8_t *)values);
         }
         if (status == SF_OK && encoder->positions[stage->by] != graph->latent_positions) {
             status = SF_ERR_KERNEL;
         }
-    } else if (sf_program_source_graph(encoder->program, number) == NULL) {
-        status = run_positions(encoder, stage);
     }
     return status;
 }
@@ -205,10 +160,11 @@ static sf_status_t finish(sf_encoder_t *encoder) {
     for (uint32_t i = sf_program_streams(program) ? 1u : 0u; i < program->n_regions && status == SF_OK; i++) {
         const sf_region_t *region = &program->regions[i];
         const int counted = region->items == SF_ITEMS_COUNT || region->items == SF_ITEMS_ONES;
-        const uint8_t *told = counted ? kept(encoder, region->told_by) : NULL;
+        const uint8_t *told = counted ? sf_encoder_kept(encoder, region->told_by) : NULL;
         const uint16_t limit =
             region->items == SF_ITEMS_REST ? sf_encoder_controls(encoder)[region->told_by] : 0u;
-        status = sf_region_write(&encoder->bits, region, kept(encoder, region->source), told, limit);
+        status =
+            sf_region_write(&encoder->bits, region, sf_encoder_kept(encoder, region->source), told, limit);
     }
     return status == SF_OK ? sf_bits_end(&encoder->bits, &encoder->payload_bits) : status;
 }

@@ -11,8 +11,8 @@ static int holds(const sf_program_t *program, uint32_t number, uint32_t bytes) {
                                               tensor->bytes <= program->state_bytes - tensor->offset));
 }
 
-static int kept(const sf_program_t *program, uint32_t number, uint32_t bytes) {
-    return holds(program, number, bytes) && program->tensors[number].offset != SF_NOT_KEPT;
+int sf_program_keeps(const sf_program_t *program, uint32_t tensor, uint32_t bytes) {
+    return holds(program, tensor, bytes) && program->tensors[tensor].offset != SF_NOT_KEPT;
 }
 
 static int graph_fits(const sf_program_t *program, const sf_stage_t *stage) {
@@ -27,10 +27,12 @@ static int graph_fits(const sf_program_t *program, const sf_stage_t *stage) {
     const uint32_t output = (uint32_t)graph->latent_positions * graph->latent_channels;
     const int rows_come =
         stage->source == 0u && graph->rows == program->rows && graph->row_bytes == program->row_bytes;
-    return (rows_come || kept(program, stage->source, input)) && holds(program, stage->output, output);
+    return (rows_come || sf_program_keeps(program, stage->source, input)) &&
+           holds(program, stage->output, output);
 }
 
-const sf_graph_t *sf_program_source_graph(const sf_program_t *program, uint32_t number) {
+/* The graph whose output a tail reads, before it; NULL: there is none. */
+static const sf_graph_t *graph_of(const sf_program_t *program, uint32_t number) {
     for (uint32_t i = 0; i < number; i++) {
         if (program->stages[i].kind == SF_STAGE_GRAPH &&
             program->stages[i].output == program->stages[number].source) {
@@ -40,34 +42,7 @@ const sf_graph_t *sf_program_source_graph(const sf_program_t *program, uint32_t 
     return NULL;
 }
 
-/* Positions of so many channels that a tail or projection reads: of a graph, or of kept values that a stage before
- * it writes; 0: it reads something else. */
-static uint32_t positions_of(const sf_program_t *program, uint32_t number, uint32_t channels) {
-    const sf_graph_t *graph = sf_program_source_graph(program, number);
-    const uint32_t source = program->stages[number].source;
-    if (graph != NULL) {
-        return graph->latent_channels == channels ? graph->latent_positions : 0u;
-    }
-    for (uint32_t i = 0; i < number && channels > 0u; i++) {
-        const uint32_t kind = program->stages[i].kind;
-        if ((kind == SF_STAGE_PROJECT || kind == SF_STAGE_NORMALISE) && program->stages[i].output == source &&
-            kept(program, source, channels) && program->tensors[source].bytes % channels == 0u) {
-            return program->tensors[source].bytes / channels;
-        }
-    }
-    return 0;
-}
-
-/* Sets of integers that a stage has: one for each value of its control; 0: there is no such control. */
-static uint32_t sets_of(const sf_program_t *program, const sf_stage_t *stage) {
-    if (stage->by == SF_NONE) {
-        return 1;
-    }
-    return stage->by < program->n_controls ? program->controls[stage->by].high + 1u : 0u;
-}
-
-/* Codes below `levels` fit the bits in which a tensor is sent. */
-static int levels_fit(const sf_program_t *program, uint32_t tensor, uint32_t levels) {
+int sf_program_levels_fit(const sf_program_t *program, uint32_t tensor, uint32_t levels) {
     for (uint32_t i = 0; i < program->n_regions; i++) {
         if (program->regions[i].source == tensor && levels > 1uL << (program->regions[i].bits & 15u)) {
             return 0;
@@ -76,49 +51,25 @@ static int levels_fit(const sf_program_t *program, uint32_t tensor, uint32_t lev
     return levels >= 2u;
 }
 
-/* Channels of one set of a tail; 0: there is none. */
-static uint32_t tail_channels(const sf_stage_t *stage, uint32_t set) {
-    if (stage->kind == SF_STAGE_GDN) {
-        return stage->as.gdn == NULL ? 0u : stage->as.gdn[set].channels;
-    }
-    return stage->as.table == NULL ? 0u : stage->as.table[set].channels;
-}
-
 static int tail_fits(const sf_program_t *program, uint32_t number) {
     const sf_stage_t *stage = &program->stages[number];
-    const uint32_t sets = sets_of(program, stage);
-    const uint32_t channels = tail_channels(stage, 0);
-    const uint32_t positions = positions_of(program, number, channels);
-    for (uint32_t i = 0; i < sets && positions > 0u; i++) {
-        const uint32_t levels =
-            stage->kind == SF_STAGE_GDN ? stage->as.gdn[i].levels : stage->as.table[i].levels;
-        if (tail_channels(stage, i) != channels || !levels_fit(program, stage->output, levels)) {
+    const sf_graph_t *graph = graph_of(program, number);
+    if (graph == NULL || (stage->by != SF_NONE && stage->by >= program->n_controls)) {
+        return 0;
+    }
+    const uint32_t tails = stage->by == SF_NONE ? 1u : program->controls[stage->by].high + 1u;
+    for (uint32_t i = 0; i < tails; i++) {
+        const int gdn = stage->kind == SF_STAGE_GDN;
+        if (gdn ? stage->as.gdn == NULL : stage->as.table == NULL) {
+            return 0;
+        }
+        const uint32_t channels = gdn ? stage->as.gdn[i].channels : stage->as.table[i].channels;
+        const uint32_t levels = gdn ? stage->as.gdn[i].levels : stage->as.table[i].levels;
+        if (channels != graph->latent_channels || !sf_program_levels_fit(program, stage->output, levels)) {
             return 0;
         }
     }
-    return sets > 0u && positions > 0u && holds(program, stage->output, positions * channels);
-}
-
-static int project_fits(const sf_program_t *program, uint32_t number) {
-    const sf_stage_t *stage = &program->stages[number];
-    const sf_project_t *first = stage->as.project;
-    const uint32_t sets = first == NULL ? 0u : sets_of(program, stage);
-    for (uint32_t i = 0; i < sets; i++) {
-        const sf_project_t *project = &first[i];
-        if (project->channels != first->channels || project->outputs != first->outputs ||
-            project->run == NULL || project->weights == NULL || project->bias == NULL ||
-            project->multiplier == NULL || project->shift == NULL) {
-            return 0;
-        }
-    }
-    const uint32_t positions = sets > 0u ? positions_of(program, number, first->channels) : 0u;
-    return positions > 0u && first->outputs > 0u && kept(program, stage->output, positions * first->outputs);
-}
-
-static int normalise_fits(const sf_program_t *program, const sf_stage_t *stage) {
-    const sf_normalise_t *normalise = stage->as.normalise;
-    return normalise != NULL && normalise->run != NULL && normalise->n > 0u &&
-           kept(program, stage->source, normalise->n) && kept(program, stage->output, normalise->n);
+    return holds(program, stage->output, (uint32_t)graph->latent_positions * graph->latent_channels);
 }
 
 static int order_fits(const sf_program_t *program, const sf_stage_t *stage) {
@@ -129,12 +80,16 @@ static int order_fits(const sf_program_t *program, const sf_stage_t *stage) {
         return 0;
     }
     const uint32_t codes = (uint32_t)order->positions * order->channels;
-    return codes <= UINT16_MAX && kept(program, stage->source, codes) &&
-           kept(program, stage->output, codes) && kept(program, stage->by, order->positions);
+    return codes <= UINT16_MAX && sf_program_keeps(program, stage->source, codes) &&
+           sf_program_keeps(program, stage->output, codes) &&
+           sf_program_keeps(program, stage->by, order->positions);
 }
 
 static int stage_fits(const sf_program_t *program, uint32_t number) {
     const sf_stage_t *stage = &program->stages[number];
+    if (stage->ops != NULL) {
+        return stage->ops->fits(program, number);
+    }
     switch (stage->kind) {
     case SF_STAGE_GRAPH:
         return graph_fits(program, stage);
@@ -143,10 +98,6 @@ static int stage_fits(const sf_program_t *program, uint32_t number) {
         return tail_fits(program, number);
     case SF_STAGE_ORDER:
         return order_fits(program, stage);
-    case SF_STAGE_PROJECT:
-        return project_fits(program, number);
-    case SF_STAGE_NORMALISE:
-        return normalise_fits(program, stage);
     default:
         return 0;
     }
@@ -161,16 +112,16 @@ static int region_fits(const sf_program_t *program, uint32_t number) {
     if (number == 0u && region->items == SF_ITEMS_EVERY && holds(program, region->source, items)) {
         return 1;
     }
-    if (!kept(program, region->source, items)) {
+    if (!sf_program_keeps(program, region->source, items)) {
         return 0;
     }
     switch (region->items) {
     case SF_ITEMS_EVERY:
         return 1;
     case SF_ITEMS_COUNT:
-        return kept(program, region->told_by, 1);
+        return sf_program_keeps(program, region->told_by, 1);
     case SF_ITEMS_ONES:
-        return kept(program, region->told_by, region->rows);
+        return sf_program_keeps(program, region->told_by, region->rows);
     case SF_ITEMS_REST:
         return region->told_by < program->n_controls && region->protection == SF_PLAIN;
     default:

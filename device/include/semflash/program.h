@@ -55,8 +55,29 @@ typedef enum sf_stage_kind {
     SF_STAGE_NORMALISE = 6
 } sf_stage_kind_t;
 
-/* One step. Tails and projections run for each position that the graph before them gives; those that read kept
- * values of another stage, and all others, run when the image is complete. */
+struct sf_encoder;
+struct sf_program;
+struct sf_stage;
+
+/* What a stage that few programs have brings along, so that firmware without it does not hold its functions. */
+typedef struct sf_stage_ops {
+    /* Whether stage `number` of the program fits together. */
+    int (*fits)(const struct sf_program *program, uint32_t number);
+    /* Run for one position that a graph gave; NULL: runs when the image is complete. */
+    void (*position)(struct sf_encoder *encoder, const struct sf_stage *stage, const int8_t *values,
+                     uint32_t position);
+    /* Run when the image is complete; NULL: has run by then. */
+    sf_status_t (*whole)(struct sf_encoder *encoder, const struct sf_stage *stage);
+} sf_stage_ops_t;
+
+/* A projection behind a graph, and one behind kept values of another stage; power normalisation of kept values; a
+ * tail behind kept values (device/src/values.c). */
+extern const sf_stage_ops_t sf_project_of_graph;
+extern const sf_stage_ops_t sf_project_of_values;
+extern const sf_stage_ops_t sf_normalise_of_values;
+extern const sf_stage_ops_t sf_tail_of_values;
+
+/* One step. A tail without operations of its own follows the graph whose output it reads. */
 typedef struct sf_stage {
     uint8_t kind;   /* sf_stage_kind_t */
     uint8_t source; /* number of the tensor it reads */
@@ -73,6 +94,7 @@ typedef struct sf_stage {
         const sf_project_t *project; /* one, or one for each value of the control */
         const sf_normalise_t *normalise;
     } as;
+    const sf_stage_ops_t *ops; /* NULL for graphs, orders and tails behind graphs */
 } sf_stage_t;
 
 /* A number that the host may set. */
@@ -109,8 +131,11 @@ typedef struct sf_program {
 /* SF_OK, or SF_ERR_ARGUMENT where the numbers of a program do not fit together or this runtime. */
 SF_MUST_CHECK sf_status_t sf_program_check(const sf_program_t *program);
 
-/* The graph whose output stage `number` reads; NULL: another stage writes it. */
-const sf_graph_t *sf_program_source_graph(const sf_program_t *program, uint32_t number);
+/* Whether a tensor lies in the state, with at least so many bytes. */
+int sf_program_keeps(const sf_program_t *program, uint32_t tensor, uint32_t bytes);
+
+/* Whether codes below `levels` fit the bits in which a tensor is sent. */
+int sf_program_levels_fit(const sf_program_t *program, uint32_t tensor, uint32_t levels);
 
 /* Whether the first region's codes go into the payload one by one. */
 static inline int sf_program_streams(const sf_program_t *program) {

@@ -58,8 +58,6 @@ typedef struct sf_project {
     const int32_t *bias;       /* [outputs] */
     const int32_t *multiplier; /* [outputs], Q31, >= 0 */
     const int8_t *shift;       /* [outputs], -31..30, > 0: to the left */
-    /* sf_project_position; a pointer, so that firmware without such a stage does not hold the function */
-    void (*run)(const struct sf_project *project, const int8_t *values, int8_t *out);
 } sf_project_t;
 
 /* Power normalisation, no root, no division. With q = value - zero_point, S the sum of all q^2 and r(S) the table
@@ -70,8 +68,6 @@ typedef struct sf_normalise {
     uint32_t gain;     /* Q8, below 2^24 */
     uint16_t n;        /* values of an image */
     int8_t zero_point; /* of the source */
-    /* sf_normalise_values; a pointer for the same reason */
-    void (*run)(const struct sf_normalise *normalise, const int8_t *values, int8_t *out);
 } sf_normalise_t;
 
 /* out[outputs] of one position values[channels]. */

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from semflash.program.stages import Projection
 
+_POSITIONS_PER_CHUNK = 16_384
+
 
 def project(
     values: NDArray[np.int8], table: Projection, zero_point: int, output_zero_point: int
@@ -22,11 +24,17 @@ def project(
         zero_point: Of the values.
         output_zero_point: Of what comes out.
     """
-    weights = np.array(table.weights, np.int64).reshape(len(table.bias), values.shape[-1])
-    q = values.astype(np.int64) - zero_point
-    sums = q @ weights.T + np.array(table.bias, np.int64)
-    real = requantise(sums, np.array(table.multiplier, np.int64), np.array(table.shift, np.int64))
-    return np.clip(real + output_zero_point, -128, 127).astype(np.int8)
+    weights = np.array(table.weights, np.float64).reshape(len(table.bias), values.shape[-1])
+    flat = values.reshape(-1, values.shape[-1])
+    result = np.empty((len(flat), len(table.bias)), np.int8)
+    for start in range(0, len(flat), _POSITIONS_PER_CHUNK):
+        part = slice(start, start + _POSITIONS_PER_CHUNK)
+        # whole numbers below 2^31, which float64 adds up exactly, and much faster than int64
+        sums = ((flat[part].astype(np.float64) - zero_point) @ weights.T).astype(np.int64)
+        sums += np.array(table.bias, np.int64)
+        real = requantise(sums, np.array(table.multiplier, np.int64), np.array(table.shift, np.int64))
+        result[part] = np.clip(real + output_zero_point, -128, 127)
+    return result.reshape(*values.shape[:-1], len(table.bias))
 
 
 def requantise(
