@@ -23,12 +23,12 @@ from semflash.codecs.tosc.links import REACH, STEP, differing_bits, gaussian  # 
 from semflash.codecs.tosc.networks import seen_state  # noqa: E402
 from semflash.errors import UsageError  # noqa: E402
 
-SMALL: dict[str, Any] = {"middle": [[4, 2], [6, 2], [8, 2]], "decoder_width": 16}
+SMALL: dict[str, Any] = {"middle": [[4, 2], [6, 2], [8, 2]], "decoder_width": 16, "summary": 12}
 LINKS: dict[str, dict[str, Any]] = {
     "symbols": {},
     "faded": {"fading": "rayleigh"},
     "bits": {"channel": "bits"},
-    "summary": {"summary": 12},
+    "local": {"places": "local"},
 }
 IMAGES = np.random.default_rng(0).random((5, 28, 28, 1), dtype=np.float32)
 
@@ -141,7 +141,7 @@ def test_symbols_have_mean_power_one_and_are_clipped_at_four_sigma() -> None:
 
 
 def test_the_noise_on_symbols_has_the_power_that_the_bottleneck_counts() -> None:
-    codec = tosc(middle=[[4, 1]], image_shape=[40, 40, 1])
+    codec = tosc(places="local", middle=[[4, 1]], image_shape=[40, 40, 1])
     values = np.zeros((50, 40, 40, 2), np.float32)
     for snr in (-6.0, 0.0, 12.0):
         there = codec.link.carry(values, column(snr, 50), noise_of(codec, 50))
@@ -150,7 +150,7 @@ def test_the_noise_on_symbols_has_the_power_that_the_bottleneck_counts() -> None
 
 
 def test_under_fading_the_bottleneck_counts_the_noise_of_the_equalised_symbol() -> None:
-    codec = tosc(middle=[[4, 1]], image_shape=[40, 40, 1], fading="rayleigh")
+    codec = tosc(places="local", middle=[[4, 1]], image_shape=[40, 40, 1], fading="rayleigh")
     values = np.zeros((60, 40, 40, 2), np.float32)
     there = codec.link.carry(values, column(6.0, 60), noise_of(codec, 60, seed=3))
     found = numbers(there.received).reshape(60, -1).var(axis=1)
@@ -224,15 +224,16 @@ def test_every_weight_that_is_trained_can_be_saved(codec: Any) -> None:
         {"fading": "snow"},
         {"channel": "bits", "fading": "rayleigh"},
         {"snr_low": 6.0, "snr_high": 6.0},
-        {"latent": 3},
+        {"latent": 31},
         {"levels": 8},
         {"channel": "bits", "levels": 40},
         {"bottleneck": -1.0},
         {"dropout": 1.0},
         {"classes": 1},
         {"middle": [[0, 2]]},
-        {"summary": -4},
-        {"image_shape": [4000, 4000, 1]},
+        {"summary": 0},
+        {"places": "somewhere"},
+        {"places": "local", "image_shape": [4000, 4000, 1]},
     ],
 )
 def test_sizes_that_cannot_be_built_are_refused(wrong: dict[str, Any]) -> None:
@@ -242,9 +243,9 @@ def test_sizes_that_cannot_be_built_are_refused(wrong: dict[str, Any]) -> None:
 
 def test_a_payload_has_the_size_that_the_paper_of_the_recipes_says() -> None:
     assert sizes_of("tosc", {"image_shape": [32, 32, 3]}).payload_bytes == 32
-    assert sizes_of("tosc", {"image_shape": [64, 64, 3]}).payload_bytes == 32
+    assert sizes_of("tosc", {"image_shape": [64, 64, 3], "places": "local"}).payload_bytes == 32
     assert sizes_of("tosc", {"channel": "bits"}).payload_bytes == 12
-    assert sizes_of("tosc", {"summary": 96, "channel": "bits"}).payload_bytes == 12
+    assert sizes_of("tosc", {"channel": "bits", "places": "local"}).payload_bytes == 12
 
 
 def test_the_state_is_seen_between_minus_one_and_one() -> None:
@@ -259,8 +260,8 @@ from semflash.codecs.tosc.stages import DistilStage, PolishStage
 rng = np.random.default_rng(0)
 for sizes in (dict(), dict(channel="bits"), dict(fading="rayleigh")):
     keras.utils.set_random_seed(0)
-    codec = create("tosc", dict(middle=[[4, 2], [6, 2], [8, 2]], decoder_width=16, dropout=0.0, **sizes))
-    quality = rng.choice(codec.sizes.state_levels, (16, 1)).astype(np.float32)
+    codec = create("tosc", dict(middle=[[4, 2], [6, 2], [8, 2]], summary=12, decoder_width=16, dropout=0.0,
+    **sizes)) quality = rng.choice(codec.sizes.state_levels, (16, 1)).astype(np.float32)
     state = np.asarray(codec.state_of(quality))
     x = {"image": rng.random((16, 28, 28, 1), dtype=np.float32), "quality": quality, "told": quality,
          "state": state, "noise": rng.random((16, *codec.noise_shape()), dtype=np.float32),

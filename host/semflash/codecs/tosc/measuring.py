@@ -125,8 +125,8 @@ class Measure:
     def by_kept(
         self, counts: Sequence[int], level: float, maps: np.ndarray | None = None
     ) -> dict[str, float]:
-        """Share of right labels at a level with so many values sent, by the count's text; those that tell least
-        are dropped first, and the decoder gets 0 for them.
+        """Share of right labels at a level with so many values sent, by the count's text; those that tell
+        least are dropped first, and the decoder gets 0 for them.
 
         Args:
             counts: Of values, 1 to all of them.
