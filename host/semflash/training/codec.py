@@ -18,11 +18,11 @@ from semflash.tasks.keras.config import describe
 from semflash.tasks.kinds import TaskKind
 from semflash.tasks.networks import clone_tail
 from semflash.tasks.residual import computing_in
+from semflash.training.alone.run import train_own, trains_alone
 from semflash.training.codec_plans import CodecRun, Workplace
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import fingerprint_of, run_stages
 from semflash.training.models import TrainedCodec
-from semflash.training.own_run import train_own, trains_alone
 from semflash.training.progress import Progress
 from semflash.training.recipes.recipe import TF_DATA, CodecRecipe
 from semflash.training.run_dir import RunInfo

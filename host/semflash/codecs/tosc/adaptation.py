@@ -1,4 +1,4 @@
-"""The channel-adaptive module: scale and shift of every channel by the channel's state (FiLM, arXiv 1709.07871)."""
+"""The channel-adaptive module: every channel scaled and shifted by the state (FiLM, arXiv 1709.07871)."""
 
 from __future__ import annotations
 

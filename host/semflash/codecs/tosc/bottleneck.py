@@ -1,7 +1,8 @@
 """The information bottleneck in its variational form (VIB, arXiv 1612.00410), with the channel's own noise.
 
-What is sent is mu, what arrives is distributed as N(mu, s) with the channel's noise power s, so no noise is drawn
-for the bottleneck. The divergence from a learned prior N(0, v) is in closed form, in nats for each value:
+What is sent is mu, what arrives is distributed as N(mu, s) with the channel's noise power s, so no noise is
+drawn for the bottleneck. The divergence from a learned prior N(0, v) is in closed form, in nats for each
+value:
 
     KL(N(mu, s) || N(0, v)) = ((mu^2 + s) / v + log v - log s - 1) / 2
 """

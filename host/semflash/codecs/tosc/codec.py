@@ -38,17 +38,20 @@ class Tosc(keras.Model, Codec):
       conv_1        Conv 3x3 stride 2, BatchNorm, ReLU                  (14, 14, 24)
       conv_2        Conv 3x3 stride 2, BatchNorm, ReLU                  (7, 7, 32)
       conv_3        Conv 3x3 stride 2, BatchNorm, ReLU                  (4, 4, 48)
+      conv_4        Conv 3x3 stride 2, BatchNorm, ReLU                  (2, 2, 64)
+      summary       Conv over the whole map, BatchNorm, ReLU            (1, 1, 96)
       | channel-adaptive module, told the state; 1x1 projection; mean power 1 per symbol
-    codes           int8 I and Q over noise (or bits of K = 8 centres)  (4, 4, 2)
-    values          what arrives                                        (4, 4, 2)
+    codes           int8 I and Q over noise (or bits of K = 8 centres)  (1, 1, 32)
+    values          what arrives                                        (1, 1, 32)
       hidden_1      Dense ReLU                                          (128,)
       adapted       channel-adaptive module, told quality and state     (128,)
       hidden_2      Dense ReLU                                          (128,)
       logits        Dense                                               (10,)
 
     The state is the class of the channel's quality, one of 8: the host tells the device, and the device sends
-    along which one it used. Deviation: the paper's encoder is an 11 M vision transformer on the sender; here it
-    is what a microcontroller runs.
+    along which one it used. With ``places="local"`` there are no conv_4 and summary, and each of the 4x4
+    places sends one symbol. Deviation: the paper's encoder is an 11 M vision transformer on the sender; here
+    it is what a microcontroller runs.
     """
 
     family = "tosc"
@@ -185,7 +188,8 @@ class Tosc(keras.Model, Codec):
         return self.decode(codes, quality, erased, training=training)
 
     def tables(self) -> tuple[np.ndarray, np.ndarray]:
-        """The projection of each state with its adaptation folded in: weights float32 (S, J, C), bias (S, J)."""
+        """The projection of each state with its adaptation folded in: weights float32 (S, J, C), bias (S,
+        J)."""
         kernel, bias = (ops.convert_to_numpy(weight) for weight in self.projection.weights)
         kernel = kernel[0, 0]
         scale = shift = np.zeros((1, kernel.shape[0]), np.float32)

@@ -1,4 +1,4 @@
-"""The channel that each image of a batch meets: its quality, what the decoder is told, the encoder's state."""
+"""The channel that each image of a batch meets: its quality, what is known of it, the encoder's state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class ChannelDraw:
 
     Attributes:
         sizes: Of the codec: kind and range of the quality.
-        estimate_noise: sigma of the log-normal factor between the quality and what is known of it, once for the
+        estimate_noise: sigma of the log-normal factor between the quality and what is known of it, once for
+            the
             decoder and once for the state, which was chosen earlier; 0: the truth.
     """
 

@@ -31,7 +31,8 @@ VALUE_POWER = 0.5
 REACH = 4.0 * math.sqrt(VALUE_POWER)
 #: A real value for one step of an int8 number.
 STEP = REACH / 127.0
-#: Equalising a deep fade enlarges noise without bound; for the bottleneck it counts up to 20 dB above a symbol.
+#: Equalising a deep fade enlarges noise without bound; for the bottleneck it counts up to 20 dB above a
+#: symbol.
 POWER_MAX = 100.0 * VALUE_POWER
 
 
@@ -87,7 +88,8 @@ class Link(keras.layers.Layer, abc.ABC):
 
     @abc.abstractmethod
     def resent(self, codes: Any, quality: Any, noise: Any) -> Any:
-        """What arrives of numbers that a device has sent, float (B, h, w, C); arguments as of :meth:`carry`."""
+        """What arrives of numbers that a device has sent, float (B, h, w, C); arguments as of
+        :meth:`carry`."""
 
     @abc.abstractmethod
     def known(self, quality: Any) -> Any:
@@ -103,7 +105,8 @@ class Link(keras.layers.Layer, abc.ABC):
 
 
 class SymbolLink(Link):
-    """I and Q values of mean power 1 per symbol, clipped at four sigma, over white noise or Rayleigh fading."""
+    """I and Q values of mean power 1 per symbol, clipped at four sigma, over white noise or Rayleigh
+    fading."""
 
     start_power = VALUE_POWER
 
@@ -119,7 +122,8 @@ class SymbolLink(Link):
         return ops.clip(values * ops.rsqrt(mean / VALUE_POWER + 1e-12), -REACH, REACH)
 
     def carry(self, values: Any, quality: Any, noise: Any) -> Arrival:
-        """Uniform noise becomes Gaussian pairs; the first pair is the image's gain where the channel fades."""
+        """Uniform noise becomes Gaussian pairs; the first pair is the image's gain where the channel
+        fades."""
         sent, pairs = self.normalise(values), gaussian(noise)
         power = self.noise_power(quality, pairs)
         return Arrival(sent, self._received(sent, quality, pairs), ops.reshape(power, (-1, 1, 1, 1)))
@@ -203,8 +207,8 @@ class BitLink(Link):
             sum_k P(k | r) (c_k - c_r)^2 + d^2 / 12
 
         P is the transition matrix of b bits that flip independently, ``e^n (1 - e)^(b - n)`` for codes that
-        differ in n bits; d^2 is the mean square of the distance between neighbouring centres, whose twelfth is
-        the error of the quantiser itself, so that the power is above 0 without bit errors, too.
+        differ in n bits; d^2 is the mean square of the distance between neighbouring centres, whose twelfth
+        is the error of the quantiser itself, so that the power is above 0 without bit errors, too.
 
         Args:
             ranks: int32 (B, h, w, C).
@@ -266,6 +270,7 @@ def differing_bits(levels: int, bits: int) -> np.ndarray:
 
 
 def centres_of(centres: Any, bits: int) -> Any:
-    """Float (2^bits,): the centre that each received number stands for; those beyond the last, the last one."""
+    """Float (2^bits,): the centre that each received number stands for; those beyond the last, the last
+    one."""
     last = int(centres.shape[0]) - 1
     return ops.take(centres, np.minimum(np.arange(1 << bits), last))

@@ -122,6 +122,20 @@ class Measure:
         each = keras.ops.convert_to_numpy(divergence(sent, power, prior))
         return np.asarray(each.mean(axis=0), np.float64)
 
+    def by_kept(
+        self, counts: Sequence[int], level: float, maps: np.ndarray | None = None
+    ) -> dict[str, float]:
+        """Share of right labels at a level with so many values sent, by the count's text; those that tell
+        least are dropped first, and the decoder gets 0 for them.
+
+        Args:
+            counts: Of values, 1 to all of them.
+        """
+        maps = self.maps() if maps is None else maps
+        nats = self.nats(level, maps)
+        rank = np.argsort(np.argsort(-nats, axis=None, kind="stable")).reshape(nats.shape)
+        return {f"{count}": float(self.right(maps, level, kept=rank < count).mean()) for count in counts}
+
     def _told(self, count: int, level: float, state_error: int) -> tuple[np.ndarray, np.ndarray]:
         quality = np.full((count, 1), level, np.float32)
         return quality, np.clip(self.state_of(quality) + state_error, 0, STATES - 1).astype(np.float32)

@@ -21,12 +21,15 @@ def build_encoder(sizes: ToscSizes) -> keras.Model:
         kernel = 4 if stride == 4 else 3
         x = layers.Conv2D(channels, kernel, strides=stride, padding="same", use_bias=False)(x)
         x = layers.ReLU(name=f"conv_{place}")(layers.BatchNormalization(momentum=BN_MOMENTUM)(x))
+    if sizes.places == "global":
+        x = layers.Conv2D(sizes.summary, sizes.map_sides, use_bias=False)(x)
+        x = layers.ReLU(name="summary")(layers.BatchNormalization(momentum=BN_MOMENTUM)(x))
     return keras.Model(image, x, name="encoder")
 
 
 def build_decoder(sizes: ToscSizes, known: Callable[[Any], Any]) -> keras.Model:
-    """[received (B, h, w, C), quality (B, 1), state (B, 1)] to logits (B, classes); without adaptation there is
-    no state, and the quality changes nothing.
+    """[received (B, h, w, C), quality (B, 1), state (B, 1)] to logits (B, classes); without adaptation there
+    is no state, and the quality changes nothing.
 
     Args:
         known: The quality as networks see it.

@@ -1,4 +1,4 @@
-"""The last stage: the decoder learns on the numbers that the quantised device really sends, in every state."""
+"""The last stage: the decoder learns on the numbers that the quantised device sends, in every state."""
 
 from __future__ import annotations
 

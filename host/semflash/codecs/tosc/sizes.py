@@ -14,8 +14,11 @@ from semflash.errors import UsageError
 Convolutions = tuple[tuple[int, int], ...]
 #: A side from which on the first convolution has a stride of 4.
 LARGE_SIDE = 64
-SMALL_IMAGES: Convolutions = ((24, 2), (32, 2), (48, 2))
-LARGE_IMAGES: Convolutions = ((24, 4), (32, 2), (48, 2))
+#: What stands first for small and for large images, what follows, and what follows where all of the image is
+#: looked at.
+FIRST: dict[bool, Convolutions] = {False: ((24, 2),), True: ((24, 4),)}
+LOCAL: Convolutions = ((32, 2), (48, 2))
+GLOBAL: Convolutions = (*LOCAL, (64, 2))
 #: How many classes of the channel's state there are.
 STATES = 8
 #: The lowest SNR of each class in dB; a class reaches 3 dB up.
@@ -24,6 +27,7 @@ SNR_CLASSES = (-6.0, -3.0, 0.0, 3.0, 6.0, 9.0, 12.0, 15.0)
 BER_CLASSES = (0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 2.5e-2, 5e-2)
 #: Values of an item where nothing else is said: a byte of I or Q, or centres.
 BYTE, CENTRES = 256, 8
+PAIR, GLOBAL_VALUES = 2, 32
 PAYLOAD_MAX_BYTES = 65_535
 
 
@@ -42,9 +46,13 @@ class ToscSizes(CodecSizes):
         ber: Bit error rates of the training, for bits.
         adaptive: Whether encoder and decoder adapt to the channel's state.
         bottleneck: beta, the weight of the bottleneck's term in the loss; 0: none.
-        middle: (channels, stride) of the encoder's convolutions, 3x3, with a stride of 4 4x4; empty: 24, 32
-            and 48 channels, a whole stride of 8, for sides from 64 on of 16.
-        latent: values for each position, I and Q.
+        places: ``global``: a last convolution looks at the whole map, so that every sent value can depend on
+            all of the image; ``local``: each position of the map sends what it sees.
+        middle: (channels, stride) of the encoder's convolutions, 3x3, with a stride of 4 4x4; empty: 24, 32,
+            48
+            and, for ``global``, 64 channels, with a stride of 2 each; for sides from 64 on the first has 4.
+        summary: channels of the last convolution of ``global``.
+        latent: values for each position of the last map, I and Q of symbols; 0: 32, of ``local`` 2.
         levels: K, 2..16, for bits; 256 for symbols, the values of a byte; 0: 8 and 256.
         decoder_width: of both hidden layers of the decoder.
         dropout: of the decoder in training, 0..1.
@@ -63,8 +71,10 @@ class ToscSizes(CodecSizes):
     ber: BerRange = dataclasses.field(default_factory=BerRange)
     adaptive: bool = True
     bottleneck: float = 2e-3
+    places: Literal["global", "local"] = "global"
     middle: Convolutions = ()
-    latent: int = 2
+    summary: int = 96
+    latent: int = 0
     levels: int = 0
     decoder_width: int = 128
     dropout: float = 0.2
@@ -72,12 +82,15 @@ class ToscSizes(CodecSizes):
     def __post_init__(self) -> None:
         if self.levels == 0:
             object.__setattr__(self, "levels", BYTE if self.channel == "symbols" else CENTRES)
+        if self.latent == 0:
+            object.__setattr__(self, "latent", GLOBAL_VALUES if self.places == "global" else PAIR)
         self._check_channel()
         if self.bottleneck < 0 or not 0 <= self.dropout < 1:
             raise UsageError(
                 "bottleneck is 0 or more, dropout a share below 1", value=(self.bottleneck, self.dropout)
             )
-        if min(self.classes - 1, self.latent, self.decoder_width, *(min(c) for c in self.middle), 1) < 1:
+        widths = (self.summary, self.classes - 1, self.latent, self.decoder_width)
+        if min((*widths, *(number for each in self.middle for number in each))) < 1:
             raise UsageError("channels and widths start at 1, classes at 2", value=self.middle)
         if self.payload_bytes > PAYLOAD_MAX_BYTES:
             raise UsageError(
@@ -87,6 +100,8 @@ class ToscSizes(CodecSizes):
             )
 
     def _check_channel(self) -> None:
+        if self.places not in ("global", "local"):
+            raise UsageError("unknown places", value=self.places, remedy="global or local")
         if self.channel not in ("symbols", "bits"):
             raise UsageError("unknown channel", value=self.channel, remedy="symbols or bits")
         if self.fading not in ("none", "rayleigh"):
@@ -97,25 +112,31 @@ class ToscSizes(CodecSizes):
             raise UsageError("snr_low lies below snr_high", value=(self.snr_low, self.snr_high))
         if self.channel == "bits":
             bits_for(self.levels)
-        elif self.latent != 2 or self.levels != BYTE:
+        elif self.latent % PAIR or self.levels != BYTE:
             raise UsageError(
                 "a symbol is a pair of I and Q, a byte each",
                 value=f"latent {self.latent}, levels {self.levels}",
-                remedy="latent=2, levels=256",
+                remedy="an even latent, levels=256",
             )
 
     @property
     def convolutions(self) -> Convolutions:
         """(channels, stride) of the encoder's convolutions."""
         large = min(self.image_shape[:2]) >= LARGE_SIDE
-        return self.middle or (LARGE_IMAGES if large else SMALL_IMAGES)
+        return self.middle or (*FIRST[large], *(GLOBAL if self.places == "global" else LOCAL))
 
     @property
-    def latent_shape(self) -> tuple[int, int, int]:
-        """(h, w, latent)."""
+    def map_sides(self) -> tuple[int, int]:
+        """(h, w) of what the convolutions give."""
         height, width = self.image_shape[:2]
         for _, stride in self.convolutions:
             height, width = -(-height // stride), -(-width // stride)
+        return height, width
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(h, w, latent), of ``global`` (1, 1, latent)."""
+        height, width = (1, 1) if self.places == "global" else self.map_sides
         return height, width, self.latent
 
     @property

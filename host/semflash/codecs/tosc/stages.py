@@ -25,7 +25,8 @@ def mixed_loss(labels: Any, logits: Any, answer: Any, share: float, temperature:
 
 
 class DistilStage(keras.Model):
-    """Image to logits; inputs {image, quality, told, state, noise, answer (only with a teacher)}, ``y``: labels.
+    """Image to logits; inputs {image, quality, told, state, noise, answer (only with a teacher)}, ``y``:
+    labels.
 
     Args:
         codec: :class:`semflash.codecs.tosc.codec.Tosc`.
@@ -79,7 +80,8 @@ class DistilStage(keras.Model):
 
 
 class PolishStage(keras.Model):
-    """Numbers of the int8 device to logits; inputs {codes, quality, told, state, noise, answer}, ``y``: labels.
+    """Numbers of the int8 device to logits; inputs {codes, quality, told, state, noise, answer}, ``y``:
+    labels.
 
     Encoder and projection are fixed; the decoder learns what the device really sends.
     """

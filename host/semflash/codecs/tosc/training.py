@@ -1,4 +1,4 @@
-"""The training of TOSC: distillation from stored answers with the bottleneck, then the decoder on int8 symbols.
+"""The training of TOSC: distillation from stored answers with the bottleneck, then the decoder on int8 codes.
 
     L = (1 - alpha) CE(y, out) + alpha T^2 KL(teacher_T || out_T) + beta sum_j KL(N(mu_j, s) || N(0, v_j))
 
@@ -41,7 +41,7 @@ class ToscTraining(OwnTraining):
         recipe, data = self.bench.recipe, self.bench.data
         if not 0.0 <= recipe.distillation_weight <= 1.0 or recipe.temperature <= 0:
             raise UsageError(
-                "distillation_weight is the share of the teacher in the loss, 0 to 1, and temperature above 0",
+                "distillation_weight is the teacher's share of the loss, 0 to 1, and temperature above 0",
                 value=(recipe.distillation_weight, recipe.temperature),
                 remedy="distillation_weight=0.7, temperature=3",
             )
@@ -92,7 +92,8 @@ class ToscTraining(OwnTraining):
         return distil, polish
 
     def batches(self, rng: np.random.Generator) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-        """({image, quality, told, state, noise, answer}, labels); ``answer`` only where there is a teacher."""
+        """({image, quality, told, state, noise, answer}, labels); ``answer`` only where there is a
+        teacher."""
         train, recipe, answers = self.bench.train, self.bench.recipe, self.bench.answers
         noise_shape = self.bench.codec.noise_shape()
         order = rng.permutation(len(train))

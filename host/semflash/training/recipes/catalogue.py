@@ -20,11 +20,12 @@ _DIGITS = Augmentation(flip=0.0, shift_px=2)
 
 #: What a teacher's stored views are made of; without a teacher the same is drawn anew for each image.
 _TOSC_STAMPS = Augmentation(flip=0.5, shift_px=4, erase=0.3, gain=0.15)
-#: Of both TOSC recipes. The teacher is named by --set teacher=STORE; without one they learn from labels alone.
+#: Of both TOSC recipes. The teacher is named by --set teacher=STORE; without one they learn from labels
+#: alone.
 _TOSC: dict[str, Any] = {
     "batch": 64,
     "autoencoder_epochs": 0,
-    "task_epochs": 60,
+    "task_epochs": 30,
     "task_peak": 3e-3,
     "weight_decay": 0.01,
     "distillation_weight": 0.7,

@@ -18,10 +18,11 @@ from semflash.data.registry import load_dataset
 from semflash.data.summary import summary
 from semflash.errors import UsageError
 from semflash.outputs.chance import REMEDY, Chance
+from semflash.teachers.store import find_store
+from semflash.training.alone.device import OwnDevice
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
 from semflash.training.models import TrainedCodec
-from semflash.training.own_device import OwnDevice
 from semflash.training.progress import Progress
 from semflash.training.rates import RateRow, rates_of
 from semflash.training.recipes.recipe import TF_DATA, CodecRecipe
@@ -105,13 +106,12 @@ def _answers(recipe: CodecRecipe, data: Dataset) -> Answers | None:
     """Those of the store that the recipe names. TeacherError: there is none, or it is of other data."""
     if not recipe.teacher:
         return None
-    from semflash.teachers.store import find_store
-
     return find_store(recipe.teacher, data)
 
 
 def _teacher(answers: Answers | None) -> dict[str, Any]:
-    """What the run says of the teacher: its name, for where its store lies concerns nobody, and its record."""
+    """What the run says of the teacher: its name, for where its store lies concerns nobody, and its
+    record."""
     if answers is None:
         return {"teacher": ""}
     record = answers.record()
@@ -128,8 +128,8 @@ def check_own(recipe: CodecRecipe, distribution: Distribution = ALONE) -> None:
         )
     if distribution.workers > 1 or distribution.replicas > 1:
         raise UsageError(f"the family {recipe.family} trains on one device", remedy="leave out --distribute")
-    for field in ("usage_weight", "xai_weight", "xai_code_weight", "autoencoder_epochs"):
-        if getattr(recipe, field) and field != "autoencoder_epochs":
+    for field in ("usage_weight", "xai_weight", "xai_code_weight"):
+        if getattr(recipe, field):
             raise UsageError(
                 f"the family {recipe.family} learns without a task network, whose features this term is of",
                 value=f"{field}={getattr(recipe, field)}",
