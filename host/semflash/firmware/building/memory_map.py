@@ -29,7 +29,7 @@ _ENCODER = (
 _OURS = ("/device/",)
 _ENCODER_RAM = (".bss.state", ".bss.encoder")
 _PAYLOAD_RAM = ".bss.payload"
-_TAIL = re.compile(r"\.rodata\.\w*_(tail|project|normalise)\d+(_\w+)?$")
+_TAIL = re.compile(r"\.rodata\.\w*_(tail|modulate|project|normalise)\d+(_\w+)?$")
 _LINK_RAM = (".bss.queue", ".bss.receive_buffer", ".bss.device", ".bss.board")
 
 
