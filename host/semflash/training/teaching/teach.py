@@ -24,7 +24,7 @@ from semflash.data.summary import summary
 from semflash.data.views import VERSION, ViewSettings
 from semflash.errors import TeacherError
 from semflash.outputs.chance import Chance
-from semflash.teachers.asked import Asked
+from semflash.teachers.asked import Asked, forget
 from semflash.teachers.base import FEATURES, LOGITS, PROBABILITIES, Plan, Teacher
 from semflash.teachers.head import Head, fit_head
 from semflash.teachers.live import as_logits, look_like_probabilities
@@ -115,8 +115,8 @@ def _make(writer: StoreWriter, planned: Plan, data: Dataset, progress: Progress)
         took = _answer_all(writer, teacher, record, head, progress, data)
     if took:
         record = msgspec.structs.replace(record, ms_per_image=round(1e3 * float(np.median(took)), 3))
+    forget(writer.folder)  # before the store counts as complete, so that nothing is left behind
     writer.finish(record)
-    Asked(writer.folder, 0, BLOCK).remove()
 
 
 def _answer_all(
