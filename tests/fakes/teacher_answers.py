@@ -1,4 +1,4 @@
-"""A teacher's answers without a teacher: seeded logits in which the label stands out, views that only shift."""
+"""A teacher's answers without a teacher: seeded logits whose labels stand out, views that only shift."""
 
 from __future__ import annotations
 
