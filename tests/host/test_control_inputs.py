@@ -1,4 +1,4 @@
-"""Edge graphs that are told a control of the device: the contract's rule, and that the zoo stays as it was."""
+"""Edge graphs that are told a control of the device: the contract's rule, and the zoo stays as it was."""
 
 from __future__ import annotations
 

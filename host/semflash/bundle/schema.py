@@ -203,6 +203,7 @@ class Measurement(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
         points: One for each level.
         sample_seed: The images are a sample of the split, as many of each class; None: all, or (older
             bundles) the first ones.
+        fading: Of the channel, as ``--fading`` names it; the levels are then mean ratios. Empty: none.
     """
 
     dataset: Text
@@ -213,6 +214,7 @@ class Measurement(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     metrics: Annotated[tuple[Metric, ...], Meta(min_length=1, max_length=8)]
     points: Annotated[list[Point], Meta(max_length=256)]
     sample_seed: Count | None = None
+    fading: Annotated[str, Meta(max_length=24, pattern=r"^(rayleigh(:[0-9]{1,9})?)?\Z")] = ""
 
     @property
     def metric(self) -> Metric:

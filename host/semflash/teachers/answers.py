@@ -57,7 +57,7 @@ def compress(logits: np.ndarray, kept: int) -> Answers:
             remedy="another teacher, or the image size and range that this one was made for",
         )
     values = log_softmax(logits)
-    order = np.argsort(-values, axis=1, kind="stable")
+    order = np.argsort(-logits.astype(np.float64), axis=1, kind="stable")
     top = np.take_along_axis(values, order[:, :kept], axis=1)
     others = np.take_along_axis(values, order[:, kept:], axis=1)
     rest = _log_sum_exp(others) if others.shape[1] else np.full(len(values), FLOOR)

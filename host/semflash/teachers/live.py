@@ -60,6 +60,8 @@ class LiveTeacher:
 
     def logits(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
         """As :meth:`TeacherStore.logits`: float32 (n, classes), less their log-sum-exp."""
+        if not len(indices):
+            return np.zeros((0, self.classes), np.float32)
         images = self.view_images(np.asarray(self._data.train.images[indices]), indices, views)
         rows = self._teacher.ask(images)
         return log_softmax(as_logits(rows, self._store.manifest.teacher, self._head)).astype(np.float32)

@@ -78,6 +78,9 @@ class StoreWriter:
                 complete=there.complete and not grown,
                 sha256={} if grown else there.sha256,
             )
+        else:  # what lies here belongs to no store
+            for one in (done_file(manifest), *answer_files(manifest)):
+                (folder / one.name).unlink(missing_ok=True)
         for one in (*answer_files(self.manifest), done_file(self.manifest)):
             make_room(folder, one)
         self.manifest.save(folder)

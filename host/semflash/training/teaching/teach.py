@@ -23,6 +23,7 @@ from semflash.data.sample import balanced
 from semflash.data.summary import summary
 from semflash.data.views import VERSION, ViewSettings
 from semflash.errors import TeacherError
+from semflash.outputs.chance import Chance
 from semflash.teachers.asked import Asked
 from semflash.teachers.base import FEATURES, LOGITS, PROBABILITIES, Plan, Teacher
 from semflash.teachers.head import Head, fit_head
@@ -196,6 +197,7 @@ def _measured(
         test_accuracy=_accuracy(as_logits(test, record, head), data.test.labels),
     )
     progress.say(f"{record.name}: {record.val_accuracy:.1%} of the validation split right")
+    _warn_of_chance(record, data, progress)
     writer.know(record)
     return record, head
 
@@ -225,6 +227,15 @@ def _check_width(rows: np.ndarray, classes: int, data: Dataset) -> None:
             "the teacher has another number of classes than the data set",
             value=f"{rows.shape[1]}, and {classes} of {data.name}",
             remedy="--head fits a head for the data set's classes on what the teacher gives",
+        )
+
+
+def _warn_of_chance(record: TeacherRecord, data: Dataset, progress: Progress) -> None:
+    chance, reached = Chance.of(data.val.labels), record.val_accuracy
+    if reached is not None and not chance.is_above(reached):
+        progress.warn(
+            f"the teacher {record.name} knows nothing of these images: {chance.words(reached)}; "
+            "look whether its classes, image size and range of values are right"
         )
 
 
