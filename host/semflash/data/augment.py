@@ -21,7 +21,8 @@ class Augmentation:
         crop_area: smallest share of the area that a random crop keeps before it is resized to the image's
             size,
             0..1; 1: no crop. Only in the tf.data pipeline (:mod:`semflash.training.tf_batches`).
-        gain: largest change of each channel's gain, a share: 0.15 is 0.85 to 1.15. Only in the numpy pipeline.
+        gain: largest change of each channel's gain, a share: 0.15 is 0.85 to 1.15. Only in the numpy
+            pipeline.
         mix: share of images that are mixed with another one, 0..1. Only for families that learn from views
             (:mod:`semflash.data.views`).
     """

@@ -2,8 +2,8 @@
 
 View ``a`` of image ``i`` is shifted, mirrored and coloured by four words of the counter-based generator
 Philox4x64-10 with the key ``seed`` and the counter ``(i, a)`` (Salmon et al., "Parallel Random Numbers: As
-Easy as 1, 2, 3", 2011). A share of the views is mixed with another image, drawn from four more words. View 0 is
-the image itself. All is done in whole numbers, so every machine sees the
+Easy as 1, 2, 3", 2011). A share of the views is mixed with another image, drawn from four more words. View 0
+is the image itself. All is done in whole numbers, so every machine sees the
 same pixels: an answer that was stored for a view belongs to exactly the image that a training makes of it.
 """
 

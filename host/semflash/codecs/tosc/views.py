@@ -1,8 +1,8 @@
 """Views of training images with their targets: a teacher's stored ones, or drawn ones where there is none.
 
 A view is the image shifted, mirrored and coloured, and in part mixed with another image
-(:mod:`semflash.data.views`). Both kinds are made by the same functions of the number of image and view, so that a
-run with a teacher and one without see images of the same kind.
+(:mod:`semflash.data.views`). Both kinds are made by the same functions of the number of image and view, so
+that a run with a teacher and one without see images of the same kind.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import numpy as np
 
 from semflash.codecs.own_training import Bench
 from semflash.data.augment import Augmentation
-from semflash.data.views import VIEWS_MAX, ViewSettings, mixture, view
+from semflash.data.views import VIEWS_MAX, ViewSettings, mixed_view, mixture, view
 
-#: Views of an image among which one is looked for that is mixed with an image of the part that is learnt from.
+#: Views of an image among which one is looked for that is mixed with an image of the part that is learnt
+#: from.
 TRIES = 8
 
 
@@ -42,13 +43,17 @@ class DrawnViews:
 
     def mixture(self, indices: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which image is mixed in, and the share of the image itself."""
-        return mixture(indices, views, self.seed, self.images, self.how)
+        found = mixture(indices, views, self.seed, self.images, self.how)
+        return found.partners, found.shares
 
     def view_images(
         self, images: np.ndarray, indices: np.ndarray, views: np.ndarray, others: np.ndarray | None = None
     ) -> np.ndarray:
         """The views."""
-        return view(images, indices, views, self.seed, self.how, others)
+        if others is None:
+            return view(images, indices, views, self.seed, self.how)
+        mixed = mixture(indices, views, self.seed, self.images, self.how)
+        return mixed_view(images, others, indices, views, self.seed, mixed, self.how)
 
 
 class ViewsOf:
@@ -66,8 +71,8 @@ class ViewsOf:
         self.classes = bench.codec.sizes.classes
 
     def choose(self, indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """A view of each image, int64 (n,): the first of a few drawn ones whose other image is among those that
-        are learnt from, else the image itself."""
+        """A view of each image, int64 (n,): the first of a few drawn ones whose other image is among those
+        that are learnt from, else the image itself."""
         tries = rng.integers(0, self.count, (TRIES, len(indices)))
         if len(self.train) == len(self.all):
             return np.asarray(tries[0])
