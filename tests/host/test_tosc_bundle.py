@@ -46,6 +46,7 @@ def made(sizes: dict[str, Any]) -> Any:
     parts = [codec.projection] + ([] if codec.adaptation is None else [codec.adaptation])
     for weight in (weight for part in parts for weight in part.weights):
         weight.assign(rng.normal(0.0, 0.6, weight.shape))
+    codec.projection.kernel.assign(rng.normal(0.0, 8.0, codec.projection.kernel.shape))
     return codec
 
 
@@ -94,7 +95,7 @@ def test_the_int8_device_is_close_to_the_float_codec_in_every_state(exported: Ex
         view = sent.view(np.int8) if codec.sizes.channel == "symbols" else sent
         found = codec.values(view.reshape(-1, *codec.code_shape).astype(np.int32))
         error = np.square(np.asarray(found) - np.asarray(real)).mean() / np.square(np.asarray(real)).mean()
-        assert error < 0.02
+        assert error < 0.05
 
 
 def test_the_edge_gives_what_keras_gives_for_what_was_sent(exported: Exported) -> None:
