@@ -46,7 +46,13 @@ def made(sizes: dict[str, Any]) -> Any:
     parts = [codec.projection] + ([] if codec.adaptation is None else [codec.adaptation])
     for weight in (weight for part in parts for weight in part.weights):
         weight.assign(rng.normal(0.0, 0.6, weight.shape))
-    codec.projection.kernel.assign(rng.normal(0.0, 8.0, codec.projection.kernel.shape))
+    found = np.asarray(
+        codec.project(codec.encoder(images(200).astype(np.float32) / 255), np.full((200, 1), 3.0))
+    )
+    spread = found.std(axis=(0, 1, 2))
+    codec.projection.kernel.assign(np.asarray(codec.projection.kernel) / spread)
+    middle = found.mean(axis=(0, 1, 2)) - np.asarray(codec.projection.bias)
+    codec.projection.bias.assign(-middle / spread)
     return codec
 
 

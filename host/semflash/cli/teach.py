@@ -66,7 +66,7 @@ def _add_view_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mix",
         type=float,
-        default=0.0,
+        default=0.5,
         metavar="M",
         help="share of the views that are mixed with another image",
     )
