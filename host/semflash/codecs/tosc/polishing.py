@@ -19,6 +19,8 @@ from semflash.codecs.tosc.views import ViewsOf
 CODES_FILE = "int8_codes.npz"
 #: Views of each training image that are sent by the int8 device; view 0 is the image itself.
 VIEWS = 2
+#: The first so many training images are sent: reference kernels take milliseconds for each.
+IMAGES_MAX = 20_000
 
 
 class DeviceNumbers:
@@ -34,14 +36,14 @@ class DeviceNumbers:
     def __init__(self, bench: Bench, draw: ChannelDraw, views: ViewsOf) -> None:
         self.bench, self.draw, self.views = bench, draw, views
         adapts = bench.codec.sizes.adaptive
-        self.count = min(VIEWS, views.count)
+        self.count, self.images = min(VIEWS, views.count), min(IMAGES_MAX, len(bench.train))
         self.settings = [{"state": state} for state in range(STATES)] if adapts else [{}]
 
     def batches(self, rng: np.random.Generator) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
         """({codes, quality, told, state, noise, answer}, targets)."""
-        train, recipe, answers = self.bench.train, self.bench.recipe, self.bench.answers
-        noise_shape, order = self.bench.codec.noise_shape(), rng.permutation(len(train))
-        for start in range(0, len(train) - recipe.batch + 1, recipe.batch):
+        recipe, answers = self.bench.recipe, self.bench.answers
+        noise_shape, order = self.bench.codec.noise_shape(), rng.permutation(self.images)
+        for start in range(0, self.images - recipe.batch + 1, recipe.batch):
             chosen = order[start : start + recipe.batch]
             views = rng.integers(0, self.count, len(chosen))
             inputs = self.draw(len(chosen), rng)
@@ -72,8 +74,8 @@ class DeviceNumbers:
             kept = read_npz(path)
             if kept.pop("key").tobytes() == key:
                 return kept
-        train, val = self.bench.train, self.bench.data.val
-        self.bench.say(f"numbers of {self.count * len(train) + len(val):,} images by the int8 device")
+        val = self.bench.data.val
+        self.bench.say(f"numbers of {self.count * self.images + len(val):,} images by the int8 device")
         views = [self.bench.device(self._view(view), self.settings) for view in range(self.count)]
         found = {
             "train": np.stack(views, axis=1),
@@ -83,8 +85,8 @@ class DeviceNumbers:
         return found
 
     def _view(self, view: int) -> np.ndarray:
-        """All training images in a view, uint8 (N, H, W, C)."""
-        indices = np.arange(len(self.bench.train))
+        """The training images that are sent in a view, uint8 (N, H, W, C)."""
+        indices = np.arange(self.images)
         return self.views.of(indices, np.full(len(indices), view))[0]
 
     def _key(self) -> bytes:

@@ -80,7 +80,7 @@ class ToscTraining(OwnTraining):
             epochs=recipe.int8_epochs,
             peak=recipe.int8_peak,
             batches=self.numbers.batches,
-            steps=steps,
+            steps=self.numbers.images // recipe.batch,
             validate=lambda: self.measure.watched_on_device(self.numbers.validation),
             frozen=tuple(part for name, part in codec.parts().items() if name not in codec.edge_parts()),
             on_device=True,
