@@ -266,6 +266,19 @@ def test_fading_of_bit_errors_and_of_strange_names_is_refused() -> None:
         Fading("none", 4)
 
 
+@pytest.mark.parametrize("fading", [Fading(), Fading("rayleigh", 3)])
+def test_no_payload_and_payloads_of_nothing_come_back(fading: Fading) -> None:
+    for program in (plain_symbols(), counted_symbols(), counted_symbols("repeat-3")):
+        channel, size = channel_for(program, fading), program.payload_bytes_max
+        none = channel.damage(np.zeros((0, size), np.uint8), 3.0, channel.rng(0, 3.0), np.zeros(0, np.int64))
+        assert none.shape == (0, size)
+    channel = channel_for(counted_symbols(), fading)
+    empty = np.full((2, counted_symbols().payload_bytes_max), 7, np.uint8)
+    np.testing.assert_array_equal(
+        channel.damage(empty, 3.0, channel.rng(0, 3.0), np.zeros(2, np.int64)), empty
+    )
+
+
 def test_an_odd_number_of_values_or_bits_comes_back() -> None:
     bits = np.random.default_rng(0).integers(0, 2, (9, 40), np.uint8)
     parts = (Stretch(0, 3, None), Stretch(3, 27, Values(0.5, -7)), Stretch(27, 38, None))

@@ -128,7 +128,7 @@ def _stretch_to_symbols(bits: NDArray[np.uint8], part: Stretch) -> NDArray[np.fl
         return modulate_bits(np.pad(inside, ((0, 0), (0, inside.shape[1] % 2))))
     values = np.packbits(inside, axis=1).view(np.int8).astype(np.float64)
     real = part.holds.scale * (values - part.holds.zero_point)
-    return np.pad(real, ((0, 0), (0, real.shape[1] % 2))).reshape(len(bits), -1, 2)
+    return np.pad(real, ((0, 0), (0, real.shape[1] % 2))).reshape(len(bits), part.symbols, 2)
 
 
 def from_symbols(
@@ -141,7 +141,7 @@ def from_symbols(
     """
     received, at = bits.copy(), 0
     for part in parts:
-        flat = symbols[:, at : at + part.symbols].reshape(len(symbols), -1)
+        flat = symbols[:, at : at + part.symbols].reshape(len(symbols), 2 * part.symbols)
         at += part.symbols
         if part.holds is None:
             found = demodulate_bits(flat)
