@@ -28,7 +28,7 @@ IN_SYMBOLS = {"sizes.levels": 4, "ber.low": 1e-4, "ber.high": 0.32, "ber.clean_s
 IN_SYMBOLS |= {"augmentation.shift_px": 4, "augmentation.erase": 0.3, "augmentation.gain": 0.15}
 SHAPES = {"stamps": ((32, 32, 3), 10), "fashion-mnist": ((28, 28, 1), 10)}
 TASKS = {"stamps": "stamps", "fashion-mnist": "fashion-mnist-small"}
-TEACHERS = {"stamps": "lite0", "fashion-mnist": "ensemble:5"}
+TEACHERS = {"stamps": "lite0", "fashion-mnist": "ensemble:3"}
 
 
 @dataclass(frozen=True)
