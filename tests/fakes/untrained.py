@@ -25,10 +25,10 @@ SIZES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Untrained:
-    """A codec and a task tail with the weights they begin with."""
+    """A codec and a task tail, where its family has one, with the weights they begin with."""
 
     codec: Codec
-    tail: keras.Model
+    tail: keras.Model | None
 
 
 def untrained(family: str) -> Untrained:

@@ -89,7 +89,8 @@ def export(
 
 
 def _recipe(info: Any, dataset: Dataset) -> dict[str, Any]:
-    """Plain JSON values: the recipe, the versions, the run's own figures, and of a stored teacher its record."""
+    """Plain JSON values: the recipe, the versions, the run's own figures, and of a stored teacher its
+    record."""
     teacher = info.recipe.get("teacher_record")
     return ({} if teacher is None else {"teacher": teacher}) | {
         "recipe": info.recipe,
