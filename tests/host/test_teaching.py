@@ -133,10 +133,10 @@ def test_a_head_is_fitted_on_what_any_network_gives(last: str, photos: Path, tmp
     indices, views, pixels = _views(store, data)
     rows = _run(path, pixels / 255)
     features = rows.mean(axis=(2, 3)) if last == "map" else rows
-    expected = log_softmax(Head.load(tmp_path / "s")(features))
-    assert np.abs(store.logits(indices, views) - expected).max() < 2e-2
     record = store.manifest.teacher
-    assert record.output == "features" and record.head_sha256 == Head.load(tmp_path / "s").sha256
+    expected = log_softmax(Head.load(tmp_path / "s", record.head_sha256)(features))
+    assert np.abs(store.logits(indices, views) - expected).max() < 2e-2
+    assert record.output == "features" and record.head_sha256
     assert record.val_accuracy is not None and record.val_accuracy > 0.5
 
 
@@ -362,11 +362,14 @@ def test_a_damaged_head_is_refused(tmp_path: Path) -> None:
     (x, y), (vx, vy) = _blobs(30, 0), _blobs(20, 1)
     head = fit_head(x, y, vx, vy, 3, decays=(1.0,))
     head.save(tmp_path)
-    again = Head.load(tmp_path)
+    again = Head.load(tmp_path, head.sha256)
     assert again.sha256 == head.sha256 and again.decay == 1.0 and (again(x) == head(x)).all()
+    fit_head(x, y, vx, vy, 3, decays=(0.1,)).save(tmp_path)
+    with pytest.raises(TeacherError, match="head cannot be read"):
+        Head.load(tmp_path, head.sha256)
     (tmp_path / "head.npz").write_bytes(b"PK")
     with pytest.raises(TeacherError, match="head cannot be read"):
-        Head.load(tmp_path)
+        Head.load(tmp_path, head.sha256)
 
 
 # Stopped runs
