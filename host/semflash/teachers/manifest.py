@@ -167,7 +167,7 @@ def identity_of(
         "format": FORMAT,
         "data": data_digest,
         "teacher": [teacher.name, teacher.sha256, teacher.output, teacher.settings],
-        "views": [VERSION, seed, msgspec.to_builtins(settings)],
+        "views": [VERSION, seed, settings.plain()],
         "kept": kept,
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()

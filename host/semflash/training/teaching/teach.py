@@ -84,7 +84,7 @@ def _data(request: TeachRequest) -> Dataset:
 def _manifest(request: TeachRequest, data: Dataset, record: TeacherRecord) -> Manifest:
     """Of the store as it is to be."""
     mirror = mirrors(data.name) if request.mirror is None else request.mirror
-    settings = ViewSettings(request.shift_px, mirror, request.gain)
+    settings = ViewSettings(request.shift_px, mirror, request.gain, request.mix)
     classes, digest = len(data.class_names), data_sha256(data)
     kept = min(classes, KEPT) if request.kept is None else request.kept
     if not 1 <= kept <= classes:
@@ -139,9 +139,7 @@ def _answer_all(
             if a != view and not progress.bar:
                 progress.say(f"view {a + 1} of {writer.manifest.views}{_remaining(took, missing)}")
             view, indices = a, writer.images_of(block)
-            images = store.view_images(
-                np.asarray(data.train.images[indices]), indices, np.full(len(indices), a)
-            )
+            images = views_of(store, data.train.images, indices, np.full(len(indices), a))
             begun = time.monotonic()
             rows = teacher.ask(images)
             took.append((time.monotonic() - begun) / len(images))
@@ -149,6 +147,13 @@ def _answer_all(
             missing -= len(indices)
             bar.advance(len(indices))
     return took
+
+
+def views_of(store: TeacherStore, images: Any, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
+    """The views that are asked, uint8 (n, H, W, C), out of all training images."""
+    partners, _ = store.mixture(indices, views)
+    own, others = np.asarray(images[indices]), np.asarray(images[partners])
+    return store.view_images(own, indices, views, others)
 
 
 def _remaining(took: list[float], images: int) -> str:
