@@ -630,3 +630,22 @@ def test_a_network_for_numbers_that_are_no_float32_is_refused(tmp_path: Path) ->
     onnx.save(model, tmp_path / "double.onnx")
     with pytest.raises(TeacherError, match="no float32 images"):
         open_onnx(tmp_path / "double.onnx", Options())
+
+
+def test_answers_to_mixtures_are_those_to_the_mixed_images(photos: Path, tmp_path: Path) -> None:
+    path = network(tmp_path / "net.onnx")
+    store = teach(_request(photos, f"onnx:{path}", tmp_path / "s", mix=1.0), QUIET)
+    data, indices = _data(photos), np.arange(144)
+    images, ones = np.asarray(data.train.images), np.ones(144, np.int64)
+    partners, shares = store.mixture(indices, ones)
+    assert (partners != indices).sum() > 130 and (shares[partners != indices] < 1).all()
+    mixed = store.view_images(images, indices, ones, images[partners])
+    expected = log_softmax(_run(path, mixed / 255))
+    assert np.abs(store.logits(indices, ones) - expected).max() < 1e-2
+    with pytest.raises(TeacherError, match="some views are mixtures"):
+        store.view_images(images, indices, ones)
+    with live_teacher(store, data, path) as live:
+        assert np.abs(live.logits(indices, ones) - store.logits(indices, ones)).max() < 1e-2
+        assert (live.view_images(images, indices, ones, images[partners]) == mixed).all()
+    with pytest.raises(TeacherError, match="another teacher or of other settings"):
+        teach(_request(photos, f"onnx:{path}", tmp_path / "s"), QUIET)
