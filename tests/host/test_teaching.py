@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ pytest.importorskip("scipy")
 
 from fakes.image_folders import folder_of_images  # noqa: E402
 from fakes.onnx_files import Graph  # noqa: E402
-from fakes.teachers import RECORD, Formula  # noqa: E402
+from fakes.teachers import RECORD, Formula, small_data  # noqa: E402
 from semflash.cli.main import main  # noqa: E402
 from semflash.data.dataset import Dataset  # noqa: E402
 from semflash.data.registry import load_dataset  # noqa: E402
@@ -38,7 +41,7 @@ from semflash.training.teaching import teach as teaching  # noqa: E402
 from semflash.training.teaching.ensemble import mean_logits  # noqa: E402
 from semflash.training.teaching.live import live_teacher  # noqa: E402
 from semflash.training.teaching.names import Named, parsed  # noqa: E402
-from semflash.training.teaching.request import TeachRequest, mirrors  # noqa: E402
+from semflash.training.teaching.request import TeachRequest, _recipe, mirrors, plan  # noqa: E402
 from semflash.training.teaching.teach import teach  # noqa: E402
 
 QUIET = Progress(quiet=True)
@@ -649,3 +652,31 @@ def test_answers_to_mixtures_are_those_to_the_mixed_images(photos: Path, tmp_pat
         assert (live.view_images(images, indices, ones, images[partners]) == mixed).all()
     with pytest.raises(TeacherError, match="another teacher or of other settings"):
         teach(_request(photos, f"onnx:{path}", tmp_path / "s"), QUIET)
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_bar_counts_images_and_tells_the_time_that_is_left() -> None:
+    stream = _Terminal()
+    with Progress(stream).work("asking lite0", 1_000, 400) as bar:
+        bar.advance(100)
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
+    assert re.search(r"asking lite0 .*500/1000 images, .*left", shown)
+    plain = io.StringIO()
+    with Progress(plain).work("asking lite0", 1_000) as bar:
+        bar.advance(100)
+    assert plain.getvalue() == ""
+
+
+def test_grey_stamps_have_the_recipe_of_the_coloured_ones() -> None:
+    grey = small_data(channels=1)
+    request = TeachRequest("stamps-grey")
+    assert _recipe(request, replace(grey, name="stamps-grey")).dataset == "stamps-grey"
+    with pytest.raises(UsageError, match="no task recipe") as caught:
+        _recipe(request, replace(grey, name="mine"))
+    assert "--task-recipe" in caught.value.remedy
+    made = plan(TeachRequest("stamps-grey"), replace(grey, name="stamps-grey"), QUIET).record
+    assert made.name == "ensemble:3", "grey images are no matter for lite0"
