@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from semflash.errors import TeacherError  # noqa: E402
-from semflash.teachers.answers import log_softmax  # noqa: E402
-from semflash.teachers.head import Head, fit_head, strongest_within_error  # noqa: E402
+from semflash.errors import TeacherError
+from semflash.teachers.answers import log_softmax
+from semflash.teachers.head import Head, fit_head, strongest_within_error
 
 
 def _blobs(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

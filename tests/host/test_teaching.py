@@ -18,8 +18,8 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("keras")
 pytest.importorskip("scipy")
 
-from fakes.image_folders import folder_of_images  # noqa: E402
-from fakes.teacher_networks import (  # noqa: E402
+from fakes.image_folders import folder_of_images
+from fakes.teacher_networks import (
     CLASSES,
     QUIET,
     SIDE,
@@ -28,20 +28,20 @@ from fakes.teacher_networks import (  # noqa: E402
     request_of,
     whole_views,
 )
-from fakes.teachers import RECORD, Formula, small_data  # noqa: E402
-from semflash.cli.main import main  # noqa: E402
-from semflash.errors import TeacherError, ToolMissingError, UsageError  # noqa: E402
-from semflash.teachers import packages  # noqa: E402
-from semflash.teachers.answers import log_softmax  # noqa: E402
-from semflash.teachers.base import Plan  # noqa: E402
-from semflash.teachers.opening import Options  # noqa: E402
-from semflash.training.progress import Progress  # noqa: E402
-from semflash.training.teaching import teach as teaching  # noqa: E402
-from semflash.training.teaching.ensemble import mean_logits  # noqa: E402
-from semflash.training.teaching.live import live_teacher  # noqa: E402
-from semflash.training.teaching.names import Named, parsed  # noqa: E402
-from semflash.training.teaching.request import TeachRequest, _recipe, mirrors, plan  # noqa: E402
-from semflash.training.teaching.teach import teach  # noqa: E402
+from fakes.teachers import RECORD, Formula, small_data
+from semflash.cli.main import main
+from semflash.errors import TeacherError, ToolMissingError, UsageError
+from semflash.teachers import packages
+from semflash.teachers.answers import log_softmax
+from semflash.teachers.base import Plan
+from semflash.teachers.opening import Options
+from semflash.training.progress import Progress
+from semflash.training.teaching import teach as teaching
+from semflash.training.teaching.ensemble import mean_logits
+from semflash.training.teaching.live import live_teacher
+from semflash.training.teaching.names import Named, parsed
+from semflash.training.teaching.request import TeachRequest, _recipe, mirrors, plan
+from semflash.training.teaching.teach import teach
 
 
 @pytest.fixture(scope="module")
