@@ -15,7 +15,7 @@ MUTANTS ?=
 ZOO ?= fashion-mnist-96 fashion-mnist-48 fashion-mnist-24 fashion-mnist-limitnet mnist-12 stamps-48 stamps-detect
 DOCTESTS := host/semflash/settings.py host/semflash/bundle host/semflash/link host/semflash/edge \
     host/semflash/firmware host/semflash/hil host/semflash/program host/semflash/channels host/semflash/outputs \
-    host/semflash/monitor host/semflash/report codegen/semflash_codegen
+    host/semflash/monitor host/semflash/report host/semflash/training/teaching/names.py codegen/semflash_codegen
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test packages packages-test demo test lint zoo tables experiments golden lock bench hil soak mutants stop clean

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semflash.data.views import ViewSettings, philox, view
+from semflash.data.views import ViewSettings, mixed_view, mixture, philox, view
 from semflash.errors import UsageError
-from vectors.make_views import image_of, vectors
+from vectors.make_views import IMAGES as IMAGE_COUNT
+from vectors.make_views import image_of, mixtures, vectors
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "views.json").read_text(encoding="utf-8"))
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 16, 12, 3), np.uint8)
@@ -20,7 +22,7 @@ NUMBERS = np.arange(40)
 
 
 def test_the_vectors_are_those_that_their_script_writes() -> None:
-    assert VECTORS["views"] == vectors()
+    assert VECTORS["views"] == vectors() and VECTORS["mixtures"] == mixtures()
 
 
 @pytest.mark.parametrize("case", VECTORS["views"], ids=lambda case: f"{case['image']}-{case['view']}")
@@ -29,6 +31,29 @@ def test_a_view_has_the_pixels_of_the_vectors(case: dict[str, int]) -> None:
     how = ViewSettings(case["shift_px"], bool(case["mirror"]), case["gain"])
     made = view(image, np.array([case["image"]]), np.array([case["view"]]), case["seed"], how)
     assert made[0].tolist() == case["pixels"]
+
+
+@pytest.mark.parametrize(
+    "case", VECTORS["mixtures"], ids=lambda case: f"{case['image']}-{case['view']}-{case['mix']}"
+)
+def test_a_mixture_has_the_partner_the_weight_and_the_pixels_of_the_vectors(case: dict[str, Any]) -> None:
+    indices, views, how = (
+        np.array([case["image"]]),
+        np.array([case["view"]]),
+        ViewSettings(2, mix=case["mix"]),
+    )
+    found = mixture(indices, views, case["seed"], IMAGE_COUNT, how)
+    assert (found.partners.tolist(), found.weights.tolist()) == ([case["partner"]], [case["weight"]])
+    image, other = (
+        np.array(image_of(3, number), np.uint8)[None] for number in (case["image"], case["partner"])
+    )
+    made = mixed_view(image, other, indices, views, case["seed"], found, how)
+    assert made[0].tolist() == case["pixels"]
+
+
+def test_the_vectors_hold_mixtures_and_views_that_are_none() -> None:
+    weights = [case["weight"] for case in VECTORS["mixtures"] if case["view"]]
+    assert 256 in weights and min(weights) < 256
 
 
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1), st.integers(0, 2**16 - 1))

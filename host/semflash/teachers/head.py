@@ -61,14 +61,21 @@ class Head:
         write_npz(folder / HEAD_FILE, {name: np.asarray(value) for name, value in arrays.items()})
 
     @classmethod
-    def load(cls, folder: Path) -> Head:
-        """Read head.npz. TeacherError: missing or damaged."""
+    def load(cls, folder: Path, sha256: str) -> Head:
+        """Read head.npz, which has this digest.
+
+        Raises:
+            TeacherError: missing, damaged, or another head.
+        """
         try:
             arrays = read_npz(folder / HEAD_FILE)
             kernel, bias, decay = (arrays[name] for name in ("kernel", "bias", "decay"))
             if kernel.ndim != 2 or bias.shape != kernel.shape[1:] or decay.shape != ():
                 raise KeyError("shapes")
-            return cls(kernel.astype(np.float32), bias.astype(np.float32), float(decay))
+            head = cls(kernel.astype(np.float32), bias.astype(np.float32), float(decay))
+            if head.sha256 != sha256:
+                raise ValueError("it is another head")
+            return head
         except (TrainingError, KeyError, ValueError, TypeError) as error:
             raise TeacherError(
                 "the teacher's fitted head cannot be read",

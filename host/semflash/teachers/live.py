@@ -46,7 +46,7 @@ class LiveTeacher:
                 remedy="open the teacher with the options of `semflash teach`",
             )
         self._store, self._data, self._teacher = store, data, teacher
-        self._head = Head.load(store.folder) if known.output == FEATURES else None
+        self._head = Head.load(store.folder, known.head_sha256) if known.output == FEATURES else None
         self.classes, self.views, self.digest = store.classes, store.views, store.digest
 
     def __enter__(self) -> Self:

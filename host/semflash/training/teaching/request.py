@@ -15,6 +15,9 @@ from semflash.training.recipes.overrides import override
 from semflash.training.recipes.recipe import TaskRecipe
 from semflash.training.teaching.names import NETWORKS, Named, parsed
 
+#: Data sets whose task recipe has another name.
+_RECIPES = {"stamps-grey": "stamps"}
+
 
 @dataclass(frozen=True)
 class TeachRequest:
@@ -94,7 +97,7 @@ def _default(data: Dataset) -> Named:
 
 def _recipe(request: TeachRequest, data: Dataset) -> TaskRecipe:
     """Of an ensemble's networks, without their seeds."""
-    name = request.task_recipe or data.name
+    name = request.task_recipe or _RECIPES.get(data.name, data.name)
     if name not in TASK_RECIPES and not request.task_recipe:
         raise UsageError(
             "no task recipe is named as the data set is",

@@ -10,7 +10,6 @@ In this order, each step going on where it was stopped:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -170,8 +169,8 @@ def _measured(
     """The teacher's record with its accuracies, and its head where it needs one; kept in the folder."""
     known = writer.manifest.teacher
     if known.val_accuracy is not None:
-        return known, Head.load(writer.folder) if known.output == FEATURES else None
-    record, classes = teacher.record, writer.manifest.classes
+        return known, Head.load(writer.folder, known.head_sha256) if known.output == FEATURES else None
+    record = teacher.record
     fitted = record.output == FEATURES
     chosen = balanced(data.train.labels, HEAD_IMAGES_MAX) if fitted else np.zeros(0, np.int64)
     parts: list[tuple[Any, np.ndarray]] = [
@@ -183,13 +182,11 @@ def _measured(
     val, test, train = np.split(rows, np.cumsum([len(places) for _, places in parts])[:2])
     head = None
     if fitted:
-        labels = data.train.labels[parts[2][1]]
-        progress.say(f"fitting a head on {len(train):,} images of {train.shape[1]:,} features")
-        head = fit_head(train, labels, val, data.val.labels, classes, tell=_teller(progress))
+        head = _fitted(train, data.train.labels[parts[2][1]], val, data, progress)
         head.save(writer.folder)
         record = msgspec.structs.replace(record, head_sha256=head.sha256, head_decay=head.decay)
     else:
-        _check_width(rows, classes, data)
+        _check_width(rows, data)
         kind = PROBABILITIES if look_like_probabilities(rows) else LOGITS
         record = msgspec.structs.replace(record, output=kind)
     record = msgspec.structs.replace(
@@ -201,6 +198,18 @@ def _measured(
     _warn_of_chance(record, data, progress)
     writer.know(record)
     return record, head
+
+
+def _fitted(
+    features: np.ndarray, labels: np.ndarray, val: np.ndarray, data: Dataset, progress: Progress
+) -> Head:
+    def tell(decay: float, entropy: float, accuracy: float) -> None:
+        progress.say(
+            f"  weight decay {decay:g}: validation accuracy {accuracy:.4f}, cross entropy {entropy:.4f}"
+        )
+
+    progress.say(f"fitting a head on {len(features):,} images of {features.shape[1]:,} features")
+    return fit_head(features, labels, val, data.val.labels, len(data.class_names), tell=tell)
 
 
 def _ask_parts(
@@ -227,7 +236,8 @@ def _ask_parts(
     return asked.rows()
 
 
-def _check_width(rows: np.ndarray, classes: int, data: Dataset) -> None:
+def _check_width(rows: np.ndarray, data: Dataset) -> None:
+    classes = len(data.class_names)
     if rows.shape[1] != classes:
         raise TeacherError(
             "the teacher has another number of classes than the data set",
@@ -243,15 +253,6 @@ def _warn_of_chance(record: TeacherRecord, data: Dataset, progress: Progress) ->
             f"the teacher {record.name} knows nothing of these images: {chance.words(reached)}; "
             "look whether its classes, image size and range of values are right"
         )
-
-
-def _teller(progress: Progress) -> Callable[[float, float, float], None]:
-    def tell(decay: float, entropy: float, accuracy: float) -> None:
-        progress.say(
-            f"  weight decay {decay:g}: validation accuracy {accuracy:.4f}, cross entropy {entropy:.4f}"
-        )
-
-    return tell
 
 
 def _accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
