@@ -25,7 +25,7 @@ _TOSC_STAMPS = Augmentation(flip=0.5, shift_px=4, erase=0.3, gain=0.15, mix=0.5)
 _TOSC: dict[str, Any] = {
     "batch": 64,
     "autoencoder_epochs": 0,
-    "task_epochs": 30,
+    "task_epochs": 20,
     "task_peak": 3e-3,
     "weight_decay": 0.01,
     "distillation_weight": 0.7,
