@@ -35,9 +35,16 @@ NATIVE = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 BOARDS = [pytest.param("native", marks=NATIVE), pytest.param("qemu-stm32f405", marks=EMULATED)]
 
 
-@pytest.fixture(scope="module", params=["symbols", "bits"])
+@pytest.fixture(
+    scope="module", params=[("symbols", "separate"), ("symbols", "folded"), ("bits", "auto")], ids="-".join
+)
 def bundle(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return export_tosc(request.param, tmp_path_factory.mktemp("bundle"))
+    channel, form = request.param
+    made = export_tosc(channel, tmp_path_factory.mktemp("bundle"), form)
+    kinds = {type(stage).__name__ for stage in made.program.stages}
+    last = {"symbols": "Normalise", "bits": "Tail"}[channel]
+    assert kinds == {"Graph", "Project", last} | ({"Modulate"} if form == "separate" else set())
+    return made
 
 
 @pytest.fixture(scope="module", params=BOARDS)

@@ -12,6 +12,7 @@ import numpy as np
 from semflash.bundle.reader import Bundle
 from semflash.codecs.base import Codec
 from semflash.codecs.registry import create
+from semflash.conversion.folding import Form
 from semflash.data.dataset import Dataset, Split
 from semflash.export.export import Target, export_codec
 
@@ -40,19 +41,25 @@ def untrained(family: str) -> Untrained:
 
 
 def tosc(channel: str) -> Codec:
-    """TOSC for 28x28x1 images with random numbers in its adaptation, so that its states differ."""
+    """TOSC for 28x28x1 images with random numbers in its adaptation, so that its states differ: symbols of
+    the whole map, or bits of each place.
+    """
     keras.utils.set_random_seed(5)
-    codec = create("tosc", {"channel": channel, "decoder_width": 16, "middle": [(8, 2), (8, 2), (16, 2)]})
+    places = {"symbols": "global", "bits": "local"}[channel]
+    small = {"decoder_width": 16, "middle": [(8, 2), (8, 2), (16, 2)], "summary": 24}
+    codec = create("tosc", {"channel": channel, "places": places, **small})
     rng = np.random.default_rng(5)
     adaptation = codec.parts()["adaptation"]
     adaptation.set_weights([rng.normal(0, 0.7, w.shape).astype(np.float32) for w in adaptation.get_weights()])
     return codec
 
 
-def export_tosc(channel: str, folder: Path) -> Bundle:
-    """Its bundle."""
+def export_tosc(channel: str, folder: Path, modulation: Form = "auto") -> Bundle:
+    """Its bundle, with the adaptation folded into the projection or apart."""
     made = _Alone(tosc(channel))
-    return export_codec(made, folder / f"{channel}.semcodec", blocks(), Target(channel, force=True))
+    return export_codec(
+        made, folder / f"{channel}.semcodec", blocks(), Target(channel, force=True, modulation=modulation)
+    )
 
 
 @dataclass(frozen=True)
