@@ -260,8 +260,9 @@ from semflash.codecs.tosc.stages import DistilStage, PolishStage
 rng = np.random.default_rng(0)
 for sizes in (dict(), dict(channel="bits"), dict(fading="rayleigh")):
     keras.utils.set_random_seed(0)
-    codec = create("tosc", dict(middle=[[4, 2], [6, 2], [8, 2]], summary=12, decoder_width=16, dropout=0.0,
-    **sizes)) quality = rng.choice(codec.sizes.state_levels, (16, 1)).astype(np.float32)
+    small = dict(middle=[[4, 2], [6, 2], [8, 2]], summary=12, decoder_width=16, dropout=0.0)
+    codec = create("tosc", small | sizes)
+    quality = rng.choice(codec.sizes.state_levels, (16, 1)).astype(np.float32)
     state = np.asarray(codec.state_of(quality))
     x = {"image": rng.random((16, 28, 28, 1), dtype=np.float32), "quality": quality, "told": quality,
          "state": state, "noise": rng.random((16, *codec.noise_shape()), dtype=np.float32),

@@ -43,9 +43,8 @@ def made(sizes: dict[str, Any]) -> Any:
     keras.utils.set_random_seed(5)
     small = {"middle": [[4, 2], [6, 2], [8, 2]], "summary": 12, "decoder_width": 16}
     codec, rng = create("tosc", small | sizes), np.random.default_rng(5)
-    parts = [codec.projection] + ([] if codec.adaptation is None else [codec.adaptation])
-    for weight in (weight for part in parts for weight in part.weights):
-        weight.assign(rng.normal(0.0, 0.6, weight.shape))
+    for weight in [] if codec.adaptation is None else codec.adaptation.weights:
+        weight.assign(rng.normal(0.0, 0.06, weight.shape))
     found = np.asarray(
         codec.project(codec.encoder(images(200).astype(np.float32) / 255), np.full((200, 1), 3.0))
     )

@@ -30,7 +30,7 @@ _TOSC: dict[str, Any] = {
     "weight_decay": 0.01,
     "distillation_weight": 0.7,
     "temperature": 3.0,
-    "int8_epochs": 2,
+    "int8_epochs": 0,
 }
 
 _TASKS = (
