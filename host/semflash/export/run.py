@@ -7,12 +7,13 @@ from typing import Any
 
 from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import HISTORY_MAX_BYTES, SUFFIX
+from semflash.conversion.folding import Form
 from semflash.data.dataset import Dataset
 from semflash.errors import TrainingError
 from semflash.export.export import Origin, Target, export_codec, none_better_than_guessing
 from semflash.outputs.registry import output_of
 from semflash.training.models import load_run
-from semflash.training.run_dir import has_run
+from semflash.training.run_dir import has_run, reached
 from semflash.training.task import dataset_of, load_task
 
 CODEC_DIR, TASK_DIR = "codec", "task"
@@ -49,6 +50,7 @@ def export(
     data_dir: str | Path | None = None,
     data: str | None = None,
     force: bool = False,
+    modulation: Form = "auto",
 ) -> Bundle:
     """Export a finished codec run.
 
@@ -60,6 +62,7 @@ def export(
         whole_graph: See :func:`semflash.export.export.export_codec`.
         overwrite: See there.
         force: See there.
+        modulation: See there.
         data_dir: where the data set's files lie.
         data: where the folder of the training is now; None: where it was.
 
@@ -70,9 +73,9 @@ def export(
     task = found_task if task_dir is None else Path(task_dir)
     trained = load_run(codec_dir)
     dataset = dataset_of(trained.info, data_dir, data)
-    reached = trained.info.results.get("val_accuracy", {}).get("0")
+    best = reached(trained.info.results)
     output = output_of(trained.codec.task(trained.tail), dataset.class_names)
-    none_better_than_guessing(reached, output, dataset, force)  # now, not after minutes of proving
+    none_better_than_guessing(best, output, dataset, force)  # now, not after minutes of proving
     task_value = None if task is None else load_task(task).accuracy(dataset.test)
     origin = Origin(
         recipe=_recipe(trained.info, dataset),
@@ -81,13 +84,15 @@ def export(
         task_value=task_value,
         encoder_sha256=trained.info.results.get("int8_encoder_sha256"),
     )
-    target = Target(name or Path(out).name.removesuffix(SUFFIX), whole_graph, overwrite, force)
+    target = Target(name or Path(out).name.removesuffix(SUFFIX), whole_graph, overwrite, force, modulation)
     return export_codec(trained, out, dataset, target, origin)
 
 
 def _recipe(info: Any, dataset: Dataset) -> dict[str, Any]:
-    """Plain JSON values: the recipe, the versions and the run's own figures."""
-    return {
+    """Plain JSON values: the recipe, the versions, the run's own figures, and of a stored teacher its
+    record."""
+    teacher = info.recipe.get("teacher_record")
+    return ({} if teacher is None else {"teacher": teacher}) | {
         "recipe": info.recipe,
         "dataset": info.dataset if dataset.source is None else dataset.source.name,
         "data": {} if dataset.source is None else dataset.source.plain(),

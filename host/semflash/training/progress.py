@@ -29,6 +29,27 @@ class Progress:
             task = rich.add_task(f"{stage} {epoch + 1}/{epochs}", total=steps)
             yield EpochBar(rich, task)
 
+    @contextmanager
+    def work(self, what: str, total: int, done: int = 0) -> Iterator[WorkBar]:
+        """A bar with the time that is left, for `total` images of which `done` are done already."""
+        if not self.bar:
+            yield WorkBar()
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("images,"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+        )
+        with RichProgress(*columns, console=Console(file=self.stream), transient=True) as rich:
+            yield WorkBar(rich, rich.add_task(what, total=total, completed=done))
+
     def line(self, record: dict[str, Any], epochs: int) -> None:
         """One line for a finished epoch."""
         shown = {key: value for key, value in record.items() if key not in ("stage", "epoch")}
@@ -55,3 +76,15 @@ class EpochBar:
         """One batch done; ``loss`` is shown."""
         if self._rich is not None:
             self._rich.update(self._task, advance=1, description=f"loss {loss:.4f}")
+
+
+class WorkBar:
+    """Moves on by what was done; without a terminal it does nothing."""
+
+    def __init__(self, rich: Any = None, task: Any = None) -> None:
+        self._rich, self._task = rich, task
+
+    def advance(self, count: int) -> None:
+        """So many more are done."""
+        if self._rich is not None:
+            self._rich.update(self._task, advance=count)

@@ -18,6 +18,21 @@ _STAMPS = Augmentation(flip=0.5, shift_px=2, erase=0.3)
 #: Digits are not mirrored.
 _DIGITS = Augmentation(flip=0.0, shift_px=2)
 
+#: What a teacher's stored views are made of; without a teacher the same is drawn anew for each image.
+_TOSC_STAMPS = Augmentation(flip=0.5, shift_px=4, erase=0.3, gain=0.15, mix=0.5)
+#: Of both TOSC recipes. The teacher is named by --set teacher=STORE; without one they learn from labels
+#: alone.
+_TOSC: dict[str, Any] = {
+    "batch": 64,
+    "autoencoder_epochs": 0,
+    "task_epochs": 20,
+    "task_peak": 3e-3,
+    "weight_decay": 0.01,
+    "distillation_weight": 0.7,
+    "temperature": 3.0,
+    "int8_epochs": 2,
+}
+
 _TASKS = (
     TaskRecipe("fashion-mnist"),
     TaskRecipe("mnist", dataset="mnist", widths=(16, 32, 64), epochs=8, augmentation=_DIGITS),
@@ -84,6 +99,20 @@ _CODECS = (
         task_epochs=8,
         sizes={"stem": 12, "middle": [[16, 2]], "latent": 4, "decoder_width": 48},
         augmentation=Augmentation(flip=0.5, shift_px=4),
+    ),
+    CodecRecipe(
+        "stamps-tosc",
+        dataset="stamps",
+        family="tosc",
+        augmentation=_TOSC_STAMPS,
+        **_TOSC,
+    ),
+    CodecRecipe(
+        "fashion-mnist-tosc-12",
+        family="tosc",
+        sizes={"channel": "bits"},
+        augmentation=Augmentation(flip=0.5, shift_px=2, mix=0.5),
+        **_TOSC,
     ),
     CodecRecipe(
         "tiny",

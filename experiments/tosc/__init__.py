@@ -1,0 +1,1 @@
+"""Experiments with TOSC (docs/experiments/tosc.md)."""

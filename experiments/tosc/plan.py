@@ -1,0 +1,244 @@
+"""The jobs of the experiments with TOSC, the most important first. Nothing is trained or loaded here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.plan import slug
+from experiments.resolve import digest, plain, same_settings
+from semflash.codecs.tosc.sizes import ToscSizes
+from semflash.training.recipes.catalogue import codec_recipe
+from semflash.training.recipes.overrides import override
+from semflash.training.recipes.recipe import CodecRecipe
+
+SEEDS = (0, 1, 2)
+SNRS = (-6.0, 0.0, 3.0, 6.0, 9.0, 12.0, 15.0, 18.0)
+BERS = (0.0, 1e-4, 2.5e-3, 1e-2, 2.5e-2, 5e-2)
+REPEATS = 4
+KEPT = (32, 24, 16, 8)
+#: Passes over the training images of the comparison with other methods, and their number.
+PASSES, IMAGES = 12, 20_000
+#: Codes of 2 bits on 4x4 places are the 32 bits that 16 symbols of QPSK carry, whose bit error rate is
+#: between 0 and 0.31 from 18 to -6 dB.
+IN_SYMBOLS = {"sizes.levels": 4, "ber.low": 1e-4, "ber.high": 0.32, "ber.clean_share": 0.2}
+#: As the images of TOSC.
+IN_SYMBOLS |= {"augmentation.shift_px": 4, "augmentation.erase": 0.3, "augmentation.gain": 0.15}
+SHAPES = {"stamps": ((32, 32, 3), 10), "fashion-mnist": ((28, 28, 1), 10)}
+TASKS = {"stamps": "stamps", "fashion-mnist": "fashion-mnist-small"}
+TEACHERS = {"stamps": "lite0", "fashion-mnist": "ensemble:3"}
+
+
+@dataclass(frozen=True)
+class Study:
+    """One job.
+
+    Attributes:
+        name: of the job and of its result.
+        group, variant, seed: what it is, for tables.
+        kind: of :data:`experiments.tosc.kinds.KINDS`.
+        settings: everything that decides its result, plain JSON.
+        of: job whose trained codec is measured; empty: its own.
+        needs: jobs that must be done before.
+        priority: smaller ones first.
+        seconds: what it is thought to take on one core.
+    """
+
+    name: str
+    group: str
+    variant: str
+    seed: int
+    kind: str
+    settings: dict[str, Any]
+    of: str = ""
+    needs: tuple[str, ...] = ()
+    priority: int = 0
+    seconds: float = 400.0
+
+    @property
+    def digest(self) -> str:
+        """Of the settings, 16 hexadecimal digits."""
+        return digest(self.settings)
+
+    def is_done(self, stored: dict[str, Any]) -> bool:
+        """Whether a result of these settings is what the job would give now.
+
+        Recipe fields that are new since then and stand at their defaults do not count.
+        """
+        return same_settings(stored, self.settings)
+
+
+#: Variant -> fields of the recipe that differ from the distilled codec's.
+STAMPS: dict[str, dict[str, Any]] = {
+    "distilled": {},
+    "undistilled": {"teacher": ""},
+    "no adaptation": {"sizes.adaptive": False},
+    "no bottleneck": {"sizes.bottleneck": 0.0},
+    "half of the data": {"train_images": 10_000},
+    "half of the data, undistilled": {"train_images": 10_000, "teacher": ""},
+    "rayleigh": {"sizes.fading": "rayleigh"},
+    "local": {"sizes.places": "local"},
+    "views, undistilled": {"distillation_weight": 0.0},
+    "noisy estimates": {"estimate_noise": 0.25},
+}
+
+
+def studies(epochs: int | None = None) -> list[Study]:
+    """Every job, in the order of doing.
+
+    Args:
+        epochs: passes of every training instead of its own, to try the jobs out.
+    """
+    found = [*_stamps(epochs), *_of_stamps(epochs), *_compared(epochs)]
+    return sorted(found, key=lambda one: (one.priority, one.seed))
+
+
+def _stamps(epochs: int | None) -> Iterator[Study]:
+    for place, (variant, changes) in enumerate(STAMPS.items()):
+        priority = max(0, place - 1)  # the first two belong together
+        for seed in SEEDS:
+            yield codec_study("stamps", variant, stamps_recipe(variant, changes, seed, epochs), priority)
+
+
+def stamps_recipe(variant: str, changes: dict[str, Any], seed: int, epochs: int | None) -> CodecRecipe:
+    """The recipe of a variant; half of the images are seen twice as often, so that all take as many steps."""
+    base = codec_recipe("stamps-tosc")
+    fields = {"teacher": TEACHERS["stamps"], "int8_epochs": 0, "seed": seed} | changes
+    fields["task_epochs"] = epochs or base.task_epochs * (2 if "train_images" in changes else 1)
+    return dataclasses.replace(override(base, fields, []), name=f"tosc {variant}")
+
+
+def codec_study(group: str, variant: str, recipe: CodecRecipe, priority: int) -> Study:
+    """The job that trains a codec of TOSC and measures it on the channel that it is for."""
+    sizes = built_sizes(recipe)
+    bits = sizes.channel == "bits"
+    settings = {
+        "recipe": dataclasses.asdict(recipe),
+        "sizes": dataclasses.asdict(sizes),
+        "measure": {"levels": BERS if bits else SNRS, "repeats": REPEATS},
+    }
+    steps = recipe.task_epochs * (recipe.train_images or 20_000) / recipe.batch
+    return Study(
+        name_of(group, variant, recipe.seed),
+        group,
+        variant,
+        recipe.seed,
+        "codec",
+        plain(settings),
+        priority=priority,
+        seconds=0.025 * steps,
+    )
+
+
+def built_sizes(recipe: CodecRecipe) -> ToscSizes:
+    """The sizes that the training will build, known without its data."""
+    shape, classes = SHAPES[recipe.dataset]
+    told = {"image_shape": shape, "classes": classes, "ber": recipe.ber}
+    return ToscSizes.from_dict(told | recipe.sizes)
+
+
+def _of_stamps(epochs: int | None) -> Iterator[Study]:
+    """What is measured of codecs that other jobs have trained."""
+    for seed in SEEDS:
+        for variant, kind, more, priority in (
+            ("distilled", "states", {"errors": [-2, -1, 1, 2], "told": [-3.0, 3.0]}, 2),
+            ("distilled", "kept", {"kept": KEPT}, 3),
+            ("no bottleneck", "kept", {"kept": KEPT}, 3),
+            ("distilled", "similarity", {"level": 18.0}, 4),
+            ("undistilled", "similarity", {"level": 18.0}, 4),
+            ("distilled", "fading", {}, 6),
+            ("rayleigh", "fading", {}, 6),
+        ):
+            yield measured(variant, kind, more, seed, priority, epochs)
+
+
+def measured(
+    variant: str, kind: str, more: dict[str, Any], seed: int, priority: int, epochs: int | None
+) -> Study:
+    """A job that measures the codec of another one."""
+    source = codec_study("stamps", variant, stamps_recipe(variant, STAMPS[variant], seed, epochs), 0)
+    return Study(
+        name_of(kind, variant, seed),
+        kind,
+        variant,
+        seed,
+        kind,
+        plain(source.settings | more | {"kind": kind}),
+        of=source.name,
+        priority=priority,
+        seconds=30.0,
+    )
+
+
+def _compared(epochs: int | None) -> Iterator[Study]:
+    """TOSC beside other methods at the same payload, all with as many passes over the same images."""
+    passes = epochs or PASSES
+    for group, recipe_name, dataset, priority in (
+        ("bits", "fashion-mnist-tosc-12", "fashion-mnist", 5),
+        ("symbols", "stamps-tosc", "stamps", 6),
+    ):
+        base = codec_recipe(recipe_name)
+        for place, (variant, teacher) in enumerate((("distilled", TEACHERS[dataset]), ("undistilled", ""))):
+            for seed in SEEDS:
+                fields: dict[str, Any] = {"teacher": teacher, "int8_epochs": 0, "seed": seed}
+                fields |= {"train_images": IMAGES, "task_epochs": passes}
+                recipe = dataclasses.replace(override(base, fields, []), name=f"tosc {variant}")
+                yield codec_study(group, variant, recipe, priority + place)
+    for seed in SEEDS:
+        yield _deep_jscc(seed, passes)
+    yield from _baselines("bits", "fashion-mnist", 12, passes, epochs)
+    yield from _baselines("symbols", "stamps", 6, passes, epochs)
+
+
+def _deep_jscc(seed: int, passes: int) -> Study:
+    recipe = override(
+        codec_recipe("stamps-tosc"),
+        {"int8_epochs": 0, "seed": seed, "task_epochs": passes, "sizes.bottleneck": 0.0},
+        [],
+    )
+    named = codec_study("symbols", "deep jscc", dataclasses.replace(recipe, name="deep jscc"), 8)
+    settings = named.settings | {"jscc": 1}
+    return dataclasses.replace(named, kind="jscc", settings=settings, seconds=passes * 40.0)
+
+
+def _baselines(group: str, dataset: str, size: int, passes: int, epochs: int | None) -> Iterator[Study]:
+    """Task network, methods and what image codecs need; `size`: bytes with codes of 3 bits."""
+    task = {"recipe": TASKS[dataset], "dataset": dataset, "set": {}} | (
+        {} if epochs is None else {"set": {"epochs": epochs}}
+    )
+    bits = group == "bits"
+    about = {"task_name": f"tosc-{dataset}", "task": task}
+    first = Study(f"task-{dataset}", "task", dataset, 0, "task", plain(about), priority=7)
+    yield first
+    fits = {"dataset": dataset, "bytes": 12 if bits else 4}
+    yield Study(f"fits-{dataset}", "fits", dataset, 0, "fits", fits, priority=7, seconds=20.0)
+    for method in ("semanticnn", "bottlenetpp", "adjscc", *(("jpeg",) if bits else ())):
+        for seed in SEEDS:
+            settings = about | {
+                "method": method,
+                "bytes": size,
+                "passes": passes,
+                "images": IMAGES,
+                "seed": seed,
+                "channel": "bsc" if bits else "awgn",
+                "levels": BERS if bits else SNRS,
+                "changes": {} if bits else IN_SYMBOLS,
+            }
+            yield Study(
+                name_of(group, method, seed),
+                group,
+                method,
+                seed,
+                "baseline",
+                plain(settings),
+                needs=(first.name,),
+                priority=8 if bits else 9,
+                seconds=passes * 20.0,
+            )
+
+
+def name_of(group: str, variant: str, seed: int) -> str:
+    """Of a job: letters, digits and hyphens."""
+    return f"{group}-{slug(variant)}-s{seed}"
