@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="qemu-system-arm is not installed"),
 ]
 BOARD = load_board("qemu-stm32f405")
-COUNT = 200
+COUNT = 120
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +42,9 @@ def board(built: BuildResult, own_emulators: Path) -> Iterator[str]:
 @pytest.mark.usefixtures("board")
 def test_the_state_follows_a_fading_channel_and_every_payload_is_the_references(tmp_path: Path) -> None:
     bundle, raw = symbols(), tmp_path / "run.sfraw"
-    trace = Trace(((60, 15.0), (80, -5.0), (60, 6.0)))
+    trace = Trace(((40, 15.0), (40, -5.0), (40, 6.0)))
     options = MonitorOptions(
-        count=COUNT, trace=trace, fading=Fading("rayleigh"), window=256, check_golden=True, raw_path=raw
+        count=COUNT, trace=trace, fading=Fading("rayleigh"), window=128, check_golden=True, raw_path=raw
     )
     with attach(BOARD) as port:
         result = monitor(bundle, port, blocks(COUNT), options)

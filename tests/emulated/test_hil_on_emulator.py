@@ -58,7 +58,7 @@ def test_the_emulated_board_passes_and_junit_and_report_say_so(
     assert emulator.status(NAME) is None, "it was not running before, so it is stopped"
     suite = ElementTree.parse(files["junit"]).getroot()[0]
     counts = [suite.get(name) for name in ("tests", "failures", "errors", "skipped")]
-    assert counts == [str(6 + len(CASES)), "0", "0", "0"]
+    assert counts == [str(7 + len(CASES)), "0", "0", "0"]
     assert "none failed" in files["report"].read_text()
     (budget,) = read_budgets(work / "budgets.toml").values()
     assert (budget.board, budget.counter) == (NAME, "instructions")

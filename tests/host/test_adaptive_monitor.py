@@ -299,9 +299,7 @@ def test_the_state_is_seen_live_in_lines_and_in_the_summary(bundle: Bundle, gold
     view = Kept()
     result = run(bundle, golden, view=view, level=-5.0, fading=Fading("rayleigh"), state_error=1)
     (line,) = (line for line in view.shown if line.startswith("state"))
-    assert (
-        "1 used (-3 dB to 0 dB)" in line and "the channel is one for 0, set 1" in line and "1 change" in line
-    )
+    assert "1 used (-3 dB to 0 dB)" in line and "0 by the estimate, set to 1" in line and "1 change" in line
     assert any("Rayleigh fading, one gain per image" in line for line in view.shown)
     assert not any("flipped so far" in line for line in view.shown), "symbols are changed, not flipped"
     assert any(line.startswith("state") for line in view.plain) and all(

@@ -27,7 +27,9 @@ from semflash.edge.preprocess import to_int8
 from semflash.firmware.boards.descriptions import load_board
 from semflash.firmware.building.firmware import build
 from semflash.firmware.emulator.native import NativePort
+from semflash.hil.desk import Desk
 from semflash.hil.measure import check_steered, measure_controls, values_of
+from semflash.hil.plan import HilPlan, Target
 from semflash.hil.verdict import CONTROL_UNHEEDED, CheckFailed
 from semflash.link.faults.port import FaultyPort
 from semflash.link.faults.spec import FaultSpec
@@ -183,6 +185,19 @@ def test_the_desk_checks_that_every_value_is_used_and_told(built: Built) -> None
     with pytest.raises(CheckFailed, match="other controls than it was told") as caught:
         check_steered(deaf)
     assert caught.value.verdict == CONTROL_UNHEEDED
+
+
+def test_the_desk_says_in_its_report_which_controls_were_checked(tmp_path: Path) -> None:
+    target = Target("in-process", load_board("native"))
+    plan = HilPlan((target,), steered.symbols(), tmp_path / "build", tmp_path / "budgets.toml", images=16)
+    desk = Desk(target, plan)
+    try:
+        for step in (desk.build, desk.flash, desk.greet, desk.codes):
+            step()
+        assert desk.controls() == "16 images, each with values of its own of state: all used and told"
+        assert desk.facts["controls"] == "state"
+    finally:
+        desk.close()
 
 
 @pytest.fixture(scope="module")

@@ -51,8 +51,8 @@ def control_texts(adaptation: Adaptation, used: Mapping[str, int], quality: Qual
         if following is None:
             words += "  fixed" if name in adaptation.said() else "  default"
         else:
-            words += f"  the channel is one for {following.right}"
-            words += f", set {following.value}" if following.value != following.right else ""
+            words += f"  {following.right} by the estimate"
+            words += f", set to {following.value}" if following.value != following.right else ""
             words += f"  {following.changes} change{'s' * (following.changes != 1)}"
         found.append((name, words))
     return found
