@@ -60,7 +60,7 @@ class Result(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit
         group, variant, seed: what it is.
         settings: everything that decided it; digest: of them.
         rows: accuracies. figures: other numbers.
-        seconds: of training and of measuring, on one thread.
+        seconds: of training, and of the job that wrote this, which may have found it trained; on one thread.
         versions: of the packages.
     """
 

@@ -5,7 +5,7 @@
     python experiments/tosc/run.py --epochs 2 --results DIR --work DIR   # try it out
 
 Teachers are asked first: semflash teach stamps --teacher lite0; semflash teach fashion-mnist --teacher
-ensemble:5. A result is one file, experiments/results/tosc/JOB.json; what is there is not repeated. Trained
+ensemble:3. A result is one file, experiments/results/tosc/JOB.json; what is there is not repeated. Trained
 codecs and logs go to runs/tosc; a job that was stopped goes on from its last epoch. Results of other
 settings than the plan has now are reported as stale (--redo-stale does them again).
 """
