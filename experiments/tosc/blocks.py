@@ -213,11 +213,3 @@ def teachers(material: Material) -> str:
         if one.get("test_accuracy") is not None
     ]
     return "  \n".join(lines)
-
-
-def state_of_work(material: Material, planned: Sequence[str]) -> str:
-    """Jobs without a result."""
-    lacking = [name for name in planned if name not in material.results]
-    if not lacking:
-        return f"All {len(planned)} jobs of the plan have a result."
-    return f"{len(lacking)} of {len(planned)} jobs have no result yet: {', '.join(lacking)}."

@@ -29,10 +29,10 @@ def costs(material: Material) -> str:
     text = table(["", "teacher", "student", "ratio"], rows)
     return (
         f"{text}\n\n*Student: int8 graph {cost['encoder_bytes']:,} bytes, projections of all states "
-        f"{cost['projection_bytes']:,}; its decoder on the edge, {cost['decoder_bytes']:,} bytes, is not in the "
-        f"bytes, but in the time: encoder, integer stages, payload and decoder. Teacher: images of "
-        f"{side['height']}x{side['width']}, ONNX Runtime. Medians of {cost['images']} images, one at a time, one "
-        "thread each, both in turns on one machine.*"
+        f"{cost['projection_bytes']:,}; its decoder on the edge, {cost['decoder_bytes']:,} bytes, is not in "
+        "the bytes, but in the time: encoder, integer stages, payload and decoder. Teacher: images of "
+        f"{side['height']}x{side['width']}, ONNX Runtime. Medians of {cost['images']} images, one at a time, "
+        "one thread each, both in turns on one machine.*"
     )
 
 
@@ -69,8 +69,9 @@ def stored(material: Material) -> str:
     )
     return (
         f"{table(['teacher', 'epoch', 'loss', 'validation at 18 dB, %', 'seconds'], rows)}\n\n"
-        f"*{live['images']:,} images an epoch, the same views and noise, validation included in the time; the last "
-        f"epoch is {ratio:.1f} times shorter with stored answers, and its loss {100 * apart:.3f} % apart.{size}*"
+        f"*{live['images']:,} images an epoch, the same views and noise, validation included in the time; "
+        f"the last epoch is {ratio:.1f} times shorter with stored answers, and the losses are at most "
+        f"{100 * apart:.3f} % apart.{size}*"
     )
 
 
@@ -105,9 +106,10 @@ def similarity(material: Material) -> str:
     (one, *_) = material.figures("similarity", rows[0][0].split(" ")[0]).values()
     head = ["student", "cosine of the logits", "correlation of the classes' geometry", "same label"]
     return (
-        f"{table(head, rows)}\n\n*{one['images']:,} training images at {one['level']:g} dB. Logits: mean cosine with "
-        "the teacher's stored answer, each less its mean. Geometry: cosines between the classes' means of what is "
-        "sent, correlated with the same of the teacher's answers. Same label: share of images.*"
+        f"{table(head, rows)}\n\n*{one['images']:,} training images at {one['level']:g} dB. Logits: mean "
+        "cosine with the teacher's stored answer, each less its mean. Geometry: cosines between the classes' "
+        "means of what is sent, correlated with the same of the teacher's answers. Same label: share of "
+        "images.*"
     )
 
 
@@ -154,7 +156,7 @@ def changing(material: Material) -> str:
     ]
     count = next(iter(found.values()))["trace"]["images"]
     return (
-        f"{table(['channel', *modes], rows)}\n\n*Accuracy in percent of the exported int8 codec, {count:,} test "
-        f"images{few(found)}; auto: the state follows the estimate from pilots; genie: every image's ratio is known "
-        "beforehand; numbers: a state that stays.*"
+        f"{table(['channel', *modes], rows)}\n\n*Accuracy in percent of the exported int8 codec, {count:,} "
+        f"test images{few(found)}; auto: the state follows the estimate from pilots; genie: every image's "
+        "ratio is known beforehand; numbers: a state that stays.*"
     )
