@@ -11,6 +11,8 @@ from semflash.program.quality import Ber, Snr
 from semflash.program.stages import (
     GdnTail,
     Graph,
+    Modulate,
+    Modulation,
     Normalise,
     Order,
     Project,
@@ -264,7 +266,43 @@ def projected() -> Program:
     )
 
 
-ALL = (plain, two_graphs, progressive, patches, masked, symbols, projected)
+def modulation(channels: int, seed: int = 0) -> Modulation:
+    """Integers that keep values within a few times of what they were."""
+    rng = np.random.default_rng([seed, channels])
+    shift = int(rng.integers(11, 16))
+    return Modulation(
+        multiplier=[int(v) for v in rng.integers(-(1 << 15), 1 << 15, channels)],
+        offset=[int(v) for v in rng.integers(-(40 << shift), 40 << shift, channels)],
+        shift=shift,
+    )
+
+
+def modulated() -> Program:
+    """Channels scaled and shifted by the state before one projection, and again behind it."""
+    return Program(
+        image="image",
+        tensors=(
+            Tensor("image", (8, 6, 1), PIXELS),
+            Tensor("latent", (4, 3, 5), Values(0.05, -3)),
+            Tensor("adapted", (4, 3, 5), Values(0.04, 9)),
+            Tensor("projected", (4, 3, 2), Values(0.03, 0)),
+            Tensor("again", (4, 3, 2), Values(0.03, -128)),
+            Tensor("symbols", (4, 3, 2), NORMAL),
+        ),
+        stages=(
+            Graph("encoder", ("image",), ("latent",)),
+            Modulate("latent", "adapted", tuple(modulation(5, n) for n in range(3)), "state"),
+            Project("adapted", "projected", (projection(5, 2),)),
+            Modulate("projected", "again", (modulation(2, 7),)),
+            normalise("again", "symbols", 24),
+        ),
+        payload=Layout((Region("symbols", 8), Region("adapted", 8))),
+        quality=Snr(-6.0, 18.0),
+        controls=(Control("state", 1, 0, 2, 1, "entry", follows=(-6.0, 3.0, 12.0)),),
+    )
+
+
+ALL = (plain, two_graphs, progressive, patches, masked, symbols, projected, modulated)
 
 
 def run_graph(

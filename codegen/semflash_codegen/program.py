@@ -11,12 +11,20 @@ from dataclasses import dataclass, field
 from semflash.program.controls import Control
 from semflash.program.layout import CountOf, Every, OnesOf, Region, Rest
 from semflash.program.program import Program
-from semflash.program.stages import GdnTail, Graph, Normalise, Order, Project, Tail
+from semflash.program.stages import GdnTail, Graph, Modulate, Normalise, Order, Project, Tail
 from semflash.program.tensors import Tensor
 from semflash_codegen.c_text import struct, structs
 from semflash_codegen.errors import RequestError
 from semflash_codegen.graph import CompiledGraph
-from semflash_codegen.stage_text import Fields, Integers, normalise_text, order_text, project_text, tail_text
+from semflash_codegen.stage_text import (
+    Fields,
+    Integers,
+    modulate_text,
+    normalise_text,
+    order_text,
+    project_text,
+    tail_text,
+)
 
 RUNTIME_API = 2
 _ALIGNMENT = 8
@@ -28,6 +36,7 @@ _CONTROLS_HEAD, _PER_CONTROL = 4, 7
 _WORDS: dict[type[Integers], str] = {
     Tail: "tail",
     Order: "order",
+    Modulate: "modulate",
     Project: "project",
     Normalise: "normalise",
 }
@@ -85,7 +94,7 @@ def _is_kept(program: Program, tensor: Tensor) -> bool:
                 return True
             case Order() if tensor.name in (stage.saliency, stage.source, stage.output):
                 return True
-            case Project() if tensor.name == stage.output:
+            case Modulate() | Project() if tensor.name == stage.output:
                 return True
             case Normalise() if tensor.name in (stage.source, stage.output):
                 return True
@@ -174,6 +183,8 @@ def _integers_text(program: Program, stage: Integers, name: str) -> str:
             return tail_text(stage, name)
         case Order():
             return order_text(program, stage, name)
+        case Modulate():
+            return modulate_text(program, stage, name)
         case Project():
             return project_text(program, stage, name)
         case Normalise():
@@ -194,6 +205,10 @@ def _row(stage: Integers, number: int, name: str, places: _Places) -> Fields:
             by = str(places.tensors[stage.saliency])
             state = ("state", f"{places.memory.stages[number]}u")
             return [*_stage("ORDER", source, output, by), state, ("as.order", f"&{name}")]
+        case Modulate():
+            by = places.choice(stage.chosen_by)
+            ops = "&sf_modulate_of_graph" if of_graph else "&sf_modulate_of_values"
+            return [*_stage("MODULATE", source, output, by), ("as.modulate", name), ("ops", ops)]
         case Project():
             by = places.choice(stage.chosen_by)
             ops = "&sf_project_of_graph" if of_graph else "&sf_project_of_values"

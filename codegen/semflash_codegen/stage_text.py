@@ -8,6 +8,7 @@ from __future__ import annotations
 from semflash.program.program import Program
 from semflash.program.stages import (
     GdnTail,
+    Modulate,
     Normalise,
     Order,
     Project,
@@ -25,7 +26,7 @@ ROOTS_BYTES = 2 * 192
 
 Fields = list[tuple[str, str]]
 #: Stages that are integers alone.
-Integers = Tail | Order | Project | Normalise
+Integers = Tail | Order | Modulate | Project | Normalise
 
 
 def table_bytes(program: Program) -> int:
@@ -45,6 +46,8 @@ def _table_sizes(stage: Stage) -> list[int]:
                 else len(table.table)
                 for table in stage.tables
             ]
+        case Modulate():
+            return [6 * len(table.multiplier) for table in stage.tables]
         case Project():
             return [
                 len(t.weights) + 4 * len(t.bias) + 4 * len(t.multiplier) + len(t.shift) for t in stage.tables
@@ -73,6 +76,21 @@ def tail_text(stage: Tail, name: str) -> str:
         rows.append([*fields, *((part, f"{own}_{part}") for part, _, _ in parts)])
     ctype = "sf_gdn_t" if isinstance(stage.tables[0], GdnTail) else "sf_table_t"
     return text + structs(ctype, name, rows) + "\n"
+
+
+def modulate_text(program: Program, stage: Modulate, name: str) -> str:
+    """The integers of a modulation, and its structs; offsets hold both zero points and the rounding."""
+    before, after = _zero_point(program, stage.source), _zero_point(program, stage.output)
+    text, rows = "", list[Fields]()
+    for number, table in enumerate(stage.tables):
+        own = name if len(stage.tables) == 1 else f"{name}_{number}"
+        more = (after << table.shift) + (1 << (table.shift - 1))
+        offsets = [o - before * m + more for o, m in zip(table.offset, table.multiplier, strict=True)]
+        parts = (("multiplier", "int16_t", table.multiplier), ("offset", "int32_t", offsets))
+        text += "".join(array(ctype, f"{own}_{part}", values) for part, ctype, values in parts)
+        sizes = [("channels", str(len(offsets))), ("shift", str(table.shift))]
+        rows.append([*sizes, *((part, f"{own}_{part}") for part, _, _ in parts)])
+    return text + structs("sf_modulate_t", name, rows) + "\n"
 
 
 def project_text(program: Program, stage: Project, name: str) -> str:

@@ -20,7 +20,7 @@ static uint32_t kept_positions(const sf_program_t *program, uint32_t number, uin
     const uint32_t source = program->stages[number].source;
     for (uint32_t i = 0; i < number && channels > 0u; i++) {
         const sf_stage_t *before = &program->stages[i];
-        const int values = before->kind == SF_STAGE_PROJECT || before->kind == SF_STAGE_NORMALISE;
+        const int values = before->kind >= SF_STAGE_PROJECT && before->kind <= SF_STAGE_MODULATE;
         if (values && before->output == source && sf_program_keeps(program, source, channels)) {
             const uint32_t bytes = program->tensors[source].bytes;
             return bytes % channels == 0u ? bytes / channels : 0u;
@@ -38,6 +38,50 @@ static uint32_t graph_positions(const sf_program_t *program, uint32_t number, ui
         }
     }
     return 0;
+}
+
+static int modulate_fits(const sf_program_t *program, uint32_t number, int behind_graph) {
+    const sf_stage_t *stage = &program->stages[number];
+    const sf_modulate_t *first = stage->as.modulate;
+    if (stage->kind != SF_STAGE_MODULATE || first == NULL) {
+        return 0;
+    }
+    const uint32_t sets = sets_of(program, stage);
+    for (uint32_t i = 0; i < sets; i++) {
+        if (first[i].channels != first->channels || first[i].shift < 1u || first[i].shift > 15u ||
+            first[i].multiplier == NULL || first[i].offset == NULL) {
+            return 0;
+        }
+    }
+    const uint32_t positions = behind_graph ? graph_positions(program, number, first->channels)
+                                            : kept_positions(program, number, first->channels);
+    return sets > 0u && positions > 0u &&
+           sf_program_keeps(program, stage->output, positions * first->channels);
+}
+
+static int modulate_of_graph_fits(const sf_program_t *program, uint32_t number) {
+    return modulate_fits(program, number, 1);
+}
+
+static int modulate_of_values_fits(const sf_program_t *program, uint32_t number) {
+    return modulate_fits(program, number, 0);
+}
+
+static void modulate_position(sf_encoder_t *encoder, const sf_stage_t *stage, const int8_t *values,
+                              uint32_t position) {
+    const sf_modulate_t *modulate = &stage->as.modulate[set_of(encoder, stage)];
+    int8_t *out = (int8_t *)sf_encoder_kept(encoder, stage->output);
+    sf_modulate_position(modulate, values, out + position * modulate->channels);
+}
+
+static sf_status_t modulate_whole(sf_encoder_t *encoder, const sf_stage_t *stage) {
+    const uint32_t channels = stage->as.modulate->channels;
+    const uint32_t positions = encoder->program->tensors[stage->source].bytes / channels;
+    const int8_t *values = (const int8_t *)sf_encoder_kept(encoder, stage->source);
+    for (uint32_t position = 0; position < positions; position++) {
+        modulate_position(encoder, stage, values + position * channels, position);
+    }
+    return SF_OK;
 }
 
 static int project_complete(const sf_project_t *project, const sf_project_t *first) {
@@ -138,6 +182,8 @@ static sf_status_t tail_whole(sf_encoder_t *encoder, const sf_stage_t *stage) {
     return status;
 }
 
+const sf_stage_ops_t sf_modulate_of_graph = {modulate_of_graph_fits, modulate_position, NULL};
+const sf_stage_ops_t sf_modulate_of_values = {modulate_of_values_fits, NULL, modulate_whole};
 const sf_stage_ops_t sf_project_of_graph = {project_of_graph_fits, project_position, NULL};
 const sf_stage_ops_t sf_project_of_values = {project_of_values_fits, NULL, project_whole};
 const sf_stage_ops_t sf_normalise_of_values = {normalise_fits, NULL, normalise_whole};

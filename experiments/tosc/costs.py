@@ -10,8 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,34 +135,6 @@ def projection_bytes(bundle: Bundle) -> int:
     )
 
 
-class Asked:
-    """A live teacher with what a training writes down of a store."""
-
-    def __init__(self, live: LiveTeacher) -> None:
-        self.live, self.views, self.classes = live, live.views, live.classes
-
-    def __enter__(self) -> Self:
-        self.live.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.live.__exit__(kind, error, trace)
-
-    def record(self) -> dict[str, Any]:
-        """Only a name: nothing is stored."""
-        return {"name": "asked while learning"}
-
-    def logits(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
-        """As of a store."""
-        return self.live.logits(indices, views)
-
-    def view_images(self, images: np.ndarray, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
-        """As of a store."""
-        return self.live.view_images(images, indices, views)
-
-
 def stored_or_live(bench: Bench) -> Outcome:
     """The same short training twice, from the store and from the teacher itself: time and losses by epoch.
 
@@ -172,7 +143,7 @@ def stored_or_live(bench: Bench) -> Outcome:
     data = bench.data()
     store: TeacherStore = find_store(bench.recipe.teacher, data)
     found = {"stored": history(bench, "stored", store)}
-    with Asked(live_teacher(store, data)) as live:
+    with live_teacher(store, data) as live:
         found["live"] = history(bench, "live", live)
     return Outcome(figures={"epochs": found, "images": bench.recipe.train_images, "views": store.views})
 

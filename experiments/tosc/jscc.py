@@ -11,6 +11,7 @@ the same work; the decoder is told the ratio.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,7 @@ def train(recipe: CodecRecipe, sizes: ToscSizes, data: Dataset, out: Path, progr
     codec = PictureCodec(sizes)
     reader = Reader(codec, sizes.classes)
     draw = ChannelDraw(sizes)
+    how = dataclasses.replace(recipe.augmentation, mix=0.0)  # a mixture is no picture, and has two labels
 
     def batches(rng: np.random.Generator) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
         train_split, order = data.train, rng.permutation(len(data.train))
@@ -136,7 +138,7 @@ def train(recipe: CodecRecipe, sizes: ToscSizes, data: Dataset, out: Path, progr
             chosen = order[start : start + recipe.batch]
             inputs = draw(len(chosen), rng)
             inputs["noise"] = rng.random((len(chosen), *codec.tosc.noise_shape()), dtype=np.float32)
-            inputs["image"] = augment(train_split.images[chosen], recipe.augmentation, rng)
+            inputs["image"] = augment(train_split.images[chosen], how, rng)
             yield inputs, train_split.labels[chosen]
 
     def plan(

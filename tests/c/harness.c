@@ -127,6 +127,15 @@ int harness_order(uint16_t positions, uint16_t channels, uint16_t levels, uint16
     return (int)sf_order_scores(&order);
 }
 
+int harness_modulate(uint16_t channels, uint8_t shift, const int16_t *multiplier, const int32_t *offset,
+                     const int8_t *values, size_t n, int8_t *out) {
+    const sf_modulate_t modulate = {channels, shift, multiplier, offset};
+    for (size_t i = 0; i < n; i++) {
+        sf_modulate_position(&modulate, values + i * channels, out + i * channels);
+    }
+    return SF_OK;
+}
+
 int harness_project(uint16_t channels, uint16_t outputs, int8_t zero_point, const int8_t *weights,
                     const int32_t *bias, const int32_t *multiplier, const int8_t *shift, const int8_t *values,
                     size_t n, int8_t *out) {

@@ -48,6 +48,10 @@ HARNESS_EXPORT int harness_order(uint16_t positions, uint16_t channels, uint16_t
                                  const uint8_t *saliency, const uint8_t *codes, uint16_t *places,
                                  uint8_t *sorted);
 
+/* Modulation of n positions by one set of integers. */
+HARNESS_EXPORT int harness_modulate(uint16_t channels, uint8_t shift, const int16_t *multiplier,
+                                    const int32_t *offset, const int8_t *values, size_t n, int8_t *out);
+
 /* Projection of n positions by one set of integers. */
 HARNESS_EXPORT int harness_project(uint16_t channels, uint16_t outputs, int8_t zero_point,
                                    const int8_t *weights, const int32_t *bias, const int32_t *multiplier,

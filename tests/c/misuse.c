@@ -383,9 +383,60 @@ static void check_normalisation_in_program(void) {
     REFUSED(p.normalise.n = 7);
     REFUSED(p.stages[2].source = 1);
     REFUSED(p.stages[2].output = 0);
-    REFUSED(p.stages[2].kind = 7);
+    REFUSED(p.stages[2].kind = SF_STAGE_MODULATE);
+    REFUSED(p.stages[2].kind = 8);
     REFUSED(p.stages[2].ops = NULL);
     REFUSED(p.stages[2].ops = &sf_project_of_values);
+}
+
+/* A modulation in place of the normalisation, or behind the graph in place of the projection. */
+static const int16_t four_scales[4] = {1, 2, 3, 4};
+static const int32_t four_offsets[4] = {0, 0, 0, 0};
+static sf_modulate_t modulations[2];
+
+static void modulate(projected_t *p, int behind_graph) {
+    const uint16_t channels = behind_graph ? 4 : 2;
+    modulations[0] = modulations[1] = (sf_modulate_t){channels, 15, four_scales, four_offsets};
+    sf_stage_t *stage = &p->stages[behind_graph ? 1 : 2];
+    stage->kind = SF_STAGE_MODULATE;
+    stage->by = 0;
+    stage->as.modulate = modulations;
+    stage->ops = behind_graph ? &sf_modulate_of_graph : &sf_modulate_of_values;
+    if (behind_graph) {
+        p->tensors[2].bytes = 12;
+        p->tensors[2].offset = 32;
+        p->program.state_bytes = 64;
+        p->program.control_offset = 48;
+    }
+}
+
+static void check_modulations_in_program(void) {
+    for (int behind_graph = 0; behind_graph < 2; behind_graph++) {
+        projected_t good;
+        make_projected(&good);
+        modulate(&good, behind_graph);
+        EXPECT(sf_program_check(&good.program), behind_graph ? SF_ERR_ARGUMENT : SF_OK);
+        good.program.n_stages = behind_graph ? 2 : 3; /* what follows reads two channels */
+        good.program.n_regions = 1;
+        good.program.payload_bytes = 6;
+        good.regions[0].source = 2;
+        EXPECT(sf_program_check(&good.program), SF_OK);
+    }
+    REFUSED(modulate(&p, 0); p.stages[2].as.modulate = NULL);
+    REFUSED(modulate(&p, 0); p.stages[2].ops = &sf_modulate_of_graph);
+    REFUSED(modulate(&p, 0); p.stages[2].ops = NULL);
+    REFUSED(modulate(&p, 0); p.stages[2].kind = SF_STAGE_PROJECT);
+    REFUSED(modulate(&p, 0); p.stages[2].by = 3);
+    REFUSED(modulate(&p, 0); p.tensors[3].bytes = 5);
+    REFUSED(modulate(&p, 0); modulations[0].channels = modulations[1].channels = 0);
+    REFUSED(modulate(&p, 0); modulations[0].channels = modulations[1].channels = 4);
+    REFUSED(modulate(&p, 0); modulations[1].channels = 3);
+    REFUSED(modulate(&p, 0); modulations[1].shift = 0);
+    REFUSED(modulate(&p, 0); modulations[1].shift = 16);
+    REFUSED(modulate(&p, 0); modulations[1].multiplier = NULL);
+    REFUSED(modulate(&p, 0); modulations[1].offset = NULL);
+    REFUSED(modulate(&p, 1); modulations[0].channels = modulations[1].channels = 3);
+    REFUSED(modulate(&p, 1); p.stages[1].ops = &sf_modulate_of_values);
 }
 
 static void check_tails_behind_values(void) {
@@ -417,6 +468,7 @@ int main(void) {
     check_order_in_program();
     check_projections_in_program();
     check_normalisation_in_program();
+    check_modulations_in_program();
     check_tails_behind_values();
     printf("%d not as documented\n", wrong);
     return wrong != 0;

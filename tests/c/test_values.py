@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from semflash.program.reference.modulation import modulate
 from semflash.program.reference.power import normalise
 from semflash.program.reference.projection import project
-from semflash.program.stages import Projection
-from semflash.program.value_checks import check_projection, nominal_gain
+from semflash.program.stages import Modulation, Projection
+from semflash.program.value_checks import check_modulation, check_projection, nominal_gain
 
 STATES, CHANNELS, OUTPUTS = 8, 48, 2
 SCALE = 4 * 0.5**0.5 / 127
@@ -49,6 +50,89 @@ def device_normalise(harness: Any, values: np.ndarray, zero_point: int, gain: in
     assert harness.lib.harness_normalise(gain, items, zero_point, pointers[0], n, pointers[1]) == 0
     assert out[-1] == 77
     return out[:-1].reshape(values.shape)
+
+
+def device_modulate(
+    harness: Any, table: Modulation, values: np.ndarray, zeros: tuple[int, int]
+) -> np.ndarray:
+    """Positions (n, C) through harness_modulate, with the offsets that the generator writes."""
+    multiplier = np.array(table.multiplier, np.int64)
+    folded = np.array(table.offset) - zeros[0] * multiplier + (2 * zeros[1] + 1) * (1 << (table.shift - 1))
+    arrays = (
+        ("int16_t", multiplier.astype(np.int16)),
+        ("int32_t", folded.astype(np.int32)),
+        ("int8_t", np.ascontiguousarray(values)),
+    )
+    cast = harness.ffi.cast
+    out = np.full((len(values) + 1, values.shape[1]), 77, np.int8)
+    pointers = [cast(f"const {kind} *", array.ctypes.data) for kind, array in arrays]
+    pointer = cast("int8_t *", out.ctypes.data)
+    status = harness.lib.harness_modulate(values.shape[1], table.shift, *pointers, len(values), pointer)
+    assert status == 0 and (out[-1] == 77).all()
+    return out[:-1]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    *(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 15)),
+    *(st.integers(-128, 127), st.integers(-128, 127)),
+)
+def test_modulations_equal_the_formula_in_exact_integers(harness, seed, channels, shift, zero, other):
+    rng = np.random.default_rng(seed)
+    table = Modulation(
+        multiplier=rng.integers(-(1 << 15), 1 << 15, channels).tolist(),
+        offset=rng.integers(-(200 << shift), 200 << shift, channels).tolist(),
+        shift=shift,
+    )
+    check_modulation(table, channels, zero)
+    values = rng.integers(-128, 128, (12, channels)).astype(np.int8)
+    values[0], values[1] = -128, 127
+    wanted = [
+        [
+            min(
+                max((Fraction(m * (v - zero) + o, 1 << shift) + Fraction(1, 2)).__floor__() + other, -128),
+                127,
+            )
+            for m, o, v in zip(table.multiplier, table.offset, vector, strict=True)
+        ]
+        for vector in values.tolist()
+    ]
+    assert device_modulate(harness, table, values, (zero, other)).tolist() == wanted
+    assert modulate(values, table, zero, other).tolist() == wanted
+
+
+def test_halves_of_a_modulation_are_rounded_up(harness):
+    table = Modulation([1 << 14], [0], 15)
+    values = np.arange(-5, 6, dtype=np.int8)[:, None]
+    wanted = [-2, -2, -1, -1, 0, 0, 1, 1, 2, 2, 3]
+    assert device_modulate(harness, table, values, (0, 0)).ravel().tolist() == wanted
+    assert modulate(values, table, 0, 0).ravel().tolist() == wanted
+
+
+def test_the_largest_modulated_sums_that_pass_the_proof_do_not_leave_int32(harness):
+    offset = (1 << 31) - 1 - (256 << 15) - 256 * 32767
+    check_modulation(Modulation([32767], [offset], 15), 1, -128)
+    with pytest.raises(Exception, match="leave int32"):
+        check_modulation(Modulation([32767], [offset + 1], 15), 1, -128)
+    values = np.array([[127], [-128]], np.int8)
+    for table in (Modulation([32767], [offset], 15), Modulation([-32767], [-offset], 15)):
+        wanted = [[127], [127]] if offset == table.offset[0] else [[-128], [-128]]
+        assert device_modulate(harness, table, values, (-128, 127)).tolist() == wanted
+
+
+def test_a_million_random_latents_are_modulated_alike_in_c_and_python_for_each_state(harness):
+    rng = np.random.default_rng(14)
+    latents = rng.integers(-128, 128, (1_000_000 // CHANNELS, CHANNELS), dtype=np.int8)
+    latents[0], latents[1] = -128, 127
+    for state in range(STATES):
+        shift = 15 - state
+        table = Modulation(
+            multiplier=rng.integers(-(1 << 15), 1 << 15, CHANNELS).tolist(),
+            offset=rng.integers(-(100 << shift), 100 << shift, CHANNELS).tolist(),
+            shift=shift,
+        )
+        found = device_modulate(harness, table, latents, (-128, state))
+        assert (found == modulate(latents, table, -128, state)).all()
 
 
 def random_projection(rng: np.random.Generator, channels: int, outputs: int) -> Projection:

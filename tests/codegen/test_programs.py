@@ -117,7 +117,18 @@ def projected_pair() -> Pair:
     return (programs.symbols(), models()), (programs.projected(), models())
 
 
-PAIRS = {"zoo": zoo_pair, "staged": staged_pair, "ruled": ruled_pair, "projected": projected_pair}
+def modulated_pair() -> Pair:
+    """A modulation that a control chooses before one projection, and the projection of each state."""
+    return (programs.modulated(), models()), (programs.symbols(), models())
+
+
+PAIRS = {
+    "zoo": zoo_pair,
+    "staged": staged_pair,
+    "ruled": ruled_pair,
+    "projected": projected_pair,
+    "modulated": modulated_pair,
+}
 
 
 def generate_pair(folder: Path, pair: Pair, kernels: str) -> list[Path]:

@@ -80,7 +80,7 @@ def bits(folder: Path) -> Bundle:
         program=changed,
         edge=(msgspec.structs.replace(graph, inputs=inputs),),
     )
-    record = Record(semflash_version="0.1.0", recipe={}, seed=0)
+    record = Record(semflash_version="0.1.0", recipe={"dataset": "fashion-mnist"}, seed=0)
     return write_bundle(folder / "steered-bits.semcodec", contract, record, dict(bundle.files))
 
 

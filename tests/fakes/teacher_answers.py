@@ -1,4 +1,4 @@
-"""A teacher's answers without a teacher: seeded logits in which the label stands out, views that only shift."""
+"""A teacher's answers without a teacher: seeded logits whose labels stand out, views that only shift."""
 
 from __future__ import annotations
 
@@ -31,8 +31,17 @@ class MadeAnswers:
         self.asked.append((indices, views))
         return self.table[views, indices]
 
-    def view_images(self, images: np.ndarray, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
-        """View a is shifted to the right by a pixels."""
-        del indices
-        shifted = [np.roll(image, view, axis=1) for image, view in zip(images, views, strict=True)]
-        return np.stack(shifted)
+    def mixture(self, indices: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The last view is a quarter of the image before."""
+        mixed = views == self.views - 1
+        return np.where(mixed, np.maximum(indices - 1, 0), indices), np.where(mixed, 0.75, 1.0).astype("f4")
+
+    def view_images(
+        self, images: np.ndarray, indices: np.ndarray, views: np.ndarray, others: np.ndarray | None = None
+    ) -> np.ndarray:
+        """View a is shifted to the right by a pixels; what is mixed in is not."""
+        shifted = np.stack([np.roll(image, view, axis=1) for image, view in zip(images, views, strict=True)])
+        if others is None:
+            return shifted
+        shares = self.mixture(indices, views)[1][:, None, None, None]
+        return np.round(shares * shifted + (1 - shares) * others).astype(np.uint8)

@@ -173,7 +173,8 @@ def check(bundle: Bundle, *, first_run: bool) -> None:
     decoder = EdgeDecoder(bundle, admitted=not first_run)
     golden = GoldenEncoder(bundle, admitted=not first_run)
     payloads = rng.integers(0, 256, (7, bundle.payload_bytes), np.uint8)
-    logits = decoder.logits(payloads, rng.uniform(0, 0.06, 7))
+    controls = {one.name: rng.integers(0, 1 << 16, 7) for one in bundle.program.controls}
+    logits = decoder.logits(payloads, rng.uniform(0, 0.06, 7), controls=controls)
     assert logits.shape[0] == 7 and np.isfinite(logits).all()
     codes = golden.payloads(rng.integers(0, 256, (5, *bundle.image_shape), np.uint8))
     assert codes.shape == (5, bundle.payload_bytes)

@@ -23,6 +23,7 @@ from semflash.channels.trace import Trace
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.evaluate_trace import Line, evaluate_trace
 from semflash.errors import UsageError
+from semflash.monitor.live.controls import Controls
 from semflash.monitor.live.picture import lines
 from semflash.monitor.live_table import PlainLines, print_summary
 from semflash.monitor.monitor import MonitorOptions, MonitorResult, monitor
@@ -152,6 +153,36 @@ def test_a_trace_changes_the_level_by_image_and_the_state_behind_it(
     assert all(after - before >= 16 for (before, _), (after, _) in pairwise(changes))
     assert records(path)[0]["trace"] == [[40, 18.0], [40, -6.0], [40, 9.5]]
     assert result.progress.level == 9.5
+
+
+class Pressing(View):
+    """Presses a key when so many images have come."""
+
+    def __init__(self, key: str, at: int) -> None:
+        self._key, self._at, self._came = key, at, 0
+
+    def update(self, progress: Progress) -> None:
+        self._came = progress.tally.received
+
+    def poll(self, controls: Controls) -> None:
+        if self._key and self._came >= self._at:
+            controls.press(self._key)
+            self._key = ""
+
+
+def test_a_key_holds_until_the_next_step_of_a_trace(
+    bundle: Bundle, golden: Golden, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semflash.monitor.run._TICK_S", 0.0)
+    monkeypatch.setattr("semflash.monitor.run.REFRESH_S", 0.0)
+    path, trace = tmp_path / "run.jsonl", Trace(((60, 6.0), (60, 12.0)))
+    run(bundle, golden, view=Pressing("0", 20), trace=trace, record_path=path)
+    levels = [line["snr_injected"] for line in records(path) if line["kind"] == "image"]
+    first = levels.index(100.0)
+    assert 20 <= first < 50 and levels[:first] == [6.0] * first
+    assert levels[first:60] == [100.0] * (60 - first) and levels[60:] == [12.0] * 60
+    (pressed,) = (line for line in records(path) if line["kind"] == "snr")
+    assert pressed["snr_injected"] == 100.0
 
 
 def test_the_library_function_gives_what_a_run_over_a_good_line_gives(

@@ -68,6 +68,21 @@ def test_the_map_tells_encoder_from_link_from_library() -> None:
     assert (kinds.encoder_ram, kinds.payload_ram, kinds.link_ram, kinds.other_ram) == (0x400, 0x30, 0x800, 12)
 
 
+def test_projections_and_normalisation_count_as_the_encoders() -> None:
+    more = """\
+ .rodata.sf_model_project1_3_weights
+                0x08000700       0x60 .pio/build/b/model/sf_model.o
+ .rodata.sf_model_normalise2
+                0x08000760        0x8 .pio/build/b/model/sf_model.o
+ .text.project_position
+                0x08000768       0x10 .pio/build/b/device/src/values.o
+"""
+    before, after = memory_map.kinds(MAP), memory_map.kinds(MAP + more)
+    assert after.tail_tables - before.tail_tables == 0x68
+    assert after.encoder_code - before.encoder_code == 0x10
+    assert (after.encoder_tables, after.link_flash) == (before.encoder_tables, before.link_flash)
+
+
 @pytest.mark.parametrize("text", ["", "no map", "\0" * 100])
 def test_what_is_no_map_is_refused(text: str) -> None:
     with pytest.raises(BuildError, match="no map"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -265,6 +266,19 @@ def test_fading_of_bit_errors_and_of_strange_names_is_refused() -> None:
         Fading("none", 4)
 
 
+@pytest.mark.parametrize("fading", [Fading(), Fading("rayleigh", 3)])
+def test_no_payload_and_payloads_of_nothing_come_back(fading: Fading) -> None:
+    for program in (plain_symbols(), counted_symbols(), counted_symbols("repeat-3")):
+        channel, size = channel_for(program, fading), program.payload_bytes_max
+        none = channel.damage(np.zeros((0, size), np.uint8), 3.0, channel.rng(0, 3.0), np.zeros(0, np.int64))
+        assert none.shape == (0, size)
+    channel = channel_for(counted_symbols(), fading)
+    empty = np.full((2, counted_symbols().payload_bytes_max), 7, np.uint8)
+    np.testing.assert_array_equal(
+        channel.damage(empty, 3.0, channel.rng(0, 3.0), np.zeros(2, np.int64)), empty
+    )
+
+
 def test_an_odd_number_of_values_or_bits_comes_back() -> None:
     bits = np.random.default_rng(0).integers(0, 2, (9, 40), np.uint8)
     parts = (Stretch(0, 3, None), Stretch(3, 27, Values(0.5, -7)), Stretch(27, 38, None))
@@ -272,6 +286,39 @@ def test_an_odd_number_of_values_or_bits_comes_back() -> None:
     assert symbols.shape == (9, 2 + 2 + 6, 2) and [part.symbols for part in parts] == [2, 2, 6]
     np.testing.assert_array_equal(from_symbols(symbols, parts, bits), bits)
     np.testing.assert_array_equal(symbols[:, 3, 1], 0.0)
+
+
+def test_payloads_that_are_all_alike_are_not_decoded_for_it_and_lie_where_decoding_puts_them() -> None:
+    program = plain_symbols()
+    mixed = msgspec.structs.replace(
+        program,
+        tensors=(
+            *program.tensors,
+            Tensor("latent", (1, 1, 5), Values(0.1, 0)),
+            Tensor("codes", (1, 1, 5), Codes(8)),
+        ),
+        stages=(
+            Graph("encoder", ("image",), ("symbols", "latent")),
+            Tail("latent", "codes", (table_tail(5, 8),)),
+        ),
+        payload=Layout((Region("codes", 3), Region("symbols", 8))),
+    )
+    check_program(mixed)
+    payloads = np.random.default_rng(0).integers(0, 256, (6, 34), np.uint8)
+    ((images, parts),) = stretches(mixed, payloads, None)
+    assert images.tolist() == list(range(6))
+    spans = decode(mixed, payloads).spans
+    assert [(part.start, part.stop) for part in parts] == [(0, 15), (15, 15 + 256)]
+    assert [span.start.tolist() for span in spans] == [[0] * 6, [15] * 6]
+    assert parts[0].holds is None and parts[1].holds == Values(SCALE, 0)
+    cut = np.array([271, 271, 100, 271, 15, 0])
+    found = {tuple(which): made for which, made in stretches(mixed, payloads, cut)}
+    assert {key: made[-1].stop if made else 0 for key, made in found.items()} == {
+        (0, 1, 3): 271,
+        (2,): 95,
+        (4,): 15,
+        (5,): 0,
+    }
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 32))

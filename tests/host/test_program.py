@@ -237,7 +237,7 @@ def changed(make: Callable[[], Program], *path: Any, to: Any) -> Program:
 
 
 P, A, L, R = programs.plain, programs.two_graphs, programs.progressive, programs.patches
-S, J = programs.symbols, programs.projected
+S, J, M = programs.symbols, programs.projected, programs.modulated
 PROJECT_CODES = {
     "kind": "project",
     "source": "codes",
@@ -320,6 +320,17 @@ BROKEN = [
     (changed(S, "tensors", 3, "shape", to=[24]), "a value for each, in pairs"),
     (changed(S, "tensors", 3, "holds", to={"kind": "codes", "levels": 8}), "normalised values must hold"),
     (changed(S, "payload", "regions", 0, "bits", to=7), "do not fit its 256 levels"),
+    (changed(M, "tensors", 2, "holds", to={"kind": "codes", "levels": 8}), "modulated values must hold"),
+    (changed(M, "tensors", 2, "shape", to=[4, 5, 3]), "a value for each"),
+    (changed(M, "tensors", 2, "live", to="symbols"), "must hold codes"),
+    (changed(M, "stages", 1, "tables", 2, "multiplier", to=[1] * 4), "of a modulation have the wrong"),
+    (changed(M, "stages", 1, "tables", 0, "offset", to=[1] * 6), "of a modulation have the wrong"),
+    (
+        changed(M, "stages", 1, "tables", 0, "offset", to=[0] * 4 + [-(1 << 31)]),
+        "channel 4 of a modulation can",
+    ),
+    (changed(M, "stages", 1, "chosen_by", to=None), "no control to choose"),
+    (changed(M, "stages", 3, "chosen_by", to="state"), "must choose one of 1"),
     (changed(R, "controls", 0, "follows", to=[0.0]), "a level for each of its values"),
     (changed(R, "controls", 0, "follows", to=[3.0, 3.0]), "neither ascend nor descend"),
     (changed(R, "controls", 0, "follows", to=[]), "a level for each of its values"),

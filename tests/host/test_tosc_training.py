@@ -22,6 +22,7 @@ from semflash.codecs.registry import create, family_of  # noqa: E402
 from semflash.codecs.tosc.measuring import Measure  # noqa: E402
 from semflash.codecs.tosc.stages import DistilStage  # noqa: E402
 from semflash.codecs.tosc.training import ToscTraining  # noqa: E402
+from semflash.codecs.tosc.views import ViewsOf  # noqa: E402
 from semflash.data.augment import Augmentation  # noqa: E402
 from semflash.data.dataset import Dataset, Split  # noqa: E402
 from semflash.data.registry import load_dataset  # noqa: E402
@@ -83,7 +84,8 @@ def batch(codec: Any, seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]
         "noise": rng.random((12, *codec.noise_shape()), dtype=np.float32),
         "answer": rng.normal(0, 3, (12, 10)).astype(np.float32),
     }
-    return inputs, np.arange(12, dtype=np.int32) % 10
+    shares = rng.random((12, 10)).astype(np.float32) ** 4
+    return inputs, shares / shares.sum(axis=1, keepdims=True)
 
 
 def log_softmax(x: np.ndarray) -> np.ndarray:
@@ -92,14 +94,14 @@ def log_softmax(x: np.ndarray) -> np.ndarray:
 
 
 def loss_by_hand(
-    codec: Any, inputs: dict[str, np.ndarray], labels: np.ndarray, share: float, t: float
+    codec: Any, inputs: dict[str, np.ndarray], targets: np.ndarray, share: float, t: float
 ) -> dict[str, float]:
     """The three terms of L in numpy, from the logits and the sent symbols."""
     logits, trace = codec.forward(
         inputs["image"], inputs["quality"], inputs["noise"], training=False, state=inputs["state"]
     )
     out, sent = (np.asarray(ops.convert_to_numpy(x), np.float64) for x in (logits, trace["sent"]))
-    ce = -log_softmax(out)[np.arange(len(labels)), labels].mean()
+    ce = -(targets * log_softmax(out)).sum(axis=1).mean()
     teacher = log_softmax(inputs["answer"] / t)
     kl = (np.exp(teacher) * (teacher - log_softmax(out / t))).sum(axis=1).mean()
     noise = 0.5 * 10 ** (-inputs["quality"].astype(np.float64) / 10)
@@ -112,9 +114,9 @@ def loss_by_hand(
     }
 
 
-def loss_of(codec: Any, inputs: dict[str, np.ndarray], labels: np.ndarray, share: float, t: float) -> float:
+def loss_of(codec: Any, inputs: dict[str, np.ndarray], targets: np.ndarray, share: float, t: float) -> float:
     stage = DistilStage(codec, share, t)
-    found = stage.compute_loss(inputs, labels, stage(inputs, training=False))
+    found = stage.compute_loss(inputs, targets, stage(inputs, training=False))
     return float(ops.convert_to_numpy(found))
 
 
@@ -122,23 +124,23 @@ def test_the_loss_is_that_of_labels_teacher_and_bottleneck() -> None:
     """Dropping the teacher's term or the bottleneck's would be seen: each is a good part of the sum."""
     keras.utils.set_random_seed(3)
     codec = create("tosc", SIZES | {"bottleneck": 0.05})
-    inputs, labels = batch(codec)
-    terms = loss_by_hand(codec, inputs, labels, 0.7, 3.0)
+    inputs, targets = batch(codec)
+    terms = loss_by_hand(codec, inputs, targets, 0.7, 3.0)
     assert min(terms.values()) > 0.05 * sum(terms.values())
-    assert loss_of(codec, inputs, labels, 0.7, 3.0) == pytest.approx(sum(terms.values()), rel=1e-4)
-    alone = loss_by_hand(codec, inputs, labels, 0.0, 3.0)
+    assert loss_of(codec, inputs, targets, 0.7, 3.0) == pytest.approx(sum(terms.values()), rel=1e-4)
+    alone = loss_by_hand(codec, inputs, targets, 0.0, 3.0)
     without = {name: value for name, value in inputs.items() if name != "answer"}
     expected = alone["labels"] + alone["bottleneck"]
-    assert loss_of(codec, without, labels, 0.0, 3.0) == pytest.approx(expected, rel=1e-4)
+    assert loss_of(codec, without, targets, 0.0, 3.0) == pytest.approx(expected, rel=1e-4)
 
 
 def test_without_a_bottleneck_its_term_and_its_prior_are_gone() -> None:
     keras.utils.set_random_seed(3)
     codec = create("tosc", SIZES | {"bottleneck": 0.0})
-    inputs, labels = batch(codec)
-    terms = loss_by_hand(codec, inputs, labels, 0.7, 3.0)
+    inputs, targets = batch(codec)
+    terms = loss_by_hand(codec, inputs, targets, 0.7, 3.0)
     assert terms["bottleneck"] == 0.0 and "bottleneck" not in codec.parts()
-    assert loss_of(codec, inputs, labels, 0.7, 3.0) == pytest.approx(sum(terms.values()), rel=1e-4)
+    assert loss_of(codec, inputs, targets, 0.7, 3.0) == pytest.approx(sum(terms.values()), rel=1e-4)
 
 
 def test_a_step_moves_the_adaptation_of_both_sides_and_the_prior() -> None:
@@ -166,11 +168,15 @@ def test_batches_hold_views_with_their_answers_and_a_channel_for_each_image(data
     training = ToscTraining(bench(data, recipe, made))
     found = list(training.batches(np.random.default_rng(0)))
     assert len(found) == len(data.train) // 40 and training.teacher_share == 0.7
-    (inputs, labels), (indices, views) = found[0], made.asked[0]
+    (inputs, targets), (indices, views) = found[0], made.asked[0]
     np.testing.assert_array_equal(inputs["answer"], made.table[views, indices])
-    expected = made.view_images(data.train.images[indices], indices, views)
+    partners, shares = made.mixture(indices, views)
+    assert 0.1 < (partners != indices).mean() < 0.6
+    expected = made.view_images(data.train.images[indices], indices, views, data.train.images[partners])
     np.testing.assert_allclose(inputs["image"] * 255, expected, atol=0.51)  # no shift or mirror on top
-    np.testing.assert_array_equal(labels, data.train.labels[indices])
+    one, own = np.eye(10), data.train.labels[indices]
+    mixed = shares[:, None] * one[own] + (1 - shares[:, None]) * one[data.train.labels[partners]]
+    np.testing.assert_allclose(targets, mixed, atol=1e-6)
     quality = np.concatenate([x["quality"] for x, _ in found])
     told = np.concatenate([x["told"] for x, _ in found])
     assert quality.min() >= -6 and quality.max() <= 18 and quality.std() > 5
@@ -184,6 +190,20 @@ def test_without_a_teacher_labels_alone_are_learnt(data: Dataset) -> None:
     assert training.teacher_share == 0.0
     inputs, _ = next(training.batches(np.random.default_rng(0)))
     assert "answer" not in inputs
+
+
+def test_a_part_of_the_data_is_mixed_with_itself_alone(data: Dataset) -> None:
+    """With a store of all images, too, and without a teacher, whose views are of the same kind."""
+    recipe = dataclasses.replace(RECIPE, augmentation=Augmentation(flip=0.0, shift_px=0, mix=1.0))
+    part = Split(data.train.images[:50], data.train.labels[:50])
+    for made in (answers(data), None):
+        views = ViewsOf(dataclasses.replace(bench(data, recipe, made), train=part))
+        indices = np.tile(np.arange(50), 4)
+        chosen = views.choose(indices, np.random.default_rng(0))
+        partners, shares = views.source.mixture(indices, chosen)
+        assert partners.max() < 50 and (partners != indices).any() and shares.min() < 1
+        images, targets = views.of(indices, chosen)
+        assert images.dtype == np.uint8 and targets.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -306,7 +326,7 @@ def test_train_trains_it_without_a_task_network(
     command += [part for one in small for part in ("--set", one)]
     assert main([*command, "--quiet", "--json"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert "task" not in told and list(told["results"]["val_accuracy"])[0] == "0"
+    assert "task" not in told and next(iter(told["results"]["val_accuracy"])) == "0"
     assert not (tmp_path / "run" / "task").exists() and load_run(tmp_path / "run" / "codec").tail is None
-    assert main([*command, "--task", str(tmp_path)]) == 1
+    assert main([*command, "--task", str(tmp_path)]) == 2
     assert "without a task network" in capsys.readouterr().err

@@ -16,6 +16,7 @@ from semflash.codecs.device_side import (  # noqa: E402
     DeviceSpec,
     GdnTailSpec,
     GraphSpec,
+    ModulationStage,
     NormaliseStage,
     ProjectionStage,
     TableTailSpec,
@@ -30,6 +31,7 @@ from semflash.conversion.device import (  # noqa: E402
     real_values,
     sent_codes,
 )
+from semflash.conversion.folding import fold, folded, folded_bytes  # noqa: E402
 from semflash.conversion.graphs import Int8Output  # noqa: E402
 from semflash.data.dataset import Dataset, Split  # noqa: E402
 from semflash.errors import ExportError  # noqa: E402
@@ -39,12 +41,14 @@ from semflash.program.controls import Control  # noqa: E402
 from semflash.program.layout import Layout, Region  # noqa: E402
 from semflash.program.payload import decode  # noqa: E402
 from semflash.program.quality import Ber, Snr  # noqa: E402
+from semflash.program.reference.modulation import modulate  # noqa: E402
 from semflash.program.reference.projection import project  # noqa: E402
 from semflash.program.reference.receive import values as received_values  # noqa: E402
 from semflash.program.reference.run import run  # noqa: E402
 from semflash.program.tensors import Codes, Values  # noqa: E402
-from semflash.program.value_checks import check_projection  # noqa: E402
+from semflash.program.value_checks import check_modulation, check_projection  # noqa: E402
 from semflash.runtime.reference import ReferenceGraph  # noqa: E402
+from semflash_codegen.stage_text import table_bytes  # noqa: E402
 
 STATES, CHANNELS, OUTPUTS = 3, 12, 2
 REACH = 4 * float(np.sqrt(0.5))
@@ -224,12 +228,134 @@ def test_gdn_behind_a_projection_cannot_go_into_the_graph(network: Any) -> None:
         gdn_inside(spec)
 
 
+def adapted(network: Any, outputs: int = OUTPUTS) -> DeviceSpec:
+    """Channels scaled and shifted by the state, and one projection."""
+    rng = np.random.default_rng(6)
+    scale = rng.uniform(0.2, 3, (STATES, CHANNELS)).astype(np.float32)
+    offset = rng.normal(0, 0.05, (STATES, CHANNELS)).astype(np.float32)
+    weights = rng.normal(0, 0.5, (1, outputs, CHANNELS)).astype(np.float32)
+    stages = (
+        GraphSpec("encoder", IMAGE, "latent"),
+        ModulationStage("latent", "adapted", scale, offset, "state"),
+        ProjectionStage("adapted", "projected", weights, rng.normal(0, 0.1, (1, outputs))),
+        NormaliseStage("projected", "symbols", REACH),
+    )
+    return dataclasses.replace(symbols(network), stages=stages)
+
+
+def kinds(program: Any) -> list[str]:
+    return [type(stage).__name__ for stage in program.stages]
+
+
+@pytest.mark.parametrize("form", ["folded", "separate"])
+def test_modulation_and_projection_give_the_symbols_of_the_formula(
+    form: Any, network: Any, data: Dataset
+) -> None:
+    spec = adapted(network)
+    device = quantise_device(spec, data, modulation=form)
+    assert kinds(device.program) == ["Graph", *(["Modulate"] * (form == "separate")), "Project", "Normalise"]
+    images = data.val.images[:100]
+    real = real_values(spec, images.astype(np.float32) / np.float32(255))
+    for state in range(STATES):
+        wanted = codes_by_formula(spec, real, {"state": state})["symbols"].astype(int)
+        found = on_device(device, images, state).tensors["symbols"]
+        assert np.abs(found - wanted).mean() < 1.5 and np.abs(found - wanted).max() <= 10
+
+
+def test_folding_changes_nothing_in_real_numbers(network: Any, data: Dataset) -> None:
+    spec = adapted(network)
+    one = folded(spec, "folded")
+    assert [type(stage).__name__ for stage in one.stages] == [
+        "GraphSpec",
+        "ProjectionStage",
+        "NormaliseStage",
+    ]
+    real = {"latent": np.random.default_rng(1).normal(0, 1, (20, 4, 4, CHANNELS))}
+    for state in range(STATES):
+        found, wanted = (
+            codes_by_formula(s, real, {"state": state})["symbols"].astype(int) for s in (one, spec)
+        )
+        assert np.abs(found - wanted).max() <= 1 and (found != wanted).mean() < 1e-3
+    assert folded(spec, "separate") == spec
+
+
+def test_a_modulation_is_folded_where_that_takes_no_more_flash(network: Any, data: Dataset) -> None:
+    """The bytes are those that the generator writes."""
+    for outputs in (1, 2, 3, 4, 5, 8):
+        spec = adapted(network, outputs * 2)
+        sizes = {
+            form: table_bytes(quantise_device(spec, data, modulation=form).program)
+            for form in ("auto", "folded", "separate")
+        }
+        modulation, projection = spec.stages[1:3]
+        assert isinstance(modulation, ModulationStage) and isinstance(projection, ProjectionStage)
+        assert sizes["folded"] - sizes["separate"] == folded_bytes(modulation, projection)
+        assert sizes["auto"] == min(sizes.values())
+
+
+def test_a_modulation_that_others_read_stays(network: Any) -> None:
+    spec = adapted(network)
+    graph, modulation, projection, normal = spec.stages
+    assert isinstance(projection, ProjectionStage)
+    sent = dataclasses.replace(spec, payload=Layout((*spec.payload.regions, Region("adapted", 8))))
+    second = dataclasses.replace(projection, output="other")
+    twice = dataclasses.replace(spec, stages=(graph, modulation, projection, second, normal))
+    chosen = dataclasses.replace(
+        spec, stages=(graph, modulation, dataclasses.replace(projection, chosen_by="state"), normal)
+    )
+    for kept in (sent, twice, chosen):
+        assert folded(kept, "folded").stages == kept.stages
+    assert isinstance(modulation, ModulationStage) and fold(modulation, projection).source == "latent"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_integers_of_a_modulation_give_its_real_values_within_a_step(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    channels = int(rng.integers(1, 64))
+    scale = rng.normal(0, 10 ** rng.uniform(-2, 2), (2, channels))
+    offset = rng.normal(0, 10 ** rng.uniform(-3, 2), (2, channels))
+    stage = ModulationStage("latent", "out", scale, offset, "state")
+    source = Int8Output((1, 1, channels), float(10 ** rng.uniform(-3, 0)), int(rng.integers(-128, 128)))
+    latent = rng.integers(-128, 128, (500, channels)).astype(np.int8)
+    real = (latent.astype(np.float64) - source.zero_point) * source.scale
+    every = np.concatenate([values.modulate(stage, real, state) for state in (0, 1)])
+    output = values.modulated(stage, every, source)
+    made = values.quantise_modulation(stage, source, output)
+    for state, table in enumerate(made.tables):
+        check_modulation(table, channels, source.zero_point)
+        q = modulate(latent, table, source.zero_point, output.zero_point).astype(np.float64)
+        found = (q - output.zero_point) * output.scale
+        assert np.abs(found - values.modulate(stage, real, state)).max() <= 1.05 * output.scale
+
+
+def test_a_modulation_that_cannot_be_quantised_is_said(network: Any, data: Dataset) -> None:
+    spec = adapted(network)
+
+    def with_modulation(**fields: Any) -> DeviceSpec:
+        changed = dataclasses.replace(spec.stages[1], **fields)
+        return dataclasses.replace(spec, stages=(spec.stages[0], changed, *spec.stages[2:]))
+
+    def quantise(**fields: Any) -> QuantisedDevice:
+        return quantise_device(with_modulation(**fields), data, modulation="separate")
+
+    ones = np.ones((STATES, CHANNELS), np.float32)
+    with pytest.raises(ExportError, match=r"needs scales and offsets \(S, 12\)"):
+        quantise(scale=ones[:, :5])
+    with pytest.raises(ExportError, match="modulation is not finite"):
+        quantise(offset=ones * np.float32(np.inf))
+    with pytest.raises(ExportError, match="no range"):
+        quantise(scale=0 * ones, offset=0 * ones)
+    source, output = Int8Output((1, 1, CHANNELS), 1.0, 0), Int8Output((1, 1, CHANNELS), 1e-5, 0)
+    with pytest.raises(ExportError, match="scales a channel too much"):
+        values.quantise_modulation(ModulationStage("a", "b", ones, 0 * ones), source, output)
+
+
 def test_a_projection_behind_a_projection_needs_a_reach(network: Any, data: Dataset) -> None:
     rng = np.random.default_rng(2)
     second = ProjectionStage("projected", "again", rng.normal(size=(1, 4, 2)), np.zeros((1, 4)))
     spec = dataclasses.replace(symbols(network), payload=Layout((Region("again", 8),)))
     chained = dataclasses.replace(spec, stages=(*spec.stages[:2], second))
-    with pytest.raises(ExportError, match="calibrated behind a graph only"):
+    with pytest.raises(ExportError, match="calibrated behind a graph or a modulation only"):
         quantise_device(chained, data)
     given = dataclasses.replace(chained, stages=(*spec.stages[:2], dataclasses.replace(second, reach=4.0)))
     device = quantise_device(given, data)

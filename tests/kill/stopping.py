@@ -277,9 +277,10 @@ def main() -> int:
 
 def find(name: str) -> Scenario:
     """The scenario of that name; those of training import TensorFlow."""
-    from kill import scenarios
+    from kill import scenarios, teacher_scenarios
 
-    found = {scenario.name: scenario for scenario in (*scenarios.ALL, *scenarios.WRONG)}
+    every = (*scenarios.ALL, *scenarios.WRONG, *teacher_scenarios.ALL)
+    found = {scenario.name: scenario for scenario in every}
     if name not in found:
         from kill import training_scenarios
 

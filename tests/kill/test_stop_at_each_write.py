@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kill import scenarios
+from kill import scenarios, teacher_scenarios
 from kill.stopping import compile_stopper, run_scenarios
 
 #: At least so many stops of an operation in CI, or all; stop_everywhere.py makes all of them.
@@ -29,7 +29,8 @@ def stopper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_operation_that_is_stopped_at_any_write_leaves_the_old_state_or_the_new_one(stopper: Path) -> None:
-    names = [scenario.name for scenario in scenarios.ALL if scenario.name != _LONG]
+    every = (*scenarios.ALL, *teacher_scenarios.ALL)
+    names = [scenario.name for scenario in every if scenario.name != _LONG]
     counts = run_scenarios(names, stopper, most=_MOST, timeout_s=280)
     assert [count.name for count in counts] == names
     for count in counts:

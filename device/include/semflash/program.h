@@ -52,7 +52,8 @@ typedef enum sf_stage_kind {
     SF_STAGE_TABLE = 3,
     SF_STAGE_ORDER = 4,
     SF_STAGE_PROJECT = 5,
-    SF_STAGE_NORMALISE = 6
+    SF_STAGE_NORMALISE = 6,
+    SF_STAGE_MODULATE = 7
 } sf_stage_kind_t;
 
 struct sf_encoder;
@@ -70,8 +71,10 @@ typedef struct sf_stage_ops {
     sf_status_t (*whole)(struct sf_encoder *encoder, const struct sf_stage *stage);
 } sf_stage_ops_t;
 
-/* A projection behind a graph, and one behind kept values of another stage; power normalisation of kept values; a
- * tail behind kept values (device/src/values.c). */
+/* Projections and modulations behind a graph, and behind kept values of another stage; power normalisation of kept
+ * values; a tail behind kept values (device/src/values.c). */
+extern const sf_stage_ops_t sf_modulate_of_graph;
+extern const sf_stage_ops_t sf_modulate_of_values;
 extern const sf_stage_ops_t sf_project_of_graph;
 extern const sf_stage_ops_t sf_project_of_values;
 extern const sf_stage_ops_t sf_normalise_of_values;
@@ -82,7 +85,8 @@ typedef struct sf_stage {
     uint8_t kind;   /* sf_stage_kind_t */
     uint8_t source; /* number of the tensor it reads */
     uint8_t output; /* number of the tensor it writes */
-    uint8_t by;     /* tails, SF_STAGE_PROJECT: number of the control that chooses one of several, or SF_NONE;
+    uint8_t
+        by; /* tails, projections, modulations: number of the control that chooses one of several, or SF_NONE;
                      * SF_STAGE_ORDER: number of the saliency's tensor; SF_STAGE_GRAPH: its own number */
     uint16_t layer; /* SF_STAGE_GRAPH: number of its first layer in the whole program, for the layer clock */
     uint32_t state; /* SF_STAGE_GRAPH, SF_STAGE_ORDER: offset of the memory it works in */
@@ -93,6 +97,7 @@ typedef struct sf_stage {
         const sf_order_t *order;
         const sf_project_t *project; /* one, or one for each value of the control */
         const sf_normalise_t *normalise;
+        const sf_modulate_t *modulate; /* one, or one for each value of the control */
     } as;
     const sf_stage_ops_t *ops; /* NULL for graphs, orders and tails behind graphs */
 } sf_stage_t;

@@ -43,6 +43,18 @@ typedef struct sf_order {
     uint16_t step;
 } sf_order_t;
 
+/* Scale and shift of each channel of one position; offset holds both zero points and 2^(shift - 1):
+ *
+ *     out[c] = clamp((multiplier[c] * values[c] + offset[c]) >> shift, -128, 127)
+ *
+ * The host proves on export and on load that no sum leaves int32. */
+typedef struct sf_modulate {
+    uint16_t channels;         /* 1..256 */
+    uint8_t shift;             /* 1..15 */
+    const int16_t *multiplier; /* [channels], shift bits behind the point */
+    const int32_t *offset;     /* [channels], the same */
+} sf_modulate_t;
+
 /* A linear map of the channels of one position, with requantisation by gemmlowp's double rounding:
  *
  *     out[j] = clamp(zero_point + requantise(bias[j] + sum_c weights[j * channels + c] values[c], multiplier[j],
@@ -69,6 +81,9 @@ typedef struct sf_normalise {
     uint16_t n;        /* values of an image */
     int8_t zero_point; /* of the source */
 } sf_normalise_t;
+
+/* out[channels] of one position values[channels]. */
+void sf_modulate_position(const sf_modulate_t *modulate, const int8_t *values, int8_t *out);
 
 /* out[outputs] of one position values[channels]. */
 void sf_project_position(const sf_project_t *project, const int8_t *values, int8_t *out);

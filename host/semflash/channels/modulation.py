@@ -26,12 +26,12 @@ def modulate(payloads: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 def modulate_bits(bits: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Symbols float64 (N, B / 2, 2) of bits uint8 (N, B), B even."""
-    return (_AMPLITUDE * (1.0 - 2.0 * bits.astype(np.float64))).reshape(len(bits), -1, 2)
+    return (_AMPLITUDE * (1.0 - 2.0 * bits.astype(np.float64))).reshape(len(bits), bits.shape[1] // 2, 2)
 
 
 def demodulate(symbols: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Payloads uint8 (N, P) of received symbols float (N, 4 P, 2), each bit by the sign of its part."""
-    return np.packbits(demodulate_bits(symbols.reshape(len(symbols), -1)), axis=1)
+    return np.packbits(demodulate_bits(symbols.reshape(len(symbols), 2 * symbols.shape[1])), axis=1)
 
 
 def demodulate_bits(parts: NDArray[np.floating]) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.channels.modulation import demodulate_bits, modulate_bits
-from semflash.program.layout import Region, protected_bits
+from semflash.program.layout import Every, Region, protected_bits
 from semflash.program.payload import decode
 from semflash.program.program import Program
 from semflash.program.tensors import Values
@@ -66,13 +66,31 @@ def stretches(
         payloads: uint8 (N, P).
         bits: int64 (N,), the length of each; None: all of P bytes.
     """
-    spans = decode(program, payloads, bits).spans
+    whole = program.payload_bits_max
     lengths = np.full(len(payloads), _BITS * payloads.shape[1]) if bits is None else bits
+    if _is_fixed(program) and bool((lengths >= whole).all()):
+        yield np.arange(len(payloads)), _all_of(program)
+        return
+    spans = decode(program, payloads, bits).spans
     keys = np.stack([lengths, *(part for span in spans for part in (span.start, span.items))], axis=1)
     alike, which = np.unique(keys, axis=0, return_inverse=True)
     regions = [span.region for span in spans]
     for number, key in enumerate(alike.tolist()):
         yield np.nonzero(which.ravel() == number)[0], _of(program, regions, key[0], key[1::2], key[2::2])
+
+
+def _is_fixed(program: Program) -> bool:
+    """Whether every payload is made alike."""
+    return all(isinstance(region.items, Every) for region in program.payload.regions)
+
+
+def _all_of(program: Program) -> tuple[Stretch, ...]:
+    """The stretches of a whole payload of a program whose payloads are all alike."""
+    regions = program.payload.regions
+    sizes = [program.region_bits_max(region) for region in regions]
+    starts = [sum(sizes[:number]) for number in range(len(sizes))]
+    items = [program.tensor(region.source).items for region in regions]
+    return _of(program, regions, sum(sizes), starts, items)
 
 
 def _of(
@@ -110,7 +128,7 @@ def _stretch_to_symbols(bits: NDArray[np.uint8], part: Stretch) -> NDArray[np.fl
         return modulate_bits(np.pad(inside, ((0, 0), (0, inside.shape[1] % 2))))
     values = np.packbits(inside, axis=1).view(np.int8).astype(np.float64)
     real = part.holds.scale * (values - part.holds.zero_point)
-    return np.pad(real, ((0, 0), (0, real.shape[1] % 2))).reshape(len(bits), -1, 2)
+    return np.pad(real, ((0, 0), (0, real.shape[1] % 2))).reshape(len(bits), part.symbols, 2)
 
 
 def from_symbols(
@@ -123,7 +141,7 @@ def from_symbols(
     """
     received, at = bits.copy(), 0
     for part in parts:
-        flat = symbols[:, at : at + part.symbols].reshape(len(symbols), -1)
+        flat = symbols[:, at : at + part.symbols].reshape(len(symbols), 2 * part.symbols)
         at += part.symbols
         if part.holds is None:
             found = demodulate_bits(flat)

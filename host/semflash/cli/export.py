@@ -35,6 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data set's files lie")
     parser.add_argument("--whole-graph", action="store_true", help="keep GDN and PReLU in the int8 graph")
     parser.add_argument(
+        "--cam",
+        choices=("auto", "folded", "separate"),
+        default="auto",
+        help="a channel-adaptive module goes into the projection behind it, or stays a stage of its own "
+        "(default: what takes less flash)",
+    )
+    parser.add_argument(
         "--force",
         action="store_true",
         help="replace an existing bundle; export one that is no better than guessing",
@@ -58,6 +65,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         name=args.name,
         task_dir=args.task,
         whole_graph=args.whole_graph,
+        modulation=args.cam,
         overwrite=args.force,
         force=args.force,
         data_dir=first(args.data_dir, settings.train.data_dir),

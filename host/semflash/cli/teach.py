@@ -64,6 +64,13 @@ def _add_view_flags(parser: argparse.ArgumentParser) -> None:
         "--gain", type=float, default=0.15, metavar="G", help="largest change of colour gains"
     )
     parser.add_argument(
+        "--mix",
+        type=float,
+        default=0.5,
+        metavar="M",
+        help="share of the views that are mixed with another image",
+    )
+    parser.add_argument(
         "--mirror", action=argparse.BooleanOptionalAction, help="mirrored views (default: as in training)"
     )
 
@@ -130,6 +137,8 @@ def _check(args: argparse.Namespace) -> None:
             raise UsageError(f"{flag} is a whole number of {least} to {most}", value=value)
     if not 0.0 <= args.gain <= 0.9:
         raise UsageError("--gain is a share of 0 to 0.9", value=args.gain, remedy="--gain 0.15")
+    if not 0.0 <= args.mix <= 1.0:
+        raise UsageError("--mix is a share of 0 to 1", value=args.mix, remedy="--mix 0.5")
     if 0.0 in args.std:
         raise UsageError("--std is divided by, and cannot be 0", value=args.std)
     kind = parsed(args.teacher).kind if args.teacher else ""
@@ -162,6 +171,7 @@ def _request(args: argparse.Namespace, settings: Settings, name: str) -> TeachRe
         seed=args.view_seed,
         shift_px=args.shift,
         gain=args.gain,
+        mix=args.mix,
         mirror=args.mirror,
         options=options,
         task_recipe=args.task_recipe,

@@ -179,9 +179,13 @@ def _check_data_is_named(args: argparse.Namespace, settings: Settings) -> None:
 
 
 def _codec_recipe(args: argparse.Namespace, settings: Settings, name: str) -> CodecRecipe:
+    from semflash.training.alone.run import trains_alone
     from semflash.training.recipes.catalogue import codec_recipe
     from semflash.training.recipes.overrides import override
 
+    wanted = override(codec_recipe(name), {}, args.set)
+    if trains_alone(wanted):
+        _check_alone(args, wanted)
     return override(codec_recipe(name), _of_the_task(args) | _common(args, settings), args.set)
 
 
@@ -252,9 +256,7 @@ def _train(
         source = find_run(args.codec_from)[0]
         transfer = Transfer(source, args.finetune_epochs or 0, args.train_encoder)
     task_dir = args.task
-    if trains_alone(recipe):
-        _check_alone(args, recipe)
-    elif task_dir is None:
+    if not trains_alone(recipe) and task_dir is None:
         task_dir = out / TASK_DIR
         task = _task_recipe(args, settings, name)
         train_task_network(task, task_dir, data_dir=data_dir, progress=progress, distribution=here)

@@ -100,6 +100,26 @@ class TailStage:
 
 
 @dataclass(frozen=True)
+class ModulationStage:
+    """Scales and shifts each channel of a tensor of values, by one set for each value of a control:
+    ``scale * x + offset``. A projection behind it takes it up where that needs less memory.
+
+    Attributes:
+        source: The tensor (positions..., C).
+        output: The tensor of the same shape.
+        scale: float32 (S, C), one set for each value of the control.
+        offset: float32 (S, C).
+        chosen_by: The control that says which set is used; None where there is one.
+    """
+
+    source: str
+    output: str
+    scale: np.ndarray
+    offset: np.ndarray
+    chosen_by: str | None = None
+
+
+@dataclass(frozen=True)
 class ProjectionStage:
     """A linear map of channels between two tensors of values, one for each value of a control.
 
@@ -149,7 +169,12 @@ class Neutral:
     value: float | None = None
 
 
-DeviceStage = GraphSpec | TailStage | Order | ProjectionStage | NormaliseStage
+DeviceStage = GraphSpec | TailStage | Order | ModulationStage | ProjectionStage | NormaliseStage
+
+
+def sources_of(stage: DeviceStage) -> tuple[str, ...]:
+    """The tensors that a stage reads."""
+    return (stage.saliency, stage.source) if isinstance(stage, Order) else (stage.source,)
 
 
 @dataclass(frozen=True)

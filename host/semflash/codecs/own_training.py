@@ -42,8 +42,18 @@ class Answers(Protocol):
     def logits(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
         """Float32 (n, classes) of views (n,) of training images (n,)."""
 
-    def view_images(self, images: np.ndarray, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
-        """The views themselves, uint8 (n, H, W, C), of the training images with these numbers."""
+    def mixture(self, indices: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of each view the number of the training image that is mixed into it, int64 (n,), and the share of
+        the image itself, float32 (n,), 1 where nothing is mixed in."""
+
+    def view_images(
+        self, images: np.ndarray, indices: np.ndarray, views: np.ndarray, others: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The views themselves, uint8 (n, H, W, C), of the training images with these numbers.
+
+        Args:
+            others: the images that are mixed into them; None: views that are no mixtures.
+        """
 
 
 @dataclass(frozen=True)

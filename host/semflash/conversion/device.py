@@ -15,6 +15,7 @@ from semflash.codecs.device_side import (
     DeviceStage,
     GdnTailSpec,
     GraphSpec,
+    ModulationStage,
     Neutral,
     NormaliseStage,
     ProjectionStage,
@@ -23,6 +24,7 @@ from semflash.codecs.device_side import (
 )
 from semflash.conversion import tail, values
 from semflash.conversion.cutting import cut
+from semflash.conversion.folding import Form, folded
 from semflash.conversion.graphs import (
     INPUT_ZERO_POINT,
     Int8Graph,
@@ -61,11 +63,14 @@ class QuantisedDevice:
     whole: Int8Graph
 
 
-def quantise_device(spec: DeviceSpec, dataset: Dataset, whole_graph: bool = False) -> QuantisedDevice:
+def quantise_device(
+    spec: DeviceSpec, dataset: Dataset, whole_graph: bool = False, modulation: Form = "auto"
+) -> QuantisedDevice:
     """Quantise a device side, calibrated with 300 training images.
 
     Args:
         whole_graph: Keep GDN and PReLU inside the int8 graph; the device tail is then a table.
+        modulation: Whether modulations go into projections (:mod:`semflash.conversion.folding`).
 
     Raises:
         ExportError: Images of another size, parameters out of range, not pure int8.
@@ -80,6 +85,7 @@ def quantise_device(spec: DeviceSpec, dataset: Dataset, whole_graph: bool = Fals
     images = dataset.train.images[np.sort(chosen[:CALIBRATION_IMAGES])]
     if whole_graph:
         spec = gdn_inside(spec)
+    spec = folded(spec, modulation)
     whole = convert_int8(spec.network, images)
     program = _program(spec, whole, dataset.image_shape, images)
     check_program(program)
@@ -160,23 +166,41 @@ class _Making:
                 source = self.codes[stage.source]
                 self.codes[stage.output] = Tensor(stage.output, (source.items,), source.holds)
                 self.stages.append(stage)
+            case ModulationStage():
+                self._modulate(stage)
             case ProjectionStage():
                 self._project(stage)
             case NormaliseStage():
                 self._values(stage.output, values.normalised(stage, self.ends[stage.source]))
                 self.stages.append(values.quantise_normalise(stage, self.ends[stage.output]))
 
+    def _modulate(self, stage: ModulationStage) -> None:
+        source = self.ends[stage.source]
+        values.check_modulation(stage, source.shape[2])
+        real = self._calibration(stage.source)
+        states = range(len(stage.scale))
+        self.real[stage.output] = np.concatenate([values.modulate(stage, real, state) for state in states])
+        self._values(stage.output, values.modulated(stage, self.real[stage.output], source))
+        self.stages.append(values.quantise_modulation(stage, source, self.ends[stage.output]))
+
+    def _calibration(self, name: str) -> NDArray[np.floating]:
+        """What calibration images give, whichever states they have had."""
+        if name not in self.real:
+            raise ExportError(
+                "a range is calibrated behind a graph or a modulation only",
+                value=name,
+                remedy="give the projection a reach",
+            )
+        return self.real[name]
+
     def _project(self, stage: ProjectionStage) -> None:
         source = self.ends[stage.source]
         values.check_projection(stage, source.shape[2])
-        if stage.reach is None and stage.source not in self.real:
-            raise ExportError(
-                "a projection's reach is calibrated behind a graph only",
-                value=stage.source,
-                remedy="give the projection a reach",
-            )
-        real = self.real.get(stage.source, np.zeros((0, *source.shape)))
-        self._values(stage.output, values.projected(stage, source, values.reach_of(stage, real)))
+        if stage.reach is None:
+            reach = values.reach_of(stage, self._calibration(stage.source))
+        else:
+            reach = values.checked_reach(stage.reach, stage.output)
+        self._values(stage.output, values.projected(stage, source, reach))
         self.stages.append(values.quantise_projection(stage, source, self.ends[stage.output]))
 
     def _values(self, name: str, end: Int8Output) -> None:
@@ -187,7 +211,10 @@ class _Making:
 def _program(
     spec: DeviceSpec, whole: Int8Graph, image_shape: tuple[int, int, int], images: NDArray[np.uint8]
 ) -> Program:
-    calibrated = any(isinstance(s, ProjectionStage) and s.reach is None for s in spec.stages)
+    calibrated = any(
+        isinstance(s, ModulationStage) or (isinstance(s, ProjectionStage) and s.reach is None)
+        for s in spec.stages
+    )
     real = real_values(spec, calibration_set(images)) if calibrated else {}
     making = _Making(spec, dict(zip(spec.values, whole.outputs, strict=True)), real)
     for stage in spec.stages:
@@ -228,6 +255,9 @@ def codes_by_formula(
                 places = found[stage.saliency].view(np.uint8)
                 positions = order.order(places, source.shape[-1], stage.step)
                 found[stage.output] = order.sort(source, positions)
+            case ModulationStage():
+                state = 0 if stage.chosen_by is None else used[stage.chosen_by]
+                known[stage.output] = values.modulate(stage, known[stage.source], state)
             case ProjectionStage():
                 state = 0 if stage.chosen_by is None else used[stage.chosen_by]
                 known[stage.output] = values.project(stage, known[stage.source], state)

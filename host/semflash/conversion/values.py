@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.codecs.device_side import NormaliseStage, ProjectionStage
+from semflash.codecs.device_side import ModulationStage, NormaliseStage, ProjectionStage
 from semflash.conversion.graphs import Int8Output
 from semflash.errors import ExportError, ModelError
-from semflash.program.stages import GAIN_MAX, Normalise, Project, Projection
+from semflash.program.stages import GAIN_MAX, Modulate, Modulation, Normalise, Project, Projection
 from semflash.program.value_checks import nominal_gain
 from semflash_codegen.quantise import quantise_multiplier
 
@@ -17,6 +17,61 @@ LARGEST = 127
 _BIAS_MAX = float(1 << 24)
 
 Real = NDArray[np.float64]
+
+
+def check_modulation(stage: ModulationStage, channels: int) -> None:
+    """Shapes and finite numbers. ExportError: another shape, or a diverged run."""
+    scale, offset = np.asarray(stage.scale), np.asarray(stage.offset)
+    if scale.ndim != 2 or scale.shape[1] != channels or offset.shape != scale.shape:
+        raise ExportError(
+            f"the modulation of {stage.source} needs scales and offsets (S, {channels})",
+            value=(scale.shape, offset.shape),
+            remedy="look at the codec's device side",
+        )
+    if not (np.isfinite(scale).all() and np.isfinite(offset).all()):
+        raise ExportError("a modulation is not finite", value=stage.output, remedy="look for a diverged run")
+
+
+def modulate(stage: ModulationStage, values: NDArray[np.floating], state: int) -> Real:
+    """Real values (N, h, w, C) scaled and shifted by one of the sets, float64."""
+    scale, offset = (np.asarray(each, np.float64)[state] for each in (stage.scale, stage.offset))
+    return np.asarray(values, np.float64) * scale + offset
+
+
+def modulated(stage: ModulationStage, values: NDArray[np.floating], source: Int8Output) -> Int8Output:
+    """What modulated values are like: scale and zero point hold all that ``values`` (N, ...) hold, and 0."""
+    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+    scale = checked_reach(high - low, stage.output) / 255
+    return Int8Output(source.shape, scale, int(np.clip(round(-128 - low / scale), -128, 127)))
+
+
+def quantise_modulation(stage: ModulationStage, source: Int8Output, output: Int8Output) -> Modulate:
+    """The integers of a modulation, one set for each value of the control.
+
+    Raises:
+        ExportError: A channel is scaled by too much for 16 bits.
+    """
+    sets = zip(np.asarray(stage.scale, np.float64), np.asarray(stage.offset, np.float64), strict=True)
+    ratio = source.scale / output.scale
+    tables = tuple(_modulation(scale * ratio, offset / output.scale, stage.output) for scale, offset in sets)
+    return Modulate(stage.source, stage.output, tables, stage.chosen_by)
+
+
+def _modulation(multiplier: Real, offset: Real, name: str) -> Modulation:
+    """One set in steps of the output, with as many bits behind the point as 16 bits and int32 allow."""
+    largest = float(np.abs(multiplier).max())
+    shift = next((s for s in range(15, 0, -1) if np.rint(largest * 2**s) < 1 << 15), 0)
+    if shift == 0 or np.abs(offset).max() * 2**shift >= 1 << 30:
+        raise ExportError(
+            f"the modulation {name} scales a channel too much",
+            value=largest,
+            remedy="export --cam folded, or train with a bounded modulation",
+        )
+    return Modulation(
+        multiplier=[int(m) for m in np.rint(multiplier * 2**shift)],
+        offset=[int(o) for o in np.rint(offset * 2**shift)],
+        shift=shift,
+    )
 
 
 def check_projection(stage: ProjectionStage, channels: int) -> None:
@@ -39,23 +94,18 @@ def project(stage: ProjectionStage, values: NDArray[np.floating], state: int) ->
 
 
 def reach_of(stage: ProjectionStage, values: NDArray[np.floating]) -> float:
-    """The largest magnitude that a projection's output must express.
-
-    Args:
-        values: Of calibration images, (N, h, w, C); all sets are tried on them.
+    """The largest magnitude that a projection gives for values of calibration images (N, h, w, C).
 
     Raises:
         ExportError: It is 0 or not finite.
     """
-    if stage.reach is not None:
-        found = float(stage.reach)
-    else:
-        states = range(len(stage.weights))
-        found = max(float(np.abs(project(stage, values, state)).max()) for state in states)
-    return _checked_reach(found, stage.output)
+    states = range(len(stage.weights))
+    found = max(float(np.abs(project(stage, values, state)).max()) for state in states)
+    return checked_reach(found, stage.output)
 
 
-def _checked_reach(reach: float, name: str) -> float:
+def checked_reach(reach: float, name: str) -> float:
+    """The same. ExportError: it is 0 or not finite."""
     if not (np.isfinite(reach) and reach > 0):
         raise ExportError(
             f"the values {name} have no range",
@@ -103,7 +153,7 @@ def projected(stage: ProjectionStage, source: Int8Output, reach: float) -> Int8O
 
 def normalised(stage: NormaliseStage, source: Int8Output) -> Int8Output:
     """What normalised values are like."""
-    return Int8Output(source.shape, _checked_reach(stage.reach, stage.output) / LARGEST, 0)
+    return Int8Output(source.shape, checked_reach(stage.reach, stage.output) / LARGEST, 0)
 
 
 def quantise_normalise(stage: NormaliseStage, output: Int8Output) -> Normalise:

@@ -21,7 +21,10 @@ class Augmentation:
         crop_area: smallest share of the area that a random crop keeps before it is resized to the image's
             size,
             0..1; 1: no crop. Only in the tf.data pipeline (:mod:`semflash.training.tf_batches`).
-        gain: largest change of each channel's gain, a share: 0.15 is 0.85 to 1.15. Only in the numpy pipeline.
+        gain: largest change of each channel's gain, a share: 0.15 is 0.85 to 1.15. Only in the numpy
+            pipeline.
+        mix: share of images that are mixed with another one, 0..1. Only for families that learn from views
+            (:mod:`semflash.data.views`).
     """
 
     flip: float = 0.5
@@ -30,6 +33,7 @@ class Augmentation:
     erase_max_side: float = 0.4
     crop_area: float = 1.0
     gain: float = 0.0
+    mix: float = 0.0
 
 
 NO_AUGMENTATION = Augmentation(flip=0.0, shift_px=0, erase=0.0)
@@ -68,6 +72,8 @@ def augment_and_tell(
         raise UsageError(
             "random crops are made by tf.data only", value=how.crop_area, remedy='pipeline="tf.data"'
         )
+    if how.mix:
+        raise UsageError("only views are mixtures", value=how.mix, remedy="augmentation.mix=0")
     batch = images.copy()
     mirrored = rng.random(len(batch)) < how.flip
     batch[mirrored] = batch[mirrored, :, ::-1]

@@ -2,14 +2,17 @@
 
 View ``a`` of image ``i`` is shifted, mirrored and coloured by four words of the counter-based generator
 Philox4x64-10 with the key ``seed`` and the counter ``(i, a)`` (Salmon et al., "Parallel Random Numbers: As
-Easy as 1, 2, 3", 2011). View 0 is the image itself. All is done in whole numbers, so every machine sees the
+Easy as 1, 2, 3", 2011). A share of the views is mixed with another image, drawn from four more words. View 0
+is the image itself. All is done in whole numbers, so every machine sees the
 same pixels: an answer that was stored for a view belongs to exactly the image that a training makes of it.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
@@ -23,6 +26,8 @@ _WORD = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 #: Colour gains are multiples of 1 / 65,536.
 _ONE = 1 << 16
+#: Weights of a mixture add up to this.
+_WHOLE = 256
 _ROUNDS = 10
 _MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
 _WEYL = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
@@ -36,14 +41,82 @@ class ViewSettings(Struct, frozen=True, forbid_unknown_fields=True):
         shift_px: largest shift in each direction, pixels; what comes in is 0 (black).
         mirror: half of the views are mirrored left to right.
         gain: largest change of each channel's gain, a share: 0.15 is 0.85 to 1.15.
+        mix: share of the views that are mixtures with another image (mixup, arXiv 1710.09412).
     """
 
     shift_px: Annotated[int, Meta(ge=0, le=64)] = 4
     mirror: bool = True
     gain: Annotated[float, Meta(ge=0.0, le=0.9)] = 0.15
+    mix: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+
+    def plain(self) -> dict[str, Any]:
+        """As what decides an answer; settings without mixtures as they were before there were any."""
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return fields if self.mix else {name: value for name, value in fields.items() if name != "mix"}
 
 
 DEFAULT_VIEWS = ViewSettings()
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """What is mixed into n views.
+
+    Attributes:
+        partners: number of the image that is mixed in, int64 (n,); the image's own where nothing is.
+        weights: of the image itself, int64 (n,), 1 to 256 of 256.
+    """
+
+    partners: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def shares(self) -> np.ndarray:
+        """Of the image itself, float32 (n,), 0 to 1."""
+        return (self.weights / _WHOLE).astype(np.float32)
+
+
+def mixture(
+    indices: np.ndarray, views: np.ndarray, seed: int, images: int, how: ViewSettings = DEFAULT_VIEWS
+) -> Mixture:
+    """Which views are mixtures, and with which image.
+
+    Args:
+        indices: number of each image, (n,).
+        views: which view of each, (n,).
+        seed: of the views.
+        images: of how many the other one is drawn, 1 to 2^32.
+    """
+    indices, views = (np.asarray(numbers).astype(np.int64) for numbers in (indices, views))
+    words = philox(seed, indices, views + VIEWS_MAX)
+    mixed = ((words[:, 0] & _WORD) < np.uint64(round(how.mix * (1 << 32)))) & (views > 0)
+    partners = np.where(mixed, _of(words[:, 0] >> _HALF, images), indices)
+    weights = np.where(partners == indices, _WHOLE, 1 + _of(words[:, 1] & _WORD, _WHOLE - 1))
+    return Mixture(partners, weights)
+
+
+def mixed_view(
+    images: np.ndarray,
+    others: np.ndarray,
+    indices: np.ndarray,
+    views: np.ndarray,
+    seed: int,
+    mixed: Mixture,
+    how: ViewSettings = DEFAULT_VIEWS,
+) -> np.ndarray:
+    """Views with what is mixed into them: ``(w view + (256 - w) same view of the other + 128) / 256``, whole
+    numbers.
+
+    Args:
+        images: uint8 (n, H, W, C).
+        others: the images of ``mixed.partners``, uint8 of the same shape.
+        indices, views, seed, how: see :func:`view`.
+        mixed: see :func:`mixture`.
+    """
+    own = view(images, indices, views, seed, how).astype(np.uint32)
+    other = view(others, mixed.partners, views, seed, how)
+    weights = mixed.weights.astype(np.uint32)[:, None, None, None]
+    return ((weights * own + (_WHOLE - weights) * other + _WHOLE // 2) // _WHOLE).astype(np.uint8)
 
 
 def view(

@@ -63,11 +63,13 @@ def try_all(bundle: Bundle, answers: Answers) -> None:
             interpreter.set_tensor(tensor["index"], np.zeros(tensor["shape"], np.float32))
         interpreter.invoke()
     answers.stage("the edge side of the bundle")
-    decoder = EdgeDecoder(bundle, admitted=True)
+    decoder, controls = EdgeDecoder(bundle, admitted=True), contract.program.controls
     for count in _BATCHES:
         payloads = rng.integers(0, 256, (count, bundle.payload_bytes), np.uint8)
-        decoder.logits(payloads, contract.program.quality.high)
-        decoder.features(payloads, contract.program.quality.low)
+        highest = {control.name: control.high for control in controls}
+        lowest = {control.name: control.low for control in controls}
+        decoder.logits(payloads, contract.program.quality.high, controls=highest)
+        decoder.features(payloads, contract.program.quality.low, controls=lowest)
     answers.stage(", ".join(model.file.file for model in contract.models))
     golden = GoldenEncoder(bundle, admitted=True)
     shape = bundle.image_shape

@@ -52,7 +52,12 @@ def plot(evaluations: Sequence[Evaluation], path: Path) -> None:
             [high - value for value, high in zip(values, highs, strict=True)],
         ]
         label = f"{evaluation.bundle}, {evaluation.payload_bytes} B per image"
+        label += f", {evaluation.fading.words}" if evaluation.fading else ""
         axes.errorbar(levels, values, yerr=bounds, marker="o", capsize=3, label=label)
+        for x, y, point in zip(levels, values, points, strict=True):
+            set_to = evaluation.controls.get(point.level, {})
+            text = " ".join(str(set_to[name]) for name in sorted(set_to))
+            axes.annotate(text, (x, y), textcoords="offset points", xytext=(5, -11), fontsize=8)
         if evaluation.task_value is not None:
             level = metric.scale * evaluation.task_value
             axes.axhline(level, linestyle="--", color="grey", label="task network")

@@ -36,6 +36,7 @@ from semflash.conversion.device import (
     quantise_device,
     sent_codes,
 )
+from semflash.conversion.folding import Form
 from semflash.conversion.graphs import Int8Graph, convert_float
 from semflash.data.dataset import Dataset
 from semflash.errors import ExportError
@@ -79,12 +80,15 @@ class Target:
         whole_graph: keep GDN and PReLU inside the int8 graph; the device tail is then a table.
         overwrite: replace an existing bundle.
         force: export a codec that is no better than guessing, too; the record's ``recipe.forced`` says so.
+        modulation: whether a module that adapts to the channel stays a stage of its own on the device
+            (:mod:`semflash.conversion.folding`).
     """
 
     name: str
     whole_graph: bool = False
     overwrite: bool = False
     force: bool = False
+    modulation: Form = "auto"
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ def export_codec(
     check_place(Path(out), target.overwrite)
     check_name(target.name)
     trained.codec.check_data(trained.tail, dataset)
-    device = quantise_device(trained.codec.device(), dataset, target.whole_graph)
+    device = quantise_device(trained.codec.device(), dataset, target.whole_graph, target.modulation)
     _check_network_is(origin.encoder_sha256, device.whole)
     graphs = trained.codec.edge_graphs(trained.tail)
     edge = {graph.name: convert_float(graph.model, graph.name) for graph in graphs}

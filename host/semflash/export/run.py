@@ -7,6 +7,7 @@ from typing import Any
 
 from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import HISTORY_MAX_BYTES, SUFFIX
+from semflash.conversion.folding import Form
 from semflash.data.dataset import Dataset
 from semflash.errors import TrainingError
 from semflash.export.export import Origin, Target, export_codec, none_better_than_guessing
@@ -49,6 +50,7 @@ def export(
     data_dir: str | Path | None = None,
     data: str | None = None,
     force: bool = False,
+    modulation: Form = "auto",
 ) -> Bundle:
     """Export a finished codec run.
 
@@ -60,6 +62,7 @@ def export(
         whole_graph: See :func:`semflash.export.export.export_codec`.
         overwrite: See there.
         force: See there.
+        modulation: See there.
         data_dir: where the data set's files lie.
         data: where the folder of the training is now; None: where it was.
 
@@ -81,12 +84,13 @@ def export(
         task_value=task_value,
         encoder_sha256=trained.info.results.get("int8_encoder_sha256"),
     )
-    target = Target(name or Path(out).name.removesuffix(SUFFIX), whole_graph, overwrite, force)
+    target = Target(name or Path(out).name.removesuffix(SUFFIX), whole_graph, overwrite, force, modulation)
     return export_codec(trained, out, dataset, target, origin)
 
 
 def _recipe(info: Any, dataset: Dataset) -> dict[str, Any]:
-    """Plain JSON values: the recipe, the versions, the run's own figures, and of a stored teacher its record."""
+    """Plain JSON values: the recipe, the versions, the run's own figures, and of a stored teacher its
+    record."""
     teacher = info.recipe.get("teacher_record")
     return ({} if teacher is None else {"teacher": teacher}) | {
         "recipe": info.recipe,

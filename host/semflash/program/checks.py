@@ -19,6 +19,7 @@ from semflash.program.program import Program
 from semflash.program.stages import (
     GdnTail,
     Graph,
+    Modulate,
     Normalise,
     Order,
     Project,
@@ -29,7 +30,7 @@ from semflash.program.stages import (
     outputs_of,
 )
 from semflash.program.tensors import DIMENSION_MAX, Codes, Tensor, Values
-from semflash.program.value_checks import check_choice, check_normalise, check_project, refuse
+from semflash.program.value_checks import check_choice, check_modulate, check_normalise, check_project, refuse
 
 INT64_MAX = (1 << 63) - 1
 #: More than any board holds in RAM, and little enough for a computer.
@@ -61,6 +62,8 @@ def check_program(program: Program) -> None:
                 _check_tail_stage(program, stage)
             case Order():
                 _check_order(program, stage)
+            case Modulate():
+                check_modulate(program, stage)
             case Project():
                 check_project(program, stage)
             case Normalise():

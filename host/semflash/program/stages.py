@@ -106,6 +106,43 @@ class Order(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", t
     step: Annotated[int, Meta(ge=0, le=4096)]
 
 
+class Modulation(Struct, frozen=True, forbid_unknown_fields=True):
+    """The integers that scale and shift C channels.
+
+    Attributes:
+        multiplier: C integers, int16, with ``shift`` bits behind the point.
+        offset: C integers, int32, with as many.
+        shift: 1 to 15.
+    """
+
+    multiplier: Annotated[
+        list[Annotated[int, Meta(ge=-(1 << 15), le=(1 << 15) - 1)]], Meta(max_length=CHANNELS_MAX)
+    ]
+    offset: Annotated[list[Int32], Meta(max_length=CHANNELS_MAX)]
+    shift: Annotated[int, Meta(ge=1, le=15)]
+
+
+class Modulate(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="modulate"):
+    """Scales and shifts each channel (the last dimension) of int8 values, the same at each position.
+
+    With zero points z of the source and y of the output, and ``>>`` rounding down:
+
+        sum[c]    = multiplier[c] (source[c] - z) + offset[c] + 2^(shift - 1)
+        output[c] = clamp(y + (sum[c] >> shift), -128, 127)
+
+    Attributes:
+        source: The tensor of values (positions..., C).
+        output: The tensor of values, of the same shape; all sets give its scale.
+        tables: One set of integers, or one for each value of the control ``chosen_by``.
+        chosen_by: The control that says which set is used; None where there is one set.
+    """
+
+    source: Name
+    output: Name
+    tables: Annotated[tuple[Modulation, ...], Meta(min_length=1, max_length=16)]
+    chosen_by: Name | None = None
+
+
 class Projection(Struct, frozen=True, forbid_unknown_fields=True):
     """The integers of one projection of C channels to J, each output with a scale of its own.
 
@@ -162,7 +199,7 @@ class Normalise(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind
     gain: Annotated[int, Meta(ge=1, le=GAIN_MAX)]
 
 
-Stage = Graph | Tail | Order | Project | Normalise
+Stage = Graph | Tail | Order | Modulate | Project | Normalise
 
 
 def inputs_of(stage: Stage) -> tuple[str, ...]:
@@ -170,7 +207,7 @@ def inputs_of(stage: Stage) -> tuple[str, ...]:
     match stage:
         case Graph():
             return stage.inputs
-        case Tail() | Project() | Normalise():
+        case Tail() | Modulate() | Project() | Normalise():
             return (stage.source,)
         case Order():
             return (stage.saliency, stage.source)

@@ -44,7 +44,7 @@ def used_controls(
 
 def _column(control: Control, given: ArrayLike, count: int) -> NDArray[np.float32]:
     values = np.asarray(given).ravel()
-    if values.dtype.kind not in "iu":
+    if values.size and values.dtype.kind not in "iu":
         raise ProgramError(f"values of control {control.name} are whole numbers", value=values.dtype)
     if len(values) not in (1, count):
         raise ProgramError(

@@ -10,7 +10,7 @@ import math
 from semflash.errors import ProgramError
 from semflash.fields import CHANNELS_MAX
 from semflash.program.program import Program
-from semflash.program.stages import Normalise, Project, Projection
+from semflash.program.stages import Modulate, Modulation, Normalise, Project, Projection
 from semflash.program.tensors import DIMENSION_MAX, Tensor, Values
 
 INT32_MAX = (1 << 31) - 1
@@ -44,17 +44,57 @@ def _values_of(program: Program, name: str, use: str) -> tuple[Tensor, Values]:
     return tensor, tensor.holds
 
 
+def check_modulate(program: Program, stage: Modulate) -> None:
+    """Shapes, sets and the proof that no sum leaves int32."""
+    source, before = _values_of(program, stage.source, "what is modulated")
+    output, _ = _values_of(program, stage.output, "modulated values")
+    if (source.shape, source.live) != (output.shape, output.live):
+        raise refuse("a modulation gives a value for each", (source.shape, output.shape))
+    _check_positions(source)
+    for table in stage.tables:
+        check_modulation(table, source.shape[-1], before.zero_point)
+    check_choice(program, f"the modulation of {stage.source}", len(stage.tables), stage.chosen_by)
+
+
+def check_modulation(table: Modulation, channels: int, zero_point: int) -> None:
+    """Lengths, and that no sum leaves int32, whether the zero points are taken off the values or the offset.
+
+    Raises:
+        ProgramError: One does not hold.
+    """
+    found = (len(table.multiplier), len(table.offset))
+    if found != (channels, channels):
+        raise refuse(
+            "multiplier and offset of a modulation have the wrong lengths", f"{found}, not {channels}"
+        )
+    for channel, (multiplier, offset) in enumerate(zip(table.multiplier, table.offset, strict=True)):
+        # 256 << shift: the rounding and the output's zero point
+        largest = abs(offset) + (128 + abs(zero_point)) * abs(multiplier) + (256 << table.shift)
+        if largest > INT32_MAX:
+            raise refuse(
+                f"channel {channel} of a modulation can leave int32",
+                f"2^{largest.bit_length()}",
+                "train with a bounded modulation",
+            )
+
+
+def _check_positions(source: Tensor) -> None:
+    if source.items // source.shape[-1] > DIMENSION_MAX:
+        raise refuse("more than 65,535 positions", source.items // source.shape[-1])
+    if source.shape[-1] > CHANNELS_MAX:
+        raise refuse(f"a stage has at most {CHANNELS_MAX} channels", source.shape[-1])
+
+
 def check_project(program: Program, stage: Project) -> None:
     """Shapes, sets and the proof that no sum leaves int32."""
     source, before = _values_of(program, stage.source, "what is projected")
     output, _ = _values_of(program, stage.output, "a projection's output")
     if (source.shape[:-1], source.live) != (output.shape[:-1], output.live):
         raise refuse("a projection gives values for each position", (source.shape, output.shape))
-    if source.items // source.shape[-1] > DIMENSION_MAX:
-        raise refuse("more than 65,535 positions to project", source.items // source.shape[-1])
+    _check_positions(source)
     channels, outputs = source.shape[-1], output.shape[-1]
-    if max(channels, outputs) > CHANNELS_MAX:
-        raise refuse(f"a projection has at most {CHANNELS_MAX} channels", (channels, outputs))
+    if outputs > CHANNELS_MAX:
+        raise refuse(f"a stage has at most {CHANNELS_MAX} channels", outputs)
     for table in stage.tables:
         check_projection(table, channels, outputs, before.zero_point)
     check_choice(program, f"the projection of {stage.source}", len(stage.tables), stage.chosen_by)

@@ -18,6 +18,7 @@ from semflash.teachers.files import ArrayFile, make_room, put
 
 FOLDER = "asked"
 _WIDTH = "width.json"
+_WIDTH_MAX = 1 << 20
 
 
 class Asked:
@@ -32,9 +33,8 @@ class Asked:
     def __init__(self, folder: Path, images: int, block: int) -> None:
         self.folder, self.images, self.block = folder / FOLDER, images, block
         self.done = np.zeros(-(-images // block), np.bool_)
-        self._width = 0
-        if (self.folder / _WIDTH).is_file():
-            self._width = int(json.loads((self.folder / _WIDTH).read_text(encoding="utf-8"))["width"])
+        self._width = _width(self.folder / _WIDTH)
+        if self._width:
             self.done = np.array(self._map.open(self.folder)) == 1
 
     @property
@@ -92,10 +92,22 @@ class Asked:
     def _begin(self, width: int) -> None:
         self._width = width
         self.folder.mkdir(exist_ok=True)
-        for one in (self._file, self._map):
+        for one in (self._map, self._file):
+            (self.folder / one.name).unlink(missing_ok=True)  # of an older list
             make_room(self.folder, one)
         atomic.write(self.folder / _WIDTH, json.dumps({"width": width}))
 
-    def remove(self) -> None:
-        """The store is complete: they are not needed any more."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+
+def _width(path: Path) -> int:
+    """Numbers for each image; 0: nothing was asked, or what was written is damaged and asked again."""
+    try:
+        width = json.loads(path.read_text(encoding="utf-8"))["width"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return 0
+    return width if type(width) is int and 0 < width <= _WIDTH_MAX else 0
+
+
+def forget(folder: Path) -> None:
+    """Remove what was asked for the store in `folder`: its head and accuracy are known."""
+    (folder / FOLDER / _WIDTH).unlink(missing_ok=True)  # first: without it, the rest counts for nothing
+    shutil.rmtree(folder / FOLDER, ignore_errors=True)

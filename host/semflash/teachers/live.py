@@ -7,7 +7,7 @@ with live_teacher as teacher:
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -62,13 +62,25 @@ class LiveTeacher:
         """As :meth:`TeacherStore.logits`: float32 (n, classes), less their log-sum-exp."""
         if not len(indices):
             return np.zeros((0, self.classes), np.float32)
-        images = self.view_images(np.asarray(self._data.train.images[indices]), indices, views)
+        partners, _ = self.mixture(indices, views)
+        own, others = (np.asarray(self._data.train.images[numbers]) for numbers in (indices, partners))
+        images = self.view_images(own, indices, views, others)
         rows = self._teacher.ask(images)
         return log_softmax(as_logits(rows, self._store.manifest.teacher, self._head)).astype(np.float32)
 
-    def view_images(self, images: np.ndarray, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
+    def mixture(self, indices: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As :meth:`TeacherStore.mixture`."""
+        return self._store.mixture(indices, views)
+
+    def view_images(
+        self, images: np.ndarray, indices: np.ndarray, views: np.ndarray, others: np.ndarray | None = None
+    ) -> np.ndarray:
         """As :meth:`TeacherStore.view_images`."""
-        return self._store.view_images(images, indices, views)
+        return self._store.view_images(images, indices, views, others)
+
+    def record(self) -> dict[str, Any]:
+        """As :meth:`TeacherStore.record`."""
+        return self._store.record()
 
 
 def as_logits(rows: np.ndarray, record: TeacherRecord, head: Head | None) -> np.ndarray:

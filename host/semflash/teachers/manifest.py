@@ -22,6 +22,8 @@ from semflash.printable import printable
 FORMAT = 1
 MANIFEST = "manifest.json"
 MANIFEST_BYTES_MAX = 1 << 20
+#: Longer names of data sets and files are cut off.
+NAME_CHARS = 200
 _CHUNK = 4_096
 
 Positive = Annotated[int, Meta(ge=1, le=1 << 40)]
@@ -165,7 +167,7 @@ def identity_of(
         "format": FORMAT,
         "data": data_digest,
         "teacher": [teacher.name, teacher.sha256, teacher.output, teacher.settings],
-        "views": [VERSION, seed, msgspec.to_builtins(settings)],
+        "views": [VERSION, seed, settings.plain()],
         "kept": kept,
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()

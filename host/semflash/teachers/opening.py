@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semflash.errors import TeacherError
+from semflash.printable import printable
 from semflash.teachers import head
 from semflash.teachers.base import FEATURES, LOGITS
-from semflash.teachers.manifest import TeacherRecord
+from semflash.teachers.manifest import NAME_CHARS, TeacherRecord
 from semflash.teachers.packages import FOR_HEADS, FOR_ONNX, check_packages, file_sha256, lite0_weights
 from semflash.teachers.preparing import SIDE_MAX, ImageInput
 
@@ -25,6 +26,8 @@ _BATCH = 16
 _EXTERNAL_MAX = 16 << 30
 #: What a network takes beside its weights, as a share of them: buffers and what is prepared of them.
 _ROOM = 1.5
+#: Of ONNX: TensorProto.FLOAT.
+_FLOAT = 1
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def open_onnx(path: Path, options: Options) -> OnnxTeacher:
     output = _output(model, options.output)
     kind = FEATURES if options.head else LOGITS
     record = TeacherRecord(
-        f"onnx:{path.name}", file_sha256(files), size_bytes, kind, _settings(how, kind) | {"output": output}
+        _named("onnx", path), file_sha256(files), size_bytes, kind, _settings(how, kind) | {"output": output}
     )
     return OnnxTeacher(record, Network(path, inputs[0].name, output, first, batch, how), options.threads)
 
@@ -113,10 +116,15 @@ def open_keras(path: Path, options: Options) -> KerasTeacher:
     size_bytes = path.stat().st_size
     check_memory(size_bytes)
     shapes = [tuple(one.shape[1:]) for one in model.inputs]
-    how = _how(shapes[0], shapes, options)
+    how = _how(shapes[0] if shapes else (), shapes, options)
     kind = FEATURES if options.head else LOGITS
-    record = TeacherRecord(f"keras:{path.name}", file_sha256([path]), size_bytes, kind, _settings(how, kind))
+    record = TeacherRecord(_named("keras", path), file_sha256([path]), size_bytes, kind, _settings(how, kind))
     return KerasTeacher(record, model, how)
+
+
+def _named(kind: str, path: Path) -> str:
+    """What a record calls a teacher in a file."""
+    return f"{kind}:{printable(path.name)}"[:NAME_CHARS]
 
 
 def check_memory(size_bytes: int) -> None:
@@ -140,6 +148,10 @@ def _image_input(inputs: list[Any], options: Options) -> tuple[bool, int, ImageI
     shapes = [tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim) for value in inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4:
         raise _no_image(shapes)
+    if inputs[0].type.tensor_type.elem_type != _FLOAT:
+        raise TeacherError(
+            "the network takes no float32 images", value=inputs[0].name, remedy="export it with float32 input"
+        )
     shape = shapes[0]
     first = shape[1] in (1, 3)
     if shape[0] > 1:

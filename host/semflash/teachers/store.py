@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from semflash.data.dataset import Dataset
-from semflash.data.views import VERSION, view
+from semflash.data.views import VERSION, Mixture, mixed_view, mixture, view
 from semflash.errors import TeacherError
 from semflash.teachers.answers import Answers, expand
 from semflash.teachers.files import ArrayFile, answer_files, done_file
@@ -100,10 +100,39 @@ class TeacherStore:
         answers = Answers(*(part[views, indices] for part in (self._index, self._logit, self._rest)))
         return expand(answers, self.classes)
 
-    def view_images(self, images: np.ndarray, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
-        """The views that were answered: uint8 (n, H, W, C) of the images with these numbers."""
+    def mixture(self, indices: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of each view the number of the image that is mixed into it, int64 (n,), and the share of the image
+        itself, float32 (n,)."""
+        found = self._mixture(indices, views)
+        return found.partners, found.shares
+
+    def _mixture(self, indices: np.ndarray, views: np.ndarray) -> Mixture:
         manifest = self.manifest
-        return view(images, indices, views, manifest.view_seed, manifest.view_settings)
+        return mixture(indices, views, manifest.view_seed, manifest.images, manifest.view_settings)
+
+    def view_images(
+        self, images: np.ndarray, indices: np.ndarray, views: np.ndarray, others: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The views that were answered: uint8 (n, H, W, C) of the images with these numbers.
+
+        Args:
+            others: the images that are mixed into them, of the numbers that :meth:`mixture` gives; None: none
+                of the views is a mixture.
+
+        Raises:
+            TeacherError: there are mixtures, and the other images are not given.
+        """
+        seed, how = self.manifest.view_seed, self.manifest.view_settings
+        mixed = self._mixture(indices, views)
+        if others is not None:
+            return mixed_view(images, others, indices, views, seed, mixed, how)
+        if (mixed.partners != indices).any():
+            raise TeacherError(
+                "some views are mixtures",
+                value=f"mix {how.mix:g}",
+                remedy="give the images of mixture(), too",
+            )
+        return view(images, indices, views, seed, how)
 
     def record(self) -> dict[str, Any]:
         """What a bundle keeps of the teacher: plain values."""

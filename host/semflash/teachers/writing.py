@@ -18,6 +18,7 @@ import numpy as np
 from semflash.data.dataset import Dataset
 from semflash.errors import TeacherError
 from semflash.teachers.answers import compress
+from semflash.teachers.asked import forget
 from semflash.teachers.files import answer_files, blocks_of, done_file, make_room, put
 from semflash.teachers.manifest import MANIFEST, Manifest, TeacherRecord, load_manifest
 from semflash.teachers.store import check_data, check_teacher, content_sha256
@@ -81,6 +82,7 @@ class StoreWriter:
         else:  # what lies here belongs to no store
             for one in (done_file(manifest), *answer_files(manifest)):
                 (folder / one.name).unlink(missing_ok=True)
+            forget(folder)
         for one in (*answer_files(self.manifest), done_file(self.manifest)):
             make_room(folder, one)
         self.manifest.save(folder)

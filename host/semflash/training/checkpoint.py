@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from semflash.array_files import read_npz, write_npz
 from semflash.errors import TrainingError
 
 CHECKPOINT_FILE = "checkpoint.npz"
+#: What is kept as numbered arrays.
+_LISTS = ("weights", "average", "optimizer", "seeds")
 #: What zipfile and numpy raise for archives that are damaged.
 _READ_ERRORS = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
@@ -33,6 +35,7 @@ class Checkpoint:
         weights: Values of the stage's variables, in their order.
         average: Their running averages, in the same order.
         optimizer: Values of the optimizer's variables.
+        seeds: States of the model's own random generators (dropout); empty in older checkpoints.
     """
 
     fingerprint: str
@@ -43,11 +46,12 @@ class Checkpoint:
     weights: list[np.ndarray]
     average: list[np.ndarray]
     optimizer: list[np.ndarray]
+    seeds: list[np.ndarray] = field(default_factory=list)
 
     def save(self, out_dir: Path) -> None:
         """Write ``out_dir/checkpoint.npz``."""
         arrays: dict[str, np.ndarray] = {}
-        for name in ("weights", "average", "optimizer"):
+        for name in _LISTS:
             arrays |= {f"{name}.{index:04d}": value for index, value in enumerate(getattr(self, name))}
         state = {key: getattr(self, key) for key in ("fingerprint", "stage", "epoch", "updates", "history")}
         arrays["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
@@ -79,6 +83,6 @@ class Checkpoint:
                 remedy="choose another output directory, or delete the checkpoint",
             )
         fields: dict[str, Any] = dict(state)
-        for name in ("weights", "average", "optimizer"):
+        for name in _LISTS:
             fields[name] = [arrays[key] for key in sorted(arrays) if key.startswith(f"{name}.")]
         return cls(**fields)

@@ -74,6 +74,11 @@ class StagePlan:
         skipped = {id(variable) for part in self.constant for variable in part.weights}
         return [variable for variable in self.model.weights if id(variable) not in skipped]
 
+    def seeds(self) -> list[Any]:
+        """States of the random generators within the model, of dropout for instance."""
+        known = {id(variable) for variable in (*self.model.weights, *self.model.metrics_variables)}
+        return [variable for variable in self.model.variables if id(variable) not in known]
+
 
 def run_stages(
     plans: list[StagePlan],
@@ -127,7 +132,7 @@ class _Stage:
             part.trainable = False
         self.chief = distribution.chief
         self.figures: dict[str, float] = {}
-        self.variables = plan.variables()
+        self.variables, self.seeds = plan.variables(), plan.seeds()
         self.optimizer = _optimizer(plan, distribution)
         plan.model.compile(optimizer=self.optimizer, jit_compile=keras.backend.backend() == "jax")
         self.optimizer.build(plan.model.trainable_variables)
@@ -138,6 +143,8 @@ class _Stage:
         start = 0
         if resumed is not None:
             _assign(self.variables, resumed.weights)
+            if len(resumed.seeds) == len(self.seeds):
+                _assign(self.seeds, resumed.seeds)
             _assign(self.optimizer.variables, resumed.optimizer)
             self.average.restore(resumed.average, resumed.updates)
             start = resumed.epoch
@@ -184,6 +191,7 @@ class _Stage:
             weights=to_numpy(self.variables),
             average=self.average.values,
             optimizer=to_numpy(self.optimizer.variables),
+            seeds=to_numpy(self.seeds),
         )
         with atomic.several(self.shared.out_dir) as place:
             write_json(place / "history.json", self.shared.history)

@@ -11,7 +11,14 @@ from keras import ops
 
 from semflash.bundle.schema import ControlInput, EdgeInput, QualityInput, ReceivedInput
 from semflash.codecs.base import Codec
-from semflash.codecs.device_side import IMAGE, DeviceSpec, GraphSpec, Neutral, ProjectionStage
+from semflash.codecs.device_side import (
+    IMAGE,
+    DeviceSpec,
+    GraphSpec,
+    ModulationStage,
+    Neutral,
+    ProjectionStage,
+)
 from semflash.codecs.edge_side import DECODER, EdgeGraphSpec
 from semflash.codecs.tosc.adaptation import ChannelAdaptive, folded
 from semflash.codecs.tosc.bottleneck import Bottleneck
@@ -25,6 +32,8 @@ from semflash.outputs.kinds import CLASSIFICATION, Task
 from semflash.program.controls import Control
 from semflash.program.layout import Layout, Region
 
+#: The tensor of the map as the state has changed it.
+ADAPTED = "adapted"
 #: The control by which the host tells the device its class.
 STATE = "state"
 
@@ -187,21 +196,27 @@ class Tosc(keras.Model, Codec):
         del tail
         return self.decode(codes, quality, erased, training=training)
 
+    def modulation(self) -> tuple[np.ndarray, np.ndarray]:
+        """What each channel of the map is multiplied by and what is added, each float32 (S, C), by state."""
+        if self.adaptation is None:
+            channels = self.encoder.output_shape[-1]
+            return np.ones((1, channels), np.float32), np.zeros((1, channels), np.float32)
+        states = np.arange(STATES, dtype=np.float32)[:, None]
+        scale, shift = (ops.convert_to_numpy(g) for g in self.adaptation.modulation(seen_state(states)))
+        return 1.0 + scale, shift
+
     def tables(self) -> tuple[np.ndarray, np.ndarray]:
         """The projection of each state with its adaptation folded in: weights float32 (S, J, C), bias (S,
         J)."""
         kernel, bias = (ops.convert_to_numpy(weight) for weight in self.projection.weights)
-        kernel = kernel[0, 0]
-        scale = shift = np.zeros((1, kernel.shape[0]), np.float32)
-        if self.adaptation is not None:
-            states = np.arange(STATES, dtype=np.float32)[:, None]
-            scale, shift = (ops.convert_to_numpy(g) for g in self.adaptation.modulation(seen_state(states)))
-        return folded(scale, shift, kernel, bias)
+        scale, shift = self.modulation()
+        return folded(scale - 1.0, shift, kernel[0, 0], bias)
 
     def device(self) -> DeviceSpec:
-        """One graph, the projection of the state, then normalised symbols or the nearest centres."""
-        weights, bias = self.tables()
+        """One graph, modulation by the state, projection, then normalised symbols or the nearest centres."""
+        kernel, bias = (ops.convert_to_numpy(weight) for weight in self.projection.weights)
         adapts = self.adaptation is not None
+        modulation = ModulationStage("map", ADAPTED, *self.modulation(), STATE if adapts else None)
         levels = self.sizes.state_levels
         state = Control(STATE, 1, 0, STATES - 1, self.default_state, "entry", sticky=True, follows=levels)
         return DeviceSpec(
@@ -209,7 +224,8 @@ class Tosc(keras.Model, Codec):
             values=("map",),
             stages=(
                 GraphSpec("encoder", IMAGE, "map"),
-                ProjectionStage("map", PROJECTED, weights, bias, STATE if adapts else None),
+                *([modulation] if adapts else []),
+                ProjectionStage(ADAPTED if adapts else "map", PROJECTED, kernel[0, 0].T[None], bias[None]),
                 self.link.device_stage(),
             ),
             payload=Layout((Region(SENT, self.sizes.bits),)),

@@ -14,13 +14,13 @@ from semflash.array_files import read_npz, write_npz
 from semflash.codecs.own_training import Bench
 from semflash.codecs.tosc.drawing import ChannelDraw
 from semflash.codecs.tosc.sizes import STATES
-from semflash.data.augment import Augmentation, augment
+from semflash.codecs.tosc.views import ViewsOf
 
 CODES_FILE = "int8_codes.npz"
 #: Views of each training image that are sent by the int8 device; view 0 is the image itself.
 VIEWS = 2
-#: Without a teacher the second view is mirrored, where the recipe mirrors.
-_MIRRORED = Augmentation(flip=1.0, shift_px=0)
+#: The first so many training images are sent: reference kernels take milliseconds for each.
+IMAGES_MAX = 20_000
 
 
 class DeviceNumbers:
@@ -30,27 +30,28 @@ class DeviceNumbers:
     Args:
         bench: Images, answers and the device.
         draw: Quality, what is told, and state of each image of a batch.
+        views: Of the training images.
     """
 
-    def __init__(self, bench: Bench, draw: ChannelDraw) -> None:
-        self.bench, self.draw = bench, draw
+    def __init__(self, bench: Bench, draw: ChannelDraw, views: ViewsOf) -> None:
+        self.bench, self.draw, self.views = bench, draw, views
         adapts = bench.codec.sizes.adaptive
-        self.views = VIEWS if bench.answers is None else min(VIEWS, bench.answers.views)
+        self.count, self.images = min(VIEWS, views.count), min(IMAGES_MAX, len(bench.train))
         self.settings = [{"state": state} for state in range(STATES)] if adapts else [{}]
 
     def batches(self, rng: np.random.Generator) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-        """({codes, quality, told, state, noise, answer}, labels)."""
-        train, recipe, answers = self.bench.train, self.bench.recipe, self.bench.answers
-        noise_shape, order = self.bench.codec.noise_shape(), rng.permutation(len(train))
-        for start in range(0, len(train) - recipe.batch + 1, recipe.batch):
+        """({codes, quality, told, state, noise, answer}, targets)."""
+        recipe, answers = self.bench.recipe, self.bench.answers
+        noise_shape, order = self.bench.codec.noise_shape(), rng.permutation(self.images)
+        for start in range(0, self.images - recipe.batch + 1, recipe.batch):
             chosen = order[start : start + recipe.batch]
-            views = rng.integers(0, self.views, len(chosen))
+            views = rng.integers(0, self.count, len(chosen))
             inputs = self.draw(len(chosen), rng)
             inputs["codes"] = self.numbers(self._sent["train"], inputs["state"], chosen, views)
             inputs["noise"] = rng.random((len(chosen), *noise_shape), dtype=np.float32)
             if answers is not None:
                 inputs["answer"] = answers.logits(chosen, views)
-            yield inputs, train.labels[chosen]
+            yield inputs, self.views.targets(chosen, views)
 
     def validation(self, state: int) -> np.ndarray:
         """Numbers of the validation images in a state, int32 (N, h, w, C)."""
@@ -73,9 +74,9 @@ class DeviceNumbers:
             kept = read_npz(path)
             if kept.pop("key").tobytes() == key:
                 return kept
-        train, val = self.bench.train, self.bench.data.val
-        self.bench.say(f"numbers of {self.views * len(train) + len(val):,} images by the int8 device")
-        views = [self.bench.device(self._view(view), self.settings) for view in range(self.views)]
+        val = self.bench.data.val
+        self.bench.say(f"numbers of {self.count * self.images + len(val):,} images by the int8 device")
+        views = [self.bench.device(self._view(view), self.settings) for view in range(self.count)]
         found = {
             "train": np.stack(views, axis=1),
             "validation": self.bench.device(np.asarray(val.images), self.settings)[:, None],
@@ -84,15 +85,9 @@ class DeviceNumbers:
         return found
 
     def _view(self, view: int) -> np.ndarray:
-        """All training images in a view, uint8 (N, H, W, C)."""
-        images, answers = np.asarray(self.bench.train.images), self.bench.answers
-        if answers is not None:
-            indices = np.arange(len(images))
-            return answers.view_images(images, indices, np.full(len(images), view))
-        if view == 0 or not self.bench.recipe.augmentation.flip:
-            return images
-        mirrored = augment(images, _MIRRORED, np.random.default_rng(0))
-        return np.round(mirrored * 255).astype(np.uint8)
+        """The training images that are sent in a view, uint8 (N, H, W, C)."""
+        indices = np.arange(self.images)
+        return self.views.of(indices, np.full(len(indices), view))[0]
 
     def _key(self) -> bytes:
         """Of the device's tables and weights and of the images."""
@@ -104,6 +99,6 @@ class DeviceNumbers:
             *(keras.ops.convert_to_numpy(w) for w in self.bench.codec.encoder.weights),
         ):
             digest.update(np.ascontiguousarray(array).tobytes())
-        for view in range(self.views):
+        for view in range(self.count):
             digest.update(self._view(view).tobytes())
         return digest.digest()

@@ -5,28 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+from keras import ops
 
 from semflash.codecs.training_side import StageContext
-from semflash.tasks.losses import cross_entropy, distillation
+from semflash.tasks.losses import distillation
 
 
-def mixed_loss(labels: Any, logits: Any, answer: Any, share: float, temperature: float) -> Any:
+def mixed_loss(targets: Any, logits: Any, answer: Any, share: float, temperature: float) -> Any:
     """``(1 - share) CE + share T^2 KL(teacher_T || out_T)``; a scalar.
 
     Args:
-        labels: int32 (B,).
+        targets: float (B, classes), the share of each class in the image, all together 1.
         logits: float (B, classes).
         answer: The teacher's logits, float (B, classes); not read at a share of 0.
     """
     loss = 0.0
     if share < 1.0:
-        loss = (1.0 - share) * cross_entropy(labels, logits)
+        entropy = -ops.mean(ops.sum(targets * ops.log_softmax(logits, axis=-1), axis=-1))
+        loss = (1.0 - share) * entropy
     return loss + share * distillation(logits, answer, temperature) if share else loss
 
 
 class DistilStage(keras.Model):
     """Image to logits; inputs {image, quality, told, state, noise, answer (only with a teacher)}, ``y``:
-    labels.
+    targets.
 
     Args:
         codec: :class:`semflash.codecs.tosc.codec.Tosc`.
@@ -81,7 +83,7 @@ class DistilStage(keras.Model):
 
 class PolishStage(keras.Model):
     """Numbers of the int8 device to logits; inputs {codes, quality, told, state, noise, answer}, ``y``:
-    labels.
+    targets.
 
     Encoder and projection are fixed; the decoder learns what the device really sends.
     """

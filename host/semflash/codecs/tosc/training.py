@@ -8,7 +8,6 @@ The state of the channel is drawn anew for every image.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,9 @@ from semflash.codecs.tosc.drawing import ChannelDraw
 from semflash.codecs.tosc.measuring import Measure
 from semflash.codecs.tosc.polishing import DeviceNumbers
 from semflash.codecs.tosc.stages import DistilStage, PolishStage
-from semflash.data.augment import Augmentation, augment
+from semflash.codecs.tosc.views import ViewsOf, on_top
+from semflash.data.augment import augment
 from semflash.errors import UsageError
-
-
-def on_top(how: Augmentation) -> Augmentation:
-    """What is done to a stored view, which was shifted, mirrored and coloured before the teacher answered."""
-    return replace(how, flip=0.0, shift_px=0, gain=0.0)
 
 
 class ToscTraining(OwnTraining):
@@ -33,7 +28,8 @@ class ToscTraining(OwnTraining):
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
         self.draw = ChannelDraw(bench.codec.sizes, bench.recipe.estimate_noise)
-        self.numbers = DeviceNumbers(bench, self.draw)
+        self.views = ViewsOf(bench)
+        self.numbers = DeviceNumbers(bench, self.draw, self.views)
         self.measure = Measure(bench.codec, bench.data.val)
 
     def check(self) -> None:
@@ -84,7 +80,7 @@ class ToscTraining(OwnTraining):
             epochs=recipe.int8_epochs,
             peak=recipe.int8_peak,
             batches=self.numbers.batches,
-            steps=steps,
+            steps=self.numbers.images // recipe.batch,
             validate=lambda: self.measure.watched_on_device(self.numbers.validation),
             frozen=tuple(part for name, part in codec.parts().items() if name not in codec.edge_parts()),
             on_device=True,
@@ -92,8 +88,8 @@ class ToscTraining(OwnTraining):
         return distil, polish
 
     def batches(self, rng: np.random.Generator) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-        """({image, quality, told, state, noise, answer}, labels); ``answer`` only where there is a
-        teacher."""
+        """({image, quality, told, state, noise, answer}, targets); ``answer`` only with a teacher, targets
+        float32 (B, classes)."""
         train, recipe, answers = self.bench.train, self.bench.recipe, self.bench.answers
         noise_shape = self.bench.codec.noise_shape()
         order = rng.permutation(len(train))
@@ -101,14 +97,12 @@ class ToscTraining(OwnTraining):
             chosen = order[start : start + recipe.batch]
             inputs = self.draw(len(chosen), rng)
             inputs["noise"] = rng.random((len(chosen), *noise_shape), dtype=np.float32)
-            if answers is None:
-                inputs["image"] = augment(train.images[chosen], recipe.augmentation, rng)
-            else:
-                views = rng.integers(0, answers.views, len(chosen))
-                images = answers.view_images(train.images[chosen], chosen, views)
-                inputs["image"] = augment(images, on_top(recipe.augmentation), rng)
+            views = self.views.choose(chosen, rng)
+            images, targets = self.views.of(chosen, views)
+            inputs["image"] = augment(images, on_top(recipe.augmentation), rng)
+            if answers is not None:
                 inputs["answer"] = answers.logits(chosen, views)
-            yield inputs, train.labels[chosen]
+            yield inputs, targets
 
     def results(self) -> dict[str, Any]:
         """Accuracy by level, and the mean divergence of each sent value; after a polish the accuracy with the

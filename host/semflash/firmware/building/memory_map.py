@@ -22,13 +22,14 @@ _ENCODER = (
     "/device/src/encoder.",
     "/device/src/layout.",
     "/device/src/program.",
+    "/device/src/values.",
     "/device/stages/",
     "/cmsis/",
 )
 _OURS = ("/device/",)
 _ENCODER_RAM = (".bss.state", ".bss.encoder")
 _PAYLOAD_RAM = ".bss.payload"
-_TAIL = re.compile(r"\.rodata\.\w*_tail\d+(_\w+)?$")
+_TAIL = re.compile(r"\.rodata\.\w*_(tail|modulate|project|normalise)\d+(_\w+)?$")
 _LINK_RAM = (".bss.queue", ".bss.receive_buffer", ".bss.device", ".bss.board")
 
 

@@ -13,9 +13,10 @@ from semflash.program.controls import settle
 from semflash.program.payload import Payloads, encode
 from semflash.program.program import Program
 from semflash.program.reference import order, tails
+from semflash.program.reference.modulation import modulate
 from semflash.program.reference.power import normalise
 from semflash.program.reference.projection import project
-from semflash.program.stages import Graph, Normalise, Order, Project, Stage, Tail
+from semflash.program.stages import Graph, Modulate, Normalise, Order, Project, Stage, Tail
 from semflash.program.tensors import Codes, Tensor
 
 Array = NDArray[np.int8] | NDArray[np.uint8]
@@ -80,6 +81,10 @@ def _results(
             source = tensors[stage.source]
             positions = order.order(tensors[stage.saliency].view(np.uint8), source.shape[-1], stage.step)
             return {stage.output: order.sort(source, positions)}
+        case Modulate():
+            modulation = stage.tables[0 if stage.chosen_by is None else used[stage.chosen_by]]
+            ends = zero_point(program, stage.source), zero_point(program, stage.output)
+            return {stage.output: modulate(tensors[stage.source].view(np.int8), modulation, *ends)}
         case Project():
             projection = stage.tables[0 if stage.chosen_by is None else used[stage.chosen_by]]
             ends = zero_point(program, stage.source), zero_point(program, stage.output)

@@ -31,7 +31,7 @@ class TeachRequest:
         image_size: side that images of a folder are resized to, pixels.
         skip_bad: leave out images of a folder that cannot be read.
         seed: of the views.
-        shift_px, gain: of the views (:class:`semflash.data.views.ViewSettings`).
+        shift_px, gain, mix: of the views (:class:`semflash.data.views.ViewSettings`).
         mirror: of the views; None: as the data set's task network is trained.
         options: of the teacher.
         task_recipe: of an ensemble's networks; empty: the data set's.
@@ -49,6 +49,7 @@ class TeachRequest:
     seed: int = 0
     shift_px: int = 4
     gain: float = 0.15
+    mix: float = 0.0
     mirror: bool | None = None
     options: Options = field(default_factory=Options)
     task_recipe: str = ""

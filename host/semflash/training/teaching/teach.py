@@ -24,11 +24,12 @@ from semflash.data.summary import summary
 from semflash.data.views import VERSION, ViewSettings
 from semflash.errors import TeacherError
 from semflash.outputs.chance import Chance
-from semflash.teachers.asked import Asked
+from semflash.printable import printable
+from semflash.teachers.asked import Asked, forget
 from semflash.teachers.base import FEATURES, LOGITS, PROBABILITIES, Plan, Teacher
 from semflash.teachers.head import Head, fit_head
 from semflash.teachers.live import as_logits, look_like_probabilities
-from semflash.teachers.manifest import FORMAT, Manifest, TeacherRecord, data_sha256, identity_of
+from semflash.teachers.manifest import FORMAT, NAME_CHARS, Manifest, TeacherRecord, data_sha256, identity_of
 from semflash.teachers.store import TeacherStore, cache_dir
 from semflash.teachers.writing import StoreWriter, locked
 from semflash.training.progress import Progress
@@ -84,7 +85,7 @@ def _data(request: TeachRequest) -> Dataset:
 def _manifest(request: TeachRequest, data: Dataset, record: TeacherRecord) -> Manifest:
     """Of the store as it is to be."""
     mirror = mirrors(data.name) if request.mirror is None else request.mirror
-    settings = ViewSettings(request.shift_px, mirror, request.gain)
+    settings = ViewSettings(request.shift_px, mirror, request.gain, request.mix)
     classes, digest = len(data.class_names), data_sha256(data)
     kept = min(classes, KEPT) if request.kept is None else request.kept
     if not 1 <= kept <= classes:
@@ -93,7 +94,7 @@ def _manifest(request: TeachRequest, data: Dataset, record: TeacherRecord) -> Ma
         )
     return Manifest(
         FORMAT,
-        data.name,
+        printable(data.name)[:NAME_CHARS],
         digest,
         len(data.train),
         data.image_shape,
@@ -115,8 +116,8 @@ def _make(writer: StoreWriter, planned: Plan, data: Dataset, progress: Progress)
         took = _answer_all(writer, teacher, record, head, progress, data)
     if took:
         record = msgspec.structs.replace(record, ms_per_image=round(1e3 * float(np.median(took)), 3))
+    forget(writer.folder)  # before the store counts as complete, so that nothing is left behind
     writer.finish(record)
-    Asked(writer.folder, 0, BLOCK).remove()
 
 
 def _answer_all(
@@ -139,9 +140,7 @@ def _answer_all(
             if a != view and not progress.bar:
                 progress.say(f"view {a + 1} of {writer.manifest.views}{_remaining(took, missing)}")
             view, indices = a, writer.images_of(block)
-            images = store.view_images(
-                np.asarray(data.train.images[indices]), indices, np.full(len(indices), a)
-            )
+            images = views_of(store, data.train.images, indices, np.full(len(indices), a))
             begun = time.monotonic()
             rows = teacher.ask(images)
             took.append((time.monotonic() - begun) / len(images))
@@ -149,6 +148,13 @@ def _answer_all(
             missing -= len(indices)
             bar.advance(len(indices))
     return took
+
+
+def views_of(store: TeacherStore, images: Any, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
+    """The views that are asked, uint8 (n, H, W, C), out of all training images."""
+    partners, _ = store.mixture(indices, views)
+    own, others = np.asarray(images[indices]), np.asarray(images[partners])
+    return store.view_images(own, indices, views, others)
 
 
 def _remaining(took: list[float], images: int) -> str:
@@ -201,18 +207,23 @@ def _ask_parts(
     folder: Path, teacher: Teacher, parts: list[tuple[Any, np.ndarray]], progress: Progress
 ) -> np.ndarray:
     """What the teacher gives for images of several splits, float16 (all of them, width)."""
-    total = sum(len(places) for _, places in parts)
+    ends = np.cumsum([len(places) for _, places in parts])
+    total = int(ends[-1])
     asked = Asked(folder, total, BLOCK)
-    where = [(images, int(place)) for images, places in parts for place in places]
     left = asked.left()
     done = total - sum(len(asked.images_of(block)) for block in left)
+    if left:
+        progress.say(f"asking {teacher.record.name} for {total - done:,} images as they are")
     with progress.work(f"{teacher.record.name} on all splits", total, done) as bar:
-        if left:
-            progress.say(f"asking {teacher.record.name} for {total - done:,} images as they are")
         for block in left:
-            pixels = [np.asarray(where[one][0][where[one][1]]) for one in asked.images_of(block)]
-            asked.write(block, teacher.ask(np.stack(pixels)))
-            bar.advance(len(pixels))
+            chosen = np.split(asked.images_of(block), np.searchsorted(asked.images_of(block), ends[:-1]))
+            pixels = [
+                np.asarray(images[places[of - (end - len(places))]])
+                for of, end, (images, places) in zip(chosen, ends, parts, strict=True)
+                if len(of)
+            ]
+            asked.write(block, teacher.ask(np.concatenate(pixels)))
+            bar.advance(sum(map(len, pixels)))
     return asked.rows()
 
 
