@@ -19,6 +19,7 @@ from experiments.tosc.reading import (
     missing,
     over,
     points,
+    seeds,
 )
 
 TITLES = {
@@ -53,10 +54,12 @@ def by_level(
     for variant in there:
         curve = material.curve(group, variant)
         last = [cell(over(curve, MEAN_OF))] if with_mean else []
-        rows.append([TITLES.get(variant, variant), *(cell(curve.get(level)) for level in levels), *last])
+        rows.append(
+            [TITLES.get(variant, variant), seeds(curve), *(cell(curve.get(level)) for level in levels), *last]
+        )
     unit = "SNR, dB" if with_mean else "bit error rate"
     heads = [level_text(level) if with_mean else f"{100 * level:g} %" for level in levels]
-    head = [f"{unit}:", *heads, *(["mean"] if with_mean else [])]
+    head = [f"{unit}:", "seeds", *heads, *(["mean"] if with_mean else [])]
     lacking = [TITLES.get(name, name) for name in variants if name not in there]
     text = table(head, rows)
     return f"{text}\n\nNot measured yet: {', '.join(lacking)}." if lacking else text
@@ -118,7 +121,7 @@ def states(material: Material) -> str:
     right = material.curve("states", "distilled")
     if not right:
         return missing("states-*")
-    rows = [["all right", *_cells(right)]]
+    rows = [["all right", seeds(right), *_cells(right)]]
     cases: list[tuple[str, dict[str, Any]]] = []
     for error in (-2, -1, 1, 2):
         cases.append((f"encoder's state {error:+d}, decoder told it", {"state_error": error}))
@@ -130,8 +133,8 @@ def states(material: Material) -> str:
         cases.append((f"both: decoder told {told:+g} dB, state {round(told / 3):+d}", both))
     for title, conditions in cases:
         curve = material.curve("states", "distilled", **conditions)
-        rows.append([title, *_differences(curve, right)])
-    return table(["points less than with all right", *_heads()], rows)
+        rows.append([title, seeds(curve), *_differences(curve, right)])
+    return table(["SNR, dB; below the first row the change in points:", *_heads()], rows)
 
 
 def kept(material: Material) -> str:
@@ -141,7 +144,7 @@ def kept(material: Material) -> str:
         for count in KEPT:
             curve = material.curve("kept", variant, kept=count)
             if curve:
-                rows.append([f"{variant}, {count} values", *_cells(curve)])
+                rows.append([f"{variant}, {count} values", seeds(curve), *_cells(curve)])
         nats = [f["nats"] for f in material.figures("kept", variant).values()]
         if nats:
             for title, key in (
@@ -151,8 +154,8 @@ def kept(material: Material) -> str:
                 found = [
                     f"{sum(one[level_text(level)][key] for one in nats) / len(nats):.2f}" for level in SNRS
                 ]
-                rows.append([f"{variant}: {title}", *found, "–"])
-    return table(["values sent", *_heads()], rows) if rows else missing("kept-*")
+                rows.append([f"{variant}: {title}", str(len(nats)), *found, "–"])
+    return table(["SNR, dB; values sent:", *_heads()], rows) if rows else missing("kept-*")
 
 
 def fading(material: Material) -> str:
@@ -161,12 +164,12 @@ def fading(material: Material) -> str:
     for variant, title in (("rayleigh", "trained with fading"), ("distilled", "trained with noise alone")):
         curve = material.curve("fading", variant)
         if curve:
-            rows.append([title, *_cells(curve)])
+            rows.append([title, seeds(curve), *_cells(curve)])
     return table(["over Rayleigh fading, mean SNR, dB:", *_heads()], rows) if rows else missing("fading-*")
 
 
 def _heads() -> list[str]:
-    return [*(level_text(level) for level in SNRS), "mean"]
+    return ["seeds", *(level_text(level) for level in SNRS), "mean"]
 
 
 def _cells(curve: Curve) -> list[str]:
@@ -191,8 +194,8 @@ def trained(material: Material) -> str:
         passes = about.get("task_epochs") or about.get("passes")
         took = sum(one.seconds["training"] for one in found) / len(found)
         title = TITLES.get(variant, variant)
-        seeds = ", ".join(str(one.seed) for one in found)
-        rows.append([group, title, seeds, f"{images:,}", str(passes), f"{took:.0f}"])
+        which = ", ".join(str(one.seed) for one in found)
+        rows.append([group, title, which, f"{images:,}", str(passes), f"{took:.0f}"])
     if not rows:
         return missing("*")
     head = ["group", "what", "seeds", "images", "passes", "seconds of training, mean"]

@@ -9,7 +9,7 @@ from experiments.markdown import table
 from experiments.tosc.cost_blocks import epochs, share_of_views
 from experiments.tosc.names import MEAN_OF, SNRS
 from experiments.tosc.paired import Paired, paired, probability_text
-from experiments.tosc.reading import Curve, Material, cell, less, mean, over, points
+from experiments.tosc.reading import Curve, Material, cell, few, less, mean, over, points
 from semflash.report.statistics import above
 
 UNKNOWN = "not measured yet"
@@ -70,7 +70,7 @@ def distilled(material: Material) -> Goal:
     if found is None or test is None:
         return Goal(what, goal)
     text = (
-        f"{points(difference)}; over images {100 * test.low:+.2f} to {100 * test.high:+.2f}, "
+        f"{_points(difference)}; over images {100 * test.low:+.2f} to {100 * test.high:+.2f}, "
         f"sign test p {probability_text(test.probability)}"
     )
     return Goal(what, goal, text, found.mean >= 0.013 and test.low > 0 and test.probability < 0.05)
@@ -90,7 +90,11 @@ def _at(material: Material, level: float, least: float) -> Goal:
     values = material.curve("stamps", "distilled").get(level, {})
     found = mean(values)
     what, goal = f"stamps at {level:g} dB, distilled", f"{100 * least:.0f} % or more"
-    return Goal(what, goal) if found is None else Goal(what, goal, cell(values), found.mean >= least)
+    return (
+        Goal(what, goal)
+        if found is None
+        else Goal(what, goal, cell(values) + few(values), found.mean >= least)
+    )
 
 
 def half(material: Material) -> Goal:
@@ -104,7 +108,7 @@ def half(material: Material) -> Goal:
     if mine is None or theirs is None:
         return Goal(what, goal)
     level = mine.mean >= theirs.mean or above(theirs, mine) is False
-    return Goal(what, goal, points(less(one, other)), level)
+    return Goal(what, goal, _points(less(one, other)), level)
 
 
 def adaptation(material: Material) -> Goal:
@@ -117,11 +121,16 @@ def adaptation(material: Material) -> Goal:
     ends = [less(on[level], off[level]) for level in (-6.0, 18.0)]
     lower = [level for level in SNRS if _is_above(off[level], on[level])]
     better = all((found := mean(end)) is not None and found.mean > 0 for end in ends)
-    text = "; ".join(points(end) for end in ends)
+    text = "; ".join(_points(end) for end in ends)
     if not all(_enough(on[level], off[level]) for level in SNRS):
         return Goal(what, goal, text)
     text += f"; lower by more than the spread at {_levels(lower)}" if lower else "; nowhere lower by more"
     return Goal(what, goal, text, better and not lower)
+
+
+def _points(difference: Mapping[int, float]) -> str:
+    """A difference, and of which seeds it is where some are missing."""
+    return points(difference) + few(difference)
 
 
 def _levels(levels: Sequence[float]) -> str:
@@ -151,7 +160,7 @@ def wrong_state(material: Material) -> Goal:
     if len(means) < 2:
         return Goal(what, goal)
     worse = max(lost, key=lambda each: sum(each.values()) / len(each))
-    text = points({seed: -value for seed, value in worse.items()})
+    text = _points({seed: -value for seed, value in worse.items()})
     return Goal(what, goal, text, max(found.mean for found in means) < 0.005)
 
 
@@ -161,7 +170,7 @@ def bottleneck(material: Material) -> Goal:
     on, off = (over(material.curve("stamps", v), MEAN_OF) for v in ("distilled", "no bottleneck"))
     if not on or not off:
         return Goal(what, goal)
-    text, apart = points(less(on, off)), _is_above(on, off) or _is_above(off, on)
+    text, apart = _points(less(on, off)), _is_above(on, off) or _is_above(off, on)
     return Goal(what, goal, text, not apart if _enough(on, off) else None)
 
 

@@ -93,11 +93,9 @@ def mean(values: Mapping[int, float]) -> Mean | None:
 
 
 def cell(values: Mapping[int, float] | None) -> str:
-    """An accuracy in percent with its spread; with the seeds where some are missing; a dash: none."""
+    """An accuracy in percent with its spread; a dash: not measured."""
     found = mean(values or {})
-    if found is None or values is None:
-        return "–"
-    return found.percent() + few(values)
+    return "–" if found is None else found.percent()
 
 
 def points(values: Mapping[int, float]) -> str:
@@ -110,7 +108,7 @@ def points(values: Mapping[int, float]) -> str:
     if found is None:
         return "–"
     spread = "" if found.spread is None else f" ± {100 * found.spread:.2f}"
-    return f"{100 * found.mean:+.2f}{spread}{few(values)}"
+    return f"{100 * found.mean:+.2f}{spread}"
 
 
 def few(values: Mapping[int, Any]) -> str:
@@ -119,10 +117,19 @@ def few(values: Mapping[int, Any]) -> str:
     >>> few({0: 1.0, 2: 1.0}), few({0: 1.0, 1: 1.0, 2: 1.0})
     (' (seeds 0, 2)', '')
     """
-    if set(values) >= set(SEEDS):
+    if not values or set(values) >= set(SEEDS):
         return ""
     word = "seed" if len(values) == 1 else "seeds"
     return f" ({word} {', '.join(map(str, sorted(values)))})"
+
+
+def seeds(curve: Curve) -> str:
+    """How many seeds a curve is of.
+
+    >>> seeds({0.0: {0: 0.5, 1: 0.5}, 6.0: {0: 0.5, 1: 0.5}})
+    '2'
+    """
+    return str(len({seed for values in curve.values() for seed in values}))
 
 
 def missing(*globs: str) -> str:

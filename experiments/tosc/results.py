@@ -103,7 +103,7 @@ def unpack(text: str, images: int, repeats: int) -> np.ndarray:
         data = inflate.decompress(base64.b64decode(text, validate=True), size + 1)
     except (ValueError, zlib.error) as error:
         raise UsageError(f"packed counts are damaged: {error}", value=text[:40]) from error
-    if len(data) != size:
+    if len(data) != size or not inflate.eof or inflate.unused_data:
         raise UsageError(f"packed counts of {images} images are {size} bytes", value=len(data))
     pairs = np.frombuffer(data, np.uint8)
     counts = np.stack([pairs >> 4, pairs & 15], axis=1).reshape(-1)[:images]
