@@ -31,8 +31,8 @@ def costs(material: Material) -> str:
         f"{text}\n\n*Student: int8 graph {cost['encoder_bytes']:,} bytes, projections of all states "
         f"{cost['projection_bytes']:,}; its decoder on the edge, {cost['decoder_bytes']:,} bytes, is not in "
         "the bytes, but in the time: encoder, integer stages, payload and decoder. Teacher: images of "
-        f"{side['height']}x{side['width']}, ONNX Runtime. Medians of {cost['images']} images, one at a time, "
-        "one thread each, both in turns on one machine.*"
+        f"{side['height']}x{side['width']}, ONNX Runtime. One image at a time, one thread each, in turns "
+        f"on one machine; the time that the quickest tenth of {cost['images']} images stayed below.*"
     )
 
 

@@ -115,8 +115,27 @@ def unpack(text: str, images: int, repeats: int) -> np.ndarray:
 def write(folder: Path, result: Result) -> None:
     """Write a result in one step."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = msgspec.json.format(msgspec.json.encode(result, order="deterministic"), indent=1)
-    atomic.write(folder / f"{result.job}.json", text + b"\n")
+    atomic.write(folder / f"{result.job}.json", text_of(result))
+
+
+def text_of(result: Result) -> str:
+    """As JSON, a row or a figure a line, so that a difference of two files can be read."""
+    plain: dict[str, Any] = msgspec.to_builtins(result, order="deterministic")
+    return "{\n" + ",\n".join(f" {_line(key)}: {_block(value)}" for key, value in plain.items()) + "\n}\n"
+
+
+def _block(value: Any) -> str:
+    """Members of the outermost list or object on lines of their own."""
+    if isinstance(value, dict) and value:
+        members = [f"  {_line(key)}: {_line(each)}" for key, each in value.items()]
+        return "{\n" + ",\n".join(members) + "\n }"
+    if isinstance(value, list) and value:
+        return "[\n" + ",\n".join(f"  {_line(each)}" for each in value) + "\n ]"
+    return _line(value)
+
+
+def _line(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def read(path: Path) -> Result:
