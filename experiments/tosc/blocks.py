@@ -39,7 +39,18 @@ STAMPS = (
     "no bottleneck",
     "noisy estimates",
 )
-DATA = ("distilled", "half of the data", "undistilled", "half of the data, undistilled")
+DATA = tuple(
+    f"{part}{how}"
+    for part, how in (
+        ("distilled", ""),
+        ("undistilled", ""),
+        *(
+            (f"{part} of the data", how)
+            for part in ("half", "quarter", "tenth")
+            for how in ("", ", undistilled")
+        ),
+    )
+)
 
 
 def by_level(

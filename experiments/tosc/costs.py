@@ -20,7 +20,7 @@ from semflash.bundle.reader import Bundle, read_bundle
 from semflash.data.dataset import Dataset
 from semflash.edge.decoder import EdgeDecoder
 from semflash.errors import UsageError
-from semflash.export.export import Target, export_codec
+from semflash.export.run import export
 from semflash.program.reference.run import run
 from semflash.program.stages import Project
 from semflash.runtime.litert import load_interpreter
@@ -35,19 +35,20 @@ QUICK = 0.1
 LEVEL = 18.0
 
 
-def bundle_of(bench: Bench, data: Dataset) -> Bundle:
+def bundle_of(bench: Bench) -> Bundle:
     """The trained codec as a bundle beside its run, exported now where there is none."""
     place = bench.folder / "student.semcodec"
     if place.is_dir():
         return read_bundle(place)
-    return export_codec(bench.codec(), place, data, Target("student"))
+    bench.codec()
+    return export(bench.folder, place, name="student")
 
 
 def costs(bench: Bench) -> Outcome:
     """Bytes of both, and the time of one image on this machine, one thread each, taken in turns."""
     data = bench.data()
     store = find_store(bench.recipe.teacher, data)
-    bundle = bundle_of(bench, data)
+    bundle = bundle_of(bench)
     student = Student(bundle)
     with live_teacher(store, data) as teacher:
         times = in_turns([lambda i: teach(teacher, i), lambda i: views(teacher, data, i), student], data)
@@ -160,7 +161,7 @@ def history(bench: Bench, name: str, answers: Any) -> list[dict[str, Any]]:
 def changing(bench: Bench) -> Outcome:
     """The exported student while the channel changes: steady, slowly, at every second image, at every one."""
     settings = bench.study.settings
-    bundle = bundle_of(bench, bench.data())
+    bundle = bundle_of(bench)
     words = ["--seeds", "0", "--count", str(settings["count"]), "--fading", settings["fading"]]
     said = io.StringIO()
     with contextlib.redirect_stdout(said):

@@ -9,7 +9,8 @@ MEAN_OF = (-6.0, 0.0, 6.0, 12.0, 18.0)
 BERS = (0.0, 1e-4, 2.5e-3, 1e-2, 2.5e-2, 5e-2)
 REPEATS = 4
 KEPT = (32, 24, 16, 8)
-#: Passes over the training images of the comparison with other methods, and their number.
+#: Passes over the training images of the comparison with other methods, and their number, which is all of the
+#: stamps.
 PASSES, IMAGES = 12, 20_000
 LIVE_IMAGES = 6_400
 TEACHERS = {"stamps": "lite0", "fashion-mnist": "ensemble:3"}

@@ -75,6 +75,10 @@ STAMPS: dict[str, dict[str, Any]] = {
     "local": {"sizes.places": "local"},
     "views, undistilled": {"distillation_weight": 0.0},
     "noisy estimates": {"estimate_noise": 0.25},
+    "quarter of the data": {"train_images": 5_000},
+    "quarter of the data, undistilled": {"train_images": 5_000, "teacher": ""},
+    "tenth of the data": {"train_images": 2_000},
+    "tenth of the data, undistilled": {"train_images": 2_000, "teacher": ""},
 }
 
 
@@ -91,15 +95,21 @@ def studies(epochs: int | None = None) -> list[Study]:
 def _stamps(epochs: int | None) -> Iterator[Study]:
     for place, (variant, changes) in enumerate(STAMPS.items()):
         priority = max(0, place - 1)  # the first two belong together
+        priority += 3 if "train_images" in changes and place > 5 else 0
         for seed in SEEDS:
             yield codec_study("stamps", variant, stamps_recipe(variant, changes, seed, epochs), priority)
 
 
 def stamps_recipe(variant: str, changes: dict[str, Any], seed: int, epochs: int | None) -> CodecRecipe:
-    """The recipe of a variant; half of the images are seen twice as often, so that all take as many steps."""
+    """The recipe of a variant; half of the images are seen twice as often, so that all take as many steps.
+
+    Args:
+        epochs: passes, whatever the number of images; None: the recipe's, of all images.
+    """
     base = codec_recipe("stamps-tosc")
     fields = {"teacher": TEACHERS["stamps"], "int8_epochs": 0, "seed": seed} | changes
-    fields["task_epochs"] = epochs or base.task_epochs * (2 if "train_images" in changes else 1)
+    often = IMAGES // changes.get("train_images", IMAGES)
+    fields["task_epochs"] = epochs or base.task_epochs * often
     return dataclasses.replace(override(base, fields, []), name=f"tosc {variant}")
 
 
