@@ -28,7 +28,7 @@ def costs(material: Material) -> str:
     ]
     text = table(["", "teacher", "student", "ratio"], rows)
     return (
-        f"{text}\n\n*Student: int8 graph {cost['encoder_bytes']:,} bytes, projections of all states "
+        f"{text}\n\n*Student: int8 graph {cost['encoder_bytes']:,} bytes, tables of all states "
         f"{cost['projection_bytes']:,}; its decoder on the edge, {cost['decoder_bytes']:,} bytes, is not in "
         "the bytes, but in the time: encoder, integer stages, payload and decoder. Teacher: images of "
         f"{side['height']}x{side['width']}, ONNX Runtime. One image at a time, one thread each, in turns "

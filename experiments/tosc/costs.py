@@ -22,7 +22,7 @@ from semflash.edge.decoder import EdgeDecoder
 from semflash.errors import UsageError
 from semflash.export.run import export
 from semflash.program.reference.run import run
-from semflash.program.stages import Project
+from semflash.program.stages import Modulate, Project, Stage
 from semflash.runtime.litert import load_interpreter
 from semflash.teachers.live import LiveTeacher
 from semflash.teachers.store import TeacherStore, find_store
@@ -61,7 +61,7 @@ def costs(bench: Bench) -> Outcome:
             "teacher_bytes": store.manifest.teacher.weights_bytes,
             "teacher_input": store.manifest.teacher.settings,
             "encoder_bytes": sum(len(model) for model in bundle.models.values()),
-            "projection_bytes": projection_bytes(bundle),
+            "projection_bytes": projection_bytes(bundle.program.stages),
             "decoder_bytes": sum(len(model) for model in bundle.edge.values()),
             "store_bytes": store.size_bytes,
             "views": store.views,
@@ -127,14 +127,20 @@ def in_turns(actions: Sequence[Callable[[Any], Any]], data: Dataset) -> list[flo
     return [float(np.quantile(each[WARM_UP:], QUICK)) for each in took]
 
 
-def projection_bytes(bundle: Bundle) -> int:
-    """Of the tables of all states: a byte for each weight, 4 for bias and multiplier, 1 for the shift."""
-    return sum(
-        len(table.weights) + 9 * len(table.bias)
-        for stage in bundle.program.stages
-        if isinstance(stage, Project)
-        for table in stage.tables
-    )
+def projection_bytes(stages: Sequence[Stage]) -> int:
+    """Of the integer tables of all states, in flash.
+
+    A projection has a byte for each weight, 4 for bias and multiplier and 1 for the shift of an output; a
+    modulation 2 for the multiplier and 4 for the offset of a channel, and 1 for its shift.
+    """
+    found = 0
+    for stage in stages:
+        match stage:
+            case Project():
+                found += sum(len(table.weights) + 9 * len(table.bias) for table in stage.tables)
+            case Modulate():
+                found += sum(6 * len(table.multiplier) + 1 for table in stage.tables)
+    return found
 
 
 def stored_or_live(bench: Bench) -> Outcome:

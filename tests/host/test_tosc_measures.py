@@ -14,12 +14,14 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from experiments.tosc import jscc  # noqa: E402
+from experiments.tosc.costs import projection_bytes  # noqa: E402
 from experiments.tosc.likeness import class_cosines, correlation, mean_cosine  # noqa: E402
 from experiments.tosc.measuring import Condition, Measured, most_telling, noise_rng  # noqa: E402
 
 from semflash.codecs.registry import create  # noqa: E402
 from semflash.codecs.tosc.sizes import ToscSizes  # noqa: E402
 from semflash.data.dataset import Split  # noqa: E402
+from semflash.program.stages import Graph, Modulate, Modulation, Project, Projection  # noqa: E402
 
 SIZES: dict[str, Any] = {
     "image_shape": (16, 16, 1),
@@ -101,6 +103,17 @@ def test_noise_depends_on_the_level_alone() -> None:
     one, again, other = (noise_rng(level).random(5) for level in (-6.0, -6.0, 1e-4))
     assert one.tolist() == again.tolist() != other.tolist()
     assert noise_rng(1e-4).random(5).tolist() != noise_rng(2.5e-3).random(5).tolist()
+
+
+def test_tables_of_all_states_are_counted() -> None:
+    projection = Projection([1] * 12, [0] * 4, [1] * 4, [0] * 4)
+    modulation = Modulation([1] * 3, [0] * 3, 8)
+    stages = [
+        Graph("encoder", ("image",), ("map",)),
+        Modulate("map", "modulated", (modulation,) * 8, "state"),
+        Project("modulated", "projected", (projection,)),
+    ]
+    assert projection_bytes(stages) == 8 * (3 * 2 + 3 * 4 + 1) + 12 + 4 * (4 + 4 + 1)
 
 
 def test_likeness_by_hand() -> None:
