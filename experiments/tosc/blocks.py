@@ -52,6 +52,17 @@ DATA = tuple(
     )
 )
 
+#: What is compared image by image beside distilled and undistilled.
+PAIRS = (
+    ("distilled", "views, undistilled"),
+    ("half of the data", "half of the data, undistilled"),
+    ("quarter of the data", "quarter of the data, undistilled"),
+    ("tenth of the data", "tenth of the data, undistilled"),
+    ("half of the data", "undistilled"),
+    ("distilled", "no adaptation"),
+    ("distilled", "no bottleneck"),
+)
+
 
 def by_level(
     material: Material, group: str, variants: Sequence[str], levels: Sequence[float], globs: Sequence[str]
@@ -82,19 +93,31 @@ def stamps(material: Material) -> str:
 
 
 def distillation(material: Material) -> str:
-    """Distilled less undistilled, seed by seed, and image by image."""
-    curves = [material.curve("stamps", variant) for variant in ("distilled", "undistilled")]
-    rows = []
-    for title, levels in (("mean", MEAN_OF), *((f"{level:g} dB", (level,)) for level in SNRS)):
-        difference = less(*(over(curve, levels) for curve in curves))
-        test = gain(material, levels=levels)
-        if difference and test is not None:
-            each = ", ".join(f"{100 * value:+.2f}" for value in difference.values())
-            rows.append([title, points(difference), each, *tested(test)])
-    if not rows:
-        return missing("stamps-distilled-*", "stamps-undistilled-*")
-    head = ["SNR", "points", "seed by seed", "over images", "images better : worse", "sign test, p"]
-    return table(head, rows)
+    """Distilled less undistilled by ratio, then with the same views and with parts of the data."""
+    by_ratio = [
+        compared(material, "distilled", "undistilled", title, levels)
+        for title, levels in (("mean", MEAN_OF), *((f"{level:g} dB", (level,)) for level in SNRS))
+    ]
+    others = [compared(material, one, other, f"{one} less {other}", MEAN_OF) for one, other in PAIRS]
+    parts = []
+    for head, rows in (("distilled less undistilled, SNR", by_ratio), ("the mean, others", others)):
+        there = [row for row in rows if row]
+        if there:
+            columns = ["points", "seed by seed", "over images", "images better : worse", "sign test, p"]
+            parts.append(table([head, *columns], there))
+    return "\n\n".join(parts) or missing("stamps-distilled-*", "stamps-undistilled-*")
+
+
+def compared(
+    material: Material, one: str, other: str, title: str, levels: Sequence[float]
+) -> list[str] | None:
+    """A row: one variant less another over some ratios; None: no seed has both."""
+    difference = less(*(over(material.curve("stamps", variant), levels) for variant in (one, other)))
+    test = gain(material, one, other, levels)
+    if not difference or test is None:
+        return None
+    each = ", ".join(f"{100 * value:+.2f}" for value in difference.values())
+    return [title, points(difference), each, *tested(test)]
 
 
 def tested(test: Paired) -> list[str]:

@@ -55,10 +55,15 @@ def goals(material: Material) -> str:
     return table(["what", "goal", "found", "met"], [make(material).row() for make in makers])
 
 
-def gain(material: Material, group: str = "stamps", levels: Sequence[float] = MEAN_OF) -> Paired | None:
-    """Distilled against undistilled, image by image."""
-    one, other = (material.counts(group, variant, levels) for variant in ("distilled", "undistilled"))
-    return paired(one, other, len(levels) * material.repeats(group, "distilled"))
+def gain(
+    material: Material,
+    one: str = "distilled",
+    other: str = "undistilled",
+    levels: Sequence[float] = MEAN_OF,
+) -> Paired | None:
+    """One variant of stamps against another, image by image; None: no seed has both."""
+    counts = [material.counts("stamps", variant, levels) for variant in (one, other)]
+    return paired(*counts, len(levels) * material.repeats("stamps", one))
 
 
 def distilled(material: Material) -> Goal:
