@@ -20,21 +20,24 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def with_blocks(text: str, blocks: dict[str, str]) -> str:
+def with_blocks(text: str, blocks: dict[str, str], marker: str = MARKER) -> str:
     """The text with each block between its markers; what stands around them stays.
+
+    Args:
+        marker: what the markers say of who writes between them.
 
     Raises:
         SystemExit: a block without its markers, or markers without a block.
     """
     for name, block in blocks.items():
-        start, end = f"<!-- {name}: {MARKER} -->\n", f"<!-- end {name} -->"
+        start, end = f"<!-- {name}: {marker} -->\n", f"<!-- end {name} -->"
         if start not in text or end not in text.split(start, 1)[1]:
             raise SystemExit(f"no markers for {name}")
         before, rest = text.split(start, 1)
         text = before + start + block.rstrip("\n") + "\n" + end + rest.split(end, 1)[1]
     for line in text.splitlines():
         name = line.removeprefix("<!-- ").split(":", 1)[0]
-        if line.endswith(f"{MARKER} -->") and name not in blocks:
+        if line.endswith(f"{marker} -->") and name not in blocks:
             raise SystemExit(f"markers of {name}, which nothing writes")
     return text
 

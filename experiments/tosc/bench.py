@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,12 @@ class Bench:
     def data(self) -> Dataset:
         """All splits."""
         return data_of(self.recipe)
+
+    def trained_s(self, folder: Path | None = None) -> float:
+        """What the epochs took, seconds, however often the training was stopped."""
+        path = (folder or self.folder) / "history.json"
+        records = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        return float(sum(record["seconds"] for record in records))
 
     def codec(self) -> TrainedCodec:
         """Trained now, further trained, or as it is where it is finished."""

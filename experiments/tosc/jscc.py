@@ -11,6 +11,7 @@ the same work; the decoder is told the ratio.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from keras import layers, ops
 from semflash.codecs.tosc.codec import Tosc
 from semflash.codecs.tosc.drawing import ChannelDraw
 from semflash.codecs.tosc.sizes import ToscSizes
-from semflash.data.augment import augment
+from semflash.data.augment import Augmentation, augment
 from semflash.data.dataset import Dataset, Split
 from semflash.tasks.losses import cross_entropy
 from semflash.tasks.networks import build
@@ -123,33 +124,60 @@ class Reader(keras.Model):
         return cross_entropy(y, y_pred)
 
 
+@dataclasses.dataclass(frozen=True)
+class Batches:
+    """Batches of an epoch for both stages: images, channel, noise, labels.
+
+    Attributes:
+        codec: whose channel is drawn. split: what is learnt from. batch: images of a step.
+        how: what is done to images.
+    """
+
+    codec: PictureCodec
+    split: Split
+    batch: int
+    how: Augmentation
+
+    def __call__(self, rng: np.random.Generator) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+        """({image, quality, told, state, noise}, labels)."""
+        draw, order = ChannelDraw(self.codec.tosc.sizes), rng.permutation(len(self.split))
+        for start in range(0, len(order) - self.batch + 1, self.batch):
+            chosen = order[start : start + self.batch]
+            inputs = draw(len(chosen), rng)
+            noise_shape = (len(chosen), *self.codec.tosc.noise_shape())
+            inputs["noise"] = rng.random(noise_shape, dtype=np.float32)
+            inputs["image"] = augment(self.split.images[chosen], self.how, rng)
+            yield inputs, self.split.labels[chosen]
+
+
 def train(recipe: CodecRecipe, sizes: ToscSizes, data: Dataset, out: Path, progress: Progress) -> Reader:
     """Pictures first, then the reader, ``recipe.task_epochs`` passes each; goes on where it was stopped."""
     keras.utils.set_random_seed(recipe.seed)
     codec = PictureCodec(sizes)
     reader = Reader(codec, sizes.classes)
-    draw = ChannelDraw(sizes)
-
-    def batches(rng: np.random.Generator) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-        train_split, order = data.train, rng.permutation(len(data.train))
-        for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
-            chosen = order[start : start + recipe.batch]
-            inputs = draw(len(chosen), rng)
-            inputs["noise"] = rng.random((len(chosen), *codec.tosc.noise_shape()), dtype=np.float32)
-            inputs["image"] = augment(train_split.images[chosen], recipe.augmentation, rng)
-            yield inputs, train_split.labels[chosen]
-
-    def plan(
-        name: str, model: keras.Model, decay: float, frozen: tuple[Any, ...], validate: Any
-    ) -> StagePlan:
-        steps = len(data.train) // recipe.batch
-        return StagePlan(
-            name, model, recipe.task_epochs, steps, batches, validate, recipe.task_peak, decay, frozen=frozen
-        )
-
+    how = dataclasses.replace(recipe.augmentation, mix=0.0)  # a mixture is no picture, and has two labels
+    common: dict[str, Any] = {
+        "epochs": recipe.task_epochs,
+        "steps": len(data.train) // recipe.batch,
+        "batches": Batches(codec, data.train, recipe.batch, how),
+        "peak": recipe.task_peak,
+    }
     stages = [
-        plan("pictures", codec, recipe.weight_decay, (), lambda: {"val_mse": error(codec, data.val)}),
-        plan("reader", reader, READER_DECAY, codec.pieces(), lambda: {"val_18": share(reader, data.val, 18)}),
+        StagePlan(
+            name="pictures",
+            model=codec,
+            validate=lambda: {"val_mse": error(codec, data.val)},
+            weight_decay=recipe.weight_decay,
+            **common,
+        ),
+        StagePlan(
+            name="reader",
+            model=reader,
+            validate=lambda: {"val_18": share(reader, data.val, 18.0)},
+            weight_decay=READER_DECAY,
+            frozen=codec.pieces(),
+            **common,
+        ),
     ]
     out.mkdir(parents=True, exist_ok=True)
     fingerprint = fingerprint_of({"jscc": 1, "recipe": repr(recipe), "sizes": repr(sizes)})

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from experiments.tosc.measuring import Condition, Measured
-from experiments.tosc.plan import TEACHERS
+from experiments.tosc.names import TEACHERS
 from semflash.data.dataset import Dataset, Split
 from semflash.teachers.store import TeacherStore, find_store
 

@@ -9,18 +9,12 @@ from typing import Any
 
 from experiments.plan import slug
 from experiments.resolve import digest, plain, same_settings
+from experiments.tosc.names import BERS, IMAGES, KEPT, LIVE_IMAGES, PASSES, REPEATS, SEEDS, SNRS, TEACHERS
 from semflash.codecs.tosc.sizes import ToscSizes
 from semflash.training.recipes.catalogue import codec_recipe
 from semflash.training.recipes.overrides import override
 from semflash.training.recipes.recipe import CodecRecipe
 
-SEEDS = (0, 1, 2)
-SNRS = (-6.0, 0.0, 3.0, 6.0, 9.0, 12.0, 15.0, 18.0)
-BERS = (0.0, 1e-4, 2.5e-3, 1e-2, 2.5e-2, 5e-2)
-REPEATS = 4
-KEPT = (32, 24, 16, 8)
-#: Passes over the training images of the comparison with other methods, and their number.
-PASSES, IMAGES = 12, 20_000
 #: Codes of 2 bits on 4x4 places are the 32 bits that 16 symbols of QPSK carry, whose bit error rate is
 #: between 0 and 0.31 from 18 to -6 dB.
 IN_SYMBOLS = {"sizes.levels": 4, "ber.low": 1e-4, "ber.high": 0.32, "ber.clean_share": 0.2}
@@ -28,7 +22,6 @@ IN_SYMBOLS = {"sizes.levels": 4, "ber.low": 1e-4, "ber.high": 0.32, "ber.clean_s
 IN_SYMBOLS |= {"augmentation.shift_px": 4, "augmentation.erase": 0.3, "augmentation.gain": 0.15}
 SHAPES = {"stamps": ((32, 32, 3), 10), "fashion-mnist": ((28, 28, 1), 10)}
 TASKS = {"stamps": "stamps", "fashion-mnist": "fashion-mnist-small"}
-TEACHERS = {"stamps": "lite0", "fashion-mnist": "ensemble:3"}
 
 
 @dataclass(frozen=True)
@@ -82,6 +75,10 @@ STAMPS: dict[str, dict[str, Any]] = {
     "local": {"sizes.places": "local"},
     "views, undistilled": {"distillation_weight": 0.0},
     "noisy estimates": {"estimate_noise": 0.25},
+    "quarter of the data": {"train_images": 5_000},
+    "quarter of the data, undistilled": {"train_images": 5_000, "teacher": ""},
+    "tenth of the data": {"train_images": 2_000},
+    "tenth of the data, undistilled": {"train_images": 2_000, "teacher": ""},
 }
 
 
@@ -98,15 +95,21 @@ def studies(epochs: int | None = None) -> list[Study]:
 def _stamps(epochs: int | None) -> Iterator[Study]:
     for place, (variant, changes) in enumerate(STAMPS.items()):
         priority = max(0, place - 1)  # the first two belong together
+        priority += 3 if "train_images" in changes and place > 5 else 0
         for seed in SEEDS:
             yield codec_study("stamps", variant, stamps_recipe(variant, changes, seed, epochs), priority)
 
 
 def stamps_recipe(variant: str, changes: dict[str, Any], seed: int, epochs: int | None) -> CodecRecipe:
-    """The recipe of a variant; half of the images are seen twice as often, so that all take as many steps."""
+    """The recipe of a variant; half of the images are seen twice as often, so that all take as many steps.
+
+    Args:
+        epochs: passes, whatever the number of images; None: the recipe's, of all images.
+    """
     base = codec_recipe("stamps-tosc")
     fields = {"teacher": TEACHERS["stamps"], "int8_epochs": 0, "seed": seed} | changes
-    fields["task_epochs"] = epochs or base.task_epochs * (2 if "train_images" in changes else 1)
+    often = IMAGES // changes.get("train_images", IMAGES)
+    fields["task_epochs"] = epochs or base.task_epochs * often
     return dataclasses.replace(override(base, fields, []), name=f"tosc {variant}")
 
 
@@ -150,8 +153,18 @@ def _of_stamps(epochs: int | None) -> Iterator[Study]:
             ("undistilled", "similarity", {"level": 18.0}, 4),
             ("distilled", "fading", {}, 6),
             ("rayleigh", "fading", {}, 6),
+            ("distilled", "changing", {"count": 2_000, "fading": "none"}, 7),
         ):
             yield measured(variant, kind, more, seed, priority, epochs)
+    yield measured("distilled", "costs", {"level": 18.0}, 0, 1, epochs)
+    yield _live()
+
+
+def _live() -> Study:
+    """Two passes over few images; their number is what is measured, so it is always the same."""
+    recipe = stamps_recipe("distilled", {"train_images": LIVE_IMAGES}, 0, 2)
+    named = codec_study("live", "stored or live", recipe, 4)
+    return dataclasses.replace(named, kind="live", seconds=300.0)
 
 
 def measured(

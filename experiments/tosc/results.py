@@ -60,7 +60,7 @@ class Result(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit
         group, variant, seed: what it is.
         settings: everything that decided it; digest: of them.
         rows: accuracies. figures: other numbers.
-        seconds: of training and of measuring, on one thread.
+        seconds: of training, and of the job that wrote this, which may have found it trained; on one thread.
         versions: of the packages.
     """
 
@@ -103,7 +103,7 @@ def unpack(text: str, images: int, repeats: int) -> np.ndarray:
         data = inflate.decompress(base64.b64decode(text, validate=True), size + 1)
     except (ValueError, zlib.error) as error:
         raise UsageError(f"packed counts are damaged: {error}", value=text[:40]) from error
-    if len(data) != size:
+    if len(data) != size or not inflate.eof or inflate.unused_data:
         raise UsageError(f"packed counts of {images} images are {size} bytes", value=len(data))
     pairs = np.frombuffer(data, np.uint8)
     counts = np.stack([pairs >> 4, pairs & 15], axis=1).reshape(-1)[:images]
@@ -115,8 +115,27 @@ def unpack(text: str, images: int, repeats: int) -> np.ndarray:
 def write(folder: Path, result: Result) -> None:
     """Write a result in one step."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = msgspec.json.format(msgspec.json.encode(result, order="deterministic"), indent=1)
-    atomic.write(folder / f"{result.job}.json", text + b"\n")
+    atomic.write(folder / f"{result.job}.json", text_of(result))
+
+
+def text_of(result: Result) -> str:
+    """As JSON, a row or a figure a line, so that a difference of two files can be read."""
+    plain: dict[str, Any] = msgspec.to_builtins(result, order="deterministic")
+    return "{\n" + ",\n".join(f" {_line(key)}: {_block(value)}" for key, value in plain.items()) + "\n}\n"
+
+
+def _block(value: Any) -> str:
+    """Members of the outermost list or object on lines of their own."""
+    if isinstance(value, dict) and value:
+        members = [f"  {_line(key)}: {_line(each)}" for key, each in value.items()]
+        return "{\n" + ",\n".join(members) + "\n }"
+    if isinstance(value, list) and value:
+        return "[\n" + ",\n".join(f"  {_line(each)}" for each in value) + "\n ]"
+    return _line(value)
+
+
+def _line(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def read(path: Path) -> Result:
