@@ -62,8 +62,8 @@ def gain(
     levels: Sequence[float] = MEAN_OF,
 ) -> Paired | None:
     """One variant of stamps against another, image by image; None: no seed has both."""
-    counts = [material.counts("stamps", variant, levels) for variant in (one, other)]
-    return paired(*counts, len(levels) * material.repeats("stamps", one))
+    first, second = (material.counts("stamps", variant, levels) for variant in (one, other))
+    return paired(first, second, len(levels) * material.repeats("stamps", one))
 
 
 def distilled(material: Material) -> Goal:

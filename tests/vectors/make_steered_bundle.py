@@ -1,10 +1,10 @@
-"""Make tests/vectors/steered.semcodec: values as symbols, a projection for each state, a decoder told the state.
+"""Make tests/vectors/steered.semcodec: values as symbols, projections by state, a decoder told the state.
 
     PYTHONPATH=host:codegen:tests/vectors python tests/vectors/make_steered_bundle.py [OUT]
 
-The encoder is the tiny bundle's. State 0 sends one mixture of the latent's channels twice, state 7 two mixtures
-(principal axes), those between go from the one to the other: so the decoder has to know the state. Plain
-Keras, none of semflash's training code. Needs semflash[train] and Fashion-MNIST (Debian:
+The encoder is the tiny bundle's. State 0 sends one mixture of the latent's channels twice, state 7 two
+mixtures (principal axes), those between go from the one to the other: so the decoder has to know the state.
+Plain Keras, none of semflash's training code. Needs semflash[train] and Fashion-MNIST (Debian:
 dataset-fashion-mnist). The weights depend on the TensorFlow build; the committed bundle is the fixture.
 """
 
@@ -143,7 +143,8 @@ def main(out: Path) -> None:
     tables, middle = projections(real, latent.holds.scale, latent.holds.zero_point)
     made = program(latent, tables, middle)
     sent = [
-        SCALE * run(made, pixels, lambda *_: [latents], {"state": state}).tensors["symbols"].astype(np.float32)
+        SCALE
+        * run(made, pixels, lambda *_: [latents], {"state": state}).tensors["symbols"].astype(np.float32)
         for state in range(STATES)
     ]
     model = decoder((4, 4, 2))
