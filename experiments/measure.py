@@ -20,6 +20,8 @@ from semflash.report.results import Row
 
 #: Of the generator of BER estimates, beside that of the channel.
 _ESTIMATE_STREAM = 1_729
+#: Added to ratios in dB, which are far above its negative.
+_DB_ABOVE = 1_000.0
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def _condition(
     link = _framing(framing)
     arrival = send(sent.payloads, channel, link, channel.rng(seed))
     for how in one.estimates:
-        rng = np.random.default_rng([seed, _ESTIMATE_STREAM, round(channel.rate * 2**40)])
+        rng = np.random.default_rng([seed, _ESTIMATE_STREAM, _number(channel)])
         told = estimate(how, channel.ber, len(sent.payloads), rng)
         if link.checked:  # what gets through is clean, and the receiver knows it
             told = np.zeros_like(told)
@@ -139,6 +141,11 @@ def _condition(
             transmissions=float(arrival.transmissions.mean()),
             undecodable=undecodable,
         )
+
+
+def _number(channel: Channel) -> int:
+    """A whole number from 0 on for each rate; ratios in dB may be below 0."""
+    return round((channel.rate + (_DB_ABOVE if channel.kind == "awgn" else 0.0)) * 2**40)
 
 
 def _framing(name: str) -> Framing:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import NormalDist
 from types import SimpleNamespace
 from typing import Any
 
@@ -212,6 +213,15 @@ def test_accuracy_over_a_channel_is_the_share_of_undamaged_payloads(data: Any) -
     assert mean == 4.0
     for row in rows:
         assert row.value == pytest.approx((1 - row.rate) ** 32, abs=0.04)
+
+
+def test_bits_over_symbols_are_wrong_as_qpsk_is_and_the_decoder_is_told_so(data: Any) -> None:
+    method = Parity()
+    rows, _ = measure(method, data, [Measure("awgn", [-6.0, 6.0])], ["deliver"], seed=0)
+    for row, told in zip(rows, np.split(np.array(method.told), 2), strict=True):
+        wrong = NormalDist().cdf(-((10 ** (row.rate / 10)) ** 0.5))
+        assert told == pytest.approx(wrong)
+        assert row.value == pytest.approx((1 - wrong) ** 32, abs=0.04)
 
 
 def test_lost_frames_retransmission_and_estimates_are_measured_as_their_rows_say(data: Any) -> None:
