@@ -43,6 +43,7 @@ $(STAMPS)/base: $(STAMPS)/venv requirements/base.lock pyproject.toml
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@echo "== PlatformIO without its registry"
 	@$(PY) -m semflash.firmware.bootstrap
+	@$(PY) -m semflash.bench.cycles.plugin
 	@touch $@
 
 $(STAMPS)/test: $(STAMPS)/base requirements/test.lock requirements/torch.lock
