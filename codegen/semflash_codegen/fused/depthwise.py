@@ -32,7 +32,7 @@ def table(layer: Conv, form: CheapForm | None) -> list[int]:
         for tap in range(taps):
             lanes = [0 if c is None else int(weights[tap, c]) for c in members]
             words += [pair(lanes[0], lanes[1]), pair(lanes[2], lanes[3])]
-        words += coefficients(form, members, small=False) if form is not None else []
+        words += coefficients(form, members) if form is not None else []
     return words
 
 

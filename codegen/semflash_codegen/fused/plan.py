@@ -7,12 +7,16 @@ from dataclasses import dataclass, field, replace
 
 from semflash_codegen.fused import convolution
 from semflash_codegen.fused.convolution import ConvTables
+from semflash_codegen.fused.exact import ExactForm
 from semflash_codegen.fused.layers import Conv, Layer, Pool, Table
+from semflash_codegen.fused.mixed import padded_steps
 from semflash_codegen.fused.requantise import CheapForm
 from semflash_codegen.fused.tables import Gather
 
 ROWS_MAX = 7
 COUNT_BYTES = 6
+#: Of a pixel computed beside three others, to one beside another.
+_QUAD_COST = 0.93
 RUN = {
     "whole": "sf_fused_run_conv",
     "rows": "sf_fused_run_conv",
@@ -35,7 +39,7 @@ class Stage:
     kind: str
     layers: tuple[Layer, ...]
     convs: tuple[ConvTables, ...] = ()
-    form: CheapForm | None = None
+    form: CheapForm | ExactForm | None = None
     slots: int = 1
     kernel_rows: int = 1
     stride_rows: int = 1
@@ -151,20 +155,39 @@ def _stage(layer: Layer, small: bool) -> Stage:
     if layer.depthwise:
         return _windowed("depthwise", layer, form=convolution.cheap_form(layer))
     if _accumulates(layer):
-        form = convolution.cheap_form(layer, small=small)
-        return _accumulator("accumulate", (layer,), convolution.chunked_tables(layer, form, small))
-    gather = Gather(layer.window.kernel[0], layer.window.kernel[1] * layer.source.channels)
-    form = convolution.cheap_form(layer, small=small, gain_max=convolution.GAIN_MAX)
-    if form is not None and gather.steps <= _whole_limit(gather):
-        return _windowed(
-            "whole", layer, (convolution.whole_tables(layer, form, small, convolution.BYTES),), form
-        )
+        form = convolution.exact_form(layer) or convolution.cheap_form(layer)
+        return _accumulator("accumulate", (layer,), convolution.chunked_tables(layer, form))
+    whole = _whole_tables(layer, small, convolution.BYTES)
+    if whole is not None:
+        return _windowed("whole", layer, (whole,), whole.form)
+    exact = convolution.exact_form(layer)
+    form = exact or convolution.cheap_form(layer, gain_max=convolution.GAIN_MAX)
     if form is not None:
-        tables = convolution.rows_tables(layer, form, small)
+        tables = convolution.rows_tables(layer, form)
         if layer.window.kernel[0] * tables.chunks <= ROWS_MAX:
             return _with_sums("rows", layer, tables)
-    form = convolution.cheap_form(layer, small=small)
-    return _with_sums("chunked", layer, convolution.chunked_tables(layer, form, small))
+    form = exact or convolution.cheap_form(layer)
+    return _with_sums("chunked", layer, convolution.chunked_tables(layer, form))
+
+
+def _whole_tables(layer: Conv, small: bool, store: str) -> ConvTables | None:
+    """Tables of a kernel that gathers the whole patch; None where the patch is too long, or no form is exact.
+
+    Few steps take int16 weights, whose requantisation is shorter; all others are byte-mixed, if they can be.
+    """
+    gather = Gather(layer.window.kernel[0], layer.window.kernel[1] * layer.source.channels)
+    mixed_limit = convolution.MIXED_LEFT_STEPS if gather.left else convolution.MIXED_STEPS
+    cheap = None
+    if gather.steps <= convolution.FEW_STEPS and not small:
+        cheap = convolution.cheap_form(layer, gain_max=convolution.GAIN_MAX)
+    exact = convolution.exact_form(layer) if cheap is None else None
+    if exact is not None and _in_fours(layer, gather, store):
+        return convolution.quad_tables(layer, exact, store)
+    if exact is not None and padded_steps(gather.steps) <= mixed_limit:
+        return convolution.whole_tables(layer, exact, store)
+    if cheap is None and gather.steps <= _whole_limit(gather, store):
+        cheap = convolution.cheap_form(layer, gain_max=convolution.GAIN_MAX)
+    return None if cheap is None else convolution.whole_tables(layer, cheap, store)
 
 
 def _with_sums(kind: str, layer: Conv, tables: ConvTables) -> Stage:
@@ -175,8 +198,23 @@ def _with_sums(kind: str, layer: Conv, tables: ConvTables) -> Stage:
     return stage
 
 
-def _whole_limit(gather: Gather) -> int:
-    long = gather.run >= convolution.LONG_RUN_BYTES
+def _in_fours(layer: Conv, gather: Gather, store: str) -> bool:
+    """Whether four pixels at a time are the shortest way: whole words, room for the patch, few pixels twice."""
+    ring = layer.window.kernel[0] * layer.source.row_bytes
+    limit = convolution.QUAD_STEPS
+    if ring >= convolution.LARGE_RING_BYTES:
+        limit = convolution.QUAD_STEPS_BESIDE_A_RING
+    column = layer.window.stride[1] * layer.source.channels
+    width = layer.output.width
+    near = 3 * column < 4096 and 3 * layer.output.channels < 4096
+    short = padded_steps(gather.steps) <= limit and not gather.left
+    repeated = -(-width // 4) * 4 * _QUAD_COST <= -(-width // 2) * 2
+    return near and short and repeated and width >= 4 and store != convolution.PAIRS
+
+
+def _whole_limit(gather: Gather, store: str) -> int:
+    """Of int16 weights. A long patch goes row by row, unless its pixels go somewhere else than to a row."""
+    long = gather.run >= convolution.LONG_RUN_BYTES and store == convolution.BYTES
     return convolution.LONG_RUN_WHOLE_STEPS if long else convolution.WHOLE_STEPS
 
 
@@ -213,19 +251,16 @@ def _strip(layer: Layer, following: Layer | None, small: bool) -> Stage | None:
         return None
     if not _accumulates(following) or _accumulates(layer):
         return None
-    gather = Gather(layer.window.kernel[0], layer.window.kernel[1] * layer.source.channels)
-    form = convolution.cheap_form(layer, small=small, gain_max=convolution.GAIN_MAX)
-    if form is None or gather.steps > convolution.WHOLE_STEPS:
+    first = _whole_tables(layer, small, convolution.PAIRS)
+    if first is None:
         return None
-    first = convolution.whole_tables(layer, form, small, convolution.PAIRS)
     padded = 4 * first.group_count
     steps = 2 * first.group_count * following.window.kernel[1]
-    if gather.steps + steps > convolution.STRIP_STEPS:
+    if first.steps + steps > convolution.STRIP_STEPS:
         return None
-    second = convolution.chunked_tables(
-        following, convolution.cheap_form(following, small=small), small, padded, limit=steps
-    )
-    stage = _windowed("strip", layer, (first, second), form)
+    form = convolution.exact_form(following) or convolution.cheap_form(following)
+    second = convolution.chunked_tables(following, form, padded, limit=steps)
+    stage = _windowed("strip", layer, (first, second), first.form)
     stage.layers = (layer, following)
     stage.scratch_bytes = _sums_bytes(following)
     return stage
@@ -240,19 +275,20 @@ def _pooled(layer: Layer, following: Layer | None, small: bool) -> Stage | None:
         return None
     if following.explicit_padding or following.low > layer.low or following.high < layer.high:
         return None
-    gather = Gather(layer.window.kernel[0], layer.window.kernel[1] * layer.source.channels)
-    form = convolution.cheap_form(layer, small=small, gain_max=convolution.GAIN_MAX)
-    if form is None or gather.steps > convolution.WHOLE_STEPS or layer.output.width < 2:
+    tables = _whole_tables(layer, small, convolution.MAX)
+    if tables is None or layer.output.width < 2:
         return None
-    tables = convolution.whole_tables(layer, form, small, convolution.MAX)
     width = min(layer.output.width, 2 * following.output.width)  # an odd last column may belong to no window
-    stage = _windowed("pooled", layer, (replace(tables, out_width=width),), form)
+    stage = _windowed("pooled", layer, (replace(tables, out_width=width),), tables.form)
     stage.layers = (layer, following)
     return stage
 
 
 def _windowed(
-    kind: str, layer: Conv | Pool, convs: tuple[ConvTables, ...] = (), form: CheapForm | None = None
+    kind: str,
+    layer: Conv | Pool,
+    convs: tuple[ConvTables, ...] = (),
+    form: CheapForm | ExactForm | None = None,
 ) -> Stage:
     """A stage with a ring as high as its kernel, padding in place."""
     window = layer.window
