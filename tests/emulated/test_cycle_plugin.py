@@ -1,4 +1,4 @@
-"""The plugin that counts cycles, on a firmware whose cycles are counted by hand from the Cortex-M4's manual."""
+"""The plugin that counts cycles, on a firmware whose cycles are counted by hand from the core's manual."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def multiply_single(body: Body, steps: int, at: int, pixel: int = 0) -> None:
 
 
 def requantise(body: Body, form: CheapForm | ExactForm) -> None:
-    """Accumulators to values scaled by 2^S, or to bytes where the form is exact; r1-r3, r12 and lr are free."""
+    """Accumulators to values scaled by 2^S, or to bytes (exact form); r1-r3, r12 and lr are free."""
     if isinstance(form, ExactForm):
         mixed.separate(body)
         for accumulators in ACC:

@@ -43,10 +43,10 @@ GAIN_MAX = 3
 class ConvTables:
     """Everything that the C writer needs about one convolution.
 
-    mode: "whole" (one call computes finished pixels), "quads" (the same, four pixels at a time), "rows" (the same, run after run of bytes),
-    "chunked" (accumulators in memory, a chunk of a kernel row per call), "patch" (the same, fed with patches
-    that the convolution before wrote).
-    store: what "whole" does with finished pixels: BYTES, PAIRS (16 bits, into a patch) or MAX (2x2 maximum).
+    mode: "whole" (one call computes finished pixels), "quads" (the same, four pixels at a time), "rows" (the
+    same, run after run of bytes), "chunked" (accumulators in memory, a chunk of a kernel row per call),
+    "patch" (the same, fed with patches that the convolution before wrote). store: what "whole" does with
+    finished pixels: BYTES, PAIRS (16 bits, into a patch) or MAX (2x2 maximum).
     """
 
     layer: Conv
@@ -137,6 +137,12 @@ def exact_form(layer: Conv) -> ExactForm | None:
     low, high, _ = reachable(layer)
     form = find_exact(requantisation(layer), low, high)
     return form if form is not None and mixable(layer, low, high, form.live) else None
+
+
+def depthwise_form(layer: Conv) -> CheapForm | ExactForm | None:
+    """The form of a depthwise convolution: a cheap one, else the exact one, else none."""
+    low, high, _ = reachable(layer)
+    return cheap_form(layer) or find_exact(requantisation(layer), low, high)
 
 
 def whole_tables(layer: Conv, form: CheapForm | ExactForm, store: str) -> ConvTables:
@@ -249,10 +255,13 @@ def _ordered(channels: int, ascending: bool) -> list[list[int | None]]:
     return found[::-1] if ascending else found
 
 
-def depthwise_bytes(layer: Conv, form: CheapForm | None) -> int:
+def depthwise_bytes(layer: Conv, form: CheapForm | ExactForm | None) -> int:
     """Flash of a depthwise convolution's tables."""
     groups_count = -(-layer.output.channels // 4)
     taps = layer.window.kernel[0] * layer.window.kernel[1]
     words = groups_count * (2 * taps + 4)
-    words += 0 if form is None else 4 * groups_count * (3 if form.signed else 2)
+    if isinstance(form, ExactForm):
+        words += 4 * groups_count * (2 if form.shift else 3)
+    else:
+        words += 0 if form is None else 4 * groups_count * (3 if form.signed else 2)
     return 4 * words + (5 * layer.output.channels if form is None else 0)

@@ -8,9 +8,9 @@ SMMLAR gives R + v at once. With R = 2^(n-1) + ((zero_point + 128) << n) the res
 
     out + 128 = clamp((R + v + (a < 0 ? -1 : 0)) >> n)
 
-since halves of negative values round away from zero, which is down. Where a < 0 and v = 0 the -1 does no harm for
-n >= 1. Where negative values end at the lower bound anyway, it is left out. Nothing has to be proven: both sides are the
-same arithmetic, as long as nothing leaves 32 bits, which :func:`find_exact` checks.
+since halves of negative values round away from zero, which is down. Where a < 0 and v = 0 the -1 does no harm
+for n >= 1. Where negative values end at the lower bound anyway, it is left out. Nothing has to be proven:
+both sides are the same arithmetic, as long as nothing leaves 32 bits, which :func:`find_exact` checks.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class ExactForm:
         m: Multiplier.
         r: What SMMLAR adds: rounding and zero point.
         n: Shift to the right.
-        live: False where every reachable accumulator gives the same byte, which r holds: such a channel needs no
+        live: False where every reachable accumulator gives the same byte, which r holds: such a channel needs
+        no
             weights and no bias.
         low: Smallest byte (code + 128); clamping to 0 is free.
         high: Largest byte; clamping to 255 is free.

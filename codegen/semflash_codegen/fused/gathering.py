@@ -152,7 +152,7 @@ def _words(body: Body, count: int, even: _Reader, odd: _Reader, gain: int = 0) -
 
 
 def gather_looped(body: Body, gather: Gather, step: int) -> None:
-    """Both pixels' whole words to the patch, in loops; the pointers of the rows point to their first bytes."""
+    """Both pixels' whole words to the patch, in loops; rows' pointers point to their first bytes."""
     start, count = body.offset("rows"), gather.rows
     body(f"add r12, sp, #{body.base}", f"add r10, sp, #{start}")
     if count > 1:

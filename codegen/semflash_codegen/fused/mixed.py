@@ -4,10 +4,10 @@ A halfword h = w_a + 256 w_b is one factor of SMLAD, its lower byte alone (SXTB1
 
     M += x h;  E += x w_a;  then E is a's accumulator and (M - E) / 256 is b's, exactly, modulo 2^32
 
-so that a word of four weights takes one SXTB16. b's accumulator must stay below 2^23, and h must fit 16 bits, which
-fails only for w_b = -128 beside a negative w_a; :func:`mixable` checks both. In a group of four slots a and b are
-slots 0 and 1, and slots 2 and 3. The loop over the steps of a patch is short enough for the instruction cache in
-front of the flash.
+so that a word of four weights takes one SXTB16. b's accumulator must stay below 2^23, and h must fit 16 bits,
+which fails only for w_b = -128 beside a negative w_a; :func:`mixable` checks both. In a group of four slots a
+and b are slots 0 and 1, and slots 2 and 3. The loop over the steps of a patch is short enough for the
+instruction cache in front of the flash.
 """
 
 from __future__ import annotations

@@ -11,12 +11,10 @@ from semflash_codegen.fused.exact import ExactForm
 from semflash_codegen.fused.layers import Conv, Layer, Pool, Table
 from semflash_codegen.fused.mixed import padded_steps
 from semflash_codegen.fused.requantise import CheapForm
+from semflash_codegen.fused.shapes import QUAD_COST, ROWS_MAX, clipped
 from semflash_codegen.fused.tables import Gather
 
-ROWS_MAX = 7
 COUNT_BYTES = 6
-#: Of a pixel computed beside three others, to one beside another.
-_QUAD_COST = 0.93
 RUN = {
     "whole": "sf_fused_run_conv",
     "rows": "sf_fused_run_conv",
@@ -74,37 +72,10 @@ class Plan:
     state_bytes: int
 
 
-def refusal(layer: Layer) -> str | None:
-    """Why a layer cannot stream, or None."""
-    if isinstance(layer, Table):
-        return None
-    window = layer.window
-    if isinstance(layer, Conv) and max(window.kernel) > ROWS_MAX:
-        return f"kernel {window.kernel[0]}x{window.kernel[1]} is larger than {ROWS_MAX}x{ROWS_MAX}"
-    if max(window.kernel) > 255 or max(window.stride) > 255:
-        return "kernel or stride above 255"
-    if window.top >= window.kernel[0] or min(window.top, window.left, window.bottom, window.right) < 0:
-        return "more padding above than the kernel is high"
-    widest = layer.source.row_bytes + (window.left + window.right) * layer.source.channels
-    if widest > 60000 or layer.output.row_bytes > 60000 or layer.source.height > 60000:
-        return "rows above 60,000 bytes"
-    if window.stride[1] * layer.source.channels > 60000:
-        return "steps from column to column above 60,000 bytes"
-    if window.bottom > 255 or (isinstance(layer, Pool) and window.left > 255):
-        return "more than 255 rows or columns of padding"
-    if isinstance(layer, Conv) and layer.depthwise and layer.output.channels // layer.source.channels > 255:
-        return "more than 255 output channels per input channel"
-    if isinstance(layer, Conv):
-        _, _, magnitude = convolution.reachable(layer)
-        if (magnitude << layer.shift.clip(min=0) >= 1 << 31).any() or (layer.shift > 8).any():
-            return "accumulators leave 32 bits"
-    return None
-
-
 def make_plan(layers: Sequence[Layer], *, small: bool = False) -> Plan:
-    """Stages for a chain of layers none of which :func:`refusal` refuses."""
+    """Stages for a chain of layers none of which :func:`shapes.refusal` refuses."""
     stages: list[Stage] = []
-    layers = [_clipped(layer, before) for before, layer in zip([None, *layers[:-1]], layers, strict=True)]
+    layers = [clipped(layer, before) for before, layer in zip([None, *layers[:-1]], layers, strict=True)]
     position = 0
     while position < len(layers):
         layer = layers[position]
@@ -119,41 +90,13 @@ def make_plan(layers: Sequence[Layer], *, small: bool = False) -> Plan:
     return _place(stages)
 
 
-def _clipped(layer: Layer, before: Layer | None) -> Layer:
-    """A maximum behind a PAD whose value is never above what it pads: as if windows were clipped.
-
-    So is ResNet's pool: its input went through a ReLU, and is padded with 0.
-    """
-    if not isinstance(layer, Pool) or layer.average or not layer.explicit_padding:
-        return layer
-    window, source = layer.window, layer.source
-    sides = (
-        (source.height, layer.output.height, window.kernel[0], window.stride[0], window.top),
-        (source.width, layer.output.width, window.kernel[1], window.stride[1], window.left),
-    )
-    never_empty = all(
-        before_it < kernel and (out - 1) * stride - before_it < side
-        for side, out, kernel, stride, before_it in sides
-    )
-    if window.pad_value > _lowest(before) or not never_empty:
-        return layer
-    return replace(layer, explicit_padding=False)
-
-
-def _lowest(layer: Layer | None) -> int:
-    """A bound of a layer's outputs from below, int8; the image's for None."""
-    if layer is None:
-        return -128
-    return int(layer.values.min()) if isinstance(layer, Table) else layer.low
-
-
 def _stage(layer: Layer, small: bool) -> Stage:
     if isinstance(layer, Table):
         return Stage("table", (layer,))
     if isinstance(layer, Pool):
         return _pool(layer)
     if layer.depthwise:
-        return _windowed("depthwise", layer, form=convolution.cheap_form(layer))
+        return _windowed("depthwise", layer, form=convolution.depthwise_form(layer))
     if _accumulates(layer):
         form = convolution.exact_form(layer) or convolution.cheap_form(layer)
         return _accumulator("accumulate", (layer,), convolution.chunked_tables(layer, form))
@@ -199,7 +142,7 @@ def _with_sums(kind: str, layer: Conv, tables: ConvTables) -> Stage:
 
 
 def _in_fours(layer: Conv, gather: Gather, store: str) -> bool:
-    """Whether four pixels at a time are the shortest way: whole words, room for the patch, few pixels twice."""
+    """Whether four pixels at a time are the shortest way: whole words, a short patch, few pixels twice."""
     ring = layer.window.kernel[0] * layer.source.row_bytes
     limit = convolution.QUAD_STEPS
     if ring >= convolution.LARGE_RING_BYTES:
@@ -208,8 +151,8 @@ def _in_fours(layer: Conv, gather: Gather, store: str) -> bool:
     width = layer.output.width
     near = 3 * column < 4096 and 3 * layer.output.channels < 4096
     short = padded_steps(gather.steps) <= limit and not gather.left
-    repeated = -(-width // 4) * 4 * _QUAD_COST <= -(-width // 2) * 2
-    return near and short and repeated and width >= 4 and store != convolution.PAIRS
+    cheaper = width >= 4 and -(-width // 4) * 4 * QUAD_COST <= -(-width // 2) * 2
+    return near and short and cheaper and store != convolution.PAIRS
 
 
 def _whole_limit(gather: Gather, store: str) -> int:

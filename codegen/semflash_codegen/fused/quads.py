@@ -1,9 +1,10 @@
 """Row kernel for four pixels and two output channels at a time, with byte-mixed weights.
 
-Half as many words of weights come out of the flash as with two pixels and four channels, and a word of weights takes
-part in sixteen products. r4-r7 are the accumulators of the first channel, r8-r11 of both mixed, r0 the place in the
-weights, r3 in the patch, r1 and r2 a word of weights and its lower bytes, r12 and lr two pixels' inputs. What runs once
-for four pixels stays below 1 KB: gathering, one turn of the loop over the steps, the finish.
+Half as many words of weights come out of the flash as with two pixels and four channels, and a word of
+weights takes part in sixteen products. r4-r7 are the accumulators of the first channel, r8-r11 of both mixed,
+r0 the place in the weights, r3 in the patch, r1 and r2 a word of weights and its lower bytes, r12 and lr two
+pixels' inputs. What runs once for four pixels stays below 1 KB: gathering, one turn of the loop over the
+steps, the finish.
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ def _multiply(body: Body, steps: int) -> None:
 
 
 def _store(body: Body, tables: ConvTables, form: ExactForm) -> None:
-    """Two channels of four pixels, or the larger of two neighbours and of what is there. r3: end of the table."""
+    """Two channels of four pixels, or the larger of two neighbours and of what is there. r3: end of the
+    table."""
     channels = tables.layer.output.channels
     if tables.store == MAX:
         for a, b in (("r4", "r5"), ("r6", "r7")):

@@ -125,9 +125,6 @@ def coefficients(form: CheapForm, members: list[int | None]) -> list[int]:
     """Requantisation words of one group: m, B [, D] per slot."""
     words = []
     for channel in members:
-        if channel is None:
-            entry = [0, 0, 0]
-        else:
-            entry = [int(x[channel]) for x in (form.m, form.b, form.d)]
+        entry = [0, 0, 0] if channel is None else [int(x[channel]) for x in (form.m, form.b, form.d)]
         words += entry[: 3 if form.signed else 2]
     return [word & 0xFFFFFFFF for word in words]

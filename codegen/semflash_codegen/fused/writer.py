@@ -149,11 +149,11 @@ def _conv(tables: ConvTables, name: str, *, joined: bool = False) -> str:
 def _depthwise(stage: Stage, name: str) -> str:
     layer = stage.layers[0]
     assert isinstance(layer, Conv)
-    assert not isinstance(stage.form, ExactForm)
     weights = depthwise.table(layer, stage.form)
     text = words(f"{name}_weights", weights)
     kernel = "sf_fused_depthwise_c"
-    if stage.form is not None and depthwise.has_kernel(layer, stage.form):
+    pixels = depthwise.pixels_at_once(layer, stage.form)
+    if stage.form is not None and pixels:
         function = function_text(
             f"{name}_kernel", depthwise.kernel(layer, stage.form), layer="sf_fused_depthwise_t"
         )
@@ -171,6 +171,7 @@ def _depthwise(stage: Stage, name: str) -> str:
         "kernel_rows": f"{layer.window.kernel[0]}u",
         "kernel_columns": f"{layer.window.kernel[1]}u",
         "multiplier": f"{layer.output.channels // layer.source.channels}u",
+        "pixels": f"{max(pixels, 1)}u",
         "requant": requant,
     }
     return text + more + _struct("sf_fused_depthwise_t", f"{name}_layer", fields)

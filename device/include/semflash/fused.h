@@ -14,7 +14,7 @@
 
 #include "semflash/encoder.h"
 
-#define SF_FUSED_ROWS_MAX       7   /* highest kernel */
+#define SF_FUSED_ROWS_MAX       11  /* highest kernel */
 #define SF_FUSED_STEPS_MAX      128 /* steps (two products each) of one patch */
 #define SF_FUSED_QUAD_STEPS_MAX 160 /* of a patch of four pixels */
 
@@ -90,8 +90,8 @@ typedef struct sf_fused_depthwise sf_fused_depthwise_t;
 typedef void (*sf_fused_depthwise_kernel_t)(const sf_fused_call_t *call, const sf_fused_depthwise_t *layer);
 
 struct sf_fused_depthwise {
-    sf_fused_depthwise_kernel_t kernel; /* pairs counts pixels, out0 is their first byte */
-    const uint32_t *weights;            /* per group: bias[4], two words per tap, coefficients (cheap form) */
+    sf_fused_depthwise_kernel_t kernel; /* pairs counts pixels or pairs of them, out0 is their first byte */
+    const uint32_t *weights;            /* per group, last first: bias[4], two words per tap, coefficients */
     uint32_t weight_words;
     uint16_t channels; /* of the output */
     uint16_t in_channels;
@@ -100,6 +100,7 @@ struct sf_fused_depthwise {
     uint8_t kernel_rows;
     uint8_t kernel_columns;
     uint8_t multiplier; /* output channels per input channel */
+    uint8_t pixels;     /* computed at once: 1 or 2 */
     sf_fused_requant_t requant;
 };
 

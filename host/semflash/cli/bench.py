@@ -25,9 +25,10 @@ EPILOG = """examples:
   semflash bench fashion-mnist-48 --flash-of nucleo_l476rg
 
 The emulator counts instructions, a real core counts cycles, native counts nothing. On an emulated board the
-cycles of a Cortex-M4 are estimated beside them (docs/cycles.md): an estimate, not a measurement. Every code is
-compared with the golden reference; exit code 1 where one differs. On an emulated board an instance of its own is
-measured; one that runs already is left alone. Layers are measured in a second build, with a clock in it."""
+cycles of a Cortex-M4 are estimated beside them (docs/cycles.md): an estimate, not a measurement. Every code
+is compared with the golden reference; exit code 1 where one differs. On an emulated board an instance of its
+own is measured; one that runs already is left alone. Layers are measured in a second build, with a clock
+in it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cycles",
         action=argparse.BooleanOptionalAction,
-        help="estimate the cycles of a Cortex-M4 (default: on an emulated board whose emulator takes plugins)",
+        help="estimate the cycles of a Cortex-M4 (default: where an emulated board's emulator takes plugins)",
     )
     parser.add_argument(
         "--flash-of", metavar="BOARD", help="estimate with this board's flash instead of the emulated one's"

@@ -1,4 +1,4 @@
-"""The exact requantisation and byte-mixed weights against a slow transcription of gemmlowp, value by value."""
+"""The exact requantisation and byte-mixed weights against a slow transcription of gemmlowp."""
 
 from __future__ import annotations
 

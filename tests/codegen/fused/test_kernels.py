@@ -142,9 +142,10 @@ def strip_row(desk: Desk, stage: Stage, rows: list[int], out: int) -> None:
 def depthwise_row(desk: Desk, stage: Stage, rows: list[int], out: int) -> None:
     """One row of a depthwise convolution."""
     layer, form = stage.layers[0], stage.form
-    assert isinstance(layer, Conv) and form is not None and depthwise.has_kernel(layer, form)
+    assert isinstance(layer, Conv) and form is not None
+    pixels, width = depthwise.pixels_at_once(layer, form), layer.output.width
     weights = desk.words(depthwise.table(layer, form))
-    desk.call(depthwise.kernel(layer, form), *weights, out, 0, 0, layer.output.width, 0, 0, 0, *rows)
+    desk.call(depthwise.kernel(layer, form), *weights, out, 0, 0, -(-width // pixels), 0, 0, 0, *rows)
 
 
 def first_row(stage: Stage, image: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -179,8 +180,8 @@ def _conv(
 ) -> Builder:
     """A VALID convolution whose outputs use most of int8.
 
-    deep: depthwise. lowest: weight; -128 cannot be mixed with another. per_channel: scales far enough apart for
-    several shifts.
+    deep: depthwise. lowest: weight; -128 cannot be mixed with another. per_channel: scales far enough apart
+    for several shifts.
     """
     rng = np.random.default_rng([out, *kernel])
     depth = builder.shape[2]
@@ -247,6 +248,9 @@ CASES = {
     "accumulators": ("accumulate", _conv(_image(4, 20, 6), 6, (4, 4), 4, activation="relu")),
     "strip": ("strip", _conv(_conv(_image(4, 8, 3), 18, (3, 3), activation="relu"), 5, (2, 2), 2)),
     "depthwise": ("depthwise", _conv(_image(3, 5, 6), 0, (3, 3), deep=True)),
+    "depthwise, an even row": ("depthwise", _conv(_image(3, 8, 8), 0, (3, 3), deep=True, activation="relu")),
+    "depthwise, one pixel at a time": ("depthwise", _conv(_image(5, 9, 6), 0, (5, 5), deep=True)),
+    "depthwise, wide steps": ("depthwise", _conv(_image(2, 13, 5), 0, (2, 4), 3, deep=True)),
     "depthwise, bounded": (
         "depthwise",
         _conv(_image(3, 7, 8, 1 / 32), 0, (3, 3), 2, activation="relu6", deep=True),

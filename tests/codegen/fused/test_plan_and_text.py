@@ -113,5 +113,5 @@ def test_the_report_names_kernel_and_reason_of_every_streaming_layer() -> None:
     assert {layer.kernel for layer in report.layers} == {"fused"}
     rectified, signed = (layer.why for layer in report.layers)
     assert "; ReLU requantisation, shift " in rectified
-    assert "; signed requantisation, shift " in signed
+    assert "; signed requantisation, int8 weights mixed in pairs" in signed
     assert report.cmsis_sources == ()

@@ -1,8 +1,8 @@
 """What every instruction of a firmware is, as the timing table of docs/cycles.md sorts them.
 
 Timings: Arm Cortex-M4 Technical Reference Manual (100166), table "Cortex-M4 instruction set summary", and its
-notes on loads and stores; floating point from the table of the FPU chapter. Ranges stay ranges: a taken branch
-refills in 1 to 3 cycles, a division takes 2 to 12.
+notes on loads and stores; floating point from the table of the FPU chapter. Ranges stay ranges: a taken
+branch refills in 1 to 3 cycles, a division takes 2 to 12.
 """
 
 from __future__ import annotations
