@@ -10,7 +10,7 @@ import numpy.typing as npt
 CMSIS_NN = "cmsis-nn"
 REFERENCE = "reference"
 AUTO = "auto"
-#: Kernels of ours for one layer, with byte-mixed weights.
+#: Kernels of ours for one layer: byte-mixed weights, and sums by one linear form.
 MIXED = "mixed"
 
 

@@ -44,8 +44,8 @@ static void whole_row(const sf_fused_job_t *job, const sf_fused_conv_t *conv, ui
     for (uint32_t i = runs; conv->chunks > 1u && i > 0u; i--) {
         call.rows[i - 1u] = call.rows[(i - 1u) / conv->chunks] + (i - 1u) % conv->chunks * conv->run_bytes;
     }
-    call.weights = conv->weights;
-    call.weights_end = conv->weights + conv->weight_words;
+    call.weights = sf_fused_table(job, conv);
+    call.weights_end = call.weights + conv->weight_words;
     call.out0 = out + 4u * (conv->groups - 1u);
     call.out1 = call.out0 + conv->out_channels;
     call.pairs = conv->out_width / 2u;
@@ -71,8 +71,8 @@ static void quads_row(const sf_fused_job_t *job, const sf_fused_conv_t *conv, ui
     const int32_t columns = conv->column_bytes;
     sf_fused_call_t call;
     find_rows(job, call.rows);
-    call.weights = conv->weights;
-    call.weights_end = conv->weights + conv->weight_words;
+    call.weights = sf_fused_table(job, conv);
+    call.weights_end = call.weights + conv->weight_words;
     call.out0 = out + 2u * (conv->groups - 1u);
     call.pairs = conv->out_width / 4u;
     call.in_delta = columns;
@@ -261,8 +261,8 @@ uint32_t sf_fused_run_strip(const sf_fused_job_t *job) {
     }
     sf_fused_strip_call_t call;
     find_rows(job, call.rows);
-    call.weights = first->weights;
-    call.weights_end = first->weights + first->weight_words;
+    call.weights = sf_fused_table(job, first);
+    call.weights_end = call.weights + first->weight_words;
     call.weights2 = second->weights + kernel_row * second->chunk_words;
     call.weights2_end = call.weights2 + second->chunk_words;
     call.sums = sums;

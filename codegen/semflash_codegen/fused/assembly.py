@@ -25,7 +25,8 @@ from semflash_codegen.fused.quads import quads
 
 #: Modes whose kernels give finished pixels.
 FINISHED = ("whole", "rows", "quads")
-_UNROLL_STEPS = 30
+#: Code of all groups that are written one after the other, int16 weights; so that it stays in the cache.
+_UNROLLED_BYTES, _STEP_BYTES, _GROUP_BYTES = 700, 41, 130
 _STATEMENT_LINES = 60
 
 
@@ -184,7 +185,9 @@ def strip(first: ConvTables, second: ConvTables) -> list[str]:
 
 
 def _unroll(groups: int, steps: int) -> int:
-    return max(u for u in range(1, groups + 1) if groups % u == 0 and (u == 1 or u * steps <= _UNROLL_STEPS))
+    """Groups that are written one after the other, instead of in a loop."""
+    most = max(1, _UNROLLED_BYTES // (_STEP_BYTES * steps + _GROUP_BYTES))
+    return max(u for u in range(1, groups + 1) if groups % u == 0 and u <= most)
 
 
 def _add_groups(body: Body, tables: ConvTables, base: int, label: str, end: str) -> None:

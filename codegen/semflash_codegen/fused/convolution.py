@@ -23,11 +23,10 @@ FEW_STEPS = 16
 """Up to so many steps int16 weights win: their requantisation is shorter."""
 MIXED_STEPS = 128
 """Longest patch with byte-mixed weights, steps of zeros included: 8 bytes of stack a step."""
-QUAD_STEPS = 96
-"""Longest patch of four pixels: 16 bytes of stack a step."""
-QUAD_STEPS_BESIDE_A_RING = 160
-"""The same where the layer keeps a KB of rows anyway."""
-LARGE_RING_BYTES = 1024
+QUAD_STEPS = (160, 112, 80, 48, 0)
+"""Longest patches of four pixels to choose from: 16 bytes of stack a step."""
+TABLES_IN_RAM_BYTES = 1664
+"""Tables of int16 weights that are copied to RAM: flash would be waited for at every pair of pixels."""
 MIXED_LEFT_STEPS = 104
 """The same where bytes are left over, which STRD puts behind the patch: it reaches 1,020 bytes."""
 WHOLE_STEPS = 80

@@ -51,11 +51,26 @@ class Stage:
     over_read: int = 3
     pitch: int = field(default=0, init=False)
     ring: int = field(default=0, init=False)
+    table: int = field(default=0, init=False)
+    """Where the first convolution's table lies in the state; 0: it stays in flash."""
     scratch: int = field(default=0, init=False)
 
     @property
     def source_row_bytes(self) -> int:
         return self.layers[0].source.row_bytes
+
+    @property
+    def patch_bytes(self) -> int:
+        """Stack that its kernel's patches take."""
+        return sum((16 if tables.mode == "quads" else 8) * tables.steps for tables in self.convs)
+
+    @property
+    def table_bytes(self) -> int:
+        """Of a table that is better read from RAM: few steps, all of them for every pair of pixels."""
+        if not self.convs or self.convs[0].mode != "whole":
+            return 0
+        first = self.convs[0]
+        return 4 * len(first.weights) if first.gather.steps <= convolution.FEW_STEPS else 0
 
     @property
     def may_spill(self) -> bool:
@@ -71,26 +86,68 @@ class Plan:
     latent: int
     state_bytes: int
 
+    @property
+    def ram_bytes(self) -> int:
+        """State and the patches of the kernel that has the largest ones."""
+        return self.state_bytes + max(stage.patch_bytes for stage in self.stages)
+
+
+@dataclass(frozen=True)
+class Generosity:
+    """What speed may cost in RAM.
+
+    Attributes:
+        fours: Steps of the longest patch of four pixels.
+        tables: Bytes of tables that may be copied to RAM.
+        mixed: Also few steps take byte-mixed weights: tables of half the size.
+    """
+
+    fours: int
+    tables: int
+    mixed: bool = False
+
+
+#: From the fastest down; the first one that fits is taken.
+CHOICES = (
+    *(
+        Generosity(fours, convolution.TABLES_IN_RAM_BYTES, mixed)
+        for mixed in (False, True)
+        for fours in convolution.QUAD_STEPS
+    ),
+    *(Generosity(fours, 0) for fours in convolution.QUAD_STEPS),
+)
+#: State and patches of a chain; with what lies on the stack beside them they stay below 4 KB.
+RAM_BYTES = 3570
+#: A chain that needs more than that anyway may take so much more.
+_MORE = 1.25
+
 
 def make_plan(layers: Sequence[Layer], *, small: bool = False) -> Plan:
-    """Stages for a chain of layers none of which :func:`shapes.refusal` refuses."""
-    stages: list[Stage] = []
+    """The fastest stages that the RAM allows, for layers none of which :func:`shapes.refusal` refuses."""
     layers = [clipped(layer, before) for before, layer in zip([None, *layers[:-1]], layers, strict=True)]
+    least = _plan(layers, small, CHOICES[-1])
+    limit = RAM_BYTES if least.ram_bytes <= RAM_BYTES else _MORE * least.ram_bytes
+    plans = (_plan(layers, small, choice) for choice in CHOICES[:-1])
+    return next((plan for plan in plans if plan.ram_bytes <= limit), least)
+
+
+def _plan(layers: Sequence[Layer], small: bool, choice: Generosity) -> Plan:
+    stages: list[Stage] = []
     position = 0
     while position < len(layers):
         layer = layers[position]
         following = layers[position + 1] if position + 1 < len(layers) else None
-        joined = _strip(layer, following, small) or _pooled(layer, following, small)
+        joined = _strip(layer, following, small, choice) or _pooled(layer, following, small, choice)
         if joined is not None:
             stages.append(joined)
             position += 2
             continue
-        stages.append(_stage(layer, small))
+        stages.append(_stage(layer, small, choice))
         position += 1
-    return _place(stages)
+    return _place(stages, choice.tables)
 
 
-def _stage(layer: Layer, small: bool) -> Stage:
+def _stage(layer: Layer, small: bool, choice: Generosity) -> Stage:
     if isinstance(layer, Table):
         return Stage("table", (layer,))
     if isinstance(layer, Pool):
@@ -100,7 +157,7 @@ def _stage(layer: Layer, small: bool) -> Stage:
     if _accumulates(layer):
         form = convolution.exact_form(layer) or convolution.cheap_form(layer)
         return _accumulator("accumulate", (layer,), convolution.chunked_tables(layer, form))
-    whole = _whole_tables(layer, small, convolution.BYTES)
+    whole = _whole_tables(layer, small, choice, convolution.BYTES)
     if whole is not None:
         return _windowed("whole", layer, (whole,), whole.form)
     exact = convolution.exact_form(layer)
@@ -113,7 +170,7 @@ def _stage(layer: Layer, small: bool) -> Stage:
     return _with_sums("chunked", layer, convolution.chunked_tables(layer, form))
 
 
-def _whole_tables(layer: Conv, small: bool, store: str) -> ConvTables | None:
+def _whole_tables(layer: Conv, small: bool, choice: Generosity, store: str) -> ConvTables | None:
     """Tables of a kernel that gathers the whole patch; None where the patch is too long, or no form is exact.
 
     Few steps take int16 weights, whose requantisation is shorter; all others are byte-mixed, if they can be.
@@ -121,10 +178,10 @@ def _whole_tables(layer: Conv, small: bool, store: str) -> ConvTables | None:
     gather = Gather(layer.window.kernel[0], layer.window.kernel[1] * layer.source.channels)
     mixed_limit = convolution.MIXED_LEFT_STEPS if gather.left else convolution.MIXED_STEPS
     cheap = None
-    if gather.steps <= convolution.FEW_STEPS and not small:
+    if gather.steps <= convolution.FEW_STEPS and not (small or choice.mixed):
         cheap = convolution.cheap_form(layer, gain_max=convolution.GAIN_MAX)
     exact = convolution.exact_form(layer) if cheap is None else None
-    if exact is not None and _in_fours(layer, gather, store):
+    if exact is not None and _in_fours(layer, gather, choice, store):
         return convolution.quad_tables(layer, exact, store)
     if exact is not None and padded_steps(gather.steps) <= mixed_limit:
         return convolution.whole_tables(layer, exact, store)
@@ -141,16 +198,12 @@ def _with_sums(kind: str, layer: Conv, tables: ConvTables) -> Stage:
     return stage
 
 
-def _in_fours(layer: Conv, gather: Gather, store: str) -> bool:
+def _in_fours(layer: Conv, gather: Gather, choice: Generosity, store: str) -> bool:
     """Whether four pixels at a time are the shortest way: whole words, a short patch, few pixels twice."""
-    ring = layer.window.kernel[0] * layer.source.row_bytes
-    limit = convolution.QUAD_STEPS
-    if ring >= convolution.LARGE_RING_BYTES:
-        limit = convolution.QUAD_STEPS_BESIDE_A_RING
     column = layer.window.stride[1] * layer.source.channels
     width = layer.output.width
     near = 3 * column < 4096 and 3 * layer.output.channels < 4096
-    short = padded_steps(gather.steps) <= limit and not gather.left
+    short = padded_steps(gather.steps) <= choice.fours and not gather.left
     cheaper = width >= 4 and -(-width // 4) * 4 * QUAD_COST <= -(-width // 2) * 2
     return near and short and cheaper and store != convolution.PAIRS
 
@@ -188,13 +241,13 @@ def _accumulator(kind: str, layers: tuple[Conv, ...], tables: ConvTables) -> Sta
     return stage
 
 
-def _strip(layer: Layer, following: Layer | None, small: bool) -> Stage | None:
+def _strip(layer: Layer, following: Layer | None, small: bool, choice: Generosity) -> Stage | None:
     """A convolution and the accumulating one behind it, joined; None where they cannot be."""
     if not isinstance(layer, Conv) or layer.depthwise or not isinstance(following, Conv):
         return None
     if not _accumulates(following) or _accumulates(layer):
         return None
-    first = _whole_tables(layer, small, convolution.PAIRS)
+    first = _whole_tables(layer, small, choice, convolution.PAIRS)
     if first is None:
         return None
     padded = 4 * first.group_count
@@ -209,7 +262,7 @@ def _strip(layer: Layer, following: Layer | None, small: bool) -> Stage | None:
     return stage
 
 
-def _pooled(layer: Layer, following: Layer | None, small: bool) -> Stage | None:
+def _pooled(layer: Layer, following: Layer | None, small: bool, choice: Generosity) -> Stage | None:
     """A convolution whose 2x2 maximum is taken as it is stored; None where they cannot be joined."""
     if not isinstance(layer, Conv) or layer.depthwise or not isinstance(following, Pool) or following.average:
         return None
@@ -218,7 +271,7 @@ def _pooled(layer: Layer, following: Layer | None, small: bool) -> Stage | None:
         return None
     if following.explicit_padding or following.low > layer.low or following.high < layer.high:
         return None
-    tables = _whole_tables(layer, small, convolution.MAX)
+    tables = _whole_tables(layer, small, choice, convolution.MAX)
     if tables is None or layer.output.width < 2:
         return None
     width = min(layer.output.width, 2 * following.output.width)  # an odd last column may belong to no window
@@ -260,10 +313,16 @@ def _pool(layer: Pool) -> Stage:
     return Stage("max", (layer,))
 
 
-def _place(stages: list[Stage]) -> Plan:
-    """Offsets: counters, then what must lie on a word boundary, then rings, then the latest output row."""
+def _place(stages: list[Stage], tables_bytes: int) -> Plan:
+    """Offsets: counters, then what must lie on a word boundary, then rings, then the latest output row.
+
+    tables_bytes: How much of tables may lie in RAM.
+    """
     offset = _align(COUNT_BYTES * len(stages), 4)
     for stage in stages:
+        if 0 < stage.table_bytes <= tables_bytes:
+            stage.table, tables_bytes = offset, tables_bytes - stage.table_bytes
+            offset += stage.table_bytes
         if stage.scratch_bytes:
             stage.scratch = offset
             offset += _align(stage.scratch_bytes, 4)

@@ -224,7 +224,12 @@ def _graph_text(plan: Plan, prefix: str) -> str:
             stage.pad_value,
             stage.spill,
         )
-        rows.append(f"    {{{RUN[stage.kind]}, {reference}, " + ", ".join(f"{n}u" for n in numbers) + "},")
+        table, words_in_ram = "NULL", 0
+        if stage.table:
+            table = f"{prefix}_s{index}_{'first' if stage.kind == 'strip' else 'layer'}_weights"
+            words_in_ram = len(stage.convs[0].weights)
+        copied = f"{table}, {stage.table}u, {words_in_ram}u"
+        rows.append(f"    {{{RUN[stage.kind]}, {reference}, {copied}, {_numbers(numbers)}}},")
     latent = plan.stages[-1].layers[-1].output
     first = plan.stages[0]
     return (
@@ -233,6 +238,10 @@ def _graph_text(plan: Plan, prefix: str) -> str:
         f"    {prefix}_stages, {len(rows)}u, {plan.state_bytes}u, {plan.latent}u,\n"
         f"    {first.source_row_bytes}u, {latent.width}u, {latent.channels}u,\n}};\n"
     )
+
+
+def _numbers(values: Sequence[int]) -> str:
+    return ", ".join(f"{value}u" for value in values)
 
 
 def _functions_text(prefix: str) -> str:

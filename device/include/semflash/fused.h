@@ -10,6 +10,7 @@
 #ifndef SEMFLASH_FUSED_H
 #define SEMFLASH_FUSED_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "semflash/encoder.h"
@@ -169,6 +170,10 @@ typedef struct sf_fused_job {
 struct sf_fused_stage {
     uint32_t (*run)(const sf_fused_job_t *job); /* the row in the latest slot has arrived */
     const void *layer;
+    const uint32_t
+        *table;        /* of the first convolution, copied to the state by reset; NULL: it stays in flash */
+    uint32_t table_at; /* offset of the copy in the state */
+    uint32_t table_words;
     uint32_t ring;      /* offset of the ring in the state */
     uint32_t scratch;   /* offset of accumulators and patches in the state */
     uint16_t pitch;     /* bytes from slot to slot */
@@ -199,6 +204,9 @@ struct sf_fused_graph {
 SF_MUST_CHECK sf_status_t sf_fused_reset(const sf_fused_graph_t *graph, void *state);
 SF_MUST_CHECK sf_status_t sf_fused_push_row(const sf_fused_graph_t *graph, void *state, uint16_t row,
                                             const int8_t *values, sf_latent_fn emit, void *context);
+
+/* Where a stage's first convolution reads its table. */
+const uint32_t *sf_fused_table(const sf_fused_job_t *job, const sf_fused_conv_t *conv);
 
 /* Where the output row of a stage goes: its first real byte. */
 uint8_t *sf_fused_out(const sf_fused_job_t *job);
