@@ -81,6 +81,7 @@ lint: setup-test  ## ruff and mypy
 
 bench: setup-test  ## measure encoders on the emulated board, write docs/benchmarks.md (TFLM: set SEMFLASH_TFLM_DIR)
 	@$(PY) benchmarks/device_cost.py --board $(DEMO_BOARD) $(BENCH_MODELS)
+	@$(PY) benchmarks/cycle_estimates.py $(BENCH_MODELS)
 
 soak: setup-test  ## a million frames through every fault at once, ten minutes of faults on the emulated board, kills
 	@PYTHONPATH=tests $(PY) tests/soak/link_frames.py --frames 1000000

@@ -313,16 +313,17 @@ def _pool(layer: Pool) -> Stage:
     return Stage("max", (layer,))
 
 
-def _place(stages: list[Stage], tables_bytes: int) -> Plan:
+def _place(stages: list[Stage], tables_bytes: int | None = None) -> Plan:
     """Offsets: counters, then what must lie on a word boundary, then rings, then the latest output row.
 
-    tables_bytes: How much of tables may lie in RAM.
+    tables_bytes: How much of tables may lie in RAM; None: those that did before.
     """
     offset = _align(COUNT_BYTES * len(stages), 4)
     for stage in stages:
-        if 0 < stage.table_bytes <= tables_bytes:
-            stage.table, tables_bytes = offset, tables_bytes - stage.table_bytes
-            offset += stage.table_bytes
+        copied = stage.table > 0 if tables_bytes is None else 0 < stage.table_bytes <= tables_bytes
+        stage.table = offset if copied else 0
+        offset += stage.table_bytes if copied else 0
+        tables_bytes = None if tables_bytes is None else tables_bytes - (stage.table_bytes if copied else 0)
         if stage.scratch_bytes:
             stage.scratch = offset
             offset += _align(stage.scratch_bytes, 4)
