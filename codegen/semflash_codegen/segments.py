@@ -12,8 +12,9 @@ from itertools import accumulate
 
 from semflash_codegen.cuts import Part, cut, multiplies
 from semflash_codegen.fused.chain import Chain, find_chain
-from semflash_codegen.fused.plan import Plan, make_plan
+from semflash_codegen.fused.plan import make_plan
 from semflash_codegen.fused.shapes import regrouped
+from semflash_codegen.fused.stages import Plan
 from semflash_codegen.fused.streamed import FUSED, Streamed, StreamedLayer
 from semflash_codegen.fused.writer import write
 from semflash_codegen.ir import Model, Operator

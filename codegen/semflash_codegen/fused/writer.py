@@ -14,8 +14,8 @@ from semflash_codegen.fused.convolution import (
 )
 from semflash_codegen.fused.exact import ExactForm
 from semflash_codegen.fused.layers import Conv, Pool, Table
-from semflash_codegen.fused.plan import RUN, Plan, Stage
 from semflash_codegen.fused.requantise import CheapForm
+from semflash_codegen.fused.stages import RUN, Plan, Stage
 
 _PER_LINE = 8
 

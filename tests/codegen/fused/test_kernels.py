@@ -16,8 +16,8 @@ from codegen.fused.thumb import Machine
 from semflash_codegen.fused import assembly, depthwise
 from semflash_codegen.fused.convolution import MAX, ConvTables
 from semflash_codegen.fused.layers import Conv
-from semflash_codegen.fused.plan import Stage
 from semflash_codegen.fused.quads import quads
+from semflash_codegen.fused.stages import Stage
 
 _STACK_BYTES = 4096
 _BEHIND = 32
