@@ -43,6 +43,7 @@ $(STAMPS)/base: $(STAMPS)/venv requirements/base.lock pyproject.toml
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@echo "== PlatformIO without its registry"
 	@$(PY) -m semflash.firmware.bootstrap
+	@$(PY) -m semflash.bench.cycles.plugin
 	@touch $@
 
 $(STAMPS)/test: $(STAMPS)/base requirements/test.lock requirements/torch.lock
@@ -80,6 +81,7 @@ lint: setup-test  ## ruff and mypy
 
 bench: setup-test  ## measure encoders on the emulated board, write docs/benchmarks.md (TFLM: set SEMFLASH_TFLM_DIR)
 	@$(PY) benchmarks/device_cost.py --board $(DEMO_BOARD) $(BENCH_MODELS)
+	@$(PY) benchmarks/cycle_estimates.py $(BENCH_MODELS)
 
 soak: setup-test  ## a million frames through every fault at once, ten minutes of faults on the emulated board, kills
 	@PYTHONPATH=tests $(PY) tests/soak/link_frames.py --frames 1000000

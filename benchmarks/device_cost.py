@@ -228,14 +228,15 @@ def layers(results: Results) -> str:
     return "\n".join(lines)
 
 
-def with_blocks(text: str, parts: dict[str, str]) -> str:
-    """`text` with every block between its markers.
+def with_blocks(text: str, parts: dict[str, str], script: str = __file__) -> str:
+    """`text` with every block between its markers, which name the script that writes it.
 
     Raises:
         SystemExit: a marker is missing.
     """
     for name, block in parts.items():
-        start, end = f"<!-- {name}: written by benchmarks/device_cost.py -->\n", f"<!-- end {name} -->"
+        start = f"<!-- {name}: written by benchmarks/{Path(script).name} -->\n"
+        end = f"<!-- end {name} -->"
         if start not in text or end not in text:
             raise SystemExit(f"{DOCUMENT.name}: no markers for {name}")
         before, rest = text.split(start, 1)

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -107,8 +108,15 @@ def line(m: Measured) -> str:
     )
 
 
-def measure(path: Path, kernels: str, weights: str, folder: Path, archive: Path) -> Measured:
-    """Generate, compile, run two images of noise, compare."""
+def measure(
+    path: Path,
+    kernels: str,
+    weights: str,
+    folder: Path,
+    archive: Path,
+    emulator: Callable[[Path], tuple[Int8, int, int]] | None = None,
+) -> Measured:
+    """Generate, compile, run two images of noise, compare. emulator: instead of :func:`emulate`."""
     encoder = path.read_bytes()
     plan = make_plan(read_model(encoder), "reference")
     program = bare_model(encoder, path).program
@@ -119,7 +127,7 @@ def measure(path: Path, kernels: str, weights: str, folder: Path, archive: Path)
     generated = generate(request)
     seconds = time.perf_counter() - start
     image, runner_bytes = link(generated, folder, archive)
-    outputs, instructions, stack_bytes = emulate(image)
+    outputs, instructions, stack_bytes = (emulator or emulate)(image)
     golden = tflite_micro(encoder, plan, noise(plan.rows * plan.row_bytes, len(outputs)))
     text, data = sizes(image)
     report = generated.report
@@ -183,8 +191,8 @@ def sizes(path: Path) -> tuple[int, int]:
     return int(fields[0]), int(fields[1])
 
 
-def emulate(image: Path) -> tuple[Int8, int, int]:
-    """(outputs, instructions of the last image, deepest stack)."""
+def emulate(image: Path, *options: str) -> tuple[Int8, int, int]:
+    """(outputs, instructions of the last image, deepest stack). options: of QEMU, further ones."""
     text = run(
         "qemu-system-arm",
         "-M",
@@ -199,9 +207,10 @@ def emulate(image: Path) -> tuple[Int8, int, int]:
         "enable=on,target=native",
         "-serial",
         "stdio",
+        *options,
         "-kernel",
         image,
-        timeout_s=300,
+        timeout_s=600,
     )
     lines = [item.split() for item in text.splitlines()]
     if not lines or any(item[0] != "R" for item in lines):

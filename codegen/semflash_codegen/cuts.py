@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from semflash_codegen.fused.layers import Conv, Layer, Shape, Table
-from semflash_codegen.fused.plan import Plan, Stage
-from semflash_codegen.fused.plan import _place as place
+from semflash_codegen.fused.stages import Plan, Stage, place
 
 _LONGEST = 32  # stages in one part of a cut chain; bounds the search
 

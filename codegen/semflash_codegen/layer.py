@@ -10,6 +10,8 @@ import numpy.typing as npt
 CMSIS_NN = "cmsis-nn"
 REFERENCE = "reference"
 AUTO = "auto"
+#: Kernels of ours for one layer: byte-mixed weights, and sums by one linear form.
+MIXED = "mixed"
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Kernel:
     """The kernel that runs a layer, and why it was chosen.
 
     Attributes:
-        runs_on: "cmsis-nn" or "reference" (plain C).
+        runs_on: "cmsis-nn", "reference" (plain C) or "mixed" (ours).
         function: C function of device/kernels/include/semflash/kernels.h.
         why: one clause for the build report.
         scratch_function: C function that gives the scratch bytes on the core, "" where the kernel needs none.

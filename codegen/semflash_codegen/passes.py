@@ -87,7 +87,7 @@ def make_plan(model: Model, kernels: str, *, small: bool = False) -> Plan:
     if kernels in (AUTO, FUSED):
         streamed, reason = stream(model, small=small)
         layers = not_streamed(layers, streamed, reason)
-        streamed, behind = shorten(model, streamed, lowered)
+        streamed, behind = shorten(model, streamed, lowered, small=small)
         rest = model if streamed is None else streamed.rest(model)
         layers = (*behind, *join(model, layers, small=small))
         if kernels == FUSED and streamed is None and all(layer.kernel.runs_on != FUSED for layer in layers):

@@ -12,7 +12,9 @@ from itertools import accumulate
 
 from semflash_codegen.cuts import Part, cut, multiplies
 from semflash_codegen.fused.chain import Chain, find_chain
-from semflash_codegen.fused.plan import Plan, make_plan
+from semflash_codegen.fused.plan import make_plan
+from semflash_codegen.fused.shapes import regrouped
+from semflash_codegen.fused.stages import Plan
 from semflash_codegen.fused.streamed import FUSED, Streamed, StreamedLayer
 from semflash_codegen.fused.writer import write
 from semflash_codegen.ir import Model, Operator
@@ -43,7 +45,7 @@ class Segment(Layer):
 
 
 def shorten(
-    model: Model, streamed: Streamed | None, layers: tuple[Layer, ...]
+    model: Model, streamed: Streamed | None, layers: tuple[Layer, ...], *, small: bool
 ) -> tuple[Streamed | None, tuple[Layer, ...]]:
     """End the chain from the image on where that saves memory: what still streams, and what follows it.
 
@@ -51,13 +53,16 @@ def shorten(
 
     Args:
         layers: all operators layer by layer.
+        small: int8 weight tables.
     """
     if streamed is None or streamed.complete:
         return streamed, ()
     parts = cut(streamed.plan, begins_in_memory=False, input_dies=False)
     first = _piece(streamed.chain, streamed.plan, parts[0])
     kept = {layer.index: layer for layer in layers}
-    behind = [call for part in parts[1:] for call in _calls(model, streamed.chain, streamed.plan, part, kept)]
+    behind = [
+        call for part in parts[1:] for call in _calls(model, streamed.chain, streamed.plan, part, kept, small)
+    ]
     return Streamed(first, parts[0].plan), tuple(behind)
 
 
@@ -92,15 +97,17 @@ def _segments(model: Model, chain: Chain, position: int, small: bool, kept: dict
     dies = source != model.outputs[0] and not any(source in op.inputs for op in others)
     plan = make_plan(chain.layers, small=small)
     parts = cut(plan, begins_in_memory=True, input_dies=dies)
-    return [call for part in parts for call in _calls(model, chain, plan, part, kept)]
+    return [call for part in parts for call in _calls(model, chain, plan, part, kept, small)]
 
 
-def _calls(model: Model, chain: Chain, plan: Plan, part: Part, kept: dict[int, Layer]) -> list[Layer]:
+def _calls(
+    model: Model, chain: Chain, plan: Plan, part: Part, kept: dict[int, Layer], small: bool
+) -> list[Layer]:
     """A part as one segment, or as it was where streaming it is no use."""
     piece = _piece(chain, plan, part)
     if part.last == part.first + 1 and not multiplies(piece.layers):
         return [kept[op.index] for op in piece.operators]
-    return [_segment(model, piece, part)]
+    return [_segment(model, piece, part, small)]
 
 
 def _piece(chain: Chain, plan: Plan, part: Part) -> Chain:
@@ -113,9 +120,12 @@ def _piece(chain: Chain, plan: Plan, part: Part) -> Chain:
     return Chain(chain.layers[begin:end], operators, operators[-1].outputs[0], reason)
 
 
-def _segment(model: Model, chain: Chain, part: Part) -> Segment:
+def _segment(model: Model, chain: Chain, part: Part, small: bool) -> Segment:
     first = chain.operators[0]
-    parts = tuple(Streamed(chain, part.plan).layers())
+    plan = part.plan
+    if len(chain.layers) == 1:
+        plan = make_plan([regrouped(chain.layers[0])], small=small)
+    parts = tuple(Streamed(chain, plan).layers())
     return Segment(
         index=first.index,
         operator=first.name,
@@ -125,9 +135,9 @@ def _segment(model: Model, chain: Chain, part: Part) -> Segment:
         kernel=Kernel(FUSED, "sf_fused_segment", "streams", "sf_fused_segment_scratch"),
         struct="sf_fused_graph_t",
         fields=(),
-        scratch_bytes=part.plan.state_bytes,
+        scratch_bytes=plan.state_bytes,
         macs=sum(item.macs for item in parts),
         parts=parts,
-        plan=part.plan,
+        plan=plan,
         in_place=part.in_place,
     )

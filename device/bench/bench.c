@@ -22,7 +22,6 @@ sf_status_t __wrap_sf_encoder_push_row(sf_encoder_t *encoder, const int8_t *row,
 static struct {
     sf_port_t port;
     uint32_t ticks[SF_BENCH_LAYERS + 1]; /* the last one is what calibration and excess layers write to */
-    uint32_t calls[SF_BENCH_LAYERS + 1];
     uint32_t base;   /* all that was reported of images before */
     uint32_t images; /* begun since reset */
     uint32_t layer;  /* being run */
@@ -34,6 +33,11 @@ static struct {
     uint32_t stack;
 } bench;
 
+/* Of every layer of this image. A symbol of its own: the emulator's plugin (device/emulator/cycles.c) sees which of
+ * them sf_bench_leave writes to, and so which layer has ended. */
+extern uint32_t sf_bench_calls[SF_BENCH_LAYERS + 1];
+uint32_t sf_bench_calls[SF_BENCH_LAYERS + 1];
+
 static uint32_t now(void) {
     return bench.port.ticks(bench.port.context);
 }
@@ -44,7 +48,7 @@ static uint32_t selected(void) {
         return 0;
     }
     const uint32_t layer = (bench.images - 2u) % SF_BENCH_LAYERS;
-    const uint32_t overhead = (uint32_t)((uint64_t)bench.calls[layer] * bench.cost / ROUNDS);
+    const uint32_t overhead = (uint32_t)((uint64_t)sf_bench_calls[layer] * bench.cost / ROUNDS);
     return bench.ticks[layer] > overhead ? bench.ticks[layer] - overhead : 0u;
 }
 
@@ -87,7 +91,7 @@ void sf_bench_leave(void) {
         return;
     }
     bench.ticks[bench.layer] += now() - bench.start;
-    bench.calls[bench.layer]++;
+    sf_bench_calls[bench.layer]++;
 }
 
 void sf_bench_attach(sf_port_t *port) {
@@ -108,7 +112,7 @@ sf_status_t __wrap_sf_encoder_begin(sf_encoder_t *encoder) {
     bench.depth = 0;
     for (uint32_t i = 0; i <= SF_BENCH_LAYERS; i++) {
         bench.ticks[i] = 0;
-        bench.calls[i] = 0;
+        sf_bench_calls[i] = 0;
     }
     return __real_sf_encoder_begin(encoder);
 }

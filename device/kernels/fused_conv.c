@@ -58,6 +58,7 @@ static inline void gather(uint32_t *patch, const sf_fused_call_t *call, const sf
         singles.to[0] = singles.even;
         singles.to[1] = singles.odd;
     }
+    memset(first + 2u * conv->steps, 0, 8u * conv->padding);
     if (conv->gain != 0u) {
         uint32_t *word = first;
         for (uint32_t n = 2u * conv->steps; n > 0u; n--, word++) {
@@ -110,16 +111,18 @@ static inline const uint32_t *multiply(const uint32_t *patch, const uint32_t *w,
     return w;
 }
 
-/* The same with int8 weights: a word holds two channels of one step. */
-static const uint32_t *multiply_small(const uint32_t *patch, const uint32_t *w, uint32_t steps,
+/* The same with byte-mixed weights: a halfword holds two channels, w_a + 256 w_b. Its lower byte alone gives a's
+ * products to slots 0 and 2; slots 1 and 3 take both channels', from which a's are taken in the end. */
+static const uint32_t *multiply_mixed(const uint32_t *patch, const uint32_t *w, uint32_t steps,
                                       int32_t *sums) {
     for (uint32_t j = steps; j > 0u; j--, w += 2, patch += 2) {
-        const uint32_t wide[4] = {sf_signed_even(w[0]), sf_signed_even(w[0] >> 8), sf_signed_even(w[1]),
-                                  sf_signed_even(w[1] >> 8)};
-        for (uint32_t i = 0; i < 4u; i++) {
-            int32_t *sum = sums + (i >> 1) * 4u + (i & 1u);
-            sum[0] = sf_multiply_add(patch[0], wide[i], sum[0]);
-            sum[2] = sf_multiply_add(patch[1], wide[i], sum[2]);
+        for (uint32_t i = 0; i < 2u; i++) {
+            const uint32_t low = sf_signed_even(w[i]);
+            int32_t *sum = sums + 4u * i;
+            sum[0] = sf_multiply_add(patch[0], low, sum[0]);
+            sum[1] = sf_multiply_add(patch[0], w[i], sum[1]);
+            sum[2] = sf_multiply_add(patch[1], low, sum[2]);
+            sum[3] = sf_multiply_add(patch[1], w[i], sum[3]);
         }
     }
     return w;
@@ -127,30 +130,61 @@ static const uint32_t *multiply_small(const uint32_t *patch, const uint32_t *w, 
 
 static const uint32_t *multiply_group(const sf_fused_conv_t *conv, const uint32_t *patch, const uint32_t *w,
                                       int32_t *sums) {
-    return conv->requant.small != 0u ? multiply_small(patch, w, conv->steps, sums)
+    return conv->requant.mixed != 0u ? multiply_mixed(patch, w, (uint32_t)conv->steps + conv->padding, sums)
                                      : multiply(patch, w, conv->steps, sums);
+}
+
+/* Twice the sums of four slots and two pixels, to bytes: TFLite's rounding. Returns the next coefficients. */
+static const uint32_t *scale_exactly(const sf_fused_requant_t *q, const uint32_t *w, const int32_t *sums,
+                                     int32_t *bytes) {
+    for (uint32_t slot = 0; slot < 4u; slot++) {
+        const int32_t m = (int32_t)w[0];
+        const int32_t r = (int32_t)w[1];
+        const uint32_t shift = q->shift != 0u ? q->shift : w[2];
+        w += q->shift != 0u ? 2 : 3;
+        for (uint32_t pixel = 0; pixel < 2u; pixel++) {
+            const uint32_t i = (slot >> 1) * 4u + (slot & 1u) + 2u * pixel;
+            bytes[i] = sf_byte(sf_scale_exactly(sums[i], m, r, q->is_signed) >> shift);
+        }
+    }
+    return w;
+}
+
+static const uint32_t *scale_cheaply(const sf_fused_requant_t *q, const uint32_t *w, const int32_t *sums,
+                                     int32_t *bytes) {
+    for (uint32_t slot = 0; slot < 4u; slot++) {
+        const int32_t m = (int32_t)w[0];
+        const int32_t b = (int32_t)w[1];
+        w += 2;
+        const int32_t d = q->is_signed != 0u ? (int32_t)*w++ : 0;
+        for (uint32_t pixel = 0; pixel < 2u; pixel++) {
+            const uint32_t i = (slot >> 1) * 4u + (slot & 1u) + 2u * pixel;
+            bytes[i] = sf_byte((sf_scale(sums[i], m, b) - (sums[i] < 0 ? d : 0)) >> q->shift);
+        }
+    }
+    return w;
 }
 
 /* Eight accumulators to bytes, as 16-bit pairs: slots 0, 1 of both pixels, slots 2, 3 of both pixels.
  * Returns the coefficients of the next group. */
 static const uint32_t *requantise_any(const sf_fused_requant_t *q, const uint32_t *w, const int32_t *sums,
                                       uint32_t *pairs) {
-    uint32_t bytes[8];
-    for (uint32_t slot = 0; slot < 4u; slot++) {
-        const int32_t m = (int32_t)w[0];
-        const int32_t b = (int32_t)w[1];
-        w += 2;
-        const int32_t d = q->is_signed != 0u ? (int32_t)*w++ : 0;
-        const uint32_t k = q->small != 0u ? *w++ : 0u;
-        for (uint32_t pixel = 0; pixel < 2u; pixel++) {
-            const uint32_t i = (slot >> 1) * 4u + (slot & 1u) + 2u * pixel;
-            const int32_t sum = (int32_t)((uint32_t)sums[i] << k);
-            const int32_t value = sf_byte((sf_scale(sum, m, b) - (sum < 0 ? d : 0)) >> q->shift);
-            bytes[i] = (uint32_t)(value < q->low ? q->low : value > q->high ? q->high : value);
+    int32_t bytes[8];
+    if (q->mixed != 0u) {
+        int32_t twice[8];
+        for (uint32_t i = 0; i < 8u; i += 2u) { /* a's sum, and 256 times b's */
+            twice[i] = (int32_t)((uint32_t)sums[i] << 1);
+            twice[i + 1u] = (int32_t)((uint32_t)sums[i + 1u] - (uint32_t)sums[i]) >> 7;
         }
+        w = scale_exactly(q, w, twice, bytes);
+    } else {
+        w = scale_cheaply(q, w, sums, bytes);
+    }
+    for (uint32_t i = 0; i < 8u; i++) {
+        bytes[i] = bytes[i] < q->low ? q->low : bytes[i] > q->high ? q->high : bytes[i];
     }
     for (uint32_t i = 0; i < 4u; i++) {
-        pairs[i] = bytes[2u * i] | (bytes[2u * i + 1u] << 16);
+        pairs[i] = (uint32_t)bytes[2u * i] | ((uint32_t)bytes[2u * i + 1u] << 16);
     }
     return w;
 }
@@ -190,7 +224,7 @@ static const uint32_t *any_group(const sf_fused_conv_t *conv, const uint32_t *pa
 void sf_fused_conv_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv) {
     uint32_t patch[2 * SF_FUSED_STEPS_MAX];
     const sf_fused_requant_t *q = &conv->requant;
-    const int plain = q->is_signed == 0u && q->small == 0u && q->low == 0u && q->high == 255u;
+    const int plain = q->is_signed == 0u && q->mixed == 0u && q->low == 0u && q->high == 255u;
     uint8_t *out0 = call->out0;
     uint8_t *out1 = call->out1;
     int32_t offset = 0;
@@ -227,6 +261,7 @@ void sf_fused_conv_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv) {
 
 /* One run of whole words of both pixels. */
 static void gather_run(uint32_t *patch, const uint8_t *in, int32_t delta, const sf_fused_conv_t *conv) {
+    memset(patch + 2u * conv->steps, 0, 8u * conv->padding);
     for (uint32_t n = conv->steps / 2u; n > 0u; n--, in += 4, patch += 4) {
         const uint32_t word0 = sf_word(in);
         const uint32_t word1 = sf_word(in + delta);
@@ -307,6 +342,7 @@ void sf_fused_strip_c(const sf_fused_strip_call_t *call, const sf_fused_strip_t 
     add.weights = call->weights2;
     add.weights_end = call->weights2_end;
     add.sums = call->sums;
+    memset(patch + 2u * strip->second->steps, 0, 8u * strip->second->padding);
     for (uint32_t n = call->pairs; n > 0u; n--) {
         sf_fused_conv_c(&fill, first);
         add.sums = accumulate(&add, strip->second, patch, add.sums);

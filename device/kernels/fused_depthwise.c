@@ -57,10 +57,25 @@ static const uint32_t *four_multiplied(const sf_fused_depthwise_t *layer, const 
     return w;
 }
 
-/* Cheap form without bounds but 0 and 255: four bytes in the natural order. */
+/* Exact form: four bytes in the natural order; sums are twice their channels'. */
+static inline uint32_t exact_bytes(const sf_fused_requant_t *q, const uint32_t *w, const int32_t *sums) {
+    uint32_t bytes[4];
+    for (uint32_t i = 0; i < 4u; i++) {
+        const uint32_t shift = q->shift != 0u ? q->shift : w[2];
+        const int32_t value = sf_scale_exactly(sums[i], (int32_t)w[0], (int32_t)w[1], q->is_signed);
+        bytes[i] = (uint32_t)sf_byte(value >> shift);
+        w += q->shift != 0u ? 2 : 3;
+    }
+    return bytes[0] | (bytes[2] << 8) | (bytes[1] << 16) | (bytes[3] << 24);
+}
+
+/* Any form without bounds but 0 and 255: four bytes in the natural order. */
 static inline uint32_t plain_bytes(const sf_fused_requant_t *q, const uint32_t *w, const int32_t *sums) {
     const uint32_t shift = q->shift;
     int32_t high[4];
+    if (q->mixed != 0u) {
+        return exact_bytes(q, w, sums);
+    }
     if (q->is_signed != 0u) {
         for (uint32_t i = 0; i < 4u; i++, w += 3) {
             high[i] = sf_scale(sums[i], (int32_t)w[0], (int32_t)w[1]) - ((int32_t)w[2] & (sums[i] >> 31));
@@ -106,7 +121,10 @@ static void pixel(const sf_fused_depthwise_t *layer, const uint8_t *const *rows,
     const sf_fused_requant_t *q = &layer->requant;
     const uint32_t *w = layer->weights;
     const int bounded = q->low != 0u || q->high != 255u;
-    for (uint32_t c = 0; c < layer->channels; c += 4u) {
+    const uint32_t groups = (layer->channels + 3u) / 4u;
+    const uint32_t coefficients = q->mixed != 0u ? (q->shift != 0u ? 2u : 3u) : 2u + q->is_signed;
+    for (uint32_t group = groups; group > 0u; group--) {
+        const uint32_t c = 4u * (group - 1u);
         int32_t sums[4] = {(int32_t)w[0], (int32_t)w[1], (int32_t)w[2], (int32_t)w[3]};
         w = layer->multiplier == 1u ? four_channels(layer, rows, offset + c, w + 4, sums)
                                     : four_multiplied(layer, rows, offset, c, w + 4, sums);
@@ -115,7 +133,7 @@ static void pixel(const sf_fused_depthwise_t *layer, const uint8_t *const *rows,
             bytes = general_bytes(layer, c, sums);
         } else {
             bytes = plain_bytes(q, w, sums);
-            w += 4u * (2u + q->is_signed);
+            w += 4u * coefficients;
         }
         put_channels(out + c, bounded ? sf_clamp4(bytes, q->low, q->high) : bytes, layer->channels - c);
     }
@@ -123,7 +141,7 @@ static void pixel(const sf_fused_depthwise_t *layer, const uint8_t *const *rows,
 
 void sf_fused_depthwise_c(const sf_fused_call_t *call, const sf_fused_depthwise_t *layer) {
     uint8_t *out = call->out0;
-    for (uint32_t x = 0; x < call->pairs; x++, out += layer->channels) {
+    for (uint32_t x = 0; x < layer->out_width; x++, out += layer->channels) {
         pixel(layer, call->rows, x * layer->column_bytes, out);
     }
 }
@@ -145,7 +163,7 @@ uint32_t sf_fused_run_depthwise(const sf_fused_job_t *job) {
     call.weights = layer->weights;
     call.weights_end = layer->weights + layer->weight_words;
     call.out0 = sf_fused_out(job);
-    call.pairs = layer->out_width;
+    call.pairs = (layer->out_width + layer->pixels - 1u) / layer->pixels;
     layer->kernel(&call, layer);
     return SF_FUSED_ROW;
 }

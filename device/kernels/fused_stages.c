@@ -44,8 +44,8 @@ static void whole_row(const sf_fused_job_t *job, const sf_fused_conv_t *conv, ui
     for (uint32_t i = runs; conv->chunks > 1u && i > 0u; i--) {
         call.rows[i - 1u] = call.rows[(i - 1u) / conv->chunks] + (i - 1u) % conv->chunks * conv->run_bytes;
     }
-    call.weights = conv->weights;
-    call.weights_end = conv->weights + conv->weight_words;
+    call.weights = sf_fused_table(job, conv);
+    call.weights_end = call.weights + conv->weight_words;
     call.out0 = out + 4u * (conv->groups - 1u);
     call.out1 = call.out0 + conv->out_channels;
     call.pairs = conv->out_width / 2u;
@@ -65,11 +65,43 @@ static void whole_row(const sf_fused_job_t *job, const sf_fused_conv_t *conv, ui
     }
 }
 
+/* The same four pixels at a time; the last four begin where they end with the row. per_quad: pixels stored. */
+static void quads_row(const sf_fused_job_t *job, const sf_fused_conv_t *conv, uint8_t *out,
+                      uint32_t per_quad) {
+    const int32_t columns = conv->column_bytes;
+    sf_fused_call_t call;
+    find_rows(job, call.rows);
+    call.weights = sf_fused_table(job, conv);
+    call.weights_end = call.weights + conv->weight_words;
+    call.out0 = out + 2u * (conv->groups - 1u);
+    call.pairs = conv->out_width / 4u;
+    call.in_delta = columns;
+    call.in_step = 4 * columns;
+    call.out_step = (int32_t)(per_quad * conv->out_channels + 2u * conv->groups);
+    conv->kernel(&call, conv);
+    if ((conv->out_width & 3u) != 0u) {
+        const uint32_t column = conv->out_width - 4u;
+        move_rows(&call, conv->kernel_rows, (int32_t)column * columns);
+        call.out0 += column * per_quad / 4u * conv->out_channels;
+        call.pairs = 1;
+        conv->kernel(&call, conv);
+    }
+}
+
+static void finished_row(const sf_fused_job_t *job, const sf_fused_conv_t *conv, uint8_t *out,
+                         uint32_t per_pair) {
+    if (conv->pixels == 4u) {
+        quads_row(job, conv, out, 2u * per_pair);
+    } else {
+        whole_row(job, conv, out, per_pair);
+    }
+}
+
 uint32_t sf_fused_run_conv(const sf_fused_job_t *job) {
     if (!row_complete(job)) {
         return 0;
     }
-    whole_row(job, (const sf_fused_conv_t *)job->stage->layer, sf_fused_out(job), 2);
+    finished_row(job, (const sf_fused_conv_t *)job->stage->layer, sf_fused_out(job), 2);
     return SF_FUSED_ROW;
 }
 
@@ -94,7 +126,7 @@ uint32_t sf_fused_run_conv_pooled(const sf_fused_job_t *job) {
     if ((row & 1) == 0) {
         memset(out, 0, (size_t)((conv->out_width + 1u) / 2u) * conv->out_channels);
     }
-    whole_row(job, conv, out, 1);
+    finished_row(job, conv, out, 1);
     return (row & 1) != 0 || row + 1 == (int32_t)conv->out_rows ? SF_FUSED_ROW : 0u;
 }
 
@@ -112,8 +144,9 @@ static void finish_pairs(const sf_fused_conv_t *conv, int32_t *sums, uint8_t *ou
     sf_fused_call_t call; /* rows: not read by finish */
     call.sums = sums;
     call.weights = conv->requant.cheap;
-    call.weights_end = conv->requant.cheap +
-                       (uint32_t)conv->groups * 4u * (2u + conv->requant.is_signed + conv->requant.small);
+    const sf_fused_requant_t *q = &conv->requant;
+    const uint32_t words = q->mixed != 0u ? (q->shift != 0u ? 2u : 3u) : 2u + q->is_signed;
+    call.weights_end = q->cheap + (uint32_t)conv->groups * 4u * words;
     call.out0 = out + 4u * (conv->groups - 1u);
     call.out1 = odd ? call.out0 : call.out0 + conv->out_channels;
     call.out_step = (int32_t)(2u * conv->out_channels + 4u * conv->groups);
@@ -228,8 +261,8 @@ uint32_t sf_fused_run_strip(const sf_fused_job_t *job) {
     }
     sf_fused_strip_call_t call;
     find_rows(job, call.rows);
-    call.weights = first->weights;
-    call.weights_end = first->weights + first->weight_words;
+    call.weights = sf_fused_table(job, first);
+    call.weights_end = call.weights + first->weight_words;
     call.weights2 = second->weights + kernel_row * second->chunk_words;
     call.weights2_end = call.weights2 + second->chunk_words;
     call.sums = sums;

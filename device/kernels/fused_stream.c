@@ -68,6 +68,9 @@ static void fill(uint8_t *out, uint8_t value, uint32_t n) {
 sf_status_t sf_fused_reset(const sf_fused_graph_t *graph, void *state) {
     for (uint32_t i = 0; i < graph->stage_count; i++) {
         const sf_fused_stage_t *stage = &graph->stages[i];
+        if (stage->table != NULL) {
+            memcpy((uint8_t *)state + stage->table_at, stage->table, 4u * (size_t)stage->table_words);
+        }
         fill((uint8_t *)state + stage->ring, stage->pad_value, (uint32_t)stage->slots * stage->pitch);
         sf_fused_count_t *count = &counts((uint8_t *)state)[i];
         count->seen = stage->pad_top;
@@ -98,6 +101,11 @@ static int pad_below(const sf_fused_stage_t *stage, uint8_t *state, sf_fused_cou
     fill(slot_row(stage, state, next_slot(stage, count)) - stage->left, stage->pad_value, stage->pitch);
     arrive(stage, state, count);
     return 1;
+}
+
+const uint32_t *sf_fused_table(const sf_fused_job_t *job, const sf_fused_conv_t *conv) {
+    return job->stage->table != NULL ? (const uint32_t *)(const void *)(job->state + job->stage->table_at)
+                                     : conv->weights;
 }
 
 uint8_t *sf_fused_out(const sf_fused_job_t *job) {

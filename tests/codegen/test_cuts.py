@@ -12,7 +12,8 @@ from codegen.networks import NETWORKS, Network
 from semflash_codegen import generate
 from semflash_codegen.cuts import cut
 from semflash_codegen.fused.chain import find_chain
-from semflash_codegen.fused.plan import Plan, make_plan
+from semflash_codegen.fused.plan import make_plan
+from semflash_codegen.fused.stages import Plan
 from semflash_codegen.passes import make_plan as plan_network
 from semflash_codegen.segments import Segment
 from semflash_codegen.simplify import simplify

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from semflash.bench.cycles.measure import cycle_plan
 from semflash.bench.run import BenchPlan, read_subject, run_bench
 from semflash.firmware.boards.descriptions import load_board
 from semflash.firmware.building.options import BuildOptions
@@ -56,3 +57,23 @@ def test_joined_layers_share_one_figure_and_the_verb_prints_them(
     assert operators and all(layer["counts"] > 0 for layer in result["layers"] if layer["macs"])
     assert sum(layer["macs"] for layer in result["layers"]) == result["macs"]
     assert sum(layer["counts"] for layer in result["layers"]) < result["counts_max"]
+
+
+def test_cycles_are_estimated_beside_the_instructions_and_layers_share_them(
+    own_emulators: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("tflite_micro")
+    cycles = cycle_plan(QEMU, flash_of="nucleo_l476rg", wanted=True)
+    plan = BenchPlan(QEMU, BuildOptions(out_dir=tmp_path), count=2, cycles=cycles)
+    (result,) = run_bench(read_subject(str(ENC32)), ["cmsis-nn"], plan)
+    found = result.cycles
+    assert found is not None and found.rest is not None and result.counts_median is not None
+    assert found.flash_of == "nucleo_l476rg" and found.clock_hz == 80_000_000
+    assert found.total.instructions == pytest.approx(result.counts_median, rel=0.01)
+    assert [one.instructions for one in found.layers] == pytest.approx(
+        [layer.counts for layer in result.layers], rel=0.01
+    )
+    parts = sum(one.instructions for one in found.layers) + found.rest.instructions
+    assert parts == pytest.approx(found.total.instructions, rel=0.001)
+    assert found.total.instructions < found.total.core_min <= found.total.core <= found.total.core_max
+    assert found.total.core < found.total.with_flash("kind") < found.total.with_flash("harsh")

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from semflash_codegen.fused.convolution import MAX
+from semflash_codegen.fused import mixed
+from semflash_codegen.fused.convolution import MAX, ConvTables
+from semflash_codegen.fused.exact import ExactForm
 from semflash_codegen.fused.frame import ACC, Body
 from semflash_codegen.fused.requantise import CheapForm
 
 
-def multiply(body: Body, steps: int, small: bool, *, start: bool, base: int = 0) -> None:
-    """All steps of the patch into the accumulators. start: r4, r5, r8, r9 hold the bias of both pixels."""
+def multiply(body: Body, tables: ConvTables, *, start: bool, at: int) -> None:
+    """All steps of the patch at sp + `at` into the accumulators. start: r4, r5, r8, r9 hold the bias of both
+    pixels."""
+    if tables.mixed:
+        if start:
+            body(*(f"mov.w {odd}, {even}" for even, odd in ACC))
+        mixed.multiply(body, tables.steps, at)
+        return
 
     def both(slot: int, weight: str, first: bool) -> None:
         even, odd = ACC[slot]
@@ -18,72 +26,53 @@ def multiply(body: Body, steps: int, small: bool, *, start: bool, base: int = 0)
             body(f"smlad {even}, r12, {weight}, {even}", f"smlad {odd}, lr, {weight}, {odd}")
 
     queue: list[str] = []
-    left = 4 * steps
-    for step in range(steps):
-        load = f"ldrd r12, lr, [sp, #{base + 8 * step}]"
-        first = start and step == 0
-        if small:
-            body("ldmia r0!, {r1, r2}", load)
-            for word, slots in (("r1", (0, 1)), ("r2", (2, 3))):
-                body(f"sxtb16 r3, {word}")
-                both(slots[0], "r3", first)
-                body(f"sxtb16 {word}, {word}, ror #8")
-                both(slots[1], word, first)
-            continue
+    left = 4 * tables.steps
+    for step in range(tables.steps):
         for slot in range(4):
             if not queue:
                 queue = ["r1", "r2", "r3"][: min(3, left)]
                 left -= len(queue)
                 body("ldmia r0!, {" + ", ".join(queue) + "}")
             if slot == 0:
-                body(load)
-            both(slot, queue.pop(0), first)
+                body(f"ldrd r12, lr, [sp, #{at + 8 * step}]")
+            both(slot, queue.pop(0), start and step == 0)
 
 
-def multiply_single(body: Body, steps: int, small: bool, pixel: int = 0) -> None:
-    """All steps of one pixel alone: the last column of an odd width."""
+def multiply_single(body: Body, steps: int, at: int, pixel: int = 0) -> None:
+    """All steps of one pixel alone, int16 weights: the last column of an odd width."""
     for step in range(steps):
-        body(f"ldr lr, [sp, #{8 * step + 4 * pixel}]")
-        if small:
-            body("ldmia r0!, {r1, r2}", "sxtb16 r3, r1", "sxtb16 r1, r1, ror #8", "sxtb16 r12, r2")
-            body("sxtb16 r2, r2, ror #8")
-            weights = ("r3", "r1", "r12", "r2")
-        else:
-            body("ldmia r0!, {r1, r2, r3, r12}")
-            weights = ("r1", "r2", "r3", "r12")
-        for slot, weight in enumerate(weights):
+        body(f"ldr lr, [sp, #{at + 8 * step + 4 * pixel}]", "ldmia r0!, {r1, r2, r3, r12}")
+        for slot, weight in enumerate(("r1", "r2", "r3", "r12")):
             acc = ACC[slot][pixel]
             body(f"smlad {acc}, lr, {weight}, {acc}")
 
 
-def requantise(body: Body, form: CheapForm, small: bool) -> None:
-    """Accumulators to values scaled by 2^S; r1-r3, r12 and lr are free."""
-    if not form.signed and not small:
+def requantise(body: Body, form: CheapForm | ExactForm) -> None:
+    """Accumulators to values scaled by 2^S, or to bytes (exact form); r1-r3, r12 and lr are free."""
+    if isinstance(form, ExactForm):
+        mixed.separate(body)
+        for accumulators in ACC:
+            mixed.scale(body, form, accumulators)
+        return
+    if not form.signed:
         for slots in ((0, 1), (2, 3)):
             body("ldmia r0!, {r1, r2, r3, r12}")
             for slot, (m, b) in zip(slots, (("r1", "r2"), ("r3", "r12")), strict=True):
                 body(*(f"smmla {acc}, {acc}, {m}, {b}" for acc in ACC[slot]))
         return
-    shift, mask = ("r12" if form.signed else "r3"), "r3"
-    registers = ["r1", "r2", *([mask] if form.signed else []), *([shift] if small else [])]
-    temporary = "lr"
     for slot in range(4):
-        body("ldmia r0!, {" + ", ".join(registers) + "}")
+        body("ldmia r0!, {r1, r2, r3}")
         for acc in ACC[slot]:
-            if small:
-                body(f"lsl {acc}, {acc}, {shift}")
-            if form.signed:
-                body(f"and {temporary}, {mask}, {acc}, asr #31")
-            body(f"smmla {acc}, {acc}, r1, r2")
-            if form.signed:
-                body(f"sub {acc}, {acc}, {temporary}")
+            body(f"and lr, r3, {acc}, asr #31", f"smmla {acc}, {acc}, r1, r2", f"sub {acc}, {acc}, lr")
 
 
-def pack(body: Body, form: CheapForm, patch_out: bool) -> None:
+def pack(body: Body, form: CheapForm | ExactForm, patch_out: bool) -> None:
     """To bytes 0..255: r4 and r6 one word per pixel, or (patch_out) 16-bit pairs in r4, r6, r8, r10."""
     pairs = (("r4", "r5"), ("r6", "r7"), ("r8", "r9"), ("r10", "r11"))
     for a, b in pairs:
-        if form.packed:
+        if isinstance(form, ExactForm):
+            body(f"orr {a}, {a}, {b}, lsl #16")
+        elif form.packed:
             body(f"pkhtb {a}, {b}, {a}, asr #16", f"usat16 {a}, #8, {a}")
         else:
             body(f"usat {a}, #8, {a}, asr #{form.s}", f"usat {b}, #8, {b}, asr #{form.s}")
@@ -95,7 +84,7 @@ def pack(body: Body, form: CheapForm, patch_out: bool) -> None:
     clamp(body, form, ["r4", "r6"], pairs=False)
 
 
-def clamp(body: Body, form: CheapForm, values: list[str], *, pairs: bool) -> None:
+def clamp(body: Body, form: CheapForm | ExactForm, values: list[str], *, pairs: bool) -> None:
     """Bounds of the activation other than 0 and 255, by saturating adds; r1 is free."""
     bits = 16 if pairs else 8
     spread = 0x00010001 if pairs else 0x01010101

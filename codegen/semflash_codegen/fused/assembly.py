@@ -13,9 +13,20 @@ from semflash_codegen.fused.arithmetic import (
 )
 from semflash_codegen.fused.convolution import BYTES, ConvTables
 from semflash_codegen.fused.frame import STRIP_CALL, SUMS, Body, add_to
-from semflash_codegen.fused.gathering import gather_adjacent, gather_one, gather_patch, gather_run
+from semflash_codegen.fused.gathering import (
+    gather_adjacent,
+    gather_looped,
+    gather_one,
+    gather_one_looped,
+    gather_patch,
+    gather_run,
+)
+from semflash_codegen.fused.quads import quads
 
-_UNROLL_STEPS = 30
+#: Modes whose kernels give finished pixels.
+FINISHED = ("whole", "rows", "quads")
+#: Code of all groups that are written one after the other, int16 weights; so that it stays in the cache.
+_UNROLLED_BYTES, _STEP_BYTES, _GROUP_BYTES = 700, 41, 130
 _STATEMENT_LINES = 60
 
 
@@ -29,9 +40,9 @@ def kernels(tables: ConvTables, name: str, *, joined: bool) -> str:
     strip."""
     functions = []
     if not joined:
-        lines = {"whole": whole, "rows": rows}.get(tables.mode, accumulate)(tables)
+        lines = {"whole": whole, "rows": rows, "quads": quads}.get(tables.mode, accumulate)(tables)
         functions.append(function_text(kernel_name(name, tables.mode), lines))
-    if tables.mode not in ("whole", "rows") and tables.form is not None:
+    if tables.mode not in FINISHED and tables.form is not None:
         functions.append(function_text(kernel_name(name, "finish"), finish(tables)))
     return "#if SF_FUSED_ASSEMBLY\n" + "\n".join(functions) + "#endif\n" if functions else ""
 
@@ -39,28 +50,22 @@ def kernels(tables: ConvTables, name: str, *, joined: bool) -> str:
 def whole(tables: ConvTables) -> list[str]:
     """Gather a patch, then for every group multiply, requantise and store; pair after pair of pixels."""
     assert tables.form is not None
-    gather, groups = tables.gather, tables.group_count
-    unroll = _unroll(groups, gather.steps)
-    body = Body(8 * gather.steps, gather.rows, gather=gather)
+    gather, groups, mixed = tables.gather, tables.group_count, tables.mixed
+    unroll = 1 if mixed else _unroll(groups, gather.steps)
+    body = Body(8 * tables.steps, gather.rows, gather=gather)
     body.enter()
-    body.pair_rows()
+    body.pair_rows(0 if mixed and not gather.left else gather.last)
     body("1:")
-    step = 2 * tables.layer.window.stride[1] * tables.layer.source.channels
-    width = tables.out_width or tables.layer.output.width
-    if gather.words == 0 and gather.left == 3 and step == 2 and width % 2 == 0:
-        gather_adjacent(body, gather, tables.form.gain)
-    else:
-        gather_patch(body, gather, step, tables.form.gain)
-    body(f"ldr r0, {body.at('weights')}")
-    body("2:")
-    single = unroll == 1 and tables.store == BYTES and tables.layer.output.width % 2 == 1
+    _gather(body, tables)
+    body(f"ldr r0, {body.at('weights')}", "2:")
+    single = not mixed and unroll == 1 and tables.store == BYTES and tables.layer.output.width % 2 == 1
     for index in range(unroll):
         body("ldmia r0!, {r4, r5, r8, r9}")
         if single:
             body(f"ldr r1, {body.at('delta')}", "cmp r1, #0", "beq.w 8f")
-        multiply(body, gather.steps, tables.small, start=True)
+        multiply(body, tables, start=True, at=body.base)
         body("7:")
-        requantise(body, tables.form, tables.small)
+        requantise(body, tables.form)
         pack(body, tables.form, patch_out=False)
         store_pixels(body, tables.store, index, unroll, looping=unroll < groups)
     if unroll < groups:
@@ -69,9 +74,22 @@ def whole(tables: ConvTables) -> list[str]:
     body.leave()
     if single:
         body("8:")
-        multiply_single(body, gather.steps, tables.small)
+        multiply_single(body, gather.steps, body.base)
         body("mov r6, r4", "mov r7, r5", "mov r10, r8", "mov r11, r9", "b.w 7b")
     return body.lines
+
+
+def _gather(body: Body, tables: ConvTables) -> None:
+    """The patch of a pair of pixels, whichever way is shortest."""
+    gather = tables.gather
+    step = 2 * tables.layer.window.stride[1] * tables.layer.source.channels
+    width = tables.out_width or tables.layer.output.width
+    if tables.mixed and not gather.left:
+        gather_looped(body, gather, step)
+    elif gather.words == 0 and gather.left == 3 and step == 2 and width % 2 == 0:
+        gather_adjacent(body, gather, tables.gain)
+    else:
+        gather_patch(body, gather, step, tables.gain)
 
 
 def rows(tables: ConvTables) -> list[str]:
@@ -81,33 +99,36 @@ def rows(tables: ConvTables) -> list[str]:
     Behind the call's fields: place among the runs, end of the run's weights, place among the accumulators.
     """
     assert tables.form is not None
-    gather, gain = tables.gather, tables.form.gain
+    gather, mixed = tables.gather, tables.mixed
     runs, groups = tables.layer.window.kernel[0] * tables.chunks, tables.group_count
     step = 2 * tables.layer.window.stride[1] * tables.layer.source.channels
-    body = Body(8 * gather.steps, runs, gather=gather, extra=3)
+    body = Body(8 * tables.steps, runs, gather=gather, extra=3)
     place, ends, sums = body.at("extra"), body.at("extra", 1), body.at("extra", 2)
-    single = tables.layer.output.width % 2 == 1
+    single = not mixed and tables.layer.output.width % 2 == 1
     body.enter()
-    body.pair_rows()
+    body.pair_rows(0 if mixed else gather.last)
     body(
         "1:", f"ldr r0, {body.at('weights')}", f"ldr lr, {body.at('sums')}", *add_to("r12", "r0", 16 * groups)
     )
     body("5:", "ldmia r0!, {r4, r5, r8, r9}", *(2 * ["stmia lr!, {r4, r5}"]), *(2 * ["stmia lr!, {r8, r9}"]))
     body("cmp r0, r12", "bne 5b", f"str r0, {ends}")
     body(f"add r2, sp, #{body.offset('rows')}", f"str r2, {place}", "2:")
-    gather_one(body, gather, step, gain, place)
+    if mixed:
+        gather_one_looped(body, gather, step, place)
+    else:
+        gather_one(body, gather, step, tables.gain, place)
     body(f"ldr r0, {ends}", *add_to("r1", "r0", 4 * tables.chunk_words), f"str r1, {ends}")
     body(f"ldr lr, {body.at('sums')}", f"str lr, {sums}")
     if single:
         body(f"ldr r1, {body.at('delta')}", "cmp r1, #0", "beq.w 8f")
     body("3:", f"ldr lr, {sums}", f"ldmia lr, {{{SUMS}}}")
-    multiply(body, gather.steps, tables.small, start=False)
+    multiply(body, tables, start=False, at=body.base)
     body(f"ldr lr, {sums}", f"stmia lr!, {{{SUMS}}}", f"str lr, {sums}")
     body(f"ldr r1, {ends}", "cmp r0, r1", "bne.w 3b")
     body("7:", f"ldr r2, {place}", f"add r3, sp, #{body.offset('rows') + 8 * runs}", "cmp r2, r3", "bne.w 2b")
     body(f"ldr lr, {body.at('sums')}", f"str lr, {sums}")
     body("4:", f"ldr lr, {sums}", f"ldmia lr!, {{{SUMS}}}", f"str lr, {sums}")
-    requantise(body, tables.form, tables.small)
+    requantise(body, tables.form)
     pack(body, tables.form, patch_out=False)
     store_pixels(body, BYTES, 0, 1, looping=True)
     body(f"ldr r3, {body.at('end')}", "cmp r0, r3", "bne.w 4b")
@@ -115,7 +136,7 @@ def rows(tables: ConvTables) -> list[str]:
     body.leave()
     if single:  # the odd pixel is stored last, at the same place
         body("8:", f"ldr lr, {sums}", f"ldmia lr, {{{SUMS}}}")
-        multiply_single(body, gather.steps, tables.small, pixel=1)
+        multiply_single(body, gather.steps, body.base, pixel=1)
         body(f"ldr lr, {sums}", f"stmia lr!, {{{SUMS}}}", f"str lr, {sums}")
         body(f"ldr r1, {ends}", "cmp r0, r1", "bne.w 8b", "b.w 7b")
     return body.lines
@@ -136,18 +157,18 @@ def strip(first: ConvTables, second: ConvTables) -> list[str]:
     gather, groups = first.gather, first.group_count
     column = first.layer.window.stride[1] * first.layer.source.channels
     columns = second.layer.window.kernel[1]
-    base = 8 * gather.steps
-    body = Body(base + 8 * second.gather.steps, gather.rows, STRIP_CALL, extra=1, gather=gather)
-    unroll = _unroll(groups, gather.steps)
+    body = Body(8 * (first.steps + second.steps), gather.rows, STRIP_CALL, extra=1, gather=gather)
+    base = body.base + 8 * first.steps
+    unroll = 1 if first.mixed else _unroll(groups, gather.steps)
     body.enter()
-    body.pair_rows()
+    body.pair_rows(gather.last)
     body("1:", f"add r4, sp, #{base}", f"str r4, {body.at('extra')}", "2:")
-    gather_patch(body, gather, column, first.form.gain)
+    gather_patch(body, gather, column, first.gain)
     body(f"ldr r0, {body.at('weights')}", "3:")
     for _ in range(unroll):
         body("ldmia r0!, {r4, r5, r8, r9}")
-        multiply(body, gather.steps, first.small, start=True)
-        requantise(body, first.form, first.small)
+        multiply(body, first, start=True, at=body.base)
+        requantise(body, first.form)
         pack(body, first.form, patch_out=True)
         body(f"ldr lr, {body.at('extra')}", "stmia lr!, {r4, r6, r8, r10}", f"str lr, {body.at('extra')}")
     if unroll < groups:
@@ -164,13 +185,15 @@ def strip(first: ConvTables, second: ConvTables) -> list[str]:
 
 
 def _unroll(groups: int, steps: int) -> int:
-    return max(u for u in range(1, groups + 1) if groups % u == 0 and (u == 1 or u * steps <= _UNROLL_STEPS))
+    """Groups that are written one after the other, instead of in a loop."""
+    most = max(1, _UNROLLED_BYTES // (_STEP_BYTES * steps + _GROUP_BYTES))
+    return max(u for u in range(1, groups + 1) if groups % u == 0 and u <= most)
 
 
 def _add_groups(body: Body, tables: ConvTables, base: int, label: str, end: str) -> None:
     """All groups: accumulators from memory, plus the patch at `base`, and back."""
     body(f"{label}:", f"ldr lr, {body.at('sums')}", f"ldmia lr, {{{SUMS}}}")
-    multiply(body, tables.gather.steps, tables.small, start=False, base=base)
+    multiply(body, tables, start=False, at=base)
     body(f"ldr lr, {body.at('sums')}", f"stmia lr!, {{{SUMS}}}", f"str lr, {body.at('sums')}")
     body(f"ldr r1, {body.at(end)}", "cmp r0, r1", f"bne.w {label}b")
 
@@ -178,13 +201,13 @@ def _add_groups(body: Body, tables: ConvTables, base: int, label: str, end: str)
 def accumulate(tables: ConvTables) -> list[str]:
     """Add one chunk to the accumulators in memory, for all groups."""
     gather = tables.gather
-    body = Body(8 * gather.steps, 1)
+    body = Body(8 * tables.steps, 1)
     body.enter()
     body("1:")
-    gather_run(body, gather.words)
+    gather_run(body, gather.words, *((4,) if tables.mixed else ()))
     body(f"ldr r0, {body.at('rows')}", f"ldr r1, {body.at('step')}", "add r0, r0, r1")
     body(f"str r0, {body.at('rows')}", f"ldr r0, {body.at('weights')}")
-    _add_groups(body, tables, 0, "2", "end")
+    _add_groups(body, tables, body.base, "2", "end")
     count_pairs(body)
     body.leave()
     return body.lines
@@ -197,7 +220,7 @@ def finish(tables: ConvTables) -> list[str]:
     body.enter()
     body("1:", f"ldr r0, {body.at('weights')}")
     body("2:", f"ldr lr, {body.at('sums')}", f"ldmia lr!, {{{SUMS}}}", f"str lr, {body.at('sums')}")
-    requantise(body, tables.form, tables.small)
+    requantise(body, tables.form)
     pack(body, tables.form, patch_out=False)
     store_pixels(body, BYTES, 0, 1, looping=True)
     body(f"ldr r3, {body.at('end')}", "cmp r0, r3", "bne.w 2b")

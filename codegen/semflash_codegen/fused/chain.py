@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from semflash_codegen.fused.layers import Conv, Layer, Pool, Shape, Table, Window
-from semflash_codegen.fused.plan import refusal
 from semflash_codegen.fused.requantise import Channelwise, reference
+from semflash_codegen.fused.shapes import refusal
 from semflash_codegen.ir import Model, Operator, Tensor, short
 from semflash_codegen.macs import macs
 from semflash_codegen.operators import Context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from semflash_codegen.fused.frame import Body, add_constant
+from semflash_codegen.fused.frame import Body, add_constant, add_to, advance
 from semflash_codegen.fused.tables import Gather
 
 _LOOP_WORDS = 16
@@ -17,9 +17,9 @@ def gather_patch(body: Body, gather: Gather, step: int, gain: int) -> None:
     The pointers of a row point to the word or byte that is read last, and are moved on by that very load.
     """
     singles = gather.rows * (0, 1, 2, 1)[gather.left]
-    at = 8 * (gather.steps - (singles + 1) // 2)
+    at = body.base + 8 * (gather.steps - (singles + 1) // 2)
     held = False
-    body("mov r12, sp")
+    body(f"add r12, sp, #{body.base}")
     _mask(body, gain)
 
     def single(even: str, odd: str) -> None:
@@ -63,8 +63,8 @@ def gather_adjacent(body: Body, gather: Gather, gain: int) -> None:
 
     Even pixel: (b0, b2) and b1; odd pixel: (b1, b3) and b2, in the two halves that the word unpacks to.
     """
-    at = 0
-    single = 8 * (gather.steps - (gather.rows + 1) // 2)
+    at = body.base
+    single = body.base + 8 * (gather.steps - (gather.rows + 1) // 2)
     _mask(body, gain)
     for row in range(gather.rows):
         even, odd = ("r2", "r3") if row % 2 == 0 else ("r4", "r5")
@@ -80,7 +80,7 @@ def gather_adjacent(body: Body, gather: Gather, gain: int) -> None:
 
 def gather_one(body: Body, gather: Gather, step: int, gain: int, place: str) -> None:
     """One row of whole words, whose pointers r2 points to; `place` then points to the next row's."""
-    body("ldrd r0, r1, [r2]", "mov r12, sp")
+    body("ldrd r0, r1, [r2]", f"add r12, sp, #{body.base}")
     _mask(body, gain)
     _words(body, gather.words, _Reader("r0", gather.last, step), _Reader("r1", gather.last, step), gain)
     if step > 255:
@@ -151,14 +151,46 @@ def _words(body: Body, count: int, even: _Reader, odd: _Reader, gain: int = 0) -
         body(even.load("ldr", "r2", at), odd.load("ldr", "r3", at), *_spread_one(gain))
 
 
-def gather_run(body: Body, count: int) -> None:
-    """One run of whole words of both pixels, in a loop over two words where it is long."""
-    body(f"ldr r0, {body.at('rows')}", f"ldr r8, {body.at('delta')}", "mov r12, sp", "add r1, r0, r8")
-    if count <= _LOOP_WORDS:
+def gather_looped(body: Body, gather: Gather, step: int) -> None:
+    """Both pixels' whole words to the patch, in loops; rows' pointers point to their first bytes."""
+    start, count = body.offset("rows"), gather.rows
+    body(f"add r12, sp, #{body.base}", f"add r10, sp, #{start}")
+    if count > 1:
+        body(f"add r11, sp, #{start + 8 * count}", "12:")
+    body("ldrd r0, r1, [r10]")
+    _word_loop(body, gather.words)
+    body(*advance("r0", step - 4 * gather.words, "r2"), *advance("r1", step - 4 * gather.words, "r2"))
+    body("strd r0, r1, [r10], #8")
+    if count > 1:
+        body("cmp r10, r11", "bne 12b")
+
+
+def gather_one_looped(body: Body, gather: Gather, step: int, place: str) -> None:
+    """One row as :func:`gather_one` does, in a loop; its pointers point to their first bytes."""
+    body("ldrd r0, r1, [r2]", f"add r12, sp, #{body.base}")
+    _word_loop(body, gather.words)
+    body(*advance("r0", step - 4 * gather.words, "r3"), *advance("r1", step - 4 * gather.words, "r3"))
+    body(f"ldr r2, {place}", "stmia r2!, {r0, r1}", f"str r2, {place}")
+
+
+def gather_run(body: Body, count: int, longest: int = _LOOP_WORDS) -> None:
+    """One run of whole words of both pixels, in a loop over two words where it has more than `longest`."""
+    body(f"ldr r0, {body.at('rows')}", f"ldr r8, {body.at('delta')}", f"add r12, sp, #{body.base}")
+    body("add r1, r0, r8")
+    if count <= longest:
         _words(body, count, _Reader("r0", 0, 256), _Reader("r1", 0, 256))
-        return
+    else:
+        _word_loop(body, count)
+
+
+def _word_loop(body: Body, count: int) -> None:
+    """`count` words of both pixels to r12, in a loop over two; r0, r1 move on, r10 and r11 stay."""
     if count % 2:
         body("ldr r2, [r0], #4", "ldr r3, [r1], #4", *_spread_one(0))
-    body(f"add r8, r0, #{4 * (count - count % 2)}", "3:")
-    body("ldr r6, [r0], #4", "ldr r7, [r1], #4", "ldr r9, [r0], #4", "ldr lr, [r1], #4", *_spread_two(0))
-    body("cmp r0, r8", "bne 3b")
+    if count > 3:
+        body(*add_to("r8", "r0", 4 * (count - count % 2)), "13:")
+    if count > 1:
+        body("ldr r6, [r0], #4", "ldr r7, [r1], #4", "ldr r9, [r0], #4", "ldr lr, [r1], #4")
+        body(*_spread_two(0))
+    if count > 3:
+        body("cmp r0, r8", "bne 13b")

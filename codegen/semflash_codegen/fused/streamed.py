@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from semflash_codegen.fused.chain import Chain, find_chain
 from semflash_codegen.fused.convolution import ConvTables, depthwise_bytes
 from semflash_codegen.fused.layers import Conv, Pool, Table
-from semflash_codegen.fused.plan import Plan, Stage, make_plan
+from semflash_codegen.fused.plan import make_plan
+from semflash_codegen.fused.stages import Plan, Stage
 from semflash_codegen.fused.writer import write
 from semflash_codegen.ir import Model
 from semflash_codegen.layer import Layer

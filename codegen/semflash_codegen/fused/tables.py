@@ -9,6 +9,7 @@ b2) and the single b1; 1 or 2 left: singles. Output channels go in groups of fou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,9 +86,12 @@ def pair(low: int, high: int) -> int:
 
 
 def group_words(
-    weights: NDArray[np.int64], steps: list[Step], members: list[int | None], small: bool
+    weights: NDArray[np.int64], steps: Sequence[Step | None], members: list[int | None], mixed: bool
 ) -> list[int]:
-    """The MAC words of one group. weights: (channels, rows, run), already shifted by k unless small."""
+    """The MAC words of one group. weights: (channels, rows, run), already shifted by k unless mixed.
+
+    steps: None is a step of zeros.
+    """
     rows, run = weights.shape[1:]
 
     def value(channel: int | None, element: Element | None) -> int:
@@ -96,24 +100,31 @@ def group_words(
         return int(weights[channel, element[0], element[1]])
 
     words = []
-    for first, second in steps:
+    for first, second in (step or (None, None) for step in steps):
         lanes = [(value(c, first), value(c, second)) for c in members]
-        if not small:
+        if not mixed:
             words += [pair(low, high) for low, high in lanes]
             continue
-        for (a_low, a_high), (b_low, b_high) in (lanes[:2], lanes[2:]):
-            octets = (a_low, b_low, a_high, b_high)
-            words.append(sum((octet & 0xFF) << (8 * i) for i, octet in enumerate(octets)))
+        for a, b in zip(lanes[::2], lanes[1::2], strict=True):
+            words.append(pair(a[0] + 256 * b[0], a[1] + 256 * b[1]))
     return words
 
 
-def coefficients(form: CheapForm, members: list[int | None], small: bool) -> list[int]:
-    """Requantisation words of one group: m, B [, D] [, k] per slot."""
+def mixed_bias(values: Sequence[int]) -> list[int]:
+    """Biases of slots 0 to 3 as the accumulators of mixed weights begin; any number of pairs."""
+    pairs = zip(values[::2], values[1::2], strict=True)
+    return [signed_word(word) for a, b in pairs for word in (a, a + 256 * b)]
+
+
+def signed_word(value: int) -> int:
+    """A number modulo 2^32, as an int32."""
+    return ((value + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
+
+
+def coefficients(form: CheapForm, members: list[int | None]) -> list[int]:
+    """Requantisation words of one group: m, B [, D] per slot."""
     words = []
     for channel in members:
-        if channel is None:
-            entry = [0, 0, 0, 0]
-        else:
-            entry = [int(x[channel]) for x in (form.m, form.b, form.d, form.k)]
-        words += [entry[0], entry[1]] + ([entry[2]] if form.signed else []) + ([entry[3]] if small else [])
+        entry = [0, 0, 0] if channel is None else [int(x[channel]) for x in (form.m, form.b, form.d)]
+        words += entry[: 3 if form.signed else 2]
     return [word & 0xFFFFFFFF for word in words]

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from semflash_codegen.fused import depthwise
-from semflash_codegen.fused.assembly import function_text, kernel_name, kernels, strip_kernel
+from semflash_codegen.fused.assembly import FINISHED, function_text, kernel_name, kernels, strip_kernel
 from semflash_codegen.fused.convolution import (
     STORES,
     ConvTables,
     requantisation,
 )
+from semflash_codegen.fused.exact import ExactForm
 from semflash_codegen.fused.layers import Conv, Pool, Table
-from semflash_codegen.fused.plan import RUN, Plan, Stage
 from semflash_codegen.fused.requantise import CheapForm
+from semflash_codegen.fused.stages import RUN, Plan, Stage
 
 _PER_LINE = 8
 
@@ -87,16 +88,18 @@ def _stage_text(stage: Stage, name: str) -> str:
     return "\n".join(parts)
 
 
-def _requant(layer: Conv, form: CheapForm | None, small: bool, name: str, cheap: str) -> tuple[str, str]:
+def _requant(layer: Conv, form: CheapForm | ExactForm | None, name: str, cheap: str) -> tuple[str, str]:
     """(tables, initialiser) of an sf_fused_requant_t."""
     zero, low, high = layer.output_zero + 128, layer.low + 128, layer.high + 128
     if form is not None:
-        flags = f"0u, {int(form.signed)}u, {form.s}u, {int(small)}u"
+        mixed = isinstance(form, ExactForm)
+        shift = form.shift if isinstance(form, ExactForm) else form.s
+        flags = f"0u, {int(form.signed)}u, {shift}u, {int(mixed)}u"
         return "", f"{{{flags}, {low}u, {high}u, {zero}, 0, 0, {cheap}}}"
     spec = requantisation(layer)
     tables = integers(f"{name}_multiplier", "int32_t", [int(v) for v in spec.multiplier])
     tables += integers(f"{name}_exponent", "int8_t", [max(int(v), -62) for v in spec.shift])
-    flags = f"1u, 0u, 0u, {int(small)}u"
+    flags = "1u, 0u, 0u, 0u"
     return tables, f"{{{flags}, {low}u, {high}u, {zero}, {name}_multiplier, {name}_exponent, 0}}"
 
 
@@ -110,11 +113,12 @@ def _conv(tables: ConvTables, name: str, *, joined: bool = False) -> str:
     if tables.coefficients:
         cheap = f"{name}_coefficients"
         text += words(cheap, tables.coefficients)
-    more, requant = _requant(layer, tables.form, tables.small, name, cheap)
-    twin = {"whole": "sf_fused_conv_c", "rows": "sf_fused_rows_c"}.get(tables.mode, "sf_fused_accumulate_c")
+    more, requant = _requant(layer, tables.form, name, cheap)
+    twins = {"whole": "sf_fused_conv_c", "rows": "sf_fused_rows_c", "quads": "sf_fused_quads_c"}
+    twin = twins.get(tables.mode, "sf_fused_accumulate_c")
     kernel = "0" if joined else f"SF_FUSED_KERNEL({kernel_name(name, tables.mode)}, {twin})"
     finish = "0"
-    if tables.mode not in ("whole", "rows"):
+    if tables.mode not in FINISHED:
         cheap_finish = f"SF_FUSED_KERNEL({kernel_name(name, 'finish')}, sf_fused_finish_c)"
         finish = cheap_finish if tables.form is not None else "sf_fused_finish_general"
     fields = {
@@ -125,6 +129,7 @@ def _conv(tables: ConvTables, name: str, *, joined: bool = False) -> str:
         "chunk_words": f"{tables.chunk_words}u",
         "weight_words": f"{len(tables.weights)}u",
         "steps": f"{tables.gather.steps}u",
+        "padding": f"{tables.steps - tables.gather.steps}u",
         "groups": f"{tables.group_count}u",
         "out_channels": f"{layer.output.channels}u",
         "out_width": f"{tables.out_width or layer.output.width}u",
@@ -133,8 +138,9 @@ def _conv(tables: ConvTables, name: str, *, joined: bool = False) -> str:
         "column_bytes": f"{layer.window.stride[1] * layer.source.channels}u",
         "kernel_rows": f"{layer.window.kernel[0]}u",
         "chunks": f"{tables.chunks}u",
-        "gain": f"{tables.form.gain if tables.form else 0}u",
+        "gain": f"{tables.gain}u",
         "store": f"{STORES.index(tables.store)}u",
+        "pixels": "4u" if tables.mode == "quads" else "2u",
         "requant": requant,
     }
     return text + more + _struct("sf_fused_conv_t", name, fields)
@@ -146,13 +152,14 @@ def _depthwise(stage: Stage, name: str) -> str:
     weights = depthwise.table(layer, stage.form)
     text = words(f"{name}_weights", weights)
     kernel = "sf_fused_depthwise_c"
-    if stage.form is not None and depthwise.has_kernel(layer, stage.form):
+    pixels = depthwise.pixels_at_once(layer, stage.form)
+    if stage.form is not None and pixels:
         function = function_text(
             f"{name}_kernel", depthwise.kernel(layer, stage.form), layer="sf_fused_depthwise_t"
         )
         text += f"#if SF_FUSED_ASSEMBLY\n{function}#endif\n"
         kernel = f"SF_FUSED_KERNEL({name}_kernel, sf_fused_depthwise_c)"
-    more, requant = _requant(layer, stage.form, False, name, "0")
+    more, requant = _requant(layer, stage.form, name, "0")
     fields = {
         "kernel": kernel,
         "weights": f"{name}_weights",
@@ -164,6 +171,7 @@ def _depthwise(stage: Stage, name: str) -> str:
         "kernel_rows": f"{layer.window.kernel[0]}u",
         "kernel_columns": f"{layer.window.kernel[1]}u",
         "multiplier": f"{layer.output.channels // layer.source.channels}u",
+        "pixels": f"{max(pixels, 1)}u",
         "requant": requant,
     }
     return text + more + _struct("sf_fused_depthwise_t", f"{name}_layer", fields)
@@ -216,7 +224,12 @@ def _graph_text(plan: Plan, prefix: str) -> str:
             stage.pad_value,
             stage.spill,
         )
-        rows.append(f"    {{{RUN[stage.kind]}, {reference}, " + ", ".join(f"{n}u" for n in numbers) + "},")
+        table, words_in_ram = "NULL", 0
+        if stage.table:
+            table = f"{prefix}_s{index}_{'first' if stage.kind == 'strip' else 'layer'}_weights"
+            words_in_ram = len(stage.convs[0].weights)
+        copied = f"{table}, {stage.table}u, {words_in_ram}u"
+        rows.append(f"    {{{RUN[stage.kind]}, {reference}, {copied}, {_numbers(numbers)}}},")
     latent = plan.stages[-1].layers[-1].output
     first = plan.stages[0]
     return (
@@ -225,6 +238,10 @@ def _graph_text(plan: Plan, prefix: str) -> str:
         f"    {prefix}_stages, {len(rows)}u, {plan.state_bytes}u, {plan.latent}u,\n"
         f"    {first.source_row_bytes}u, {latent.width}u, {latent.channels}u,\n}};\n"
     )
+
+
+def _numbers(values: Sequence[int]) -> str:
+    return ", ".join(f"{value}u" for value in values)
 
 
 def _functions_text(prefix: str) -> str:

@@ -12,11 +12,13 @@ from dataclasses import replace
 import numpy as np
 
 from semflash_codegen import cmsis_nn
+from semflash_codegen.fused.requantise import Channelwise
 from semflash_codegen.ir import Operator, Tensor
-from semflash_codegen.layer import Array, Layer
+from semflash_codegen.layer import AUTO, Array, Layer
 from semflash_codegen.operators.channels import bias_values, per_channel, prove_accumulator, weights_tensor
 from semflash_codegen.operators.context import Context
 from semflash_codegen.operators.convolution import convolution_layer, shape_initialiser
+from semflash_codegen.operators.dense import dense_layer
 from semflash_codegen.operators.window import Window
 from semflash_codegen.quantise import activation_range, quantise_multiplier
 from semflash_codegen.schema import Options
@@ -57,6 +59,18 @@ def _per_tensor(context: Context, op: Operator, rows: int, weights: Tensor) -> L
     values = weights.int8_values()
     prove_accumulator(context, op, values, bias, np.full(outputs, shift, np.int32))
     act_min, act_max = activation_range(context.activation(op, 0), output, context.label(op))
+    if context.kernels == AUTO:
+        spec = Channelwise(
+            np.full(outputs, multiplier, np.int64),
+            np.full(outputs, shift, np.int64),
+            output.zero_point,
+            act_min,
+            act_max,
+        )
+        weights_2d = values.reshape(outputs, inputs)
+        mixed = dense_layer(op, output.name, rows, weights_2d, bias, spec, source.zero_point)
+        if mixed is not None:
+            return mixed
     fields = (
         ("rows", str(rows)),
         ("outputs", str(outputs)),

@@ -10,12 +10,14 @@
 #ifndef SEMFLASH_FUSED_H
 #define SEMFLASH_FUSED_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "semflash/encoder.h"
 
-#define SF_FUSED_ROWS_MAX  7   /* highest kernel */
-#define SF_FUSED_STEPS_MAX 128 /* steps (two products each) of one patch */
+#define SF_FUSED_ROWS_MAX       11  /* highest kernel */
+#define SF_FUSED_STEPS_MAX      128 /* steps (two products each) of one patch */
+#define SF_FUSED_QUAD_STEPS_MAX 160 /* of a patch of four pixels */
 
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && !defined(SF_FUSED_PLAIN_C)
 #define SF_FUSED_KERNEL(assembly, twin) assembly
@@ -32,7 +34,7 @@ typedef struct sf_fused_call {
     uint8_t *out0;                          /*  8 even pixel (bytes: its last channel group) */
     uint8_t *out1;                          /* 12 odd pixel */
     int32_t *sums;                          /* 16 accumulators, 8 per group and pair of pixels */
-    uint32_t pairs;                         /* 20 pairs of pixels, >= 1 */
+    uint32_t pairs;                         /* 20 pairs of pixels, or fours, >= 1 */
     int32_t in_delta;                       /* 24 bytes from the even to the odd pixel of a pair */
     int32_t in_step;                        /* 28 bytes from pair to pair */
     int32_t out_step;                       /* 32 what to add to out0, out1 after a pair */
@@ -49,10 +51,11 @@ typedef void (*sf_fused_kernel_t)(const sf_fused_call_t *call, const sf_fused_co
 
 /* Requantisation of accumulators, see codegen/semflash_codegen/fused/requantise.py. */
 typedef struct sf_fused_requant {
-    uint8_t general; /* 1: TFLite's double rounding on multiplier and shift; 0: the proven cheap form */
+    uint8_t
+        general; /* 1: TFLite's double rounding on multiplier and shift; 0: the proven cheap form, or mixed */
     uint8_t is_signed;
-    uint8_t shift; /* S */
-    uint8_t small; /* 1: k is a coefficient, accumulators are not shifted yet */
+    uint8_t shift; /* S; mixed: of all channels, or 0: a coefficient */
+    uint8_t mixed; /* 1: byte-mixed weights and the exact form, see codegen/semflash_codegen/fused/exact.py */
     uint8_t low;   /* bounds of the byte */
     uint8_t high;
     int16_t zero_point;        /* of the byte: TFLite's + 128 */
@@ -69,6 +72,7 @@ struct sf_fused_conv {
     uint32_t chunk_words;     /* words of one chunk over all groups */
     uint32_t weight_words;    /* whole: words of all groups */
     uint16_t steps;           /* of one patch */
+    uint16_t padding;         /* steps of zeros behind them */
     uint16_t groups;          /* ceil(out_channels / 4) */
     uint16_t out_channels;
     uint16_t out_width;
@@ -79,6 +83,7 @@ struct sf_fused_conv {
     uint8_t chunks; /* patches per kernel row (not whole) */
     uint8_t gain;   /* bits by which inputs are shifted left (whole kernels) */
     uint8_t store;  /* of a whole kernel: SF_FUSED_BYTES, _PAIRS or _MAX */
+    uint8_t pixels; /* computed at once: 2, or 4 with groups of two channels */
     sf_fused_requant_t requant;
 };
 
@@ -86,8 +91,8 @@ typedef struct sf_fused_depthwise sf_fused_depthwise_t;
 typedef void (*sf_fused_depthwise_kernel_t)(const sf_fused_call_t *call, const sf_fused_depthwise_t *layer);
 
 struct sf_fused_depthwise {
-    sf_fused_depthwise_kernel_t kernel; /* pairs counts pixels, out0 is their first byte */
-    const uint32_t *weights;            /* per group: bias[4], two words per tap, coefficients (cheap form) */
+    sf_fused_depthwise_kernel_t kernel; /* pairs counts pixels or pairs of them, out0 is their first byte */
+    const uint32_t *weights;            /* per group, last first: bias[4], two words per tap, coefficients */
     uint32_t weight_words;
     uint16_t channels; /* of the output */
     uint16_t in_channels;
@@ -96,6 +101,7 @@ struct sf_fused_depthwise {
     uint8_t kernel_rows;
     uint8_t kernel_columns;
     uint8_t multiplier; /* output channels per input channel */
+    uint8_t pixels;     /* computed at once: 1 or 2 */
     sf_fused_requant_t requant;
 };
 
@@ -164,6 +170,10 @@ typedef struct sf_fused_job {
 struct sf_fused_stage {
     uint32_t (*run)(const sf_fused_job_t *job); /* the row in the latest slot has arrived */
     const void *layer;
+    const uint32_t
+        *table;        /* of the first convolution, copied to the state by reset; NULL: it stays in flash */
+    uint32_t table_at; /* offset of the copy in the state */
+    uint32_t table_words;
     uint32_t ring;      /* offset of the ring in the state */
     uint32_t scratch;   /* offset of accumulators and patches in the state */
     uint16_t pitch;     /* bytes from slot to slot */
@@ -195,6 +205,9 @@ SF_MUST_CHECK sf_status_t sf_fused_reset(const sf_fused_graph_t *graph, void *st
 SF_MUST_CHECK sf_status_t sf_fused_push_row(const sf_fused_graph_t *graph, void *state, uint16_t row,
                                             const int8_t *values, sf_latent_fn emit, void *context);
 
+/* Where a stage's first convolution reads its table. */
+const uint32_t *sf_fused_table(const sf_fused_job_t *job, const sf_fused_conv_t *conv);
+
 /* Where the output row of a stage goes: its first real byte. */
 uint8_t *sf_fused_out(const sf_fused_job_t *job);
 
@@ -212,6 +225,7 @@ uint32_t sf_fused_run_table(const sf_fused_job_t *job); /* layer: const uint8_t[
 
 /* Plain C twins of the generated kernels. */
 void sf_fused_conv_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv);
+void sf_fused_quads_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv);
 void sf_fused_rows_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv);
 void sf_fused_accumulate_c(const sf_fused_call_t *call, const sf_fused_conv_t *conv);
 void sf_fused_strip_c(const sf_fused_strip_call_t *call, const sf_fused_strip_t *strip);

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from semflash.bench.cycles.estimate import CycleResult
 from semflash.bench.layers import LayerCost, layer_costs
 from semflash.bench.reference import golden_payloads, reference_name
 from semflash.bundle.reader import Bundle
@@ -40,6 +41,7 @@ class BenchResult(msgspec.Struct, frozen=True):
         encoder_stack_bytes: Deepest use of the stack by the encoder alone, an interrupt on top of it
             included; None where the layers were not measured.
         layers: Cost of every layer or group of joined layers; empty where they were not measured.
+        cycles: An estimate of the cycles of a Cortex-M4; None where none was made.
     """
 
     board: str
@@ -67,6 +69,7 @@ class BenchResult(msgspec.Struct, frozen=True):
     memory: MemoryKinds | None = None
     encoder_stack_bytes: int | None = None
     layers: tuple[LayerCost, ...] = ()
+    cycles: CycleResult | None = None
 
     @property
     def encoder_ram_bytes(self) -> int | None:

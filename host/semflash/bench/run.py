@@ -8,7 +8,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from semflash.bench.bench import BenchResult, bench, with_layers
+from semflash.bench.cycles.measure import INSTANCE, CyclePlan, total_cycles, with_layer_cycles
 from semflash.bundle.reader import Bundle, read_bundle
 from semflash.errors import UsageError
 from semflash.firmware.boards.descriptions import Board
@@ -26,8 +29,6 @@ VARIANTS: dict[str, tuple[str, str | None, str | None]] = {
     "tflm": ("tflm", None, None),
 }
 COMPARED = ("aot", "cmsis-nn", "tflm")
-#: Emulated boards of a bench are called so, and by the process id.
-_INSTANCE = "bench-"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class BenchPlan:
         seed: Of their noise.
         layers: Measure every layer as well.
         timeout_s: Silence of the board that counts as lost.
+        cycles: How cycles are estimated; None: they are not.
     """
 
     board: Board
@@ -49,6 +51,7 @@ class BenchPlan:
     seed: int = 0
     layers: bool = True
     timeout_s: float = 10.0
+    cycles: CyclePlan | None = None
 
 
 def read_subject(name: str) -> Bundle:
@@ -92,13 +95,27 @@ def _measure(bundle: Bundle, plan: BenchPlan, options: BuildOptions) -> BenchRes
         result = bench(
             bundle, built, count=plan.count, seed=plan.seed, timeout_s=plan.timeout_s, instance=instance
         )
+    if plan.cycles is not None:
+        cycles = total_cycles(bundle, built, plan.cycles, seed=plan.seed, timeout_s=plan.timeout_s)
+        result = msgspec.structs.replace(result, cycles=cycles)
     if not plan.layers or built.kind == "native":
         return result
-    clocked = build_bundle(bundle, plan.board, replace(options, bench="layers"))
+    return _measure_layers(result, bundle, plan, replace(options, bench="layers"))
+
+
+def _measure_layers(
+    result: BenchResult, bundle: Bundle, plan: BenchPlan, options: BuildOptions
+) -> BenchResult:
+    """`result` with what every layer takes, on a firmware with the layer clock."""
+    clocked = build_bundle(bundle, plan.board, options)
     with flashed(clocked) as instance:
-        return with_layers(
+        result = with_layers(
             result, bundle, clocked, seed=plan.seed, timeout_s=plan.timeout_s, instance=instance
         )
+    if plan.cycles is None:
+        return result
+    cycles = with_layer_cycles(result, bundle, clocked, plan.cycles, seed=plan.seed, timeout_s=plan.timeout_s)
+    return msgspec.structs.replace(result, cycles=cycles)
 
 
 @contextmanager
@@ -114,8 +131,8 @@ def flashed(built: BuildResult) -> Iterator[str]:
     from semflash.firmware.boards import lock as board_lock
     from semflash.firmware.emulator import emulator, state
 
-    state.remove_left(_INSTANCE)
-    instance = f"{_INSTANCE}{os.getpid()}"
+    state.remove_left(INSTANCE)
+    instance = f"{INSTANCE}{os.getpid()}"
     with board_lock.hold(board_lock.emulated_key(instance), what="semflash bench"):
         try:
             emulator.start_build(built, instance=instance, stays=False)

@@ -11,6 +11,8 @@ from semflash.cli import build_options
 from semflash.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from semflash.bench.bench import BenchResult
     from semflash.settings import Settings
 
@@ -20,10 +22,13 @@ EPILOG = """examples:
   semflash bench my.semcodec --board native --images 1000 --json
   semflash bench encoder.tflite --engine aot,cmsis-nn
   semflash bench fashion-mnist-48 --compare --chart cost.svg
+  semflash bench fashion-mnist-48 --flash-of nucleo_l476rg
 
-The emulator counts instructions, a real core counts cycles, native counts nothing. Every code is compared
-with the golden reference; exit code 1 where one differs. On an emulated board an instance of its own is
-measured; one that runs already is left alone. Layers are measured in a second build, with a clock in it."""
+The emulator counts instructions, a real core counts cycles, native counts nothing. On an emulated board the
+cycles of a Cortex-M4 are estimated beside them (docs/cycles.md): an estimate, not a measurement. Every code
+is compared with the golden reference; exit code 1 where one differs. On an emulated board an instance of its
+own is measured; one that runs already is left alone. Layers are measured in a second build, with a clock
+in it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=_count, default=20, metavar="N", help="images to run (default: 20)")
     parser.add_argument("--seed", type=_seed, default=0, help="of the noise images (default: 0)")
     parser.add_argument("--no-layers", action="store_true", help="the total alone: one build instead of two")
+    parser.add_argument(
+        "--cycles",
+        action=argparse.BooleanOptionalAction,
+        help="estimate the cycles of a Cortex-M4 (default: where an emulated board's emulator takes plugins)",
+    )
+    parser.add_argument(
+        "--flash-of", metavar="BOARD", help="estimate with this board's flash instead of the emulated one's"
+    )
     parser.add_argument("--chart", type=Path, metavar="FILE", help="bar chart, PNG or SVG (semflash[plot])")
     parser.add_argument(
         "--json", action="store_true", help="print the result as JSON; a list where several were measured"
@@ -45,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Build, flash, measure; 1 where a code is wrong."""
+    from semflash.bench.cycles.measure import cycle_plan
     from semflash.bench.run import BenchPlan, read_subject, run_bench
 
     if args.chart is not None:
@@ -54,13 +68,17 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     variants = _variants(args, settings)
     bundle = read_subject(build_options.bundle_name(args, settings))
     options = replace(build_options.options(args, settings), engine="aot")
+    board = build_options.board(args, settings)
+    if args.flash_of is not None and args.cycles is False:
+        raise UsageError("--flash-of and --no-cycles exclude each other", remedy="leave one of them out")
     plan = BenchPlan(
-        build_options.board(args, settings),
+        board,
         options,
         args.images,
         args.seed,
         not args.no_layers,
         settings.link.timeout_s,
+        cycle_plan(board, flash_of=args.flash_of, wanted=args.cycles),
     )
     results = []
     for result in run_bench(bundle, variants, plan):
@@ -127,18 +145,55 @@ def _show(result: BenchResult) -> None:
         table.add_row(what, value)
     console.print(table)
     if result.layers:
-        layers = Table(box=None, pad_edge=False)
-        layers.add_column("layers", overflow="fold")
-        for title in (result.counter, "MACs", "per MAC"):
-            layers.add_column(title, justify="right")
-        for layer in result.layers:
-            per_mac = "" if layer.counts_per_mac is None else f"{layer.counts_per_mac:.2f}"
-            named = f"{' + '.join(layer.operators)} ({layer.kernel})"
-            layers.add_row(named, f"{layer.counts:,}", f"{layer.macs:,}", per_mac)
-        rest = (result.counts_median or 0) - sum(layer.counts for layer in result.layers)
-        layers.add_row("rows in, tail, packing", f"{rest:,}", "", "")
-        console.print(layers)
+        console.print(_layer_table(result))
     console.print()
+
+
+def _layer_table(result: BenchResult) -> Table:
+    """One line a layer, and one for what they leave."""
+    from rich.table import Table
+
+    estimates = result.cycles.layers if result.cycles is not None else ()
+    table = Table(box=None, pad_edge=False)
+    table.add_column("layers", overflow="fold")
+    for title in (result.counter, "MACs", "per MAC", *(("cycles (est.)", "per MAC") if estimates else ())):
+        table.add_column(title, justify="right")
+    for index, layer in enumerate(result.layers):
+        named = f"{' + '.join(layer.operators)} ({layer.kernel})"
+        cells = [f"{layer.counts:,}", f"{layer.macs:,}", _ratio(layer.counts, layer.macs)]
+        if estimates:
+            cycles = estimates[index].with_flash("kind")
+            cells += [f"{cycles:,}", _ratio(cycles, layer.macs)]
+        table.add_row(named, *cells)
+    rest = (result.counts_median or 0) - sum(layer.counts for layer in result.layers)
+    last = [f"{rest:,}", "", ""]
+    if result.cycles is not None and result.cycles.rest is not None:
+        last += [f"{result.cycles.rest.with_flash('kind'):,}", ""]
+    table.add_row("rows in, tail, packing", *last)
+    return table
+
+
+def _ratio(counts: int, macs: int) -> str:
+    return f"{counts / macs:.2f}" if macs else ""
+
+
+def _cycle_rows(result: BenchResult) -> list[tuple[str, str]]:
+    """The estimate: core, and with two readings of the flash."""
+    cycles = result.cycles
+    if cycles is None:
+        return []
+    total, macs = cycles.total, result.macs
+    core = f"{total.core_min:,} to {total.core_max:,} in the core"
+    rows = [("cycles, estimate", f"{core}, {_ratio(total.core, macs)} per MAC without waiting for flash")]
+    parts = [
+        f"{name} {total.with_flash(name):,}, {_ratio(total.with_flash(name), macs)} per MAC, "
+        f"{1e3 * total.with_flash(name) / cycles.clock_hz:.2f} ms"
+        for name in ("kind", "harsh")
+    ]
+    rows.append(
+        (f"with flash of {cycles.flash_of}", "; ".join(parts) + f" at {cycles.clock_hz / 1e6:.0f} MHz")
+    )
+    return rows
 
 
 def _compare(results: list[BenchResult]) -> None:
@@ -179,6 +234,7 @@ def _rows(result: BenchResult) -> list[tuple[str, str]]:
         rows.append((result.counter, f"{result.counts_median:,} per image ({spread}), {per_mac}"))
     else:
         rows.append(("time", f"{result.host_seconds_per_image * 1e3:.2f} ms per image on this computer"))
+    rows += _cycle_rows(result)
     stack = "unknown" if result.stack_bytes is None else f"{result.stack_bytes:,} B"
     rows.append(
         ("RAM", f"encoder {result.state_bytes:,} B (tensors {result.arena_bytes:,} B), stack {stack}")

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash_codegen.fused.chain import Chain, find_chain
-from semflash_codegen.fused.plan import Plan, make_plan
+from semflash_codegen.fused.plan import make_plan
+from semflash_codegen.fused.stages import Plan
 from semflash_codegen.fused.writer import write
 from semflash_codegen.tflite_reader import read_model
 

@@ -16,7 +16,8 @@ from codegen.fused.thumb import Machine
 from semflash_codegen.fused import assembly, depthwise
 from semflash_codegen.fused.convolution import MAX, ConvTables
 from semflash_codegen.fused.layers import Conv
-from semflash_codegen.fused.plan import Stage
+from semflash_codegen.fused.quads import quads
+from semflash_codegen.fused.stages import Stage
 
 _STACK_BYTES = 4096
 _BEHIND = 32
@@ -70,6 +71,19 @@ def whole_row(desk: Desk, tables: ConvTables, rows: list[int], out: int) -> None
         step = per_pair * channels + 4 * groups
         at = [run + first * column for run in runs]
         desk.call(lines, *weights, out0, out1, sums, pairs, 0 if odd else column, 2 * column, step, *at)
+
+
+def row_in_fours(desk: Desk, tables: ConvTables, rows: list[int], out: int) -> None:
+    """One row by a kernel that computes four pixels at a time; the last four end where the row does."""
+    layer, groups = tables.layer, tables.group_count
+    column, channels = layer.window.stride[1] * layer.source.channels, layer.output.channels
+    stored = 2 if tables.store == MAX else 4
+    width = tables.out_width or layer.output.width
+    weights = desk.words(tables.weights)
+    for first, fours in [(0, width // 4), (width - 4, 1)]:
+        out0 = out + first * stored // 4 * channels + 2 * (groups - 1)
+        at = [row + first * column for row in rows]
+        desk.call(quads(tables), *weights, out0, 0, 0, fours, column, 4 * column, 0, *at)
 
 
 def summed_row(desk: Desk, tables: ConvTables, rows: list[int], out: int) -> None:
@@ -128,9 +142,10 @@ def strip_row(desk: Desk, stage: Stage, rows: list[int], out: int) -> None:
 def depthwise_row(desk: Desk, stage: Stage, rows: list[int], out: int) -> None:
     """One row of a depthwise convolution."""
     layer, form = stage.layers[0], stage.form
-    assert isinstance(layer, Conv) and form is not None and depthwise.has_kernel(layer, form)
+    assert isinstance(layer, Conv) and form is not None
+    pixels, width = depthwise.pixels_at_once(layer, form), layer.output.width
     weights = desk.words(depthwise.table(layer, form))
-    desk.call(depthwise.kernel(layer, form), *weights, out, 0, 0, layer.output.width, 0, 0, 0, *rows)
+    desk.call(depthwise.kernel(layer, form), *weights, out, 0, 0, -(-width // pixels), 0, 0, 0, *rows)
 
 
 def first_row(stage: Stage, image: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -147,7 +162,8 @@ def first_row(stage: Stage, image: NDArray[np.int8]) -> NDArray[np.int8]:
     else:
         high, stride = stage.kernel_rows, stage.stride_rows
         for begin in range(0, len(rows) - high + 1, stride):
-            whole_row(desk, stage.convs[0], rows[begin : begin + high], out)
+            one_row = row_in_fours if stage.convs[0].mode == "quads" else whole_row
+            one_row(desk, stage.convs[0], rows[begin : begin + high], out)
     return (desk.bytes_at(out, output.row_bytes).astype(np.int16) - 128).astype(np.int8)
 
 
@@ -159,12 +175,19 @@ def _conv(
     *,
     activation: str = "none",
     deep: bool = False,
+    lowest: int = -127,
+    per_channel: bool = True,
 ) -> Builder:
-    """A VALID convolution whose outputs use most of int8. deep: depthwise."""
+    """A VALID convolution whose outputs use most of int8.
+
+    deep: depthwise. lowest: weight; -128 cannot be mixed with another. per_channel: scales far enough apart
+    for several shifts.
+    """
     rng = np.random.default_rng([out, *kernel])
     depth = builder.shape[2]
     shape = (1, *kernel, depth) if deep else (out, *kernel, depth)
-    weights = rng.integers(-127, 128, shape).astype(np.int8)
+    weights = rng.integers(lowest, 128, shape).astype(np.int8)
+    weights.reshape(-1)[0] = lowest
     channels = depth if deep else out
     fan_in = kernel[0] * kernel[1] * (1 if deep else depth)
     scale = float(np.float32(builder.quantisation[0] * np.sqrt(fan_in) * 0.6))
@@ -172,7 +195,7 @@ def _conv(
     return build(
         weights,
         rng.integers(-2000, 2000, channels).astype(np.int32),
-        rng.uniform(0.004, 0.012, channels).astype(np.float32),
+        rng.uniform(0.004, 0.012 if per_channel else 0.0045, channels).astype(np.float32),
         stride=(stride, stride),
         same=False,
         activation=activation,
@@ -203,12 +226,31 @@ CASES = {
         "pooled",
         _conv(_image(4, 9, 1), 32, (3, 3)).pool("MAX_POOL_2D", (2, 2), stride=(2, 2), same=False),
     ),
-    "rows": ("rows", _conv(_image(3, 7, 24), 6, (3, 3))),
+    "rows": ("rows", _conv(_image(3, 7, 40), 6, (3, 3))),
     "rows in pieces": ("rows", _conv(_image(1, 4, 385), 5, (1, 1), activation="relu")),
+    "rows of int16": ("rows", _conv(_image(3, 7, 24), 6, (3, 3), lowest=-128)),
     "chunks": ("chunked", _conv(_image(3, 10, 55), 5, (3, 7))),
+    "chunks of int16": ("chunked", _conv(_image(3, 10, 55), 5, (3, 7), lowest=-128, activation="relu")),
+    "a whole patch of int16": ("whole", _conv(_image(3, 7, 8), 9, (3, 3), lowest=-128)),
+    "a whole patch, mixed, in turns": ("whole", _conv(_image(3, 7, 24), 10, (3, 3))),
+    "a whole patch, mixed, bytes left": ("whole", _conv(_image(3, 9, 9), 10, (3, 3), activation="relu6")),
+    "fours": ("whole", _conv(_image(3, 10, 8), 8, (3, 3))),
+    "fours, three pixels twice, a channel alone": ("whole", _conv(_image(1, 17, 36), 7, (1, 1))),
+    "fours, one shift, wide steps": (
+        "whole",
+        _conv(_image(3, 17, 24), 6, (3, 3), 2, activation="relu", per_channel=False),
+    ),
+    "fours, bounded, one word": ("whole", _conv(_image(7, 12, 8, 1 / 32), 5, (7, 1), activation="relu6")),
+    "maximum of fours": (
+        "pooled",
+        _conv(_image(4, 18, 12), 7, (3, 3)).pool("MAX_POOL_2D", (2, 2), stride=(2, 2), same=False),
+    ),
     "accumulators": ("accumulate", _conv(_image(4, 20, 6), 6, (4, 4), 4, activation="relu")),
     "strip": ("strip", _conv(_conv(_image(4, 8, 3), 18, (3, 3), activation="relu"), 5, (2, 2), 2)),
     "depthwise": ("depthwise", _conv(_image(3, 5, 6), 0, (3, 3), deep=True)),
+    "depthwise, an even row": ("depthwise", _conv(_image(3, 8, 8), 0, (3, 3), deep=True, activation="relu")),
+    "depthwise, one pixel at a time": ("depthwise", _conv(_image(5, 9, 6), 0, (5, 5), deep=True)),
+    "depthwise, wide steps": ("depthwise", _conv(_image(2, 13, 5), 0, (2, 4), 3, deep=True)),
     "depthwise, bounded": (
         "depthwise",
         _conv(_image(3, 7, 8, 1 / 32), 0, (3, 3), 2, activation="relu6", deep=True),

@@ -14,7 +14,7 @@ from codegen.fused.references import golden, inputs
 from codegen.fused.tflite_builder import Builder
 from semflash_codegen.fused.chain import find_chain
 from semflash_codegen.fused.layers import Conv, Shape, Window
-from semflash_codegen.fused.plan import refusal
+from semflash_codegen.fused.shapes import refusal
 from semflash_codegen.tflite_reader import read_model
 
 

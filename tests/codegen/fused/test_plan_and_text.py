@@ -16,6 +16,7 @@ from codegen.golden import request_for
 from semflash_codegen import generate
 from semflash_codegen.errors import UnsupportedModelError
 from semflash_codegen.fused.chain import find_chain
+from semflash_codegen.fused.requantise import CheapForm
 from semflash_codegen.fused.tables import Gather, coefficients, group_words, groups
 from semflash_codegen.fused.writer import write
 from semflash_codegen.tflite_reader import read_model
@@ -36,10 +37,19 @@ def test_slots_of_a_group_hold_the_channels_0_2_1_3_and_the_last_group_comes_fir
     assert groups(6) == [[4, None, 5, None], [0, 2, 1, 3]]
 
 
-def test_small_tables_hold_two_channels_per_word() -> None:
+def test_mixed_tables_hold_two_channels_per_halfword() -> None:
     weights = np.arange(1, 9, dtype=np.int64).reshape(4, 1, 2)
-    assert group_words(weights, [((0, 0), (0, 1))], [0, 2, 1, 3], small=True) == [0x06020501, 0x08040703]
-    assert group_words(weights, [((0, 0), (0, 1))], [0, 2, 1, 3], small=False) == [
+    assert group_words(weights, [((0, 0), (0, 1)), None], [0, 2, 1, 3], mixed=True) == [
+        0x06020501,
+        0x08040703,
+        0,
+        0,
+    ]
+    assert group_words(-weights, [((0, 0), (0, 1))], [0, 2, 1, 3], mixed=True) == [
+        (-2 - 256 * 6 & 0xFFFF) << 16 | (-1 - 256 * 5 & 0xFFFF),
+        (-4 - 256 * 8 & 0xFFFF) << 16 | (-3 - 256 * 7 & 0xFFFF),
+    ]
+    assert group_words(weights, [((0, 0), (0, 1))], [0, 2, 1, 3], mixed=False) == [
         0x00020001,
         0x00060005,
         0x00040003,
@@ -50,8 +60,8 @@ def test_small_tables_hold_two_channels_per_word() -> None:
 def test_a_missing_channel_of_the_last_group_gives_zero_words() -> None:
     item = streamed(fixed_model())
     form = item.plan.stages[0].form
-    assert form is not None
-    assert coefficients(form, [None], small=False)[:2] == [0, 0]
+    assert isinstance(form, CheapForm)
+    assert coefficients(form, [None])[:2] == [0, 0]
 
 
 def test_generating_twice_gives_the_same_bytes() -> None:
@@ -103,5 +113,5 @@ def test_the_report_names_kernel_and_reason_of_every_streaming_layer() -> None:
     assert {layer.kernel for layer in report.layers} == {"fused"}
     rectified, signed = (layer.why for layer in report.layers)
     assert "; ReLU requantisation, shift " in rectified
-    assert "; signed requantisation, shift " in signed
+    assert "; signed requantisation, int8 weights mixed in pairs" in signed
     assert report.cmsis_sources == ()

@@ -14,6 +14,7 @@ from codegen.fused.batch import SOURCES, HostBatch, Streamed, compile_all, strea
 from codegen.fused.fixed_models import extremes
 from codegen.fused.random_models import random_model
 from codegen.fused.references import golden, inputs
+from semflash_codegen.fused.exact import ExactForm
 
 HOST = {"fast": range(300), "small": range(1000, 1080)}
 EMULATED = range(2000, 2040)
@@ -43,8 +44,8 @@ def test_random_chains_give_the_bytes_of_both_references_on_the_host(weights: st
 
 _ALL = {"whole", "rows", "strip", "pooled", "depthwise", "max", "average", "table", "max ring"}
 _EVERY_KIND = {
-    "fast": _ALL | {"accumulate", "chunked", "chunked general", "depthwise general"},
-    "small": _ALL,
+    "fast": _ALL | {"accumulate", "chunked", "chunked general", "fours", "whole mixed", "exact depthwise"},
+    "small": _ALL | {"fours", "whole mixed"},
 }
 
 
@@ -57,6 +58,9 @@ def _kinds(models: list[Streamed]) -> Counter[str]:
             if stage.convs and stage.convs[-1].form is not None:
                 general = False
             kinds[stage.kind + (" general" if general else "")] += 1
+            kinds["fours"] += any(tables.mode == "quads" for tables in stage.convs)
+            kinds["whole mixed"] += any(tables.mode == "whole" and tables.mixed for tables in stage.convs)
+            kinds["exact depthwise"] += stage.kind == "depthwise" and isinstance(stage.form, ExactForm)
     return kinds
 
 
@@ -87,13 +91,8 @@ def test_random_chains_give_the_same_bytes_on_an_emulated_cortex_m4(
 @pytest.mark.parametrize("weights", ["fast", "small"])
 def test_shapes_at_the_limits_of_the_kernels_give_the_same_bytes(weights: str, tmp_path: Path) -> None:
     models = [streamed(model, small=weights == "small") for model in extremes()]
-    assert [stage.kind for item in models for stage in item.plan.stages] == [
-        "strip",
-        "rows",
-        "rows",
-        "rows",
-        "chunked",
-    ]
+    kinds = [stage.kind for item in models for stage in item.plan.stages]
+    assert kinds == ["whole", "accumulate", "rows", "whole", "rows", "rows"]
     results = emulator.run(emulator.build(models, tmp_path, patterns=4))
     for index, item in enumerate(models):
         source = item.chain.layers[0].source

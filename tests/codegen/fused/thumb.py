@@ -7,7 +7,6 @@ addresses that are multiples of four, as the Cortex-M4 does.
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Callable
 
 _MASK = 0xFFFFFFFF
@@ -64,6 +63,8 @@ _BINARY: dict[str, Callable[[int, int], int]] = {
     "orr": lambda a, b: a | b,
     "lsl": lambda a, b: a << (b & 0xFF),
     "lsr": lambda a, b: a >> (b & 0xFF),
+    "asr": lambda a, b: signed(a) >> (b & 0xFF),
+    "subw": lambda a, b: a - b,
     "pkhbt": lambda a, b: a & 0xFFFF | b & 0xFFFF0000,
     "pkhtb": lambda a, b: a & 0xFFFF0000 | b & 0xFFFF,
     "uqadd8": lambda a, b: _lanes(a, b, 8, lambda x, y: min(x + y, 0xFF)),
@@ -76,9 +77,10 @@ _MULTIPLY: dict[str, Callable[[int, int, int], int]] = {
     "smlad": lambda a, b, c: c + sum(x * y for x, y in zip(_halves(a), _halves(b), strict=True)),
     "smlabb": lambda a, b, c: c + _halves(a)[0] * _halves(b)[0],
     "smlatt": lambda a, b, c: c + _halves(a)[1] * _halves(b)[1],
+    "smmlar": lambda a, b, c: (signed(a) * signed(b) + (signed(c) << 32) + (1 << 31)) >> 32,
     "smmla": lambda a, b, c: (signed(a) * signed(b) + (signed(c) << 32)) >> 32,
 }
-_SIZES = {"ldr": 4, "ldrh": 2, "ldrb": 1, "str": 4}
+_SIZES = {"ldr": 4, "ldrh": 2, "ldrb": 1, "str": 4, "strh": 2}
 
 
 class Machine:
@@ -100,14 +102,14 @@ class Machine:
         for _ in range(_INSTRUCTIONS_MAX):
             line = lines[at]
             at += 1
-            if line.endswith(":"):
+            if line.endswith(":") or line.startswith("."):
                 continue
             name, _, rest = line.partition(" ")
             if name.startswith("b"):
                 if self._taken(name.removesuffix(".w")):
                     at = _target(places, rest, at)
                 continue
-            self._do(name, _OPERANDS.findall(rest))
+            self._do(name.removesuffix(".w"), _OPERANDS.findall(rest))
             if self._r[15] == _RETURN:
                 assert [*self._r[4:12], self._r[13]] == kept, "registers or the stack are not restored"
                 self._r[15] = 0
@@ -172,8 +174,8 @@ class Machine:
 
     def _one(self, name: str, operands: Operands) -> None:
         address, size = self._address(operands[1]), _SIZES[name]
-        if name == "str":
-            self._store(address, self._value(operands[0]))
+        if name.startswith("str"):
+            self._store(address, self._value(operands[0]), size)
         else:
             self._set(operands[0], int.from_bytes(self._read(address, size), "little"))
         if len(operands) == 3:
@@ -185,6 +187,9 @@ class Machine:
         back = ""
         if name in ("ldrd", "strd"):
             names, address = operands[:2], self._address(operands[2])
+            if len(operands) == 4:
+                register = operands[2].strip("[]")
+                self._set(register, self._value(register) + self._value(operands[3]))
         else:
             names, base = _listed(operands[-1]), "sp" if name in ("push", "pop") else operands[0].rstrip("!")
             address = self._value(base) - (4 * len(names) if name == "push" else 0)
@@ -207,9 +212,9 @@ class Machine:
         assert 0 <= address <= len(self.memory) - size, f"read at {address}"
         return bytes(self.memory[address : address + size])
 
-    def _store(self, address: int, value: int) -> None:
-        assert 0 <= address <= len(self.memory) - 4, f"write at {address}"
-        struct.pack_into("<I", self.memory, address, value)
+    def _store(self, address: int, value: int, size: int = 4) -> None:
+        assert 0 <= address <= len(self.memory) - size, f"write at {address}"
+        self.memory[address : address + size] = (value & _MASK).to_bytes(4, "little")[:size]
 
     def _second(self, operands: Operands) -> int:
         value = self._value(operands[0])

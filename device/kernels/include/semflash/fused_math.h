@@ -63,7 +63,7 @@ static inline uint32_t sf_signed_even(uint32_t word) {
 static inline int32_t sf_multiply_add(uint32_t a, uint32_t w, int32_t sum) {
     const int32_t low = (int32_t)(int16_t)(uint16_t)a * (int32_t)(int16_t)(uint16_t)w;
     const int32_t high = (int32_t)(int16_t)(uint16_t)(a >> 16) * (int32_t)(int16_t)(uint16_t)(w >> 16);
-    return sum + low + high;
+    return (int32_t)((uint32_t)sum + (uint32_t)low + (uint32_t)high); /* wraps, as the instruction does */
 }
 
 static inline uint32_t sf_max4(uint32_t a, uint32_t b) {
@@ -84,6 +84,12 @@ static inline int32_t sf_byte(int32_t value) {
 /* High word of the product, plus b (SMMLA). */
 static inline int32_t sf_scale(int32_t sum, int32_t multiplier, int32_t b) {
     return (int32_t)(((int64_t)sum * multiplier) >> 32) + b;
+}
+
+/* Twice a sum, scaled as TFLite does, plus r (SMMLAR); less 1 where the sum is negative and halves go down. */
+static inline int32_t sf_scale_exactly(int32_t twice, int32_t multiplier, int32_t r, int is_signed) {
+    const int32_t value = (int32_t)(((int64_t)twice * multiplier + ((int64_t)1 << 31)) >> 32) + r;
+    return is_signed ? value + (twice >> 31) : value;
 }
 
 /* Bytes of a word, each limited to low..high. */

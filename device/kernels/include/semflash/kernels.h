@@ -13,7 +13,7 @@
  *                    sf_<op>_cmsis_nn_scratch() bytes, 8-byte aligned; SF_ERR_MEMORY when it is smaller,
  *                    SF_ERR_KERNEL when CMSIS-NN refuses the arguments.
  *
- * in and out must not overlap, but sf_add, sf_mul, sf_clamp, sf_lookup, sf_prelu and sf_softmax may write over an
+ * in and out must not overlap, but sf_add, sf_linear_add, sf_mul, sf_clamp, sf_lookup, sf_prelu and sf_softmax may write over an
  * input of the output's size. No heap, no mutable file-scope state.
  */
 #ifndef SEMFLASH_KERNELS_H
@@ -68,6 +68,28 @@ typedef struct sf_fully_connected {
     const int8_t *weights;
     const int32_t *bias; /* [outputs] */
 } sf_fully_connected_t;
+
+/* The same with byte-mixed weights, for cores with the DSP extension; the table: semflash_codegen's operators/dense.py. */
+typedef struct sf_mixed_dense {
+    uint16_t rows;
+    uint16_t outputs;
+    uint32_t inputs;
+    uint16_t steps; /* of two inputs, even */
+    uint8_t shift;  /* >= 1 */
+    uint8_t low;    /* bounds of code + 128 */
+    uint8_t high;
+    int32_t multiplier;
+    int32_t rounding; /* and zero point, before the shift */
+    const int32_t *table;
+} sf_mixed_dense_t;
+
+/* ADD where one linear form gives TFLite's bytes for all inputs: code + 128 = clamp((a x1 + b x2 + c) >> shift). */
+typedef struct sf_linear_add {
+    uint32_t size;
+    int32_t a, b, c;
+    uint8_t shift;
+    uint8_t low, high; /* bounds of code + 128 */
+} sf_linear_add_t;
 
 /* ADD of two tensors of one shape, with TFLite's common left shift of 20 bits. Shifts are <= 0. */
 typedef struct sf_add {
@@ -176,6 +198,13 @@ SF_MUST_CHECK sf_status_t sf_concatenation(const sf_concatenation_t *layer, cons
 /* TRANSPOSE_CONV: weights [out.c][window.h][window.w][in.c]; the window slides over the output. */
 SF_MUST_CHECK sf_status_t sf_transpose_conv2d(const sf_conv2d_t *layer, const int8_t *in, int8_t *out);
 SF_MUST_CHECK sf_status_t sf_resize_bilinear(const sf_resize_t *layer, const int8_t *in, int8_t *out);
+
+uint32_t sf_mixed_dense_scratch(const sf_mixed_dense_t *layer);
+SF_MUST_CHECK sf_status_t sf_mixed_dense(const sf_mixed_dense_t *layer, const int8_t *in, int8_t *out,
+                                         void *scratch, uint32_t scratch_bytes);
+
+SF_MUST_CHECK sf_status_t sf_linear_add(const sf_linear_add_t *layer, const int8_t *a, const int8_t *b,
+                                        int8_t *out);
 
 /* A chain of layers through the streaming engine (semflash/fused.h), from one tensor to another. */
 struct sf_fused_graph;

@@ -27,11 +27,30 @@ _USB_ID = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
 _USARTS = {"stm32f4": (1, 2), "stm32cube": (1, 2, 3)}
 
 
+class FlashCache(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The caches between flash and core, for estimates of cycles.
+
+    Attributes:
+        lines: Of the cache of instructions.
+        data_lines: Of the cache of constants; lines are as long.
+        line_bytes: Of either.
+        read_bytes: What the flash reads at once.
+        prefetch: The firmware's port switches reading ahead on.
+    """
+
+    lines: int
+    data_lines: int
+    line_bytes: int
+    read_bytes: int
+    prefetch: bool
+
+
 class Flash(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Flash memory: `origin` is its address, `size_bytes` its size."""
+    """Flash memory: `origin` is its address, `size_bytes` its size, `cache` lies before it; None: unknown."""
 
     origin: int
     size_bytes: int
+    cache: FlashCache | None = None
 
 
 class RamRegion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -189,6 +208,7 @@ def _problem(board: Board, stem: str) -> str:
     if board.watchdog_ms and not 2000 <= board.watchdog_ms <= 32_000:
         return "watchdog_ms is 0 (off) or 2000 to 32000"
     problem = _memory_problem(board.flash, board.ram) or _serial_problem(board.serial, board.port)
+    problem = problem or _cache_problem(board.flash.cache)
     return problem or clock_tree.problem(board.clock, board.clock_hz, board.mcu)
 
 
@@ -202,6 +222,20 @@ def _memory_problem(flash: Flash, ram: tuple[RamRegion, ...]) -> str:
     for (_, end, name), (start, _, other) in itertools.pairwise(ends):
         if start < end:
             return f"{name} and {other} overlap"
+    return ""
+
+
+def _cache_problem(cache: FlashCache | None) -> str:
+    """Sizes that no estimate can work with."""
+    if cache is None:
+        return ""
+    if not (0 <= cache.lines <= 256 and 0 <= cache.data_lines <= 256):
+        return "a flash cache has 0 to 256 lines"
+    sizes = (cache.line_bytes, cache.read_bytes)
+    if any(size not in (4, 8, 16, 32, 64, 128) for size in sizes) or cache.read_bytes > cache.line_bytes:
+        return "line_bytes and read_bytes are powers of two from 4 to 128, a read no longer than a line"
+    if max(cache.lines, cache.data_lines) * cache.line_bytes > 256 * cache.read_bytes:
+        return "a flash cache holds 256 reads at most"
     return ""
 
 

@@ -50,12 +50,14 @@ def start(
     build_id: str = "",
     instance: str | None = None,
     stays: bool = True,
+    plugin: str = "",
 ) -> EmulatorState:
     """Start `board` with `image`, in place of what ran there, and return when its serial port exists.
 
     Args:
         instance: name to run under, beside the board of that kind that may run; the board's own when None.
         stays: it stays up when this process ends, once it is up; False: it ends with this process.
+        plugin: for QEMU to load, see :func:`qemu.command`.
 
     Raises:
         DeviceError: the image is missing, or the emulator ended at once.
@@ -68,7 +70,7 @@ def start(
         )
     image = image.resolve()
     qemu.check_image(image)
-    arguments = qemu.command(board, image)
+    arguments = qemu.command(board, image, plugin)
     name = instance or board.name
     state = EmulatorState(
         board=name,
@@ -121,7 +123,9 @@ def _start_locked(state: EmulatorState, arguments: list[str]) -> EmulatorState:
     return state
 
 
-def start_build(built: BuildResult, *, instance: str | None = None, stays: bool = True) -> EmulatorState:
+def start_build(
+    built: BuildResult, *, instance: str | None = None, stays: bool = True, plugin: str = ""
+) -> EmulatorState:
     """`start` the board that `built` is for, with its image."""
     return start(
         load_board(built.board),
@@ -130,6 +134,7 @@ def start_build(built: BuildResult, *, instance: str | None = None, stays: bool 
         build_id=built.build_id,
         instance=instance,
         stays=stays,
+        plugin=plugin,
     )
 
 

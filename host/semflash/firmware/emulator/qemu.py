@@ -16,8 +16,11 @@ _PTY_LINE = re.compile(r"char device redirected to (/dev/\S+) \(label (\w+)\)")
 _MONITOR_LABEL = "compat_monitor0"
 
 
-def command(board: Board, image: Path) -> list[str]:
+def command(board: Board, image: Path, plugin: str = "") -> list[str]:
     """The emulator's command line for `board` with firmware `image` (ELF).
+
+    Args:
+        plugin: a library to load and its arguments, as QEMU's -plugin takes them; none when empty.
 
     Raises:
         UsageError: the board is not an emulated one.
@@ -38,6 +41,7 @@ def command(board: Board, image: Path) -> list[str]:
     for usart in range(1, board.serial.usart + 1):  # USART1 is QEMU's serial 0
         serials += ["-serial", "pty" if usart == board.serial.usart else "null"]
     fixed = ["-display", "none", "-monitor", "pty", "-icount", "shift=0"]
+    fixed += ["-plugin", plugin] if plugin else []
     return [program, "-M", board.emulator.machine, *fixed, *serials, "-kernel", str(image)]
 
 
