@@ -11,7 +11,6 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
-from typing import Any
 
 from zoo_cuts import cut_table, cutting_control
 
