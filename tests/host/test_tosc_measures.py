@@ -99,6 +99,15 @@ def test_without_noise_the_channel_changes_nothing_and_images_are_right_always_o
     assert set(counts.tolist()) <= {0, 3}
 
 
+def test_bits_are_measured_at_their_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    bits = create("tosc", SIZES | {"channel": "bits"})
+    seen = told(bits, Condition(1e-2, state_error=1), monkeypatch)
+    assert seen == pytest.approx({"used": 6, "quality": 1e-2, "told": 1e-2, "decoder": 6})
+    clean, damaged = (Measured(bits, split(), "val", 3).row(Condition(rate)) for rate in (0.0, 0.5))
+    assert (clean.channel, clean.split, damaged.level) == ("bsc", "val", 0.5)
+    assert set(Measured(bits, split(), "val", 3).counts(Condition(0.0)).tolist()) <= {0, 3}
+
+
 def test_noise_depends_on_the_level_alone() -> None:
     one, again, other = (noise_rng(level).random(5) for level in (-6.0, -6.0, 1e-4))
     assert one.tolist() == again.tolist() != other.tolist()
