@@ -60,10 +60,11 @@ def gain(
     one: str = "distilled",
     other: str = "undistilled",
     levels: Sequence[float] = MEAN_OF,
+    group: str = "stamps",
 ) -> Paired | None:
-    """One variant of stamps against another, image by image; None: no seed has both."""
-    first, second = (material.counts("stamps", variant, levels) for variant in (one, other))
-    return paired(first, second, len(levels) * material.repeats("stamps", one))
+    """One variant of a group against another, image by image; None: no seed has both."""
+    first, second = (material.counts(group, variant, levels) for variant in (one, other))
+    return paired(first, second, len(levels) * material.repeats(group, one))
 
 
 def distilled(material: Material) -> Goal:

@@ -258,7 +258,9 @@ def test_costs_are_compared_with_their_goals() -> None:
 
 
 def test_tables_are_rebuilt_from_results_alone_and_what_is_missing_is_said(tmp_path: Path) -> None:
-    for one in (*curve("stamps", "distilled", 0.7), *curve("stamps", "undistilled", 0.68)[:2]):
+    of_stamps = (*curve("stamps", "distilled", 0.7), *curve("stamps", "undistilled", 0.68)[:2])
+    of_symbols = (*curve("symbols", "distilled", 0.7)[:1], *curve("symbols", "undistilled", 0.68)[:1])
+    for one in (*of_stamps, *of_symbols):
         results.write(tmp_path / "results", one)
     document = tmp_path / "tosc.md"
     document.write_text(
@@ -277,7 +279,12 @@ def test_tables_are_rebuilt_from_results_alone_and_what_is_missing_is_said(tmp_p
     assert "Not measured yet: views, undistilled, no adaptation, no bottleneck, noisy estimates." in text
     assert "Not measured yet: `python experiments/tosc/run.py --only 'bits-*'`." in text
     plots = sorted(path.name for path in tmp_path.glob("*.svg"))
-    assert plots == ["tosc-stamps.svg"] and "(tosc-stamps.svg)" in text and "(tosc-bits.svg)" not in text
+    assert "mean over -6, 0, 6, 12, 18: +2.00 points (seed 0); over images +" in text
+    assert (
+        plots == ["tosc-stamps.svg", "tosc-symbols.svg"]
+        and "(tosc-stamps.svg)" in text
+        and "(tosc-bits.svg)" not in text
+    )
     assert "TOSC, undistilled" in (tmp_path / "tosc-stamps.svg").read_text()
 
 
