@@ -112,7 +112,7 @@ _CODECS = (
         family="tosc",
         sizes={"channel": "bits"},
         augmentation=Augmentation(flip=0.5, shift_px=2, mix=0.5),
-        **_TOSC,
+        **(_TOSC | {"task_epochs": 12}),
     ),
     CodecRecipe(
         "tiny",
