@@ -233,6 +233,9 @@ def test_a_manifest_that_is_none_is_refused(content: bytes, said: str, folder: P
         {"kept": 13},
         {"kept": 0},
         {"images": 0},
+        {"images": 49},
+        {"images": 51},
+        {"image_shape": [8, 8, 1]},
         {"classes": 1},
         {"views": 1 << 20},
         {"data_sha256": "x"},
@@ -251,6 +254,25 @@ def test_a_manifest_with_a_field_out_of_range_is_refused(
     with pytest.raises(TeacherError) as caught:
         TeacherStore.open(copy, DATA)
     assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"), [(LOGIT, b"\x00\x7e", "no number"), ("top_index.u8", b"\x0c", "a class")]
+)
+def test_answers_of_an_unfinished_store_are_checked_when_they_are_read(
+    name: str, value: bytes, said: str, folder: Path, tmp_path: Path
+) -> None:
+    """Nothing says what its files should hold: 0x7e00 is no number, and there are classes 0 to 11."""
+    copy = _copy(folder, tmp_path / "copy")
+    _change(copy, complete=False, sha256={})
+    store = TeacherStore.open(copy, DATA, partial=True)
+    store.logits(EVERY, np.zeros(50, np.int64))
+    content = bytearray((copy / name).read_bytes())
+    content[: len(value)] = value
+    (copy / name).write_bytes(content)
+    store = TeacherStore.open(copy, DATA, partial=True)
+    with pytest.raises(TeacherError, match=said):
+        store.logits(np.array([0]), np.array([0]))
 
 
 def test_a_folder_without_a_store_is_refused(tmp_path: Path) -> None:
