@@ -25,6 +25,7 @@ from semflash.teachers.files import DONE, LOGIT, REST, answer_files
 from semflash.teachers.manifest import MANIFEST, load_manifest
 from semflash.teachers.store import TeacherStore, cache_dir, find_store
 from semflash.teachers.writing import StoreWriter, locked
+from semflash.training.teaching.live import live_teacher
 
 DATA = small_data()
 EVERY = np.arange(len(DATA.train))
@@ -273,6 +274,20 @@ def test_answers_of_an_unfinished_store_are_checked_when_they_are_read(
     store = TeacherStore.open(copy, DATA, partial=True)
     with pytest.raises(TeacherError, match=said):
         store.logits(np.array([0]), np.array([0]))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"height": 8}, {"height": "8", "width": 8, "channels": 3}, {"height": 1 << 40, "width": 8}],
+)
+def test_a_store_that_does_not_say_how_its_teacher_takes_images_has_no_live_one(
+    settings: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    copy = _copy(folder, tmp_path / "copy")
+    teacher = json.loads((copy / MANIFEST).read_text())["teacher"]
+    _change(copy, teacher=teacher | {"name": "onnx:a.onnx", "settings": settings})
+    with pytest.raises(TeacherError, match="how its teacher takes images"):
+        live_teacher(TeacherStore.open(copy, DATA), DATA, tmp_path / "a.onnx")
 
 
 def test_a_folder_without_a_store_is_refused(tmp_path: Path) -> None:
