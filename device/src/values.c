@@ -40,6 +40,12 @@ static uint32_t graph_positions(const sf_program_t *program, uint32_t number, ui
     return 0;
 }
 
+/* A tensor lies in the state and holds so many values for each of so many positions. */
+static int keeps_positions(const sf_program_t *program, uint32_t tensor, uint32_t positions, uint32_t each) {
+    return positions > 0u && each > 0u && positions <= UINT32_MAX / each &&
+           sf_program_keeps(program, tensor, positions * each);
+}
+
 static int modulate_fits(const sf_program_t *program, uint32_t number, int behind_graph) {
     const sf_stage_t *stage = &program->stages[number];
     const sf_modulate_t *first = stage->as.modulate;
@@ -55,8 +61,7 @@ static int modulate_fits(const sf_program_t *program, uint32_t number, int behin
     }
     const uint32_t positions = behind_graph ? graph_positions(program, number, first->channels)
                                             : kept_positions(program, number, first->channels);
-    return sets > 0u && positions > 0u &&
-           sf_program_keeps(program, stage->output, positions * first->channels);
+    return sets > 0u && keeps_positions(program, stage->output, positions, first->channels);
 }
 
 static int modulate_of_graph_fits(const sf_program_t *program, uint32_t number) {
@@ -104,8 +109,7 @@ static int project_fits(const sf_program_t *program, uint32_t number, int behind
     }
     const uint32_t positions = behind_graph ? graph_positions(program, number, first->channels)
                                             : kept_positions(program, number, first->channels);
-    return sets > 0u && positions > 0u &&
-           sf_program_keeps(program, stage->output, positions * first->outputs);
+    return sets > 0u && keeps_positions(program, stage->output, positions, first->outputs);
 }
 
 static int project_of_graph_fits(const sf_program_t *program, uint32_t number) {
@@ -168,7 +172,7 @@ static int tail_fits(const sf_program_t *program, uint32_t number) {
             return 0;
         }
     }
-    return sets > 0u && positions > 0u && sf_program_keeps(program, stage->output, positions * channels);
+    return sets > 0u && keeps_positions(program, stage->output, positions, channels);
 }
 
 static sf_status_t tail_whole(sf_encoder_t *encoder, const sf_stage_t *stage) {

@@ -377,6 +377,30 @@ static void check_projections_in_program(void) {
     REFUSED(p.tensors[2].offset = 43); /* ends behind the state */
 }
 
+/* A projection behind the projection, of so many values one by one. */
+static sf_project_t second;
+
+static void project_again(projected_t *p, uint32_t values, uint16_t outputs) {
+    second = (sf_project_t){1, outputs, 0, eight_weights, two_biases, two_multipliers, two_shifts};
+    p->stages[2].kind = SF_STAGE_PROJECT;
+    p->stages[2].as.project = &second;
+    p->stages[2].ops = &sf_project_of_values;
+    p->tensors[2] = (sf_tensor_t){values, 64};
+    p->program.state_bytes = 64 + values;
+    p->program.n_stages = 3;
+    p->program.n_regions = 1;
+    p->program.payload_bytes = 6;
+}
+
+static void check_sizes_that_wrap(void) {
+    projected_t good;
+    make_projected(&good);
+    project_again(&good, 6, 1);
+    EXPECT(sf_program_check(&good.program), SF_OK);
+    REFUSED(project_again(&p, 6, 2));
+    REFUSED(project_again(&p, 1u << 17, 1u << 15)); /* 2^32 values are not 0 */
+}
+
 static void check_normalisation_in_program(void) {
     REFUSED(p.stages[2].as.normalise = NULL);
     REFUSED(p.normalise.n = 0);
@@ -467,6 +491,7 @@ int main(void) {
     check_order();
     check_order_in_program();
     check_projections_in_program();
+    check_sizes_that_wrap();
     check_normalisation_in_program();
     check_modulations_in_program();
     check_tails_behind_values();

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from semflash.channels.pilot_estimates import BitErrorEstimator
 from semflash.edge.adaptation import Adaptation
 from semflash.edge.following import (
     CHANGE_EVERY,
@@ -208,3 +210,24 @@ def test_a_run_has_controls_that_follow_and_controls_that_are_fixed() -> None:
     assert [control.name for control in held.controls] == ["state"]
     wrong = Adaptation(program, {}, error=-1)
     assert wrong.settings == {"state": 3}
+
+
+def test_few_pilots_without_an_error_change_nothing() -> None:
+    """The mean of their posterior is a thousandth, of which they do not tell a rate of 0."""
+    rates = (0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 2.5e-2, 5e-2)
+    control = Control("state", 1, 0, 7, 0, "entry", follows=rates)
+    rng = np.random.default_rng(0)
+    for level, last in ((0.0, 0), (2e-2, 5)):
+        following, estimator = Following(control, Ber(0.0, 0.06)), BitErrorEstimator(8192)
+
+        def interval(of: BitErrorEstimator = estimator) -> tuple[float, float] | None:
+            found = of.estimate()
+            return None if found is None else (found.low, found.high)
+
+        values = []
+        for _ in range(300):
+            estimator.add(bytes(4), level, rng)
+            following.hear(estimator.value, interval)
+            values.append(following.value)
+        assert values[-1] == last and (level > 0.0 or set(values) == {0})
+        assert level == 0.0 or values[40] in (4, 5, 6)

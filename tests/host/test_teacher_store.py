@@ -25,6 +25,7 @@ from semflash.teachers.files import DONE, LOGIT, REST, answer_files
 from semflash.teachers.manifest import MANIFEST, load_manifest
 from semflash.teachers.store import TeacherStore, cache_dir, find_store
 from semflash.teachers.writing import StoreWriter, locked
+from semflash.training.teaching.live import live_teacher
 
 DATA = small_data()
 EVERY = np.arange(len(DATA.train))
@@ -233,6 +234,9 @@ def test_a_manifest_that_is_none_is_refused(content: bytes, said: str, folder: P
         {"kept": 13},
         {"kept": 0},
         {"images": 0},
+        {"images": 49},
+        {"images": 51},
+        {"image_shape": [8, 8, 1]},
         {"classes": 1},
         {"views": 1 << 20},
         {"data_sha256": "x"},
@@ -251,6 +255,39 @@ def test_a_manifest_with_a_field_out_of_range_is_refused(
     with pytest.raises(TeacherError) as caught:
         TeacherStore.open(copy, DATA)
     assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"), [(LOGIT, b"\x00\x7e", "no number"), ("top_index.u8", b"\x0c", "a class")]
+)
+def test_answers_of_an_unfinished_store_are_checked_when_they_are_read(
+    name: str, value: bytes, said: str, folder: Path, tmp_path: Path
+) -> None:
+    """Nothing says what its files should hold: 0x7e00 is no number, and there are classes 0 to 11."""
+    copy = _copy(folder, tmp_path / "copy")
+    _change(copy, complete=False, sha256={})
+    store = TeacherStore.open(copy, DATA, partial=True)
+    store.logits(EVERY, np.zeros(50, np.int64))
+    content = bytearray((copy / name).read_bytes())
+    content[: len(value)] = value
+    (copy / name).write_bytes(content)
+    store = TeacherStore.open(copy, DATA, partial=True)
+    with pytest.raises(TeacherError, match=said):
+        store.logits(np.array([0]), np.array([0]))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"height": 8}, {"height": "8", "width": 8, "channels": 3}, {"height": 1 << 40, "width": 8}],
+)
+def test_a_store_that_does_not_say_how_its_teacher_takes_images_has_no_live_one(
+    settings: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    copy = _copy(folder, tmp_path / "copy")
+    teacher = json.loads((copy / MANIFEST).read_text())["teacher"]
+    _change(copy, teacher=teacher | {"name": "onnx:a.onnx", "settings": settings})
+    with pytest.raises(TeacherError, match="how its teacher takes images"):
+        live_teacher(TeacherStore.open(copy, DATA), DATA, tmp_path / "a.onnx")
 
 
 def test_a_folder_without_a_store_is_refused(tmp_path: Path) -> None:

@@ -129,6 +129,40 @@ def test_a_tensor_beyond_its_numbers_is_refused(tmp_path: Path) -> None:
     assert read_pth(_zip_of(tmp_path / "w.pth", {"a": tensor("0", array)}, numbers))["a"].shape == (2, 3)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("strides", (-(10**9), 1)),
+        ("offset", -(10**6)),
+        ("shape", (10**6, 10**6)),
+        ("shape", [2, 3]),
+        ("storage", {"data": [1.0]}),
+    ],
+)
+def test_a_tensor_that_the_pickle_changes_afterwards_is_refused(
+    field: str, value: Any, tmp_path: Path
+) -> None:
+    """BUILD writes into an object past its constructor: no number outside the storage is read."""
+    changed = tensor("0", np.zeros((2, 3), np.float32)) + plain({field: value}) + b"b"
+    path = _zip_of(tmp_path / "w.pth", {"a": changed}, {"weights/data/0": bytes(24)})
+    with pytest.raises(TeacherError, match=r"no \.pth file"):
+        read_pth(path)
+
+
+def test_a_pickle_takes_no_more_memory_than_it_has_bytes(tmp_path: Path) -> None:
+    """It remembers one object, by a number of four bytes."""
+    import resource
+
+    remembered = b"\x80\x02Nr" + (0xFFFF_FFF0).to_bytes(4, "little") + b"."
+    path = tmp_path / "w.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("weights/data.pkl", remembered)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(TeacherError, match="no dictionary of tensors"):
+        read_pth(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
+
+
 def test_files_that_are_no_weights_are_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "w.pth"
     with pytest.raises(TeacherError, match="cannot read"):

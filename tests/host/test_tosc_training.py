@@ -20,7 +20,8 @@ from semflash.cli.main import main  # noqa: E402
 from semflash.codecs.own_training import Bench  # noqa: E402
 from semflash.codecs.registry import create, family_of  # noqa: E402
 from semflash.codecs.tosc.measuring import Measure  # noqa: E402
-from semflash.codecs.tosc.stages import DistilStage  # noqa: E402
+from semflash.codecs.tosc.polishing import DeviceNumbers  # noqa: E402
+from semflash.codecs.tosc.stages import DistilStage, PolishStage  # noqa: E402
 from semflash.codecs.tosc.training import ToscTraining  # noqa: E402
 from semflash.codecs.tosc.views import ViewsOf  # noqa: E402
 from semflash.data.augment import Augmentation  # noqa: E402
@@ -73,14 +74,25 @@ def polished(data_dir: Path, data: Dataset, tmp_path_factory: pytest.TempPathFac
     return out
 
 
+def adapting(seed: int = 3, **sizes: Any) -> Any:
+    """A codec whose adaptation is not the identity that it begins as, on both sides."""
+    keras.utils.set_random_seed(seed)
+    codec = create("tosc", SIZES | {"dropout": 0.0} | sizes)
+    rng = np.random.default_rng(seed)
+    for layer in (codec.adaptation, codec.decoder.get_layer("adapted")):
+        for weight in layer.weights:
+            weight.assign(rng.normal(0.0, 0.5, weight.shape))
+    return codec
+
+
 def batch(codec: Any, seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
     rng = np.random.default_rng(seed)
     quality = rng.uniform(-6, 18, (12, 1)).astype(np.float32)
     inputs = {
         "image": rng.random((12, 28, 28, 1), dtype=np.float32),
         "quality": quality,
-        "told": quality,
-        "state": np.asarray(ops.convert_to_numpy(codec.state_of(quality))),
+        "told": quality + rng.normal(0, 3, (12, 1)).astype(np.float32),
+        "state": rng.integers(0, 8, (12, 1)).astype(np.float32),
         "noise": rng.random((12, *codec.noise_shape()), dtype=np.float32),
         "answer": rng.normal(0, 3, (12, 10)).astype(np.float32),
     }
@@ -93,17 +105,24 @@ def log_softmax(x: np.ndarray) -> np.ndarray:
     return np.asarray(x - np.log(np.exp(x).sum(axis=1, keepdims=True)))
 
 
+def labels_and_teacher(
+    out: np.ndarray, targets: np.ndarray, answer: np.ndarray, t: float
+) -> tuple[float, float]:
+    """Cross entropy, and the divergence of the softened answers."""
+    teacher = log_softmax(answer / t)
+    kl = (np.exp(teacher) * (teacher - log_softmax(out / t))).sum(axis=1).mean()
+    return float(-(targets * log_softmax(out)).sum(axis=1).mean()), float(kl)
+
+
 def loss_by_hand(
     codec: Any, inputs: dict[str, np.ndarray], targets: np.ndarray, share: float, t: float
 ) -> dict[str, float]:
     """The three terms of L in numpy, from the logits and the sent symbols."""
-    logits, trace = codec.forward(
-        inputs["image"], inputs["quality"], inputs["noise"], training=False, state=inputs["state"]
-    )
-    out, sent = (np.asarray(ops.convert_to_numpy(x), np.float64) for x in (logits, trace["sent"]))
-    ce = -(targets * log_softmax(out)).sum(axis=1).mean()
-    teacher = log_softmax(inputs["answer"] / t)
-    kl = (np.exp(teacher) * (teacher - log_softmax(out / t))).sum(axis=1).mean()
+    values = codec.project(codec.encoder(inputs["image"], training=False), inputs["state"])
+    there = codec.link.carry(values, inputs["quality"], inputs["noise"])
+    logits = codec.answer(there.received, inputs["told"], inputs["state"])
+    out, sent = (np.asarray(ops.convert_to_numpy(x), np.float64) for x in (logits, there.sent))
+    ce, kl = labels_and_teacher(out, targets, inputs["answer"], t)
     noise = 0.5 * 10 ** (-inputs["quality"].astype(np.float64) / 10)
     mu, prior = sent.reshape(len(sent), -1), 0.5
     nats = 0.5 * ((mu**2 + noise) / prior + np.log(prior) - np.log(noise) - 1)
@@ -122,8 +141,7 @@ def loss_of(codec: Any, inputs: dict[str, np.ndarray], targets: np.ndarray, shar
 
 def test_the_loss_is_that_of_labels_teacher_and_bottleneck() -> None:
     """Dropping the teacher's term or the bottleneck's would be seen: each is a good part of the sum."""
-    keras.utils.set_random_seed(3)
-    codec = create("tosc", SIZES | {"bottleneck": 0.05})
+    codec = adapting(bottleneck=0.05)
     inputs, targets = batch(codec)
     terms = loss_by_hand(codec, inputs, targets, 0.7, 3.0)
     assert min(terms.values()) > 0.05 * sum(terms.values())
@@ -132,6 +150,24 @@ def test_the_loss_is_that_of_labels_teacher_and_bottleneck() -> None:
     without = {name: value for name, value in inputs.items() if name != "answer"}
     expected = alone["labels"] + alone["bottleneck"]
     assert loss_of(codec, without, targets, 0.0, 3.0) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_loss_of_the_last_stage_is_that_of_labels_and_teacher() -> None:
+    codec = adapting()
+    inputs, targets = batch(codec)
+    inputs["codes"] = np.asarray(ops.convert_to_numpy(codec.codes(inputs["image"], inputs["state"])))
+    stage = PolishStage(codec, 0.7, 3.0)
+    received = codec.link.resent(inputs["codes"], inputs["quality"], inputs["noise"])
+    out = np.asarray(ops.convert_to_numpy(codec.answer(received, inputs["told"], inputs["state"])))
+    ce, kl = labels_and_teacher(out, targets, inputs["answer"], 3.0)
+    found = float(ops.convert_to_numpy(stage.compute_loss(inputs, targets, stage(inputs, training=False))))
+    assert kl > 0.01 and found == pytest.approx(0.3 * ce + 0.7 * 9.0 * kl, rel=1e-4)
+
+
+def test_both_stages_have_the_teachers_share_of_the_recipe(data: Dataset) -> None:
+    for made, share in ((answers(data), 0.7), (None, 0.0)):
+        for stage in ToscTraining(bench(data, POLISHED, made)).stages():
+            assert (stage.model.share, stage.model.temperature, stage.epochs > 0) == (share, 3.0, True)
 
 
 def test_without_a_bottleneck_its_term_and_its_prior_are_gone() -> None:
@@ -204,6 +240,27 @@ def test_a_part_of_the_data_is_mixed_with_itself_alone(data: Dataset) -> None:
         assert partners.max() < 50 and (partners != indices).any() and shares.min() < 1
         images, targets = views.of(indices, chosen)
         assert images.dtype == np.uint8 and targets.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
+
+
+class _Later(MadeAnswers):
+    """View 2 is mixed with the image 25 places behind."""
+
+    def mixture(self, indices: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return indices + 25 * (views == 2), np.where(views == 2, 0.75, 1.0).astype("f4")
+
+
+def test_the_last_stage_on_a_part_of_the_data_sees_no_other_image(data: Dataset) -> None:
+    made = _Later(data.train.labels)
+    part = Split(data.train.images[:50], data.train.labels[:50])
+    views = ViewsOf(dataclasses.replace(bench(data, RECIPE, made), train=part))
+    indices = np.arange(50)
+    assert views.within(indices, np.full(50, 2)).tolist() == [2] * 25 + [0] * 25
+    assert (views.within(indices, np.full(50, 1)) == 1).all()
+    numbers = DeviceNumbers(views_bench := bench(data, POLISHED, made), ToscTraining(views_bench).draw, views)
+    numbers.count = 3
+    expected = np.concatenate([views.of(np.arange(25), np.full(25, 2))[0], data.train.images[25:50]])
+    numbers.images = 50
+    np.testing.assert_array_equal(numbers._view(2), expected)
 
 
 @pytest.mark.parametrize(

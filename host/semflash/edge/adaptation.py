@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from semflash.edge.following import Following, followed, levels_of
+from semflash.edge.following import Following, Interval, followed, levels_of
 from semflash.program.controls import Control
 from semflash.program.program import Program
 
@@ -42,9 +42,9 @@ class Adaptation:
         """What is to be set now."""
         return self._fixed | {name: one.value for name, one in self.following.items()}
 
-    def hear(self, estimate: float | None) -> dict[str, int]:
+    def hear(self, estimate: float | None, interval: Interval = lambda: None) -> dict[str, int]:
         """An image came; what is to be set anew, after this estimate of the channel's quality."""
-        found = {name: one.hear(estimate) for name, one in self.following.items()}
+        found = {name: one.hear(estimate, interval) for name, one in self.following.items()}
         return {name: value for name, value in found.items() if value is not None}
 
     def said(self) -> dict[str, int | str]:

@@ -162,6 +162,11 @@ def _course(
                 raise UsageError(f"control {control.name} takes {control.low} to {control.high}", value=mode)
     adaptation = Adaptation(program, fixed)
     estimator = channel.estimator(window_of(quality, line.window))
+
+    def interval() -> tuple[float, float] | None:
+        found = estimator.estimate()
+        return None if found is None else (found.low, found.high)
+
     on_their_way = deque([adaptation.settings] * (line.delay + 1))
     settings, told = [], np.empty(len(levels))
     for number, (level, index) in enumerate(zip(levels.tolist(), indices.tolist(), strict=True)):
@@ -171,7 +176,7 @@ def _course(
         estimate = estimator.value
         assert estimate is not None  # there are pilots
         told[number] = quality.told(estimate)
-        adaptation.hear(estimate)
+        adaptation.hear(estimate, interval)
         on_their_way.append(adaptation.settings)
     return settings, told
 

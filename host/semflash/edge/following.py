@@ -4,14 +4,15 @@ A control that follows has a level for each of its values (``Control.follows``):
 holds. So the value that belongs to a level is that of the largest of these levels which is not above it.
 
 An estimate wavers, and a device that changes at every image gains nothing. So a value stays until the
-estimate is a third of a class beyond its edge, and between two changes there are 16 images at least. No
+estimate is a third of a class beyond its edge and its interval does not reach back, and between two changes
+there are 16 images at least: few pilots without an error do not tell a rate of 0 from one of a thousandth. No
 input, no output, no clock: :class:`Following` hears an estimate for each image and says what is to be set.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 from msgspec import UnsetType
@@ -24,6 +25,8 @@ from semflash.program.quality import Quality
 CHANGE_EVERY = 16
 #: How far beyond the edge of its class an estimate must be, in classes.
 HYSTERESIS = 1.0 / 3.0
+#: The interval of an estimate, computed when it is asked for; None: the level is known.
+Interval = Callable[[], tuple[float, float] | None]
 #: A rate of 0 stands so many powers of ten below the least rate above 0 that a control follows.
 _ZERO_BELOW = 1.0
 
@@ -130,11 +133,12 @@ class Following:
         self.changes = 0
         self._since = 0
 
-    def hear(self, estimate: float | None) -> int | None:
+    def hear(self, estimate: float | None, interval: Interval = lambda: None) -> int | None:
         """One image came; call it once for each.
 
         Args:
             estimate: Of the channel's quality after it; None: there is none yet.
+            interval: Of the estimate.
 
         Returns:
             The value to set from now on; None: it stays.
@@ -143,7 +147,10 @@ class Following:
         if estimate is None or not math.isfinite(estimate) or self._since < CHANGE_EVERY:
             return None
         low, high = self._edges[self.right - self.control.low]
-        if low <= _position(estimate, levels_of(self.control), self._quality) < high:
+        if low <= self._position(estimate) < high:
+            return None
+        reach = interval()
+        if reach is not None and self._position(reach[0]) < high and low <= self._position(reach[1]):
             return None
         self.right = value_at(self.control, estimate)
         value = self.control.clamp(self.right + self._error)
@@ -153,6 +160,9 @@ class Following:
         self.changes += 1
         self._since = 0
         return value
+
+    def _position(self, level: float) -> float:
+        return _position(level, levels_of(self.control), self._quality)
 
 
 def _position(level: float, levels: Sequence[float], quality: Quality) -> float:

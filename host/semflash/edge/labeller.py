@@ -165,6 +165,11 @@ class Labeller:
         estimated = None if self._known else self._estimator.value
         return self._level if estimated is None else estimated
 
+    def channel_interval(self) -> tuple[float, float] | None:
+        """The interval of :attr:`channel_level`; None: it is known, or there are no pilots."""
+        found = None if self._known else self._estimator.estimate()
+        return None if found is None else (found.low, found.high)
+
     @property
     def idle(self) -> bool:
         """The worker has nothing to do."""

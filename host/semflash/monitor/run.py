@@ -191,7 +191,7 @@ class MonitorRun:
     def _adapt(self) -> None:
         """After each image: tell the device what belongs to the channel as it is estimated now."""
         progress, estimated = self._progress, self._labeller.channel_level
-        changed = progress.adaptation.hear(estimated)
+        changed = progress.adaptation.hear(estimated, self._labeller.channel_interval)
         if not changed:
             return
         self._connection.set_controls(changed)

@@ -63,7 +63,11 @@ class _Tensor:
     strides: tuple[int, ...]
 
     def array(self) -> np.ndarray:
-        """The numbers, a copy. ValueError: the view reaches beyond its storage."""
+        """The numbers, a copy. ValueError: no description of a tensor, or it reaches beyond its storage.
+
+        All is checked once more, for a pickle may change what it has made.
+        """
+        _check_view(self.storage, self.offset, self.shape, self.strides)
         data, count = self.storage.data, math.prod(self.shape)
         if data is None:
             raise ValueError("a tensor has no numbers")
@@ -80,6 +84,12 @@ class _Tensor:
 
 def _rebuild(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Tensor:
     """What ``torch._utils._rebuild_tensor_v2`` stands for. ValueError: no description of a tensor."""
+    _check_view(storage, offset, shape, strides)
+    return _Tensor(storage, offset, shape, strides)
+
+
+def _check_view(storage: Any, offset: Any, shape: Any, strides: Any) -> None:
+    """ValueError: a part of a tensor is of another type, or beyond the limits."""
     if not isinstance(storage, _Storage) or not isinstance(shape, tuple) or not isinstance(strides, tuple):
         raise ValueError("a tensor is described by something else")
     numbers = (offset, *shape, *strides)
@@ -87,11 +97,14 @@ def _rebuild(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _T
         raise ValueError("a tensor's size is no number within limits")
     if len(shape) != len(strides) or len(shape) > _DIMENSIONS_MAX:
         raise ValueError("a tensor's sizes and strides do not go together")
-    return _Tensor(storage, offset, shape, strides)
 
 
-class _Reader(pickle.Unpickler):
-    """Resolves what rebuilds tensors, and nothing else."""
+class _Reader(pickle._Unpickler):
+    """Resolves what rebuilds tensors, and nothing else.
+
+    Of the unpickler in Python: the one in C makes room for as many remembered objects as the pickle names,
+    tens of gigabytes for ten bytes.
+    """
 
     def __init__(self, stream: BinaryIO) -> None:
         super().__init__(stream)

@@ -98,7 +98,19 @@ class TeacherStore:
         if indices.shape != views.shape:
             raise TeacherError("one view goes with each image", value=f"{views.shape}, {indices.shape}")
         answers = Answers(*(part[views, indices] for part in (self._index, self._logit, self._rest)))
+        self._check(answers)
         return expand(answers, self.classes)
+
+    def _check(self, answers: Answers) -> None:
+        """TeacherError: an answer names a class that there is not, or is no number."""
+        finite = np.isfinite(answers.logit).all() and np.isfinite(answers.rest).all()
+        if not finite or (answers.index.size and int(answers.index.max()) >= self.classes):
+            raise TeacherError(
+                "the teacher store holds an answer that is none: "
+                + ("it names a class that there is not" if finite else "it is no number"),
+                value=self.folder,
+                remedy="make the store again: remove its folder, then `semflash teach`",
+            )
 
     def mixture(self, indices: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of each view the number of the image that is mixed into it, int64 (n,), and the share of the image
@@ -189,6 +201,12 @@ def check_data(manifest: Manifest, data: Dataset) -> None:
         raise TeacherError(
             "the teacher store was made of other images",
             value=f"{manifest.data_name} {manifest.data_sha256[:16]}, not this {data.name}",
+            remedy=again,
+        )
+    if (manifest.images, manifest.image_shape) != (len(data.train), data.image_shape):
+        raise TeacherError(
+            "the teacher store says another number or size of images than it was made of",
+            value=f"{manifest.images} of {manifest.image_shape}",
             remedy=again,
         )
 

@@ -45,7 +45,7 @@ class DeviceNumbers:
         noise_shape, order = self.bench.codec.noise_shape(), rng.permutation(self.images)
         for start in range(0, self.images - recipe.batch + 1, recipe.batch):
             chosen = order[start : start + recipe.batch]
-            views = rng.integers(0, self.count, len(chosen))
+            views = self.views.within(chosen, rng.integers(0, self.count, len(chosen)))
             inputs = self.draw(len(chosen), rng)
             inputs["codes"] = self.numbers(self._sent["train"], inputs["state"], chosen, views)
             inputs["noise"] = rng.random((len(chosen), *noise_shape), dtype=np.float32)
@@ -87,18 +87,14 @@ class DeviceNumbers:
     def _view(self, view: int) -> np.ndarray:
         """The training images that are sent in a view, uint8 (N, H, W, C)."""
         indices = np.arange(self.images)
-        return self.views.of(indices, np.full(len(indices), view))[0]
+        return self.views.of(indices, self.views.within(indices, np.full(len(indices), view)))[0]
 
     def _key(self) -> bytes:
-        """Of the device's tables and weights and of the images."""
-        digest = hashlib.sha256()
-        weights, bias = self.bench.codec.tables()
-        for array in (
-            weights,
-            bias,
-            *(keras.ops.convert_to_numpy(w) for w in self.bench.codec.encoder.weights),
-        ):
-            digest.update(np.ascontiguousarray(array).tobytes())
+        """Of the weights of all that the device does, centres among them, and of the images."""
+        digest, codec = hashlib.sha256(), self.bench.codec
+        for name, part in codec.parts().items():
+            for weight in () if name in codec.edge_parts() else part.weights:
+                digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)).tobytes())
         for view in range(self.count):
             digest.update(self._view(view).tobytes())
         return digest.digest()

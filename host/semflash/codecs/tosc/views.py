@@ -81,6 +81,11 @@ class ViewsOf:
         first = np.take_along_axis(tries, fits.argmax(axis=0)[None], axis=0)[0]
         return np.where(fits.any(axis=0), first, 0)
 
+    def within(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
+        """The same views, int64 (n,), but the image itself where what is mixed in is not learnt from."""
+        partners, _ = self.source.mixture(indices, views)
+        return np.where(partners < len(self.train), views, 0)
+
     def of(self, indices: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Images uint8 (n, H, W, C) and targets float32 (n, classes)."""
         images, (partners, _) = self.all.images, self.source.mixture(indices, views)

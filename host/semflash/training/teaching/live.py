@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from semflash.data.dataset import Dataset
 from semflash.errors import TeacherError
+from semflash.printable import printable
 from semflash.teachers.base import FEATURES, Teacher
 from semflash.teachers.live import LiveTeacher
+from semflash.teachers.manifest import TeacherRecord
 from semflash.teachers.opening import Options, open_keras, open_lite0, open_onnx
+from semflash.teachers.preparing import ImageInput
 from semflash.teachers.store import TeacherStore
 
 
@@ -43,18 +48,34 @@ def _teacher(store: TeacherStore, file: Path | None, threads: int) -> Teacher:
                 remedy="make the store again with `semflash teach`",
             )
         return EnsembleTeacher(known, [load_task(place) for place in places])
-    settings = known.settings
-    options = Options(
-        size=(settings["height"], settings["width"]),
-        mean=tuple(settings["mean"]),
-        std=tuple(settings["std"]),
-        top=settings["top"],
-        head=known.output == FEATURES,
-        output=settings.get("output", ""),
-        threads=threads,
-    )
+    options = _options(known, threads)
     if kind == "lite0":
         return open_lite0(options)
     if file is None:
         raise TeacherError("the file of the teacher is not named", value=known.name, remedy="name it")
     return open_onnx(file, options) if kind == "onnx" else open_keras(file, options)
+
+
+def _options(known: TeacherRecord, threads: int) -> Options:
+    """As the teacher was opened for the store. TeacherError: the store does not say it."""
+    fields = {name: known.settings[name] for name in ImageInput.__struct_fields__ if name in known.settings}
+    output = known.settings.get("output", "")
+    try:
+        how = msgspec.convert(fields, ImageInput)
+        if not isinstance(output, str):
+            raise msgspec.ValidationError("output is no text")
+    except msgspec.ValidationError as error:
+        raise TeacherError(
+            f"the store does not say how its teacher takes images: {printable(str(error)[:200])}",
+            value=known.name,
+            remedy="make the store again: remove its folder, then `semflash teach`",
+        ) from error
+    return Options(
+        size=(how.height, how.width),
+        mean=how.mean,
+        std=how.std,
+        top=how.top,
+        head=known.output == FEATURES,
+        output=output,
+        threads=threads,
+    )
