@@ -7,7 +7,15 @@ from semflash_codegen.layer import Layer
 from semflash_codegen.segments import Segment
 
 #: Kernels that read element i of an input of the output's size for the last time before they write element i.
-_STRUCTS = ("sf_add_t", "sf_clamp_t", "sf_lookup_t", "sf_mul_t", "sf_prelu_t", "sf_softmax_t")
+_STRUCTS = (
+    "sf_add_broadcast_t",
+    "sf_add_t",
+    "sf_clamp_t",
+    "sf_lookup_t",
+    "sf_mul_t",
+    "sf_prelu_t",
+    "sf_softmax_t",
+)
 
 
 def share(model: Model, layers: tuple[Layer, ...], alias: dict[int, int]) -> dict[int, int]:

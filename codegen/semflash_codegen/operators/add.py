@@ -1,54 +1,154 @@
-"""ADD of two int8 tensors of one shape (no broadcasting).
+"""ADD and SUB of two int8 tensors, or of one and a constant; either may be broadcast.
 
-Source: tensorflow/lite/micro/kernels/add_common.cc: both inputs are scaled to twice the larger input scale
-with 20 bits of headroom, summed, and scaled to the output.
+Source: tensorflow/lite/micro/kernels/add_common.cc and sub_common.cc: both inputs are scaled to twice the
+larger input scale with 20 bits of headroom, added, and scaled to the output. With one constant for all values
+it is a function of one value: a table.
 """
 
 from __future__ import annotations
 
-from semflash_codegen.ir import Operator
-from semflash_codegen.layer import Layer
+from dataclasses import dataclass
+
+from semflash_codegen.fixed_point import requantise
+from semflash_codegen.ir import Operator, Tensor
+from semflash_codegen.layer import Array, Layer
+from semflash_codegen.operators.broadcasting import broadcast_shape, image_of, strides_initialiser
 from semflash_codegen.operators.context import Context
+from semflash_codegen.operators.convolution import shape_initialiser
+from semflash_codegen.operators.lookup import lookup_layer
 from semflash_codegen.quantise import activation_range, quantise_multiplier
+from semflash_codegen.schema import Options
 
 _LEFT_SHIFT = 20
 
 
+@dataclass(frozen=True)
+class _Operand:
+    """A tensor and its way to the common scale; sign: -1 where it is taken off."""
+
+    tensor: Tensor
+    sign: int
+    multiplier: int
+    shift: int
+
+    def scaled(self, value: int) -> int:
+        """A value in the common scale, with its sign."""
+        wide = (value - self.tensor.zero_point) << _LEFT_SHIFT
+        return self.sign * requantise(wide, self.multiplier, self.shift)
+
+    def initialiser(self, context: Context, op: Operator, output: Tensor) -> str:
+        """C initialiser of sf_operand_t."""
+        strides = strides_initialiser(context, op, self.tensor, output)
+        values = (self.tensor.zero_point, self.sign, self.multiplier, self.shift)
+        return "{" + ", ".join((strides, *map(str, values))) + "}"
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """All integers of the operator; a is an activation."""
+
+    a: _Operand
+    b: _Operand
+    output: Tensor
+    multiplier: int
+    shift: int
+    act_min: int
+    act_max: int
+
+    def output_fields(self) -> tuple[tuple[str, str], ...]:
+        """Members that all three kernels have."""
+        return (
+            ("output_zero_point", str(self.output.zero_point)),
+            ("act_min", str(self.act_min)),
+            ("act_max", str(self.act_max)),
+            ("output_multiplier", str(self.multiplier)),
+            ("output_shift", str(self.shift)),
+        )
+
+    def of(self, a: int, b: int) -> int:
+        """The int8 result for two int8 values."""
+        value = requantise(self.a.scaled(a) + self.b.scaled(b), self.multiplier, self.shift)
+        return min(max(value + self.output.zero_point, self.act_min), self.act_max)
+
+
 def lower(context: Context, op: Operator) -> Layer:
     """Check the operator; it runs in plain C."""
-    a, b, output = context.int8_input(op, 0), context.int8_input(op, 1), context.int8_output(op)
-    if a.shape != b.shape or a.shape != output.shape:
-        raise context.unsupported(
-            op, "inputs and output must have one shape (no broadcasting)", (a.shape, b.shape)
-        )
+    total = _plan(context, op)
+    a, b = total.a.tensor, total.b.tensor
+    if b.data is not None and b.elements == 1:
+        constant = int(b.int8_values().reshape(-1)[0])
+        return lookup_layer(context, op, lambda value: total.of(value, constant), source=a)
+    if op.name == "ADD" and b.data is None and a.shape == b.shape == total.output.shape:
+        return _dense(context, op, total)
+    return _broadcast(context, op, total)
+
+
+def _plan(context: Context, op: Operator) -> _Sum:
+    """Operands, scales and shapes, checked."""
+    a, b = (context.int8(op, context.input(op, i)) for i in (0, 1))
+    output = context.int8_output(op)
     twice_larger = 2.0 * max(a.scale, b.scale)
     real_output = twice_larger / ((1 << _LEFT_SHIFT) * output.scale)
     if real_output >= 1.0:
         raise context.unsupported(op, "the output scale is too small for the inputs", output.scale)
-    act_min, act_max = activation_range(context.activation(op, 0), output, context.label(op))
-    (mul_a, shift_a), (mul_b, shift_b) = (quantise_multiplier(t.scale / twice_larger) for t in (a, b))
-    mul_out, shift_out = quantise_multiplier(real_output)
+    operands = [
+        _Operand(tensor, sign, *quantise_multiplier(tensor.scale / twice_larger))
+        for tensor, sign in ((a, 1), (b, -1 if op.name == "SUB" else 1))
+    ]
+    if a.data is not None:
+        operands.reverse()
+    if operands[0].tensor.data is not None:
+        raise context.unsupported(op, "both inputs are constants")
+    if a.shape != b.shape or a.shape != output.shape:
+        broadcast_shape(context, op, a, b, output)
+    context.options(op, Options.SUB if op.name == "SUB" else Options.ADD)
+    bounds = activation_range(context.activation(op, 0), output, context.label(op))
+    return _Sum(operands[0], operands[1], output, *quantise_multiplier(real_output), *bounds)
+
+
+def _dense(context: Context, op: Operator, total: _Sum) -> Layer:
+    """Two activations of one shape."""
     fields = (
-        ("size", str(output.elements)),
-        ("zero_point_a", str(a.zero_point)),
-        ("zero_point_b", str(b.zero_point)),
-        ("output_zero_point", str(output.zero_point)),
-        ("act_min", str(act_min)),
-        ("act_max", str(act_max)),
-        ("multiplier_a", str(mul_a)),
-        ("shift_a", str(shift_a)),
-        ("multiplier_b", str(mul_b)),
-        ("shift_b", str(shift_b)),
-        ("output_multiplier", str(mul_out)),
-        ("output_shift", str(shift_out)),
+        ("size", str(total.output.elements)),
+        ("zero_point_a", str(total.a.tensor.zero_point)),
+        ("zero_point_b", str(total.b.tensor.zero_point)),
+        *total.output_fields()[:3],
+        ("multiplier_a", str(total.a.multiplier)),
+        ("shift_a", str(total.a.shift)),
+        ("multiplier_b", str(total.b.multiplier)),
+        ("shift_b", str(total.b.shift)),
+        *total.output_fields()[3:],
     )
     return Layer(
         index=op.index,
         operator=op.name,
-        name=output.name,
+        name=total.output.name,
         inputs=op.inputs[:2],
         output=op.outputs[0],
         kernel=context.choose("ADD", "sf_add", None),
         struct="sf_add_t",
         fields=fields,
+    )
+
+
+def _broadcast(context: Context, op: Operator, total: _Sum) -> Layer:
+    """Operands that are repeated, or a constant of several values."""
+    a, b, output = total.a, total.b, total.output
+    fields = (
+        ("out", shape_initialiser(image_of(context, op, output))),
+        ("a", a.initialiser(context, op, output)),
+        ("b", b.initialiser(context, op, output)),
+        *total.output_fields(),
+    )
+    constant = b.tensor.data is not None
+    return Layer(
+        index=op.index,
+        operator=op.name,
+        name=output.name,
+        inputs=(a.tensor.index,) if constant else (a.tensor.index, b.tensor.index),
+        output=op.outputs[0],
+        kernel=context.choose(op.name, "sf_add_constant" if constant else "sf_add_broadcast", None),
+        struct="sf_add_broadcast_t",
+        fields=fields,
+        arrays=(Array("constant", "int8_t", b.tensor.int8_values()),) if constant else (),
     )

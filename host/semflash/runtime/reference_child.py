@@ -16,6 +16,8 @@ from semflash.runtime.reference_run import TFLM, Ends, Parcel
 
 _MEMORY_BYTES = 8 << 30
 _CPU_S = 3600
+#: The bit in which a uint8 code and the int8 code of the same number, 128 less, differ.
+_SIGN = np.uint8(0x80)
 #: One image of the model, flat, to its output, flat.
 Run = Callable[[NDArray[np.int8]], NDArray[Any]]
 
@@ -68,17 +70,21 @@ def _litert(given: Parcel) -> Run:
 
 
 def _as_type(values: NDArray[np.int8], dtype: Any, ends: Ends) -> NDArray[Any]:
-    """int8 as the model's input type; a QUANTIZE at a float input gives the same int8 back."""
+    """int8 as the model's input type; a QUANTIZE at a float or uint8 input gives the same int8 back."""
     if dtype == np.float32:
         return (values.astype(np.float32) - ends.zero_point) * np.float32(ends.scale)
+    if dtype == np.uint8:
+        return values.view(np.uint8) ^ _SIGN
     _require_int8(dtype)
     return values
 
 
 def _as_int8(values: NDArray[Any], ends: Ends) -> NDArray[np.int8]:
-    """The int8 in front of a DEQUANTIZE at a float output."""
+    """The int8 in front of a DEQUANTIZE at a float output, or of a QUANTIZE at a uint8 one."""
     if values.dtype == np.float32:
         return (np.rint(values / np.float32(ends.scale)) + ends.zero_point).astype(np.int8)
+    if values.dtype == np.uint8:
+        return (values ^ _SIGN).view(np.int8)
     _require_int8(values.dtype)
     return values.astype(np.int8)
 
