@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codegen.building import HERE, compile_model, kernel_archive, run
 from codegen.brought_models import MODELS as BROUGHT
+from codegen.building import HERE, compile_model, kernel_archive, run
 from codegen.golden import Int8, litert_reference, make_images, request_for, tflm
 from codegen.more_models import MODELS
 from codegen.networks import NETWORKS, random_network

@@ -16,6 +16,7 @@ from semflash.runtime.reference_run import TFLM, Ends, Parcel
 
 _MEMORY_BYTES = 8 << 30
 _CPU_S = 3600
+_TILE, _TILE_VERSION = 69, 2
 #: The bit in which a uint8 code and the int8 code of the same number, 128 less, differ.
 _SIGN = np.uint8(0x80)
 #: One image of the model, flat, to its output, flat.
@@ -55,7 +56,7 @@ def _tflm(given: Parcel) -> Run:
 
 
 def _litert(given: Parcel) -> Run:
-    interpreter = load_interpreter(given.model, "the model", reference=True)
+    interpreter = load_interpreter(with_known_versions(given.model), "the model", reference=True)
     interpreter.allocate_tensors()
     source, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
@@ -67,6 +68,28 @@ def _litert(given: Parcel) -> Run:
         return found
 
     return run
+
+
+def with_known_versions(model: bytes) -> bytes:
+    """The model with versions of operators that BUILTIN_REF registers.
+
+    Its kernel of TILE takes int8, but is registered up to version 2 only; converters write 3 for int8.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    table = schema.Model.GetRootAsModel(model, 0)
+    codes = [table.OperatorCodes(i) for i in range(table.OperatorCodesLength())]
+    if not any(code.BuiltinCode() == _TILE and code.Version() > _TILE_VERSION for code in codes):
+        return model
+    import flatbuffers
+
+    objects = schema.ModelT.InitFromPackedBuf(model, 0)
+    for code in objects.operatorCodes:
+        if code.builtinCode == _TILE:
+            code.version = min(code.version, _TILE_VERSION)
+    builder = flatbuffers.Builder(len(model))
+    builder.Finish(objects.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 def _as_type(values: NDArray[np.int8], dtype: Any, ends: Ends) -> NDArray[Any]:
