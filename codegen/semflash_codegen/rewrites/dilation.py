@@ -19,6 +19,7 @@ from semflash_codegen.schema import Options, Padding, TensorType
 _CONVOLUTIONS = {"CONV_2D": Options.CONV_2D, "DEPTHWISE_CONV_2D": Options.DEPTHWISE_CONV_2D}
 _SAME_VALUES = ("EXPAND_DIMS", "RESHAPE", "SQUEEZE")
 _FACTOR_MAX = 255
+_SIDE_MAX = 65535
 Pair = tuple[int, int]
 
 
@@ -130,7 +131,7 @@ def _consistent(model: Model, found: _Pattern) -> bool:
     for axis, (dilation, pads) in enumerate(zip(found.dilation, found.padding, strict=True), 1):
         if output[axis] != source[axis] + sum(pads) - (weights[axis] - 1) * dilation:
             return False
-        if inner.shape[axis] - outer.shape[axis] != weights[axis] - 1:
+        if inner.shape[axis] - outer.shape[axis] != weights[axis] - 1 or source[axis] + sum(pads) > _SIDE_MAX:
             return False
     channels = (inner.shape[3], outer.shape[3]) == (source[3], output[3])
     return channels and all(_holds(tensor, batch) for tensor in (inner, outer))

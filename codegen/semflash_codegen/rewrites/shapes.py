@@ -51,19 +51,21 @@ def _folded(model: Model, op: Operator) -> Integers | None:
         values = _FOLDED[op.name](model, op)
     except (CodegenError, ValueError):
         return None  # left as it is: validate() refuses it by name
-    fits = values is not None and values.shape == output.shape
-    return values if fits and int(np.abs(values).max(initial=0)) < 1 << 31 else None
+    within = bool(np.all((values >= -(1 << 31)) & (values < 1 << 31)))
+    return values if within and values.shape == output.shape else None
 
 
 def _values(model: Model, index: int) -> Integers:
     """A constant's values.
 
     Raises:
-        ValueError: it is none, or not of integers.
+        ValueError: it is none, not of integers, or longer than any shape.
     """
     tensor = model.tensors[index] if index >= 0 else None
     if tensor is None or tensor.data is None or tensor.dtype not in _WIDTHS:
         raise ValueError("no constant of integers")
+    if tensor.elements > _VALUES_MAX:
+        raise ValueError("too many values for a shape")
     values: Integers = np.frombuffer(tensor.data, _WIDTHS[tensor.dtype]).astype(np.int64)
     return values.reshape(tensor.shape)
 
