@@ -9,9 +9,9 @@ sf_status_t sf_mean(const sf_mean_t *layer, const int8_t *in, int8_t *out) {
         for (uint32_t i = 0; i < layer->inner; i++) {
             const int8_t *run = in + i * layer->tail;
             int32_t sum = 0;
-            for (uint32_t k = 0; k < layer->count; k++, run += step) {
-                for (uint32_t t = 0; t < layer->tail; t++) {
-                    sum += run[t];
+            for (uint32_t t = 0; t < layer->tail; t++) {
+                for (uint32_t k = 0; k < layer->count; k++) {
+                    sum += run[k * step + t];
                 }
             }
             const int32_t value = sf_requantise(sum - zeros, layer->multiplier, layer->shift);
