@@ -8,6 +8,7 @@ from semflash_codegen.segments import Segment
 
 #: Kernels that read element i of an input of the output's size for the last time before they write element i.
 _STRUCTS = (
+    "sf_add_broadcast_t",
     "sf_add_t",
     "sf_clamp_t",
     "sf_linear_add_t",
