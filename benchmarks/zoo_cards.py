@@ -96,8 +96,10 @@ def payload_of(bundle: Bundle) -> str:
     regions = []
     for region in bundle.program.payload.regions:
         tensor = bundle.program.tensor(region.source)
-        levels = f", {tensor.holds.levels} centres" if isinstance(tensor.holds, Codes) else ""
-        regions.append(f"{tensor.items} codes of {region.bits} bits{levels}")
+        if isinstance(tensor.holds, Codes):
+            regions.append(f"{tensor.items} codes of {region.bits} bits, {tensor.holds.levels} centres")
+        else:
+            regions.append(f"{tensor.items // 2} symbols, I and Q as int8 each")
     return f"{bundle.payload_bytes} bytes: {'; '.join(regions)}"
 
 
@@ -116,6 +118,8 @@ def card(bundle: Bundle) -> str:
         "device": f"{record.macs:,} multiply-accumulates per image; {' '.join(record.operators)}",
         "proof": proof_of(bundle),
     }
+    if "teacher" in record.recipe:
+        rows["teacher"] = teacher_of(record.recipe["teacher"])
     lines = [f"## {bundle.name}", "", "| | |", "| --- | --- |"]
     lines += [f"| {name} | {text} |" for name, text in rows.items()]
     return "\n".join([*lines, "", *accuracy_of(bundle), *cuts_of(bundle), ""])
@@ -156,6 +160,15 @@ def recipe_of(bundle: Bundle) -> str:
     return (
         f"`{recipe['name']}` ({recipe['family']}), seed {bundle.record.seed}, epochs: {epochs}; "
         f"Keras {versions['keras']} on {versions['backend']}"
+    )
+
+
+def teacher_of(teacher: dict[str, Any]) -> str:
+    """Whose stored answers it learnt from."""
+    return (
+        f"{teacher['name']}, {100 * teacher['test_accuracy']:.1f} % of the test images right, "
+        f"{teacher['weights_bytes']:,} bytes of weights; {teacher['views']} stored views of each image, "
+        f"{teacher['store_bytes']:,} bytes"
     )
 
 

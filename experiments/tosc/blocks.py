@@ -13,6 +13,7 @@ from experiments.tosc.reading import (
     Curve,
     Material,
     cell,
+    few,
     known,
     less,
     level_text,
@@ -141,13 +142,30 @@ def places(material: Material) -> str:
 
 def bits(material: Material) -> str:
     """Over bits, 12 bytes."""
-    return by_level(material, "bits", ("distilled", "undistilled", *RIVALS["bits"]), BERS, ["bits-*"])
+    names = ("distilled", "undistilled", *RIVALS["bits"])
+    return by_level(material, "bits", names, BERS, ["bits-*"]) + teachers_worth(material, "bits", BERS)
 
 
 def symbols(material: Material) -> str:
     """Over 16 symbols."""
     names = ("distilled", "undistilled", *RIVALS["symbols"])
-    return by_level(material, "symbols", names, SNRS, ["symbols-*"])
+    text = by_level(material, "symbols", names, SNRS, ["symbols-*"])
+    return text + teachers_worth(material, "symbols", MEAN_OF)
+
+
+def teachers_worth(material: Material, group: str, levels: Sequence[float]) -> str:
+    """A sentence on distilled against undistilled over some levels; empty: not measured."""
+    curves = [material.curve(group, variant) for variant in ("distilled", "undistilled")]
+    difference = less(*(over(curve, levels) for curve in curves))
+    test = gain(material, levels=levels, group=group)
+    if not difference or test is None:
+        return ""
+    interval, images, probability = tested(test)
+    return (
+        f"\n\nDistilled less undistilled, mean over {', '.join(level_text(level) for level in levels)}: "
+        f"{points(difference)} points{few(difference)}; over images {interval}, better : worse {images}, "
+        f"sign test p {probability}."
+    )
 
 
 def states(material: Material) -> str:

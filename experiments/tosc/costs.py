@@ -8,7 +8,6 @@ import io
 import json
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,23 +15,28 @@ from numpy.typing import NDArray
 
 from experiments import changing_channel
 from experiments.tosc.bench import Bench, Outcome
+from experiments.tosc.measuring import Condition, Measured
 from semflash.bundle.reader import Bundle, read_bundle
-from semflash.data.dataset import Dataset
+from semflash.data.dataset import Dataset, Split
 from semflash.edge.decoder import EdgeDecoder
 from semflash.errors import UsageError
 from semflash.export.run import export
 from semflash.program.reference.run import run
 from semflash.program.stages import Modulate, Project, Stage
 from semflash.runtime.litert import load_interpreter
+from semflash.tasks.losses import distillation
 from semflash.teachers.live import LiveTeacher
 from semflash.teachers.store import TeacherStore, find_store
 from semflash.training.alone.run import train_own
+from semflash.training.models import TrainedCodec
 from semflash.training.teaching.live import live_teacher
 
 IMAGES, WARM_UP = 200, 5
 #: Quantile of the times that is reported.
 QUICK = 0.1
 LEVEL = 18.0
+#: Views whose stored and live answers are compared, and the temperature of their loss.
+COMPARED, TEMPERATURE = 640, 3.0
 
 
 def bundle_of(bench: Bench) -> Bundle:
@@ -144,24 +148,52 @@ def projection_bytes(stages: Sequence[Stage]) -> int:
 
 
 def stored_or_live(bench: Bench) -> Outcome:
-    """The same short training twice, from the store and from the teacher itself: time and losses by epoch.
+    """The same short training twice, from the store and from the teacher itself; and both answers to the same
+    views.
 
-    Batches, views and noise are the same, so the losses differ by the store's float16 alone.
+    Batches, views and noise of both trainings are the same, but the store's float16 is enough to make them
+    part ways after some steps, as another order of adding up does; so the answers are compared by themselves.
     """
     data = bench.data()
     store: TeacherStore = find_store(bench.recipe.teacher, data)
-    found = {"stored": history(bench, "stored", store)}
+    student, records = trained(bench, "stored", store)
     with live_teacher(store, data) as live:
-        found["live"] = history(bench, "live", live)
-    return Outcome(figures={"epochs": found, "images": bench.recipe.train_images, "views": store.views})
+        epochs = {"stored": records, "live": trained(bench, "live", live)[1]}
+        answers = same_views(student.codec, data, store, live)
+    figures = {"epochs": epochs, "images": bench.recipe.train_images, "views": store.views}
+    return Outcome(figures=figures | {"same_views": answers})
 
 
-def history(bench: Bench, name: str, answers: Any) -> list[dict[str, Any]]:
-    """Loss, validation and seconds of each epoch."""
+def same_views(codec: Any, data: Dataset, store: Any, live: Any) -> dict[str, float]:
+    """Loss of a student against stored and live answers to the same views, and how far these are apart.
+
+    Args:
+        store, live: the store, and its teacher.
+    """
+    rng = np.random.default_rng(0)
+    indices = rng.integers(0, len(data.train), COMPARED)
+    views = rng.integers(0, store.views, COMPARED)
+    partners, _ = store.mixture(indices, views)
+    images = store.view_images(data.train.images[indices], indices, views, data.train.images[partners])
+    measured = Measured(codec, Split(images, data.train.labels[indices]), "train", 1)
+    noise = rng.random((COMPARED, *codec.noise_shape()), dtype=np.float32)
+    logits = measured.logits(measured.maps, noise, Condition(LEVEL))
+    answers = [each.logits(indices, views) for each in (store, live)]
+    losses = [float(distillation(logits, each, TEMPERATURE)) for each in answers]
+    chances = [np.exp(each) for each in answers]
+    return {
+        "images": COMPARED,
+        "loss_stored": losses[0],
+        "loss_live": losses[1],
+        "largest_difference": float(np.abs(chances[0] - chances[1]).max()),
+    }
+
+
+def trained(bench: Bench, name: str, answers: Any) -> tuple[TrainedCodec, list[dict[str, Any]]]:
+    """The codec; and loss, validation and seconds of each epoch."""
     folder = bench.folder.with_name(f"{bench.folder.name}-{name}")
-    train_own(bench.recipe, folder, progress=bench.progress, answers=answers)
-    records: list[dict[str, Any]] = json.loads((Path(folder) / "history.json").read_text(encoding="utf-8"))
-    return records
+    codec = train_own(bench.recipe, folder, progress=bench.progress, answers=answers)
+    return codec, json.loads((folder / "history.json").read_text(encoding="utf-8"))
 
 
 def changing(bench: Bench) -> Outcome:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from experiments.markdown import table
-from experiments.tosc.cost_blocks import epochs, share_of_views
+from experiments.tosc.cost_blocks import apart, epochs, share_of_views
 from experiments.tosc.names import MEAN_OF, SNRS
 from experiments.tosc.paired import Paired, paired, probability_text
 from experiments.tosc.reading import Curve, Material, cell, few, less, mean, over, points
@@ -60,10 +60,11 @@ def gain(
     one: str = "distilled",
     other: str = "undistilled",
     levels: Sequence[float] = MEAN_OF,
+    group: str = "stamps",
 ) -> Paired | None:
-    """One variant of stamps against another, image by image; None: no seed has both."""
-    first, second = (material.counts("stamps", variant, levels) for variant in (one, other))
-    return paired(first, second, len(levels) * material.repeats("stamps", one))
+    """One variant of a group against another, image by image; None: no seed has both."""
+    first, second = (material.counts(group, variant, levels) for variant in (one, other))
+    return paired(first, second, len(levels) * material.repeats(group, one))
 
 
 def distilled(material: Material) -> Goal:
@@ -187,10 +188,9 @@ def stored(material: Material) -> Goal:
     cost = material.figures("costs", "distilled").get(0)
     if live is None or cost is None:
         return Goal(what, goal)
-    ratio, apart = epochs(live)
-    share = share_of_views(cost)
-    text = f"{ratio:.1f}x; losses {100 * apart:.3f} % apart; {100 * share:.2f} %"
-    return Goal(what, goal, text, ratio >= 3.0 and apart < 0.001 and share <= 0.011)
+    ratio, difference, share = epochs(live), apart(live), share_of_views(cost)
+    text = f"{ratio:.1f}x; losses {100 * difference:.3f} % apart; {100 * share:.2f} %"
+    return Goal(what, goal, text, ratio >= 3.0 and difference < 0.001 and share <= 0.011)
 
 
 def smaller(material: Material) -> Goal:

@@ -14,13 +14,13 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from experiments.tosc import jscc  # noqa: E402
-from experiments.tosc.costs import projection_bytes  # noqa: E402
+from experiments.tosc.costs import projection_bytes, same_views  # noqa: E402
 from experiments.tosc.likeness import class_cosines, correlation, mean_cosine  # noqa: E402
 from experiments.tosc.measuring import Condition, Measured, most_telling, noise_rng  # noqa: E402
 
 from semflash.codecs.registry import create  # noqa: E402
 from semflash.codecs.tosc.sizes import ToscSizes  # noqa: E402
-from semflash.data.dataset import Split  # noqa: E402
+from semflash.data.dataset import Dataset, Split  # noqa: E402
 from semflash.program.stages import Graph, Modulate, Modulation, Project, Projection  # noqa: E402
 
 SIZES: dict[str, Any] = {
@@ -99,6 +99,15 @@ def test_without_noise_the_channel_changes_nothing_and_images_are_right_always_o
     assert set(counts.tolist()) <= {0, 3}
 
 
+def test_bits_are_measured_at_their_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    bits = create("tosc", SIZES | {"channel": "bits"})
+    seen = told(bits, Condition(1e-2, state_error=1), monkeypatch)
+    assert seen == pytest.approx({"used": 6, "quality": 1e-2, "told": 1e-2, "decoder": 6})
+    clean, damaged = (Measured(bits, split(), "val", 3).row(Condition(rate)) for rate in (0.0, 0.5))
+    assert (clean.channel, clean.split, damaged.level) == ("bsc", "val", 0.5)
+    assert set(Measured(bits, split(), "val", 3).counts(Condition(0.0)).tolist()) <= {0, 3}
+
+
 def test_noise_depends_on_the_level_alone() -> None:
     one, again, other = (noise_rng(level).random(5) for level in (-6.0, -6.0, 1e-4))
     assert one.tolist() == again.tolist() != other.tolist()
@@ -114,6 +123,38 @@ def test_tables_of_all_states_are_counted() -> None:
         Project("modulated", "projected", (projection,)),
     ]
     assert projection_bytes(stages) == 8 * (3 * 2 + 3 * 4 + 1) + 12 + 4 * (4 + 4 + 1)
+
+
+class Answers:
+    """Answers of three classes to two views of each of twelve images, none of them a mixture."""
+
+    views = 2
+
+    def __init__(self, away: float = 0.0) -> None:
+        scores = np.random.default_rng(3).normal(size=(12, 2, 3))
+        scores[4, 1, 2] += away
+        self.table = scores - np.log(np.exp(scores).sum(-1, keepdims=True))
+
+    def logits(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
+        return self.table[indices, views].astype(np.float32)
+
+    def mixture(self, indices: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return indices, np.ones(len(indices), np.float32)
+
+    def view_images(
+        self, images: np.ndarray, indices: np.ndarray, views: np.ndarray, others: np.ndarray
+    ) -> np.ndarray:
+        return images
+
+
+def test_stored_and_live_answers_to_the_same_views_are_compared(codec: Any) -> None:
+    data = Dataset("noise", split(), split(), split(), ("a", "b", "c"))
+    same = same_views(codec, data, Answers(), Answers())
+    assert same["loss_stored"] == same["loss_live"] > 0 and same["largest_difference"] == 0
+    apart = same_views(codec, data, Answers(), Answers(away=2.0))
+    assert apart["loss_stored"] == same["loss_stored"] != apart["loss_live"]
+    moved = np.abs(np.exp(Answers().table) - np.exp(Answers(away=2.0).table)).max()
+    assert apart["largest_difference"] == pytest.approx(moved, rel=1e-5)
 
 
 def test_likeness_by_hand() -> None:
