@@ -121,8 +121,9 @@ def _layer(layer: Layer, prefix: str) -> str:
         return text + layer.text(prefix) + "\n"
     fields = list(layer.fields)
     for table in layer.arrays:
-        text += array(table.ctype, f"{name}_{table.field}", table.values.reshape(-1).tolist())
-        fields.append((table.field, f"{name}_{table.field}"))
+        symbol = f"{name}_{table.field.rpartition('.')[2]}"
+        text += array(table.ctype, symbol, table.values.reshape(-1).tolist())
+        fields.append((table.field, symbol))
     return text + struct(layer.struct, name, fields) + "\n"
 
 

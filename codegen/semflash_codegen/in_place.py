@@ -8,6 +8,7 @@ from semflash_codegen.segments import Segment
 
 #: Kernels that read element i of an input of the output's size for the last time before they write element i.
 _STRUCTS = (
+    "sf_add_broadcast_t",
     "sf_add_t",
     "sf_clamp_t",
     "sf_linear_add_t",
@@ -40,10 +41,14 @@ def _may_overwrite(layer: Layer) -> bool:
 
 
 def _dying(model: Model, layer: Layer, step: int, last: dict[int, int], alias: dict[int, int]) -> int | None:
-    """The memory of an input that is large enough and read for the last time here, else None."""
+    """The memory of an input that is large enough and read for the last time here, else None.
+
+    A small input may lie in a large tensor's memory; where it is broadcast, it is read to the end.
+    """
     size = model.tensors[layer.output].elements
     for i in layer.inputs:
         root = alias.get(i, i)
-        if last[root] == step and model.tensors[root].elements >= size:
+        large = min(model.tensors[i].elements, model.tensors[root].elements) >= size
+        if large and last[root] == step:
             return root
     return None

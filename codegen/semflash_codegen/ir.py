@@ -86,7 +86,12 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator: indices into Model.tensors (-1: an optional input that is absent)."""
+    """One operator: indices into Model.tensors (-1: an optional input that is absent).
+
+    Attributes:
+        index: Its position in the file; one that no other has where a pass made it.
+        origin: Of one that a pass made, the position of the operator in the file that it stands for.
+    """
 
     index: int
     name: str
@@ -94,6 +99,12 @@ class Operator:
     outputs: tuple[int, ...]
     options_type: int = 0
     options: Table | None = field(repr=False, default=None)
+    origin: int | None = None
+
+    @property
+    def number(self) -> int:
+        """The position in the file that messages name."""
+        return self.index if self.origin is None else self.origin
 
 
 @dataclass(frozen=True)
@@ -118,7 +129,7 @@ class Model:
     def layer_name(self, operator: Operator) -> str:
         """What to call an operator in messages: number, operator and the name of its output."""
         name = self.tensors[operator.outputs[0]].name if operator.outputs else ""
-        return f"layer {operator.index} {operator.name} '{short(name)}'"
+        return f"layer {operator.number} {operator.name} '{short(name)}'"
 
 
 def image_rows(source: Tensor) -> tuple[int, int]:

@@ -37,7 +37,10 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Array:
-    """A constant table. `field` is the struct member that points to it; ctype int8_t or int32_t."""
+    """A constant table; ctype int8_t, uint16_t or int32_t.
+
+    `field` is the struct member that points to it; "outer.inner" is a member of a struct within the struct.
+    """
 
     field: str
     ctype: str
@@ -46,7 +49,7 @@ class Array:
     @property
     def size_bytes(self) -> int:
         """Bytes in flash."""
-        return int(self.values.size) * (1 if self.ctype == "int8_t" else 4)
+        return int(self.values.size) * {"int8_t": 1, "uint16_t": 2, "int32_t": 4}[self.ctype]
 
 
 @dataclass(frozen=True)

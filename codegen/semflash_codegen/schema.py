@@ -266,15 +266,20 @@ class Options(IntEnum):
     CONCATENATION = 10
     ADD = 11
     RESIZE_BILINEAR = 15
+    SPACE_TO_DEPTH = 19
     MUL = 21
+    PAD = 22
+    GATHER = 23
     REDUCER = 27
     SUB = 28
     DIV = 29
     STRIDED_SLICE = 32
     SPLIT = 35
     TRANSPOSE_CONV = 49
+    PACK = 59
     RESIZE_NEAREST_NEIGHBOR = 74
     LEAKY_RELU = 75
+    DEPTH_TO_SPACE = 94
     BATCH_MATMUL = 101
 
 

@@ -7,6 +7,7 @@ inside.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -14,7 +15,7 @@ from semflash_codegen.cuts import Part, cut, multiplies
 from semflash_codegen.fused.chain import Chain, find_chain
 from semflash_codegen.fused.plan import make_plan
 from semflash_codegen.fused.shapes import regrouped
-from semflash_codegen.fused.stages import Plan
+from semflash_codegen.fused.stages import Plan, place
 from semflash_codegen.fused.streamed import FUSED, Streamed, StreamedLayer
 from semflash_codegen.fused.writer import write
 from semflash_codegen.ir import Model, Operator
@@ -124,7 +125,7 @@ def _segment(model: Model, chain: Chain, part: Part, small: bool) -> Segment:
     first = chain.operators[0]
     plan = part.plan
     if len(chain.layers) == 1:
-        plan = make_plan([regrouped(chain.layers[0])], small=small)
+        plan = place([copy(stage) for stage in make_plan([regrouped(chain.layers[0])], small=small).stages])
     parts = tuple(Streamed(chain, plan).layers())
     return Segment(
         index=first.index,

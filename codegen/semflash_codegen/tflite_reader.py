@@ -27,6 +27,21 @@ MAX_OPERANDS = 64
 MAX_SCALES = 1 << 18
 
 _REMEDY = "export the model again; the file is damaged or not a TensorFlow Lite model"
+#: Operators that run a graph of their own.
+_CALLING = ("CALL_ONCE", "IF", "WHILE")
+#: Types of the schema that semflash never reads.
+_OTHER_TYPES = {
+    11: "complex128",
+    12: "uint64",
+    13: "a resource",
+    14: "a variant",
+    15: "uint32",
+    16: "uint16",
+    17: "int4",
+    18: "bfloat16",
+    19: "int2",
+    20: "uint4",
+}
 _ITEM_BYTES = {
     TensorType.INT8: 1,
     TensorType.BOOL: 1,
@@ -84,10 +99,11 @@ def read_model(data: bytes, limits: Limits = DEVICE) -> Model:
     names = [_operator_name(code) for code in model.tables(1, limits.operators)]
     subgraphs = list(model.tables(2, 64))
     if len(subgraphs) != 1:
+        calling = ", ".join(name for name in names if name in _CALLING) or "unused graphs"
         raise UnsupportedModelError(
-            "the model must have exactly one subgraph",
+            f"the model must have exactly one subgraph; this one has {calling}",
             value=len(subgraphs),
-            remedy="export without control flow",
+            remedy="use a network without memory and loops (no LSTM, GRU or variables), or unroll it",
         )
     buffers = list(model.tables(4, 2 * limits.tensors))
     graph = subgraphs[0]
@@ -177,8 +193,9 @@ def _tensor(index: int, table: Table, buffers: list[Table], limits: Limits) -> T
             )
     code = table.integer(1, "<b")
     if code not in TensorType.__members__.values():
+        what = f"is {_OTHER_TYPES[code]}" if code in _OTHER_TYPES else "has an unknown type"
         raise UnsupportedModelError(
-            f"tensor '{name}' has an unknown type", value=code, remedy="export as int8"
+            f"tensor '{name}' {what}", value=code, remedy="quantise weights and activations to int8"
         )
     dtype = TensorType(code)
     buffer = table.integer(2, "<I")
@@ -189,7 +206,10 @@ def _tensor(index: int, table: Table, buffers: list[Table], limits: Limits) -> T
     if table.table(6) is not None:
         raise UnsupportedModelError(f"tensor '{name}' is sparse", remedy="export without sparsity")
     if table.integer(5, "<b"):
-        raise UnsupportedModelError(f"tensor '{name}' is a variable", remedy="export without state")
+        raise UnsupportedModelError(
+            f"tensor '{name}' is a variable: the model keeps state between images",
+            remedy="use a network without memory (no LSTM, GRU, SVDF or variables)",
+        )
     data = _constant(name, buffers[buffer], dtype, elements, limits)
     quantisation = _quantisation(name, table.table(4), max(shape, default=1))
     return Tensor(index, name, shape, dtype, quantisation, data, _signature(name, table, shape))

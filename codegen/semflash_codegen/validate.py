@@ -4,32 +4,80 @@ from __future__ import annotations
 
 from semflash_codegen.errors import MalformedModelError, UnsupportedModelError
 from semflash_codegen.ir import Model, Operator, Tensor, image_rows
-from semflash_codegen.operators import ALIASES, SUPPORTED
+from semflash_codegen.operators import ALIASES, LOWER, REWRITTEN, SUPPORTED
 from semflash_codegen.schema import TensorType
 
 _ROW_BYTES_MAX = 65535
+#: What helps where the number of images is open or more than one.
+BATCH_REMEDY = "set batch_size=1 in the model's Input and convert it again"
+#: Operators that keep something from image to image, or hold a graph of their own.
+STATEFUL = (
+    "ASSIGN_VARIABLE",
+    "BIDIRECTIONAL_SEQUENCE_LSTM",
+    "BIDIRECTIONAL_SEQUENCE_RNN",
+    "CALL_ONCE",
+    "IF",
+    "LSTM",
+    "READ_VARIABLE",
+    "RNN",
+    "SVDF",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
+    "UNIDIRECTIONAL_SEQUENCE_RNN",
+    "VAR_HANDLE",
+    "WHILE",
+)
+_AROUND = "but around one convolution of stride 1 without padding of its own, as dilation"
+_OF_SHAPES = "but to compute shapes that do not change"
+_OF_PARTS = "with a computed axis, or parts that do not add up to its input"
+_REWRITTEN_ONLY = {
+    "BATCH_TO_SPACE_ND": _AROUND,
+    "PACK": _OF_SHAPES,
+    "SHAPE": _OF_SHAPES,
+    "SPACE_TO_BATCH_ND": _AROUND,
+    "SPLIT": _OF_PARTS,
+    "SPLIT_V": _OF_PARTS,
+}
+_REWRITE_REMEDY = "change the network there; docs/codegen.md lists what each operator may do"
 
 
 def validate(model: Model) -> None:
     """One int8 image in, one int8 latent out, static shapes, known operators, a file in execution order."""
     validate_ends(model)
-    for op in model.operators:
-        if op.name not in SUPPORTED:
-            raise UnsupportedModelError(
-                f"{model.layer_name(op)}: operator {op.name} is not supported",
-                value=op.name,
-                remedy="use " + ", ".join(SUPPORTED),
-            )
+    validate_operators(model)
     validate_order(model)
+
+
+def validate_operators(model: Model) -> None:
+    """Only operators that a device has; those that keep state are named as such."""
+    for op in model.operators:
+        if op.name in LOWER or op.name in ALIASES:
+            continue
+        what, remedy = f"operator {op.name} is not supported", "use " + ", ".join(SUPPORTED)
+        if op.name in REWRITTEN:
+            what, remedy = f"operator {op.name} is not supported {_REWRITTEN_ONLY[op.name]}", _REWRITE_REMEDY
+        elif op.name in STATEFUL:
+            what = f"operator {op.name} keeps state between images, or loops"
+            remedy = "use a network without memory (no LSTM, GRU, SVDF or variables), or unroll it"
+        if _open_batch(model):
+            remedy = f"{BATCH_REMEDY}; or {remedy}"
+        raise UnsupportedModelError(f"{model.layer_name(op)}: {what}", value=op.name, remedy=remedy)
+
+
+def _open_batch(model: Model) -> bool:
+    """Whether the number of images is open, so that the converter wrote shape arithmetic."""
+    return any(model.tensors[i].signature[:1] == (-1,) for i in model.inputs)
 
 
 def validate_ends(model: Model) -> None:
     """One int8 image in rows that are not too long, one int8 latent."""
     if len(model.inputs) != 1 or len(model.outputs) != 1:
+        names = [
+            ", ".join(f"'{model.tensors[i].name}'" for i in side) for side in (model.inputs, model.outputs)
+        ]
         raise UnsupportedModelError(
-            "the encoder must have one input and one output",
+            f"the encoder takes {names[0]} and gives {names[1]}, but must have one input and one output",
             value=(len(model.inputs), len(model.outputs)),
-            remedy="export the device graph alone: image in, latent out",
+            remedy="export the device graph alone: image in, latent out; Concatenate joins several outputs",
         )
     source, output = model.tensors[model.inputs[0]], model.tensors[model.outputs[0]]
     for role, tensor in (("input", source), ("output", output)):
@@ -38,7 +86,7 @@ def validate_ends(model: Model) -> None:
             raise UnsupportedModelError(
                 f"the encoder's {role} must be (1, h, w, c), (1, w, c) or (1, c)",
                 value=tensor.shape,
-                remedy="export with batch size 1",
+                remedy=BATCH_REMEDY if tensor.shape[:1] != (1,) else "change the network's input or output",
             )
     if image_rows(source)[1] > _ROW_BYTES_MAX:
         raise UnsupportedModelError(
@@ -49,6 +97,12 @@ def validate_ends(model: Model) -> None:
 
 
 def _validate_end(role: str, tensor: Tensor) -> None:
+    if tensor.dtype is TensorType.UINT8:
+        raise UnsupportedModelError(
+            f"the encoder's {role} is uint8, and not only at its end: the network inside is not int8",
+            value="uint8",
+            remedy="convert it with a converter of TensorFlow 2, which quantises to int8",
+        )
     if tensor.dtype is not TensorType.INT8:
         raise UnsupportedModelError(
             f"the encoder's {role} is not int8",

@@ -22,9 +22,9 @@ sf_status_t __wrap_sf_encoder_push_row(sf_encoder_t *encoder, const int8_t *row,
 static struct {
     sf_port_t port;
     uint32_t ticks[SF_BENCH_LAYERS + 1]; /* the last one is what calibration and excess layers write to */
-    uint32_t base;   /* all that was reported of images before */
-    uint32_t images; /* begun since reset */
-    uint32_t layer;  /* being run */
+    uint32_t base;                       /* all that was reported of images before */
+    uint32_t images;                     /* begun since reset */
+    uint32_t layer;                      /* being run */
     uint32_t next;
     uint32_t first; /* number of the graph's first layer */
     uint32_t depth; /* in a layer; a streaming segment enters its stages, which count as the layer */

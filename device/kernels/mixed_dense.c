@@ -106,7 +106,7 @@ static uint8_t scaled(int32_t twice, const call_t *call) {
         sf_byte(sf_scale_exactly(twice, call->multiplier, call->rounding, 1) >> call->shift);
     const int32_t low = (int32_t)(call->low & 0xFFu);
     const int32_t high = 255 - (int32_t)(call->above_high & 0xFFu);
-    return (uint8_t)((value < low ? low : value > high ? high : value) ^ 0x80);
+    return (uint8_t)((value < low ? low : value > high ? high : value) ^ 128);
 }
 
 static void four_outputs(const uint32_t *table, const uint32_t *inputs, uint8_t *out, const call_t *call) {

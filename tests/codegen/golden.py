@@ -11,6 +11,7 @@ import pytest
 from semflash.program.stages import TableTail, TailTable
 from semflash_codegen import CodegenRequest
 from semflash_codegen.alone import GRAPH, program_around
+from semflash_codegen.simplify import simplify
 from semflash_codegen.tflite_reader import read_model
 
 MODELS = Path(__file__).parent / "models"
@@ -28,7 +29,7 @@ def load(name: str) -> bytes:
 
 def table_tail(encoder: bytes) -> TableTail:
     """A tail that fits an encoder: code = latent >> 5, shifted to 0..7."""
-    model = read_model(encoder)
+    model = simplify(read_model(encoder))
     output = model.tensors[model.outputs[0]]
     row = [v >> 5 for v in range(256)]
     return TableTail(output.shape[-1], 8, output.zero_point, row * output.shape[-1])

@@ -22,6 +22,12 @@ VERSIONS = {
     "SHAPE": 1,
     "STRIDED_SLICE": 1,
     "PACK": 1,
+    "HARD_SWISH": 1,
+    "EXPAND_DIMS": 1,
+    "SQUEEZE": 1,
+    "TILE": 1,
+    "SLICE": 3,
+    "DEPTH_TO_SPACE": 1,
 }
 
 Quantisation = tuple[float | Sequence[float], int]
@@ -59,9 +65,14 @@ class GraphBuilder:
         return self._tensor(values.shape, kind, quantisation, len(self.model.buffers) - 1, axis)
 
     def operator(
-        self, name: str, inputs: Sequence[int], output: int, options: str | None = None, **fields: object
+        self,
+        name: str,
+        inputs: Sequence[int],
+        output: int | Sequence[int],
+        options: str | None = None,
+        **fields: object,
     ) -> int:
-        """Append an operator and return its output; options without the "Options" suffix."""
+        """Append an operator and return its first output; options without the "Options" suffix."""
         code = schema.OperatorCodeT()
         code.builtinCode = getattr(schema.BuiltinOperator, name)
         code.deprecatedBuiltinCode = min(code.builtinCode, 127)
@@ -69,7 +80,8 @@ class GraphBuilder:
         self.model.operatorCodes.append(code)
         operator = schema.OperatorT()
         operator.opcodeIndex = len(self.model.operatorCodes) - 1
-        operator.inputs, operator.outputs = list(inputs), [output]
+        outputs = [output] if isinstance(output, int) else list(output)
+        operator.inputs, operator.outputs = list(inputs), outputs
         if options is not None:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, f"{options}Options")
             operator.builtinOptions = getattr(schema, f"{options}OptionsT")()
@@ -77,7 +89,7 @@ class GraphBuilder:
                 assert hasattr(operator.builtinOptions, field)
                 setattr(operator.builtinOptions, field, value)
         self.graph.operators.append(operator)
-        return output
+        return outputs[0]
 
     def finish(self, output: int) -> bytes:
         """The file."""

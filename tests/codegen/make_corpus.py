@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from codegen.brought_models import MODELS as BROUGHT
 from codegen.more_models import MODELS
 
 FOLDER = Path(__file__).parent / "corpus"
@@ -17,7 +18,7 @@ FOLDER = Path(__file__).parent / "corpus"
 def main() -> None:
     """One model each, by a fixed seed."""
     FOLDER.mkdir(exist_ok=True)
-    for name, make in MODELS.items():
+    for name, make in (MODELS | BROUGHT).items():
         path = FOLDER / f"{name.lower().replace(' ', '_')}.tflite"
         path.with_suffix(".tmp").write_bytes(make(np.random.default_rng(11)))
         path.with_suffix(".tmp").replace(path)

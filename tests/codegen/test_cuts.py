@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +15,11 @@ from semflash_codegen.cuts import cut
 from semflash_codegen.fused.chain import find_chain
 from semflash_codegen.fused.plan import make_plan
 from semflash_codegen.fused.stages import Plan
+from semflash_codegen.in_place import share
+from semflash_codegen.ir import Model, Tensor
+from semflash_codegen.layer import REFERENCE, Kernel, Layer
 from semflash_codegen.passes import make_plan as plan_network
+from semflash_codegen.schema import TensorType
 from semflash_codegen.segments import Segment
 from semflash_codegen.simplify import simplify
 from semflash_codegen.tflite_reader import read_model
@@ -91,6 +96,26 @@ def test_segments_lie_over_their_input_only_where_nobody_reads_it_later() -> Non
             assert not overlaps or layer.in_place
             segments, lying_over = segments + 1, lying_over + overlaps
     assert segments > lying_over > 0, "nothing of the kind was looked at"
+
+
+def test_a_small_tensor_in_a_large_ones_memory_is_not_written_over_while_it_is_broadcast() -> None:
+    """As in attention: y = a * s, where s came to lie over the image that it was made of, and a lives on."""
+    large, small = (1, 4, 4, 8), (1, 1, 1, 8)
+    shapes = {"image": large, "a": large, "s": small, "y": large, "z": large}
+    tensors = tuple(
+        Tensor(i, name, shape, TensorType.INT8, None, None) for i, (name, shape) in enumerate(shapes.items())
+    )
+    model = Model(tensors, (), inputs=(0,), outputs=(4,))
+    kernel = Kernel(REFERENCE, "none", None)
+    lowered = (
+        Layer(0, "TRANSPOSE", "a", (0,), 1, kernel, "sf_move_t", ()),
+        Segment(1, "CONV_2D", "s", (0,), 2, kernel, "sf_fused_graph_t", (), in_place=True),
+        Layer(2, "MUL", "y", (1, 2), 3, kernel, "sf_mul_t", ()),
+        Layer(3, "CONCATENATION", "z", (3, 1), 4, kernel, "sf_concatenation_t", ()),
+    )
+    assert share(model, lowered, {}) == {2: 0}
+    broadcast = replace(lowered[2], struct="sf_add_broadcast_t", operator="ADD")
+    assert share(model, (*lowered[:2], broadcast, lowered[3]), {}) == {2: 0}
 
 
 def test_whole_networks_need_less_memory_streamed_than_layer_by_layer() -> None:

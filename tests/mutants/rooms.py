@@ -53,7 +53,8 @@ ROOMS = (
             *_each(
                 "tests/codegen/test_{}.py",
                 "passes refusals numbers more_operators_refused generated_text tflm_text names cuts"
-                " wide_softmax more_operators bit_exactness programs options tflite_verify",
+                " wide_softmax more_operators brought_operators brought_refused rewrites moving"
+                " bit_exactness programs options tflite_verify",
             ),
             *_each("tests/codegen/fused/test_{}.py", "plan_and_text requantise limits kernels"),
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from semflash_codegen.fused.requantise import Channelwise, CheapForm, find_form
 from semflash_codegen.fused.tables import Gather, Step, coefficients, group_words, groups, mixed_bias
 
 Ints = NDArray[np.int64]
+#: Plans that differ in RAM alone ask for the same forms and tables of the same layer (the very object) again.
+_once = lru_cache(maxsize=64)
 
 BYTES, PAIRS, MAX = STORES = ("bytes", "pairs", "max")
 STRIP_STEPS = 112
@@ -126,11 +129,13 @@ def reachable(layer: Conv) -> tuple[Ints, Ints, Ints]:
     return low, high, magnitude
 
 
+@_once
 def cheap_form(layer: Conv, *, gain_max: int = 0) -> CheapForm | None:
     """A proven cheap form for int16 weights."""
     return find_form(requantisation(layer), *reachable(layer), gain_max=gain_max)
 
 
+@_once
 def exact_form(layer: Conv) -> ExactForm | None:
     """The exact form for byte-mixed weights, or None where weights or accumulators do not fit."""
     low, high, _ = reachable(layer)
@@ -138,12 +143,14 @@ def exact_form(layer: Conv) -> ExactForm | None:
     return form if form is not None and mixable(layer, low, high, form.live) else None
 
 
+@_once
 def depthwise_form(layer: Conv) -> CheapForm | ExactForm | None:
     """The form of a depthwise convolution: a cheap one, else the exact one, else none."""
     low, high, _ = reachable(layer)
     return cheap_form(layer) or find_exact(requantisation(layer), low, high)
 
 
+@_once
 def whole_tables(layer: Conv, form: CheapForm | ExactForm, store: str) -> ConvTables:
     """Tables of a convolution whose patch fits at once: per group bias, weights, coefficients."""
     kernel_h, kernel_w = layer.window.kernel
@@ -157,6 +164,7 @@ def whole_tables(layer: Conv, form: CheapForm | ExactForm, store: str) -> ConvTa
     return ConvTables(layer, "whole", store, gather, 1, form, words, 0, [], [])
 
 
+@_once
 def quad_tables(layer: Conv, form: ExactForm, store: str) -> ConvTables:
     """Tables for four pixels and two channels at a time, the last two channels first."""
     gather = Gather(layer.window.kernel[0], layer.window.kernel[1] * layer.source.channels)
@@ -171,6 +179,7 @@ def quad_tables(layer: Conv, form: ExactForm, store: str) -> ConvTables:
     return ConvTables(layer, "quads", store, gather, 1, form, words, 0, [], [])
 
 
+@_once
 def chunked_tables(
     layer: Conv,
     form: CheapForm | ExactForm | None,
@@ -225,6 +234,7 @@ def _ends(form: CheapForm | ExactForm | None, members: list[int | None]) -> list
     return mixed_coefficients(form, members) if isinstance(form, ExactForm) else coefficients(form, members)
 
 
+@_once
 def rows_tables(layer: Conv, form: CheapForm | ExactForm) -> ConvTables:
     """Tables of a convolution whose kernel takes one run of bytes after the other, in one piece."""
     parts = chunked_tables(layer, form)

@@ -29,7 +29,7 @@ _SHIFT_MAX = 22
 _ACC_BITS = 30
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ExactForm:
     """Constants of one layer, per channel (int64).
 

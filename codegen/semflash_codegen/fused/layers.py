@@ -40,7 +40,7 @@ class Window:
     """int8 value of the padding."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Conv:
     """CONV_2D or DEPTHWISE_CONV_2D.
 

@@ -42,7 +42,7 @@ class Channelwise:
     high: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CheapForm:
     """Constants of the cheap form. signed: D is needed. packed: S is 16, two channels a PKHTB and USAT16."""
 

@@ -11,8 +11,8 @@ ROWS_MAX = 11
 COLUMNS_MAX = 64
 #: Of a pixel computed beside three others, to one beside another.
 QUAD_COST = 0.93
-#: Longest row that 1x1 convolutions make of several.
-_REGROUPED_ROW_BYTES = 1664
+#: Longest row that 1x1 convolutions make of several, and what part of the tensor at most.
+_REGROUPED_ROW_BYTES, _REGROUPED_PART = 1664, 4
 
 
 def refusal(layer: Layer) -> str | None:
@@ -53,7 +53,8 @@ def regrouped(layer: Layer) -> Layer:
     padded = window.top or window.left or window.bottom or window.right
     if window.kernel != (1, 1) or window.stride != (1, 1) or padded:
         return layer
-    longest = max(source.width, _REGROUPED_ROW_BYTES // source.channels)
+    room = min(_REGROUPED_ROW_BYTES, source.height * source.row_bytes // _REGROUPED_PART)
+    longest = max(source.width, room // source.channels)
     fits = [n for n in range(1, source.height + 1) if source.height % n == 0 and n * source.width <= longest]
     rows = min(fits, key=lambda n: (_pixel_cost(n * source.width), n))
     shapes = [

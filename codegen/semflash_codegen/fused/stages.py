@@ -11,6 +11,7 @@ from semflash_codegen.fused.layers import Layer
 from semflash_codegen.fused.requantise import CheapForm
 
 COUNT_BYTES = 6
+_TIMES_TABLE = 8
 RUN = {
     "whole": "sf_fused_run_conv",
     "rows": "sf_fused_run_conv",
@@ -91,11 +92,14 @@ class Plan:
 def place(stages: list[Stage], tables_bytes: int | None = None) -> Plan:
     """Offsets: counters, then what must lie on a word boundary, then rings, then the latest output row.
 
-    tables_bytes: How much of tables may lie in RAM; None: those that did before.
+    tables_bytes: How much of tables may lie in RAM; None: those that did before, if the layer's output, which
+            lies in memory as a whole then, is much larger.
     """
     offset = _align(COUNT_BYTES * len(stages), 4)
     for stage in stages:
-        copied = stage.table > 0 if tables_bytes is None else 0 < stage.table_bytes <= tables_bytes
+        output = stage.layers[-1].output
+        beside = stage.table > 0 and output.height * output.row_bytes >= _TIMES_TABLE * stage.table_bytes
+        copied = beside if tables_bytes is None else 0 < stage.table_bytes <= tables_bytes
         stage.table = offset if copied else 0
         offset += stage.table_bytes if copied else 0
         tables_bytes = None if tables_bytes is None else tables_bytes - (stage.table_bytes if copied else 0)

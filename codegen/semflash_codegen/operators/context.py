@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from semflash_codegen.errors import CodegenError, MalformedModelError, UnsupportedModelError
 from semflash_codegen.flatbuffer import Table
 from semflash_codegen.ir import Model, Operator, Tensor
@@ -76,6 +78,16 @@ class Context:
                 op, f"tensor '{tensor.name}' has a zero point outside int8", tensor.zero_point
             )
         return tensor
+
+    def integers(self, op: Operator, number: int, what: str) -> list[int]:
+        """A constant list of whole numbers (int32 or int64), such as axes or paddings, flat."""
+        tensor = self.input(op, number)
+        dtype = {TensorType.INT32: "<i4", TensorType.INT64: "<i8"}.get(tensor.dtype)
+        if tensor.data is None or dtype is None:
+            raise self.unsupported(
+                op, f"{what} are not a constant of type int32 or int64", tensor.dtype.name.lower()
+            )
+        return [int(value) for value in np.frombuffer(tensor.data, dtype)]
 
     def image(self, op: Operator, tensor: Tensor) -> tuple[int, int, int]:
         """(height, width, channels) of a (1, h, w, c) tensor."""

@@ -1,6 +1,8 @@
-"""CONV_2D: weights (out, kh, kw, in), SAME or VALID, stride, dilation, per-channel scales along axis 0."""
+"""CONV_2D: weights (out, kh, kw, in / groups), SAME or VALID, stride, dilation, scales per channel."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from semflash_codegen import cmsis_nn
 from semflash_codegen.ir import Operator
@@ -20,8 +22,10 @@ def lower(context: Context, op: Operator) -> Layer:
     if len(weights.shape) != 4:
         raise context.unsupported(op, "weights must have four dimensions", weights.shape)
     channels, kernel_h, kernel_w, kernel_depth = weights.shape
-    if kernel_depth != depth:
-        raise context.unsupported(op, f"grouped convolution: {depth} input channels", kernel_depth)
+    if depth % kernel_depth or channels % (depth // kernel_depth):
+        raise context.unsupported(
+            op, f"{depth} channels to {channels} are no whole groups of the weights' depth", kernel_depth
+        )
     window, size = plan_window(
         context,
         op,
@@ -32,8 +36,12 @@ def lower(context: Context, op: Operator) -> Layer:
         dilation=(options.integer(5, "<i", 1), options.integer(4, "<i", 1)),
     )
     context.expect_shape(op, output, (1, *size, channels))
-    kernel = context.choose("CONV_2D", "sf_conv2d", cmsis_nn.CONV_2D)
-    return convolution_layer(
+    grouped = kernel_depth != depth
+    if grouped:
+        kernel = context.choose("CONV_2D in groups", "sf_grouped_conv2d", None)
+    else:
+        kernel = context.choose("CONV_2D", "sf_conv2d", cmsis_nn.CONV_2D)
+    layer = convolution_layer(
         context,
         op,
         window,
@@ -42,6 +50,14 @@ def lower(context: Context, op: Operator) -> Layer:
         activation=context.activation(op, 3),
         scratch_bytes=0 if kernel.runs_on == REFERENCE else scratch_bytes(window, depth),
     )
+    return _grouped(layer, kernel_depth) if grouped else layer
+
+
+def _grouped(layer: Layer, depth: int) -> Layer:
+    """The same with the struct of sf_grouped_conv2d, which holds that of sf_conv2d."""
+    fields = (*((f"conv.{name}", value) for name, value in layer.fields), ("depth", str(depth)))
+    arrays = tuple(replace(table, field=f"conv.{table.field}") for table in layer.arrays)
+    return replace(layer, struct="sf_grouped_conv2d_t", fields=fields, arrays=arrays)
 
 
 def scratch_bytes(window: Window, depth: int) -> int:

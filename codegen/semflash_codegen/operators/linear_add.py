@@ -52,6 +52,14 @@ def find_linear(expected: Ints, ratio_a: float, ratio_b: float, low: int, high: 
     return None
 
 
+def requantised(values: Ints, multiplier: int, shift: int) -> Ints:
+    """:func:`semflash_codegen.fixed_point.requantise` of an array; the shift is 0 or to the right."""
+    high = (values * multiplier + (1 << 30)) >> 31
+    mask = (1 << -shift) - 1
+    rounded: Ints = (high >> -shift) + ((high & mask) > (mask >> 1) + (high < 0))
+    return rounded
+
+
 def _offset(expected: Ints, a: int, b: int, shift: int, low: int, high: int) -> int | None:
     """The middle of all C that fit, or None where none does or a sum leaves 31 bits."""
     codes = np.arange(256, dtype=np.int64)

@@ -6,21 +6,28 @@ from collections.abc import Callable
 
 import numpy as np
 
-from semflash_codegen.ir import Operator
+from semflash_codegen.ir import Operator, Tensor
 from semflash_codegen.layer import Array, Layer
 from semflash_codegen.operators.context import Context
 from semflash_codegen.quantise import INT8_MAX, INT8_MIN
 
 
 def lookup_layer(
-    context: Context, op: Operator, function: Callable[[int], int], *, lowest: int = INT8_MIN
+    context: Context,
+    op: Operator,
+    function: Callable[[int], int],
+    *,
+    lowest: int = INT8_MIN,
+    source: Tensor | None = None,
 ) -> Layer:
     """A layer out = clamp(function(in)) for in >= lowest; smaller inputs end the image.
 
     Args:
         function: int8 value to integer, called for lowest..127.
+        source: the activation that is looked up; None: the operator's first input.
     """
-    source, output = context.int8_input(op, 0), context.int8_output(op)
+    source = context.int8_input(op, 0) if source is None else source
+    output = context.int8_output(op)
     if source.shape != output.shape:
         raise context.unsupported(op, "input and output must have one shape", (source.shape, output.shape))
     values = [
@@ -32,7 +39,7 @@ def lookup_layer(
         index=op.index,
         operator=op.name,
         name=output.name,
-        inputs=(op.inputs[0],),
+        inputs=(source.index,),
         output=op.outputs[0],
         kernel=context.choose(op.name, "sf_lookup", None),
         struct="sf_lookup_t",

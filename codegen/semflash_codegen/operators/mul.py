@@ -1,4 +1,4 @@
-"""MUL of two int8 tensors, or of one and a constant; either may be broadcast.
+"""MUL of two int8 tensors, or of one and a constant; either may be broadcast. One constant for all: a table.
 
 Source: tensorflow/lite/micro/kernels/mul_common.cc: one factor,
 double(scale a) * double(scale b) / double(scale out).
@@ -6,11 +6,13 @@ double(scale a) * double(scale b) / double(scale out).
 
 from __future__ import annotations
 
+from semflash_codegen.fixed_point import requantise
 from semflash_codegen.ir import Operator
 from semflash_codegen.layer import Array, Layer
 from semflash_codegen.operators.broadcasting import broadcast_shape, image_of, strides_initialiser
 from semflash_codegen.operators.context import Context
 from semflash_codegen.operators.convolution import shape_initialiser
+from semflash_codegen.operators.lookup import lookup_layer
 from semflash_codegen.quantise import INT32_MAX, activation_range, quantise_multiplier
 from semflash_codegen.schema import Options
 
@@ -32,6 +34,14 @@ def lower(context: Context, op: Operator) -> Layer:
         raise context.unsupported(op, "the output scale is too small for the inputs", output.scale)
     context.options(op, Options.MUL)
     act_min, act_max = activation_range(context.activation(op, 0), output, context.label(op))
+    if b.data is not None and b.elements == 1:
+        factor = int(b.int8_values().reshape(-1)[0]) - b.zero_point
+
+        def function(value: int) -> int:
+            product = requantise((value - a.zero_point) * factor, multiplier, shift)
+            return min(max(product + output.zero_point, act_min), act_max)
+
+        return lookup_layer(context, op, function, source=a)
     fields = (
         ("out", shape_initialiser(image_of(context, op, output))),
         ("strides_a", strides_initialiser(context, op, a, output)),

@@ -1,29 +1,28 @@
-"""PAD and PADV2 of one image: rows, columns and channels; the batch must not be padded."""
+"""PAD and PADV2 of up to four dimensions: rows, columns and channels; the batch must not be padded."""
 
 from __future__ import annotations
 
-import numpy as np
-
 from semflash_codegen.ir import Operator
 from semflash_codegen.layer import Layer
+from semflash_codegen.operators.broadcasting import image_of
 from semflash_codegen.operators.context import Context
 from semflash_codegen.operators.convolution import shape_initialiser
-from semflash_codegen.schema import TensorType
+from semflash_codegen.operators.moving import same_quantisation
 
 
 def lower(context: Context, op: Operator) -> Layer:
     """Check the operator; it runs in plain C."""
     source, output = context.int8_input(op, 0), context.int8_output(op)
-    h, w, c = context.image(op, source)
+    h, w, c = image_of(context, op, source)
     (before_n, after_n), rows, columns, depths = _paddings(context, op)
     if (before_n, after_n) != (0, 0):
         raise context.unsupported(op, "the batch is padded", (before_n, after_n))
-    if (source.scale, source.zero_point) != (output.scale, output.zero_point):
-        raise context.unsupported(op, "input and output must have the same scale and zero point")
-    context.expect_shape(op, output, (1, h + sum(rows), w + sum(columns), c + sum(depths)))
+    same_quantisation(context, op, source, output)
+    size = (h + sum(rows), w + sum(columns), c + sum(depths))
+    context.expect_shape(op, output, (1, *size)[4 - len(source.shape) :])
     fields = (
-        ("in", shape_initialiser(source.shape[1:])),
-        ("out", shape_initialiser(output.shape[1:])),
+        ("in", shape_initialiser((h, w, c))),
+        ("out", shape_initialiser(size)),
         ("top", str(rows[0])),
         ("left", str(columns[0])),
         ("front", str(depths[0])),
@@ -42,20 +41,19 @@ def lower(context: Context, op: Operator) -> Layer:
 
 
 def _paddings(context: Context, op: Operator) -> list[tuple[int, int]]:
-    """(before, after) of each of the four dimensions."""
-    tensor = context.input(op, 1)
-    if (
-        tensor.data is None
-        or tensor.dtype not in (TensorType.INT32, TensorType.INT64)
-        or tensor.shape != (4, 2)
-    ):
-        raise context.unsupported(op, "paddings must be a constant of shape (4, 2)", tensor.shape)
-    dtype = "<i4" if tensor.dtype is TensorType.INT32 else "<i8"
-    values = np.frombuffer(tensor.data, dtype).reshape(4, 2)
-    pairs = [(int(before), int(after)) for before, after in values]
-    if min(min(pair) for pair in pairs) < 0:
+    """(before, after) of batch, rows, columns and channels; dimensions that the input lacks come first."""
+    rank = len(context.int8_input(op, 0).shape)
+    if context.input(op, 1).shape != (rank, 2):
+        raise context.unsupported(
+            op, f"paddings must be a constant of shape ({rank}, 2)", context.input(op, 1).shape
+        )
+    values = context.integers(op, 1, "the paddings")
+    pairs = list(zip(values[::2], values[1::2], strict=True))
+    if min(values) < 0:
         raise context.unsupported(op, "negative padding", pairs)
-    return pairs
+    if rank < 4 and pairs[0] != (0, 0):
+        raise context.unsupported(op, "the batch is padded", pairs[0])
+    return [(0, 0)] * (4 - rank) + pairs
 
 
 def _value(context: Context, op: Operator) -> int:

@@ -34,11 +34,14 @@ _CONVOLUTION = ("ConvolutionFunctions", "FullyConnectedFunctions", _SUPPORT)
 OPERATORS: dict[str, TflmOperator] = {
     "ADD": TflmOperator("AddAdd", ("add",), ("BasicMathFunctions", _SUPPORT)),
     "AVERAGE_POOL_2D": TflmOperator("AddAveragePool2D", ("pooling",), ("PoolingFunctions", _SUPPORT)),
+    "BATCH_TO_SPACE_ND": TflmOperator("AddBatchToSpaceNd", ("batch_to_space_nd",)),
     "CONCATENATION": TflmOperator("AddConcatenation", ("concatenation",)),
     "CONV_2D": TflmOperator("AddConv2D", ("conv",), _CONVOLUTION, "arm_convolve_wrapper_s8"),
     "DEPTHWISE_CONV_2D": TflmOperator(
         "AddDepthwiseConv2D", ("depthwise_conv", "conv"), _CONVOLUTION, "arm_depthwise_conv_wrapper_s8"
     ),
+    "DEPTH_TO_SPACE": TflmOperator("AddDepthToSpace", ("depth_to_space",)),
+    "EXPAND_DIMS": TflmOperator("AddExpandDims", ("expand_dims",)),
     "FULLY_CONNECTED": TflmOperator(
         "AddFullyConnected", ("fully_connected",), (*_CONVOLUTION, "BasicMathFunctions")
     ),
@@ -48,18 +51,30 @@ OPERATORS: dict[str, TflmOperator] = {
     "MAX_POOL_2D": TflmOperator("AddMaxPool2D", ("pooling",), ("PoolingFunctions", _SUPPORT)),
     "MEAN": TflmOperator("AddMean", ("reduce",)),
     "MUL": TflmOperator("AddMul", ("mul",), ("BasicMathFunctions", _SUPPORT)),
+    "PACK": TflmOperator("AddPack", ("pack",)),
     "PAD": TflmOperator("AddPad", ("pad",), ("PadFunctions", _SUPPORT)),
     "PADV2": TflmOperator("AddPadV2", ("pad",), ("PadFunctions", _SUPPORT)),
     "PRELU": TflmOperator("AddPrelu", ("prelu",)),
     "QUANTIZE": TflmOperator("AddQuantize", ("quantize",)),
+    "REDUCE_MAX": TflmOperator("AddReduceMax", ("reduce",)),
     "RELU": TflmOperator("AddRelu", ("activations",)),
     "RELU6": TflmOperator("AddRelu6", ("activations",)),
     "RESHAPE": TflmOperator("AddReshape", ("reshape",)),
     "RESIZE_BILINEAR": TflmOperator("AddResizeBilinear", ("resize_bilinear",)),
+    "RESIZE_NEAREST_NEIGHBOR": TflmOperator("AddResizeNearestNeighbor", ("resize_nearest_neighbor",)),
     "RSQRT": TflmOperator("AddRsqrt", ("elementwise",)),
+    "SHAPE": TflmOperator("AddShape", ("shape",)),
+    "SLICE": TflmOperator("AddSlice", ("slice",)),
     "SOFTMAX": TflmOperator("AddSoftmax", ("softmax",), ("SoftmaxFunctions", _SUPPORT)),
+    "SPACE_TO_BATCH_ND": TflmOperator("AddSpaceToBatchNd", ("space_to_batch_nd",)),
+    "SPACE_TO_DEPTH": TflmOperator("AddSpaceToDepth", ("space_to_depth",)),
+    "SPLIT": TflmOperator("AddSplit", ("split",)),
+    "SPLIT_V": TflmOperator("AddSplitV", ("split_v",)),
+    "SQUEEZE": TflmOperator("AddSqueeze", ("squeeze",)),
+    "STRIDED_SLICE": TflmOperator("AddStridedSlice", ("strided_slice",)),
     "SUB": TflmOperator("AddSub", ("sub",)),
     "TANH": TflmOperator("AddTanh", ("tanh",)),
+    "TRANSPOSE": TflmOperator("AddTranspose", ("transpose",), ("TransposeFunctions", _SUPPORT)),
     "TRANSPOSE_CONV": TflmOperator(
         "AddTransposeConv", ("transpose_conv", "conv"), (*_CONVOLUTION, "TransposeFunctions")
     ),

@@ -13,21 +13,27 @@ from semflash.bundle.reader import Bundle
 from semflash.firmware.building.bare_model import is_bare
 from semflash.program.reference.run import run
 from semflash.program.tensors import Values
-from semflash.runtime.reference_run import BUILTIN_REF, TFLM, Ends, run_reference
+from semflash.runtime.reference_run import BUILTIN_REF, TFLM, Ends, Engine, run_reference
 
 _ARENA_BYTES = 64 << 20
 
 
+#: Operators that tflite-micro does not have (TILE), or computes otherwise than LiteRT, which is followed: it
+#: pads images that it deals out with the code 0, not the zero point, and takes an open batch for one image.
+_NOT_ON_TFLM = frozenset({"SPACE_TO_BATCH_ND", "TILE"})
+
+
 def reference_name(bundle: Bundle) -> str:
     """What :func:`golden_payloads` runs: "tflite-micro" or "LiteRT BUILTIN_REF"."""
-    return TFLM if is_bare(bundle) and _has_tflm() else BUILTIN_REF
+    return _engine(bundle) if is_bare(bundle) else BUILTIN_REF
 
 
 def golden_payloads(bundle: Bundle, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Payloads uint8 (N, P) of images uint8 (N, H, W, C).
 
-    A bare model runs in a child, on tflite-micro where it is installed (the two references differ by a step
-    in some FULLY_CONNECTED layers, and the device follows tflite-micro), a bundle on LiteRT's BUILTIN_REF.
+    A bare model runs in a child, on tflite-micro where it is installed and has the operators: the two
+    references differ by a step in some FULLY_CONNECTED layers, and the device follows tflite-micro. What that
+    lacks, and bundles, run on LiteRT's BUILTIN_REF.
 
     Raises:
         ModelError: the host cannot run the model.
@@ -49,9 +55,16 @@ def _run_graph(bundle: Bundle, name: str, inputs: Sequence[NDArray[np.int8]]) ->
         Ends(source.holds.scale, source.holds.zero_point),
         Ends(output.holds.scale, output.holds.zero_point),
     )
-    engine = TFLM if _has_tflm() else BUILTIN_REF
-    values = run_reference(engine, bundle.models[name], inputs[0], ends, _ARENA_BYTES)
+    values = run_reference(_engine(bundle), bundle.models[name], inputs[0], ends, _ARENA_BYTES)
     return [values.reshape(len(inputs[0]), *output.shape)]
+
+
+def _engine(bundle: Bundle) -> Engine:
+    """The interpreter whose results the device follows for all operators of a bare model."""
+    from semflash_codegen.tflite_reader import read_model
+
+    operators = {op.name for model in bundle.models.values() for op in read_model(model).operators}
+    return TFLM if _has_tflm() and not operators & _NOT_ON_TFLM else BUILTIN_REF
 
 
 def _has_tflm() -> bool:

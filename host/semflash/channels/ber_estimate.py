@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 from semflash.channels.beta_interval import beta_quantile
 from semflash.errors import UsageError
@@ -26,12 +27,41 @@ _PRIOR = 0.5
 
 @dataclass(frozen=True)
 class BerEstimate:
-    """A bit error rate, 0..1, with its central 95 % interval, from `bits` (effective) pilot bits."""
+    """A bit error rate, 0..1, with its central 95 % interval, from `bits` (effective) pilot bits.
 
-    value: float
-    low: float
-    high: float
-    bits: float
+    The interval takes about a millisecond, and is computed when somebody asks for it.
+
+    Attributes:
+        wrong: First parameter of the posterior, a Beta distribution.
+        right: Its second parameter.
+    """
+
+    wrong: float
+    right: float
+
+    @property
+    def value(self) -> float:
+        """The mean of the posterior."""
+        return self.wrong / (self.wrong + self.right)
+
+    @property
+    def bits(self) -> float:
+        """Pilot bits that the posterior stands for."""
+        return self.wrong + self.right - 2.0 * _PRIOR
+
+    @cached_property
+    def low(self) -> float:
+        """Lower end of the interval."""
+        return beta_quantile(0.025, self.wrong, self.right)
+
+    @cached_property
+    def high(self) -> float:
+        """Upper end of the interval."""
+        return beta_quantile(0.975, self.wrong, self.right)
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain values for JSON."""
+        return {"value": self.value, "low": self.low, "high": self.high, "bits": self.bits}
 
 
 class BerEstimator:
@@ -82,9 +112,6 @@ class BerEstimator:
         return None if value is None else min(value, 0.5)
 
     def estimate(self) -> BerEstimate | None:
-        """With interval; None before the first pilot. Costs about a millisecond."""
+        """With interval; None before the first pilot."""
         found = self._posterior()
-        if found is None:
-            return None
-        a, b = found
-        return BerEstimate(a / (a + b), beta_quantile(0.025, a, b), beta_quantile(0.975, a, b), a + b - 1.0)
+        return None if found is None else BerEstimate(*found)

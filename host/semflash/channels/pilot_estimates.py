@@ -12,7 +12,7 @@ from semflash.channels.ber_estimate import BerEstimate, BerEstimator
 from semflash.channels.bits import flip_bits
 from semflash.channels.modulation import demodulate, modulate
 from semflash.channels.rayleigh import to_complex, to_pairs
-from semflash.channels.snr_estimate import SnrEstimator
+from semflash.channels.snr_estimate import SnrEstimate, SnrEstimator
 from semflash.program.quality import Snr
 
 #: Bits of a QPSK symbol.
@@ -21,11 +21,28 @@ _SYMBOL_BITS = 2
 
 @dataclass(frozen=True)
 class Estimate:
-    """A level with its central 95 % interval; ``low`` is the smaller number."""
+    """A ratio with its central 95 % interval, which is computed when somebody asks for it."""
 
-    value: float
-    low: float
-    high: float
+    ratio: SnrEstimate
+
+    @property
+    def value(self) -> float:
+        """The level."""
+        return self.ratio.value_db
+
+    @property
+    def low(self) -> float:
+        """Lower end of the interval."""
+        return self.ratio.low_db
+
+    @property
+    def high(self) -> float:
+        """Upper end of the interval."""
+        return self.ratio.high_db
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain values for JSON."""
+        return {"value": self.value, "low": self.low, "high": self.high}
 
 
 class LevelEstimator(abc.ABC):
@@ -113,4 +130,4 @@ class SymbolNoiseEstimator(LevelEstimator):
     def estimate(self) -> Estimate | None:
         """With its interval."""
         found = self._estimator.estimate()
-        return None if found is None else Estimate(found.value_db, found.low_db, found.high_db)
+        return None if found is None else Estimate(found)

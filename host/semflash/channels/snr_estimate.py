@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,12 +30,32 @@ NOISELESS_DB = 100.0
 
 @dataclass(frozen=True)
 class SnrEstimate:
-    """A mean ratio in dB with its central 95 % interval, from so many (effective) real numbers of noise."""
+    """A mean ratio in dB with its central 95 % interval, from so many (effective) real numbers of noise.
+
+    The interval takes about a millisecond, and is computed when somebody asks for it.
+
+    Attributes:
+        signal: Mean power of the signal that arrives.
+        squares: Sum of the squares of those numbers.
+    """
 
     value_db: float
-    low_db: float
-    high_db: float
     numbers: float
+    signal: float
+    squares: float
+
+    @cached_property
+    def low_db(self) -> float:
+        """Lower end of the interval."""
+        return self._end(0.025)
+
+    @cached_property
+    def high_db(self) -> float:
+        """Upper end of the interval."""
+        return self._end(0.975)
+
+    def _end(self, share: float) -> float:
+        return _ratio_db(self.signal, self.squares / gamma_quantile(share, self.numbers / 2.0))
 
 
 class SnrEstimator:
@@ -101,16 +122,13 @@ class SnrEstimator:
         return None if noise is None else _ratio_db(self._signal(), noise)
 
     def estimate(self) -> SnrEstimate | None:
-        """The estimate with its interval; None before the first pilot. Costs about a millisecond."""
+        """The estimate with its interval; None before the first pilot."""
         value = self.value_db
         if value is None:
             return None
         squares, numbers, weights = (float(part) for part in self._sums[:3])
         effective = numbers * numbers / weights
-        scaled = squares * effective / numbers
-        low, high = (scaled / gamma_quantile(share, effective / 2.0) for share in (0.025, 0.975))
-        signal = self._signal()
-        return SnrEstimate(value, _ratio_db(signal, low), _ratio_db(signal, high), effective)
+        return SnrEstimate(value, effective, self._signal(), squares * effective / numbers)
 
     def _signal(self) -> float:
         """The mean power of the signal that arrives: 1, or that of the gains without their own noise."""

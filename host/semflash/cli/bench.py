@@ -33,7 +33,7 @@ in it."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own flags."""
-    build_options.add_target(parser, "bundle folder, a name of the zoo, or a .tflite file")
+    build_options.add_target(parser, build_options.SUBJECT)
     build_options.add_build(parser, engine=False)
     parser.add_argument(
         "--engine", metavar="NAME,...", help="aot, small, cmsis-nn, reference, tflm; several with commas"

@@ -16,13 +16,14 @@ EPILOG = """examples:
   semflash build fashion-mnist-48
   semflash build my.semcodec --board nucleo_f446re
   semflash build my.semcodec --board native --kernels reference --json
+  semflash build network.tflite --board nucleo_f446re    # any int8 network, without a codec
 
 The build folder is a PlatformIO project of its own: open it, or run pio there."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own flags."""
-    build_options.add_target(parser)
+    build_options.add_target(parser, build_options.SUBJECT)
     build_options.add_build(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

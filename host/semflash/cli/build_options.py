@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING
 from semflash.errors import UsageError
 
 if TYPE_CHECKING:
+    from semflash.bundle import Bundle
     from semflash.firmware.boards.descriptions import Board
     from semflash.firmware.building.options import BuildOptions
     from semflash.firmware.building.result import BuildResult
     from semflash.settings import Settings
+
+
+#: What build, flash, run and bench take.
+SUBJECT = "bundle folder, a name of the zoo, or a .tflite file"
 
 
 def add_target(parser: argparse.ArgumentParser, what: str = "bundle folder, or a name of the zoo") -> None:
@@ -61,6 +66,24 @@ def bundle_name(args: argparse.Namespace, settings: Settings) -> str:
     return str(name)
 
 
+def bundle(args: argparse.Namespace, settings: Settings) -> Bundle:
+    """The bundle that is meant, or a .tflite file without one, dressed as a bundle.
+
+    Raises:
+        UsageError: none is named. BundleError, ModelError: it cannot be read.
+    """
+    from semflash.bundle.reader import read_bundle
+    from semflash.firmware.building.bare_model import read_bare_model
+
+    name = bundle_name(args, settings)
+    return read_bare_model(Path(name), whole=True) if is_model(name) else read_bundle(name)
+
+
+def is_model(name: str) -> bool:
+    """Whether a name is that of a .tflite file."""
+    return name.endswith(".tflite")
+
+
 def board(args: argparse.Namespace, settings: Settings) -> Board:
     """The board that is meant."""
     from semflash.firmware.boards.descriptions import load_board
@@ -100,8 +123,6 @@ def options(args: argparse.Namespace, settings: Settings) -> BuildOptions:
 
 def build(args: argparse.Namespace, settings: Settings) -> BuildResult:
     """Build what flags and settings say."""
-    from semflash.bundle.reader import read_bundle
     from semflash.firmware.building.firmware import build_bundle
 
-    bundle = read_bundle(bundle_name(args, settings))
-    return build_bundle(bundle, board(args, settings), options(args, settings))
+    return build_bundle(bundle(args, settings), board(args, settings), options(args, settings))

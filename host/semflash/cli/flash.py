@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own flags."""
     from pathlib import Path
 
-    build_options.add_target(parser)
+    build_options.add_target(parser, build_options.SUBJECT)
     parser.add_argument("--out", type=Path, metavar="DIR", help="build folder (default: build/BUNDLE-BOARD)")
     parser.add_argument("--port", help="serial port of a plugged-in board, where several fit")
     link_options.add_board(parser)
@@ -78,7 +78,6 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 def _built(args: argparse.Namespace, settings: Settings) -> BuildResult:
     """The build to flash; it must be of the bundle and for the board that were named."""
-    from semflash.bundle.reader import read_bundle
     from semflash.errors import BuildError
     from semflash.firmware.building.firmware import BUILD_ROOT
     from semflash.firmware.building.result import BuildResult
@@ -87,7 +86,7 @@ def _built(args: argparse.Namespace, settings: Settings) -> BuildResult:
     named = build_options.build_dir(args, settings)
     bundle = None
     if args.bundle or named is None:
-        bundle = read_bundle(build_options.bundle_name(args, settings))
+        bundle = build_options.bundle(args, settings)
     if named is None:
         assert bundle is not None
         named = BUILD_ROOT / f"{bundle.name}-{board.name}"

@@ -119,7 +119,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from semflash.firmware.boards.lock import BoardUser
 
     link_options.entry(args)  # may say which board is meant
-    bundle = read_bundle(build_options.bundle_name(args, settings))
+    name = build_options.bundle_name(args, settings)
+    if build_options.is_model(name):
+        raise UsageError(
+            "a .tflite file has no decoder, so that there are no labels to watch",
+            value=name,
+            remedy=f"semflash run {name} shows what it computes",
+        )
+    bundle = read_bundle(name)
     work = prepare(bundle, args, settings)
     user = BoardUser("semflash monitor", args.map)
     folder = build_options.build_dir(args, settings)

@@ -6,16 +6,20 @@ Source: the end of http://yann.lecun.com/exdb/mnist/. Only type 0x08 (unsigned b
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import struct
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
+from semflash.data import unpacked
 from semflash.errors import DatasetError
 
 UNSIGNED_BYTE = 0x08
+BinaryReader = BinaryIO | gzip.GzipFile | io.BytesIO
 ITEMS_MAX = 10_000_000
 BYTES_MAX = 1 << 31
 
@@ -38,18 +42,41 @@ def read_idx(folder: Path, stem: str, *, dimensions: int) -> np.ndarray:
     if path is None:
         raise DatasetError("a file of the data set is missing", value=folder / f"{stem}.gz", remedy=_AGAIN)
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            shape = _read_shape(file.read(4 + 4 * dimensions), dimensions, path)
-            size_bytes = math.prod(shape)
-            data = file.read(size_bytes + 1)
+        if path.suffix == ".gz":
+            packed = _packed(path)
+            kept = unpacked.path_of(packed)
+            content = unpacked.read(kept)
+            with io.BytesIO(packed if content is None else content) as file:
+                source = gzip.GzipFile(fileobj=file) if content is None else file
+                header, shape, data = _read(source, dimensions, path)
+            if content is None and len(data) == math.prod(shape):
+                unpacked.keep(kept, header, data)
+        else:
+            with path.open("rb") as plain:
+                header, shape, data = _read(plain, dimensions, path)
     except (OSError, EOFError, zlib.error) as error:
         raise DatasetError(f"cannot read {path.name}: {error}", value=path, remedy=_AGAIN) from error
+    size_bytes = math.prod(shape)
     if len(data) != size_bytes:
         found = f"{len(data)} bytes" if len(data) < size_bytes else "more"
         raise DatasetError(
             f"{path.name} should hold {size_bytes} bytes of data", value=f"{found} in {path}", remedy=_AGAIN
         )
     return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def _packed(path: Path) -> bytes:
+    """A packed file. DatasetError: larger than any that is read."""
+    if path.stat().st_size > BYTES_MAX:
+        raise DatasetError(f"{path.name} is too large", value=path, remedy=_AGAIN)
+    return path.read_bytes()
+
+
+def _read(file: BinaryReader, dimensions: int, path: Path) -> tuple[bytes, tuple[int, ...], bytes]:
+    """Header, shape and data; at most one byte more than the header states."""
+    header = file.read(4 + 4 * dimensions)
+    shape = _read_shape(header, dimensions, path)
+    return header, shape, file.read(math.prod(shape) + 1)
 
 
 def _read_shape(header: bytes, dimensions: int, path: Path) -> tuple[int, ...]:

@@ -246,7 +246,7 @@ class MonitorResult:
         """Plain values for --json."""
         progress = self.progress
         hello, options, quality = progress.hello, progress.options, progress.bundle.quality.name
-        estimate = None if progress.estimate is None else dataclasses.asdict(progress.estimate)
+        estimate = None if progress.estimate is None else progress.estimate.as_dict()
         return {
             "bundle": progress.bundle.name,
             "bundle_hash": progress.bundle.hash_hex,

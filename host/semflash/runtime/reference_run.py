@@ -47,7 +47,8 @@ def run_reference(
     """Outputs int8 (N, values per image) of inputs int8 (N, ...), one image at a time.
 
     Args:
-        model: content of a .tflite file with int8 ends, or with float ends behind QUANTIZE and DEQUANTIZE.
+        model: content of a .tflite file with int8 ends, or with float or uint8 ends behind QUANTIZE and
+            DEQUANTIZE.
         ends: quantisation of input and output. arena_bytes: for TFLite-Micro.
 
     Raises:

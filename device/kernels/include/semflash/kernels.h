@@ -13,12 +13,13 @@
  *                    sf_<op>_cmsis_nn_scratch() bytes, 8-byte aligned; SF_ERR_MEMORY when it is smaller,
  *                    SF_ERR_KERNEL when CMSIS-NN refuses the arguments.
  *
- * in and out must not overlap, but sf_add, sf_linear_add, sf_mul, sf_clamp, sf_lookup, sf_prelu and sf_softmax may write over an
- * input of the output's size. No heap, no mutable file-scope state.
+ * in and out must not overlap, but sf_add, sf_add_broadcast, sf_linear_add, sf_mul, sf_clamp, sf_lookup, sf_prelu and
+ * sf_softmax may write over an input of the output's size. No heap, no mutable file-scope state.
  */
 #ifndef SEMFLASH_KERNELS_H
 #define SEMFLASH_KERNELS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "semflash/status.h"
@@ -141,9 +142,10 @@ typedef struct sf_prelu {
     const int8_t *alpha;
 } sf_prelu_t;
 
-/* MEAN over one run of dimensions: in [outer][count][inner], out [outer][inner]. The multiplier holds 1 / count. */
+/* MEAN over count and tail: in [outer][count][inner][tail], out [outer][inner]. The multiplier holds
+ * 1 / (count tail). */
 typedef struct sf_mean {
-    uint32_t outer, count, inner;
+    uint32_t outer, count, inner, tail;
     int16_t input_zero_point, output_zero_point;
     int32_t multiplier, shift;
 } sf_mean_t;
@@ -177,6 +179,54 @@ typedef struct sf_resize {
     int32_t scale_h, offset_h, scale_w, offset_w;
 } sf_resize_t;
 
+/* CONV_2D in groups: weights [out.c][window.h][window.w][depth]; in.c / depth groups, of which each gives the
+ * same number of output channels. */
+typedef struct sf_grouped_conv2d {
+    sf_conv2d_t conv;
+    uint16_t depth;
+} sf_grouped_conv2d_t;
+
+/* One operand of sf_add_broadcast: where it lies, and how it comes to the common scale. sign is 1 or -1. */
+typedef struct sf_operand {
+    sf_strides_t strides;
+    int16_t zero_point;
+    int16_t sign;
+    int32_t multiplier, shift;
+} sf_operand_t;
+
+/* ADD and SUB of operands that are repeated. */
+typedef struct sf_add_broadcast {
+    sf_shape_t out;
+    sf_operand_t a, b;
+    int16_t output_zero_point;
+    int16_t act_min, act_max;
+    int32_t output_multiplier, output_shift;
+    const int8_t *constant; /* operand b of sf_add_constant, else NULL */
+} sf_add_broadcast_t;
+
+/* REDUCE_MAX, or REDUCE_MIN where `smallest`: in [outer][count][inner][tail], out [outer][inner]. */
+typedef struct sf_reduce {
+    uint32_t outer, count, inner, tail;
+    bool smallest;
+} sf_reduce_t;
+
+#define SF_MOVE_RANK 6
+
+/* Values that move: out[i0]..[i5] = in[first + i0 * strides[0] + .. + i5 * strides[5]]; out is dense, of the shape
+ * `counts`. No position leaves the input. */
+typedef struct sf_move {
+    uint32_t counts[SF_MOVE_RANK];
+    int32_t strides[SF_MOVE_RANK];
+    int32_t first;
+} sf_move_t;
+
+/* RESIZE_NEAREST_NEIGHBOR: output row y is input row rows[y], output column x is input column columns[x]. */
+typedef struct sf_resize_nearest {
+    sf_shape_t in, out;
+    const uint16_t *rows;    /* [out.h] */
+    const uint16_t *columns; /* [out.w] */
+} sf_resize_nearest_t;
+
 SF_MUST_CHECK sf_status_t sf_conv2d(const sf_conv2d_t *layer, const int8_t *in, int8_t *out);
 SF_MUST_CHECK sf_status_t sf_depthwise_conv2d(const sf_conv2d_t *layer, const int8_t *in, int8_t *out);
 SF_MUST_CHECK sf_status_t sf_max_pool2d(const sf_pool2d_t *layer, const int8_t *in, int8_t *out);
@@ -198,6 +248,13 @@ SF_MUST_CHECK sf_status_t sf_concatenation(const sf_concatenation_t *layer, cons
 /* TRANSPOSE_CONV: weights [out.c][window.h][window.w][in.c]; the window slides over the output. */
 SF_MUST_CHECK sf_status_t sf_transpose_conv2d(const sf_conv2d_t *layer, const int8_t *in, int8_t *out);
 SF_MUST_CHECK sf_status_t sf_resize_bilinear(const sf_resize_t *layer, const int8_t *in, int8_t *out);
+SF_MUST_CHECK sf_status_t sf_grouped_conv2d(const sf_grouped_conv2d_t *layer, const int8_t *in, int8_t *out);
+SF_MUST_CHECK sf_status_t sf_add_broadcast(const sf_add_broadcast_t *layer, const int8_t *a, const int8_t *b,
+                                           int8_t *out);
+SF_MUST_CHECK sf_status_t sf_add_constant(const sf_add_broadcast_t *layer, const int8_t *in, int8_t *out);
+SF_MUST_CHECK sf_status_t sf_reduce(const sf_reduce_t *layer, const int8_t *in, int8_t *out);
+SF_MUST_CHECK sf_status_t sf_move(const sf_move_t *layer, const int8_t *in, int8_t *out);
+SF_MUST_CHECK sf_status_t sf_resize_nearest(const sf_resize_nearest_t *layer, const int8_t *in, int8_t *out);
 
 uint32_t sf_mixed_dense_scratch(const sf_mixed_dense_t *layer);
 SF_MUST_CHECK sf_status_t sf_mixed_dense(const sf_mixed_dense_t *layer, const int8_t *in, int8_t *out,

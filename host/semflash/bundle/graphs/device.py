@@ -1,38 +1,44 @@
 """The int8 graph of the device, before LiteRT or TFLite-Micro see it: what the code generator could lower.
 
 The generator's own checks (operands, shapes, options, quantisation, sums within int32) are the strictest
-there are, and were held against ten thousand forged models. What only engine `tflm` has is checked here.
+there are, and were held against ten thousand forged models. Its passes rewrite some operators (SPLIT, shape
+arithmetic, pairs of SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND), and only where shapes and constants fit.
 """
 
 from __future__ import annotations
 
 from semflash.bundle.graphs.edge_graph import as_bundle_error
 from semflash.errors import BundleError
-from semflash_codegen.ir import Model, Operator
+from semflash_codegen.ir import Model
 from semflash_codegen.operators import ALIASES, LOWER, Context
 from semflash_codegen.simplify import simplify
 from semflash_codegen.tflite_reader import read_model
 from semflash_codegen.tflite_verify import verify
 from semflash_codegen.validate import fold_aliases, validate_ends, validate_order
 
-_UNARY = ("HARD_SWISH", "LOGISTIC", "TANH")
-#: What engine `tflm` has beyond the code generator (a test compares).
-TFLM_ONLY = (*_UNARY, "SUB")
 #: Most inputs of an operator where it is not 1; the generator reads those that it needs, LiteRT counts them.
 _INPUTS = {
     "ADD": 2,
     "CONCATENATION": 64,
     "CONV_2D": 3,
     "DEPTHWISE_CONV_2D": 3,
+    "EXPAND_DIMS": 2,
     "FULLY_CONNECTED": 3,
     "MEAN": 2,
     "MUL": 2,
     "PAD": 2,
     "PADV2": 3,
     "PRELU": 2,
+    "REDUCE_MAX": 2,
+    "REDUCE_MIN": 2,
     "RESHAPE": 2,
     "RESIZE_BILINEAR": 2,
+    "RESIZE_NEAREST_NEIGHBOR": 2,
+    "SLICE": 3,
+    "STRIDED_SLICE": 4,
     "SUB": 2,
+    "TILE": 2,
+    "TRANSPOSE": 2,
     "TRANSPOSE_CONV": 4,
 }
 #: Values of a SOFTMAX from which on the reference kernels can stop at an assertion (docs/codegen.md).
@@ -61,14 +67,12 @@ def check_device_graph(data: bytes, file: str) -> None:
         for op in model.operators:
             if op.name in LOWER:
                 LOWER[op.name](context, op)
-            elif op.name not in ALIASES:
-                _check_tflm(context, op)
 
 
 def _check_operators(file: str, model: Model) -> None:
     for op in model.operators:
         label = f"{file}, {model.layer_name(op)}"
-        if op.name not in LOWER and op.name not in ALIASES and op.name not in TFLM_ONLY:
+        if op.name not in LOWER and op.name not in ALIASES:
             raise BundleError(
                 f"{label}: an operator that no device has",
                 value=op.name,
@@ -84,15 +88,3 @@ def _check_operators(file: str, model: Model) -> None:
                     value=depth,
                     remedy="leave the SOFTMAX out of the encoder",
                 )
-
-
-def _check_tflm(context: Context, op: Operator) -> None:
-    """An operator that only engine tflm has: one input of the output's shape, or two that broadcast."""
-    output = context.int8_output(op)
-    if op.name in _UNARY:
-        context.expect_shape(op, output, context.int8_input(op, 0).shape)
-        return
-    a, b = (context.int8(op, context.input(op, i)) for i in range(2))
-    if a.shape != b.shape and 1 not in (a.elements, b.elements):
-        raise context.unsupported(op, "inputs of two shapes", (a.shape, b.shape))
-    context.expect_shape(op, output, a.shape if a.elements >= b.elements else b.shape)

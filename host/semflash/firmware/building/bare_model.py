@@ -1,7 +1,8 @@
 """A .tflite file without a bundle, dressed as one so that it can be built and measured.
 
 It has no decoder. The tail's table passes the low bits of the int8 output through, as many as one frame of
-the link has room for: 8 where they fit, so that the payload is the output itself.
+the link has room for: 8 where they fit, so that the payload is the output itself. `semflash run` asks for all
+8, in several frames.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from semflash.bundle.version1 import (
     contract_of,
 )
 from semflash.errors import ModelError
+from semflash.fields import PAYLOAD_MAX_BYTES
 from semflash.link.frame import PAYLOAD_MAX
 from semflash.program.stages import TableTail
 
@@ -36,8 +38,11 @@ def is_bare(bundle: Bundle) -> bool:
     return bundle.contract.family == FAMILY
 
 
-def read_bare_model(path: Path) -> Bundle:
+def read_bare_model(path: Path, *, whole: bool = False) -> Bundle:
     """The int8 model in `path` as a bundle that can be built, flashed and measured, never decoded.
+
+    Args:
+        whole: all 8 bits of every value go out, in several frames where one has no room for them.
 
     Raises:
         ModelError: it cannot be read, or is no int8 model the device could run.
@@ -45,12 +50,12 @@ def read_bare_model(path: Path) -> Bundle:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise ModelError(f"the model is larger than {_MAX_BYTES} bytes", value=path)
-        return bare_model(path.read_bytes(), path)
+        return bare_model(path.read_bytes(), path, whole=whole)
     except OSError as error:
         raise ModelError(f"cannot read the model: {error.strerror}", value=path) from error
 
 
-def bare_model(data: bytes, path: Path) -> Bundle:
+def bare_model(data: bytes, path: Path, *, whole: bool = False) -> Bundle:
     """:func:`read_bare_model` for bytes in memory; `path` gives the name."""
     from semflash_codegen.memory_plan import place
     from semflash_codegen.plan import Plan
@@ -64,16 +69,12 @@ def bare_model(data: bytes, path: Path) -> Bundle:
     plan = Plan(model=model, layers=(), alias={}, arena=place([]))
     image = _image(source.shape, source.scale, source.zero_point)
     # A longer vector than a tail takes goes out in pieces.
-    whole = len(output.shape) == 4 and output.shape[-1] == plan.latent_channels
-    height, width = output.shape[1:3] if whole else (plan.latent_positions, 1)
+    is_map = len(output.shape) == 4 and output.shape[-1] == plan.latent_channels
+    height, width = output.shape[1:3] if is_map else (plan.latent_positions, 1)
     latent = (output.scale, output.zero_point)
     reference = file_ref(_FILE, data)
     symbols = plan.latent_positions * plan.latent_channels
-    bits = next((width for width in _WIDTHS if -(-symbols * width // 8) <= PAYLOAD_MAX), 0)
-    if bits == 0:
-        raise ModelError(
-            "the output does not fit into a frame of the link", value=symbols, remedy="use a smaller output"
-        )
+    bits = _width(symbols, whole=whole)
     name = re.sub(r"[^a-z0-9._-]", "-", path.stem.lower()).strip("-._")[:60] or "model"
     contract = Contract1(
         name=name,
@@ -92,6 +93,21 @@ def bare_model(data: bytes, path: Path) -> Bundle:
     )
     record = Record(semflash_version="", recipe={}, seed=0)
     return Bundle(path, contract_of(contract), record, {_FILE: data}, reference.sha256, contract)
+
+
+def _width(symbols: int, *, whole: bool) -> int:
+    """Bits of each value that go out.
+
+    Raises:
+        ModelError: too many values.
+    """
+    if whole and symbols <= PAYLOAD_MAX_BYTES:
+        return 8
+    bits = next((width for width in _WIDTHS if -(-symbols * width // 8) <= PAYLOAD_MAX), 0)
+    if bits == 0 or whole:
+        most = f"{PAYLOAD_MAX_BYTES:,} values" if whole else "a frame of the link"
+        raise ModelError(f"the output does not fit into {most}", value=symbols, remedy="use a smaller output")
+    return bits
 
 
 def _image(shape: tuple[int, ...], scale: float, zero_point: int) -> ImageInput:
