@@ -103,7 +103,7 @@ def test_verbs_use_the_recorded_folder_and_say_when_it_is_gone(
     assert found["received" if verb != "evaluate" else "images"] == 20
     folder.rename(tmp_path / "moved")
     assert main(command) == 1
-    said = json.loads(capsys.readouterr().err)["error"]
+    said = json.loads(capsys.readouterr().out)["error"]
     assert said["what"] == "the data set of the training is not here any more"
     assert said["value"] == str(folder) and "--dataset FOLDER" in said["remedy"]
     assert main([*command, "--dataset", str(tmp_path / "moved")]) == 0

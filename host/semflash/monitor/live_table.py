@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from semflash.monitor.live.keyboard import is_usable
 from semflash.monitor.live.picture import estimate_text
 from semflash.monitor.progress import Event, View
+from semflash.printable import plain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -35,7 +36,7 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
     injected, quality = "none", progress.bundle.quality
     if progress.injects or tally.flips:
         injected = (
-            f"{quality.short} {progress.level:.4g} (seed {options.seed}), "
+            f"{quality.short} {plain(progress.level)} (seed {options.seed}), "
             f"{tally.flips:,} of {tally.bits:,} bits flipped"
         )
     injected_name = f"{quality.damage} injected"
@@ -64,7 +65,7 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
         estimated = estimate_text(progress.estimate, quality)
         lines.insert(_after(lines, injected_name), (f"{quality.damage} estimated", estimated))
     if options.assumed is not None or options.known:
-        told = f"{quality.short} {progress.told:.4g}"
+        told = f"{quality.short} {plain(progress.told)}"
         lines.insert(_after(lines, injected_name), ("decoder is told", told))
     if progress.reconnects:
         times = "once" if progress.reconnects == 1 else f"{progress.reconnects:,} times"
@@ -111,10 +112,10 @@ def title(progress: Progress) -> str:
 
 def print_summary(result: MonitorResult, stream: TextIO | None = None) -> None:
     """The final table."""
-    from rich.console import Console
+    from semflash.console import console as make_console
 
     progress = result.progress
-    console = Console(file=stream or sys.stdout, highlight=False)
+    console = make_console(stream, highlight=False)
     console.print(_table(progress))
     wrong = progress.tally.golden_wrong_images
     if wrong:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from semflash.codecs.layers.channel import BerRange
+from semflash.channels.ber_range import BerRange
 from semflash.data.augment import Augmentation
 from semflash.tasks.names import RESIDUAL
 
@@ -35,7 +35,8 @@ class TaskRecipe:
             (:mod:`semflash.tasks.networks`).
         head_channels: Channels of the head of `residual` and `detector`.
         widths: Channels of their stages.
-        weights: file that mobilenetv2 or resnet50 begin with; empty: random.
+        weights: file that mobilenetv2 or resnet50 begin with; for residual a name of
+            :data:`semflash.tasks.presets.STARTS` or a run's ``weights.npz``; empty: random.
         model: file of a keras network.
         split: layer or tensor whose value is sent; empty: the paper's split point of the network.
         alpha: width multiplier of mobilenetv2.
