@@ -1,8 +1,8 @@
 """Photograph-like pictures for benchmarks/first_hour.py: 64x64 JPEGs of one cut-out of four classes each.
 
-A quarter of the cut-outs of a class is kept for ``unseen``, a folder laid out as train and test whose test
-pictures show nothing that ``photos`` shows. None of these classes, nor their kin, is in the network that
-small data starts from (benchmarks/start_network.py).
+``choosing`` and ``unseen`` are folders laid out as train and test; their test pictures show cut-outs that
+``photos`` does not show, and each other ones: the first is for choosing, the second for reporting. None of
+these classes, nor their kin, is in the network that small data starts from (benchmarks/start_network.py).
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ CLASSES = (
 QUALITY = 90
 
 
-def make_photos(root: Path, each: int = 60, unseen: int = 150) -> tuple[Path, Path]:
-    """``root/photos/CLASS/*.jpg`` and ``root/unseen/{train,test}/CLASS/*.jpg``, and their places."""
+def make_photos(root: Path, each: int = 60, other: int = 150) -> dict[str, Path]:
+    """``photos/CLASS/*.jpg``, ``choosing`` and ``unseen`` below ``root``; their places by name."""
     sprites = load_sprites(DEBIAN_STAMPS, CLASSES)
-    photos, other = root / "photos", root / "unseen"
+    places = {name: root / name for name in ("photos", "choosing", "unseen")}
     for index, one in enumerate(CLASSES):
-        known = sprites["train"][index] + sprites["val"][index]
+        known = sprites["train"][index]
         rng = np.random.default_rng([SEED, index])
-        _write(photos / one.name, known, each, rng)
-        _write(other / "train" / one.name, known, 12, rng)  # a folder needs both parts
-        _write(other / "test" / one.name, sprites["test"][index], unseen, rng)
-    return photos, other
+        _write(places["photos"] / one.name, known, each, rng)
+        for name, part in (("choosing", "val"), ("unseen", "test")):
+            _write(places[name] / "train" / one.name, known, 12, rng)  # a folder needs both parts
+            _write(places[name] / "test" / one.name, sprites[part][index], other, rng)
+    return places
 
 
 def _write(folder: Path, sprites: list[Sprite], count: int, rng: np.random.Generator) -> None:

@@ -34,6 +34,7 @@ VERBS: dict[str, str] = {
     "export": "turn a trained codec into a bundle, with proof",
     "evaluate": "measure a bundle's accuracy, mAP or PSNR at given bit error rates or SNRs",
     "build": "build the firmware of a bundle for a board",
+    "library": "make a library of a bundle's encoder for firmware of your own",
     "flash": "put built firmware on a board",
     "monitor": "run images through a board and show what is read, losses and accuracy",
     "replay": "decode a raw recording of a line again",
