@@ -31,7 +31,7 @@ from semflash.processes import children
 from semflash_codegen import CodegenRequest, Generated, cmsis_nn, generate
 from semflash_codegen.passes import make_plan
 from semflash_codegen.plan import Plan
-from semflash_codegen.program import table_bytes
+from semflash_codegen.stage_text import table_bytes
 from semflash_codegen.tflite_reader import read_model
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,7 +8,16 @@ from semflash.program.controls import Control
 from semflash.program.layout import CountOf, Layout, OnesOf, Region, Rest
 from semflash.program.program import Program
 from semflash.program.quality import Ber, Snr
-from semflash.program.stages import GdnTail, Graph, Order, TableTail, Tail
+from semflash.program.stages import (
+    GdnTail,
+    Graph,
+    Normalise,
+    Order,
+    Project,
+    Projection,
+    TableTail,
+    Tail,
+)
 from semflash.program.tensors import Codes, Tensor, Values
 
 PIXELS = Values(1.0 / 255.0, -128)
@@ -174,7 +183,88 @@ def masked() -> Program:
     )
 
 
-ALL = (plain, two_graphs, progressive, patches, masked)
+def projection(channels: int, outputs: int, seed: int = 0) -> Projection:
+    """Integers of a plausible size: sums of some thousand come down to some dozen."""
+    rng = np.random.default_rng([seed, channels, outputs])
+    return Projection(
+        weights=[int(v) for v in rng.integers(-127, 128, channels * outputs)],
+        bias=[int(v) for v in rng.integers(-2000, 2000, outputs)],
+        multiplier=[int(v) for v in rng.integers(1 << 30, 1 << 31, outputs)],
+        shift=[int(v) for v in rng.integers(-8, -5, outputs)],
+    )
+
+
+def normalise(source: str, output: str, items: int) -> Normalise:
+    """The gain of NORMAL."""
+    return Normalise(source, output, round(256 * (items / 2) ** 0.5 / NORMAL.scale))
+
+
+#: Clips at four times the deviation of a value of power 1/2.
+NORMAL = Values(4 * 0.5**0.5 / 127, 0)
+
+
+def symbols() -> Program:
+    """A projection chosen by the channel's state, power normalisation, int8 values in the payload: TOSC."""
+    return Program(
+        image="image",
+        tensors=(
+            Tensor("image", (8, 6, 1), PIXELS),
+            Tensor("latent", (4, 3, 5), Values(0.05, -3)),
+            Tensor("projected", (4, 3, 2), Values(0.03, 0)),
+            Tensor("symbols", (4, 3, 2), NORMAL),
+        ),
+        stages=(
+            Graph("encoder", ("image",), ("latent",)),
+            Project("latent", "projected", tuple(projection(5, 2, n) for n in range(3)), "state"),
+            normalise("projected", "symbols", 24),
+        ),
+        payload=Layout((Region("symbols", 8),)),
+        quality=Snr(-6.0, 18.0),
+        controls=(Control("state", 1, 0, 2, 1, "entry", follows=(-6.0, 3.0, 12.0)),),
+    )
+
+
+def projected() -> Program:
+    """Tails behind a projection, behind another one on it and behind a normalisation; a graph behind it."""
+    eight = Codes(8, tuple(float(i) for i in range(8)))
+    return Program(
+        image="image",
+        tensors=(
+            Tensor("image", (8, 6, 1), PIXELS),
+            Tensor("latent", (4, 3, 5), Values(0.05, -3)),
+            Tensor("wide", (4, 3, 5), Values(0.05, -3)),
+            Tensor("logits", (4, 3, 1), Values(0.1, 7)),
+            Tensor("narrow", (4, 3, 2), Values(0.03, 11)),
+            Tensor("normal", (4, 3, 2), NORMAL),
+            Tensor("codes", (4, 3, 2), eight),
+            Tensor("others", (4, 3, 2), eight),
+            Tensor("whole", (4, 3, 5), Codes(16)),
+        ),
+        stages=(
+            Graph("encoder", ("image",), ("latent",)),
+            Project("latent", "wide", (projection(5, 5, 7),)),
+            Graph("attention", ("wide",), ("logits",)),
+            Project("wide", "narrow", (projection(5, 2, 8), projection(5, 2, 9)), "state"),
+            Tail("narrow", "codes", (table_tail(2, 8, 11),)),
+            normalise("narrow", "normal", 24),
+            Tail("normal", "others", (gdn_tail(2, 8), gdn_tail(2, 8, seed=3)), "state"),
+            Tail("wide", "whole", (gdn_tail(5, 16, -3),)),
+        ),
+        payload=Layout(
+            (
+                Region("codes", 3, protection="repeat-3"),
+                Region("logits", 8),
+                Region("others", 3),
+                Region("whole", 4),
+                Region("normal", 8, protection="hamming-7-4"),
+            )
+        ),
+        quality=Ber(0.0, 0.06),
+        controls=(Control("state", 1, 0, 1, 0, "entry", sticky=False),),
+    )
+
+
+ALL = (plain, two_graphs, progressive, patches, masked, symbols, projected)
 
 
 def run_graph(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from semflash.program.program import Program
-from semflash.program.stages import Graph, Tail
+from semflash.program.stages import Graph, inputs_of, outputs_of
 from semflash.program.tensors import Tensor as ProgramTensor
 from semflash.program.tensors import Values
 from semflash_codegen.errors import CapacityError, RequestError, UnsupportedModelError
@@ -33,8 +33,12 @@ def check_runs(program: Program) -> None:
             f"a device runs at most {GRAPHS_MAX} graphs", value=len(program.graphs), remedy="join some"
         )
     for stage in program.stages:
-        if isinstance(stage, Tail) and stage.source == program.image:
-            raise UnsupportedModelError("a device runs tails behind graphs only", value=stage.output)
+        if program.image in inputs_of(stage) and not isinstance(stage, Graph):
+            raise UnsupportedModelError(
+                "on a device only graphs read the image",
+                value=", ".join(outputs_of(stage)),
+                remedy="put a graph before the stage that writes it",
+            )
     for tensor in program.tensors:
         if tensor.live is not None:
             raise UnsupportedModelError(

@@ -11,8 +11,9 @@ from semflash_codegen.graph import CompiledGraph, compile_graph
 from semflash_codegen.layer import CMSIS_NN, REFERENCE
 from semflash_codegen.passes import make_plan
 from semflash_codegen.plan import Plan
-from semflash_codegen.program import place, table_bytes
+from semflash_codegen.program import place
 from semflash_codegen.request import SMALL, TFLM, CodegenRequest, Generated, LayerReport, Report
+from semflash_codegen.stage_text import table_bytes
 from semflash_codegen.tflite_reader import read_model
 
 _INCLUDE = '#include <string.h>\n\n#include "semflash/bench.h"\n#include "semflash/kernels.h"\n\n'

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from semflash.program.controls import Control
 from semflash.program.layout import CountOf, Every, OnesOf, Region, Rest
 from semflash.program.program import Program
-from semflash.program.stages import GdnTail, Graph, Order, TableTail, Tail
+from semflash.program.stages import GdnTail, Graph, Normalise, Order, Project, Tail
 from semflash.program.tensors import Tensor
-from semflash_codegen.c_text import array, struct, structs
+from semflash_codegen.c_text import struct, structs
 from semflash_codegen.errors import RequestError
 from semflash_codegen.graph import CompiledGraph
+from semflash_codegen.stage_text import Fields, Integers, normalise_text, order_text, project_text, tail_text
 
 RUNTIME_API = 2
 _ALIGNMENT = 8
@@ -23,10 +24,15 @@ _UINT16_MAX = 65_535
 _SCORES_PER_LEVEL = 16
 #: SF_CONTROLS_BYTES: the request from which values hold; three values of each control, and whether one waits.
 _CONTROLS_HEAD, _PER_CONTROL = 4, 7
+#: In the names of constant data.
+_WORDS: dict[type[Integers], str] = {
+    Tail: "tail",
+    Order: "order",
+    Project: "project",
+    Normalise: "normalise",
+}
 _RULES = {Every: "SF_ITEMS_EVERY", CountOf: "SF_ITEMS_COUNT", OnesOf: "SF_ITEMS_ONES", Rest: "SF_ITEMS_REST"}
 _PROTECTIONS = {"none": "SF_PLAIN", "repeat-3": "SF_REPEAT_3", "hamming-7-4": "SF_HAMMING_7_4"}
-
-Fields = list[tuple[str, str]]
 
 
 @dataclass
@@ -79,6 +85,10 @@ def _is_kept(program: Program, tensor: Tensor) -> bool:
                 return True
             case Order() if tensor.name in (stage.saliency, stage.source, stage.output):
                 return True
+            case Project() if tensor.name == stage.output:
+                return True
+            case Normalise() if tensor.name in (stage.source, stage.output):
+                return True
     uses = [region for region in program.payload.regions if tensor.name in _names_of(region)]
     return bool(uses) and not (uses == [program.payload.regions[0]] and _goes_by(program, uses[0]))
 
@@ -110,29 +120,17 @@ def program_text(
     """Everything behind the graphs, down to the constant sf_program_t `prefix`."""
     numbers = {tensor.name: number for number, tensor in enumerate(_in_order(program))}
     controls = {control.name: number for number, control in enumerate(program.controls)}
-    compiled = {graph.name: (number, graph) for number, graph in enumerate(graphs)}
+    compiled = {graph.name: (index, graph) for index, graph in enumerate(graphs)}
+    given = frozenset(name for graph in program.graphs for name in graph.outputs)
+    places = _Places(numbers, controls, memory, given)
     text, rows = "", list[Fields]()
     for number, stage in enumerate(program.stages):
-        match stage:
-            case Graph():
-                index, graph = compiled[stage.name]
-                first = sum(other.steps for other in graphs[:index])
-                ends = (numbers[stage.inputs[0]], numbers[stage.outputs[0]], str(index))
-                more = [("layer", str(first)), ("state", f"{memory.stages[number]}u")]
-                rows.append([*_stage("GRAPH", *ends), *more, ("as.graph", f"&{graph.symbol}")])
-            case Tail():
-                kind = "GDN" if isinstance(stage.tables[0], GdnTail) else "TABLE"
-                name = f"{prefix}_tail{number}"
-                text += _tail_text(stage, name)
-                by = "SF_NONE" if stage.chosen_by is None else str(controls[stage.chosen_by])
-                ends = (numbers[stage.source], numbers[stage.output], by)
-                rows.append([*_stage(kind, *ends), (f"as.{kind.lower()}", name)])
-            case Order():
-                name = f"{prefix}_order{number}"
-                text += _order_text(program, stage, name)
-                ends = (numbers[stage.source], numbers[stage.output], str(numbers[stage.saliency]))
-                more = [("state", f"{memory.stages[number]}u")]
-                rows.append([*_stage("ORDER", *ends), *more, ("as.order", f"&{name}")])
+        if isinstance(stage, Graph):
+            rows.append(_graph_row(stage, number, compiled, places))
+            continue
+        name = f"{prefix}_{_WORDS[type(stage)]}{number}"
+        text += _integers_text(program, stage, name)
+        rows.append(_row(stage, number, name, places))
     tensors = [
         [("bytes", f"{tensor.items}u"), ("offset", _offset(memory, tensor))] for tensor in _in_order(program)
     ]
@@ -145,15 +143,64 @@ def program_text(
     return text + "\n" + _program(program, memory, prefix, engine)
 
 
-def table_bytes(program: Program) -> int:
-    """Bytes of the tails' tables in flash."""
-    tables = [table for stage in program.stages if isinstance(stage, Tail) for table in stage.tables]
-    return sum(
-        8 * len(table.beta) + 4 * len(table.gamma) + 4 * len(table.threshold)
-        if isinstance(table, GdnTail)
-        else len(table.table)
-        for table in tables
-    )
+@dataclass(frozen=True)
+class _Places:
+    """Numbers of tensors and of controls by name, the state, and the tensors that graphs give."""
+
+    tensors: dict[str, int]
+    controls: dict[str, int]
+    memory: Memory
+    given: frozenset[str]
+
+    def choice(self, control: str | None) -> str:
+        """The number of the control that chooses one of several sets."""
+        return "SF_NONE" if control is None else str(self.controls[control])
+
+
+def _graph_row(
+    stage: Graph, number: int, compiled: dict[str, tuple[int, CompiledGraph]], places: _Places
+) -> Fields:
+    index, graph = compiled[stage.name]
+    first = sum(other.steps for at, other in compiled.values() if at < index)
+    ends = (places.tensors[stage.inputs[0]], places.tensors[stage.outputs[0]], str(index))
+    more = [("layer", str(first)), ("state", f"{places.memory.stages[number]}u")]
+    return [*_stage("GRAPH", *ends), *more, ("as.graph", f"&{graph.symbol}")]
+
+
+def _integers_text(program: Program, stage: Integers, name: str) -> str:
+    """The constant data of a stage that is no graph."""
+    match stage:
+        case Tail():
+            return tail_text(stage, name)
+        case Order():
+            return order_text(program, stage, name)
+        case Project():
+            return project_text(program, stage, name)
+        case Normalise():
+            return normalise_text(program, stage, name)
+
+
+def _row(stage: Integers, number: int, name: str, places: _Places) -> Fields:
+    """The sf_stage_t of a stage that is no graph."""
+    source, output = places.tensors[stage.source], places.tensors[stage.output]
+    of_graph = stage.source in places.given
+    match stage:
+        case Tail():
+            kind = "GDN" if isinstance(stage.tables[0], GdnTail) else "TABLE"
+            by = places.choice(stage.chosen_by)
+            row = [*_stage(kind, source, output, by), (f"as.{kind.lower()}", name)]
+            return row if of_graph else [*row, ("ops", "&sf_tail_of_values")]
+        case Order():
+            by = str(places.tensors[stage.saliency])
+            state = ("state", f"{places.memory.stages[number]}u")
+            return [*_stage("ORDER", source, output, by), state, ("as.order", f"&{name}")]
+        case Project():
+            by = places.choice(stage.chosen_by)
+            ops = "&sf_project_of_graph" if of_graph else "&sf_project_of_values"
+            return [*_stage("PROJECT", source, output, by), ("as.project", name), ("ops", ops)]
+        case Normalise():
+            row = [*_stage("NORMALISE", source, output, "SF_NONE"), ("as.normalise", f"&{name}")]
+            return [*row, ("ops", "&sf_normalise_of_values")]
 
 
 def _in_order(program: Program) -> list[Tensor]:
@@ -173,40 +220,6 @@ def _stage(kind: str, source: int, output: int, by: str) -> Fields:
         ("output", str(output)),
         ("by", by),
     ]
-
-
-def _tail_text(stage: Tail, name: str) -> str:
-    """The tables of a tail, and its structs: one, or one for each value of the control."""
-    text, rows = "", list[Fields]()
-    for number, table in enumerate(stage.tables):
-        own = name if len(stage.tables) == 1 else f"{name}_{number}"
-        parts: tuple[tuple[str, str, list[int]], ...]
-        fields = [("channels", str(table.channels)), ("levels", str(table.levels))]
-        match table:
-            case GdnTail():
-                fields.append(("zero_point", str(table.zero_point)))
-                parts = (
-                    ("beta", "int64_t", table.beta),
-                    ("gamma", "int32_t", table.gamma),
-                    ("threshold", "int32_t", table.threshold),
-                )
-            case TableTail():
-                parts = (("table", "uint8_t", table.table),)
-        text += "".join(array(ctype, f"{own}_{part}", values) for part, ctype, values in parts)
-        rows.append([*fields, *((part, f"{own}_{part}") for part, _, _ in parts)])
-    ctype = "sf_gdn_t" if isinstance(stage.tables[0], GdnTail) else "sf_table_t"
-    return text + structs(ctype, name, rows) + "\n"
-
-
-def _order_text(program: Program, stage: Order, name: str) -> str:
-    saliency = program.tensor(stage.saliency)
-    fields = [
-        ("positions", str(saliency.items)),
-        ("channels", str(program.tensor(stage.source).shape[-1])),
-        ("levels", str(saliency.holds.levels)),  # type: ignore[union-attr]
-        ("step", str(stage.step)),
-    ]
-    return struct("sf_order_t", name, fields) + "\n"
 
 
 def _region(program: Program, region: Region, numbers: dict[str, int], controls: dict[str, int]) -> Fields:

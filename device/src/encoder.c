@@ -11,11 +11,6 @@ static const sf_stage_t *stage_of(const sf_encoder_t *encoder, uint32_t number) 
     return &encoder->program->stages[number];
 }
 
-/* A kept tensor. */
-static uint8_t *kept(const sf_encoder_t *encoder, uint32_t number) {
-    return encoder->state + encoder->program->tensors[number].offset;
-}
-
 sf_status_t sf_encoder_init(sf_encoder_t *encoder, const sf_program_t *program, void *state,
                             size_t state_bytes, uint8_t *payload, size_t payload_bytes) {
     if (sf_program_check(program) != SF_OK || encoder == NULL || payload == NULL) {
@@ -76,11 +71,11 @@ static void codes_of(const sf_encoder_t *encoder, const sf_stage_t *tail, const 
     }
 }
 
-/* The codes of one position, into their tensor or straight into the payload. */
-static sf_status_t run_tail(sf_encoder_t *encoder, const sf_stage_t *tail, const int8_t *values,
+sf_status_t sf_encoder_tail(sf_encoder_t *encoder, const sf_stage_t *tail, const int8_t *values,
                             uint16_t channels, uint32_t position) {
     if (encoder->program->tensors[tail->output].offset != SF_NOT_KEPT) {
-        codes_of(encoder, tail, values, 0, channels, kept(encoder, tail->output) + position * channels);
+        codes_of(encoder, tail, values, 0, channels,
+                 sf_encoder_kept(encoder, tail->output) + position * channels);
         return SF_OK;
     }
     sf_status_t status = SF_OK;
@@ -94,7 +89,7 @@ static sf_status_t run_tail(sf_encoder_t *encoder, const sf_stage_t *tail, const
     return status;
 }
 
-/* sf_latent_fn of the graph `encoder->graph`: keep the values, and run the tails that read them. */
+/* sf_latent_fn of the graph `encoder->graph`: keep the values, and run the stages that read them one by one. */
 static sf_status_t take_position(void *context, const int8_t *values) {
     sf_encoder_t *encoder = (sf_encoder_t *)context;
     const sf_stage_t *stage = stage_of(encoder, encoder->graph);
@@ -105,14 +100,19 @@ static sf_status_t take_position(void *context, const int8_t *values) {
     }
     encoder->positions[stage->by]++;
     if (encoder->program->tensors[stage->output].offset != SF_NOT_KEPT) {
-        memcpy(kept(encoder, stage->output) + position * graph->latent_channels, values,
+        memcpy(sf_encoder_kept(encoder, stage->output) + position * graph->latent_channels, values,
                graph->latent_channels);
     }
     sf_status_t status = SF_OK;
     const sf_stage_t *end = stage_of(encoder, encoder->program->n_stages);
-    for (const sf_stage_t *tail = stage + 1; tail < end && status == SF_OK; tail++) {
-        if (tail->source == stage->output && (tail->kind == SF_STAGE_GDN || tail->kind == SF_STAGE_TABLE)) {
-            status = run_tail(encoder, tail, values, graph->latent_channels, position);
+    for (const sf_stage_t *next = stage + 1; next < end && status == SF_OK; next++) {
+        if (next->source != stage->output) {
+            continue;
+        }
+        if (next->ops != NULL && next->ops->position != NULL) {
+            next->ops->position(encoder, next, values, position);
+        } else if (next->ops == NULL && (next->kind == SF_STAGE_GDN || next->kind == SF_STAGE_TABLE)) {
+            status = sf_encoder_tail(encoder, next, values, graph->latent_channels, position);
         }
     }
     return status;
@@ -131,13 +131,16 @@ static sf_status_t push_to(sf_encoder_t *encoder, uint32_t number, uint16_t row,
 static sf_status_t run_stage(sf_encoder_t *encoder, uint32_t number) {
     const sf_stage_t *stage = stage_of(encoder, number);
     sf_status_t status = SF_OK;
-    if (stage->kind == SF_STAGE_ORDER) {
-        sf_order_codes(stage->as.order, kept(encoder, stage->by), kept(encoder, stage->source),
-                       (uint16_t *)(void *)(encoder->state + stage->state), kept(encoder, stage->output));
+    if (stage->ops != NULL && stage->ops->whole != NULL) {
+        status = stage->ops->whole(encoder, stage);
+    } else if (stage->kind == SF_STAGE_ORDER) {
+        sf_order_codes(
+            stage->as.order, sf_encoder_kept(encoder, stage->by), sf_encoder_kept(encoder, stage->source),
+            (uint16_t *)(void *)(encoder->state + stage->state), sf_encoder_kept(encoder, stage->output));
     } else if (stage->kind == SF_STAGE_GRAPH) {
         const sf_graph_t *graph = stage->as.graph;
         for (uint16_t row = 0; stage->source != 0u && row < graph->rows && status == SF_OK; row++) {
-            const uint8_t *values = kept(encoder, stage->source) + (size_t)row * graph->row_bytes;
+            const uint8_t *values = sf_encoder_kept(encoder, stage->source) + (size_t)row * graph->row_bytes;
             status = push_to(encoder, number, row, (const int8_t *)values);
         }
         if (status == SF_OK && encoder->positions[stage->by] != graph->latent_positions) {
@@ -157,10 +160,11 @@ static sf_status_t finish(sf_encoder_t *encoder) {
     for (uint32_t i = sf_program_streams(program) ? 1u : 0u; i < program->n_regions && status == SF_OK; i++) {
         const sf_region_t *region = &program->regions[i];
         const int counted = region->items == SF_ITEMS_COUNT || region->items == SF_ITEMS_ONES;
-        const uint8_t *told = counted ? kept(encoder, region->told_by) : NULL;
+        const uint8_t *told = counted ? sf_encoder_kept(encoder, region->told_by) : NULL;
         const uint16_t limit =
             region->items == SF_ITEMS_REST ? sf_encoder_controls(encoder)[region->told_by] : 0u;
-        status = sf_region_write(&encoder->bits, region, kept(encoder, region->source), told, limit);
+        status =
+            sf_region_write(&encoder->bits, region, sf_encoder_kept(encoder, region->source), told, limit);
     }
     return status == SF_OK ? sf_bits_end(&encoder->bits, &encoder->payload_bits) : status;
 }

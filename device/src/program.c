@@ -11,8 +11,8 @@ static int holds(const sf_program_t *program, uint32_t number, uint32_t bytes) {
                                               tensor->bytes <= program->state_bytes - tensor->offset));
 }
 
-static int kept(const sf_program_t *program, uint32_t number, uint32_t bytes) {
-    return holds(program, number, bytes) && program->tensors[number].offset != SF_NOT_KEPT;
+int sf_program_keeps(const sf_program_t *program, uint32_t tensor, uint32_t bytes) {
+    return holds(program, tensor, bytes) && program->tensors[tensor].offset != SF_NOT_KEPT;
 }
 
 static int graph_fits(const sf_program_t *program, const sf_stage_t *stage) {
@@ -27,7 +27,8 @@ static int graph_fits(const sf_program_t *program, const sf_stage_t *stage) {
     const uint32_t output = (uint32_t)graph->latent_positions * graph->latent_channels;
     const int rows_come =
         stage->source == 0u && graph->rows == program->rows && graph->row_bytes == program->row_bytes;
-    return (rows_come || kept(program, stage->source, input)) && holds(program, stage->output, output);
+    return (rows_come || sf_program_keeps(program, stage->source, input)) &&
+           holds(program, stage->output, output);
 }
 
 /* The graph whose output a tail reads, before it; NULL: there is none. */
@@ -41,8 +42,7 @@ static const sf_graph_t *graph_of(const sf_program_t *program, uint32_t number) 
     return NULL;
 }
 
-/* Codes below `levels` fit the bits in which a tensor is sent. */
-static int levels_fit(const sf_program_t *program, uint32_t tensor, uint32_t levels) {
+int sf_program_levels_fit(const sf_program_t *program, uint32_t tensor, uint32_t levels) {
     for (uint32_t i = 0; i < program->n_regions; i++) {
         if (program->regions[i].source == tensor && levels > 1uL << (program->regions[i].bits & 15u)) {
             return 0;
@@ -65,7 +65,7 @@ static int tail_fits(const sf_program_t *program, uint32_t number) {
         }
         const uint32_t channels = gdn ? stage->as.gdn[i].channels : stage->as.table[i].channels;
         const uint32_t levels = gdn ? stage->as.gdn[i].levels : stage->as.table[i].levels;
-        if (channels != graph->latent_channels || !levels_fit(program, stage->output, levels)) {
+        if (channels != graph->latent_channels || !sf_program_levels_fit(program, stage->output, levels)) {
             return 0;
         }
     }
@@ -80,12 +80,16 @@ static int order_fits(const sf_program_t *program, const sf_stage_t *stage) {
         return 0;
     }
     const uint32_t codes = (uint32_t)order->positions * order->channels;
-    return codes <= UINT16_MAX && kept(program, stage->source, codes) &&
-           kept(program, stage->output, codes) && kept(program, stage->by, order->positions);
+    return codes <= UINT16_MAX && sf_program_keeps(program, stage->source, codes) &&
+           sf_program_keeps(program, stage->output, codes) &&
+           sf_program_keeps(program, stage->by, order->positions);
 }
 
 static int stage_fits(const sf_program_t *program, uint32_t number) {
     const sf_stage_t *stage = &program->stages[number];
+    if (stage->ops != NULL) {
+        return stage->ops->fits(program, number);
+    }
     switch (stage->kind) {
     case SF_STAGE_GRAPH:
         return graph_fits(program, stage);
@@ -108,16 +112,16 @@ static int region_fits(const sf_program_t *program, uint32_t number) {
     if (number == 0u && region->items == SF_ITEMS_EVERY && holds(program, region->source, items)) {
         return 1;
     }
-    if (!kept(program, region->source, items)) {
+    if (!sf_program_keeps(program, region->source, items)) {
         return 0;
     }
     switch (region->items) {
     case SF_ITEMS_EVERY:
         return 1;
     case SF_ITEMS_COUNT:
-        return kept(program, region->told_by, 1);
+        return sf_program_keeps(program, region->told_by, 1);
     case SF_ITEMS_ONES:
-        return kept(program, region->told_by, region->rows);
+        return sf_program_keeps(program, region->told_by, region->rows);
     case SF_ITEMS_REST:
         return region->told_by < program->n_controls && region->protection == SF_PLAIN;
     default:

@@ -82,6 +82,12 @@ class TrainingError(SemflashError):
     kind = "training"
 
 
+class TeacherError(SemflashError):
+    """A teacher cannot be asked, or its stored answers do not go with the data."""
+
+    kind = "teacher"
+
+
 class ExportError(SemflashError):
     """The export proof failed: two references disagree, or the graph is not pure int8."""
 

@@ -56,6 +56,7 @@ class MonitorSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """[monitor]: which images run through the board and what damage is injected on the way.
 
     ber, assume_ber: for bundles that are told a bit error rate; snr (None: no noise), assume_snr: an SNR.
+    ber_window: None: as many pilot bits as the kind of quality takes.
 
     dataset: None: the one the bundle was trained on. count: None: 200, or all where there are fewer.
     sample_seed: which images a smaller count is."""
@@ -69,7 +70,7 @@ class MonitorSettings(Struct, frozen=True, forbid_unknown_fields=True):
     assume_ber: Ber | None = None
     assume_snr: Decibels | None = None
     ber_known: bool = False
-    ber_window: Annotated[int, Meta(ge=32, le=1 << 30)] = 8192
+    ber_window: Annotated[int, Meta(ge=32, le=1 << 30)] | None = None
     fault: Text | None = None
     seed: Seed = 0
     record: Text | None = None

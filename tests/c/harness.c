@@ -127,6 +127,31 @@ int harness_order(uint16_t positions, uint16_t channels, uint16_t levels, uint16
     return (int)sf_order_scores(&order);
 }
 
+int harness_project(uint16_t channels, uint16_t outputs, int8_t zero_point, const int8_t *weights,
+                    const int32_t *bias, const int32_t *multiplier, const int8_t *shift, const int8_t *values,
+                    size_t n, int8_t *out) {
+    const sf_project_t project = {.channels = channels,
+                                  .outputs = outputs,
+                                  .zero_point = zero_point,
+                                  .weights = weights,
+                                  .bias = bias,
+                                  .multiplier = multiplier,
+                                  .shift = shift};
+    for (size_t i = 0; i < n; i++) {
+        sf_project_position(&project, values + i * channels, out + i * outputs);
+    }
+    return SF_OK;
+}
+
+int harness_normalise(uint32_t gain, uint16_t items, int8_t zero_point, const int8_t *values, size_t n,
+                      int8_t *out) {
+    const sf_normalise_t normalise = {.gain = gain, .n = items, .zero_point = zero_point};
+    for (size_t i = 0; i < n; i++) {
+        sf_normalise_values(&normalise, values + i * items, out + i * items);
+    }
+    return SF_OK;
+}
+
 /* A graph whose every row is one latent vector. */
 static sf_status_t no_reset(void *state) {
     (void)state;

@@ -48,6 +48,15 @@ HARNESS_EXPORT int harness_order(uint16_t positions, uint16_t channels, uint16_t
                                  const uint8_t *saliency, const uint8_t *codes, uint16_t *places,
                                  uint8_t *sorted);
 
+/* Projection of n positions by one set of integers. */
+HARNESS_EXPORT int harness_project(uint16_t channels, uint16_t outputs, int8_t zero_point,
+                                   const int8_t *weights, const int32_t *bias, const int32_t *multiplier,
+                                   const int8_t *shift, const int8_t *values, size_t n, int8_t *out);
+
+/* Power normalisation of n images of `items` values each. */
+HARNESS_EXPORT int harness_normalise(uint32_t gain, uint16_t items, int8_t zero_point, const int8_t *values,
+                                     size_t n, int8_t *out);
+
 /* Pack codes [positions][channels] with a whole encoder whose graph passes rows through. poll_bytes > 0: fetch
  * with sf_encoder_poll in pieces after each row. Returns the payload length or a negative status. */
 HARNESS_EXPORT long harness_pack(uint16_t positions, uint16_t channels, uint8_t bits, const uint8_t *codes,

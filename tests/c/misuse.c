@@ -240,6 +240,173 @@ static void check_order_in_program(void) {
     EXPECT(sf_program_check(&program), SF_ERR_ARGUMENT);
 }
 
+static sf_status_t no_reset(void *memory) {
+    (void)memory;
+    return SF_OK;
+}
+
+static sf_status_t no_push(void *memory, uint16_t number, const int8_t *values, sf_latent_fn emit,
+                           void *context) {
+    (void)memory;
+    (void)number;
+    (void)values;
+    (void)emit;
+    (void)context;
+    return SF_OK;
+}
+
+/* A graph of 3 positions of 4 channels; a projection to 2, one of two sets; power normalisation of the 6 values and
+ * tails behind both. Tensors: image, latent (goes by), projected, normal, codes of a table, codes of GDN. */
+static const int8_t eight_weights[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+static const int32_t two_biases[2] = {0, 0};
+static const int32_t two_multipliers[2] = {1 << 30, 1 << 30};
+static const int8_t two_shifts[2] = {-8, -8};
+static const uint8_t two_tables[512];
+static const int64_t two_betas[2] = {1, 1};
+static const int32_t four_gammas[4] = {0, 0, 0, 0};
+static const int32_t two_thresholds[2] = {0, 0};
+
+typedef struct {
+    sf_graph_t graph;
+    sf_project_t project[2];
+    sf_normalise_t normalise;
+    sf_table_t table;
+    sf_gdn_t gdn[2];
+    sf_control_t control;
+    sf_tensor_t tensors[6];
+    sf_stage_t stages[5];
+    sf_region_t regions[3];
+    sf_program_t program;
+} projected_t;
+
+static sf_region_t region_of(uint8_t source, uint8_t bits) {
+    sf_region_t region = {0};
+    region.source = source;
+    region.bits = bits;
+    region.rows = 3;
+    region.each = 2;
+    region.items = SF_ITEMS_EVERY;
+    return region;
+}
+
+static void make_projected(projected_t *p) {
+    memset(p, 0, sizeof *p);
+    p->graph = (sf_graph_t){2, 2, 3, 4, 0, no_reset, no_push};
+    p->project[0] = (sf_project_t){4, 2, 0, eight_weights, two_biases, two_multipliers, two_shifts};
+    p->project[1] = p->project[0];
+    p->normalise = (sf_normalise_t){1000, 6, 0};
+    p->table = (sf_table_t){2, 4, two_tables};
+    p->gdn[0] = (sf_gdn_t){2, 2, 0, two_betas, four_gammas, two_thresholds};
+    p->gdn[1] = p->gdn[0];
+    p->control = (sf_control_t){0, 1, 0, 1, 1};
+    const sf_tensor_t tensors[6] = {{4, SF_NOT_KEPT}, {12, SF_NOT_KEPT}, {6, 0}, {6, 8}, {6, 16}, {6, 24}};
+    memcpy(p->tensors, tensors, sizeof tensors);
+    p->stages[0] = (sf_stage_t){.kind = SF_STAGE_GRAPH, .output = 1, .as.graph = &p->graph};
+    p->stages[1] = (sf_stage_t){.kind = SF_STAGE_PROJECT,
+                                .source = 1,
+                                .output = 2,
+                                .as.project = p->project,
+                                .ops = &sf_project_of_graph};
+    p->stages[2] = (sf_stage_t){.kind = SF_STAGE_NORMALISE,
+                                .source = 2,
+                                .output = 3,
+                                .by = SF_NONE,
+                                .as.normalise = &p->normalise,
+                                .ops = &sf_normalise_of_values};
+    p->stages[3] = (sf_stage_t){.kind = SF_STAGE_TABLE,
+                                .source = 2,
+                                .output = 4,
+                                .by = SF_NONE,
+                                .as.table = &p->table,
+                                .ops = &sf_tail_of_values};
+    p->stages[4] = (sf_stage_t){
+        .kind = SF_STAGE_GDN, .source = 3, .output = 5, .as.gdn = p->gdn, .ops = &sf_tail_of_values};
+    p->regions[0] = region_of(3, 8);
+    p->regions[1] = region_of(4, 2);
+    p->regions[2] = region_of(5, 1);
+    p->program = sf_model;
+    p->program.rows = p->program.row_bytes = 2;
+    p->program.payload_bytes = 9; /* 48 + 12 + 6 bits */
+    p->program.n_tensors = 6;
+    p->program.n_stages = 5;
+    p->program.n_regions = 3;
+    p->program.n_controls = 1;
+    p->program.state_bytes = 48;
+    p->program.control_offset = 32;
+    p->program.tensors = p->tensors;
+    p->program.stages = p->stages;
+    p->program.regions = p->regions;
+    p->program.controls = &p->control;
+}
+
+/* A program with one thing changed is refused. */
+#define REFUSED(change)                                                                                      \
+    do {                                                                                                     \
+        projected_t p;                                                                                       \
+        make_projected(&p);                                                                                  \
+        change;                                                                                              \
+        EXPECT(sf_program_check(&p.program), SF_ERR_ARGUMENT);                                               \
+    } while (0)
+
+static void check_projections_in_program(void) {
+    projected_t good;
+    make_projected(&good);
+    EXPECT(sf_program_check(&good.program), SF_OK);
+    good.stages[1].by = SF_NONE;
+    EXPECT(sf_program_check(&good.program), SF_OK);
+    REFUSED(p.stages[1].as.project = NULL);
+    REFUSED(p.stages[1].by = 1); /* no such control */
+    REFUSED(p.stages[1].source = 0);
+    REFUSED(p.stages[1].source = 3); /* written later */
+    REFUSED(p.stages[1].output = 1); /* goes by */
+    REFUSED(p.stages[1].output = 6);
+    REFUSED(p.project[0].channels = 3);
+    REFUSED(p.project[0].channels = p.project[1].channels = 3);
+    REFUSED(p.project[1].outputs = 1);
+    REFUSED(p.project[0].outputs = p.project[1].outputs = 0);
+    REFUSED(p.project[0].outputs = p.project[1].outputs = 3); /* more values than the tensor holds */
+    REFUSED(p.project[1].weights = NULL);
+    REFUSED(p.project[1].bias = NULL);
+    REFUSED(p.project[1].multiplier = NULL);
+    REFUSED(p.project[1].shift = NULL);
+    REFUSED(p.stages[1].ops = NULL);
+    REFUSED(p.stages[1].ops = &sf_project_of_values); /* it reads a graph */
+    REFUSED(p.stages[1].kind = SF_STAGE_GDN);
+    REFUSED(p.stages[0].ops = &sf_project_of_graph);
+    REFUSED(p.tensors[2].bytes = 5);
+    REFUSED(p.tensors[2].offset = 43); /* ends behind the state */
+}
+
+static void check_normalisation_in_program(void) {
+    REFUSED(p.stages[2].as.normalise = NULL);
+    REFUSED(p.normalise.n = 0);
+    REFUSED(p.normalise.n = 7);
+    REFUSED(p.stages[2].source = 1);
+    REFUSED(p.stages[2].output = 0);
+    REFUSED(p.stages[2].kind = 7);
+    REFUSED(p.stages[2].ops = NULL);
+    REFUSED(p.stages[2].ops = &sf_project_of_values);
+}
+
+static void check_tails_behind_values(void) {
+    REFUSED(p.table.channels = 4); /* 6 values are no positions of 4 channels */
+    REFUSED(p.table.channels = 0);
+    REFUSED(p.table.channels = 7);
+    REFUSED(p.stages[3].as.table = NULL);
+    REFUSED(p.stages[3].source = 4); /* codes */
+    REFUSED(p.stages[3].source = 0);
+    REFUSED(p.table.levels = 5);    /* does not fit 2 bits */
+    REFUSED(p.gdn[1].channels = 3); /* the sets differ */
+    REFUSED(p.gdn[0].channels = 1); /* the sets differ */
+    REFUSED(p.gdn[1].levels = 3);   /* does not fit 1 bit */
+    REFUSED(p.stages[4].by = 200);
+    REFUSED(p.stages[4].as.gdn = NULL);
+    REFUSED(p.tensors[5].bytes = 5);
+    REFUSED(p.stages[3].ops = NULL);            /* it reads no graph */
+    REFUSED(p.stages[3].output = 1);            /* goes by */
+    REFUSED(p.stages[2].kind = SF_STAGE_ORDER); /* nothing gives values to the GDN */
+}
+
 int main(void) {
     EXPECT(sf_encoder_init(&encoder, &sf_model, state, SF_MODEL_STATE_BYTES, payload, sizeof payload), SF_OK);
     check_device();
@@ -248,6 +415,9 @@ int main(void) {
     check_frames();
     check_order();
     check_order_in_program();
+    check_projections_in_program();
+    check_normalisation_in_program();
+    check_tails_behind_values();
     printf("%d not as documented\n", wrong);
     return wrong != 0;
 }

@@ -112,7 +112,12 @@ def ruled_pair() -> Pair:
     return (programs.masked(), models()), (programs.plain(), models())
 
 
-PAIRS = {"zoo": zoo_pair, "staged": staged_pair, "ruled": ruled_pair}
+def projected_pair() -> Pair:
+    """Projections that a control chooses, with power normalisation, tails and a graph behind them."""
+    return (programs.symbols(), models()), (programs.projected(), models())
+
+
+PAIRS = {"zoo": zoo_pair, "staged": staged_pair, "ruled": ruled_pair, "projected": projected_pair}
 
 
 def generate_pair(folder: Path, pair: Pair, kernels: str) -> list[Path]:
@@ -129,7 +134,9 @@ def generate_pair(folder: Path, pair: Pair, kernels: str) -> list[Path]:
 
 def compile_pair(folder: Path, pair: Pair, kernels: str, compiler: list[str], *more: Path) -> list[str]:
     """Objects of the two programs and of the runtime they need."""
-    runtime = [DEVICE / "src" / f"{name}.c" for name in ("controls", "encoder", "layout", "program")]
+    runtime = [
+        DEVICE / "src" / f"{name}.c" for name in ("controls", "encoder", "layout", "program", "values")
+    ]
     runtime += sorted((DEVICE / "stages").glob("*.c"))
     objects = []
     for source in (*generate_pair(folder, pair, kernels), HERE / "two_programs.c", *runtime, *more):

@@ -19,8 +19,8 @@ from semflash.program.stages import TailTable
 from semflash_codegen import CodegenError, CodegenRequest, generate
 from semflash_codegen.errors import MalformedModelError, RequestError
 from semflash_codegen.flatbuffer import MAX_TEXT_BYTES, Table
-from semflash_codegen.program import table_bytes
 from semflash_codegen.schema import OPERATOR_NAMES, Options, operator_name
+from semflash_codegen.stage_text import table_bytes
 
 Q = (0.05, -3)
 SHAPE = (1, 4, 5, 3)

@@ -2,7 +2,8 @@
 
 A line of a diagram that ends in a shape is a step: a name, what is done, and the shape for one image with
 the family's default sizes. ``image``, ``codes``, ``values`` and ``features`` are the codec's ends; every
-other name is that of a layer of the device's network or of the decoder.
+other name is that of a layer of the device's network or of the decoder. Where a family needs no task network,
+the decoder ends in ``logits`` instead of ``features``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ STEP = re.compile(r"^\s*(?P<name>[a-z]\w*)\s{2,}\S.*\s{2,}\((?P<shape>[\d, ]+)\)
 ENDS = ("image", "codes", "values", "features")
 
 Shape = tuple[int, ...]
+
+
+def ends_of(codec: Any) -> tuple[str, ...]:
+    """The codec's ends, of which the decoder's last layer is one."""
+    return ENDS if codec.sizes.feature_shape else (*ENDS[:-1], "logits")
 
 
 def steps(text: str) -> list[tuple[str, Shape]]:

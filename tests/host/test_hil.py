@@ -46,7 +46,7 @@ HERE = {
     **os.environ,
     "PYTHONPATH": os.pathsep.join(str(TINY.parents[2] / part) for part in ("host", "codegen")),
 }
-STEPS = 6 + len(CASES)
+STEPS = 7 + len(CASES)
 
 
 @pytest.fixture(scope="module")

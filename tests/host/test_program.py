@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import programs
+from semflash.bundle.digest import bundle_hash
 from semflash.bundle.packing import pack
 from semflash.bundle.reader import read_bundle, zoo_dir, zoo_names
 from semflash.errors import BundleError, ProgramError
@@ -47,6 +49,19 @@ def test_programs_of_every_kind_pass_the_checks_and_survive_json(make):
     check_program(program)
     again = msgspec.json.decode(msgspec.json.encode(program), type=Program)
     assert again == program
+
+
+def zoo_hash_on_disk(name: str) -> str:
+    """The bundle hash as it was written into the bundle when it was made."""
+    codec = json.loads((zoo_dir() / f"{name}.semcodec" / "codec.json").read_text())
+    return str(codec["digest"]["contract"])
+
+
+@pytest.mark.parametrize("name", zoo_names())
+def test_new_kinds_of_stages_and_fields_leave_the_hashes_of_the_zoo_as_they_were(name):
+    bundle = read_bundle(name)
+    assert bundle_hash(bundle.written) == bundle.hash_hex == zoo_hash_on_disk(name)
+    assert all("follows" not in control for control in plain_tree(bundle.program)["controls"])
 
 
 def of_version_1() -> list[str]:
@@ -181,6 +196,20 @@ def test_controls_are_clamped_and_unknown_ones_refused():
     assert "limit, state" in error.value.remedy
 
 
+@pytest.mark.parametrize("levels", [(-6.0, -3.0, 0.0, 15.0), (0.1, 0.01, 1e-3, 0.0)])
+def test_a_control_may_follow_levels_that_ascend_or_descend(levels):
+    tree = plain_tree(programs.progressive())
+    tree["controls"].append({"name": "state", "id": 2, "low": 1, "high": 4, "default": 1, "unit": "entry"})
+    tree["controls"][1]["follows"] = list(levels)
+    program = msgspec.convert(tree, Program)
+    check_program(program)
+    assert msgspec.json.decode(msgspec.json.encode(program), type=Program).controls[1].follows == levels
+    for bad in (math.nan, math.inf):
+        broken = msgspec.structs.replace(program.controls[1], follows=(*levels[:3], bad))
+        with pytest.raises(ProgramError, match="not finite"):
+            check_program(msgspec.structs.replace(program, controls=(program.controls[0], broken)))
+
+
 def test_a_decoder_is_told_rates_up_to_chance_and_ratios_within_what_was_trained():
     assert [Ber(0.001, 0.06).told(v) for v in (-0.1, 0.0, 0.02, 0.3, 0.7)] == [0.0, 0.0, 0.02, 0.3, 0.5]
     assert [Snr(-6.0, 18.0).told(v) for v in (-20.0, 3.0, 30.0)] == [-6.0, 3.0, 18.0]
@@ -208,6 +237,13 @@ def changed(make: Callable[[], Program], *path: Any, to: Any) -> Program:
 
 
 P, A, L, R = programs.plain, programs.two_graphs, programs.progressive, programs.patches
+S, J = programs.symbols, programs.projected
+PROJECT_CODES = {
+    "kind": "project",
+    "source": "codes",
+    "output": "others",
+    "tables": [msgspec.to_builtins(programs.projection(2, 2))],
+}
 BROKEN = [
     (changed(P, "image", to="picture"), "no such tensor"),
     (changed(P, "tensors", 1, "name", to="image"), "tensors repeat"),
@@ -259,6 +295,34 @@ BROKEN = [
     (changed(R, "payload", "regions", 3, "items", "at_least", to=3), "a code for each row"),
     (changed(R, "payload", "regions", 3, "items", "mask", to="second"), "not sent before it"),
     (changed(R, "controls", 0, "low", to=1), "ascend"),
+    (changed(S, "stages", 1, "source", to="image"), "values for each position"),
+    (changed(S, "tensors", 2, "holds", to={"kind": "codes", "levels": 8}), "output must hold int8 values"),
+    (changed(J, "stages", 6, to=PROJECT_CODES), "what is projected must hold int8 values"),
+    (changed(J, "stages", 5, "source", to="codes"), "what is normalised must hold int8 values"),
+    (changed(J, "stages", 3, "source", to="codes"), "no stage before it writes"),
+    (changed(S, "tensors", 2, "shape", to=[4, 3, 3]), "wrong lengths"),
+    (changed(S, "tensors", 2, "shape", to=[24]), "values for each position"),
+    (changed(S, "tensors", 1, "shape", to=[4, 3, 257]), "at most 256 channels"),
+    (changed(S, "tensors", 2, "shape", to=[4, 3, 257]), "at most 256 channels"),
+    (changed(S, "tensors", 1, "live", to="symbols"), "must hold codes"),
+    (changed(S, "stages", 1, "tables", 2, "weights", to=[1] * 9), "wrong lengths"),
+    (changed(S, "stages", 1, "tables", 0, "bias", to=[1] * 3), "wrong lengths"),
+    (changed(S, "stages", 1, "tables", 0, "multiplier", to=[1]), "wrong lengths"),
+    (changed(S, "stages", 1, "tables", 1, "shift", to=[]), "wrong lengths"),
+    (changed(S, "stages", 1, "tables", 1, "bias", to=[0, -(1 << 31)]), "output 1 of a projection can leave"),
+    (changed(S, "stages", 1, "tables", 1, "shift", to=[30, 0]), "output 0 of a projection can leave int32"),
+    (changed(S, "stages", 1, "chosen_by", to=None), "no control to choose"),
+    (changed(S, "stages", 1, "chosen_by", to="other"), "no such control"),
+    (changed(S, "controls", 0, "unit", to="share"), "must choose one of 3"),
+    (changed(S, "stages", 2, "gain", to=1), "does not give the nominal power"),
+    (changed(S, "tensors", 3, "holds", "scale", to=0.02), "does not give the nominal power"),
+    (changed(S, "tensors", 3, "holds", "zero_point", to=1), "zero point 0"),
+    (changed(S, "tensors", 3, "shape", to=[24]), "a value for each, in pairs"),
+    (changed(S, "tensors", 3, "holds", to={"kind": "codes", "levels": 8}), "normalised values must hold"),
+    (changed(S, "payload", "regions", 0, "bits", to=7), "do not fit its 256 levels"),
+    (changed(R, "controls", 0, "follows", to=[0.0]), "a level for each of its values"),
+    (changed(R, "controls", 0, "follows", to=[3.0, 3.0]), "neither ascend nor descend"),
+    (changed(R, "controls", 0, "follows", to=[]), "a level for each of its values"),
 ]
 
 
@@ -297,5 +361,5 @@ def test_any_change_of_a_program_gives_a_program_that_runs_or_an_error_of_its_ow
     found = decode(program, result.sent.payloads, result.sent.bits)
     for name, codes in found.codes.items():
         sent = result.tensors[name]
-        assert codes.dtype == np.uint8 and codes.shape == sent.shape
+        assert codes.dtype == sent.dtype and codes.shape == sent.shape
         assert (codes == sent)[found.present[name]].all(), "undamaged codes came out as others"

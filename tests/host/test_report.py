@@ -267,7 +267,7 @@ def measured(name: str, dataset: str, macs: int, accuracy: float, images: int) -
         bundle=SimpleNamespace(name=name, record=SimpleNamespace(macs=macs)),
         cost=None,
         history=[],
-        evaluation=SimpleNamespace(measurement=measurement, task_value=accuracy + 0.01),
+        evaluation=SimpleNamespace(measurement=measurement, task_value=accuracy + 0.01, controls={}),
         value=lambda level: accuracy,
         quality=Ber,
     )

@@ -17,6 +17,7 @@ pytest.importorskip("matplotlib")
 from fakes.idx_files import write_blocks
 from fakes.results import COMPARISON, result, sent_again
 from semflash.bundle.schema import Measurement, Point
+from semflash.channels.fading import Fading
 from semflash.cli import evaluate_compare
 from semflash.cli.main import main
 from semflash.errors import UsageError
@@ -50,7 +51,9 @@ def bundle(name: str = "mine", size: int = 48) -> Any:
     return SimpleNamespace(
         bundle=SimpleNamespace(name=name, payload_bytes=size),
         words=WORDS["accuracy"],
-        evaluation=SimpleNamespace(measurement=measurement, task_value=0.94),
+        evaluation=SimpleNamespace(
+            measurement=measurement, task_value=0.94, controls={}, control_names=[], fading=Fading()
+        ),
         value=lambda level: 0.9,
         number=lambda level: "90.00",
         quality=Ber,

@@ -20,6 +20,7 @@ ORDER = (
     ("training",),
     ("conversion",),
     ("codecs",),
+    ("teachers",),
     ("tasks",),
     ("data", "link"),
     ("bundle",),
@@ -44,7 +45,7 @@ WITHOUT_TRAINING = (
     "monitor",
     "hil",
 )
-TRAINING = ("training", "codecs", "tasks", "conversion", "export", "importing", "baselines")
+TRAINING = ("training", "codecs", "teachers", "tasks", "conversion", "export", "importing", "baselines")
 
 
 def _module(path: Path) -> str:

@@ -10,9 +10,10 @@ from semflash_codegen.graph import CompiledGraph
 from semflash_codegen.ir import Model
 from semflash_codegen.macs import macs
 from semflash_codegen.plan import Plan
-from semflash_codegen.program import place, table_bytes
+from semflash_codegen.program import place
 from semflash_codegen.request import TFLM, CodegenRequest, Generated, LayerReport, Report
 from semflash_codegen.schema import TensorType
+from semflash_codegen.stage_text import table_bytes
 from semflash_codegen.tflite_reader import read_model
 from semflash_codegen.tflm import glue
 from semflash_codegen.tflm.operators import OPERATORS, convolution_symbols, scratch_bytes

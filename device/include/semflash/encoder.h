@@ -59,6 +59,14 @@ SF_MUST_CHECK sf_status_t sf_encoder_begin(sf_encoder_t *encoder);
 /* Push one row of row_bytes int8 values. SF_MORE until the last row, then SF_OK: the payload is complete. */
 SF_MUST_CHECK sf_status_t sf_encoder_push_row(sf_encoder_t *encoder, const int8_t *row, size_t row_bytes);
 
+/* For stages with operations of their own: a kept tensor; a tail for the values of one position, whose codes go into
+ * their tensor or straight into the payload. */
+static inline uint8_t *sf_encoder_kept(const sf_encoder_t *encoder, uint32_t tensor) {
+    return encoder->state + encoder->program->tensors[tensor].offset;
+}
+SF_MUST_CHECK sf_status_t sf_encoder_tail(sf_encoder_t *encoder, const sf_stage_t *tail, const int8_t *values,
+                                          uint16_t channels, uint32_t position);
+
 /* Copy payload bytes that are ready and were not polled before. *count <= capacity. */
 SF_MUST_CHECK sf_status_t sf_encoder_poll(sf_encoder_t *encoder, uint8_t *out, size_t capacity,
                                           size_t *count);

@@ -1,6 +1,7 @@
 /* A device program: everything a device does for an image, as constant data that the code generator writes.
  *
  *   image rows -> graphs -> tensors of int8 values -> tails -> tensors of codes -> regions of the payload
+ *                           (projections, normalisation)
  *
  * The description it comes from, and the reference that runs it: host/semflash/program/. Tensor 0 is the image,
  * which is not kept: graphs that read it take its rows as they come. Other tensors are kept in the state, except
@@ -49,15 +50,39 @@ typedef enum sf_stage_kind {
     SF_STAGE_GRAPH = 1,
     SF_STAGE_GDN = 2,
     SF_STAGE_TABLE = 3,
-    SF_STAGE_ORDER = 4
+    SF_STAGE_ORDER = 4,
+    SF_STAGE_PROJECT = 5,
+    SF_STAGE_NORMALISE = 6
 } sf_stage_kind_t;
 
-/* One step. A tail follows the graph whose output it reads. */
+struct sf_encoder;
+struct sf_program;
+struct sf_stage;
+
+/* What a stage that few programs have brings along, so that firmware without it does not hold its functions. */
+typedef struct sf_stage_ops {
+    /* Whether stage `number` of the program fits together. */
+    int (*fits)(const struct sf_program *program, uint32_t number);
+    /* Run for one position that a graph gave; NULL: runs when the image is complete. */
+    void (*position)(struct sf_encoder *encoder, const struct sf_stage *stage, const int8_t *values,
+                     uint32_t position);
+    /* Run when the image is complete; NULL: has run by then. */
+    sf_status_t (*whole)(struct sf_encoder *encoder, const struct sf_stage *stage);
+} sf_stage_ops_t;
+
+/* A projection behind a graph, and one behind kept values of another stage; power normalisation of kept values; a
+ * tail behind kept values (device/src/values.c). */
+extern const sf_stage_ops_t sf_project_of_graph;
+extern const sf_stage_ops_t sf_project_of_values;
+extern const sf_stage_ops_t sf_normalise_of_values;
+extern const sf_stage_ops_t sf_tail_of_values;
+
+/* One step. A tail without operations of its own follows the graph whose output it reads. */
 typedef struct sf_stage {
     uint8_t kind;   /* sf_stage_kind_t */
     uint8_t source; /* number of the tensor it reads */
     uint8_t output; /* number of the tensor it writes */
-    uint8_t by;     /* tails: number of the control that chooses one of several, or SF_NONE;
+    uint8_t by;     /* tails, SF_STAGE_PROJECT: number of the control that chooses one of several, or SF_NONE;
                      * SF_STAGE_ORDER: number of the saliency's tensor; SF_STAGE_GRAPH: its own number */
     uint16_t layer; /* SF_STAGE_GRAPH: number of its first layer in the whole program, for the layer clock */
     uint32_t state; /* SF_STAGE_GRAPH, SF_STAGE_ORDER: offset of the memory it works in */
@@ -66,7 +91,10 @@ typedef struct sf_stage {
         const sf_gdn_t *gdn;     /* one, or one for each value of the control */
         const sf_table_t *table; /* the same */
         const sf_order_t *order;
+        const sf_project_t *project; /* one, or one for each value of the control */
+        const sf_normalise_t *normalise;
     } as;
+    const sf_stage_ops_t *ops; /* NULL for graphs, orders and tails behind graphs */
 } sf_stage_t;
 
 /* A number that the host may set. */
@@ -102,6 +130,12 @@ typedef struct sf_program {
 
 /* SF_OK, or SF_ERR_ARGUMENT where the numbers of a program do not fit together or this runtime. */
 SF_MUST_CHECK sf_status_t sf_program_check(const sf_program_t *program);
+
+/* Whether a tensor lies in the state, with at least so many bytes. */
+int sf_program_keeps(const sf_program_t *program, uint32_t tensor, uint32_t bytes);
+
+/* Whether codes below `levels` fit the bits in which a tensor is sent. */
+int sf_program_levels_fit(const sf_program_t *program, uint32_t tensor, uint32_t levels);
 
 /* Whether the first region's codes go into the payload one by one. */
 static inline int sf_program_streams(const sf_program_t *program) {

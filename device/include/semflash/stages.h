@@ -43,6 +43,39 @@ typedef struct sf_order {
     uint16_t step;
 } sf_order_t;
 
+/* A linear map of the channels of one position, with requantisation by gemmlowp's double rounding:
+ *
+ *     out[j] = clamp(zero_point + requantise(bias[j] + sum_c weights[j * channels + c] values[c], multiplier[j],
+ *                                            shift[j]), -128, 127)
+ *
+ * The source's zero point is taken off the biases. The host proves on export and on load that no sum, and no
+ * shifted one, leaves int32. */
+typedef struct sf_project {
+    uint16_t channels;         /* 1..256 */
+    uint16_t outputs;          /* 1..256 */
+    int8_t zero_point;         /* of the output */
+    const int8_t *weights;     /* [outputs * channels] */
+    const int32_t *bias;       /* [outputs] */
+    const int32_t *multiplier; /* [outputs], Q31, >= 0 */
+    const int8_t *shift;       /* [outputs], -31..30, > 0: to the left */
+} sf_project_t;
+
+/* Power normalisation, no root, no division. With q = value - zero_point, S the sum of all q^2 and r(S) the table
+ * of 1 / sqrt(S), within 0.4 %:
+ *
+ *     out = clamp(q * gain / 2^8 * r(S), -127, 127), rounded half away from zero; 0 where S is 0 */
+typedef struct sf_normalise {
+    uint32_t gain;     /* Q8, below 2^24 */
+    uint16_t n;        /* values of an image */
+    int8_t zero_point; /* of the source */
+} sf_normalise_t;
+
+/* out[outputs] of one position values[channels]. */
+void sf_project_position(const sf_project_t *project, const int8_t *values, int8_t *out);
+
+/* out[n] of values[n]; both may be the same memory. */
+void sf_normalise_values(const sf_normalise_t *normalise, const int8_t *values, int8_t *out);
+
 /* Codes of the channels first .. first + n - 1 of one latent vector latent[channels]. */
 void sf_gdn_codes(const sf_gdn_t *gdn, const int8_t *latent, uint16_t first, uint16_t n, uint8_t *codes);
 void sf_table_codes(const sf_table_t *table, const int8_t *latent, uint16_t first, uint16_t n,

@@ -14,6 +14,7 @@ from semflash.bundle.schema import (
     ENCODER_MAX_BYTES,
     HISTORY_MAX_BYTES,
     Contract,
+    ControlInput,
     FileRef,
     GraphInput,
     Measurement,
@@ -79,6 +80,7 @@ def _check_models(contract: Contract) -> None:
 def _check_edge(contract: Contract) -> None:
     """Edge graphs read what arrives, or what an earlier one gave."""
     earlier: set[str] = set()
+    controls = {control.name for control in contract.program.controls}
     for graph in contract.edge:
         if graph.name in earlier:
             raise _refuse("edge graphs share a name", graph.name)
@@ -90,6 +92,8 @@ def _check_edge(contract: Contract) -> None:
                 raise _refuse(f"edge graph {graph.name} reads what no earlier one gives", given.graph)
             if isinstance(given, ReceivedInput) and not can_receive(contract.program, given.tensor):
                 raise _refuse(f"edge graph {graph.name} reads what the payload does not tell", given.tensor)
+            if isinstance(given, ControlInput) and given.control not in controls:
+                raise _refuse(f"edge graph {graph.name} reads what is no control", given.control)
         earlier.add(graph.name)
     if not any(isinstance(given, ReceivedInput) for graph in contract.edge for given in graph.inputs):
         raise _refuse("no edge graph reads what arrives", sorted(earlier))

@@ -87,7 +87,19 @@ class GraphInput(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kin
     graph: Name
 
 
-EdgeInput = ReceivedInput | QualityInput | GraphInput
+class ControlInput(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="control"):
+    """An input of an edge graph: the value of a control that the device used, float32 (B, 1).
+
+    Attributes:
+        name: Of the graph's input.
+        control: Of the program; its value comes as the bare number.
+    """
+
+    name: Name
+    control: Name
+
+
+EdgeInput = ReceivedInput | QualityInput | GraphInput | ControlInput
 
 
 class EdgeGraph(Struct, frozen=True, forbid_unknown_fields=True):
@@ -191,6 +203,7 @@ class Measurement(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
         points: One for each level.
         sample_seed: The images are a sample of the split, as many of each class; None: all, or (older
             bundles) the first ones.
+        fading: Of the channel, as ``--fading`` names it; the levels are then mean ratios. Empty: none.
     """
 
     dataset: Text
@@ -201,6 +214,7 @@ class Measurement(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     metrics: Annotated[tuple[Metric, ...], Meta(min_length=1, max_length=8)]
     points: Annotated[list[Point], Meta(max_length=256)]
     sample_seed: Count | None = None
+    fading: Annotated[str, Meta(max_length=24, pattern=r"^(rayleigh(:[0-9]{1,9})?)?\Z")] = ""
 
     @property
     def metric(self) -> Metric:

@@ -21,13 +21,22 @@ def modulate(payloads: NDArray[np.uint8]) -> NDArray[np.float64]:
     >>> modulate(np.array([[0b00011011]], np.uint8))[0].round(2).tolist()
     [[0.71, 0.71], [0.71, -0.71], [-0.71, 0.71], [-0.71, -0.71]]
     """
-    bits = np.unpackbits(payloads, axis=1).astype(np.float64)
-    return (_AMPLITUDE * (1.0 - 2.0 * bits)).reshape(len(payloads), -1, 2)
+    return modulate_bits(np.unpackbits(payloads, axis=1))
+
+
+def modulate_bits(bits: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Symbols float64 (N, B / 2, 2) of bits uint8 (N, B), B even."""
+    return (_AMPLITUDE * (1.0 - 2.0 * bits.astype(np.float64))).reshape(len(bits), -1, 2)
 
 
 def demodulate(symbols: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Payloads uint8 (N, P) of received symbols float (N, 4 P, 2), each bit by the sign of its part."""
-    return np.packbits((symbols < 0).reshape(len(symbols), -1), axis=1)
+    return np.packbits(demodulate_bits(symbols.reshape(len(symbols), -1)), axis=1)
+
+
+def demodulate_bits(parts: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Bits uint8 (N, B) of the received parts of symbols float (N, B), each by its sign."""
+    return (parts < 0).astype(np.uint8)
 
 
 def bit_error_rate(snr_db: float) -> float:

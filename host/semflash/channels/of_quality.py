@@ -1,65 +1,35 @@
 """From a kind of quality to the channel that makes it: damage to payloads, and the estimate from pilots.
 
-BER: every payload bit flips on its own. SNR: the bits travel as QPSK symbols through white noise and are
-decided one by one. Both are injected and seeded; a level that is :attr:`clean` damages nothing.
+BER: every payload bit flips on its own. SNR: payloads travel as symbols through white noise
+(:mod:`semflash.channels.on_air`), and a channel may fade beside (:mod:`semflash.channels.rayleigh`). All is
+injected and seeded; a level that is :attr:`clean` damages nothing.
+
+Over a channel that fades, a level is the mean ratio. The receiver knows the gains and divides by them; what
+decoders are told, what pilots tell and what a device's controls follow is the mean ratio all the same, since
+codecs are trained on it and no device can know the gain of an image that it has not sent yet.
 """
 
 from __future__ import annotations
 
 import abc
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from semflash.channels.awgn import add_noise, noise_power
-from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate, BerEstimator
+from semflash.channels.ber_estimate import WINDOW_BITS
 from semflash.channels.bits import channel_rng, check_rates, flip_bits
+from semflash.channels.fading import NO_FADING, Fading
 from semflash.channels.modulation import demodulate, modulate
-from semflash.channels.rayleigh import to_complex
-from semflash.channels.snr_estimate import SnrEstimator
+from semflash.channels.on_air import from_symbols, has_symbols, stretches, to_symbols
+from semflash.channels.pilot_estimates import BitErrorEstimator, LevelEstimator, SymbolNoiseEstimator
+from semflash.channels.rayleigh import fade, to_complex
 from semflash.errors import UsageError
+from semflash.program.program import Program
 from semflash.program.quality import Ber, Quality, Snr
 
 Payloads = NDArray[np.uint8]
-#: Bits of a QPSK symbol.
-_SYMBOL_BITS = 2
 _PILOTS = 1
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A level with its central 95 % interval; ``low`` is the smaller number."""
-
-    value: float
-    low: float
-    high: float
-
-
-class LevelEstimator(abc.ABC):
-    """The running estimate of a link's quality from the pilots of its frames."""
-
-    @abc.abstractmethod
-    def add(self, errors: bytes, level: float, rng: np.random.Generator) -> int:
-        """Take the pilots of one frame, on top of which the channel of a level is injected.
-
-        Args:
-            errors: Pilots XOR what they should be, as the link delivered them; empty: there are none.
-            level: What is injected.
-            rng: Decides the injected damage.
-
-        Returns:
-            How many pilot bits are wrong.
-        """
-
-    @property
-    @abc.abstractmethod
-    def value(self) -> float | None:
-        """The level now; None before the first pilot."""
-
-    @abc.abstractmethod
-    def estimate(self) -> Estimate | BerEstimate | None:
-        """The level with its interval; None before the first pilot."""
 
 
 class QualityChannel(abc.ABC):
@@ -74,8 +44,24 @@ class QualityChannel(abc.ABC):
         """
 
     @abc.abstractmethod
-    def damage(self, payloads: Payloads, levels: ArrayLike, rng: np.random.Generator) -> Payloads:
-        """Payloads uint8 (N, P) as they arrive, at one level or one per payload. UsageError: see `check`."""
+    def damage(
+        self,
+        payloads: Payloads,
+        levels: ArrayLike,
+        rng: np.random.Generator,
+        bits: NDArray[np.int64] | None = None,
+    ) -> Payloads:
+        """Payloads as they arrive.
+
+        Args:
+            payloads: uint8 (N, P).
+            levels: One level, or one per payload.
+            rng: Decides the damage.
+            bits: int64 (N,), the length of each payload where they differ; None: all of P bytes.
+
+        Raises:
+            UsageError: See :meth:`check`.
+        """
 
     @abc.abstractmethod
     def rng(self, seed: int, level: float, *more: int) -> np.random.Generator:
@@ -84,6 +70,11 @@ class QualityChannel(abc.ABC):
     @abc.abstractmethod
     def estimator(self, window: float = WINDOW_BITS) -> LevelEstimator:
         """A new estimate from pilots. ``window``: after so many bits one weighs 1/e. UsageError: too few."""
+
+    def gain(self, seed: int, level: float, index: int) -> complex:
+        """The gain that the first symbols of image ``index`` meet when it is damaged with this generator."""
+        del seed, level, index
+        return 1.0
 
     def pilot_rng(self, seed: int, level: float, index: int) -> np.random.Generator:
         """The generator of the damage to the pilots of image ``index``."""
@@ -97,8 +88,15 @@ class BitErrors(QualityChannel):
         """Rates of 0 to 0.5."""
         return check_rates(levels, count)
 
-    def damage(self, payloads: Payloads, levels: ArrayLike, rng: np.random.Generator) -> Payloads:
-        """Every bit flips on its own."""
+    def damage(
+        self,
+        payloads: Payloads,
+        levels: ArrayLike,
+        rng: np.random.Generator,
+        bits: NDArray[np.int64] | None = None,
+    ) -> Payloads:
+        """Every bit flips on its own, those of int8 values, too."""
+        del bits
         return flip_bits(payloads, levels, rng)
 
     def rng(self, seed: int, level: float, *more: int) -> np.random.Generator:
@@ -112,33 +110,17 @@ class BitErrors(QualityChannel):
         return BitErrorEstimator(window)
 
 
-class BitErrorEstimator(LevelEstimator):
-    """:class:`BerEstimator`, with errors injected into the pilots at the payload's rate."""
-
-    def __init__(self, window: float) -> None:
-        self._estimator = BerEstimator(window)
-
-    def add(self, errors: bytes, level: float, rng: np.random.Generator) -> int:
-        """Count wrong bits."""
-        wrong = 0
-        if errors:
-            noisy = flip_bits(np.frombuffer(errors, np.uint8)[None], level, rng)
-            wrong = int(np.bitwise_count(noisy).sum())
-        self._estimator.add(wrong, 8 * len(errors))
-        return wrong
-
-    @property
-    def value(self) -> float | None:
-        """Mean of the posterior, within 0..0.5."""
-        return self._estimator.decoder_value
-
-    def estimate(self) -> BerEstimate | None:
-        """With its interval."""
-        return self._estimator.estimate()
-
-
 class SymbolNoise(QualityChannel):
-    """White noise on QPSK symbols; a level is the SNR of a complex symbol in dB, 100 dB no noise at all."""
+    """White noise on symbols; a level is the mean SNR of a complex symbol in dB, 100 dB no noise at all.
+
+    Args:
+        program: Says which bytes of a payload are values that travel as what they are; None: none are.
+        fading: What multiplies the symbols.
+    """
+
+    def __init__(self, program: Program | None = None, fading: Fading = NO_FADING) -> None:
+        self._program = program if program is not None and has_symbols(program) else None
+        self._fading = fading
 
     def check(self, levels: ArrayLike, count: int = 1) -> NDArray[np.float64]:
         """Ratios of -100 to 100 dB."""
@@ -148,56 +130,81 @@ class SymbolNoise(QualityChannel):
         noise_power(ratios)
         return np.broadcast_to(ratios, (count,))
 
-    def damage(self, payloads: Payloads, levels: ArrayLike, rng: np.random.Generator) -> Payloads:
-        """Modulate, add noise, decide."""
+    def damage(
+        self,
+        payloads: Payloads,
+        levels: ArrayLike,
+        rng: np.random.Generator,
+        bits: NDArray[np.int64] | None = None,
+    ) -> Payloads:
+        """Modulate, add noise, decide or sample."""
         ratios = self.check(levels, len(payloads))
-        noisy = demodulate(add_noise(modulate(payloads), ratios, rng))
+        if self._program is None:
+            noisy = demodulate(self._arrived(modulate(payloads), ratios, rng))
+        else:
+            noisy = self._by_regions(self._program, payloads, ratios, rng, bits)
         return np.where((ratios >= Snr.clean)[:, None], payloads, noisy)
+
+    def _by_regions(
+        self,
+        program: Program,
+        payloads: Payloads,
+        ratios: NDArray[np.float64],
+        rng: np.random.Generator,
+        bits: NDArray[np.int64] | None,
+    ) -> Payloads:
+        """Payloads with regions of values, those that are made alike at a time."""
+        noisy = payloads.copy()
+        for images, parts in stretches(program, payloads, bits):
+            sent = np.unpackbits(payloads[images], axis=1)
+            arrived = self._arrived(to_symbols(sent, parts), ratios[images], rng)
+            noisy[images] = np.packbits(from_symbols(arrived, parts, sent), axis=1)
+        return noisy
+
+    def _arrived(
+        self, symbols: NDArray[np.float64], ratios: NDArray[np.float64], rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """Symbols (N, S, 2) as they arrive, divided by the gains where there are any."""
+        if not self._fading or not symbols.shape[1]:
+            return add_noise(symbols, ratios, rng)
+        return fade(symbols, ratios, rng, block=self._fading.block).equalised
+
+    def gain(self, seed: int, level: float, index: int) -> complex:
+        """The first number that fading draws."""
+        if not self._fading:
+            return 1.0
+        return complex(to_complex(self.rng(seed, level, index).standard_normal(2)) * np.sqrt(0.5))
 
     def rng(self, seed: int, level: float, *more: int) -> np.random.Generator:
         """From the seed and the ratio in steps of 2^-32 dB, counted from -100 dB."""
         return np.random.default_rng([seed, round((level + 100.0) * 2**32), *more])
 
     def estimator(self, window: float = WINDOW_BITS) -> LevelEstimator:
-        """From pilot symbols."""
-        return SymbolNoiseEstimator(window)
-
-
-class SymbolNoiseEstimator(LevelEstimator):
-    """:class:`SnrEstimator` over the pilots as QPSK symbols.
-
-    A serial line delivers bits and no symbols: what it did to the pilots arrives as symbols at a wrong place
-    without noise, and the injected noise comes on top.
-    """
-
-    def __init__(self, window: float) -> None:
-        self._estimator = SnrEstimator(window / _SYMBOL_BITS)
-
-    def add(self, errors: bytes, level: float, rng: np.random.Generator) -> int:
-        """Compare symbols; wrong bits are those that a decision would give."""
-        if not errors:
-            return 0
-        arrived = modulate(np.frombuffer(errors, np.uint8)[None])
-        sent = modulate(np.zeros((1, len(errors)), np.uint8))
-        noisy = arrived if level >= Snr.clean else add_noise(arrived, level, rng)
-        self._estimator.add(to_complex(noisy[0]), to_complex(sent[0]))
-        return int(np.bitwise_count(demodulate(noisy)).sum())
-
-    @property
-    def value(self) -> float | None:
-        """The ratio, at most 100 dB."""
-        return self._estimator.value_db
-
-    def estimate(self) -> Estimate | None:
-        """With its interval."""
-        found = self._estimator.estimate()
-        return None if found is None else Estimate(found.value_db, found.low_db, found.high_db)
+        """From pilot symbols; those of a frame meet one gain, and tell it, too, where the channel fades."""
+        return SymbolNoiseEstimator(window, fading=bool(self._fading))
 
 
 def channel_of(quality: Quality) -> QualityChannel:
-    """The channel that makes a kind of quality."""
+    """The channel that makes a kind of quality for payloads of bits alone."""
     match quality:
         case Ber():
             return BitErrors()
         case Snr():
             return SymbolNoise()
+
+
+def channel_for(program: Program, fading: Fading = NO_FADING) -> QualityChannel:
+    """The channel that makes the program's kind of quality for its payloads.
+
+    Raises:
+        UsageError: Fading for a program that is told a bit error rate: flipped bits have no gain.
+    """
+    match program.quality:
+        case Ber():
+            if fading:
+                raise UsageError(
+                    "a channel of bit errors does not fade", value=str(fading), remedy="leave --fading out"
+                )
+            return BitErrors()
+        case Snr():
+            return SymbolNoise(program, fading)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semflash.cli import data_options, quality_options
+from semflash.cli import control_options, data_options, quality_options
 from semflash.errors import UsageError
 from semflash.settings import Settings, first
 
@@ -19,6 +19,7 @@ EPILOG = """examples:
   semflash evaluate fashion-mnist-48
   semflash evaluate runs/mine.semcodec --ber 0,0.01,0.05 --limit 1000 --json
   semflash evaluate runs/noise.semcodec --snr 0,5,10     # a bundle that is told an SNR
+  semflash evaluate tosc.semcodec --snr=-6,0,6,12,18 --fading rayleigh --state-error=-1
   semflash evaluate fashion-mnist-48 --plot accuracy.png --record
   semflash evaluate fashion-mnist-24 fashion-mnist-48 --compare experiments/results --report report.html
 
@@ -34,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data_options.add_data_flags(parser)
     parser.add_argument("--split", choices=("train", "val", "test"), default="test")
     quality_options.add_list_flags(parser)
+    control_options.add_control_flags(parser)
+    control_options.add_fading_flag(parser)
     parser.add_argument("--limit", type=int, metavar="N", help="only N images, as many of each class")
     parser.add_argument("--seed", type=int, help="of the injected errors")
     parser.add_argument("--record", action="store_true", help="write the result into the bundle's record")
@@ -81,6 +84,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         raise UsageError("--limit must be at least 1", value=args.limit)
     if args.record and (args.assume_ber, args.assume_snr) != (None, None):
         raise UsageError("--record takes no wrong estimate", remedy="leave out --assume-...")
+    if args.record and (args.control or args.state is not None or args.state_error):
+        remedy = "leave out --control, --state and --state-error"
+        raise UsageError("--record takes no controls but those that belong to the levels", remedy=remedy)
     if args.plot is not None:
         check_plot(args.plot)
     table = settings.evaluate
@@ -96,6 +102,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         sample_seed=first(args.sample_seed, table.sample_seed) or 0,
         split=args.split,
         told=quality_options.told(bundle, args, None),
+        fading=control_options.fading(args),
+        controls=control_options.fixed(bundle, args),
+        state_error=args.state_error,
     )
     if args.record:
         record_measurement(bundle, result)
@@ -118,19 +127,24 @@ def _print_table(result: Evaluation) -> None:
     console = make_console(highlight=False)
     console.print(
         f"{result.bundle}: {measured.images:,} images of {measured.dataset} ({measured.split}{sample}), "
-        f"{result.payload_bytes} bytes each, {quality.damage} injected (seed {measured.seed})",
+        f"{result.payload_bytes} bytes each, {quality.damage} injected (seed {measured.seed})"
+        + (f", {result.fading.words}" if result.fading else "")
+        + (f", states wrong by {result.state_error:+d}" if result.state_error else ""),
         soft_wrap=True,
     )
     table = Table()
     table.add_column(f"{quality.short}, dB" if quality.unit == "dB" else quality.short, justify="right")
+    names = result.control_names
+    for name in names:
+        table.add_column(name, justify="right")
     for metric in measured.metrics:
         table.add_column(metric.title, justify="right")
         table.add_column("95 % interval", justify="right")
     if result.task_value is not None:
         rest = [""] * (2 * len(measured.metrics) - 1)
-        table.add_row("uncompressed", measured.metric.text(result.task_value), *rest)
+        table.add_row("uncompressed", *[""] * len(names), measured.metric.text(result.task_value), *rest)
     for point in measured.points:
-        cells = []
+        cells = [str(result.controls[point.level][name]) for name in names]
         for metric, score in zip(measured.metrics, point.scores, strict=True):
             cells += [metric.text(score.value), f"{metric.text(score.low)} .. {metric.text(score.high)}"]
         table.add_row(plain(point.level), *cells)

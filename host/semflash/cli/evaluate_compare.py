@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from semflash.bundle import Bundle, read_bundle
-from semflash.cli import data_options, quality_options
+from semflash.cli import control_options, data_options, quality_options
 from semflash.edge.bundle_data import data_name
 from semflash.errors import UsageError
 from semflash.printable import printable
@@ -106,6 +106,8 @@ def _views(
         limit = first(args.limit, table.count)
         measured = {"seed": seed, "limit": limit, "split": args.split, "pictures": pictures}
         measured["sample_seed"] = first(args.sample_seed, table.sample_seed) or 0
+        measured |= {"fading": control_options.fading(args), "state_error": args.state_error}
+        measured["controls"] = control_options.fixed(bundle, args)
         views.append(view(bundle, loaded[key], levels, costs, **measured))
     return views
 

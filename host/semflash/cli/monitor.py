@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semflash.cli import build_options, data_options, link_options, quality_options
+from semflash.cli import build_options, control_options, data_options, link_options, quality_options
+from semflash.errors import UsageError
 from semflash.settings import Settings, first
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ EPILOG = """examples:
   semflash monitor fashion-mnist-48 --board nucleo_f446re --port /dev/ttyACM0
   semflash monitor fashion-mnist-48 --entry desk                   # of the hardware map
   semflash monitor limitnet.semcodec --control bytes=24            # payloads of at most 24 bytes
+  semflash monitor tosc.semcodec --snr 3 --fading rayleigh         # its state follows the channel
+  semflash monitor tosc.semcodec --snr-trace steps.txt --state 7   # or stays, whatever the channel does
   semflash monitor fashion-mnist-48 --loop                         # until q; + and - change the bit errors
   semflash monitor fashion-mnist-48 --jsonl | jq .kind             # every record as it is written
 
@@ -83,13 +86,9 @@ def add_monitor_flags(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="wait so long for a cable that was pulled (default: 60 at a terminal, else 0)",
     )
-    parser.add_argument(
-        "--control",
-        action="append",
-        type=_setting,
-        metavar="NAME=N",
-        help="encode with this value of one of the bundle's controls; stream=N: codes leave early",
-    )
+    control_options.add_control_flags(parser)
+    control_options.add_fading_flag(parser)
+    control_options.add_trace_flags(parser)
     quality_options.add_level_flags(parser)
     quality_options.add_told_flags(parser)
     parser.add_argument("--seed", type=int, help="of the injected errors")
@@ -235,14 +234,6 @@ def board_reset(board: Board, port: Port) -> Callable[[], None] | None:
     return None
 
 
-def _setting(text: str) -> tuple[str, int]:
-    """--control; the bundle says which there are."""
-    name, equals, value = text.partition("=")
-    if not (name and equals and value.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=N, for instance bytes=24")
-    return name, int(value)
-
-
 def _count(text: str) -> int:
     """--count; all is :data:`ALL`."""
     if text == "all":
@@ -263,16 +254,18 @@ def _how_many(wanted: int | None, there: int) -> int:
 def _options(bundle: Bundle, args: argparse.Namespace, settings: Settings, there: int) -> MonitorOptions:
     from semflash.monitor.monitor import MonitorOptions
 
-    table = settings.monitor
+    table, trace = settings.monitor, control_options.trace(bundle, args)
+    if trace is not None and vars(args)[bundle.quality.name] is not None:
+        raise UsageError("one level, or a trace of them", remedy=f"leave --{bundle.quality.name} out")
     record, raw = first(args.record, table.record), first(args.record_raw, table.record_raw)
     return MonitorOptions(
         count=_how_many(first(args.count, table.count), there),
         sample_seed=first(args.sample_seed, table.sample_seed) or 0,
-        level=quality_options.level(bundle, args, table),
+        level=None if trace is not None else quality_options.level(bundle, args, table),
         assumed=None if args.ber_known else quality_options.told(bundle, args, table),
         known=bool(first(args.ber_known, table.ber_known))
         and quality_options.assumed(args, bundle.quality.name) is None,
-        window=first(args.ber_window, table.ber_window) or 0,
+        window=first(args.ber_window, table.ber_window),
         seed=first(args.seed, table.seed) or 0,
         record_path=Path(record) if record is not None else None,
         raw_path=Path(raw) if raw is not None else None,
@@ -280,7 +273,10 @@ def _options(bundle: Bundle, args: argparse.Namespace, settings: Settings, there
         timeout_s=first(args.timeout, settings.link.timeout_s) or 0.0,
         loop=args.loop,
         reconnect_s=_reconnect_s(args),
-        controls=dict(args.control or ()),
+        controls=control_options.fixed(bundle, args),
+        state_error=args.state_error,
+        fading=control_options.fading(args),
+        trace=trace,
     )
 
 

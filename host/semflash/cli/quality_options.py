@@ -49,7 +49,11 @@ def add_told_flags(parser: argparse.ArgumentParser) -> None:
         help="tell the decoder the injected level exactly",
     )
     parser.add_argument(
-        "--ber-window", type=int, metavar="N", help="pilot bits that the estimate remembers (default 8192)"
+        "--ber-window",
+        "--snr-window",
+        type=int,
+        metavar="N",
+        help="pilot bits that the estimate remembers (default 8192, of an SNR 512)",
     )
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semflash.cli import quality_options
+from semflash.cli import control_options, quality_options
 from semflash.settings import Settings, first
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ EPILOG = """examples:
   semflash replay run.sfraw                       # the same labels
   semflash replay run.sfraw --ber 0.05            # the same codes with more injected errors
   semflash replay run.sfraw --assume-ber 0        # a decoder that is told the line is clean
+  semflash replay run.sfraw --fading none         # the same noise without the run's fading
 
 The decoder must be of the bundle that was recorded; another one is refused by its hash.
 """
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     quality_options.add_level_flags(parser)
     quality_options.add_told_flags(parser)
+    control_options.add_fading_flag(parser)
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
 
@@ -54,7 +56,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         level=level,
         assumed=assumed,
         known=bool(args.ber_known),
-        window=first(args.ber_window, settings.monitor.ber_window) or 0,
+        window=first(args.ber_window, settings.monitor.ber_window),
+        fading=None if args.fading is None else control_options.fading(args),
     )
     if args.json:
         import json
@@ -76,5 +79,7 @@ def _show(result: Replay, quality: Quality) -> None:
         from semflash.monitor.live.picture import estimate_text
 
         print(f"{quality.damage:<11} {estimate_text(result.estimate, quality)}")
+    for name, counts in result.controls.items():
+        print(f"{name:<11} " + ", ".join(f"{value}: {count:,}" for value, count in sorted(counts.items())))
     print(f"frames      {result.frames:,} whole, {dropped:,} dropped")
     print(f"codes       {result.damaged:,} damaged, {result.strange:,} of no image")

@@ -26,6 +26,7 @@ EPILOG = """examples:
   semflash train fashion-mnist --only-task
   semflash train fashion-mnist-48 --set sizes.latent=4 --rate-table
   semflash train fashion-mnist-48 --dataset mnist --codec-from runs/fashion-mnist-48 --finetune-epochs 2
+  semflash train stamps-tosc --set teacher=runs/teachers/stamps
 
 Runs go to OUT/task and OUT/codec (default OUT: runs/RECIPE). A stopped training goes on when the same
 command is given again. Needs semflash[train]; KERAS_BACKEND chooses the backend.
@@ -226,18 +227,22 @@ def _task_recipe(args: argparse.Namespace, settings: Settings, name: str) -> Tas
 
 def _rates(args: argparse.Namespace, settings: Settings, name: str) -> list[RateRow]:
     from semflash.export.run import find_run
+    from semflash.training.alone.run import rates_alone, trains_alone
     from semflash.training.rates import rate_of_run, rate_table
     from semflash.training.task import load_task, shapes_of
 
     if args.codec_from is not None:
         return [rate_of_run(find_run(args.codec_from)[0])]
+    recipe = _codec_recipe(args, settings, name)
+    if trains_alone(recipe):
+        return rates_alone(recipe, first(args.data_dir, settings.train.data_dir))
     if args.task is not None:
         head = load_task(args.task).head
         shapes = head.input_shape[1:], head.output_shape[1:]
     else:
         data_dir = first(args.data_dir, settings.train.data_dir)
         shapes = shapes_of(_task_recipe(args, settings, name), data_dir=data_dir)
-    return rate_table(_codec_recipe(args, settings, name), *shapes)
+    return rate_table(recipe, *shapes)
 
 
 def _print_rates(args: argparse.Namespace, settings: Settings, name: str) -> None:
@@ -253,6 +258,7 @@ def _train(
     args: argparse.Namespace, settings: Settings, name: str, out: Path, here: Distribution
 ) -> dict[str, Any]:
     from semflash.export.run import CODEC_DIR, TASK_DIR, find_run
+    from semflash.training.alone.run import trains_alone
     from semflash.training.codec import train_codec
     from semflash.training.progress import Progress
     from semflash.training.rates import rates_text
@@ -274,7 +280,9 @@ def _train(
         source = find_run(args.codec_from)[0]
         transfer = Transfer(source, args.finetune_epochs or 0, args.train_encoder)
     task_dir = args.task
-    if task_dir is None:
+    if trains_alone(recipe):
+        _check_alone(args, recipe)
+    elif task_dir is None:
         task_dir = out / TASK_DIR
         task = _task_recipe(args, settings, name)
         train_task_network(task, task_dir, data_dir=data_dir, progress=progress, distribution=here)
@@ -287,4 +295,23 @@ def _train(
         transfer=transfer,
         distribution=here,
     )
-    return {"task": str(task_dir), "codec": str(out / CODEC_DIR), "results": codec.info.results}
+    places = {"codec": str(out / CODEC_DIR)} | ({} if task_dir is None else {"task": str(task_dir)})
+    return places | {"results": codec.info.results}
+
+
+def _check_alone(args: argparse.Namespace, recipe: CodecRecipe) -> None:
+    """UsageError: what a codec that needs no task network cannot be trained with."""
+    given = {
+        "--task": args.task,
+        "--task-recipe": args.task_recipe,
+        "--task-set": args.task_set,
+        "--weights": args.weights,
+        "--codec-from": args.codec_from,
+    }
+    wrong = [flag for flag, value in given.items() if value]
+    if wrong:
+        raise UsageError(
+            f"the family {recipe.family} is trained without a task network",
+            value=", ".join(wrong),
+            remedy="leave that out; a teacher is named by --set teacher=STORE",
+        )

@@ -100,6 +100,43 @@ class TailStage:
 
 
 @dataclass(frozen=True)
+class ProjectionStage:
+    """A linear map of channels between two tensors of values, one for each value of a control.
+
+    Attributes:
+        source: The tensor (positions..., C).
+        output: The tensor (positions..., J); int8 with zero point 0 and one scale for all sets.
+        weights: float32 (S, J, C), one set for each value of the control.
+        bias: float32 (S, J).
+        chosen_by: The control that says which set is used; None where there is one.
+        reach: The largest magnitude that the output can express, 127 times its scale; None: the largest
+            one that calibration images give with any of the sets.
+    """
+
+    source: str
+    output: str
+    weights: np.ndarray
+    bias: np.ndarray
+    chosen_by: str | None = None
+    reach: float | None = None
+
+
+@dataclass(frozen=True)
+class NormaliseStage:
+    """Brings the values of an image to the nominal power, 1/2 each, and clips what is beyond the reach.
+
+    Attributes:
+        source: The tensor of values.
+        output: The tensor of the normalised values; int8 with zero point 0.
+        reach: The largest magnitude that the output can express, 127 times its scale.
+    """
+
+    source: str
+    output: str
+    reach: float
+
+
+@dataclass(frozen=True)
 class Neutral:
     """What stands where a code was lost.
 
@@ -110,6 +147,9 @@ class Neutral:
 
     code: int = 0
     value: float | None = None
+
+
+DeviceStage = GraphSpec | TailStage | Order | ProjectionStage | NormaliseStage
 
 
 @dataclass(frozen=True)
@@ -129,7 +169,7 @@ class DeviceSpec:
 
     network: Any
     values: tuple[str, ...]
-    stages: tuple[GraphSpec | TailStage | Order, ...]
+    stages: tuple[DeviceStage, ...]
     payload: Layout
     quality: Quality
     controls: tuple[Control, ...] = ()

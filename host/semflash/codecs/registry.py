@@ -16,21 +16,24 @@ from typing import Any
 
 from semflash import codecs
 from semflash.codecs.base import Codec
+from semflash.codecs.own_training import Bench, OwnTraining
 from semflash.codecs.sizes import CodecSizes
 from semflash.errors import UsageError
 
 
 @dataclass(frozen=True)
 class Family:
-    """The two classes of a family.
+    """The classes of a family.
 
     Attributes:
         codec: Makes an untrained codec from its sizes.
         sizes: The dataclass of its sizes.
+        training: How it trains without a task network; None: it is trained on top of one.
     """
 
     codec: Callable[[Any], Codec]
     sizes: type[CodecSizes]
+    training: Callable[[Bench], OwnTraining] | None = None
 
 
 _LOADERS: dict[str, Callable[[], Family]] = {}

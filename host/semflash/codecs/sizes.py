@@ -18,13 +18,14 @@ class CodecSizes(abc.ABC):
 
     Attributes:
         image_shape: Shape (H, W, C) of the device's input.
-        feature_shape: Shape (h, w, c) of the features at the split, which the decoder gives back.
+        feature_shape: Shape (h, w, c) of the features at the split, which the decoder gives back; empty where
+            the family needs no task network.
         levels: The number of values that a code can take.
         ber: The bit error rates that the codec is trained for.
     """
 
     image_shape: tuple[int, int, int]
-    feature_shape: tuple[int, int, int]
+    feature_shape: tuple[int, ...]
     levels: int
     ber: BerRange
 

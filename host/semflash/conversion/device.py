@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,23 +12,36 @@ from numpy.typing import NDArray
 from semflash.codecs.device_side import (
     IMAGE,
     DeviceSpec,
+    DeviceStage,
     GdnTailSpec,
     GraphSpec,
     Neutral,
+    NormaliseStage,
+    ProjectionStage,
     TableTailSpec,
     TailStage,
 )
-from semflash.conversion import tail
+from semflash.conversion import tail, values
 from semflash.conversion.cutting import cut
-from semflash.conversion.graphs import INPUT_ZERO_POINT, Int8Graph, Int8Output, convert_int8, with_gdn
+from semflash.conversion.graphs import (
+    INPUT_ZERO_POINT,
+    Int8Graph,
+    Int8Output,
+    calibration_set,
+    convert_int8,
+    with_gdn,
+)
 from semflash.data.dataset import Dataset
 from semflash.errors import ExportError
 from semflash.program.checks import check_program
+from semflash.program.controls import settle
 from semflash.program.program import Program
 from semflash.program.reference import order
 from semflash.program.stages import Graph, Order, Stage, Tail
 from semflash.program.tensors import Codes, Tensor, Values
 
+#: Codes, or values that the payload tells.
+Sent = NDArray[np.uint8] | NDArray[np.int8]
 CALIBRATION_IMAGES = 300
 _CALIBRATION_SEED = 300
 
@@ -68,7 +81,7 @@ def quantise_device(spec: DeviceSpec, dataset: Dataset, whole_graph: bool = Fals
     if whole_graph:
         spec = gdn_inside(spec)
     whole = convert_int8(spec.network, images)
-    program = _program(spec, dict(zip(spec.values, whole.outputs, strict=True)), dataset.image_shape)
+    program = _program(spec, whole, dataset.image_shape, images)
     check_program(program)
     return QuantisedDevice(program, {graph.name: _model(spec, whole, graph) for graph in spec.graphs}, whole)
 
@@ -84,14 +97,22 @@ def gdn_inside(spec: DeviceSpec) -> DeviceSpec:
     """The same with GDN and PReLU inside the graph and a table behind it.
 
     Raises:
-        ExportError: A device side with several graphs.
+        ExportError: A device side with several graphs, or whose GDN is not behind the graph.
     """
     tails = [stage for stage in spec.stages if isinstance(stage, TailStage)]
+    if not tails:
+        return spec
     if len(spec.graphs) != 1 or len(tails) != 1:
         raise ExportError("only a device side with one graph can hold its GDN inside", value=len(spec.graphs))
     old = tails[0].spec
     if not isinstance(old, GdnTailSpec):
         return spec
+    if tails[0].source != spec.graphs[0].output:
+        raise ExportError(
+            "only a GDN behind the graph itself can go inside it",
+            value=tails[0].source,
+            remedy="leave --whole-graph out",
+        )
     nearest = TableTailSpec.nearest_centre(old.centres, np.ones_like(old.alpha), old.labels)
     network = with_gdn(spec.network, old.beta, old.gamma, old.alpha)
     return replace(spec, network=network, stages=(spec.graphs[0], replace(tails[0], spec=nearest)))
@@ -105,51 +126,132 @@ def _model(spec: DeviceSpec, whole: Int8Graph, graph: GraphSpec) -> bytes:
     return cut(whole.data, source, spec.values.index(graph.output))
 
 
-def _program(spec: DeviceSpec, ends: dict[str, Int8Output], image_shape: tuple[int, int, int]) -> Program:
-    tensors = [Tensor(IMAGE, image_shape, Values(1 / 255, INPUT_ZERO_POINT))]
-    stages: list[Stage] = []
-    codes: dict[str, Tensor] = {}
-    for stage in spec.stages:
+@dataclass
+class _Making:
+    """A program while its stages are added one by one.
+
+    Attributes:
+        spec: What it is made from.
+        ends: The tensors of values so far, by name.
+        real: Their real values for calibration images; empty where no reach is calibrated.
+    """
+
+    spec: DeviceSpec
+    ends: dict[str, Int8Output]
+    real: dict[str, NDArray[np.floating]]
+    tensors: list[Tensor] = field(default_factory=list)
+    codes: dict[str, Tensor] = field(default_factory=dict)
+    stages: list[Stage] = field(default_factory=list)
+
+    def add(self, stage: DeviceStage) -> None:
+        """One stage with what it writes."""
         match stage:
             case GraphSpec():
-                end = ends[stage.output]
-                tensors.append(Tensor(stage.output, end.shape, Values(end.scale, end.zero_point)))
-                stages.append(Graph(stage.name, (stage.source,), (stage.output,)))
+                self._values(stage.output, self.ends[stage.output])
+                self.stages.append(Graph(stage.name, (stage.source,), (stage.output,)))
             case TailStage():
-                end = ends[stage.source]
-                neutral = spec.neutral.get(stage.output, Neutral())
+                end = self.ends[stage.source]
+                neutral = self.spec.neutral.get(stage.output, Neutral())
                 centres = tuple(float(value) for value in tail.centres_by_code(stage.spec))
                 holds = Codes(len(centres), centres, neutral.code, neutral.value)
-                codes[stage.output] = Tensor(stage.output, end.shape, holds)
-                stages.append(Tail(stage.source, stage.output, (tail.quantise(stage.spec, end),)))
+                self.codes[stage.output] = Tensor(stage.output, end.shape, holds)
+                self.stages.append(Tail(stage.source, stage.output, (tail.quantise(stage.spec, end),)))
             case Order():
-                source = codes[stage.source]
-                codes[stage.output] = Tensor(stage.output, (source.items,), source.holds)
-                stages.append(stage)
-    tensors += codes.values()
-    return Program(IMAGE, tuple(tensors), tuple(stages), spec.payload, spec.quality, spec.controls)
+                source = self.codes[stage.source]
+                self.codes[stage.output] = Tensor(stage.output, (source.items,), source.holds)
+                self.stages.append(stage)
+            case ProjectionStage():
+                self._project(stage)
+            case NormaliseStage():
+                self._values(stage.output, values.normalised(stage, self.ends[stage.source]))
+                self.stages.append(values.quantise_normalise(stage, self.ends[stage.output]))
+
+    def _project(self, stage: ProjectionStage) -> None:
+        source = self.ends[stage.source]
+        values.check_projection(stage, source.shape[2])
+        if stage.reach is None and stage.source not in self.real:
+            raise ExportError(
+                "a projection's reach is calibrated behind a graph only",
+                value=stage.source,
+                remedy="give the projection a reach",
+            )
+        real = self.real.get(stage.source, np.zeros((0, *source.shape)))
+        self._values(stage.output, values.projected(stage, source, values.reach_of(stage, real)))
+        self.stages.append(values.quantise_projection(stage, source, self.ends[stage.output]))
+
+    def _values(self, name: str, end: Int8Output) -> None:
+        self.ends[name] = end
+        self.tensors.append(Tensor(name, end.shape, Values(end.scale, end.zero_point)))
+
+
+def _program(
+    spec: DeviceSpec, whole: Int8Graph, image_shape: tuple[int, int, int], images: NDArray[np.uint8]
+) -> Program:
+    calibrated = any(isinstance(s, ProjectionStage) and s.reach is None for s in spec.stages)
+    real = real_values(spec, calibration_set(images)) if calibrated else {}
+    making = _Making(spec, dict(zip(spec.values, whole.outputs, strict=True)), real)
+    for stage in spec.stages:
+        making.add(stage)
+    image = Tensor(IMAGE, image_shape, Values(1 / 255, INPUT_ZERO_POINT))
+    tensors = (image, *making.tensors, *making.codes.values())
+    return Program(IMAGE, tensors, tuple(making.stages), spec.payload, spec.quality, spec.controls)
+
+
+def real_values(spec: DeviceSpec, images: NDArray[np.float32]) -> dict[str, NDArray[np.floating]]:
+    """What the float network gives for images in [0, 1], float32 (N, ...) by tensor."""
+    found = spec.network.predict(images, verbose=0)
+    return dict(zip(spec.values, [found] if len(spec.values) == 1 else found, strict=True))
 
 
 def codes_by_formula(
-    spec: DeviceSpec, values: dict[str, NDArray[np.float32]]
-) -> dict[str, NDArray[np.uint8]]:
-    """Codes by tensor, uint8 (N, ...), of real values: what the program would send without quantisation.
+    spec: DeviceSpec,
+    real: Mapping[str, NDArray[np.floating]],
+    controls: Mapping[str, int] | None = None,
+) -> dict[str, Sent]:
+    """What the program would send without quantisation before its last step, by tensor, (N, ...).
 
     Args:
-        values: Of the tensors that graphs write, float32 (N, ...).
+        real: Values of the tensors that graphs write, float32 (N, ...).
+        controls: What the host set, by name.
+
+    Returns:
+        uint8 codes, and int8 values where a tensor of values has a reach of its own.
     """
-    found: dict[str, NDArray[np.uint8]] = {}
+    used = settle(spec.controls, controls or {})
+    known, found = dict(real), dict[str, Sent]()
     for stage in spec.stages:
-        if isinstance(stage, TailStage):
-            found[stage.output] = tail.codes_by_formula(stage.spec, values[stage.source])
-        elif isinstance(stage, Order):
-            source = found[stage.source]
-            positions = order.order(found[stage.saliency], source.shape[-1], stage.step)
-            found[stage.output] = order.sort(source, positions)
+        match stage:
+            case TailStage():
+                found[stage.output] = tail.codes_by_formula(stage.spec, known[stage.source])
+            case Order():
+                source = found[stage.source].view(np.uint8)
+                places = found[stage.saliency].view(np.uint8)
+                positions = order.order(places, source.shape[-1], stage.step)
+                found[stage.output] = order.sort(source, positions)
+            case ProjectionStage():
+                state = 0 if stage.chosen_by is None else used[stage.chosen_by]
+                known[stage.output] = values.project(stage, known[stage.source], state)
+                if stage.reach is not None:
+                    found[stage.output] = values.to_int8(known[stage.output], stage.reach)
+            case NormaliseStage():
+                known[stage.output] = values.normalise(stage, known[stage.source])
+                found[stage.output] = values.to_int8(known[stage.output], stage.reach)
     return found
 
 
 def sent_codes(program: Program, tensors: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
-    """Codes in the order of sending, uint8 (N, codes): the regions of the payload one behind the other."""
-    regions = [tensors[region.source] for region in program.payload.regions]
+    """Codes in the order of sending, uint8 (N, codes): the regions of the payload one behind the other.
+
+    Int8 values stand in two's complement, as they are sent.
+
+    Raises:
+        ExportError: A tensor of the payload is not there.
+    """
+    names = [region.source for region in program.payload.regions]
+    missing = [name for name in names if name not in tensors]
+    if missing:
+        raise ExportError(
+            "values that are sent need a reach of their own", value=", ".join(missing), remedy="give one"
+        )
+    regions = [tensors[name].view(np.uint8) for name in names]
     return np.concatenate([codes.reshape(len(codes), -1) for codes in regions], axis=1)

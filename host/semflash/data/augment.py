@@ -21,6 +21,7 @@ class Augmentation:
         crop_area: smallest share of the area that a random crop keeps before it is resized to the image's
             size,
             0..1; 1: no crop. Only in the tf.data pipeline (:mod:`semflash.training.tf_batches`).
+        gain: largest change of each channel's gain, a share: 0.15 is 0.85 to 1.15. Only in the numpy pipeline.
     """
 
     flip: float = 0.5
@@ -28,6 +29,7 @@ class Augmentation:
     erase: float = 0.0
     erase_max_side: float = 0.4
     crop_area: float = 1.0
+    gain: float = 0.0
 
 
 NO_AUGMENTATION = Augmentation(flip=0.0, shift_px=0, erase=0.0)
@@ -74,6 +76,9 @@ def augment_and_tell(
         top, left = rng.integers(0, 2 * how.shift_px + 1, (2, len(batch)))
         batch = _shift(batch, how.shift_px, top, left)
         down, right = how.shift_px - top, how.shift_px - left
+    if how.gain:
+        gains = rng.uniform(1 - how.gain, 1 + how.gain, (len(batch), 1, 1, batch.shape[3]))
+        batch = np.minimum(batch * gains + 0.5, 255.0).astype(np.uint8)
     if how.erase:
         _erase(batch, how, rng)
     return batch.astype(np.float32) / np.float32(255.0), Moves(mirrored, down, right)

@@ -104,6 +104,14 @@ class Connection:
         self.hello = self.session.connect()
         return self.hello
 
+    def set_controls(self, values: Mapping[str, int]) -> None:
+        """Encode with these values from the next image handed in on, over all connections to come.
+
+        Raises: as :meth:`Session.set_controls`.
+        """
+        self.session.set_controls(values)
+        self._controls.update(values)
+
     def stream(self, images: Iterable[Image]) -> Iterator[Outcome]:
         """One outcome per image, over as many connections as it takes.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 from semflash.bundle.graphs.edge import check_edge
 from semflash.bundle.models import bind
 from semflash.bundle.reader import Bundle
-from semflash.bundle.schema import EdgeGraph, GraphInput, QualityInput, ReceivedInput
+from semflash.bundle.schema import ControlInput, EdgeGraph, GraphInput, QualityInput, ReceivedInput
 from semflash.channels.of_quality import channel_of
 from semflash.edge.first_run import admit
 from semflash.errors import BundleError
 from semflash.program.layout import Every
 from semflash.program.payload import decode
 from semflash.program.reference.receive import values
+from semflash.program.used_controls import used_controls
 from semflash.runtime.litert import load_interpreter, single
 
 #: Payloads decoded in one invocation, and numbers in their images or outputs; bounds the memory it takes.
@@ -66,7 +68,14 @@ class EdgeDecoder:
         later = self._bundle.contract.edge[1:]
         return bool(later) and all(isinstance(i, GraphInput) for spec in later for i in spec.inputs)
 
-    def features(self, payloads: NDArray[np.uint8], level: ArrayLike) -> Array:
+    def features(
+        self,
+        payloads: NDArray[np.uint8],
+        level: ArrayLike,
+        *,
+        bits: NDArray[np.int64] | None = None,
+        controls: Mapping[str, ArrayLike] | None = None,
+    ) -> Array:
         """Output of the first edge graph: of a decoder the features at the task network's split point.
 
         Args and errors: as :meth:`logits`.
@@ -74,10 +83,15 @@ class EdgeDecoder:
         Returns:
             float32 (N, ...).
         """
-        return self._decoded(payloads, level, None, self._graphs[:1])
+        return self._decoded(payloads, level, bits, controls, self._graphs[:1])
 
     def logits(
-        self, payloads: NDArray[np.uint8], level: ArrayLike, *, bits: NDArray[np.int64] | None = None
+        self,
+        payloads: NDArray[np.uint8],
+        level: ArrayLike,
+        *,
+        bits: NDArray[np.int64] | None = None,
+        controls: Mapping[str, ArrayLike] | None = None,
     ) -> Array:
         """Output of the last edge graph for received payloads.
 
@@ -86,14 +100,17 @@ class EdgeDecoder:
             level: estimate of the channel's quality, of the bundle's kind (a bit error rate 0..0.5, or an SNR
                 in dB); one number or (N,).
             bits: int64 (N,), the length of each payload where they differ; None: all of P bytes.
+            controls: values that the device used for the payloads, by the controls' names, one or (N,); a
+                control that is not named, and all of them with None, is at its default.
 
         Returns:
             float32 (N, *shape) with the shape of the bundle's output: logits, maps, boxes or pictures.
 
         Raises:
-            BundleError: payloads of the wrong size. UsageError: a level out of range.
+            BundleError: payloads of the wrong size. UsageError: a level out of range. ProgramError: there is
+                no such control, or its values are no whole numbers.
         """
-        return self._decoded(payloads, level, bits, self._graphs)
+        return self._decoded(payloads, level, bits, controls, self._graphs)
 
     def classify(self, features: Array) -> Array:
         """As :meth:`logits`, from outputs of the first edge graph, float32 (N, ...).
@@ -114,15 +131,20 @@ class EdgeDecoder:
         payloads: NDArray[np.uint8],
         level: ArrayLike,
         bits: NDArray[np.int64] | None,
+        controls: Mapping[str, ArrayLike] | None,
         graphs: list[_Graph],
     ) -> Array:
         inputs = self._inputs(payloads, bits)
         levels = channel_of(self._program.quality).check(level, len(payloads))
-        quality = levels.astype(np.float32)[:, None]
+        told = _Told(
+            levels.astype(np.float32)[:, None],
+            used_controls(self._program.controls, controls, len(payloads)),
+        )
         parts = []
         for start in range(0, len(payloads), self._most):
             part = slice(start, start + self._most)
-            parts.append(self._run(graphs, {name: v[part] for name, v in inputs.items()}, {}, quality[part]))
+            given = {name: array[part] for name, array in inputs.items()}
+            parts.append(self._run(graphs, given, {}, told.part(part)))
         return np.concatenate(parts) if parts else np.empty((0, *self._outputs), np.float32)
 
     def _inputs(self, payloads: NDArray[np.uint8], bits: NDArray[np.int64] | None) -> dict[str, Array]:
@@ -144,7 +166,7 @@ class EdgeDecoder:
         graphs: list[_Graph],
         inputs: Mapping[str, Array],
         outputs: dict[str, Array],
-        quality: Array | None = None,
+        told: _Told | None = None,
     ) -> Array:
         """Run graphs for one batch; `outputs` holds those of earlier ones."""
         for graph in graphs:
@@ -156,10 +178,25 @@ class EdgeDecoder:
                     case GraphInput():
                         fed.append(outputs[given.graph])
                     case QualityInput():
-                        assert quality is not None  # only graphs of a chain run without
-                        fed.append(quality)
+                        assert told is not None  # only graphs of a chain run without
+                        fed.append(told.quality)
+                    case ControlInput():
+                        assert told is not None
+                        fed.append(told.controls[given.control])
             outputs[graph.spec.name] = graph.run(fed)
         return outputs[graphs[-1].spec.name]
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What graphs are told beside payloads: the channel's quality and the controls used, each (N, 1)."""
+
+    quality: Array
+    controls: Mapping[str, Array]
+
+    def part(self, of: slice) -> _Told:
+        """For some of the payloads."""
+        return _Told(self.quality[of], {name: values[of] for name, values in self.controls.items()})
 
 
 class _Graph:

@@ -1,13 +1,14 @@
 """What a bundle's output is worth at levels of channel quality: int8 encoder, channel, LiteRT decoder.
 
 Damage is put into packed payloads (injected, seeded); the decoder is told the injected level unless another
-estimate is given.
+estimate is given. Controls that follow the channel have the values that belong to the level, unless others
+are given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -17,18 +18,17 @@ from numpy.typing import NDArray
 from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import Measurement, Point
 from semflash.bundle.writer import update_record
-from semflash.channels.of_quality import channel_of
+from semflash.channels.fading import NO_FADING, Fading
+from semflash.channels.of_quality import channel_for
 from semflash.data.lazy import some
 from semflash.data.sample import SAMPLE_SEED, balanced
-from semflash.edge.decoder import EdgeDecoder
-from semflash.edge.golden import GoldenEncoder
+from semflash.edge.following import check_error, settings_at
+from semflash.edge.route import Route
 from semflash.edge.split import Split
 from semflash.errors import DatasetError, UsageError
+from semflash.link.controls import STREAM, check_settings
 from semflash.outputs.output import Output
 from semflash.program.quality import KINDS, Ber, Snr
-
-#: Payloads whose outputs are in memory at once.
-_BATCH = 1024
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,10 @@ class Evaluation:
         predictions: Level -> answers of the bundle's output (:meth:`Output.answers`), one an image: classes
             int64 (N,), objects float32 (n, 6), or PSNR and SSIM float64 (N, 2).
         indices: Which images of the split they are of, in the same order.
+        controls: Level -> values that the device was set to, by the controls' names; empty where nothing was
+            set.
+        fixed: Values that were set at all levels.
+        state_error: What was added to the values that follow the channel.
     """
 
     bundle: str
@@ -53,6 +57,23 @@ class Evaluation:
     task_value: float | None
     predictions: dict[float, Any]
     indices: NDArray[np.intp]
+    controls: dict[float, dict[str, int]] = field(default_factory=dict)
+    fixed: Mapping[str, int] = field(default_factory=dict)
+    state_error: int = 0
+
+    @property
+    def fading(self) -> Fading:
+        """Of the channel."""
+        return Fading.parse(self.measurement.fading) if self.measurement.fading else NO_FADING
+
+    @property
+    def control_names(self) -> list[str]:
+        """Controls that were set, in the same order everywhere."""
+        return sorted({name for each in self.controls.values() for name in each})
+
+    def settings(self, bundle: Bundle, level: float) -> dict[str, int]:
+        """What the bundle's device is set to at any level, by the same rule."""
+        return settings_at(bundle.program.controls, level, self.fixed, self.state_error)
 
     @property
     def quality(self) -> type[Ber] | type[Snr]:
@@ -75,12 +96,16 @@ class Evaluation:
             "metric": measured.metric.name,
             "metrics": msgspec.to_builtins(measured.metrics),
             "uncompressed": self.task_value,
-            "points": [_plain(point, measured) for point in measured.points],
+            **({"fading": measured.fading} if measured.fading else {}),
+            **({"state_error": self.state_error} if self.state_error else {}),
+            "points": [_plain(point, measured, self.controls.get(point.level)) for point in measured.points],
         }
 
 
-def _plain(point: Point, measured: Measurement) -> dict[str, Any]:
+def _plain(point: Point, measured: Measurement, controls: Mapping[str, int] | None) -> dict[str, Any]:
     found: dict[str, Any] = {measured.quality: point.level}
+    if controls:
+        found["controls"] = dict(controls)
     for metric, score in zip(measured.metrics, point.scores, strict=True):
         found[metric.name] = score.value
         found[f"{metric.name}_95"] = [score.low, score.high]
@@ -97,6 +122,9 @@ def evaluate(
     sample_seed: int = SAMPLE_SEED,
     split: str = "test",
     told: float | None = None,
+    fading: Fading = NO_FADING,
+    controls: Mapping[str, int] | None = None,
+    state_error: int = 0,
 ) -> Evaluation:
     """Measure the metrics of a bundle's output at levels of its channel quality.
 
@@ -110,12 +138,18 @@ def evaluate(
         sample_seed: of that sample; the predictions come in its order.
         split: which split.
         told: what the decoder is told instead of the injected level (a wrong estimate).
+        fading: of the injected channel; the levels are then mean ratios.
+        controls: what the device is set to at all levels; controls that follow the channel and are not among
+            them have the values that belong to the levels, others are at their defaults.
+        state_error: added to the values that follow (a wrong state).
 
     Raises:
         DatasetError: no images, wrong size, labels that the bundle has no class for.
-        UsageError: a level out of range. BundleError, ModelError: the bundle does not run.
+        UsageError: a level or a control out of range, or fading where none can be. BundleError, ModelError:
+            the bundle does not run.
     """
-    quality, output, channel = bundle.quality, bundle.output, channel_of(bundle.quality)
+    program, fixed = bundle.program, dict(controls or {})
+    quality, output, channel = program.quality, bundle.output, channel_for(program, fading)
     part = getattr(dataset, split)
     indices = balanced(part.labels, limit, sample_seed)
     images, labels = _images(part, output, indices)
@@ -127,19 +161,24 @@ def evaluate(
         channel.check(level)
     if seed < 0:
         raise UsageError("the seed must not be negative", value=seed, remedy="--seed 0")
+    if STREAM in fixed:
+        raise UsageError(f"{STREAM} is of the link, and no board takes part", value=fixed[STREAM])
+    check_settings(program.controls, fixed)
+    check_error(program.controls, fixed, state_error)
     truth = output.truth(images, labels)
-    clean = GoldenEncoder(bundle).payloads(images)
-    decoder = EdgeDecoder(bundle)
-    points, predictions = [], {}
+    route = Route(bundle, images, channel, seed)
+    points, predictions, used = [], {}, {}
     for level in rates:
-        received = channel.damage(clean, level, channel.rng(seed, level))
-        believed = quality.told(level) if told is None else told
-        answers = _answers(decoder, output, received, believed, truth)
+        used[level] = settings_at(program.controls, level, fixed, state_error)
+        answers = route.answers(level, used[level], truth, told)
         predictions[level] = answers
         points.append(Point(level, output.measure(answers, truth, seed=seed)))
     name = str(getattr(dataset, "name", "unnamed"))
     sampled = sample_seed if len(indices) < len(part.labels) else None
-    measurement = Measurement(name, split, len(labels), seed, quality.name, output.metrics, points, sampled)
+    measurement = Measurement(
+        *(name, split, len(labels), seed, quality.name, output.metrics, points, sampled),
+        fading=str(fading) if fading else "",
+    )
     return Evaluation(
         bundle.name,
         bundle.hash_hex,
@@ -148,18 +187,10 @@ def evaluate(
         bundle.record.task_value,
         predictions,
         indices,
+        used,
+        fixed,
+        state_error,
     )
-
-
-def _answers(
-    decoder: EdgeDecoder, output: Output, received: NDArray[np.uint8], told: float, truth: Any
-) -> Any:
-    """Answers of all payloads; their outputs are in memory in parts only."""
-    parts = []
-    for start in range(0, len(received), _BATCH):
-        part = slice(start, start + _BATCH)
-        parts.append(output.answers(decoder.logits(received[part], told), truth[part]))
-    return output.joined(parts)
 
 
 def _images(
@@ -184,7 +215,7 @@ def record_measurement(bundle: Bundle, evaluation: Evaluation) -> Bundle:
     new = evaluation.measurement
 
     def same(old: Measurement) -> bool:
-        keys = ("dataset", "split", "images", "sample_seed", "quality")
+        keys = ("dataset", "split", "images", "sample_seed", "quality", "fading")
         return all(getattr(old, key) == getattr(new, key) for key in keys)
 
     kept = [m for m in bundle.record.measurements if not same(m)]

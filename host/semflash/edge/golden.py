@@ -16,6 +16,7 @@ from semflash.bundle.models import check_model
 from semflash.bundle.reader import Bundle
 from semflash.edge.first_run import admit
 from semflash.edge.preprocess import to_int8
+from semflash.program.payload import Payloads
 from semflash.program.reference.run import Run, run
 from semflash.runtime.reference import ReferenceGraph
 
@@ -62,8 +63,18 @@ class GoldenEncoder:
 
         Raises: as :meth:`run`.
         """
-        parts = [images[start : start + BATCH] for start in range(0, max(1, len(images)), BATCH)]
-        return np.concatenate([self.run(part, controls).sent.payloads for part in parts])
+        return self.sent(images, controls).payloads
+
+    def sent(self, images: NDArray[np.generic], controls: Mapping[str, int] | None = None) -> Payloads:
+        """The same with the length of each.
+
+        Raises: as :meth:`run`.
+        """
+        starts = range(0, max(1, len(images)), BATCH)
+        parts = [self.run(images[start : start + BATCH], controls).sent for start in starts]
+        return Payloads(
+            np.concatenate([part.payloads for part in parts]), np.concatenate([part.bits for part in parts])
+        )
 
     def _run_graph(self, name: str, inputs: Sequence[NDArray[np.int8]]) -> Sequence[NDArray[np.int8]]:
         return self._graphs[name].run_all(inputs)

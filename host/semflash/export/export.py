@@ -30,6 +30,7 @@ from semflash.codecs.edge_side import EdgeGraphSpec
 from semflash.conversion.content import content_sha256
 from semflash.conversion.device import (
     QuantisedDevice,
+    Sent,
     codes_by_formula,
     gdn_inside,
     quantise_device,
@@ -43,6 +44,7 @@ from semflash.outputs.chance import REMEDY
 from semflash.outputs.output import Output
 from semflash.program.controls import settle
 from semflash.program.payload import encode
+from semflash.program.used_controls import used_controls
 from semflash.runtime.tflm_arena import measure_arena
 from semflash.training.models import encode as float_encode
 
@@ -240,8 +242,8 @@ def _prove(trained: Trained, dataset: Dataset, made: _Made, arenas: Mapping[str,
     )
 
 
-def _float_codes(spec: DeviceSpec, images: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
-    """Codes by tensor of the float network, straight from the formulas."""
+def _float_codes(spec: DeviceSpec, images: NDArray[np.uint8]) -> dict[str, Sent]:
+    """Codes (and values that are sent) by tensor of the float network, straight from the formulas."""
     parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in spec.values}
     for start in range(0, len(images), PROOF_IMAGES):
         batch = images[start : start + PROOF_IMAGES].astype(np.float32) / np.float32(255)
@@ -270,7 +272,8 @@ def _value(
     """First metric of the Keras edge side on a perfect channel."""
     told = made.contract.program.quality
     quality = np.full((len(labels), 1), told.told(told.clean), np.float32)
-    outputs = run_edge(made.graphs, inputs, quality)[made.graphs[-1].name]
+    controls = used_controls(made.contract.program.controls, None, len(labels))
+    outputs = run_edge(made.graphs, inputs, quality, controls)[made.graphs[-1].name]
     output = made.contract.output
     truth = output.truth(images, labels)
     return output.measure(output.answers(outputs, truth), truth)[0].value

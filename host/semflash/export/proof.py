@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.bundle.models import bind
-from semflash.bundle.schema import Contract, GraphInput, QualityInput, ReceivedInput
+from semflash.bundle.schema import Contract, ControlInput, GraphInput, QualityInput, ReceivedInput
 from semflash.codecs.edge_side import EdgeGraphSpec
 from semflash.conversion.device import QuantisedDevice
 from semflash.errors import ExportError, ModelError
@@ -21,6 +21,7 @@ from semflash.program.payload import Payloads, decode
 from semflash.program.program import Program
 from semflash.program.reference.receive import values
 from semflash.program.reference.run import Run, run
+from semflash.program.used_controls import used_controls
 from semflash.runtime.litert import load_interpreter, single
 from semflash.runtime.reference import ReferenceGraph
 from semflash.runtime.reference_run import TFLM, Ends, run_reference
@@ -99,17 +100,21 @@ def received(program: Program, graphs: Sequence[EdgeGraphSpec], sent: Payloads) 
 
 
 def run_edge(
-    graphs: Sequence[EdgeGraphSpec], inputs: Mapping[str, Array], quality: Array
+    graphs: Sequence[EdgeGraphSpec],
+    inputs: Mapping[str, Array],
+    quality: Array,
+    controls: Mapping[str, Array],
 ) -> dict[str, Array]:
     """Outputs of the Keras edge side by graph, float32 (N, ...).
 
     Args:
         inputs: Of :func:`received`.
         quality: What is told, float32 (N, 1).
+        controls: What the device used, of :func:`semflash.program.used_controls.used_controls`.
     """
     outputs: dict[str, Array] = {}
     for graph in graphs:
-        outputs[graph.name] = run_model(graph.model, *_fed(graph, inputs, outputs, quality))
+        outputs[graph.name] = run_model(graph.model, *_fed(graph, inputs, outputs, quality, controls))
     return outputs
 
 
@@ -132,7 +137,7 @@ def prove_edge(
 
     Args:
         files: contents by graph.
-        inputs: of :func:`received`; the quality sweeps the range of the training.
+        inputs: of :func:`received`; the quality sweeps the range of the training, each control its values.
 
     Raises:
         ExportError: outputs differ by more than 1e-3 of the largest, or there is not one per class.
@@ -140,7 +145,11 @@ def prove_edge(
     count = len(next(iter(inputs.values())))
     told = contract.program.quality
     quality = np.linspace(told.low, told.high, count, dtype=np.float32)[:, None]
-    expected = run_edge(graphs, inputs, quality)
+    swept = {
+        one.name: one.low + np.arange(count) % (one.high - one.low + 1) for one in contract.program.controls
+    }
+    controls = used_controls(contract.program.controls, swept, count)
+    expected = run_edge(graphs, inputs, quality, controls)
     last = expected[graphs[-1].name]
     if last.shape[1:] != contract.output.shape:
         raise ExportError(
@@ -149,7 +158,7 @@ def prove_edge(
             remedy="use the data set of the training",
         )
     for graph in graphs:
-        found = _run_file(graph, files[graph.name], _fed(graph, inputs, expected, quality))
+        found = _run_file(graph, files[graph.name], _fed(graph, inputs, expected, quality, controls))
         difference = float(np.abs(found - expected[graph.name]).max())
         if not difference <= EDGE_TOLERANCE * max(1.0, float(np.abs(expected[graph.name]).max())):
             raise ExportError(f"{graph.name}.tflite differs from the Keras model", value=difference)
@@ -173,7 +182,11 @@ def _run_file(graph: EdgeGraphSpec, data: bytes, inputs: Sequence[Array]) -> Arr
 
 
 def _fed(
-    graph: EdgeGraphSpec, inputs: Mapping[str, Array], outputs: Mapping[str, Array], quality: Array
+    graph: EdgeGraphSpec,
+    inputs: Mapping[str, Array],
+    outputs: Mapping[str, Array],
+    quality: Array,
+    controls: Mapping[str, Array],
 ) -> list[Array]:
     """What an edge graph is fed with, in the order of its inputs."""
     fed = []
@@ -185,4 +198,6 @@ def _fed(
                 fed.append(outputs[given.graph])
             case QualityInput():
                 fed.append(quality)
+            case ControlInput():
+                fed.append(controls[given.control])
     return fed

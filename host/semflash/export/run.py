@@ -12,7 +12,7 @@ from semflash.errors import TrainingError
 from semflash.export.export import Origin, Target, export_codec, none_better_than_guessing
 from semflash.outputs.registry import output_of
 from semflash.training.models import load_run
-from semflash.training.run_dir import has_run
+from semflash.training.run_dir import has_run, reached
 from semflash.training.task import dataset_of, load_task
 
 CODEC_DIR, TASK_DIR = "codec", "task"
@@ -70,9 +70,9 @@ def export(
     task = found_task if task_dir is None else Path(task_dir)
     trained = load_run(codec_dir)
     dataset = dataset_of(trained.info, data_dir, data)
-    reached = trained.info.results.get("val_accuracy", {}).get("0")
+    best = reached(trained.info.results)
     output = output_of(trained.codec.task(trained.tail), dataset.class_names)
-    none_better_than_guessing(reached, output, dataset, force)  # now, not after minutes of proving
+    none_better_than_guessing(best, output, dataset, force)  # now, not after minutes of proving
     task_value = None if task is None else load_task(task).accuracy(dataset.test)
     origin = Origin(
         recipe=_recipe(trained.info, dataset),
@@ -86,8 +86,9 @@ def export(
 
 
 def _recipe(info: Any, dataset: Dataset) -> dict[str, Any]:
-    """Plain JSON values: the recipe, the versions and the run's own figures."""
-    return {
+    """Plain JSON values: the recipe, the versions, the run's own figures, and of a stored teacher its record."""
+    teacher = info.recipe.get("teacher_record")
+    return ({} if teacher is None else {"teacher": teacher}) | {
         "recipe": info.recipe,
         "dataset": info.dataset if dataset.source is None else dataset.source.name,
         "data": {} if dataset.source is None else dataset.source.plain(),

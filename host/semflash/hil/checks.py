@@ -54,6 +54,11 @@ def test_codes_equal_the_golden_reference(desk: Desk, record_property: Record) -
     _do(desk, record_property, "codes", ("hello",), desk.codes)
 
 
+def test_controls(desk: Desk, record_property: Record) -> None:
+    """Each image is encoded with the controls that it was to have, and the board says so."""
+    _do(desk, record_property, "controls", ("codes",), desk.controls)
+
+
 def test_throughput(desk: Desk, record_property: Record) -> None:
     """Nothing was sent twice, and the rate is what clock and line allow."""
     _do(desk, record_property, "throughput", ("codes",), desk.throughput)

@@ -25,7 +25,7 @@ from semflash.firmware.probes.flash import flash
 from semflash.firmware.probes.verdicts import Verdict, VerdictError
 from semflash.hil.budget import Budget
 from semflash.hil.images import made_images
-from semflash.hil.measure import Measured, check_outcomes, measure
+from semflash.hil.measure import Measured, check_outcomes, check_steered, measure, measure_controls
 from semflash.hil.plan import HilPlan, Target
 from semflash.hil.verdict import LINK_UNSTEADY, TOO_SLOW, CheckFailed
 from semflash.link.handshake import Expected
@@ -39,6 +39,8 @@ from semflash.processes import children
 BITS_PER_BYTE = 10
 #: Time that line and clock need, as a share of what an image takes on a plugged-in board; less fails.
 SLOWEST_SHARE = 0.5
+#: Different images that are sent with controls of their own.
+STEERED_IMAGES = 8
 
 
 class NotReached(Exception):
@@ -232,6 +234,22 @@ class Desk:
             self.facts["stack_bytes"] = found.stack_bytes
         check_outcomes(found, len(images))
         return f"{found.received:,} of {len(images):,} payloads equal, bit for bit"
+
+    def controls(self) -> str:
+        """Every value of the program's controls, another for each image: the board uses what it is told.
+
+        Raises:
+            CheckFailed: an image was encoded with other values, differs from the reference with these, or was
+                lost.
+            LeftOut: the program has no controls.
+        """
+        names = ", ".join(control.name for control in self.plan.bundle.program.controls)
+        if not names:
+            raise LeftOut("the bundle has no controls")
+        found = measure_controls(self.session(), self.images(STEERED_IMAGES), self.plan.bundle)
+        check_steered(found)
+        self.facts["controls"] = names
+        return f"{found.images:,} images, each with values of its own of {names}: all used and told"
 
     def throughput(self) -> str:
         """The rate of the bit-exact run: nothing was sent twice, and clock and line were used.

@@ -21,6 +21,7 @@ _FACTS = (
     ("build_id", "build"),
     ("clock_hz", "clock, Hz"),
     ("images", "images"),
+    ("controls", "controls"),
     ("images_per_s", "images/s"),
     ("count_per_image", "count per image"),
     ("counter", "counts"),

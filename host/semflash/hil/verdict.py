@@ -16,6 +16,7 @@ from semflash.link.errors import GarbageError, PortVanishedError, SilenceError, 
 #: Verdicts of the checks themselves; those of flashing and finding come with their errors.
 OUTPUT_MISMATCH = str(Verdict.OUTPUT_MISMATCH)
 IMAGES_LOST = "images-lost"
+CONTROL_UNHEEDED = "control-unheeded"
 FAULT_NOT_SURVIVED = "fault-not-survived"
 LINK_UNSTEADY = "link-unsteady"
 TOO_SLOW = "too-slow"

@@ -7,6 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from semflash.channels.on_air import has_symbols
+from semflash.edge.following import followed
 from semflash.monitor.live.keyboard import is_usable
 from semflash.monitor.live.picture import estimate_text
 from semflash.monitor.progress import Event, View
@@ -34,11 +36,16 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
     """The table's lines: (name, value)."""
     tally, link, options, hello = progress.tally, progress.link, progress.options, progress.hello
     injected, quality = "none", progress.bundle.quality
+    values = has_symbols(progress.bundle.program)
     if progress.injects or tally.flips:
         injected = (
             f"{quality.short} {plain(progress.level)} (seed {options.seed}), "
-            f"{tally.flips:,} of {tally.bits:,} bits flipped"
+            f"{tally.flips:,} of {tally.bits:,} bits {'changed' if values else 'flipped'}"
         )
+    if options.fading:
+        injected += f", {options.fading.words}"
+    if options.trace is not None:
+        injected += f", the last of {len(options.trace.steps):,} steps"
     injected_name = f"{quality.damage} injected"
     lines = [
         (
@@ -67,6 +74,8 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
     if options.assumed is not None or options.known:
         told = f"{quality.short} {plain(progress.told)}"
         lines.insert(_after(lines, injected_name), ("decoder is told", told))
+    place = _after(lines, "payload")
+    lines[place:place] = _controls(progress)
     if progress.reconnects:
         times = "once" if progress.reconnects == 1 else f"{progress.reconnects:,} times"
         lines.append(("cable", f"came back {times}; images under way were sent again"))
@@ -96,6 +105,22 @@ def _payload(progress: Progress) -> str:
     controls = progress.options.controls
     said = ", ".join(f"{name}={value}" for name, value in controls.items())
     return f"{progress.tally.payload_text} bytes per image" + (f", {said}" if said else "")
+
+
+def _controls(progress: Progress) -> list[tuple[str, str]]:
+    """Each control that can follow the channel: whether it did, and what images were encoded with."""
+    found, adaptation = [], progress.adaptation
+    for control in followed(progress.bundle.program.controls):
+        name, following = control.name, adaptation.following.get(control.name)
+        how = f"{adaptation.said().get(name)} throughout"
+        if following is not None:
+            times = "once" if following.changes == 1 else f"{following.changes:,} times"
+            how = f"followed the channel, changed {times}"
+            how += f", wrong by {adaptation.error:+d}" if adaptation.error else ""
+        used = sorted(progress.tally.controls.get(name, {}).items())
+        images = ", ".join(f"{value}: {count:,}" for value, count in used)
+        found.append((name, f"{how}; images by value {images or '-'}"))
+    return found
 
 
 def _after(lines: list[tuple[str, str]], name: str) -> int:
@@ -146,7 +171,7 @@ class PlainLines(View):
         frames = f"frames {link.frames_ok} ok {link.frames_damaged} damaged {link.frames_lost} lost"
         print(
             f"{tally.received}/{tally.wanted} images, {metric.short} {metric.text(tally.value)}, "
-            f"{rate} images/s, {frames} {link.resyncs} resynced",
+            f"{rate} images/s, {frames} {link.resyncs} resynced{_used(progress)}",
             file=self._stream,
             flush=True,
         )
@@ -154,6 +179,12 @@ class PlainLines(View):
     def event(self, progress: Progress, event: Event) -> None:
         """Print it at once."""
         print(f"{event.kind}: {event.text}", file=self._stream, flush=True)
+
+
+def _used(progress: Progress) -> str:
+    """What the last image was encoded with, of controls that follow the channel."""
+    following, used = progress.adaptation.following, progress.tally.used
+    return "".join(f", {name} {used[name]}" for name in following if name in used)
 
 
 def _table(progress: Progress) -> Table:

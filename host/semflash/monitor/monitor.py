@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.bundle.reader import Bundle
-from semflash.channels.of_quality import channel_of
+from semflash.channels.of_quality import channel_for
 from semflash.data.sample import balanced, by_class
+from semflash.edge.adaptation import Adaptation
 from semflash.edge.connection import Connection
-from semflash.edge.labeller import Labeller
+from semflash.edge.following import check_error
+from semflash.edge.labeller import Labeller, window_of
 from semflash.edge.preprocess import to_int8
 from semflash.edge.records import RecordWriter, check_writable
 from semflash.edge.split import Split
@@ -82,6 +84,8 @@ def _raw_header(bundle: Bundle, options: MonitorOptions) -> dict[str, Any]:
         "bundle_hash": bundle.hash_hex,
         f"{bundle.quality.name}_injected": bundle.quality.clean if options.level is None else options.level,
         "seed": options.seed,
+        "window": window_of(bundle.quality, options.window),
+        **({"fading": str(options.fading)} if options.fading else {}),
     }
 
 
@@ -96,13 +100,14 @@ def _monitor(
     stream: TextIO | None,
 ) -> MonitorResult:
     """:func:`monitor` with checked options."""
+    adaptation = Adaptation(bundle.program, options.controls, options.state_error)
     connection = Connection(
         port,
         Expected.of(bundle),
         timeout_s=options.timeout_s,
         reopen=reopen,
         reconnect_s=options.reconnect_s,
-        controls=options.controls,
+        controls=adaptation.settings,
     )
     chosen = balanced(split.labels, options.count, options.sample_seed)
     images = _Chosen(split.images, chosen)
@@ -112,7 +117,7 @@ def _monitor(
     wanted = 0 if options.loop else options.count
     tally = Tally(wanted, bundle.payload_bytes, judge.metric)
     progress = Progress(
-        *(bundle, hello, options, tally, connection.counters),
+        *(bundle, hello, options, tally, connection.counters, adaptation),
         sampled_of=_sampled_of(split, chosen),
         sampled_evenly=by_class(split.labels),
     )
@@ -122,11 +127,12 @@ def _monitor(
             Labeller(
                 bundle,
                 golden,
-                level=options.level,
+                level=progress.level,
                 assumed=options.assumed,
                 known=options.known,
                 window=options.window,
                 seed=options.seed,
+                fading=options.fading,
             ) as labeller,
         ):
             run = MonitorRun(progress, connection, labeller, judge, records, view, raw=raw)
@@ -149,13 +155,16 @@ def check_run(bundle: Bundle, split: Split, options: MonitorOptions) -> None:
         UsageError: an option is out of range, or the record file cannot be written.
         DatasetError: images of another size, or labels that the bundle has no class for.
     """
-    quality, output, channel = bundle.quality, bundle.output, channel_of(bundle.quality)
+    quality, output, program = bundle.quality, bundle.output, bundle.program
     low, high = quality.limits
     for name, value in ((quality.name, options.level), (f"assume-{quality.name}", options.assumed)):
         if value is not None and not low <= value <= high:
             raise UsageError(f"--{name} must be between {low:g} and {high:g}", value=value)
-    channel.estimator(options.window)
-    check_settings(bundle.program.controls, options.controls)
+    channel_for(program, options.fading).estimator(window_of(quality, options.window))
+    check_settings(program.controls, options.controls)
+    check_error(program.controls, options.controls, options.state_error)
+    if options.trace is not None and options.level is not None:
+        raise UsageError("a level beside a trace of levels", value=options.level, remedy="one of the two")
     if options.seed < 0:
         raise UsageError("--seed must not be negative", value=options.seed)
     if not 0 < options.timeout_s <= 600:

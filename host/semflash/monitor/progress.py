@@ -11,9 +11,12 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from semflash.bundle.reader import Bundle
-from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate
-from semflash.channels.of_quality import Estimate
+from semflash.channels.ber_estimate import BerEstimate
+from semflash.channels.fading import NO_FADING, Fading
+from semflash.channels.pilot_estimates import Estimate
+from semflash.channels.trace import Trace
 from semflash.data.sample import SAMPLE_SEED
+from semflash.edge.adaptation import Adaptation
 from semflash.errors import SemflashError, StorageError
 from semflash.link.counters import LinkCounters
 from semflash.link.messages import Hello, LinkStats
@@ -26,6 +29,7 @@ from semflash.processes.orderly_end import Terminated
 State = Literal["streaming", "paused", "silent", "cable out", "done"]
 _KEPT_LABELS = 12
 _KEPT_EVENTS = 50
+_KEPT_STEPS = 1_000
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,16 @@ class MonitorOptions:
             SNR in dB); None: none. seed: of the damage.
         assumed: the level that the decoder is told; None: the estimate from the pilots, or the injected level
             where the firmware has none. known: the injected level in any case. window: pilot bits that are
-            remembered.
+            remembered; None: as many as the kind of quality takes.
         record_path: file for the records; raw_path: for the raw bytes of the line with their times; None:
             none.
         check_golden: compare every payload, before injection, with the int8 reference.
         timeout_s: silence after which the session starts over.
         reconnect_s: how long to wait for a port that vanished; 0: not at all.
-        controls: what images are encoded with, by the controls' names.
+        controls: what images are encoded with, by the controls' names; controls that follow the channel and
+            are not among them are set to what belongs to the estimate. state_error: added to these.
+        fading: of the injected channel; `level` is then the mean ratio.
+        trace: levels by image instead of `level`; None: it stays.
     """
 
     count: int = 200
@@ -53,7 +60,7 @@ class MonitorOptions:
     level: float | None = None
     assumed: float | None = None
     known: bool = False
-    window: int = WINDOW_BITS
+    window: int | None = None
     seed: int = 0
     record_path: Path | None = None
     raw_path: Path | None = None
@@ -62,6 +69,9 @@ class MonitorOptions:
     loop: bool = False
     reconnect_s: float = 0.0
     controls: Mapping[str, int] = field(default_factory=dict)
+    state_error: int = 0
+    fading: Fading = NO_FADING
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +112,7 @@ class Progress:
         sampled_of: how many images the sample is taken from; None: it is all of them. sampled_evenly: it
             has as many of each class.
         link: counters of all connections so far. where: port; reconnects: times it came back.
+        adaptation: the controls of the run.
         level: injected now. estimate: of the channel's quality; None: the link gives none.
         bytes_up, bytes_down: per second, to and from the device, over about the last second.
         silent_s: since the last byte came.
@@ -113,6 +124,7 @@ class Progress:
     options: MonitorOptions
     tally: Tally
     link: LinkCounters
+    adaptation: Adaptation
     sampled_of: int | None = None
     sampled_evenly: bool = False
     level: float = 0.0
@@ -131,8 +143,8 @@ class Progress:
     unrecorded: list[StorageError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        level, clean = self.options.level, self.bundle.quality.clean
-        self.level = clean if level is None else level
+        level, clean, trace = self.options.level, self.bundle.quality.clean, self.options.trace
+        self.level = trace.at(0) if trace is not None else clean if level is None else level
 
     @property
     def injects(self) -> bool:
@@ -149,6 +161,15 @@ class Progress:
             "of": self.sampled_of,
             "seed": self.options.sample_seed,
         }
+
+    @property
+    def channel(self) -> dict[str, Any]:
+        """Plain values for the records: what the injected channel is beside a level."""
+        options = self.options
+        found: dict[str, Any] = {"fading": str(options.fading)} if options.fading else {}
+        if options.trace is not None:
+            found["trace"] = [list(step) for step in options.trace.steps[:_KEPT_STEPS]]
+        return found | ({"state_error": options.state_error} if options.state_error else {})
 
     @property
     def told(self) -> float:
@@ -237,9 +258,11 @@ class MonitorResult:
             f"{quality}_injected": progress.level,
             f"{quality}_told": progress.told,
             f"{quality}_estimate": estimate,
+            **progress.channel,
             "seed": options.seed,
             "sample": progress.sample,
             **progress.tally.as_dict(),
+            "controls": progress.adaptation.as_dict(progress.tally.controls),
             "link": progress.link.as_dict(),
             "reconnects": progress.reconnects,
             "device_link": None if self.device_link is None else dataclasses.asdict(self.device_link),

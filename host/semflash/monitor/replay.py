@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from semflash.bundle.reader import Bundle
-from semflash.channels.ber_estimate import WINDOW_BITS, BerEstimate
-from semflash.channels.of_quality import Estimate
+from semflash.channels.ber_estimate import BerEstimate
+from semflash.channels.fading import NO_FADING, Fading
+from semflash.channels.pilot_estimates import Estimate
 from semflash.edge.labeller import Labelled, Labeller
 from semflash.errors import BundleError, LinkError, UsageError
 from semflash.link import messages
@@ -61,6 +62,8 @@ class Replay:
         strange: codes of no image of the run. misplaced: codes that are not their header's.
         bad_prefix: damaged codes whose prefix is damaged, too. dropped: frames without a usable header, by
             reason.
+        fading: of the injected channel, as ``--fading`` names it. controls: how many images came encoded with
+            each value of each control, by its name.
         seconds: from the first to the last byte.
     """
 
@@ -80,6 +83,8 @@ class Replay:
     bytes_down: int = 0
     truncated: bool = False
     estimate: Estimate | BerEstimate | None = None
+    fading: str = "none"
+    controls: dict[str, dict[int, int]] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> float | None:
@@ -125,22 +130,28 @@ def replay(
     level: float | None = None,
     assumed: float | None = None,
     known: bool = False,
-    window: int = WINDOW_BITS,
+    window: int | None = None,
+    fading: Fading | None = None,
 ) -> Replay:
     """Decode the file again.
 
     Args:
-        level: injected instead of the recorded run's. The others: as in MonitorOptions.
+        level: injected instead of the recorded run's; window, fading: None: those of the recorded run. The
+            others: as in MonitorOptions.
 
     Raises:
-        UsageError: no recording. WrongBundleError: of another bundle.
+        UsageError: no recording, or one of a channel that is none. WrongBundleError: of another bundle.
     """
     with RawReader(path) as reader:
         check_recording(reader, bundle)
         header = reader.header
         noted = _notes(reader.records(), bundle.quality)
     seed = header.get("seed", 0)
-    result = Replay(bundle.name)
+    faded = Fading.parse(str(header.get("fading", NO_FADING))) if fading is None else fading
+    recorded = header.get("window")
+    if window is None and isinstance(recorded, int):
+        window = recorded
+    result = Replay(bundle.name, fading=str(faded))
     with (
         RawReader(path) as reader,
         Labeller(
@@ -150,6 +161,7 @@ def replay(
             known=known,
             window=window,
             seed=seed if isinstance(seed, int) and seed >= 0 else 0,
+            fading=faded,
         ) as labeller,
     ):
         for received, note in _answers(bundle, reader, noted, result):
@@ -277,6 +289,9 @@ def _received(request: int, payload: Payload, bundle: Bundle, note: Noted) -> Re
 def _count(result: Replay, labelled: Labelled, noted: dict[int, Noted]) -> None:
     note = noted[labelled.received.request]
     result.images += 1
+    for name, value in labelled.received.controls.items():
+        counts = result.controls.setdefault(name, {})
+        counts[value] = counts.get(value, 0) + 1
     result.damaged += labelled.received.damaged
     result.correct += labelled.reading.number == note.label
     result.changed += note.predicted not in (None, labelled.reading.number)

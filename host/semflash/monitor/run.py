@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semflash.edge.connection import Connection
 from semflash.edge.labeller import Labelled, Labeller
-from semflash.edge.records import FORMAT, VERSION, RecordWriter
+from semflash.edge.records import RecordWriter
 from semflash.errors import SemflashError, StorageError
 from semflash.link.faults.kinds import parse_fault
 from semflash.link.outcome import Lost, Outcome, Received
 from semflash.link.raw_record import RawRecorder
 from semflash.monitor.live.controls import Controls
 from semflash.monitor.progress import Event, Progress, Recent, State, View
+from semflash.monitor.record_lines import heading, image_record, summary_line
 from semflash.outputs.output import Judge
 
 REFRESH_S = 0.2
@@ -165,6 +165,7 @@ class MonitorRun:
                 "lost", {"index": outcome.index % len(self._judge), "attempts": outcome.attempts}
             )
             return
+        self._follow_trace()
         if self._raw is not None:
             self._raw.note(self._known(outcome))
         tally.received += 1
@@ -172,7 +173,33 @@ class MonitorRun:
         if outcome.ticks is not None and hello.counter != "none":
             tally.add_count(hello.count(outcome.ticks))
             tally.stack_bytes = max(tally.stack_bytes, outcome.stack_bytes or 0)
+        tally.add_controls(outcome.controls)
         self._labeller.put(outcome)
+        self._adapt()
+
+    def _follow_trace(self) -> None:
+        """The level of the next image, where a trace changes it; in between the keys hold."""
+        trace, number = self._progress.options.trace, self._progress.tally.received
+        if trace is not None and number and trace.at(number) != trace.at(number - 1):
+            self._inject(trace.at(number))
+
+    def _inject(self, level: float) -> None:
+        """The level of injected damage from the next image on."""
+        self._progress.level = self._controls.level = level
+        self._labeller.inject_at(level)
+
+    def _adapt(self) -> None:
+        """After each image: tell the device what belongs to the channel as it is estimated now."""
+        progress, estimated = self._progress, self._labeller.channel_level
+        changed = progress.adaptation.hear(estimated)
+        if not changed:
+            return
+        self._connection.set_controls(changed)
+        fields = {"controls": changed, f"{progress.bundle.quality.name}_estimated": estimated}
+        seconds = time.monotonic() - self._began_s
+        self._records.write(
+            "control", {"seconds": round(seconds, 3), "received": progress.tally.received} | fields
+        )
 
     def _known(self, outcome: Received) -> dict[str, object]:
         """What a raw recording notes of an answer when it comes: with that, a replay can decode it."""
@@ -202,8 +229,7 @@ class MonitorRun:
         progress.help = controls.help
         progress.paused = controls.paused
         if controls.level != progress.level:
-            progress.level = controls.level
-            self._labeller.inject_at(controls.level)
+            self._inject(controls.level)
             quality, level = progress.bundle.quality, controls.level
             text = f"injected {quality.short} is {level:g} now"
             self._report(quality.name, text, {f"{quality.name}_injected": level})
@@ -256,94 +282,10 @@ class MonitorRun:
         ticks = received.ticks if hello.counter != "none" else None
         count = hello.count(ticks) if ticks is not None else None
         quality = progress.bundle.quality.name
-        record = _image_record(labelled, index, verdict.record, ticks, count, quality)
+        record = image_record(labelled, index, verdict.record, ticks, count, quality)
         if progress.options.loop:
             record["round"] = received.index // len(judge)
         self._records.write("image", record)
         if self._raw is not None:
             known = {quality: labelled.level, "predicted": labelled.reading.number}
             self._raw.note(self._known(received) | known)
-
-
-def heading(progress: Progress) -> dict[str, Any]:
-    """The fields of the `session` line (docs/monitor.md)."""
-    bundle, hello = progress.bundle, progress.hello
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "bundle": bundle.name,
-        "bundle_hash": bundle.hash_hex,
-        "board": hello.board,
-        "engine": hello.engine,
-        "build_id": f"{hello.build_id:08x}",
-        "device_id": hello.device_id,
-        "counter": hello.counter,
-        "output": bundle.output.kind,
-        "quality": bundle.quality.name,
-        f"{bundle.quality.name}_injected": progress.level,
-        "seed": progress.options.seed,
-        "sample": progress.sample,
-        "classes": list(bundle.contract.class_names),
-    }
-
-
-def _image_record(
-    labelled: Labelled,
-    index: int,
-    judged: Mapping[str, Any],
-    ticks: int | None,
-    count: int | None,
-    quality: str,
-) -> dict[str, Any]:
-    """The fields of an `image` line (docs/monitor.md)."""
-    received = labelled.received
-    record: dict[str, Any] = {
-        "index": index,
-        "request": received.request,
-        "attempt": received.attempt,
-        **judged,
-        "payload": received.payload.hex(),
-        "payload_noisy": labelled.noisy.hex(),
-        f"{quality}_injected": labelled.level,
-        "flips": labelled.flips,
-        f"{quality}_told": labelled.told,
-        "pilot_bits": labelled.pilot_bits,
-        "pilot_bit_errors": labelled.pilot_bit_errors,
-        "damaged": received.damaged,
-        **_steered(received),
-        "ticks": ticks,
-        "count": count,
-        "device_us": received.device_us,
-        "seconds": round(received.seconds, 6),
-    }
-    if labelled.golden_equal is not None:
-        record["golden_equal"] = labelled.golden_equal
-    return record
-
-
-def _steered(received: Received) -> dict[str, Any]:
-    """Fields of images whose controls or length are not the only possible ones."""
-    fields: dict[str, Any] = {}
-    if received.controls:
-        fields |= {"controls": dict(received.controls), "bits": received.bits}
-    if received.damaged_parts and received.damaged_parts != ((0, len(received.payload)),):
-        fields["damaged_parts"] = [list(part) for part in received.damaged_parts]
-    return fields
-
-
-def summary_line(progress: Progress) -> dict[str, Any]:
-    """The fields of a `progress` line (docs/monitor.md)."""
-    tally, estimate, quality = progress.tally, progress.estimate, progress.bundle.quality.name
-    name = tally.metric.name if progress.tally.metric.unit != "share" else "accuracy"
-    return {
-        "state": progress.state,
-        "received": tally.received,
-        "lost": tally.lost,
-        "labelled": tally.labelled,
-        name: tally.value,
-        "images_per_s": tally.images_per_s,
-        f"{quality}_injected": progress.level,
-        f"{quality}_estimated": None if estimate is None else [estimate.value, estimate.low, estimate.high],
-        "bytes_per_s": [round(progress.bytes_up), round(progress.bytes_down)],
-        "reconnects": progress.reconnects,
-    }

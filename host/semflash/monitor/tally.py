@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,8 @@ class Tally:
         counted, count_sum, count_min, count_max: instructions (or cycles) that the device reported.
         stack_bytes: deepest stack use the device reported.
         seconds: from the first image sent to the last outcome.
+        controls: how many received images were encoded with each value of each control, by its name; used:
+            the values of the last one.
         figures: further metrics at the end of the run, by name (:meth:`Judge.figures`).
     """
 
@@ -51,6 +54,8 @@ class Tally:
     count_max: int = 0
     stack_bytes: int = 0
     seconds: float = 0.0
+    controls: dict[str, dict[int, int]] = field(default_factory=dict)
+    used: dict[str, int] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -110,6 +115,13 @@ class Tally:
         self.squares += value * value
         self.flips += flips
         self.bits += 8 * payload_bytes
+
+    def add_controls(self, used: Mapping[str, int]) -> None:
+        """What a received image was encoded with."""
+        for name, value in used.items():
+            counts = self.controls.setdefault(name, {})
+            counts[value] = counts.get(value, 0) + 1
+            self.used[name] = value
 
     def add_golden(self, index: int, *, equal: bool) -> None:
         """One payload compared with the reference."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from semflash.errors import ProgramError
 from semflash.fields import Name
@@ -13,6 +13,7 @@ from semflash.fields import Name
 CONTROL_MAX = 65_535
 #: Name of the control that every link has, beside those of the program.
 LINK_CONTROL = "stream"
+CONTROL_FOLLOWS_MAX = 64
 Setting = Annotated[int, Meta(ge=0, le=CONTROL_MAX)]
 
 
@@ -27,6 +28,9 @@ class Control(Struct, frozen=True, forbid_unknown_fields=True):
         default: The value where the host said nothing.
         unit: What one step of it is: bytes of payload, an entry of a list, or a share of 1/255.
         sticky: Whether a value holds until the next one, or for a single image.
+        follows: Where the value belongs to the quality of the channel: the level (a rate, decibels) from
+            which each value holds, for low to high, all ascending or all descending. The host sets the value
+            that belongs to what it measures. Unset: the quality says nothing about this control.
     """
 
     name: Name
@@ -36,6 +40,7 @@ class Control(Struct, frozen=True, forbid_unknown_fields=True):
     default: Setting
     unit: Literal["bytes", "entry", "share"]
     sticky: bool = True
+    follows: Annotated[tuple[float, ...], Meta(max_length=CONTROL_FOLLOWS_MAX)] | UnsetType = UNSET
 
     def clamp(self, value: int) -> int:
         """The value that a device uses when it is told this one: never one outside the range."""

@@ -43,6 +43,21 @@ class Payloads:
 
 
 @dataclass(frozen=True)
+class Span:
+    """Where a region lies in N payloads, as they say themselves.
+
+    Attributes:
+        region: Of the layout.
+        start: int64 (N,), its first bit.
+        items: int64 (N,), how many of its items were sent.
+    """
+
+    region: Region
+    start: NDArray[np.int64]
+    items: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class Received:
     """What the receiver has of N images; one entry for each region, by the name of its tensor.
 
@@ -51,12 +66,14 @@ class Received:
         present: bool of the same shapes; True where an item was sent and arrived.
         corrected: int64 (N,), bits that the protection changed.
         consistent: bool (N,), whether the counts and maps agree with the length of the payload.
+        spans: Where each region lies, in their order.
     """
 
     codes: dict[str, NDArray[np.uint8] | NDArray[np.int8]]
     present: dict[str, NDArray[np.bool_]]
     corrected: NDArray[np.int64]
     consistent: NDArray[np.bool_]
+    spans: tuple[Span, ...]
 
 
 def encode(
@@ -114,9 +131,11 @@ def decode(
     end, corrected = np.zeros(len(payloads), np.int64), np.zeros(len(payloads), np.int64)
     flats: dict[str, NDArray[np.uint8] | NDArray[np.int8]] = {}
     present: dict[str, NDArray[np.bool_]] = {}
+    spans = []
     for region in program.payload.regions:
         tensor = program.tensor(region.source)
         chosen = _chosen(program, region, flats, bits - end)
+        spans.append(Span(region, end.copy(), chosen.sum(axis=1)))
         values, there = _nothing(tensor, len(payloads))
         for images, n, start in _alike(chosen.sum(axis=1), end):
             stop = start + protected_bits(n * region.bits, region.protection)
@@ -136,6 +155,7 @@ def decode(
         {name: flat.reshape(shapes[name]) for name, flat in present.items()},
         corrected,
         (end == bits) | ((bits % 8 == 0) & (end <= bits) & (bits < end + 8)),
+        tuple(spans),
     )
 
 

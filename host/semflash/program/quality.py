@@ -41,6 +41,8 @@ class Ber(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag
         steps: Levels that the keys of the live view step through, the best first.
         plotted: The range of the live view's curve, as :meth:`plotted_at` gives values.
         plotted_words: The same for people.
+        window_bits: After so many newer pilot bits one weighs 1/e in an estimate, unless somebody says
+            otherwise: as many as tell a rate of a thousandth, or a ratio to a fifth of a decibel.
     """
 
     low: fields.Ber
@@ -66,6 +68,7 @@ class Ber(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag
     )
     plotted: ClassVar[tuple[float, float]] = (-4.0, -0.301)
     plotted_words: ClassVar[str] = "0.01 to 50 %"
+    window_bits: ClassVar[int] = 8192
 
     def told(self, value: float) -> float:
         """The nearest rate that a decoder may be told, 0 to 0.5."""
@@ -135,6 +138,7 @@ class Snr(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag
     steps: ClassVar[tuple[float, ...]] = (100.0, 20.0, 16.0, 14.0, 12.0, 10.0, 8.0, 6.0, 4.0, 2.0, 0.0, -4.0)
     plotted: ClassVar[tuple[float, float]] = (-5.0, 25.0)
     plotted_words: ClassVar[str] = "-5 to 25 dB"
+    window_bits: ClassVar[int] = 512
 
     def told(self, value: float) -> float:
         """The nearest ratio that the decoder was trained for."""

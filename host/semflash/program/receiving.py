@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from semflash.program.program import Program
 from semflash.program.stages import Order
-from semflash.program.tensors import Codes
+from semflash.program.tensors import Codes, Values
 
 
 def can_receive(program: Program, name: str) -> bool:
-    """Whether the payload tells a tensor of codes with centres, as it is or in an order that it tells."""
+    """Whether the payload tells the real values of a tensor.
+
+    Int8 values that are sent, and codes with centres that are sent as they are or in an order that is told.
+    """
     sent = {region.source for region in program.payload.regions}
     known = {tensor.name: tensor.holds for tensor in program.tensors}
     holds = known.get(name)
+    if isinstance(holds, Values):
+        return name in sent
     if not isinstance(holds, Codes) or not holds.centres:
         return False
     stage = order_of(program, name)

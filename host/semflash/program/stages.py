@@ -12,6 +12,9 @@ from msgspec import Meta, Struct
 from semflash.fields import CHANNELS_MAX, GDN_LEVELS_MAX, Channels, Int8, Name
 from semflash.program.tensors import LEVELS_MAX, Code
 
+#: Largest gain of a power normalisation, Q8.
+GAIN_MAX = (1 << 24) - 1
+
 Int32 = Annotated[int, Meta(ge=-(1 << 31), le=(1 << 31) - 1)]
 
 
@@ -103,7 +106,63 @@ class Order(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", t
     step: Annotated[int, Meta(ge=0, le=4096)]
 
 
-Stage = Graph | Tail | Order
+class Projection(Struct, frozen=True, forbid_unknown_fields=True):
+    """The integers of one projection of C channels to J, each output with a scale of its own.
+
+    Attributes:
+        weights: J*C integers, int8; ``weights[j * C + c]`` weighs input channel c in output j.
+        bias: J integers, int32, in units of input scale times weight scale of the output.
+        multiplier: J integers, Q31, at least 0: the scale of the products over that of the output ...
+        shift: ... times two to the power of so much, J integers, -31 to 30.
+    """
+
+    weights: Annotated[list[Int8], Meta(max_length=CHANNELS_MAX * CHANNELS_MAX)]
+    bias: Annotated[list[Int32], Meta(max_length=CHANNELS_MAX)]
+    multiplier: Annotated[list[Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]], Meta(max_length=CHANNELS_MAX)]
+    shift: Annotated[list[Annotated[int, Meta(ge=-31, le=30)]], Meta(max_length=CHANNELS_MAX)]
+
+
+class Project(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="project"):
+    """A linear map of the channels (the last dimension) of int8 values, the same at each position.
+
+    With zero points z of the source and y of the output, and requantisation by gemmlowp's double rounding:
+
+        sum[j] = bias[j] + sum_c weights[j, c] (source[c] - z)
+        output[j] = clamp(y + requantise(sum[j], multiplier[j], shift[j]), -128, 127)
+
+    Attributes:
+        source: The tensor of values (positions..., C).
+        output: The tensor of values (positions..., J); all sets give its scale.
+        tables: One set of integers, or one for each value of the control ``chosen_by``.
+        chosen_by: The control that says which set is used; None where there is one set.
+    """
+
+    source: Name
+    output: Name
+    tables: Annotated[tuple[Projection, ...], Meta(min_length=1, max_length=16)]
+    chosen_by: Name | None = None
+
+
+class Normalise(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="normalise"):
+    """Brings the values of an image to the nominal power: 1 for each pair of them, 1/2 for each.
+
+    With S the sum of (source - z)^2 over the image, ``r`` the table of 1/sqrt (``reference/power.py``) and
+    rounding half away from zero, each value becomes
+
+        output = clamp((source - z) gain / 2^8 r(S), -127, 127),  and 0 where S is 0.
+
+    Attributes:
+        source: The tensor of values.
+        output: The tensor of values, of the same shape, with zero point 0.
+        gain: Q8: sqrt(values / 2) over the output's scale.
+    """
+
+    source: Name
+    output: Name
+    gain: Annotated[int, Meta(ge=1, le=GAIN_MAX)]
+
+
+Stage = Graph | Tail | Order | Project | Normalise
 
 
 def inputs_of(stage: Stage) -> tuple[str, ...]:
@@ -111,7 +170,7 @@ def inputs_of(stage: Stage) -> tuple[str, ...]:
     match stage:
         case Graph():
             return stage.inputs
-        case Tail():
+        case Tail() | Project() | Normalise():
             return (stage.source,)
         case Order():
             return (stage.saliency, stage.source)

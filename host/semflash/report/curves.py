@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from semflash.report import pictures, retransmission
+from semflash.report import channel, pictures, retransmission
 from semflash.report.content import Content
 from semflash.report.page import Chart, Section, Table
 from semflash.report.statistics import Series, over_bsc
@@ -31,6 +31,7 @@ def budgets(content: Content) -> list[str]:
 def against_quality(content: Content) -> Section:
     """The figure of merit against the channel's quality, one chart for each payload size."""
     charts, tables, words, quality = [], [], content.words, content.quality
+    faded = channel.fading(content)
     sizes = sorted(
         {view.bundle.payload_bytes for view in content.views}
         | {one.subject.payload_bytes for one in content.others}
@@ -42,17 +43,25 @@ def against_quality(content: Content) -> Section:
             Chart(
                 f"{words.slug}-{quality.name}-{size}",
                 f"{size} bytes per image. Bars: {words.interval}"
-                + (", standard deviation over seeds of an experiment." if others else "."),
+                + (", standard deviation over seeds of an experiment." if others else ".")
+                + (" Small figures: what the device was set to." if _set(views) else "")
+                + (f" {faded}." if faded else ""),
                 f"{words.title} by {quality.title} at {size} bytes; the table has the numbers.",
                 partial(pictures.against_quality, views, others, size, words, quality),
             )
         )
         tables += _quality_tables(content, views, others, size)
-    text = budgets(content)
+    text = budgets(content) + channel.sentences(content)
     if retransmission.resent(content.others):
         text.append(retransmission.NOTE)
     title, short = f"{words.title} against {quality.title}", quality.damage.capitalize()
+    title += f", {faded}" if faded else ""
     return Section(quality.name, short, title, text=text, charts=charts, tables=tables)
+
+
+def _set(views: Sequence[BundleView]) -> bool:
+    """Whether a device was set to anything."""
+    return any(view.evaluation.control_names for view in views)
 
 
 def _quality_tables(
@@ -72,6 +81,7 @@ def _quality_tables(
             rows.append([one.name(framing, budget=True), *cells])
     head = ["method", *map(quality.number, levels)]
     tables = [Table(f"{size} bytes: {words.name}{words.counted_in}", head, rows)]
+    tables += channel.table(content, views, levels, size)
     again_at = over_bsc(levels, retransmission.RETRANSMIT)
     again = [
         [one.name(retransmission.RETRANSMIT, budget=True), *retransmission.cells(one, again_at)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.bundle.reader import Bundle
+from semflash.channels.fading import NO_FADING, Fading
+from semflash.channels.on_air import has_symbols
 from semflash.data.lazy import some
 from semflash.data.sample import SAMPLE_SEED, balanced
 from semflash.edge.evaluate import evaluate
 from semflash.edge.golden import GoldenEncoder
 from semflash.errors import UsageError
 from semflash.program.tensors import Codes
+from semflash.report import symbols
 from semflash.report.answers.material import Material
 from semflash.report.answers.registry import details_of
 from semflash.report.view import BundleView, coded
@@ -35,13 +38,17 @@ def view(
     sample_seed: int = SAMPLE_SEED,
     split: str = "test",
     pictures: bool = True,
+    fading: Fading = NO_FADING,
+    controls: Mapping[str, int] | None = None,
+    state_error: int = 0,
 ) -> BundleView:
     """Measure one bundle.
 
     Args:
         levels: of the bundle's kind of quality; the one whose answers are shown is measured in any case.
         costs: records of `semflash bench`; the one of this bundle's hash is taken.
-        seed, limit, sample_seed, split: as :func:`semflash.edge.evaluate.evaluate`.
+        seed, limit, sample_seed, split, fading, controls, state_error: as
+            :func:`semflash.edge.evaluate.evaluate`.
         pictures: with examples and their importance, which import Keras where it is installed.
 
     Raises: as `evaluate`.
@@ -49,22 +56,34 @@ def view(
     quality = bundle.quality
     every = sorted({*levels, quality.damaged}, reverse=quality.worse(0.0, 1.0))
     evaluation = evaluate(
-        bundle, dataset, every, seed=seed, limit=limit, sample_seed=sample_seed, split=split
+        *(bundle, dataset, every),
+        seed=seed,
+        limit=limit,
+        sample_seed=sample_seed,
+        split=split,
+        fading=fading,
+        controls=controls,
+        state_error=state_error,
     )
     part = getattr(dataset, split)
     images, labels = some(part.images, evaluation.indices), part.labels[evaluation.indices]
-    use = code_use(bundle, some(images, balanced(labels, USE_IMAGES)))
+    sample = some(images, balanced(labels, USE_IMAGES))
+    use = code_use(bundle, sample)
     material = Material(bundle, images, labels, evaluation, seed, pictures)
     details, shown, maps = details_of(material)
     cost = next((one for one in costs if one.get("bundle_hash") == bundle.hash_hex), None)
-    return BundleView(bundle, evaluation, use, details, shown, maps, history(bundle), cost)
+    sent: tuple[symbols.Symbols, ...] = ()
+    if has_symbols(bundle.program):
+        sent = symbols.measured(bundle, sample, [evaluation.controls[level] for level in reversed(every)])
+    return BundleView(bundle, evaluation, use, details, shown, maps, history(bundle), cost, sent)
 
 
 def code_use(bundle: Bundle, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Share of each code among those of the images, (levels,)."""
-    codes = GoldenEncoder(bundle).run(images).tensors[coded(bundle)]
+    """Share of each code among those of the images, (levels,); empty where the edge reads no codes."""
     holds = bundle.program.tensor(coded(bundle)).holds
-    assert isinstance(holds, Codes)  # an edge graph reads its centres
+    if not isinstance(holds, Codes):
+        return np.empty(0)
+    codes = GoldenEncoder(bundle).run(images).tensors[coded(bundle)]
     return np.bincount(codes.ravel(), minlength=holds.levels) / codes.size
 
 

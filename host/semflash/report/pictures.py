@@ -12,6 +12,7 @@ from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import Point
 from semflash.program.quality import Ber, Snr
 from semflash.report import plots, scene_grid
+from semflash.report.channel import marks as marks_at
 from semflash.report.plots import Axes, Line
 from semflash.report.statistics import Series
 from semflash.report.view import BundleView
@@ -31,7 +32,8 @@ def against_quality(
         points = sorted(view.evaluation.measurement.points, key=lambda p: p.level)
         levels = [quality.shown(p.level) for p in points]
         values = [words.shown(p.score.value) for p in points]
-        lines.append(Line(f"{view.bundle.name} (int8)", levels, values, _bars(points, words)))
+        set_to = [marks_at(view, point.level) for point in points]
+        lines.append(Line(f"{view.bundle.name} (int8)", levels, values, _bars(points, words), set_to))
     for one in others:
         for framing in one.framings():
             pairs = one.line(framing)

@@ -27,12 +27,15 @@ LEGEND: dict[str, Any] = {"frameon": False, "labelcolor": INK, "fontsize": 9}
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a chart: x, y and the error bars: half-widths, or those below and those above; None: none."""
+    """A line of a chart: x, y and the error bars: half-widths, or those below and those above; None: none.
+
+    marks: a short text for each point; empty: none."""
 
     label: str
     x: Sequence[float]
     y: Sequence[float]
     error: Sequence[float] | tuple[Sequence[float], Sequence[float]] | None = None
+    marks: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,9 @@ def line_chart(
             marker=MARKERS[index % len(MARKERS)],
             linestyle=DASHES[index // len(COLOURS) % len(DASHES)],
         )
+        for x, y, mark in zip(line.x, line.y, line.marks, strict=False):
+            place = {"textcoords": "offset points", "xytext": (5, -11)}
+            plot.annotate(mark, (x, y), fontsize=8, color=COLOURS[index % len(COLOURS)], **place)
     if level is not None:
         plot.axhline(level[1], color=INK, linestyle=(0, (1, 2)), linewidth=1, label=level[0])
     if axes.scale == "ber":
@@ -110,6 +116,27 @@ def scatter_chart(points: Sequence[Line], axes: Axes) -> Any:
             label=point.label,
         )
     plot.margins(0.2)
+    plot.set(title=axes.title, xlabel=axes.x, ylabel=axes.y)
+    plot.grid(alpha=0.25)
+    figure.legend(loc="outside lower center", ncols=2, **LEGEND)
+    return figure
+
+
+def cloud_chart(clouds: Sequence[Line], axes: Axes) -> Any:
+    """A figure with all points of each line as marks, both axes of one scale."""
+    figure, plot = new_figure((4.6, 4.6))
+    for index, cloud in enumerate(clouds):
+        plot.plot(
+            cloud.x,
+            cloud.y,
+            marker=MARKERS[index % len(MARKERS)],
+            linestyle="none",
+            markersize=3,
+            alpha=0.6,
+            color=COLOURS[index % len(COLOURS)],
+            label=cloud.label,
+        )
+    plot.set_aspect("equal")
     plot.set(title=axes.title, xlabel=axes.x, ylabel=axes.y)
     plot.grid(alpha=0.25)
     figure.legend(loc="outside lower center", ncols=2, **LEGEND)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from semflash import __version__
-from semflash.report import curves, pictures, provenance
+from semflash.report import channel, curves, pictures, provenance, symbols
 from semflash.report.answers import features
 from semflash.report.content import Content
 from semflash.report.page import Chart, Page, Section, Table
@@ -18,6 +18,7 @@ def page(content: Content) -> Page:
         curves.against_quality(content),
         curves.against_bytes(content),
         codes(content),
+        symbols.section(content.views),
         features.section(content.views),
         *content.views[0].details.sections(content.views),
         cost(content),
@@ -31,11 +32,12 @@ def page(content: Content) -> Page:
         + ("" if one.sample_seed is None else f" (a sample, as many of each class, seed {one.sample_seed})")
         for one in measured
     )
+    faded = f", {channel.fading(content)}" if channel.fading(content) else ""
     lead = (
         f"{names}: int8 encoders as they run on the device (LiteRT reference kernels, equal to the device "
-        f"bit for bit), {', '.join(images)}, {content.quality.injected} in the packed "
-        f"payload (injected, seed {content.seed}); the decoder is told the injected {content.quality.level}. "
-        f"{content.words.note}"
+        f"bit for bit), {', '.join(images)}, {channel.injected(content)} in the packed "
+        f"payload (injected, seed {content.seed}{faded}); the decoder is told the injected "
+        f"{content.quality.level}. {content.words.note}"
     ).rstrip()
     kept = [section for section in sections if section.charts or section.tables]
     return Page("semflash: what arrives", lead, kept, f"Written by semflash {__version__}.")
@@ -74,6 +76,8 @@ def codes(content: Content) -> Section:
     charts, tables = [], []
     for view in content.views:
         name, centres = view.bundle.name, view.centres
+        if not centres:
+            continue
         used = int((view.use > 0.1 / len(centres)).sum())
         charts.append(
             Chart(

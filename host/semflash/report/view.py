@@ -39,6 +39,30 @@ class Example:
     importance: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Symbols:
+    """What some images are as symbols, with one set of controls.
+
+    Attributes:
+        controls: In words; empty: none were set.
+        points: I and Q of those of values, float64 (N, 2), the nominal power 1.
+    """
+
+    controls: str
+    points: NDArray[np.float64]
+
+    @property
+    def power(self) -> float:
+        """Mean of I^2 + Q^2."""
+        return float((self.points**2).sum(axis=1).mean()) if len(self.points) else 0.0
+
+    @property
+    def peak(self) -> float:
+        """Largest I^2 + Q^2 over the mean one, dB."""
+        squares = (self.points**2).sum(axis=1)
+        return 10 * float(np.log10(squares.max() / squares.mean())) if self.power > 0 else 0.0
+
+
 class Details(abc.ABC):
     """What a report says of a bundle's answers beyond their score; every kind of output has its own."""
 
@@ -57,12 +81,13 @@ class BundleView:
 
     Attributes:
         bundle, evaluation: what was measured, and the outcome.
-        use: share of each code on the first test images, float64 (K,).
+        use: share of each code on the first test images, float64 (K,); empty: the edge reads no codes.
         details: of its kind of output.
         examples: images with their decoded features; empty: not asked for, or there are no features.
         importance: how the examples' maps were made.
         history: records of the training, one an epoch; empty: not in the bundle.
         cost: what `semflash bench` said of this very bundle; None: not measured.
+        symbols: what it sends as symbols, for each set of controls; empty: bits alone.
     """
 
     bundle: Bundle
@@ -73,6 +98,7 @@ class BundleView:
     importance: Importance | None
     history: list[dict[str, Any]]
     cost: dict[str, Any] | None
+    symbols: Sequence[Symbols] = ()
 
     @property
     def centres(self) -> tuple[float, ...]:
@@ -101,6 +127,6 @@ class BundleView:
 
 
 def coded(bundle: Bundle) -> str:
-    """The tensor of codes whose values the first edge graph reads first."""
+    """The tensor whose values the first edge graph reads first."""
     given = (i for graph in bundle.contract.edge for i in graph.inputs)
     return next(i.tensor for i in given if isinstance(i, ReceivedInput))

@@ -18,6 +18,7 @@ from semflash.tasks.keras.config import describe
 from semflash.tasks.kinds import TaskKind
 from semflash.tasks.networks import clone_tail
 from semflash.tasks.residual import computing_in
+from semflash.training.alone.run import train_own, trains_alone
 from semflash.training.codec_plans import CodecRun, Workplace
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import fingerprint_of, run_stages
@@ -31,7 +32,7 @@ from semflash.training.transfer import Transfer, attach
 
 def train_codec(
     recipe: CodecRecipe,
-    task_dir: str | Path,
+    task_dir: str | Path | None,
     out_dir: str | Path,
     *,
     data_dir: str | Path | None = None,
@@ -44,6 +45,7 @@ def train_codec(
     Writes ``run.json``, ``history.json``, ``weights.npz`` (averaged weights) and ``checkpoint.npz``.
 
     Args:
+        task_dir: run of the task network; None for families that need none.
         transfer: take the codec of another run instead of a new one; family and sizes are that run's.
         distribution: several GPUs or workers.
 
@@ -53,6 +55,14 @@ def train_codec(
         UsageError: the recipe asks for what the family or the backend cannot do.
     """
     shown = progress or Progress()
+    if trains_alone(recipe) and transfer is None:
+        if task_dir is not None:
+            raise UsageError(f"the family {recipe.family} is trained without a task network", value=task_dir)
+        return train_own(recipe, out_dir, data_dir=data_dir, progress=shown, distribution=distribution)
+    if task_dir is None:
+        raise UsageError(
+            f"the family {recipe.family} is trained on top of a task network", remedy="name its directory"
+        )
     with distribution.scope():
         return _train(recipe, Path(task_dir), Path(out_dir), data_dir, shown, transfer, distribution)
 
@@ -109,6 +119,12 @@ def _train(
 
 def check_recipe(recipe: CodecRecipe, codec: Codec) -> None:
     """UsageError: the recipe asks for what the family or the backend cannot do."""
+    if recipe.teacher:
+        raise UsageError(
+            f"the family {recipe.family} learns from its task network, not from a teacher's stored answers",
+            value=recipe.teacher,
+            remedy="teacher=",
+        )
     if recipe.usage_weight and "usage" not in codec.terms:
         raise UsageError(
             f"the family {codec.family} has no usage term", value=recipe.usage_weight, remedy="usage_weight=0"

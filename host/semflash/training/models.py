@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from semflash.codecs.base import Codec
-from semflash.codecs.registry import create
+from semflash.codecs.registry import create, family_of
 from semflash.errors import TrainingError
 from semflash.tasks.networks import restore_tail
 from semflash.tasks.registry import kind_of
@@ -23,12 +23,12 @@ class TrainedCodec:
 
     Attributes:
         codec: the family's codec.
-        tail: features to logits.
+        tail: features to logits; None: the family needs no task network.
         info: run.json.
     """
 
     codec: Codec
-    tail: keras.Model
+    tail: keras.Model | None
     info: RunInfo
 
     def encode_codes(self, images: np.ndarray) -> np.ndarray:
@@ -106,7 +106,11 @@ def load_run(out_dir: str | Path) -> TrainedCodec:
     if info.kind != "codec":
         raise TrainingError("not the run of a codec", value=out, remedy="name the directory of a codec run")
     try:
-        codec = create(str(info.recipe["family"]), info.recipe["built_sizes"])
+        family = str(info.recipe["family"])
+        codec = create(family, info.recipe["built_sizes"])
+        if family_of(family).training is not None:
+            load_weights(out, codec.parts())
+            return TrainedCodec(codec, None, info)
         task_recipe = info.recipe.get("task_recipe") or {"widths": info.recipe["tail_widths"]}
         tail = restore_tail(out, task_recipe, tuple(codec.sizes.feature_shape), len(info.class_names))
     except (KeyError, TypeError) as error:

@@ -53,6 +53,27 @@ class Progress:
         """Say how long a stage will take, as soon as a few of its steps have shown it."""
         self.say(f"{stage}: {steps:,} steps, {in_words(seconds)} to go")
 
+    @contextmanager
+    def work(self, what: str, total: int, done: int = 0) -> Iterator[WorkBar]:
+        """A bar with the time that is left, for `total` images of which `done` are done already."""
+        if not self.bar:
+            yield WorkBar()
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("images,"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+        )
+        with RichProgress(*columns, console=Console(file=self.stream), transient=True) as rich:
+            yield WorkBar(rich, rich.add_task(what, total=total, completed=done))
+
     def line(self, record: dict[str, Any], epochs: int) -> None:
         """One line for a finished epoch."""
         shown = {key: value for key, value in record.items() if key not in ("stage", "epoch")}
@@ -135,3 +156,15 @@ def in_words(seconds: float) -> str:
     if seconds < 5400:
         return f"about {seconds / 60:.0f} min"
     return f"about {seconds / 3600:.1f} h"
+
+
+class WorkBar:
+    """Moves on by what was done; without a terminal it does nothing."""
+
+    def __init__(self, rich: Any = None, task: Any = None) -> None:
+        self._rich, self._task = rich, task
+
+    def advance(self, count: int) -> None:
+        """So many more are done."""
+        if self._rich is not None:
+            self._rich.update(self._task, advance=count)

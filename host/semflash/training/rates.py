@@ -27,7 +27,7 @@ class RateRow:
         bits: Per symbol.
         symbols: Symbols of an image.
         payload_bytes: Bytes of an image's payload.
-        against_features: bytes of the split features as float32 over payload bytes.
+        against_features: bytes of the split features as float32 over payload bytes; None: there are none.
         against_image: bytes of the raw image over payload bytes.
     """
 
@@ -37,7 +37,7 @@ class RateRow:
     bits: int
     symbols: int
     payload_bytes: int
-    against_features: float
+    against_features: float | None
     against_image: float
 
 
@@ -54,7 +54,11 @@ def rate_table(
         UsageError: the recipe itself cannot be built.
     """
     shapes = {"image_shape": image_shape, "feature_shape": feature_shape}
-    sizes = sizes_of(recipe.family, shapes | {"ber": recipe.ber} | recipe.sizes)
+    return rates_of(sizes_of(recipe.family, shapes | {"ber": recipe.ber} | recipe.sizes))
+
+
+def rates_of(sizes: Any) -> list[RateRow]:
+    """The row of some sizes, and those of their neighbours."""
     rows = [_row(OWN, sizes)]
     for knob, changes in sizes.turns().items():
         try:
@@ -90,15 +94,20 @@ def rates_text(rows: list[RateRow]) -> str:
     ]
     lines += [
         f"{row.knob:<22}{'x'.join(map(str, row.latent_shape)):>12}{row.levels:>7}{row.symbols:>9}"
-        f"{row.payload_bytes:>8}{row.against_features:>9.1f}x{row.against_image:>7.1f}x"
+        f"{row.payload_bytes:>8}{_times(row.against_features):>10}{_times(row.against_image):>8}"
         for row in rows
     ]
     return "\n".join(lines)
 
 
+def _times(factor: float | None) -> str:
+    return "-" if factor is None else f"{factor:.1f}x"
+
+
 def _row(knob: str, sizes: Any) -> RateRow:
     bits = (sizes.levels - 1).bit_length()
     size = -(-sizes.symbols * bits // 8)
+    features = math.prod(sizes.feature_shape) * FLOAT_BYTES / size if sizes.feature_shape else None
     return RateRow(
         knob,
         tuple(sizes.latent_shape),
@@ -106,6 +115,6 @@ def _row(knob: str, sizes: Any) -> RateRow:
         bits,
         sizes.symbols,
         size,
-        round(math.prod(sizes.feature_shape) * FLOAT_BYTES / size, 2),
+        None if features is None else round(features, 2),
         round(math.prod(sizes.image_shape) / size, 2),
     )

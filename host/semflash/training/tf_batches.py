@@ -60,6 +60,10 @@ class TfBatches:
     def __post_init__(self) -> None:
         if self.data.labels.ndim != 1:
             raise UsageError("the tf.data pipeline is for classification", remedy='pipeline="numpy"')
+        if self.how.gain:
+            raise UsageError(
+                "the tf.data pipeline changes no colours", value=self.how.gain, remedy="augmentation.gain=0"
+            )
         if self.batch % self.workers:
             raise UsageError(f"a batch must divide by the {self.workers} workers", value=self.batch)
         paths = self.data.images.paths if isinstance(self.data.images, LazyImages) else []

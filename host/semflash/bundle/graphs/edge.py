@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from semflash.bundle.graphs.edge_graph import BATCHES, read_edge_graph
 from semflash.bundle.models import bind
-from semflash.bundle.schema import Contract, EdgeInput, GraphInput, QualityInput
+from semflash.bundle.schema import Contract, ControlInput, EdgeInput, GraphInput, QualityInput
 from semflash.errors import BundleError
 
 Shape = tuple[int, ...]
@@ -52,7 +52,7 @@ def _shape(contract: Contract, given: EdgeInput, outputs: Mapping[str, Shape]) -
     match given:
         case GraphInput():
             return outputs[given.graph]
-        case QualityInput():
+        case QualityInput() | ControlInput():
             return (1,)
         case _:
             return contract.program.tensor(given.tensor).shape

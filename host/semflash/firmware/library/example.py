@@ -112,7 +112,8 @@ def readme(facts: Facts, format_name: str) -> str:
 
 The encoder of the semflash bundle `{facts.bundle}` (`{facts.bundle_hash[:16]}`), made by semflash
 {facts.version}: a picture of {facts.height}x{facts.width}x{facts.channels} becomes
-{facts.payload_bytes} bytes, bit for bit those that the host computes. C11, no heap, no data of its own: the caller lends the memory.
+{facts.payload_bytes} bytes, bit for bit those that the host computes. C11, no heap, no data of its own:
+the caller lends the memory.
 
 | | bytes |
 | --- | --- |

@@ -20,12 +20,10 @@ from semflash.importing.device_operators import splits_within
 from semflash.importing.onnx.beginning import beginning_of
 from semflash.importing.onnx.output import names_in
 from semflash.importing.onnx.softmax import take_off_softmax
+from semflash.runtime.onnx_file import EXTERNAL_BYTES_MAX, load_onnx, node_name
 from semflash.tasks.keras.graph_cuts import Step, check_cut, single_cuts, unknown_name
 from semflash.tasks.keras.input_range import Beginning
 
-FILE_BYTES_MAX = 512 << 20
-EXTERNAL_BYTES_MAX = 1 << 30
-NODES_MAX = 20_000
 SIDE_MAX = 2_048
 
 #: Operators that become Keras layers, and those that only compute shapes and vanish.
@@ -171,7 +169,7 @@ def read_onnx(path: Path, size: tuple[int, int] | None = None) -> OnnxNetwork:
             softmax at the end that is not over the classes, or an operator in it does not convert; the
             message names operator and node.
     """
-    model = _load(path)
+    model = load_onnx(path, check_operators, external_max=EXTERNAL_BYTES_MAX)
     known = {value.name for value in (*model.graph.initializer, *model.graph.sparse_initializer)}
     inputs = [value for value in model.graph.input if value.name not in known]
     if len(inputs) != 1 or len(model.graph.output) != 1:
@@ -203,74 +201,9 @@ def check_operators(model: Any) -> None:
         if node.op_type not in CONVERTED | SHAPE_ARITHMETIC:
             raise TrainingError(
                 f"the ONNX operator {node.op_type} does not convert",
-                value=f"node {_node_name(node, index)}",
+                value=f"node {node_name(node, index)}",
                 remedy="export the network with other operators in its place (docs/networks.md lists them)",
             )
-
-
-def _load(path: Path) -> Any:
-    if not path.is_file():
-        raise TrainingError("there is no such ONNX file", value=path)
-    if path.stat().st_size > FILE_BYTES_MAX:
-        raise TrainingError(f"the file is larger than {FILE_BYTES_MAX >> 20} MiB", value=path)
-    try:
-        model = onnx.load(path, load_external_data=False)
-        _check_contents(model)  # before anything else is read: subgraphs could name files, too
-        _check_external(model, path.parent)
-        onnx.load_external_data_for_model(model, str(path.parent))
-        onnx.checker.check_model(model)
-    except TrainingError:
-        raise
-    except Exception as error:  # protobuf and the checker raise types of their own
-        raise TrainingError(
-            f"not an ONNX model: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}",
-            value=path.name,
-            remedy="check it with onnx.checker",
-        ) from error
-    return model
-
-
-def _check_external(model: Any, folder: Path) -> None:
-    """Weights outside the file lie beside it, and are not too many (tensors may share one file)."""
-    total, root = 0, folder.resolve()
-    inner = [tensor for node in model.graph.node for at in node.attribute for tensor in (at.t, *at.tensors)]
-    for tensor in (*model.graph.initializer, *inner):
-        if tensor.data_location != TensorProto.EXTERNAL:
-            continue
-        fields = {entry.key: entry.value for entry in tensor.external_data}
-        location = fields.get("location", "")
-        place = (root / location).resolve()
-        if not location or Path(location).is_absolute() or not place.is_relative_to(root):
-            raise TrainingError(
-                "weights outside the folder of the ONNX file are not read", value=f"{tensor.name}: {location}"
-            )
-        if not place.is_file():
-            raise TrainingError("a file with weights is missing", value=location)
-        length = fields.get("length", "")
-        total += (int(length) if length.isdecimal() else 0) or place.stat().st_size
-    if total > EXTERNAL_BYTES_MAX:
-        raise TrainingError("the weights beside the file are too large", value=total)
-
-
-def _check_contents(model: Any) -> None:
-    if len(model.graph.node) > NODES_MAX:
-        raise TrainingError(f"more than {NODES_MAX:,} nodes", value=len(model.graph.node))
-    if model.functions:
-        raise TrainingError("functions in ONNX files are not run", value=model.functions[0].name)
-    for index, node in enumerate(model.graph.node):
-        if node.domain not in ("", "ai.onnx"):
-            raise TrainingError(
-                f"the operator {node.domain}.{node.op_type} is not of the ONNX standard, and is not run",
-                value=f"node {_node_name(node, index)}",
-                remedy="export the network with standard operators",
-            )
-        if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
-            raise TrainingError(
-                f"{node.op_type} holds a graph of its own, which is not run",
-                value=f"node {_node_name(node, index)}",
-                remedy="export the network without loops and branches",
-            )
-    check_operators(model)
 
 
 def _fix_image(value: Any, size: tuple[int, int] | None) -> tuple[bool, tuple[int, int, int]]:
@@ -326,16 +259,12 @@ def _shapes(model: Any) -> dict[str, tuple[int, ...]]:
 def _steps(model: Any, constants: set[str]) -> tuple[Step, ...]:
     return tuple(
         Step(
-            _node_name(node, index),
+            node_name(node, index),
             tuple(name for name in node.input if name and name not in constants),
             tuple(name for name in node.output if name),
         )
         for index, node in enumerate(model.graph.node)
     )
-
-
-def _node_name(node: Any, index: int) -> str:
-    return node.name or f"{node.op_type} {index}"
 
 
 def _value_info(name: str, shape: tuple[int, ...]) -> Any:

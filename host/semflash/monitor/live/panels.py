@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from semflash.edge.following import class_text, levels_of
 from semflash.monitor.live.plot import curve, spark
 from semflash.monitor.live.thumbnail import beside, shades
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.text import Text
 
+    from semflash.edge.adaptation import Adaptation
     from semflash.monitor.progress import Progress, Recent
+    from semflash.program.quality import Quality
 
 NAMES = 11  # columns of a line's name
 _PLOT_ROWS = 4
@@ -22,6 +27,35 @@ def line(name: str, value: str | Text) -> Text:
     from rich.text import Text
 
     return Text.assemble((f"{name:<{NAMES}} ", "dim"), value)
+
+
+def controls(progress: Progress) -> list[Text]:
+    """Each control that was set or follows the channel: what the last image used, and what it follows."""
+    adaptation, quality = progress.adaptation, progress.bundle.quality
+    return [line(name, text) for name, text in control_texts(adaptation, progress.tally.used, quality)]
+
+
+def control_texts(adaptation: Adaptation, used: Mapping[str, int], quality: Quality) -> list[tuple[str, str]]:
+    """The same as names and plain words.
+
+    Args:
+        used: Values of the last image that came, by name.
+    """
+    found = []
+    for control in adaptation.controls:
+        name, following = control.name, adaptation.following.get(control.name)
+        value = used.get(name)
+        words = "-" if value is None else str(value)
+        if value is not None and levels_of(control) and control.low <= value <= control.high:
+            words += f" used ({class_text(control, value, quality)})"
+        if following is None:
+            words += "  fixed" if name in adaptation.said() else "  default"
+        else:
+            words += f"  the channel is one for {following.right}"
+            words += f", set {following.value}" if following.value != following.right else ""
+            words += f"  {following.changes} change{'s' * (following.changes != 1)}"
+        found.append((name, words))
+    return found
 
 
 def plots(progress: Progress, width: int, ascii_only: bool) -> list[Text]:

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from semflash.channels.on_air import has_symbols
 from semflash.monitor.live.controls import KEYS
-from semflash.monitor.live.panels import NAMES, events, labels, line, plots, thumbnails
+from semflash.monitor.live.panels import NAMES, controls, events, labels, line, plots, thumbnails
 from semflash.printable import plain
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from semflash.channels.ber_estimate import BerEstimate
-    from semflash.channels.of_quality import Estimate
+    from semflash.channels.pilot_estimates import Estimate
     from semflash.monitor.progress import Progress
     from semflash.program.quality import Quality
 
@@ -48,6 +49,7 @@ def lines(
         Section(0, [_title(progress), _connection(progress, ascii_only)]),
         Section(1, [line("", "")]),
         Section(0, [_images(progress, width, ascii_only), _value(progress), _damage(progress)]),
+        Section(1, controls(progress)),
         Section(1, [_rate(progress), _frames(progress)]),
         Section(2, _more_facts(progress)),
     ]
@@ -153,8 +155,10 @@ def _damage(progress: Progress) -> Text:
     if progress.options.assumed is not None or progress.options.known:
         value.append(f"  told {level_text(progress.told, quality)}")
     flipped = progress.tally.flipped_share
-    if progress.injects and flipped is not None:
+    if progress.injects and flipped is not None and not has_symbols(progress.bundle.program):
         value.append(f"  flipped so far {plain(100 * flipped, 3)} %", "dim")
+    if progress.options.fading:
+        value.append(f"  {progress.options.fading.words}", "dim")
     return line(quality.damage, value)
 
 

@@ -13,7 +13,9 @@ from semflash.program.controls import settle
 from semflash.program.payload import Payloads, encode
 from semflash.program.program import Program
 from semflash.program.reference import order, tails
-from semflash.program.stages import Graph, Order, Stage, Tail
+from semflash.program.reference.power import normalise
+from semflash.program.reference.projection import project
+from semflash.program.stages import Graph, Normalise, Order, Project, Stage, Tail
 from semflash.program.tensors import Codes, Tensor
 
 Array = NDArray[np.int8] | NDArray[np.uint8]
@@ -78,6 +80,25 @@ def _results(
             source = tensors[stage.source]
             positions = order.order(tensors[stage.saliency].view(np.uint8), source.shape[-1], stage.step)
             return {stage.output: order.sort(source, positions)}
+        case Project():
+            projection = stage.tables[0 if stage.chosen_by is None else used[stage.chosen_by]]
+            ends = zero_point(program, stage.source), zero_point(program, stage.output)
+            return {stage.output: project(tensors[stage.source].view(np.int8), projection, *ends)}
+        case Normalise():
+            values = tensors[stage.source].view(np.int8)
+            return {stage.output: normalise(values, zero_point(program, stage.source), stage.gain)}
+
+
+def zero_point(program: Program, name: str) -> int:
+    """Of a tensor of values.
+
+    Raises:
+        ProgramError: It holds codes.
+    """
+    holds = program.tensor(name).holds
+    if isinstance(holds, Codes):
+        raise ProgramError("codes have no zero point", value=name, remedy="check the program first")
+    return holds.zero_point
 
 
 def _once(name: str, inputs: Sequence[NDArray[np.int8]], run_graph: RunGraph) -> Sequence[NDArray[np.int8]]:

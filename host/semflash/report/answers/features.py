@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.channels.of_quality import channel_of
+from semflash.channels.of_quality import channel_for
 from semflash.edge.decoder import EdgeDecoder
-from semflash.edge.golden import GoldenEncoder
+from semflash.edge.route import Route
 from semflash.outputs.output import Verdict
 from semflash.report import pictures
 from semflash.report.answers.material import Material
@@ -37,12 +37,10 @@ def examples(material: Material, which: NDArray[np.intp], name: Names, found: st
     decoder = EdgeDecoder(bundle)
     if not decoder.chains or not len(which):
         return [], None, []
-    channel, worst, best = channel_of(quality), quality.damaged, quality.main[0]
-    payloads = GoldenEncoder(bundle).payloads(material.images[which])
-    features = []
-    for level in (best, worst):
-        received = channel.damage(payloads, level, channel.rng(material.seed, level))
-        features.append(decoder.features(received, quality.told(level)))
+    measured, worst, best = material.evaluation, quality.damaged, quality.main[0]
+    channel = channel_for(bundle.program, measured.fading)
+    route = Route(bundle, material.images[which], channel, material.seed, decoder)
+    features = [route.features(level, measured.settings(bundle, level)) for level in (best, worst)]
     readings = [bundle.output.read(decoder.classify(values)) for values in features]
     maps = importance(bundle, decoder, features[0], material.labels[which])
     judge = bundle.output.judge(material.images, material.labels)

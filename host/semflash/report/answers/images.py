@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semflash.channels.of_quality import channel_of
-from semflash.edge.decoder import EdgeDecoder
-from semflash.edge.golden import GoldenEncoder
+from semflash.channels.of_quality import channel_for
+from semflash.edge.route import Route
 from semflash.outputs.image import clipped, pixels, unit
 from semflash.outputs.metrics import PSNR
 from semflash.outputs.psnr_ssim import psnr
@@ -98,13 +97,11 @@ def measured(material: Material) -> tuple[ImageDetails, list[Example], Importanc
     if not material.pictures:
         return ImageDetails(), [], None
     bundle, quality = material.bundle, material.bundle.quality
-    channel, decoder = channel_of(quality), EdgeDecoder(bundle)
-    originals = material.images[:EXAMPLES]
-    payloads = GoldenEncoder(bundle).payloads(originals)
+    originals, measured_at = material.images[:EXAMPLES], material.evaluation
+    route = Route(bundle, originals, channel_for(bundle.program, measured_at.fading), material.seed)
     received: dict[float, NDArray[np.float32]] = {}
     for level in sorted(material.evaluation.predictions, reverse=quality.worse(0.0, 1.0)):
-        noisy = channel.damage(payloads, level, channel.rng(material.seed, level))
-        received[level] = clipped(decoder.logits(noisy, quality.told(level)))
+        received[level] = clipped(route.outputs(level, measured_at.settings(bundle, level)))
     ratios = {level: psnr(found, unit(originals)) for level, found in received.items()}
     indices = material.evaluation.indices
     samples = [

@@ -21,6 +21,21 @@ _PHOTOS = Augmentation(flip=0.5, shift_px=4, erase=0.2)
 #: Digits are not mirrored.
 _DIGITS = Augmentation(flip=0.0, shift_px=2)
 
+#: What a teacher's stored views are made of; without a teacher the same is drawn anew for each image.
+_TOSC_STAMPS = Augmentation(flip=0.5, shift_px=4, erase=0.3, gain=0.15)
+#: Of both TOSC recipes. The teacher is named by --set teacher=STORE; without one they learn from labels
+#: alone.
+_TOSC: dict[str, Any] = {
+    "batch": 64,
+    "autoencoder_epochs": 0,
+    "task_epochs": 30,
+    "task_peak": 3e-3,
+    "weight_decay": 0.01,
+    "distillation_weight": 0.7,
+    "temperature": 3.0,
+    "int8_epochs": 2,
+}
+
 _TASKS = (
     TaskRecipe("fashion-mnist"),
     TaskRecipe("mnist", dataset="mnist", widths=(16, 32, 64), epochs=8, augmentation=_DIGITS),
@@ -109,6 +124,20 @@ _CODECS = (
         autoencoder_epochs=10,
         task_epochs=50,
         augmentation=_PHOTOS,
+    ),
+    CodecRecipe(
+        "stamps-tosc",
+        dataset="stamps",
+        family="tosc",
+        augmentation=_TOSC_STAMPS,
+        **_TOSC,
+    ),
+    CodecRecipe(
+        "fashion-mnist-tosc-12",
+        family="tosc",
+        sizes={"channel": "bits"},
+        augmentation=Augmentation(flip=0.5, shift_px=2),
+        **_TOSC,
     ),
     CodecRecipe(
         "tiny",

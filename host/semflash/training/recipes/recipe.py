@@ -99,6 +99,8 @@ class CodecRecipe:
         feature_weight: Weight of the features' error in the loss of stage 2.
         distillation_weight: Weight of the distillation in that loss.
         temperature: Of the distillation.
+        teacher: Store of a teacher's answers to learn from, by name or directory (``semflash teach``), for
+            families that need no task network; empty: none.
         ber: bit error rates in training.
         family: The codec's family.
         sizes: Sizes of the codec, which override the family's defaults.
@@ -152,6 +154,7 @@ class CodecRecipe:
     int8_peak: float = 5e-4
     skip_bad: bool = False
     xai_code_weight: float = 0.0
+    teacher: str = ""
 
 
 #: The method's own terms, as the comparison runs have them (docs/experiments.md says what each is worth).

@@ -1,0 +1,129 @@
+"""Flags of the device's controls, and of the channel that they follow."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from semflash.errors import UsageError
+
+if TYPE_CHECKING:
+    from semflash.bundle import Bundle
+    from semflash.channels.fading import Fading
+    from semflash.channels.trace import Trace
+
+AUTO = "auto"
+#: The control that --state is short for.
+STATE = "state"
+
+
+def add_control_flags(parser: argparse.ArgumentParser) -> None:
+    """--control, --state and --state-error."""
+    parser.add_argument(
+        "--control",
+        action="append",
+        type=_setting,
+        metavar="NAME=N|auto",
+        help="encode with this value of one of the bundle's controls; auto (the default of those that can): "
+        "it follows the channel; stream=N: codes leave early",
+    )
+    parser.add_argument("--state", type=_value, metavar="N|auto", help="the same as --control state=N")
+    parser.add_argument(
+        "--state-error",
+        type=int,
+        default=0,
+        metavar="N",
+        help="experiment: add this to the values that follow the channel, e.g. -1",
+    )
+
+
+def add_fading_flag(parser: argparse.ArgumentParser) -> None:
+    """--fading."""
+    parser.add_argument(
+        "--fading",
+        metavar="none|rayleigh[:BLOCK]",
+        help="the injected channel fades: one gain per image, or per BLOCK symbols; the SNR is its mean",
+    )
+
+
+def add_trace_flags(parser: argparse.ArgumentParser) -> None:
+    """--ber-trace and --snr-trace."""
+    trace = parser.add_mutually_exclusive_group()
+    for kind in ("ber", "snr"):
+        trace.add_argument(
+            f"--{kind}-trace",
+            type=Path,
+            metavar="FILE",
+            help=f"change the {kind.upper()} while images run: lines of a number of images and a level",
+        )
+
+
+def _value(text: str) -> int | str:
+    """N or auto."""
+    if text == AUTO:
+        return AUTO
+    if not text.isdecimal() or len(text) > 5:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a value nor {AUTO}")
+    return int(text)
+
+
+def _setting(text: str) -> tuple[str, int | str]:
+    """--control; the bundle says which there are."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and (value == AUTO or value.isdecimal())):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=N, for instance bytes=24")
+    return name, value if value == AUTO else int(value)
+
+
+def fixed(bundle: Bundle, args: argparse.Namespace) -> dict[str, int]:
+    """Values that were given, by the controls' names; those that follow the channel are not among them.
+
+    Raises:
+        UsageError: The bundle has no such control, a value is out of its range, or a control that is to
+            follow the channel cannot.
+    """
+    from semflash.edge.following import followed
+    from semflash.link.controls import check_settings
+
+    given = list(args.control or ()) + ([] if args.state is None else [(STATE, args.state)])
+    controls, found = bundle.program.controls, dict[str, int]()
+    able = [control.name for control in followed(controls)]
+    for name, value in given:
+        if value == AUTO:
+            if name not in able:
+                names = ", ".join(able) or "none of this bundle's does"
+                raise UsageError("no control that follows the channel", value=name, remedy=f"those: {names}")
+            found.pop(name, None)
+        else:
+            check_settings(controls, {name: value})
+            found[name] = value
+    return found
+
+
+def fading(args: argparse.Namespace) -> Fading:
+    """What --fading says. UsageError: there is no such fading."""
+    from semflash.channels.fading import NO_FADING, Fading
+
+    return NO_FADING if args.fading is None else Fading.parse(args.fading)
+
+
+def trace(bundle: Bundle, args: argparse.Namespace) -> Trace | None:
+    """The trace of --ber-trace or --snr-trace; None: there is none.
+
+    Raises:
+        UsageError: It is of the other kind than the bundle's quality, or cannot be read.
+    """
+    from semflash.channels.trace import read_trace
+    from semflash.program.quality import KINDS
+
+    for kind in KINDS:
+        path: Path | None = vars(args)[f"{kind}_trace"]
+        if path is None:
+            continue
+        if kind != bundle.quality.name:
+            flag = f"--{bundle.quality.name}-trace"
+            said = f"{bundle.name} is told a {bundle.quality.title}, so --{kind}-trace says nothing to it"
+            raise UsageError(said, value=path, remedy=flag)
+        return read_trace(path, KINDS[kind])
+    return None

@@ -1,0 +1,1 @@
+"""Training of families that need no task network."""

@@ -1,0 +1,1 @@
+"""Asking a teacher: :func:`semflash.training.teaching.teach.teach` behind ``semflash teach``."""
