@@ -12,8 +12,12 @@ Weights are kept as float16; the last layer, which names the classes, is not kep
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 from PIL import Image
 
@@ -21,12 +25,15 @@ from semflash import atomic
 from semflash.data.augment import Augmentation
 from semflash.data.stamps.cutouts import DEBIAN_STAMPS, SPLITS, StampClass, load_sprites
 from semflash.data.stamps.images import compose_images
+from semflash.training.codec import train_codec
 from semflash.training.progress import Progress
+from semflash.training.recipes.catalogue import codec_recipe
 from semflash.training.recipes.recipe import TaskRecipe
 from semflash.training.task import train_task_network
 
 ROOT = Path(__file__).resolve().parent.parent
-OUT = ROOT / "host" / "semflash" / "tasks" / "start_weights" / "objects-64.npz"
+NAME = "objects-64"
+OUT = ROOT / "host" / "semflash" / "tasks" / "start_weights"
 SIDE, SEED = 64, 20_261_201
 COUNTS = {"train": 12_000, "val": 10, "test": 1_200}
 #: Folders of one class each.
@@ -64,15 +71,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("work", type=Path, help="folder for the images and the run")
-    parser.add_argument("--epochs", type=int, default=16)
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("work", type=Path, help="folder for the images and the runs")
+    parser.add_argument("--epochs", type=int, default=16, help="of the task network")
+    parser.add_argument("--codec-epochs", type=int, default=2, help="of the codec's first stage")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder of the weights")
     args = parser.parse_args()
     images = args.work / "images"
     if not images.is_dir():
         compose(images)
     recipe = TaskRecipe(
-        "objects-64",
+        NAME,
         dataset=str(images),
         image_size=SIDE,
         widths=(16, 32, 64),
@@ -81,7 +89,20 @@ def main() -> None:
         augmentation=Augmentation(flip=0.5, shift_px=6, erase=0.3),
     )
     trained = train_task_network(recipe, args.work / "run", progress=Progress())
-    keep(args.out, trained.head, trained.tail)
+    # The last layer, kernel and bias, names the classes.
+    keep(args.out / f"{NAME}-task.npz", {"head": trained.head.weights, "tail": trained.tail.weights[:-2]})
+    codec = replace(
+        codec_recipe("photos"),
+        name=NAME,
+        dataset=str(images),
+        batch=64,
+        autoencoder_epochs=args.codec_epochs,
+        task_epochs=0,
+        start="",
+    )
+    done = train_codec(codec, args.work / "run", args.work / "codec", progress=Progress())
+    parts = {name: part.weights for name, part in done.codec.parts().items()}
+    keep(args.out / f"{NAME}-codec.npz", parts)
 
 
 def compose(root: Path) -> None:
@@ -100,17 +121,16 @@ def compose(root: Path) -> None:
     making.rename(root)
 
 
-def keep(out: Path, head: object, tail: object) -> None:
-    """Write float16 weights of head and tail, without those of the last layer (its kernel and bias)."""
-    parts = {"head": head.get_weights(), "tail": tail.get_weights()[:-2]}  # type: ignore[attr-defined]
+def keep(out: Path, parts: dict[str, Sequence[Any]]) -> None:
+    """Write the weights of some parts as float16, as weights.npz of a run names them."""
     arrays = {
-        f"{part}.{index:04d}": np.asarray(value, np.float16)
+        f"{part}.{index:04d}": np.asarray(keras.ops.convert_to_numpy(value), np.float16)
         for part, values in parts.items()
         for index, value in enumerate(values)
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic.replacing(out) as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     print(f"{out}: {out.stat().st_size:,} bytes")
 
 

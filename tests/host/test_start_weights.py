@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,13 @@ import pytest
 
 pytest.importorskip("keras")
 
+from semflash.codecs.base import Codec
+from semflash.codecs.registry import create, sizes_of
 from semflash.errors import TrainingError
 from semflash.tasks.networks import build, restore
 from semflash.tasks.presets import STARTS
-from semflash.training.recipes.catalogue import task_recipe
+from semflash.training.recipes.catalogue import codec_recipe, task_recipe
+from semflash.training.start import begin_codec
 
 RECIPE = {"network": "residual", "head_channels": 16, "widths": (16, 32, 64)}
 
@@ -51,6 +55,34 @@ def test_another_network_or_no_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 no")
     with pytest.raises(TrainingError, match="cannot read weights"):
         build(RECIPE | {"weights": str(tmp_path / "bad.npz")}, (32, 32, 3), 3)
+
+
+def codec_of(shape: tuple[int, int, int], **sizes: object) -> Codec:
+    recipe = codec_recipe("photos")
+    half = (shape[0] // 2, shape[1] // 2, 16)
+    fields = {"image_shape": shape, "feature_shape": half} | recipe.sizes | sizes
+    return create("semanticnn", dataclasses.asdict(sizes_of("semanticnn", fields)))
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 3), (48, 48, 1)])
+def test_a_codec_begins_with_a_start_whatever_its_images(shape: tuple[int, int, int]) -> None:
+    codec, other = codec_of(shape), codec_of(shape)
+    taken, total = begin_codec(codec, "objects-64")
+    assert taken == total > 10
+    begin_codec(other, "objects-64")
+    images = np.random.default_rng(0).random((2, *shape)).astype(np.float32)
+    np.testing.assert_array_equal(np.asarray(codec.codes(images)), np.asarray(other.codes(images)))
+
+
+def test_with_another_payload_the_rest_of_a_codec_begins_with_the_start() -> None:
+    taken, total = begin_codec(codec_of((64, 64, 3), latent=4), "objects-64")
+    assert total / 2 <= taken < total
+
+
+def test_a_codec_of_another_structure_is_refused() -> None:
+    with pytest.raises(TrainingError, match="another codec") as caught:
+        begin_codec(codec_of((64, 64, 3), stem=5, middle=[[7, 2], [9, 2]], decoder_width=11), "objects-64")
+    assert "--set start=" in caught.value.remedy
 
 
 def test_a_run_is_restored_without_its_start(tmp_path: Path) -> None:

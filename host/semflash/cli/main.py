@@ -43,6 +43,7 @@ VERBS: dict[str, str] = {
     "hil": "build, flash and check every board of a hardware map",
     "bench": "measure instructions, RAM and flash of a model on a board",
     "boards": "list the boards, find them, add one, or stop an emulated one",
+    "tflm": "make the TensorFlow Lite Micro tree that the engine tflm builds from",
     "doctor": "check what is installed and say how to mend what is missing",
     "completion": "print a script that completes verbs and options in bash, zsh or fish",
 }
@@ -96,7 +97,7 @@ _CHOICE = re.compile(r"argument .*: invalid choice: '(.*?)' \(choose from (.*)\)
 
 def _nearest(wrong: str, known: Sequence[str]) -> str:
     """ "did you mean ...? " or nothing."""
-    near = difflib.get_close_matches(wrong, known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(wrong, known, n=1, cutoff=0.75)
     return f"did you mean {near[0]}? " if near else ""
 
 

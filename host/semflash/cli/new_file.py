@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from semflash.training.recipes.own import OwnPlan
 
 
+#: Family of the codec that comes with the start.
+STARTED = "semanticnn"
+
+
 @dataclass(frozen=True)
 class Project:
     """What all kinds of projects have.
@@ -52,6 +56,7 @@ batch = {plan.batch}
 [train.codec]
 family = {_value(plan.family)}
 batch = {plan.batch}
+start = {_value(grown if plan.family == STARTED else "")}  # weights that the codec begins with
 {_sizes(plan)}
 # These sizes make {plan.payload_bytes} bytes per image; sizes.latent raises or lowers it
 # (semflash train --rate-table).

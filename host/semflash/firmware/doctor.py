@@ -55,6 +55,7 @@ def diagnose() -> list[Check]:
         _fashion_mnist,
         _serial_access,
         _probe_access,
+        _tflm,
     )
     return [check() for check in checks] + [_extra(*extra) for extra in EXTRAS]
 
@@ -186,6 +187,18 @@ def _version(module: str) -> str:
         return importlib.metadata.version(_DISTRIBUTIONS.get(module, module.replace("_", "-")))
     except importlib.metadata.PackageNotFoundError:
         return "version unknown"
+
+
+def _tflm() -> Check:
+    from semflash.firmware.building import tflm_tree
+
+    name, mend = "TFLM (--engine tflm)", "semflash tflm setup"
+    if tflm_tree.named(None) is None:
+        return Check(name, "optional", "no tree", mend)
+    try:
+        return Check(name, "ok", str(tflm_tree.locate(None).root))
+    except SemflashError as error:
+        return Check(name, "optional", error.in_one_line, mend)
 
 
 def _fashion_mnist() -> Check:

@@ -30,7 +30,7 @@ def begin_with(head: keras.Model, tail: keras.Model, start: str) -> None:
     Raises:
         TrainingError: the file is missing or damaged, or its network is another one.
     """
-    arrays = _read(start)
+    arrays = read_start(start, "task")
     for part, model, left in (("head", head, 0), ("tail", tail, 2)):
         values = [arrays[key].astype(np.float32) for key in sorted(arrays) if key.startswith(f"{part}.")]
         wanted = model.weights[: len(model.weights) - left]
@@ -48,9 +48,18 @@ def begin_with(head: keras.Model, tail: keras.Model, start: str) -> None:
             variable.assign(value)
 
 
-def _read(start: str) -> dict[str, np.ndarray]:
+def read_start(start: str, which: str) -> dict[str, np.ndarray]:
+    """The arrays of a start.
+
+    Args:
+        start: a name of :data:`semflash.tasks.presets.STARTS`, or a file.
+        which: ``task`` or ``codec``: what of a named start.
+
+    Raises:
+        TrainingError: there is none, or it is damaged.
+    """
     if start in STARTS:
-        with as_file(files("semflash.tasks") / "start_weights" / f"{start}.npz") as path:
+        with as_file(files("semflash.tasks") / "start_weights" / f"{start}-{which}.npz") as path:
             return read_npz(path)
     path = Path(start)
     if not path.is_file():

@@ -124,6 +124,7 @@ _CODECS = (
         autoencoder_epochs=10,
         task_epochs=50,
         augmentation=_PHOTOS,
+        start="objects-64",
     ),
     CodecRecipe(
         "stamps-tosc",

@@ -119,6 +119,8 @@ class CodecRecipe:
         int8_epochs: Epochs of a last stage that tunes decoder and tail on the codes of the quantised encoder,
             which is fixed from then on (needs TensorFlow); 0: none.
         int8_peak: The highest learning rate of this stage.
+        start: weights that the codec begins with: a name of :data:`semflash.tasks.presets.STARTS`, or the
+            ``weights.npz`` of a run; empty: random.
     """
 
     name: str
@@ -155,6 +157,7 @@ class CodecRecipe:
     skip_bad: bool = False
     xai_code_weight: float = 0.0
     teacher: str = ""
+    start: str = ""
 
 
 #: The method's own terms, as the comparison runs have them (docs/experiments.md says what each is worth).
