@@ -16,7 +16,7 @@ T = TypeVar("T")
 #: Few stamps behind many images: parts of an image are covered, so that no single part decides.
 _STAMPS = Augmentation(flip=0.5, shift_px=2, erase=0.3)
 
-_PHOTOS = Augmentation(flip=0.5, shift_px=4, erase=0.2)
+_PHOTOS = Augmentation(flip=0.5, shift_px=6, erase=0.3)
 
 #: Digits are not mirrored.
 _DIGITS = Augmentation(flip=0.0, shift_px=2)
@@ -125,6 +125,9 @@ _CODECS = (
         task_epochs=50,
         augmentation=_PHOTOS,
         start="objects-64",
+        peak=1e-3,
+        task_peak=1e-3,
+        feature_weight=0.3,
     ),
     CodecRecipe(
         "stamps-tosc",
