@@ -23,9 +23,9 @@ LEVELS, BITS = 8, 3
 LATENT_MAX = 64
 _WIDTHS = {"stem": 12, "middle": ((16, 1), (20, 2))}
 _LARGE = {"stem": 12, "middle": ((16, 2), (20, 2))}
-#: Least steps of task network and codec, chosen on validation accuracy (benchmarks/first_hour.py), and the
-#: passes over larger data that come to more.
-TASK_STEPS, CODEC_STEPS = 600, 1_500
+#: Least steps of task network and codec, which begin with stored weights: what fits into the first hour's
+#: fifteen minutes (benchmarks/first_hour.py). Larger data take passes that come to more.
+TASK_STEPS, CODEC_STEPS = 500, 1_000
 TASK_PASSES, CODEC_PASSES = 12, 12
 
 
