@@ -119,7 +119,7 @@ def test_a_report_uses_the_recorded_folder(
     assert '"photos"' in capsys.readouterr().out
     shutil.rmtree(tmp_path / "photos")
     assert main(["evaluate", str(own.path), "--compare", "--json"]) == 1
-    assert "not here any more" in capsys.readouterr().err
+    assert "not here any more" in capsys.readouterr().out
 
 
 def add_an_image(folder: Path) -> None:
