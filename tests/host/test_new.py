@@ -203,6 +203,34 @@ def test_a_folder_that_new_did_not_make_is_never_replaced(photos: Path, tmp_path
     assert (photos / "cat").is_dir()
 
 
+def test_a_picture_that_is_written_anew_takes_no_others_name(photos: Path, tmp_path: Path) -> None:
+    picture(photos / "cat" / "a.gif", 1, "L")
+    picture(photos / "cat" / "a.gif.png", 2)
+    found = survey.look_at(photos)
+    division.lay_out(found, division.divide(found), tmp_path / "data")
+    assert len(list((tmp_path / "data").rglob("*/cat/*"))) == 22
+
+
+def test_a_stopped_lay_out_is_made_again(photos: Path, tmp_path: Path) -> None:
+    found = survey.look_at(photos)
+    (tmp_path / ".data.part" / "train").mkdir(parents=True)
+    (tmp_path / ".data.part" / "train" / "rest").write_text("x")
+    for _ in range(2):
+        division.lay_out(found, division.divide(found), tmp_path / "data")
+    assert (tmp_path / "data" / "split.csv").is_file() and not list(tmp_path.rglob("rest"))
+
+
+def test_a_name_that_is_no_text_is_left_out_and_said(photos: Path, tmp_path: Path) -> None:
+    try:
+        picture(photos / "cat" / "x.png", 3).rename(photos / "cat" / os.fsdecode(b"\xff\xfe.png"))
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    found = survey.look_at(photos)
+    assert [error.reason for error in found.bad] == ["its name is no UTF-8"]
+    division.lay_out(found, division.divide(found), tmp_path / "data")
+    assert "left out" in (tmp_path / "data" / "split.csv").read_text()
+
+
 def test_grey_pictures_stay_grey(tmp_path: Path) -> None:
     for name in ("a", "b"):
         for number in range(6):

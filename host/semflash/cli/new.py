@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semflash.cli import new_file
+from semflash.cli.data_options import seed
 from semflash.cli.questions import Questions
 from semflash.errors import UsageError
 
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--family", choices=("semanticnn", "limitnet"), help="of the codec")
     parser.add_argument("--board", metavar="NAME", help="board (semflash boards lists them)")
     parser.add_argument("--test-share", type=float, default=0.2, help="where there is no test (default 0.2)")
-    parser.add_argument("--seed", type=int, default=0, help="of that division (default 0)")
+    parser.add_argument("--seed", type=seed, default=0, help="of that division (default 0)")
     parser.add_argument("--copy", action="store_true", help="copy the pictures instead of linking to them")
     parser.add_argument(
         "--random-start", action="store_true", help="begin at random instead of with the packaged network"

@@ -114,19 +114,29 @@ def lay_out(survey: Survey, division: Division, target: Path, *, copy: bool = Fa
         UsageError: something else lies there.
         OSError: it cannot be written.
     """
-    if target.exists() or target.is_symlink():
-        if target.is_symlink() or not (target / LIST_FILE).is_file():
-            raise UsageError("refusing to replace a folder that is not of semflash new", value=target)
+    if target.is_symlink() or (target.exists() and not (target / LIST_FILE).is_file()):
+        raise UsageError("refusing to replace a folder that is not of semflash new", value=target)
+    making = target.with_name(f".{target.name}.part")  # a stopped run leaves this, and no half a folder
+    if making.is_dir() and not making.is_symlink():
+        shutil.rmtree(making)
+    _fill(making, survey, division, copy)
+    if target.exists():
         shutil.rmtree(target)
+    making.rename(target)
+
+
+def _fill(target: Path, survey: Survey, division: Division, copy: bool) -> None:
+    """Links, copies and the list in a new folder."""
     convert = {picture.path for picture in survey.to_convert()}
     rows = []
     for part, pictures in ((TRAIN, division.train), (TEST, division.test)):
         taken: set[str] = set()
         for picture in pictures:
-            name = _free(picture.path.name, picture.label, taken)
+            anew = picture.path in convert
+            name = _free(picture.path.name + (".png" if anew else ""), picture.label, taken)
             place = target / part / picture.label / name
             place.parent.mkdir(parents=True, exist_ok=True)
-            why = _put(picture, place, copy, picture.path in convert, survey.grey)
+            why = _put(picture, place, copy, anew, survey.grey)
             rows.append((part, picture.label, str(picture.path.absolute()), why))
     rows += [
         ("left out", error.path.parent.name, str(error.path.absolute()), error.reason) for error in survey.bad
@@ -148,7 +158,7 @@ def _free(name: str, label: str, taken: set[str]) -> str:
 def _put(picture: Picture, place: Path, copy: bool, convert: bool, grey: bool) -> str:
     """Bring one picture to its place; what was done to it, for the list."""
     if convert:
-        _converted(picture, place.with_name(place.name + ".png"), grey)
+        _converted(picture, place, grey)
         return f"{picture.mode} converted"
     if copy:
         shutil.copyfile(picture.path, place)

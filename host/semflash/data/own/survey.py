@@ -26,6 +26,7 @@ from semflash.data.image_files import (
 )
 from semflash.data.image_headers import THREADS
 from semflash.errors import DatasetError
+from semflash.printable import printable
 
 TRAIN, TEST = "train", "test"
 _VALIDATION = ("val", "valid", "validation")
@@ -117,6 +118,8 @@ def look_at(root: Path) -> Survey:
     """
     if not root.is_dir():
         raise DatasetError("there is no such folder of pictures", value=root, remedy=LAYOUT)
+    if not _is_text(root.absolute()):
+        raise DatasetError("the folder's name is no UTF-8", value=printable(str(root)), remedy="rename it")
     found, others = _listed(root)
     if len(found) > FILES_MAX:
         raise DatasetError(
@@ -166,8 +169,19 @@ def _folders(place: Path) -> list[Path]:
     return sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
+def _is_text(path: Path) -> bool:
+    """Whether a name can stand in a settings file and a list."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _seen(path: Path, label: str, part: str) -> Picture | ImageFileError:
     """A picture, decoded as small as its format allows, which finds files that are cut off."""
+    if not _is_text(path):
+        return ImageFileError(Path(printable(str(path))), "its name is no UTF-8", remedy="rename it")
     try:
         with opened(path) as image:
             width, height = image.size[::-1] if swaps_sides(orientation_of(image)) else image.size
