@@ -91,7 +91,6 @@ def test_fields_of_the_settings_hold_for_their_recipe_alone(
 
 
 def test_a_training_at_chance_is_said_once_and_at_once() -> None:
-    pytest.importorskip("keras")
     from semflash.training.chance_watch import STEPS_PATIENT, ChanceWatch
     from semflash.training.progress import Progress
 
@@ -117,22 +116,25 @@ def test_a_training_at_chance_is_said_once_and_at_once() -> None:
 
 
 def test_progress_marks_chance_and_what_is_left() -> None:
-    pytest.importorskip("keras")
     from semflash.training.progress import Progress
 
     shown = io.StringIO()
     progress = Progress(shown)
     progress.chance = 0.25
-    progress.line({"stage": "task", "epoch": 1, "loss": 1.5, "val_accuracy": 0.5, "seconds": 60.0}, 11)
+    first = {"stage": "task", "epoch": 1, "loss": 1.5, "seconds": 600.0}
+    progress.line(first, 12)
+    assert shown.getvalue() == "task 1/12  loss 1.5  seconds 600.0\n"
+    shown.truncate(0)
+    shown.seek(0)
+    progress.line({"stage": "task", "epoch": 2, "loss": 1.5, "val_accuracy": 0.5, "seconds": 60.0}, 12)
     assert shown.getvalue() == (
-        "task 1/11  loss 1.5  val_accuracy 0.5 (chance 0.25)  seconds 60.0  about 10 min left\n"
+        "task 2/12  loss 1.5  val_accuracy 0.5 (chance 0.25)  seconds 60.0  about 10 min left\n"
     )
     progress.expect("task", 1200, 89)
     assert shown.getvalue().endswith("task: 1,200 steps, about 89 s to go\n")
 
 
 def test_a_terminal_has_one_bar_for_a_whole_stage() -> None:
-    pytest.importorskip("keras")
     from semflash.training.progress import Progress
 
     class Terminal(io.StringIO):

@@ -78,7 +78,8 @@ class Progress:
         """One line for a finished epoch."""
         shown = {key: value for key, value in record.items() if key not in ("stage", "epoch")}
         figures = "  ".join(f"{key} {value}{self._beside(key)}" for key, value in shown.items())
-        left = (epochs - record["epoch"]) * record.get("seconds", 0.0)
+        # The first epoch builds the graph, too, and says nothing about the others.
+        left = (epochs - record["epoch"]) * record.get("seconds", 0.0) if record["epoch"] > 1 else 0.0
         still = f"  {in_words(left)} left" if left else ""
         if self._live is not None:
             self._live.figures = " ".join(f"{key} {shown[key]}" for key in COMPARED if key in shown)
