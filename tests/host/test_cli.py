@@ -130,15 +130,17 @@ def test_the_settings_file_may_be_named_before_and_after_the_verb(
     assert main(arguments) == 0
 
 
-def test_errors_go_to_stderr_and_as_json_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_go_to_stderr_and_as_json_to_stdout_where_results_go(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["monitor", "no-such-bundle"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("semflash: no such bundle (got: no-such-bundle)\n  try: ")
     assert main(["monitor", "no-such-bundle", "--json"]) == 1
     captured = capsys.readouterr()
-    assert captured.out == ""
-    error = json.loads(captured.err)["error"]
+    assert captured.err == ""
+    error = json.loads(captured.out)["error"]
     assert (error["kind"], error["value"], error["exit_code"]) == ("bundle", "no-such-bundle", 1)
     assert error["remedy"]
 
