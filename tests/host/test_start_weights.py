@@ -12,11 +12,11 @@ pytest.importorskip("keras")
 
 from semflash.codecs.base import Codec
 from semflash.codecs.registry import create, sizes_of
+from semflash.codecs.start import begin_codec
 from semflash.errors import TrainingError
 from semflash.tasks.networks import build, restore
 from semflash.tasks.presets import STARTS
 from semflash.training.recipes.catalogue import codec_recipe, task_recipe
-from semflash.training.start import begin_codec
 
 RECIPE = {"network": "residual", "head_channels": 16, "widths": (16, 32, 64)}
 

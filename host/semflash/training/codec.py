@@ -10,6 +10,7 @@ import keras
 
 from semflash.codecs.base import Codec
 from semflash.codecs.registry import create, sizes_of
+from semflash.codecs.start import begin_codec
 from semflash.data.dataset import Dataset
 from semflash.data.registry import load_dataset
 from semflash.data.summary import summary
@@ -26,7 +27,6 @@ from semflash.training.models import TrainedCodec
 from semflash.training.progress import Progress
 from semflash.training.recipes.recipe import TF_DATA, CodecRecipe
 from semflash.training.run_dir import RunInfo
-from semflash.training.start import begin_codec
 from semflash.training.task import TrainedTask, check_batch, load_task, tell_steps
 from semflash.training.transfer import Transfer, attach
 
