@@ -243,9 +243,19 @@ def _report(kind: str, error: SemflashError, code: int, *, as_json: bool, verbos
     if as_json:
         value = None if error.value is None else str(error.value)
         body = {"kind": kind, "what": error.what, "value": value, "remedy": error.remedy, "exit_code": code}
-        print(json.dumps({"error": body}), flush=True)
+        _say_json(json.dumps({"error": body}))
     elif not verbose:
         print(f"semflash: {printable_lines(str(error))}", file=sys.stderr)
+
+
+def _say_json(line: str) -> None:
+    """Print an error's line on stdout, or on stderr where stdout takes nothing: a full disk, a closed pipe."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        # What is still buffered must not fail again when the interpreter closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":
