@@ -15,3 +15,16 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """The same of several lines; tabs become spaces."""
     return "\n".join(printable(line) for line in text.replace("\t", " ").split("\n"))
+
+
+def plain(value: float, digits: int = 4) -> str:
+    """A number with so many significant digits, never with an exponent.
+
+    >>> plain(0.00001), plain(2.5e-05, 2), plain(100.0, 3), plain(1234567.0, 3), plain(0.0)
+    ('0.00001', '0.000025', '100', '1230000', '0')
+    """
+    from decimal import Decimal
+
+    if value != value or value in (float("inf"), float("-inf")):
+        return str(value)
+    return format(Decimal(f"{value:.{digits}g}"), "f")

@@ -18,6 +18,8 @@ from semflash.errors import UsageError
 
 FILE_NAME = "semflash.toml"
 MAX_BYTES = 1 << 20
+#: Of a bundle's folder: a name that ends so is never one of the zoo.
+BUNDLE_SUFFIX = ".semcodec"
 
 Text = Annotated[str, Meta(min_length=1, max_length=4096)]
 Ber = Annotated[float, Meta(ge=0.0, le=0.5)]
@@ -77,13 +79,24 @@ class MonitorSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TrainSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """[train]: recipe, where data lies and where runs go."""
+    """[train]: recipe, where data lies and where runs go.
+
+    task, codec: fields of the two recipes, as --task-set and --set give them; tables may be nested.
+    task_steps, codec_steps: the length of both trainings in steps instead of epochs (None: the recipe's).
+    task_run: a trained or imported task network, as --task.
+    """
 
     recipe: Text | None = None
     dataset: Text | None = None
     data_dir: Text | None = None
     out_dir: Text | None = None
     seed: Seed | None = None
+    task_run: Text | None = None
+    task_steps: Count | None = None
+    codec_steps: Count | None = None
+    skip_bad: bool = False
+    task: dict[str, Any] = {}
+    codec: dict[str, Any] = {}
 
 
 class EvaluateSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,11 +140,12 @@ class Settings(_Tables, frozen=True, forbid_unknown_fields=True):
     path: Path | None = None
 
 
-#: Keys that hold paths, by table. [build] bundle is one where such a folder exists, else a name of the zoo.
+#: Keys that hold paths, by table. [build] bundle is one where it is written as a path or such a folder
+#: exists, else a name of the zoo.
 _PATHS = {
     "build": ("out_dir", "cmsis_nn_dir", "tflm_dir"),
     "monitor": ("data_dir", "record", "record_raw"),
-    "train": ("data_dir", "out_dir"),
+    "train": ("data_dir", "out_dir", "task_run"),
     "evaluate": ("data_dir",),
 }
 #: Data sets by name, or image folders, which are written with a "/" (``./photos``).
@@ -248,6 +262,6 @@ def _absolute(table: _T, name: str, base: Path) -> _T:
     if folder is not None and "/" in folder:
         changes["dataset"] = str(base / folder)
     bundle = getattr(table, "bundle", None)
-    if bundle is not None and (base / bundle).is_dir():
+    if bundle is not None and ("/" in bundle or bundle.endswith(BUNDLE_SUFFIX) or (base / bundle).is_dir()):
         changes["bundle"] = str(base / bundle)
     return msgspec.structs.replace(table, **changes) if changes else table  # type: ignore[type-var]

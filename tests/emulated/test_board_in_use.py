@@ -82,7 +82,7 @@ def test_a_board_that_a_monitor_uses_is_neither_flashed_nor_stopped_nor_started_
     state = emulator.status(NAME)
     for command in (["flash", "--out", built.directory], ["boards", "--stop"], ["flash", "--stop"]):
         assert main([*command, "--json"]) == 3
-        error = json.loads(capsys.readouterr().err)["error"]
+        error = json.loads(capsys.readouterr().out)["error"]
         assert error["kind"] == "board-busy"
         assert f"process {monitor.process.pid} (semflash monitor)" in error["value"]
         assert f"kill {monitor.process.pid}" in error["remedy"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from semflash.bench.bench import BenchResult
-from semflash.bench.chart import check_chart, draw_chart
+from semflash.bench.chart import check_chart, draw_chart, panels
 from semflash.bench.layers import layer_costs
 from semflash.bench.reference import golden_payloads, reference_name
 from semflash.bench.run import read_subject, variant_options
@@ -205,6 +205,24 @@ def test_the_chart_is_a_picture_and_the_same_twice(tmp_path: Path, name: str) ->
     draw_chart([result(), result(engine="tflm/cmsis-nn", counts_median=400)], path)
     assert first[:5] in (b"<?xml", b"\x89PNG\r") and path.read_bytes() == first
     assert [one.name for one in tmp_path.iterdir()] == [name]
+
+
+def test_no_panel_of_the_chart_is_empty_and_its_title_says_what_was_measured() -> None:
+    memory = memory_map.kinds(MAP)
+    whole = result(memory=memory, encoder_stack_bytes=300)
+    assert [title for title, _ in panels([whole])] == [
+        "instructions per image",
+        "RAM of the encoder and its stack, B",
+        "flash of the encoder, B",
+    ]
+    assert panels([whole])[1][1] == [0x400 + 300]
+    short = panels([whole, result(memory=memory)])  # one of them with --no-layers
+    assert short[1] == ("RAM of the encoder without its stack, B", [0x400, 0x400])
+    native = panels([result(counter="none", counts_median=None)])
+    assert native == [
+        ("ms per image on this computer", [100.0]),
+        ("RAM of the encoder without its stack, B", [64]),
+    ]
 
 
 def test_a_chart_in_a_folder_that_does_not_exist_is_refused_before_anything_is_measured(

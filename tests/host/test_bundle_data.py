@@ -103,7 +103,7 @@ def test_verbs_use_the_recorded_folder_and_say_when_it_is_gone(
     assert found["received" if verb != "evaluate" else "images"] == 20
     folder.rename(tmp_path / "moved")
     assert main(command) == 1
-    said = json.loads(capsys.readouterr().err)["error"]
+    said = json.loads(capsys.readouterr().out)["error"]
     assert said["what"] == "the data set of the training is not here any more"
     assert said["value"] == str(folder) and "--dataset FOLDER" in said["remedy"]
     assert main([*command, "--dataset", str(tmp_path / "moved")]) == 0
@@ -119,7 +119,7 @@ def test_a_report_uses_the_recorded_folder(
     assert '"photos"' in capsys.readouterr().out
     shutil.rmtree(tmp_path / "photos")
     assert main(["evaluate", str(own.path), "--compare", "--json"]) == 1
-    assert "not here any more" in capsys.readouterr().err
+    assert "not here any more" in capsys.readouterr().out
 
 
 def add_an_image(folder: Path) -> None:

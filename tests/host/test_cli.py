@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import struct
 import subprocess
 import sys
@@ -88,7 +89,7 @@ def test_an_unknown_verb_is_answered_with_the_nearest(capsys: pytest.CaptureFixt
     assert main(["biuld", "x"]) == 2
     assert "did you mean 'semflash build'" in capsys.readouterr().err
     assert main(["zzz"]) == 2
-    assert "verbs are train" in capsys.readouterr().err
+    assert "verbs are new, train" in capsys.readouterr().err
 
 
 def test_help_imports_no_heavy_package() -> None:
@@ -130,17 +131,47 @@ def test_the_settings_file_may_be_named_before_and_after_the_verb(
     assert main(arguments) == 0
 
 
-def test_errors_go_to_stderr_and_as_json_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_go_to_stderr_and_as_json_to_stdout_where_results_go(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["monitor", "no-such-bundle"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("semflash: no such bundle (got: no-such-bundle)\n  try: ")
     assert main(["monitor", "no-such-bundle", "--json"]) == 1
     captured = capsys.readouterr()
-    assert captured.out == ""
-    error = json.loads(captured.err)["error"]
+    assert captured.err == ""
+    error = json.loads(captured.out)["error"]
     assert (error["kind"], error["value"], error["exit_code"]) == ("bundle", "no-such-bundle", 1)
     assert error["remedy"]
+
+
+@pytest.mark.parametrize("stdout", ["/dev/full", "closed pipe"])
+def test_an_error_for_which_stdout_has_no_room_is_told_on_stderr(stdout: str) -> None:
+    command = [sys.executable, "-m", "semflash.cli", "monitor", "no-such-bundle", "--json"]
+    if stdout == "closed pipe":
+        reader, target = os.pipe()
+        os.close(reader)
+    else:
+        target = os.open(stdout, os.O_WRONLY)
+    try:
+        done = subprocess.run(
+            command, stdout=target, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+        )
+    finally:
+        os.close(target)
+    assert done.returncode == 1
+    assert json.loads(done.stderr)["error"]["value"] == "no-such-bundle"
+
+
+def test_what_a_family_without_a_task_network_does_not_take_is_said_before_tensorflow(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["train", "stamps-tosc", "--task-recipe", "stamps"]
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert "trained without a task network (got: --task-recipe)" in said and "--set teacher=STORE" in said
+    assert not imported(arguments) & set(SLOW_START)
 
 
 TINY = str(Path(__file__).parent.parent / "vectors" / "tiny.semcodec")

@@ -88,7 +88,7 @@ def test_a_tiny_training_run_becomes_a_bundle(tmp_path: Path, capsys: pytest.Cap
     capsys.readouterr()
     # A training of seconds guesses: that is refused, and --force says that it is meant.
     assert main(["export", str(run), str(out), "--json"]) == 1
-    assert "--force" in capsys.readouterr().err and not out.exists()
+    assert "--force" in json.loads(capsys.readouterr().out)["error"]["remedy"] and not out.exists()
     assert main(["export", str(run), str(out), "--json", "--force"]) == 0
     printed = json.loads(capsys.readouterr().out)
     bundle = read_bundle(out)

@@ -94,6 +94,19 @@ def test_a_name_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
         register("mine", lambda: family_of("limitnet"))
 
 
+def test_a_family_is_registered_as_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    families()
+    monkeypatch.setattr(registry, "_LOADERS", dict(registry._LOADERS))
+    monkeypatch.setattr(registry, "_ALONE", set(registry._ALONE))
+    alone = [name for name in families() if registry.trains_alone(name)]
+    assert alone == [name for name in families() if family_of(name).training is not None] != []
+    register("claims", lambda: family_of("limitnet"), alone=True)
+    register("hides", lambda: family_of(alone[0]))
+    for name in ("claims", "hides"):
+        with pytest.raises(UsageError, match="do not agree"):
+            family_of(name)
+
+
 @pytest.mark.parametrize("name", families())
 def test_the_sizes_of_every_family_answer_what_shared_code_asks(name: str) -> None:
     sizes = family_of(name).sizes.from_dict({})

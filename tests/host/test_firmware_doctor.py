@@ -109,6 +109,33 @@ def test_the_table_keeps_square_brackets_of_a_remedy(
     assert "semflash[train]" in capsys.readouterr().out
 
 
+def test_a_remedy_is_one_unbroken_line_that_can_be_pasted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import shlex
+
+    from semflash.firmware.probes.verdicts import UDEV_COMMAND, UDEV_REMEDY, UDEV_RULE
+
+    monkeypatch.setattr(doctor, "diagnose", lambda: [doctor.Check("probes", "optional", "x", UDEV_REMEDY)])
+    assert main(["doctor"]) == 0
+    assert f"\n  {UDEV_COMMAND}\n" in capsys.readouterr().out
+    assert shlex.split(UDEV_COMMAND)[:2] == ["echo", UDEV_RULE]
+
+
+def test_every_extra_is_listed_with_its_one_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    import tomllib
+
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    extras = set(tomllib.loads(text)["project"]["optional-dependencies"])
+    assert {name for name, _, _ in doctor.EXTRAS} == extras - {"build", "torch-export", "test", "lock"}
+    for extra in doctor.EXTRAS:
+        assert doctor._extra(*extra).state == "ok", "the test environment has them all"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for name, what, modules in doctor.EXTRAS:
+        check = doctor._extra(name, what, modules)
+        assert (check.state, check.mend) == ("optional", f"pip install 'semflash[{name}]'")
+
+
 def test_tensorflow_is_looked_for_and_not_imported() -> None:
     import subprocess
     import sys

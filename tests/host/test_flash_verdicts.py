@@ -226,7 +226,7 @@ def test_the_command_line_says_the_verdict_and_exits_with_3(
     plug("066AFF", says={"build_id": "00000001"})
     arguments = ["flash", "--out", built.directory, "--board", F446, "--json"]
     assert main(arguments) == 3
-    error = json.loads(capsys.readouterr().err)["error"]
+    error = json.loads(capsys.readouterr().out)["error"]
     assert (error["kind"], error["exit_code"]) == ("wrong-firmware", 3)
     assert "12345678" in error["value"] and "00000001" in error["value"]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fakes.desk import FakeUsbPort
 from semflash.errors import UsageError
-from semflash.firmware.boards.hardware_map import FILE_NAME, find_map, read_map, update_map
+from semflash.firmware.boards.hardware_map import EMULATED_BOARD, FILE_NAME, find_map, read_map, update_map
 from semflash.firmware.boards.probe import Probe
 from semflash.firmware.probes.probes import STLINK_IDS, scan
 
@@ -135,9 +135,21 @@ def test_any_order_of_scans_gives_one_entry_for_each_number(
     path = tmp_path_factory.mktemp("map") / FILE_NAME
     for serials in (first, second):
         update_map(path, [Probe(f"/dev/ttyACM{i}", "0483:374b", serial) for i, serial in enumerate(serials)])
-    entries = read_map(path).entries
+    entries = [entry for entry in read_map(path).entries if entry.board != EMULATED_BOARD]
     assert sorted(e.probe or "" for e in entries) == sorted({*first, *second} - {""})
     assert {e.probe for e in entries if e.connected} == set(second)
+
+
+def test_without_a_probe_the_map_has_the_emulated_board_and_keeps_it(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    assert update_map(path, []).added == ()
+    assert [(e.name, e.board, e.probe) for e in read_map(path).entries] == [
+        ("emulated", "qemu-stm32f405", None)
+    ]
+    update_map(path, [ONE])
+    assert [e.name for e in read_map(path).entries] == ["emulated", "board-1"]
+    update_map(path, [])
+    assert [e.name for e in read_map(path).entries] == ["emulated", "board-1"]
 
 
 def test_the_map_is_found_upward_or_where_the_environment_says(

@@ -78,8 +78,9 @@ def test_codes_that_differ_end_with_the_verdict_output_mismatch(
     monkeypatch.setattr(GoldenEncoder, "run", wrong)
     assert main(monitor_arguments(built, "--count", "20", "--check-golden")) == 1
     said = capsys.readouterr()
-    assert json.loads(said.out)["golden"]["different"] == 20
-    error = json.loads(said.err.splitlines()[-1])["error"]
+    found, failed = map(json.loads, said.out.splitlines())  # the summary, then what is wrong with it
+    assert found["golden"]["different"] == 20
+    error = failed["error"]
     assert (error["kind"], error["value"]) == ("output-mismatch", "20 of 20 payloads") and error["remedy"]
 
 
@@ -137,7 +138,7 @@ def test_jsonl_prints_every_record_and_json_with_it_is_refused(
     assert (kinds[0], kinds[-1], kinds.count("image")) == ("session", "end", 30)
     assert lines[-1]["received"] == 30
     assert main([*arguments, "--json"]) == 2
-    assert "not allowed with" in json.loads(capsys.readouterr().err)["error"]["what"]
+    assert "not allowed with" in json.loads(capsys.readouterr().out)["error"]["what"]
 
 
 def test_a_full_disk_costs_the_recording_and_neither_the_run_nor_its_summary(
@@ -146,11 +147,11 @@ def test_a_full_disk_costs_the_recording_and_neither_the_run_nor_its_summary(
     arguments = monitor_arguments(built, "--count", "100", "--check-golden", "--record", "/dev/full")
     assert main(arguments) == 1
     said = capsys.readouterr()
-    found = json.loads(said.out)
+    found, failed = map(json.loads, said.out.splitlines())
     assert (found["received"], found["golden"]["checked"], found["ended_by"]) == (100, 100, None)
     assert "No space left on device" in found["unrecorded"][0]
-    error = json.loads(said.err.splitlines()[-1])["error"]
+    error = failed["error"]
     assert (error["kind"], error["value"], error["exit_code"]) == ("storage", "/dev/full", 1)
     faulty = monitor_arguments(built, "--count", "20", "--fault", "up.duplicate=1")
     assert main([*faulty, "--fault-log", "/dev/full"]) == 1
-    assert json.loads(capsys.readouterr().err.splitlines()[-1])["error"]["kind"] == "storage"
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["error"]["kind"] == "storage"

@@ -75,7 +75,7 @@ def test_from_training_to_labels_with_ones_own_images(
     assert "no better than guessing" in recipe["forced"]
     assert recipe["data"]["files"] == 105 and recipe["data"]["skip_bad"] is True
     assert main(["evaluate", out, "--ber", "0", "--json"]) == 1  # it was moved back since
-    assert "not here any more" in said(capsys)
+    assert "not here any more" in capsys.readouterr().out
     (place / "photos").rename(place / "moved")
     assert main(["evaluate", out, "--ber", "0", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -28,7 +28,7 @@ ORDER = (
     ("program",),
     ("settings", "array_files", "recording", "processes"),
     ("atomic",),
-    ("fields", "printable", "errors"),
+    ("fields", "printable", "console", "errors"),
 )
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 #: What must work where no TensorFlow is installed, and knows nothing of how a codec was trained.

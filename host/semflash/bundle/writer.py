@@ -140,6 +140,8 @@ def check_place(target: Path, overwrite: bool) -> None:
     if not target.exists() and not target.is_symlink():
         return
     if not overwrite:
-        raise BundleError("the bundle exists already", value=target, remedy="another name, or --force")
+        raise BundleError(
+            "the bundle exists already", value=target, remedy="another name, or --force to replace it"
+        )
     if target.is_symlink() or not (target / CODEC_FILE).is_file():
         raise BundleError("refusing to replace what is not a bundle", value=target, remedy="another name")

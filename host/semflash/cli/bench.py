@@ -68,6 +68,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     variants = _variants(args, settings)
     bundle = read_subject(build_options.bundle_name(args, settings))
     options = replace(build_options.options(args, settings), engine="aot")
+    if options.out_dir is None:
+        options = replace(options, out_dir=build_options.build_root(settings))
     board = build_options.board(args, settings)
     if args.flash_of is not None and args.cycles is False:
         raise UsageError("--flash-of and --no-cycles exclude each other", remedy="leave one of them out")
@@ -134,10 +136,11 @@ def _whole(text: str, low: int, high: int) -> int:
 
 def _show(result: BenchResult) -> None:
     """The tables for people."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    from semflash.console import console as make_console
+
+    console = make_console(highlight=False)
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column("what")
     table.add_column("value", overflow="fold")
@@ -198,8 +201,9 @@ def _cycle_rows(result: BenchResult) -> list[tuple[str, str]]:
 
 def _compare(results: list[BenchResult]) -> None:
     """One line an engine."""
-    from rich.console import Console
     from rich.table import Table
+
+    from semflash.console import console
 
     table = Table(box=None, pad_edge=False)
     for title in ("engine", results[0].counter, "per MAC", "RAM encoder B", "flash encoder B", "codes"):
@@ -214,7 +218,7 @@ def _compare(results: list[BenchResult]) -> None:
             _number(result.encoder_flash_bytes),
             f"{right}/{result.codes_checked}",
         )
-    Console(highlight=False).print(table)
+    console(highlight=False).print(table)
 
 
 def _number(value: int | None) -> str:

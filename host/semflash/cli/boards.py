@@ -116,6 +116,8 @@ def _scan(named: Path | None, *, as_json: bool) -> int:
     for word in ("added", "moved", "present", "gone"):
         for entry in (entry for entry in entries if entry.name in getattr(report, word)):
             print(f"{word:8} {entry.name}: {entry.board}, probe {entry.probe}, {entry.port}")
+    for entry in (entry for entry in entries if entry.probe is None):
+        print(f"{'listed':8} {entry.name}: {entry.board}, without a probe")
     for port in report.unnumbered:
         print(f"skipped  {port}: its probe has no serial number, so a map cannot name it")
     for port in report.shared:
@@ -134,10 +136,11 @@ def _scan(named: Path | None, *, as_json: bool) -> int:
 
 def _print(boards: list[BoardStatus]) -> None:
     """The table for people."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    from semflash.console import console as make_console
+
+    console = make_console()
     headings = ["board", "attached", "bundle", "flash", "RAM", "clock", "kind"]
     if console.width < _WIDE:
         del headings[-2:]  # rather than cut names and ports short

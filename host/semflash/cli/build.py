@@ -42,10 +42,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 def show(result: BuildResult) -> None:
     """The layers and sizes, for people."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    from semflash.console import console as make_console
+
+    console = make_console(highlight=False)
     layers = Table(box=None, pad_edge=False)
     layers.add_column("", justify="right")
     layers.add_column("layer", no_wrap=True, max_width=30)

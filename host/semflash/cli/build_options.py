@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semflash.errors import UsageError
 
 if TYPE_CHECKING:
-    from semflash.bundle import Bundle
+    from semflash.bundle.reader import Bundle
     from semflash.firmware.boards.descriptions import Board
     from semflash.firmware.building.options import BuildOptions
     from semflash.firmware.building.result import BuildResult
@@ -97,6 +98,20 @@ def build_dir(args: argparse.Namespace, settings: Settings) -> Path | None:
     return Path(named) if named is not None else None
 
 
+def build_root(settings: Settings) -> Path:
+    """Where build folders go that nobody named: beside semflash.toml, else in the working directory."""
+    from semflash.firmware.building.firmware import BUILD_ROOT
+
+    if settings.path is None or settings.path.parent == Path.cwd():
+        return BUILD_ROOT
+    return settings.path.parent / BUILD_ROOT
+
+
+def usual_dir(settings: Settings, bundle: Bundle, board: Board) -> Path:
+    """The build folder of a bundle for a board where none is named."""
+    return build_root(settings) / f"{bundle.name}-{board.name}"
+
+
 def tflm_dir(args: argparse.Namespace, settings: Settings) -> Path | None:
     """The TFLM tree that is named, but for the environment's."""
     folder = args.tflm_dir or settings.build.tflm_dir
@@ -125,4 +140,8 @@ def build(args: argparse.Namespace, settings: Settings) -> BuildResult:
     """Build what flags and settings say."""
     from semflash.firmware.building.firmware import build_bundle
 
-    return build_bundle(bundle(args, settings), board(args, settings), options(args, settings))
+    made, target = bundle(args, settings), board(args, settings)
+    chosen = options(args, settings)
+    if chosen.out_dir is None:
+        chosen = replace(chosen, out_dir=usual_dir(settings, made, target))
+    return build_bundle(made, target, chosen)

@@ -35,16 +35,20 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         print(msgspec.json.encode({"ready": ready, "checks": checks}).decode())
         return 0 if ready else 1
 
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from semflash.console import console
 
     table = Table(box=None, pad_edge=False)
     for heading in ("what", "state", "found"):
         table.add_column(heading, overflow="fold")
     for check in checks:
-        mend = f"\n[bold]try:[/] {escape(check.mend)}" if check.mend else ""
-        table.add_row(check.name, _MARKS[check.state], f"{escape(check.found)}{mend}")
-    Console().print(table)
+        table.add_row(check.name, _MARKS[check.state], escape(check.found))
+    console().print(table)
+    for check in checks:
+        if check.mend:  # below the table and unbroken, so that it can be copied
+            print(f"\n{check.name}, {check.state}; try:\n  {check.mend}")
+    print()
     print("ready" if ready else "not ready: mend what is missing above")
     return 0 if ready else 1

@@ -115,14 +115,16 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _print_table(result: Evaluation) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from semflash.console import console as make_console
+    from semflash.printable import plain
 
     measured, quality = result.measurement, result.quality
     sample = ""
     if measured.sample_seed is not None:
         sample = f"; a sample, as many of each class, seed {measured.sample_seed}"
-    console = Console(highlight=False)
+    console = make_console(highlight=False)
     console.print(
         f"{result.bundle}: {measured.images:,} images of {measured.dataset} ({measured.split}{sample}), "
         f"{result.payload_bytes} bytes each, {quality.damage} injected (seed {measured.seed})"
@@ -145,5 +147,5 @@ def _print_table(result: Evaluation) -> None:
         cells = [str(result.controls[point.level][name]) for name in names]
         for metric, score in zip(measured.metrics, point.scores, strict=True):
             cells += [metric.text(score.value), f"{metric.text(score.low)} .. {metric.text(score.high)}"]
-        table.add_row(f"{point.level:.4g}", *cells)
+        table.add_row(plain(point.level), *cells)
     console.print(table)

@@ -113,10 +113,11 @@ def _views(
 
 
 def _print(content: Content, written: Sequence[Path]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False, markup=False)  # a budget in brackets is no markup
+    from semflash.console import console as make_console
+
+    console = make_console(highlight=False, markup=False)  # a budget in brackets is no markup
     for section in (sections.summary(content), curves.against_quality(content)):
         for one in section.tables:
             table = Table(title=printable(one.caption), title_justify="left")

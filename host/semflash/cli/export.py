@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from semflash.errors import UsageError
+from semflash.settings import BUNDLE_SUFFIX as SUFFIX
 from semflash.settings import Settings, first
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ HELP = "turn a trained codec into a bundle, with proof"
 EPILOG = """examples:
   semflash export runs/fashion-mnist-48 fashion-mnist-48.semcodec
   semflash export runs/mine mine.semcodec --whole-graph --force
+  semflash export                       # run and bundle of the semflash.toml here or above
 
 Before anything is written, TFLite-Micro and LiteRT must give the same codes on 1,000 validation images, and
 the accuracy must be above guessing.
@@ -25,8 +29,16 @@ Needs semflash[train].
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, help="directory of a training run")
-    parser.add_argument("out", type=Path, metavar="NAME.semcodec", help="bundle to make")
+    parser.add_argument(
+        "run", nargs="?", type=Path, help="directory of a training run (default: that of semflash.toml)"
+    )
+    parser.add_argument(
+        "out",
+        nargs="?",
+        type=Path,
+        metavar="NAME.semcodec",
+        help="bundle to make (default: that of semflash.toml)",
+    )
     parser.add_argument("--name", help="name of the bundle (default: that of the directory)")
     parser.add_argument(
         "--task", type=Path, metavar="DIR", help="run of the task network (default: RUN/task)"
@@ -53,7 +65,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from semflash.bundle.writer import check_place
     from semflash.runtime.native_messages import hidden_native_messages
 
+    _complete(args, settings)
     check_place(args.out, args.force)
+    if not args.json:
+        print("loading TensorFlow ...", file=sys.stderr, flush=True)
     os.environ["KERAS_BACKEND"] = "tensorflow"  # only TensorFlow's models convert; weights fit every backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with hidden_native_messages():  # TensorFlow reports on oneDNN and CUDA while it is imported
@@ -79,7 +94,28 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         print(json.dumps(summary(bundle)))
     else:
         _print(bundle)
+        named = settings.build.bundle is not None and Path(settings.build.bundle) == bundle.path.absolute()
+        name = "" if named else f" {shlex.quote(str(args.out))}"
+        print(f"next: semflash evaluate{name}, then semflash run{name}")
     return 0
+
+
+def _complete(args: argparse.Namespace, settings: Settings) -> None:
+    """Put the run and the bundle of semflash.toml where none is named.
+
+    Raises:
+        UsageError: it names none either.
+    """
+    if args.run is None:
+        if settings.train.out_dir is None and settings.train.recipe is None:
+            raise UsageError("which training run?", remedy="semflash export RUN NAME.semcodec")
+        args.run = Path(settings.train.out_dir or Path("runs") / str(settings.train.recipe))
+    if args.out is None:
+        bundle = settings.build.bundle
+        if bundle is None or not bundle.endswith(SUFFIX):
+            name = args.name or args.run.name
+            raise UsageError("which bundle?", remedy=f"semflash export {args.run} {name}{SUFFIX}")
+        args.out = Path(bundle)
 
 
 def summary(bundle: Bundle) -> dict[str, Any]:

@@ -79,7 +79,6 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 def _built(args: argparse.Namespace, settings: Settings) -> BuildResult:
     """The build to flash; it must be of the bundle and for the board that were named."""
     from semflash.errors import BuildError
-    from semflash.firmware.building.firmware import BUILD_ROOT
     from semflash.firmware.building.result import BuildResult
 
     board = build_options.board(args, settings)
@@ -89,7 +88,7 @@ def _built(args: argparse.Namespace, settings: Settings) -> BuildResult:
         bundle = build_options.bundle(args, settings)
     if named is None:
         assert bundle is not None
-        named = BUILD_ROOT / f"{bundle.name}-{board.name}"
+        named = build_options.usual_dir(settings, bundle, board)
     built = BuildResult.load(named)
     if built.board != board.name and (args.board or args.out is None):
         raise BuildError(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from semflash.cli import build_options
 from semflash.settings import first
 
 if TYPE_CHECKING:
@@ -79,7 +79,6 @@ def _plan(args: argparse.Namespace, settings: Settings) -> HilPlan:
     from semflash.edge.records import check_writable
     from semflash.errors import UsageError
     from semflash.firmware.boards.hardware_map import find_map
-    from semflash.firmware.building.firmware import BUILD_ROOT
     from semflash.hil.plan import FAULT_IMAGES, IMAGES, HilPlan, budget_path, targets_of
     from semflash.hil.report import check_ending
 
@@ -99,7 +98,7 @@ def _plan(args: argparse.Namespace, settings: Settings) -> HilPlan:
     return HilPlan(
         targets=targets,
         bundle=read_bundle(str(args.bundle or settings.build.bundle or DEFAULT_BUNDLE)),
-        work_dir=args.out or BUILD_ROOT / "hil",
+        work_dir=args.out or build_options.build_root(settings) / "hil",
         budget_path=args.budgets or budget_path(map_path),
         map_path=map_path,
         images=images or IMAGES,
@@ -125,9 +124,9 @@ class _Lines:
     """A heading per board, a line per check."""
 
     def __init__(self) -> None:
-        from rich.console import Console
+        from semflash.console import console
 
-        self._console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        self._console = console(highlight=False, soft_wrap=True)
         self._target = ""
 
     def __call__(self, check: CheckResult) -> None:

@@ -11,6 +11,7 @@ import difflib
 import importlib
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -27,12 +28,14 @@ from semflash.settings import load_settings
 #: Verbs in the order of work. The lines are those of the modules' HELP (a test compares them), written here
 #: so that `semflash --help` imports none of them.
 VERBS: dict[str, str] = {
+    "new": "begin with pictures of your own: look at them, divide them, write semflash.toml",
     "train": "train a task network and a codec",
     "teach": "ask a large model about every training image once, and store its answers",
     "import": "make a task network of an ONNX or Keras network, cut at a named tensor",
     "export": "turn a trained codec into a bundle, with proof",
     "evaluate": "measure a bundle's accuracy, mAP or PSNR at given bit error rates or SNRs",
     "build": "build the firmware of a bundle for a board",
+    "library": "make a library of a bundle's encoder for firmware of your own",
     "flash": "put built firmware on a board",
     "monitor": "run images through a board and show what is read, losses and accuracy",
     "replay": "decode a raw recording of a line again",
@@ -40,7 +43,9 @@ VERBS: dict[str, str] = {
     "hil": "build, flash and check every board of a hardware map",
     "bench": "measure instructions, RAM and flash of a model on a board",
     "boards": "list the boards, find them, add one, or stop an emulated one",
+    "tflm": "make the TensorFlow Lite Micro tree that the engine tflm builds from",
     "doctor": "check what is installed and say how to mend what is missing",
+    "completion": "print a script that completes verbs and options in bash, zsh or fish",
 }
 
 #: Packages that come with an extra of semflash.
@@ -70,10 +75,30 @@ exit codes: 0 ok, 1 build or user error, 2 usage, 3 device or link, 130 Ctrl-C, 
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are UsageError, printed in one place."""
+    """An argument parser whose errors are UsageError, printed in one place, with what was perhaps meant."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, remedy=f"{self.prog} --help")
+        raise UsageError(message, remedy=f"{self._meant(message)}{self.prog} --help")
+
+    def _meant(self, message: str) -> str:
+        """The option or choice that is nearest to the one that is wrong."""
+        unknown = _UNKNOWN.match(message)
+        if unknown is not None:
+            options = [name for action in self._actions for name in action.option_strings]
+            return _nearest(unknown[1].split()[0].partition("=")[0], options)
+        choice = _CHOICE.match(message)
+        return "" if choice is None else _nearest(choice[1], re.findall(r"[\w.+-]+", choice[2]))
+
+
+#: argparse's own messages.
+_UNKNOWN = re.compile(r"unrecognized arguments: (-.*)", re.DOTALL)
+_CHOICE = re.compile(r"argument .*: invalid choice: '(.*?)' \(choose from (.*)\)", re.DOTALL)
+
+
+def _nearest(wrong: str, known: Sequence[str]) -> str:
+    """ "did you mean ...? " or nothing."""
+    near = difflib.get_close_matches(wrong, known, n=1, cutoff=0.75)
+    return f"did you mean {near[0]}? " if near else ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -212,15 +237,25 @@ def _missing(verb: str, error: ModuleNotFoundError) -> SemflashError:
 
 
 def _report(kind: str, error: SemflashError, code: int, *, as_json: bool, verbose: bool) -> None:
-    """Print an error on stderr: for people, or as one JSON object."""
+    """Print an error: for people on stderr, or as one JSON object on stdout, where the result would be."""
     if verbose:
         traceback.print_exception(error, file=sys.stderr)
     if as_json:
         value = None if error.value is None else str(error.value)
         body = {"kind": kind, "what": error.what, "value": value, "remedy": error.remedy, "exit_code": code}
-        print(json.dumps({"error": body}), file=sys.stderr)
+        _say_json(json.dumps({"error": body}))
     elif not verbose:
         print(f"semflash: {printable_lines(str(error))}", file=sys.stderr)
+
+
+def _say_json(line: str) -> None:
+    """Print an error's line on stdout, or on stderr where stdout takes nothing: a full disk, a closed pipe."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        # What is still buffered must not fail again when the interpreter closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -173,7 +173,6 @@ def run_on_board(
     """
     from semflash.edge.attach import attach
     from semflash.edge.reopen import reopener
-    from semflash.firmware.building.firmware import BUILD_ROOT
     from semflash.link.faults.log import FaultLog
     from semflash.monitor.monitor import monitor
 
@@ -181,7 +180,7 @@ def run_on_board(
     board = build_options.board(args, settings)
     split, options = work
     wished = port or link_options.flash_port(args, settings, board.kind)
-    folder = build_dir or BUILD_ROOT / f"{bundle.name}-{board.name}"
+    folder = build_dir or build_options.usual_dir(settings, bundle, board)
     baud = first(args.baud, entry.baud if entry is not None else None, settings.link.baud)
     url = link_options.find_port(board, args, wished, entry)
     with (

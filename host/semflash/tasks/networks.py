@@ -29,6 +29,7 @@ from semflash.tasks.keras.cuts import cut, cut_behind_scaling
 from semflash.tasks.names import DETECTOR, KERAS, ONNX, RESIDUAL
 from semflash.tasks.preprocessing import with_beginning, with_preprocessing
 from semflash.tasks.residual import build_head, build_tail
+from semflash.tasks.start import begin_with
 
 NETWORK_FILE = "network.json"
 NETWORKS = (RESIDUAL, DETECTOR, *BACKBONES, KERAS, ONNX)
@@ -56,7 +57,10 @@ def build(
     name = network_of(recipe)
     if name in (RESIDUAL, DETECTOR):
         head = build_head(image_shape, int(recipe["head_channels"]))
-        return head, residual_tail(recipe, head.output_shape[1:], classes)
+        tail = residual_tail(recipe, head.output_shape[1:], classes)
+        if name == RESIDUAL and recipe.get("weights"):
+            begin_with(head, tail, str(recipe["weights"]))
+        return head, tail
     if name == ONNX:
         raise TrainingError(
             "an ONNX network is imported, not trained from a recipe",
@@ -105,7 +109,7 @@ def restore(
         TrainingError: ``network.json`` is missing or damaged.
     """
     if network_of(recipe) in (RESIDUAL, DETECTOR):
-        return build(recipe, image_shape, classes)
+        return build({**recipe, "weights": ""}, image_shape, classes)  # what it began with is learnt over
     return _kept(run_dir, "head"), _kept(run_dir, "tail")
 
 

@@ -15,21 +15,10 @@ import numpy as np
 
 from semflash.errors import UsageError
 from semflash.tasks.keras.input_range import Beginning
+from semflash.tasks.presets import PRESETS as PRESETS
 
 #: Std of a network that takes pixels of 0..255.
 PIXELS = (1 / 255,)
-#: (mean, std, blue first) by the names that keras.applications uses for them.
-PRESETS: dict[str, tuple[tuple[float, ...], tuple[float, ...], bool]] = {
-    "tf": ((0.5,), (0.5,), False),
-    "torch": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), False),
-    "caffe": ((123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255,), True),
-}
-
-
-def preset(name: str) -> dict[str, Any]:
-    """Fields ``mean``, ``std`` and ``bgr`` of a recipe."""
-    mean, std, bgr = PRESETS[name]
-    return {"mean": mean, "std": std, "bgr": bgr}
 
 
 def with_preprocessing(head: keras.Model, recipe: Mapping[str, Any]) -> keras.Model:

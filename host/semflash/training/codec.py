@@ -10,6 +10,7 @@ import keras
 
 from semflash.codecs.base import Codec
 from semflash.codecs.registry import create, sizes_of
+from semflash.codecs.start import begin_codec
 from semflash.data.dataset import Dataset
 from semflash.data.registry import load_dataset
 from semflash.data.summary import summary
@@ -88,6 +89,9 @@ def _train(
     described: dict[str, Any] = dataclasses.asdict(recipe)
     if transfer is None:
         codec = _new_codec(recipe, teacher)
+        if recipe.start:
+            taken, total = begin_codec(codec, recipe.start)
+            progress.say(f"the codec begins with {Path(recipe.start).name}: {taken} of {total} arrays")
     else:
         codec, origin = attach(transfer, teacher)
         described |= origin
@@ -95,6 +99,7 @@ def _train(
     check_kind(recipe, teacher.kind)
     tail = clone_tail(teacher.tail)
     described |= {
+        "start": Path(recipe.start).name,  # where the user's file lies concerns nobody who gets the run
         "built_sizes": dataclasses.asdict(codec.sizes),
         "task_recipe": teacher.info.recipe,
         "task_results": teacher.info.results,

@@ -17,6 +17,7 @@ from semflash.errors import UsageError
 from semflash.outputs.chance import REMEDY, Chance
 from semflash.tasks.networks import keep
 from semflash.training.batches import CodecBatches
+from semflash.training.chance_watch import ChanceWatch
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.importance import importance_of
 from semflash.training.loop import StagePlan
@@ -156,6 +157,10 @@ class CodecRun:
         )
 
     @property
+    def _steps(self) -> int:
+        return len(self.train) // self.recipe.batch
+
+    @property
     def _local(self) -> bool:
         return self.recipe.pipeline == TF_DATA
 
@@ -164,7 +169,7 @@ class CodecRun:
             name=model.name,
             model=model,
             epochs=epochs,
-            steps=len(self.train) // self.recipe.batch,
+            steps=self._steps,
             peak=peak,
             weight_decay=self.recipe.weight_decay,
             ema_decay=self.recipe.ema_decay,
@@ -198,12 +203,13 @@ class CodecRun:
             name=name,
             kind=teacher.kind,
         )
+        watch = ChanceWatch("codec", Chance.of(self.data.val.labels), self._steps, self.progress)
         return self._plan(
             model,
             epochs,
             peak,
             batches=batches,
-            validate=self.validation.epoch,
+            validate=watch.around(self.validation.epoch),
             publish=self.publish,
             constant=(teacher.head, teacher.tail),
             frozen=frozen,

@@ -27,6 +27,8 @@ EMA_EVERY_STEPS = 4
 WARMUP_EPOCHS = 1.0
 FINAL_SHARE = 0.01
 CLIP_NORM = 1.0
+#: Steps of a stage by which its length is told: the first ones, which build the graph, do not count.
+TIMED_FROM, TIMED_TO = 3, 10
 
 Batch = tuple[Any, Any]
 
@@ -99,11 +101,14 @@ def run_stages(
     checkpoint = Checkpoint.load(out_dir, fingerprint)
     history = list(checkpoint.history) if checkpoint else []
     run = _Run(out_dir, seed, fingerprint, history, progress)
-    for index, plan in enumerate(plans):
-        if checkpoint and index < checkpoint.stage:
-            continue
-        resumed = checkpoint if checkpoint and index == checkpoint.stage else None
-        _Stage(plan, index, run, distribution).run(resumed)
+    try:
+        for index, plan in enumerate(plans):
+            if checkpoint and index < checkpoint.stage:
+                continue
+            resumed = checkpoint if checkpoint and index == checkpoint.stage else None
+            _Stage(plan, index, run, distribution).run(resumed)
+    finally:
+        progress.close()
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,7 @@ class _Stage:
             part.trainable = False
         self.chief = distribution.chief
         self.figures: dict[str, float] = {}
+        self.made, self.timed = 0, 0.0
         self.variables, self.seeds = plan.variables(), plan.seeds()
         self.optimizer = _optimizer(plan, distribution)
         plan.model.compile(optimizer=self.optimizer, jit_compile=keras.backend.backend() == "jax")
@@ -169,6 +175,7 @@ class _Stage:
                     )
                 self.average.update()
                 bar.step(loss)
+                self._tell_time(epoch)
         if not self.chief:
             return
         with self.average:
@@ -179,6 +186,18 @@ class _Stage:
             | {"seconds": round(time.monotonic() - began, 1)}
         )
         self.shared.progress.line(self.shared.history[-1], plan.epochs)
+
+    def _tell_time(self, epoch: int) -> None:
+        """Say once how long the stage will take: as long per step as its fourth to tenth."""
+        self.made += 1
+        if self.made == TIMED_FROM:
+            self.timed = time.monotonic()
+        elif self.made == TIMED_TO and self.chief:
+            left = (self.plan.epochs - epoch) * self.plan.steps - TIMED_TO
+            each = (time.monotonic() - self.timed) / (TIMED_TO - TIMED_FROM)
+            self.shared.progress.expect(
+                self.plan.name, self.plan.epochs * self.plan.steps, max(0, left) * each
+            )
 
     def _save(self, epochs_done: int) -> None:
         """History, checkpoint and what the plan publishes, all at once."""

@@ -24,6 +24,7 @@ from semflash.tasks.kinds import TaskKind
 from semflash.tasks.networks import build, keep, restore
 from semflash.tasks.registry import kind_of
 from semflash.tasks.residual import TaskNetwork, computing_in
+from semflash.training.chance_watch import ChanceWatch
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
 from semflash.training.progress import Progress
@@ -103,14 +104,17 @@ def _train(
     kind = trained.kind
     kind.check(data)
     network = TaskNetwork(head, tail, kind.loss, recipe.label_smoothing)
+    steps = len(train) // recipe.batch
+    chance = Chance.of(data.val.labels)
+    watch = ChanceWatch("task network", chance, steps, progress)
     plan = StagePlan(
         name="task",
         model=network,
         epochs=recipe.epochs,
-        steps=len(train) // recipe.batch,
+        steps=steps,
         batches=_batches_of(recipe, kind, train, distribution),
         local=recipe.pipeline == TF_DATA,
-        validate=lambda: {f"val_{kind.metric}": trained.accuracy(data.val)},
+        validate=watch.around(lambda: {f"val_{kind.metric}": trained.accuracy(data.val)}),
         peak=recipe.peak,
         weight_decay=recipe.weight_decay,
         ema_decay=recipe.ema_decay,
@@ -132,7 +136,6 @@ def _train(
             keep(place, kept, head=head, tail=tail)
             save_weights(place, {"head": head, "tail": tail})
             info.save(place)
-        chance = Chance.of(data.val.labels)
         if not chance.is_above(reached):
             progress.warn(f"the task network has learnt nothing: {chance.words(reached)}; {REMEDY}")
     distribution.barrier()

@@ -13,4 +13,4 @@ def _tosc() -> Family:
     return Family(Tosc, ToscSizes, ToscTraining)
 
 
-register("tosc", _tosc)
+register("tosc", _tosc, alone=True)

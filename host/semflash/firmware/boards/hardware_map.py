@@ -31,6 +31,8 @@ from semflash.firmware.boards.probe import Probe, device_file, same_number, twin
 FILE_NAME = "semflash-boards.toml"
 VARIABLE = "SEMFLASH_BOARDS_MAP"
 UNKNOWN_BOARD = "unknown"
+#: Stands in a new map where no probe is plugged in.
+EMULATED_BOARD = "qemu-stm32f405"
 _MAX_BYTES = 1 << 17
 
 #: No control characters: these texts reach terminals.
@@ -189,6 +191,8 @@ def _merged(
         taken.add(name)
         said["added"].append(name)
         tables.append(_table(name, probe))
+    if not len(tables):  # a map without a board would be of no use to anybody
+        tables.append(_emulated())
     unnumbered = tuple(probe.port for probe in probes if not probe.serial)
     found = {key: tuple(names) for key, names in said.items()}
     ports = tuple(probe.port for probe in shared)
@@ -223,6 +227,16 @@ def _table(name: str, probe: Probe) -> object:
     table.add("connected", True)
     if probe.product:
         table.add("product", probe.product)
+    return table
+
+
+def _emulated() -> object:
+    """An entry for the emulated board, which needs no probe."""
+    import tomlkit
+
+    table = tomlkit.table()
+    for key, value in {"name": "emulated", "board": EMULATED_BOARD}.items():
+        table.add(key, value)
     return table
 
 

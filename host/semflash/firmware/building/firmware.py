@@ -10,6 +10,7 @@ from semflash.errors import BuildError, UsageError
 from semflash.firmware import resources
 from semflash.firmware.boards.descriptions import Board
 from semflash.firmware.building import elf, memory_map, platformio, sources
+from semflash.firmware.building.editor import write_editor_files
 from semflash.firmware.building.model import Model, generate_model
 from semflash.firmware.building.options import DEVICE_ID_BYTES_MAX, PILOT_BYTES, PILOT_BYTES_MAX, BuildOptions
 from semflash.firmware.building.project import exclusive
@@ -106,6 +107,7 @@ def build_bundle(bundle: Bundle, board: Board, options: BuildOptions) -> BuildRe
             path = _compile_native(files, settings, folder, reuse=unchanged)
             image = Image(path, build_id, check_convolutions(path, model))
         else:
+            write_editor_files(folder)
             timeout_s = platformio.BUILD_TIMEOUT_S * (1 if model.library is None else 4)
             path, sizes = _compile_firmware(board, folder, timeout_s)
             check_stack(sizes, board)

@@ -17,7 +17,7 @@ from semflash.errors import BuildError, ToolMissingError
 VARIABLE = "SEMFLASH_TFLM_DIR"
 LIBRARY = "semflash-tflm"
 MAKE_TREE = (
-    "in a checkout of tflite-micro: "
+    "semflash tflm setup; or by hand, in a checkout of tflite-micro: "
     "python3 tensorflow/lite/micro/tools/project_generation/create_tflm_tree.py "
     '--makefile_options="TARGET=cortex_m_generic TARGET_ARCH=cortex-m4+fp '
     'OPTIMIZED_KERNEL_DIR=cmsis_nn" TREE; '
@@ -114,13 +114,24 @@ class TflmTree:
             yield from _integer(_plain(self.root, f"{_CMSIS_NN}/Source/{name}/*.c"))
 
 
+def default_tree() -> Path:
+    """Where `semflash tflm setup` puts the tree: below the user's cache folder."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "semflash" / "tflm"
+
+
 def named(path: Path | None) -> Path | None:
-    """`path`, else what SEMFLASH_TFLM_DIR names, else None."""
-    return path or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
+    """`path`, else what SEMFLASH_TFLM_DIR names, else what `semflash tflm setup` made, else None."""
+    if path is not None:
+        return path
+    if os.environ.get(VARIABLE):
+        return Path(os.environ[VARIABLE])
+    made = default_tree()
+    return made if made.is_dir() else None
 
 
 def locate(path: Path | None) -> TflmTree:
-    """The tree at `path`, else the one of the environment variable SEMFLASH_TFLM_DIR.
+    """The tree at `path`, else the one of SEMFLASH_TFLM_DIR, else the one of `semflash tflm setup`.
 
     Raises:
         ToolMissingError: None is named.

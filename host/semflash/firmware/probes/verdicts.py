@@ -27,11 +27,12 @@ UDEV_RULE = (
     'SUBSYSTEMS=="usb", ATTRS{idVendor}=="0483", ATTRS{idProduct}=="374[0-9a-f]|375[0-9a-f]",'
     ' MODE="0660", TAG+="uaccess"'
 )
-UDEV_REMEDY = (
-    f"write this line into {UDEV_FILE} as root, then unplug and plug the board:\n"
-    f"    {UDEV_RULE}\n"
-    '  and for its serial port: usermod -aG dialout "$USER" as root, then log in again'
+#: One command, to paste: the rule, and reading it for what is plugged in.
+UDEV_COMMAND = (
+    f"echo '{UDEV_RULE}' | sudo tee {UDEV_FILE} && sudo udevadm control --reload && sudo udevadm trigger"
 )
+SERIAL_COMMAND = 'sudo usermod -aG dialout "$USER"'
+UDEV_REMEDY = f"{UDEV_COMMAND}\n  {SERIAL_COMMAND}   # for its serial port; then log in again"
 
 #: Text and remedy of each verdict; whoever knows more says more.
 TEXTS: dict[Verdict, tuple[str, str]] = {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from semflash.channels.on_air import has_symbols
 from semflash.monitor.live.controls import KEYS
 from semflash.monitor.live.panels import NAMES, controls, events, labels, line, plots, thumbnails
+from semflash.printable import plain
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -155,7 +156,7 @@ def _damage(progress: Progress) -> Text:
         value.append(f"  told {level_text(progress.told, quality)}")
     flipped = progress.tally.flipped_share
     if progress.injects and flipped is not None and not has_symbols(progress.bundle.program):
-        value.append(f"  flipped so far {100 * flipped:.3g} %", "dim")
+        value.append(f"  flipped so far {plain(100 * flipped, 3)} %", "dim")
     if progress.options.fading:
         value.append(f"  {progress.options.fading.words}", "dim")
     return line(quality.damage, value)
@@ -170,13 +171,14 @@ def level_text(level: float, quality: Quality) -> str:
     >>> level_text(7.5, Snr(0.0, 20.0))
     '7.5 dB'
     """
-    return "none" if level == quality.clean else f"{quality.shown(level):.3g} {quality.unit}"
+    return "none" if level == quality.clean else f"{plain(quality.shown(level), 3)} {quality.unit}"
 
 
 def estimate_text(estimate: Estimate | BerEstimate, quality: Quality) -> str:
     """An estimated level with its interval."""
     low, high = quality.shown(estimate.low), quality.shown(estimate.high)
-    return f"{quality.shown(estimate.value):.3g} {quality.unit} [{low:.3g}, {high:.3g}]"
+    value = plain(quality.shown(estimate.value), 3)
+    return f"{value} {quality.unit} [{plain(low, 3)}, {plain(high, 3)}]"
 
 
 def _rate(progress: Progress) -> Text:

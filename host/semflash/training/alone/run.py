@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from semflash import atomic
+from semflash.codecs import registry
 from semflash.codecs.own_training import Answers, Bench, OwnStage, OwnTraining
 from semflash.codecs.registry import create, family_of, sizes_of
 from semflash.data.dataset import Dataset, Split
@@ -39,7 +40,7 @@ def trains_alone(recipe: CodecRecipe) -> bool:
     Raises:
         UsageError: There is no such family.
     """
-    return family_of(recipe.family).training is not None
+    return registry.trains_alone(recipe.family)
 
 
 def data_of(recipe: CodecRecipe, data_dir: str | Path | None = None) -> Dataset:

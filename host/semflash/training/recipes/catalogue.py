@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -14,6 +15,8 @@ from semflash.training.recipes.recipe import CodecRecipe, TaskRecipe
 T = TypeVar("T")
 #: Few stamps behind many images: parts of an image are covered, so that no single part decides.
 _STAMPS = Augmentation(flip=0.5, shift_px=2, erase=0.3)
+
+_PHOTOS = Augmentation(flip=0.5, shift_px=6, erase=0.3)
 
 #: Digits are not mirrored.
 _DIGITS = Augmentation(flip=0.0, shift_px=2)
@@ -49,6 +52,18 @@ _TASKS = (
     ),
     TaskRecipe("fashion-mnist-small", widths=(16, 32, 64)),
     TaskRecipe("fashion-mnist-brief", widths=(16, 32, 64), epochs=8),
+    # Photographs of one's own: `semflash new` puts folder, size, batch and steps into semflash.toml.
+    TaskRecipe(
+        "photos",
+        dataset="./data",
+        image_size=64,
+        widths=(16, 32, 64),
+        epochs=30,
+        batch=16,
+        augmentation=_PHOTOS,
+        weights="objects-64",
+        peak=1e-3,
+    ),
     TaskRecipe("tiny", epochs=1, batch=32, head_channels=4, widths=(8, 8), train_images=256),
 )
 
@@ -99,6 +114,20 @@ _CODECS = (
         task_epochs=8,
         sizes={"stem": 12, "middle": [[16, 2]], "latent": 4, "decoder_width": 48},
         augmentation=Augmentation(flip=0.5, shift_px=4),
+    ),
+    CodecRecipe(
+        "photos",
+        dataset="./data",
+        task="photos",
+        sizes=_FASHION_ENCODER | {"middle": [[16, 2], [20, 2]], "latent": 16, "decoder_width": 48},
+        batch=16,
+        autoencoder_epochs=10,
+        task_epochs=50,
+        augmentation=_PHOTOS,
+        start="objects-64",
+        peak=1e-3,
+        task_peak=1e-3,
+        feature_weight=0.3,
     ),
     CodecRecipe(
         "stamps-tosc",
@@ -193,5 +222,9 @@ def codec_recipe(name: str) -> CodecRecipe:
 
 def _look_up(recipes: dict[str, T], name: str) -> T:
     if name not in recipes:
-        raise UsageError("no such recipe", value=name, remedy=f"use one of {', '.join(sorted(recipes))}")
+        near = difflib.get_close_matches(name, recipes, n=1, cutoff=0.5)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(
+            "no such recipe", value=name[:80], remedy=f"{meant}There are {', '.join(sorted(recipes))}"
+        )
     return recipes[name]

@@ -8,7 +8,7 @@ run to their end; every part of them is tested on tiny data of the same format.
 from __future__ import annotations
 
 from semflash.data.augment import Augmentation
-from semflash.tasks.preprocessing import preset
+from semflash.tasks.presets import preset
 from semflash.training.recipes.recipe import METHOD_TERMS, TF_DATA, CodecRecipe, TaskRecipe
 
 CIFAR, IMAGENET = "cifar100", "imagenet200"

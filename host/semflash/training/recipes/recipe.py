@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from semflash.codecs.layers.channel import BerRange
+from semflash.channels.ber_range import BerRange
 from semflash.data.augment import Augmentation
 from semflash.tasks.names import RESIDUAL
 
@@ -35,7 +35,8 @@ class TaskRecipe:
             (:mod:`semflash.tasks.networks`).
         head_channels: Channels of the head of `residual` and `detector`.
         widths: Channels of their stages.
-        weights: file that mobilenetv2 or resnet50 begin with; empty: random.
+        weights: file that mobilenetv2 or resnet50 begin with; for residual a name of
+            :data:`semflash.tasks.presets.STARTS` or a run's ``weights.npz``; empty: random.
         model: file of a keras network.
         split: layer or tensor whose value is sent; empty: the paper's split point of the network.
         alpha: width multiplier of mobilenetv2.
@@ -118,6 +119,8 @@ class CodecRecipe:
         int8_epochs: Epochs of a last stage that tunes decoder and tail on the codes of the quantised encoder,
             which is fixed from then on (needs TensorFlow); 0: none.
         int8_peak: The highest learning rate of this stage.
+        start: weights that the codec begins with: a name of :data:`semflash.tasks.presets.STARTS`, or the
+            ``weights.npz`` of a run; empty: random.
     """
 
     name: str
@@ -154,6 +157,7 @@ class CodecRecipe:
     skip_bad: bool = False
     xai_code_weight: float = 0.0
     teacher: str = ""
+    start: str = ""
 
 
 #: The method's own terms, as the comparison runs have them (docs/experiments.md says what each is worth).
