@@ -249,7 +249,7 @@ def _report(kind: str, error: SemflashError, code: int, *, as_json: bool, verbos
 
 
 def _say_json(line: str) -> None:
-    """Print an error's line on stdout, or on stderr where stdout takes nothing: a full disk, a closed pipe."""
+    """Print an error on stdout, or on stderr where stdout takes nothing: a full disk, a closed pipe."""
     try:
         print(line, flush=True)
     except OSError:
