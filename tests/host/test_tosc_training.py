@@ -215,6 +215,7 @@ def test_a_part_of_the_data_is_mixed_with_itself_alone(data: Dataset) -> None:
         ({"usage_weight": 0.1}, "usage_weight"),
         ({"xai_weight": 0.1}, "xai_weight"),
         ({"pipeline": "tf.data"}, "tf.data"),
+        ({"start": "objects-64"}, "begins at random"),
         ({"batch": 5_000}, "batch"),
     ],
 )
