@@ -272,6 +272,7 @@ def test_the_last_stage_on_a_part_of_the_data_sees_no_other_image(data: Dataset)
         ({"usage_weight": 0.1}, "usage_weight"),
         ({"xai_weight": 0.1}, "xai_weight"),
         ({"pipeline": "tf.data"}, "tf.data"),
+        ({"start": "objects-64"}, "begins at random"),
         ({"batch": 5_000}, "batch"),
     ],
 )

@@ -127,6 +127,12 @@ def check_own(recipe: CodecRecipe, distribution: Distribution = ALONE) -> None:
             value=recipe.pipeline,
             remedy='pipeline="numpy"',
         )
+    if recipe.start:
+        raise UsageError(
+            f"the family {recipe.family} begins at random: start takes codecs on top of a task network",
+            value=recipe.start,
+            remedy="--set start=",
+        )
     if distribution.workers > 1 or distribution.replicas > 1:
         raise UsageError(f"the family {recipe.family} trains on one device", remedy="leave out --distribute")
     for field in ("usage_weight", "xai_weight", "xai_code_weight"):
