@@ -88,9 +88,9 @@ def answer(writer: StoreWriter, data: Dataset, teacher: Formula, most: int | Non
         writer.write(a, block, teacher.ask(images))
 
 
-def make_store(folder: Path, data: Dataset, **changes: int) -> Manifest:
-    """A complete store of the formula's answers; ``changes``: of :func:`manifest_of`."""
+def make_store(folder: Path, data: Dataset, views: int = 3) -> Manifest:
+    """A complete store of the formula's answers."""
     with locked(folder):
-        writer = StoreWriter(folder, manifest_of(data, **changes), data)
+        writer = StoreWriter(folder, manifest_of(data, views=views), data)
         answer(writer, data, Formula(len(data.class_names)))
         return writer.finish(RECORD)
