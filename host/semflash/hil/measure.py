@@ -84,7 +84,7 @@ def values_of(control: Control) -> list[int]:
     """Values to try: all of a few, else both ends, the default and some between.
 
     >>> values_of(Control("state", 1, 0, 3, 0, "entry")), values_of(Control("bytes", 2, 6, 48, 48, "bytes"))
-    ([0, 1, 2, 3], [6, 11, 17, 23, 29, 35, 41, 48])
+    ([0, 1, 2, 3], [6, 12, 18, 24, 30, 36, 42, 48])
     """
     if control.high - control.low < TRIED:
         return list(range(control.low, control.high + 1))
