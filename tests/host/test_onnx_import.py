@@ -115,8 +115,8 @@ def test_hard_sigmoids_sums_and_maxima_convert_with_the_originals_numbers(tmp_pa
     task = load_task(tmp_path / "task")
     expected = by_onnxruntime(mobile_three(), IMAGES / 255)
     np.testing.assert_allclose(task.logits(IMAGES), expected, atol=1e-4)
-    assert task.info.results["int8"]["not_on_device"] == ["HARD_SWISH"]
-    assert list(read_onnx(path).device_splits("sum")) == ["stem"]  # none of these runs on the device
+    assert "not_on_device" not in task.info.results["int8"]
+    assert list(read_onnx(path).device_splits("sum")) == ["stem"]
 
 
 @needs_converter
