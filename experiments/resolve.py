@@ -187,12 +187,21 @@ def same_settings(stored: dict[str, Any], wanted: dict[str, Any]) -> bool:
     if "recipe" not in stored or "recipe" not in wanted:
         return stored == wanted
     defaults = plain(dataclasses.asdict(CodecRecipe("")))
-    grown = {
-        key: value
-        for key, value in wanted["recipe"].items()
-        if key in stored["recipe"] or key not in defaults or value != defaults[key]
-    }
-    return stored == wanted | {"recipe": grown}
+    return stored == wanted | {"recipe": _without_new(wanted["recipe"], stored["recipe"], defaults)}
+
+
+def _without_new(wanted: dict[str, Any], stored: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Without fields that are not stored and stand at their defaults, at any depth."""
+    found: dict[str, Any] = {}
+    for key, value in wanted.items():
+        if key not in stored:
+            if key not in defaults or value != defaults[key]:
+                found[key] = value
+        elif all(isinstance(one.get(key), dict) for one in (wanted, stored, defaults)):
+            found[key] = _without_new(value, stored[key], defaults[key])
+        else:
+            found[key] = value
+    return found
 
 
 def why_not(error: SemflashError) -> str:

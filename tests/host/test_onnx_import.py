@@ -94,7 +94,7 @@ def test_an_onnx_classifier_becomes_a_task_network_offline_with_the_originals_nu
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
     assert len(task.tail.trainable_weights) == 6 + 2 - 2
     assert main(command) == 1
-    assert "there is a run already" in capsys.readouterr().err
+    assert "there is a run already" in "".join(capsys.readouterr())
 
 
 @needs_converter

@@ -68,6 +68,7 @@ def _epoch(folder: Path, done: int) -> None:
         average=_Average(),
         variables=[np.full(4, done, np.float32)],
         optimizer=SimpleNamespace(variables=[]),
+        seeds=[],
         figures={},
         plan=SimpleNamespace(publish=publish, epochs=9),
     )
