@@ -107,7 +107,8 @@ def read_image_folder(
     files, digest = listing_sha256(root, (path for split in splits for path in split.files))
     source = DataSource("folder", written(root), files, digest, skip_bad)
     check_known(source, known)
-    key = (digest, _times_sha256(splits), size, skip_bad, source.name)
+    limit = lazy_images.IN_MEMORY_MAX_BYTES
+    key = (digest, _times_sha256(splits), size, skip_bad, source.name, limit)
     if _last is not None and _last[0] == key:
         return _last[1]
     found = _read(splits, root, source, classes, size)
