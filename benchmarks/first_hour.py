@@ -1,8 +1,8 @@
 """The first hour, measured: pictures made by a script, then only the commands that `semflash new` prints.
 
-nice python benchmarks/first_hour.py /tmp/hour                      # one way, seed 0
-nice python benchmarks/first_hour.py /tmp/hour --write              # and keep it in docs/first_hour.json
-nice python benchmarks/first_hour.py /tmp/hour --starts 3           # what the start is worth, on validation
+nice python benchmarks/first_hour.py runs/hour                      # one way, seed 0
+nice python benchmarks/first_hour.py runs/hour --write              # and keep it in docs/first_hour.json
+nice python benchmarks/first_hour.py runs/hour --starts 3           # what the start is worth, on validation
 
 4 classes x 60 photographs-like images of 64x64 (benchmarks/stamp_photos.py). `new --yes` prints the commands
 to follow; each is run as it is printed, and timed. Afterwards the bundle is evaluated on 600 pictures of

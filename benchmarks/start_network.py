@@ -1,7 +1,7 @@
 """Train the network that small data starts from: host/semflash/tasks/start_weights/objects-64.npz.
 
-nice python benchmarks/start_network.py /tmp/start           # about an hour on one core
-nice python benchmarks/start_network.py /tmp/start --epochs 2 --out /tmp/try.npz
+nice python benchmarks/start_network.py runs/start           # about an hour on one core
+nice python benchmarks/start_network.py runs/start --epochs 2 --out /tmp/try.npz
 
 It learns 64x64 colour images of one cut-out each, of the folders of Debian's tuxpaint-stamps-default that
 benchmarks/first_hour.py does NOT use: its four classes (fruit, flowers, houses, vehicles) and whatever is
