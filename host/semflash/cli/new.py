@@ -122,7 +122,7 @@ def _of_pictures(
     payload = ask.number("bytes per image", args.bytes, own.payload_for(side), own.PAYLOADS)
     family = ask.choice("family", "of the codec", args.family, "semanticnn", list(own.FAMILIES))
     images = len(parts.train) - max(1, len(parts.train) // 10)
-    plan = own.plan_for(images, side, payload, family, quick=args.quick)  # type: ignore[arg-type]
+    plan = own.plan_for(images, side, payload, family, quick=args.quick)
     board = _board(args, ask)
     dataset, split = _placed(args, seen, parts)
     if not args.json:

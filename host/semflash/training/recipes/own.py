@@ -4,12 +4,11 @@ TensorFlow; the recipes ``photos`` are what the fields are put into."""
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any
 
 from semflash.errors import UsageError
 
-Family = Literal["semanticnn", "limitnet"]
-FAMILIES: dict[Family, str] = {
+FAMILIES: dict[str, str] = {
     "semanticnn": "a fixed number of bytes that stand damaged bits best",
     "limitnet": "the important bytes first, so that a payload may be cut anywhere",
 }
@@ -45,7 +44,7 @@ class OwnPlan:
 
     side: int
     payload_bytes: int
-    family: Family
+    family: str
     sizes: dict[str, Any]
     batch: int
     task_steps: int
@@ -72,7 +71,7 @@ def payload_for(side: int) -> int:
 
 
 def plan_for(
-    images: int, side: int, payload_bytes: int, family: Family = "semanticnn", *, quick: bool = False
+    images: int, side: int, payload_bytes: int, family: str = "semanticnn", *, quick: bool = False
 ) -> OwnPlan:
     """A plan for so many training images.
 
@@ -115,7 +114,7 @@ def plan_for(
     )
 
 
-def halvings_of(side: int, family: Family) -> int:
+def halvings_of(side: int, family: str) -> int:
     """How often the convolutions behind the pool halve the sides; LimitNet's encoder always does so twice."""
     return 2 if side < LARGE_SIDE or family == "limitnet" else 3
 
