@@ -12,7 +12,7 @@ def can_receive(program: Program, name: str) -> bool:
 
     Int8 values that are sent, and codes with centres that are sent as they are or in an order that is told.
     """
-    sent = {region.source for region in program.payload.regions}
+    sent = set(program.payload.sources)
     known = {tensor.name: tensor.holds for tensor in program.tensors}
     holds = known.get(name)
     if isinstance(holds, Values):
