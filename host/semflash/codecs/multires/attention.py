@@ -17,17 +17,18 @@ BEST = 8
 TOUCHED = 12
 
 
-def attention_maps(head: Any, tail: Any, images: Any) -> NDArray[np.float32]:
+def attention_maps(head: Any, tail: Any, images: Any, *, rollout: bool = False) -> NDArray[np.float32]:
     """Row CLS of the last block's attention over the patches, float32 (N, rows, columns), each summing to 1.
 
     Args:
         head, tail: Of a network ``vit``.
         images: uint8 (N, H, W, C).
+        rollout: Followed back through the blocks before it.
 
     Raises:
         TrainingError: The network has no CLS token.
     """
-    attention = attention_of(tail)
+    attention = attention_of(tail, rollout=rollout)
     found = []
     for start in range(0, len(images), BATCH):
         part = np.asarray(images[start : start + BATCH]).astype(np.float32) / np.float32(255)

@@ -33,6 +33,8 @@ class MultiresSizes(CodecSizes):
         classifier_widths: Channels of the tail, a network ``vit`` (:mod:`semflash.tasks.transformer`).
         weight: What a patch counts by: the attention alone, or times the variance of its luminance.
         sharpness: Power that the attention is raised to.
+        rollout: Whether the attention that the student learns is followed back through all blocks; otherwise
+            it is that of the last block.
         smoothing: Share of each attention that is the mean over the 3x3 patches around, in what the student
             learns.
         rate_low: The smallest payload that may be asked for, bytes.
@@ -55,7 +57,8 @@ class MultiresSizes(CodecSizes):
     classifier_widths: tuple[int, ...] = (24, 32, 64)
     weight: Literal["attention", "attention-variance"] = "attention-variance"
     sharpness: float = 1.0
-    smoothing: float = 0.0
+    rollout: bool = True
+    smoothing: float = 0.8
     rate_low: int = 16
     rate_high: int = 1024
     rate_default: int = 64

@@ -152,18 +152,20 @@ class MultiresTraining(OwnTraining):
     @cached_property
     def targets(self) -> np.ndarray:
         """The attention that the student learns, float32 (N, rows, columns)."""
-        maps = self._attention(self.bench.train.images)
-        return smoothed(maps, self.bench.codec.sizes.smoothing)
+        return self._attention(self.bench.train.images)
 
     @cached_property
     def val_attention(self) -> np.ndarray:
-        """The task network's attention to the validation images, (N, patches)."""
+        """The attention to the validation images, (N, patches)."""
         maps = self._attention(self.bench.data.val.images)
         return maps.reshape(len(maps), -1)
 
     def _attention(self, images: Any) -> np.ndarray:
         assert self.bench.task is not None  # check() has looked
-        return attention_maps(self.bench.task.head, self.bench.task.tail, images)
+        task = self.bench.task
+        sizes = self.bench.codec.sizes
+        maps = attention_maps(task.head, task.tail, images, rollout=sizes.rollout)
+        return smoothed(maps, sizes.smoothing)
 
     def likeness(self) -> dict[str, float]:
         """How alike student and task network rank the patches of the validation images."""
