@@ -273,6 +273,8 @@ def test_the_last_stage_on_a_part_of_the_data_sees_no_other_image(data: Dataset)
         ({"xai_weight": 0.1}, "xai_weight"),
         ({"pipeline": "tf.data"}, "tf.data"),
         ({"start": "objects-64"}, "begins at random"),
+        ({"polish_epochs": 3}, "does not read this field"),
+        ({"feature_weight": 0.5}, "does not read this field"),
         ({"batch": 5_000}, "batch"),
     ],
 )

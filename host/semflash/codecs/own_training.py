@@ -12,7 +12,7 @@ import abc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -115,7 +115,12 @@ class OwnTraining(abc.ABC):
 
     Args:
         bench: What it works with.
+
+    Attributes:
+        unused: Fields of the recipe that this training does not read; a recipe that sets one is refused.
     """
+
+    unused: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench

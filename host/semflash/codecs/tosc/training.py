@@ -25,6 +25,8 @@ from semflash.errors import UsageError
 class ToscTraining(OwnTraining):
     """Stages ``distil`` and ``polish``."""
 
+    unused = ("autoencoder_epochs", "polish_epochs", "peak", "polish_peak", "feature_weight")
+
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
         self.draw = ChannelDraw(bench.codec.sizes, bench.recipe.estimate_noise)

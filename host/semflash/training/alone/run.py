@@ -142,12 +142,27 @@ def check_own(recipe: CodecRecipe, distribution: Distribution = ALONE) -> None:
                 value=f"{field}={getattr(recipe, field)}",
                 remedy=f"{field}=0",
             )
+    _check_unused(recipe)
     if recipe.int8_epochs and keras.backend.backend() != "tensorflow":
         raise UsageError(
             "the stage on the device's numbers quantises with TensorFlow",
             value=f"KERAS_BACKEND={keras.backend.backend()}",
             remedy="KERAS_BACKEND=tensorflow, or int8_epochs=0",
         )
+
+
+def _check_unused(recipe: CodecRecipe) -> None:
+    """UsageError: a field is set that the family's training does not read; its default and 0 say nothing."""
+    training = family_of(recipe.family).training
+    defaults = {field.name: field.default for field in dataclasses.fields(CodecRecipe)}
+    for name in () if training is None else training.unused:
+        value = getattr(recipe, name)
+        if value and value != defaults[name]:
+            raise UsageError(
+                f"the training of the family {recipe.family} does not read this field of the recipe",
+                value=f"{name}={value}",
+                remedy=f"leave {name} out",
+            )
 
 
 class OwnRun:
