@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from semflash.fields import (
     CLASSES_MAX,
@@ -129,6 +129,10 @@ class Contract(Struct, frozen=True, forbid_unknown_fields=True):
         edge: The graphs of the edge side in the order of running; the last one gives what ``task`` reads.
         class_names: In label order; two or more, unless the task tells no classes apart.
         task: How the output of the last edge graph is read.
+        picture: The edge graph before the last that gives a picture beside the task's output, float32
+            (B, H, W, C) in [0, 1] of the image's size. Unset: there is none.
+        level_map: The tensor of codes in the payload that is the level of each patch, (rows, columns) or
+            (rows, columns, 1); it is shown over the image. Unset: there is none.
     """
 
     name: Name
@@ -139,6 +143,8 @@ class Contract(Struct, frozen=True, forbid_unknown_fields=True):
     edge: Annotated[tuple[EdgeGraph, ...], Meta(min_length=1, max_length=8)]
     class_names: Annotated[tuple[Text, ...], Meta(max_length=CLASSES_MAX)]
     task: Task
+    picture: Name | UnsetType = UNSET
+    level_map: Name | UnsetType = UNSET
 
     @property
     def output(self) -> Output:
