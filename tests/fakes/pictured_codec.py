@@ -1,7 +1,7 @@
-"""A small codec that gives a picture and a label, with a map of levels and a limit of bytes; fitted in seconds.
+"""A small codec that gives a picture and a label, with a map of levels and a limit of bytes.
 
-The device is LimitNet's: codes of a saliency map first (the levels of 4 x 4 patches), then values in the order
-of what matters, cut by the control ``bytes``.
+The device is LimitNet's: codes of a saliency map first (the levels of 4 x 4 patches), then values in the
+order of what matters, cut by the control ``bytes``. The edge is fitted in closed form.
 """
 
 from __future__ import annotations
