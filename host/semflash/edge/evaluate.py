@@ -24,6 +24,7 @@ from semflash.channels.rate_trace import RateTrace
 from semflash.data.lazy import some
 from semflash.data.sample import SAMPLE_SEED, balanced
 from semflash.edge.following import check_error, settings_at
+from semflash.edge.pictured import Measuring
 from semflash.edge.route import Route
 from semflash.edge.split import Split, cover_of
 from semflash.errors import DatasetError, UsageError
@@ -192,7 +193,7 @@ def evaluate(
     check_error(program.controls, fixed, state_error)
     own = _own_rates(bundle, fixed, rate_trace, len(labels))
     cover = cover_of(part, indices)
-    way = _Way(
+    way = Measuring(
         bundle, images, output.truth(images, labels), cover, Route(bundle, images, channel, seed, own=own)
     )
     points, used, sizes = [], {}, {}

@@ -1,4 +1,4 @@
-"""Readings, judges and scores of all that the edge of a bundle gives: the task's output, a picture, levels."""
+"""All that the edge of a bundle gives, the task's output, a picture and levels: read, judged and measured."""
 
 from __future__ import annotations
 
