@@ -1,7 +1,7 @@
 """A small codec that gives a picture and a label, with a map of levels and a limit of bytes.
 
-It is fitted in seconds. The device is LimitNet's: codes of a saliency map first (the levels of 4 x 4 patches),
-then values in the order of what matters, cut by the control ``bytes``.
+The device is LimitNet's: codes of a saliency map first (the levels of 4 x 4 patches), then values in the
+order of what matters, cut by the control ``bytes``. The edge is fitted in closed form.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def export_pictured(folder: Path, name: str = "pictured") -> Bundle:
 def _cut_values(codec: PicturedCodec, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     """What arrives when between a fifth and all of the values do, float32 (N, values)."""
     codes = codec.codes(pixels)
-    kept = np.random.default_rng(2).integers(28, 129, len(pixels))
+    kept = np.random.default_rng(2).integers(10, 160, len(pixels))
     lost = np.arange(codes.shape[1])[None] - codec.places >= kept[:, None]
     values = keras.ops.convert_to_numpy(codec.values(codes, keras.ops.convert_to_tensor(lost)))
     return values.reshape(len(values), -1)

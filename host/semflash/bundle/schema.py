@@ -210,6 +210,8 @@ class Measurement(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
         sample_seed: The images are a sample of the split, as many of each class; None: all, or (older
             bundles) the first ones.
         fading: Of the channel, as ``--fading`` names it; the levels are then mean ratios. Empty: none.
+        bytes_mean: Of a payload; None: all have as many as a payload of the bundle can.
+        bytes_most: Of the longest payload.
     """
 
     dataset: Text
@@ -221,6 +223,8 @@ class Measurement(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     points: Annotated[list[Point], Meta(max_length=256)]
     sample_seed: Count | None = None
     fading: Annotated[str, Meta(max_length=24, pattern=r"^(rayleigh(:[0-9]{1,9})?)?\Z")] = ""
+    bytes_mean: Annotated[float, Meta(ge=0.0, le=1e9)] | None = None
+    bytes_most: Count | None = None
 
     @property
     def metric(self) -> Metric:

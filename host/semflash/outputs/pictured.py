@@ -26,6 +26,7 @@ OBJECT_SHARE = 0.05
 #: In the order of :func:`figures`.
 WHOLE: tuple[Metric, ...] = (PSNR, SSIM)
 OBJECT: tuple[Metric, ...] = (OBJECT_PSNR, OBJECT_SSIM)
+PICTURE_METRICS = (*WHOLE, *OBJECT)
 _PLACES = {"dB": 4, "1": 6}
 
 Figures = NDArray[np.float64]
@@ -57,7 +58,7 @@ def object_pixels(cover: Cover, shape: tuple[int, ...]) -> NDArray[np.bool_]:
 
 def metrics(cover: Cover | None) -> tuple[Metric, ...]:
     """What the pictures of a split are measured in; cover: of its images, None: it has no masks."""
-    return WHOLE if cover is None else (*WHOLE, *OBJECT)
+    return WHOLE if cover is None else PICTURE_METRICS
 
 
 def figures(pictures: Array, images: NDArray[np.uint8], cover: Cover | None) -> Figures:
