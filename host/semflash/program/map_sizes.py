@@ -90,14 +90,19 @@ class MapSizes:
     @property
     def most(self) -> int:
         """Bits that no payload exceeds, by the worst head and the worst body."""
+        plain = self.most_plain
+        golay = FLAG_COPIES + GOLAY_WORD * -(-plain // GOLAY_DATA)
+        return (golay if self.protectable else plain) + self.fixed + self.places * max(self.levels)
+
+    @property
+    def most_plain(self) -> int:
+        """Bits that no head exceeds before its protection."""
         worst = np.zeros(self.places + 1, np.int64)
         for _ in range(len(self.levels) - 1):
             here = [int((RANK_BITS[k, : k + 1] + worst[: k + 1]).max()) for k in range(self.places + 1)]
             worst = np.array(here, np.int64)
         steps = len(self.levels) - 1
-        plain = int(worst[self.places]) + steps * self.count_bits + self.also + CHECK_BITS
-        golay = FLAG_COPIES + GOLAY_WORD * -(-plain // GOLAY_DATA)
-        return (golay if self.protectable else plain) + self.fixed + self.places * max(self.levels)
+        return int(worst[self.places]) + steps * self.count_bits + self.also + CHECK_BITS
 
 
 def map_sizes(layout: Layout, tensors: Mapping[str, Tensor]) -> MapSizes:

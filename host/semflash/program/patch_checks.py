@@ -26,6 +26,10 @@ from semflash.program.value_checks import refuse
 
 #: Colours whose luminance the device knows.
 _CONTRAST_CHANNELS = (1, 3)
+#: Codes in a head beside its map.
+ALSO_ITEMS_MAX = 16
+#: Bits of a place at a level, and of all regions that are sent whole.
+_REGION_BITS_MAX = 65_535
 #: Pixels of an image whose sums fit 32 bits.
 _PIXELS_MAX = 1 << 20
 
@@ -142,12 +146,14 @@ def check_head(program: Program) -> None:
             raise refuse("the head's tensors are sent whole", name)
         code_bits(tensor)
     _check_map(program.tensor(head.map))
-    if sum(program.tensor(name).items for name in head.also) > PATCHES_MAX:
-        raise refuse(f"a head has at most {PATCHES_MAX} codes beside its map", head.also)
+    if sum(program.tensor(name).items for name in head.also) > ALSO_ITEMS_MAX:
+        raise refuse(f"a head has at most {ALSO_ITEMS_MAX} codes beside its map", head.also)
     _check_protect(program, head)
     sizes = program.map_sizes
     if math.prod(program.tensor(head.map).shape) != sizes.places or min(sizes.levels[1:]) < 1:
         raise refuse("each level above 0 must have a region of its own", sizes.levels)
+    if max(sizes.fixed, *sizes.levels) > _REGION_BITS_MAX:
+        raise refuse(f"regions behind a head have at most {_REGION_BITS_MAX} bits", sizes.levels)
 
 
 def _check_protect(program: Program, head: Head) -> None:
