@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from semflash.data.augment import Augmentation
 from semflash.errors import UsageError
-from semflash.tasks.names import DETECTOR
+from semflash.tasks.names import DETECTOR, VIT
 from semflash.training.recipes.large import LARGE_CODECS, LARGE_TASKS
 from semflash.training.recipes.recipe import CodecRecipe, TaskRecipe
 
@@ -36,6 +36,13 @@ _TOSC: dict[str, Any] = {
     "int8_epochs": 0,
 }
 
+_VIT: dict[str, Any] = {
+    "network": VIT,
+    "widths": (24, 32, 64),
+    "batch": 64,
+    "augmentation": Augmentation(flip=0.5, shift_px=4, gain=0.1),
+}
+
 _TASKS = (
     TaskRecipe("fashion-mnist"),
     TaskRecipe("mnist", dataset="mnist", widths=(16, 32, 64), epochs=8, augmentation=_DIGITS),
@@ -49,6 +56,17 @@ _TASKS = (
         batch=64,
         image_size=64,
         augmentation=Augmentation(flip=0.5, shift_px=4),
+    ),
+    # A transformer learns hardly anything from cluttered scenes at first, so it begins with single items.
+    TaskRecipe("fashion-items", dataset="fashion-items", epochs=3, peak=2e-3, image_size=32, **_VIT),
+    TaskRecipe(
+        "fashion-scenes-vit",
+        dataset="fashion-scenes",
+        epochs=7,
+        peak=2e-3,
+        image_size=64,
+        first="fashion-items",
+        **_VIT,
     ),
     TaskRecipe("fashion-mnist-small", widths=(16, 32, 64)),
     TaskRecipe("fashion-mnist-brief", widths=(16, 32, 64), epochs=8),
