@@ -48,7 +48,9 @@ def studies(epochs: int | None = None) -> list[Study]:
     Args:
         epochs: passes of every training instead of its own, to try the jobs out.
     """
-    found = [*_stamps(epochs), *_of_stamps(epochs), *_compared(epochs)]
+    from experiments.tosc.box_plan import box_studies  # which is made of what stands here
+
+    found = [*_stamps(epochs), *_of_stamps(epochs), *_compared(epochs), *box_studies(epochs)]
     return sorted(found, key=lambda one: (one.priority, one.seed))
 
 
@@ -79,7 +81,7 @@ def codec_study(group: str, variant: str, recipe: CodecRecipe, priority: int) ->
     bits = sizes.channel == "bits"
     settings = {
         "recipe": dataclasses.asdict(recipe),
-        "sizes": dataclasses.asdict(sizes),
+        "sizes": sizes.plain(),
         "measure": {"levels": BERS if bits else SNRS, "repeats": REPEATS},
     }
     steps = recipe.task_epochs * (recipe.train_images or 20_000) / recipe.batch

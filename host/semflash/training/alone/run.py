@@ -20,6 +20,7 @@ from semflash.data.summary import summary
 from semflash.errors import UsageError
 from semflash.outputs.chance import REMEDY, Chance
 from semflash.teachers.store import find_store
+from semflash.training.alone.detector import detector_in, is_task_run
 from semflash.training.alone.device import OwnDevice
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
@@ -94,7 +95,7 @@ def train_own(
     described: dict[str, Any] = dataclasses.asdict(recipe) | _teacher(answers)
     keras.utils.set_random_seed(recipe.seed)
     codec = create(recipe.family, sizes_for(recipe, data))
-    described["built_sizes"] = dataclasses.asdict(codec.sizes)
+    described["built_sizes"] = codec.sizes.plain()
     trained = TrainedCodec(codec, None, RunInfo.start("codec", described, data, recipe.seed))
     run = OwnRun(recipe, trained, data, answers, out, shown)
     plans = run.plans()
@@ -104,9 +105,12 @@ def train_own(
 
 
 def _answers(recipe: CodecRecipe, data: Dataset) -> Answers | None:
-    """Those of the store that the recipe names. TeacherError: there is none, or it is of other data."""
+    """Those of the store or detector that the recipe names. TeacherError: there is none, or it is of other
+    data."""
     if not recipe.teacher:
         return None
+    if is_task_run(Path(recipe.teacher)):
+        return detector_in(Path(recipe.teacher), data, recipe.augmentation, recipe.seed)
     return find_store(recipe.teacher, data)
 
 
