@@ -68,6 +68,17 @@ _TASKS = (
         first="fashion-items",
         **_VIT,
     ),
+    # A wider detector than any device is asked for: the teacher of scenes-tosc.
+    TaskRecipe(
+        "scenes-teacher",
+        dataset="stamps-scenes",
+        network=DETECTOR,
+        widths=(32, 64, 128),
+        epochs=10,
+        batch=64,
+        image_size=64,
+        augmentation=Augmentation(flip=0.5, shift_px=4),
+    ),
     TaskRecipe("fashion-mnist-small", widths=(16, 32, 64)),
     TaskRecipe("fashion-mnist-brief", widths=(16, 32, 64), epochs=8),
     # Photographs of one's own: `semflash new` puts folder, size, batch and steps into semflash.toml.
@@ -153,6 +164,15 @@ _CODECS = (
         family="tosc",
         augmentation=_TOSC_STAMPS,
         **_TOSC,
+    ),
+    # Boxes: 64 places of an 8x8 map send two symbols each. A mixture of scenes has no boxes of its own.
+    CodecRecipe(
+        "scenes-tosc",
+        dataset="stamps-scenes",
+        family="tosc",
+        sizes={"task": "boxes", "places": "local", "latent": 4, "decoder_width": 48, "dropout": 0.0},
+        augmentation=Augmentation(flip=0.5, shift_px=4),
+        **(_TOSC | {"task_epochs": 8, "distillation_weight": 1.0, "temperature": 2.0}),
     ),
     CodecRecipe(
         "fashion-mnist-tosc-12",

@@ -103,7 +103,8 @@ class CodecRecipe:
         distillation_weight: Weight of the distillation in that loss.
         temperature: Of the distillation.
         teacher: Store of a teacher's answers to learn from, by name or directory (``semflash teach``), for
-            families that need no task network; empty: none.
+            families that need no task network; of a codec that gives boxes the run directory of a detector;
+            empty: none.
         ber: bit error rates in training.
         family: The codec's family.
         sizes: Sizes of the codec, which override the family's defaults.
