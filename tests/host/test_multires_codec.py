@@ -109,7 +109,7 @@ def test_a_coder_learns_through_its_thresholds():
     tf = pytest.importorskip("tensorflow")
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(tf.square(coder(tf.constant(values)) - values))
-    gradient = tape.gradient(loss, coder.kernel.value)
+    gradient = tape.gradient(loss, coder.learnt.value)
     assert float(tf.reduce_max(tf.abs(gradient))) > 0
     assert not coder.thresholds.trainable and not coder.centres.trainable
 

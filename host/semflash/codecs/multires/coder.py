@@ -15,6 +15,9 @@ from semflash.program.patch_stages import COEFFICIENT_BITS_MAX
 STEPS, CENTRES = (1 << COEFFICIENT_BITS_MAX) - 1, 1 << COEFFICIENT_BITS_MAX
 #: Stands for a threshold that a coefficient of fewer bits does not have: no value reaches it.
 NEVER = 1e9
+#: A step of the optimiser moves a weight of the encoder by so much less than its own size: the sums over the
+#: values of a patch are sensitive.
+ENCODER_STEP = 0.02
 
 
 class LevelCoder(layers.Layer):
@@ -24,9 +27,10 @@ class LevelCoder(layers.Layer):
         decoded        linear back to the patch                          (n,)
           + Dense w ReLU, Dense n                                        (n,)
 
-    The gradient passes the thresholds as if they were not there (straight-through, arXiv 1308.3432). Which
-    coefficients have how many bits is decided by :meth:`begin`, and fixed from then on, as are thresholds and
-    centres: what is learnt are both linear maps and the perceptron.
+    The gradient passes the thresholds as if they were not there (straight-through, arXiv 1308.3432), but for
+    coefficients beyond the outermost centres. Which coefficients have how many bits is decided by
+    :meth:`begin`, and fixed from then on, as are thresholds and centres: what is learnt are both linear maps and
+    the perceptron.
 
     Args:
         bits: Of a patch.
@@ -41,9 +45,10 @@ class LevelCoder(layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights; without :meth:`begin` they code nothing."""
         values = int(input_shape[-1] or 0)
-        self.kernel = self.add_weight(shape=(values, self.width), initializer="zeros", name="kernel")
-        self.bias = self.add_weight(shape=(self.width,), initializer="zeros", name="bias")
         fixed: dict[str, Any] = {"trainable": False, "initializer": "zeros"}
+        self.start = self.add_weight(shape=(values, self.width), name="start", **fixed)
+        self.learnt = self.add_weight(shape=(values, self.width), initializer="zeros", name="learnt")
+        self.bias = self.add_weight(shape=(self.width,), initializer="zeros", name="bias")
         self.given = self.add_weight(shape=(self.width,), name="given", **fixed)
         self.thresholds = self.add_weight(shape=(self.width, STEPS), name="thresholds", **fixed)
         self.centres = self.add_weight(shape=(self.width, CENTRES), name="centres", **fixed)
@@ -57,7 +62,7 @@ class LevelCoder(layers.Layer):
     def begin(self, start: Start) -> None:
         """Take the closed form, whose coefficients are at most as many as there is room for."""
         count = len(start.bits)
-        kernel, back = np.zeros(self.kernel.shape, np.float32), np.zeros(self.back.kernel.shape, np.float32)
+        kernel, back = np.zeros(self.start.shape, np.float32), np.zeros(self.back.kernel.shape, np.float32)
         bias, given = np.zeros(self.width, np.float32), np.zeros(self.width, np.float32)
         steps = np.full((self.width, STEPS), NEVER, np.float32)
         centres = np.zeros((self.width, CENTRES), np.float32)
@@ -66,7 +71,8 @@ class LevelCoder(layers.Layer):
         for row, (edges, middles) in enumerate(zip(start.thresholds, start.centres, strict=True)):
             steps[row, : len(edges)], centres[row, : len(middles)] = edges, middles
         for variable, value in (
-            (self.kernel, kernel),
+            (self.start, kernel),
+            (self.learnt, np.zeros_like(kernel)),
             (self.bias, bias),
             (self.given, given),
             (self.thresholds, steps),
@@ -79,6 +85,11 @@ class LevelCoder(layers.Layer):
     def coefficients(self, patches: Any) -> Any:
         """Before the thresholds, (..., c)."""
         return ops.matmul(patches, self.kernel) + self.bias
+
+    @property
+    def kernel(self) -> Any:
+        """Of the encoder, (n, c)."""
+        return self.start + ENCODER_STEP * self.learnt
 
     def codes(self, patches: Any) -> Any:
         """The number of thresholds that are not above each coefficient, int32 (..., c)."""
@@ -98,7 +109,8 @@ class LevelCoder(layers.Layer):
         """Coded and decoded."""
         sent = self.coefficients(patches)
         found = self.received(self.codes(patches))
-        return self.decode(sent + ops.stop_gradient(found - sent))
+        inside = ops.clip(sent, ops.min(self.centres, axis=1), ops.max(self.centres, axis=1))
+        return self.decode(inside + ops.stop_gradient(found - inside))
 
     def device(self) -> PatchCoder:
         """What the device computes."""

@@ -188,7 +188,6 @@ _CODECS = (
         task="fashion-scenes-vit",
         batch=64,
         autoencoder_epochs=2,
-        peak=1e-3,
         task_epochs=10,
         task_peak=4e-3,
         polish_epochs=3,
