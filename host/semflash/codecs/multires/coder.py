@@ -29,8 +29,8 @@ class LevelCoder(layers.Layer):
 
     The gradient passes the thresholds as if they were not there (straight-through, arXiv 1308.3432), but for
     coefficients beyond the outermost centres. Which coefficients have how many bits is decided by
-    :meth:`begin`, and fixed from then on, as are thresholds and centres: what is learnt are both linear maps and
-    the perceptron.
+    :meth:`begin`, and fixed from then on, as are thresholds and centres: what is learnt are both linear maps
+    and the perceptron.
 
     Args:
         bits: Of a patch.
