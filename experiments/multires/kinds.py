@@ -121,8 +121,8 @@ def codec(bench: Bench) -> Outcome:
     measured = bench.measured("test", trained)
     rows = list(measured.rows(trained.codec.classifier))
     if bench.recipe.seed == 0:
-        rows += list(measured.format_rows(trained.codec.classifier))
-        rows += list(bench.measured("val", trained).rows(trained.codec.classifier, names.RANKED))
+        wanted = (names.STUDENT, names.STUDENT_VARIANCE)  # one of them is chosen by these
+        rows += list(bench.measured("val", trained).rows(trained.codec.classifier, wanted))
     target = measured.weights[names.TEACHER].astype(float)
     scores = measured.student
     found = {
@@ -152,6 +152,12 @@ def closed_form(codec: Any, data: Dataset) -> dict[str, float]:
         coder.begin(transform.start(bits))
         found[str(bits)] = measure.error_of(coder)
     return found
+
+
+def formats(bench: Bench) -> Outcome:
+    """Image formats at the same bytes, seen by the codec's tail."""
+    trained = bench.codec()
+    return Outcome(list(bench.measured("test", trained).format_rows(trained.codec.classifier)))
 
 
 def untuned(bench: Bench) -> Outcome:
@@ -188,6 +194,7 @@ def errors(bench: Bench) -> Outcome:
 KINDS: dict[str, Callable[[Bench], Outcome]] = {
     "teacher": teacher,
     "codec": codec,
+    "formats": formats,
     "untuned": untuned,
     "another": another,
     "int8": int8,
