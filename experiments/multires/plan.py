@@ -55,7 +55,9 @@ def _study(
     if epochs is not None:
         fields |= {"autoencoder_epochs": epochs, "task_epochs": epochs, "polish_epochs": epochs}
     recipe = override(recipe, fields, [])
-    settings = {"recipe": dataclasses.asdict(recipe), "task": dataclasses.asdict(task)} | more
+    settings = {"task": dataclasses.asdict(task)} | more
+    if kind != "teacher":
+        settings |= {"recipe": dataclasses.asdict(recipe)}
     needs = () if kind == "teacher" else (name_of(group, "teacher", 0),)
     of = "" if kind == "teacher" else name_of(group, "codec", seed)
     return Study(
