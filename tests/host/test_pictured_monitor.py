@@ -209,7 +209,7 @@ def test_the_live_view_shows_pictures_levels_rate_and_their_figures(made: Made, 
     colour, plain = ("\n".join(screen) for screen in view.screens)
     for screen in (colour, plain):
         assert "original" in screen and "received" in screen and "levels" in screen
-        assert "19 sent of 20 told" in screen or "54 sent of 54 told" in screen
+        assert "20 sent of 20 told" in screen or "54 sent of 54 told" in screen
         assert "alternating:54,20" in screen and "PSNR of the object" in screen and "+/- bytes" in screen
     newest = result.progress.recent[-1].verdict.levels
     assert newest is not None
