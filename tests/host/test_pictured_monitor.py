@@ -16,8 +16,8 @@ keras = pytest.importorskip("keras", reason="training's packages are not install
 pytest.importorskip("tensorflow", reason="the converter of int8 graphs is TensorFlow's")
 pytest.importorskip("rich")
 
-from fakes.pictured_codec import Scenes, export_pictured, scenes  # noqa: E402
-from semflash.bundle.reader import Bundle  # noqa: E402
+from fakes.pictured_codec import Scenes, scenes  # noqa: E402
+from semflash.bundle import Bundle, read_bundle  # noqa: E402
 from semflash.channels.rate_trace import RateTrace, parse_rate_trace  # noqa: E402
 from semflash.edge.decoder import EdgeDecoder  # noqa: E402
 from semflash.edge.evaluate import evaluate, record_measurement  # noqa: E402
@@ -65,15 +65,13 @@ class Kept(View):
 class Made:
     bundle: Bundle
     library: str
-    folder: Path
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    folder = tmp_path_factory.mktemp("pictured")
-    bundle = export_pictured(folder)
-    built = build(bundle.path, load_board("native"), out_dir=folder / "build")
-    return Made(bundle, str(built.image_path), folder)
+def made(pictured_folder: Path) -> Made:
+    bundle = read_bundle(pictured_folder / "pictured.semcodec")
+    built = build(bundle.path, load_board("native"), out_dir=pictured_folder / "build")
+    return Made(bundle, str(built.image_path))
 
 
 @pytest.fixture(scope="module")
@@ -280,8 +278,6 @@ def test_rates_that_do_not_fit_are_refused_before_the_board(
 
 
 def test_a_measurement_is_recorded_with_all_metrics(made: Made, data: Scenes, tmp_path: Path) -> None:
-    from semflash.bundle import read_bundle
-
     copy = read_bundle(shutil.copytree(made.bundle.path, tmp_path / "pictured.semcodec"))
     record_measurement(copy, evaluate(copy, data, [0.0, 0.01]))
     (measured,) = read_bundle(copy.path).record.measurements
