@@ -51,7 +51,7 @@ def own_emulators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
 
 @pytest.fixture(scope="session")
 def pictured_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``pictured.semcodec``, a picture beside a label (fakes/pictured_codec.py), exported once."""
+    """A folder with ``pictured.semcodec`` (fakes/pictured_codec.py), exported once."""
     from fakes.pictured_codec import export_pictured
 
     folder = tmp_path_factory.mktemp("pictured")
