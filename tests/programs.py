@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from semflash.program.controls import Control
-from semflash.program.layout import CountOf, Layout, OnesOf, Region, Rest
+from semflash.program.layout import CountOf, Exactly, Head, Layout, OnesOf, Region, Rest
+from semflash.program.patch_stages import Coder, Patches, Select
 from semflash.program.program import Program
 from semflash.program.quality import Ber, Snr
 from semflash.program.stages import (
@@ -324,3 +325,69 @@ def shapes_of(program: Program) -> dict[str, list[tuple[int, ...]]]:
         graph.name: [program.tensor(name).shape[graph.each :] for name in graph.outputs]
         for graph in program.graphs
     }
+
+
+def coder(bits: tuple[int, ...], values: int, seed: int) -> Coder:
+    """Random weights, and thresholds in the range of their sums."""
+    rng = np.random.default_rng(seed)
+    reach = int(30 * 128 * np.sqrt(values))
+    return Coder(
+        bits=list(bits),
+        weights=[int(v) for v in rng.integers(-128, 128, len(bits) * values)],
+        thresholds=[int(v) for b in bits for v in np.sort(rng.integers(-reach, reach, (1 << b) - 1))],
+    )
+
+
+#: Bits of the coefficients of each level of :func:`detailed`.
+DETAIL = ((3, 5), (4, 1, 1, 2, 6, 2), (6, 6, 5, 4, 3, 2, 1, 5))
+
+
+def detailed(*, contrast: bool = True, protect: bool = False) -> Program:
+    """Levels of detail by scores of a graph, as many as a rate allows: multi-resolution patches.
+
+    Args:
+        contrast: Whether the variance of a patch counts, too.
+        protect: Whether a control protects the head; it is then the one with id 1, else that is the rate.
+    """
+    codes = tuple(f"codes-{level}" for level in (1, 2, 3))
+    rate = Control("rate", 2 if protect else 1, 13 if protect else 5, 40, 30, "bytes")
+    return Program(
+        image="image",
+        tensors=(
+            Tensor("image", (8, 6, 1), PIXELS),
+            Tensor("scores", (4, 3, 1), Values(0.05, 7)),
+            Tensor("levels", (4, 3), Codes(4, tuple(float(i) for i in range(4)))),
+            Tensor("background", (1,), Codes(16, tuple((16 * i + 7.5) / 255 for i in range(16)), 8)),
+            *(
+                Tensor(name, (12, sum(bits) // 8), Codes(256, tuple(float(i) for i in range(256)), 0, -1.0))
+                for name, bits in zip(codes, DETAIL, strict=True)
+            ),
+        ),
+        stages=(
+            Graph("scorer", ("image",), ("scores",)),
+            Select(
+                "scores",
+                "image",
+                "levels",
+                "background",
+                side=2,
+                table=[max(1, round(4096 * 0.97**distance)) for distance in range(256)],
+                gains=(60_000, 20_000, 7_000),
+                contrast=contrast,
+                rate="rate",
+            ),
+            Patches(
+                "image",
+                "levels",
+                side=2,
+                outputs=codes,
+                coders=tuple(coder(bits, 4, seed) for seed, bits in enumerate(DETAIL)),
+            ),
+        ),
+        payload=Layout(
+            tuple(Region(name, 8, Exactly("levels", level)) for level, name in enumerate(codes, 1)),
+            head=Head("levels", ("background",), "protect" if protect else None),
+        ),
+        quality=Ber(0.0, 0.06),
+        controls=(rate, *((Control("protect", 1, 0, 1, 0, "entry"),) if protect else ())),
+    )

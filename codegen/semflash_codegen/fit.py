@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from semflash.program.patch_stages import Patches, Select
 from semflash.program.program import Program
 from semflash.program.stages import Graph, inputs_of, outputs_of
 from semflash.program.tensors import Tensor as ProgramTensor
@@ -33,9 +34,9 @@ def check_runs(program: Program) -> None:
             f"a device runs at most {GRAPHS_MAX} graphs", value=len(program.graphs), remedy="join some"
         )
     for stage in program.stages:
-        if program.image in inputs_of(stage) and not isinstance(stage, Graph):
+        if program.image in inputs_of(stage) and not isinstance(stage, Graph | Select | Patches):
             raise UnsupportedModelError(
-                "on a device only graphs read the image",
+                "on a device only graphs and the stages of patches read the image",
                 value=", ".join(outputs_of(stage)),
                 remedy="put a graph before the stage that writes it",
             )

@@ -9,13 +9,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from semflash.program.controls import Control
-from semflash.program.layout import CountOf, Every, OnesOf, Region, Rest
+from semflash.program.layout import CountOf, Every, Exactly, OnesOf, Region, Rest
+from semflash.program.patch_stages import Patches, Select
 from semflash.program.program import Program
-from semflash.program.stages import GdnTail, Graph, Modulate, Normalise, Order, Project, Tail
+from semflash.program.stages import (
+    GdnTail,
+    Graph,
+    Modulate,
+    Normalise,
+    Order,
+    Project,
+    Tail,
+    inputs_of,
+    outputs_of,
+)
 from semflash.program.tensors import Tensor
 from semflash_codegen.c_text import struct, structs
 from semflash_codegen.errors import RequestError
 from semflash_codegen.graph import CompiledGraph
+from semflash_codegen.patch_text import head_names, head_text, pairs_bytes, patches_text, select_text
 from semflash_codegen.stage_text import (
     Fields,
     Integers,
@@ -39,8 +51,16 @@ _WORDS: dict[type[Integers], str] = {
     Modulate: "modulate",
     Project: "project",
     Normalise: "normalise",
+    Select: "select",
+    Patches: "patches",
 }
-_RULES = {Every: "SF_ITEMS_EVERY", CountOf: "SF_ITEMS_COUNT", OnesOf: "SF_ITEMS_ONES", Rest: "SF_ITEMS_REST"}
+_RULES = {
+    Every: "SF_ITEMS_EVERY",
+    CountOf: "SF_ITEMS_COUNT",
+    OnesOf: "SF_ITEMS_ONES",
+    Rest: "SF_ITEMS_REST",
+    Exactly: "SF_ITEMS_EXACTLY",
+}
 _PROTECTIONS = {"none": "SF_PLAIN", "repeat-3": "SF_REPEAT_3", "hamming-7-4": "SF_HAMMING_7_4"}
 
 
@@ -76,6 +96,8 @@ def place(program: Program, graphs: Sequence[CompiledGraph]) -> Memory:
             memory.stages[number] = memory.take(compiled[stage.name].state_bytes)
         elif isinstance(stage, Order):
             memory.stages[number] = memory.take(2 * _scores(program, stage))
+        elif isinstance(stage, Patches):
+            memory.stages[number] = memory.take(pairs_bytes(program, stage))
     for tensor in program.tensors:
         if _is_kept(program, tensor):
             memory.tensors[tensor.name] = memory.take(tensor.items)
@@ -87,9 +109,13 @@ def place(program: Program, graphs: Sequence[CompiledGraph]) -> Memory:
 def _is_kept(program: Program, tensor: Tensor) -> bool:
     """Whether a tensor lies in the state: its numbers are not used up one by one as they come."""
     if tensor.name == program.image:
-        return False
+        return any(isinstance(stage, Select | Patches) for stage in program.stages)
+    if tensor.name in head_names(program):
+        return True
     for stage in program.stages:
         match stage:
+            case Select() | Patches() if tensor.name in (*inputs_of(stage), *outputs_of(stage)):
+                return True
             case Graph() if tensor.name in stage.inputs:
                 return True
             case Order() if tensor.name in (stage.saliency, stage.source, stage.output):
@@ -104,7 +130,7 @@ def _is_kept(program: Program, tensor: Tensor) -> bool:
 
 def _names_of(region: Region) -> tuple[str, ...]:
     match region.items:
-        case CountOf(name) | OnesOf(name):
+        case CountOf(name) | OnesOf(name) | Exactly(name):
             return region.source, name
     return (region.source,)
 
@@ -113,7 +139,12 @@ def _goes_by(program: Program, first: Region) -> bool:
     """Whether the first region's codes can go into the payload as a graph on the image gives them."""
     tails = [s for s in program.stages if isinstance(s, Tail) and s.output == first.source]
     graphs = [g for g in program.graphs if tails and tails[0].source in g.outputs]
-    return isinstance(first.items, Every) and bool(graphs) and graphs[0].inputs == (program.image,)
+    return (
+        not head_names(program)
+        and isinstance(first.items, Every)
+        and bool(graphs)
+        and graphs[0].inputs == (program.image,)
+    )
 
 
 def _scores(program: Program, stage: Order) -> int:
@@ -138,7 +169,7 @@ def program_text(
             rows.append(_graph_row(stage, number, compiled, places))
             continue
         name = f"{prefix}_{_WORDS[type(stage)]}{number}"
-        text += _integers_text(program, stage, name)
+        text += _integers_text(program, stage, name, places)
         rows.append(_row(stage, number, name, places))
     tensors = [
         [("bytes", f"{tensor.items}u"), ("offset", _offset(memory, tensor))] for tensor in _in_order(program)
@@ -147,6 +178,7 @@ def program_text(
     text += structs("sf_tensor_t", f"{prefix}_tensors", tensors)
     text += structs("sf_stage_t", f"{prefix}_stages", rows)
     text += structs("sf_region_t", f"{prefix}_regions", regions)
+    text += head_text(program, f"{prefix}_head", numbers, places.choice)
     if program.controls:
         text += structs("sf_control_t", f"{prefix}_controls", [_control(c) for c in program.controls])
     return text + "\n" + _program(program, memory, prefix, engine)
@@ -176,7 +208,7 @@ def _graph_row(
     return [*_stage("GRAPH", *ends), *more, ("as.graph", f"&{graph.symbol}")]
 
 
-def _integers_text(program: Program, stage: Integers, name: str) -> str:
+def _integers_text(program: Program, stage: Integers, name: str, places: _Places) -> str:
     """The constant data of a stage that is no graph."""
     match stage:
         case Tail():
@@ -189,12 +221,16 @@ def _integers_text(program: Program, stage: Integers, name: str) -> str:
             return project_text(program, stage, name)
         case Normalise():
             return normalise_text(program, stage, name)
+        case Select():
+            return select_text(program, stage, name, places.tensors)
+        case Patches():
+            return patches_text(program, stage, name, places.tensors)
 
 
 def _row(stage: Integers, number: int, name: str, places: _Places) -> Fields:
     """The sf_stage_t of a stage that is no graph."""
-    source, output = places.tensors[stage.source], places.tensors[stage.output]
-    of_graph = stage.source in places.given
+    source, output = places.tensors[_source(stage)], places.tensors[outputs_of(stage)[0]]
+    of_graph = _source(stage) in places.given
     match stage:
         case Tail():
             kind = "GDN" if isinstance(stage.tables[0], GdnTail) else "TABLE"
@@ -216,6 +252,24 @@ def _row(stage: Integers, number: int, name: str, places: _Places) -> Fields:
         case Normalise():
             row = [*_stage("NORMALISE", source, output, "SF_NONE"), ("as.normalise", f"&{name}")]
             return [*row, ("ops", "&sf_normalise_of_values")]
+        case Select():
+            row = [*_stage("SELECT", source, output, places.choice(stage.rate)), ("as.select", f"&{name}")]
+            return [*row, ("ops", "&sf_select_of_image")]
+        case Patches():
+            state = ("state", f"{places.memory.stages[number]}u")
+            row = [*_stage("PATCHES", source, output, "SF_NONE"), state, ("as.patches", f"&{name}")]
+            return [*row, ("ops", "&sf_patches_of_image")]
+
+
+def _source(stage: Integers) -> str:
+    """The tensor beside the image, or the first, that a stage reads."""
+    match stage:
+        case Select():
+            return stage.scores
+        case Patches():
+            return stage.levels
+        case _:
+            return stage.source
 
 
 def _in_order(program: Program) -> list[Tensor]:
@@ -246,7 +300,7 @@ def _region(program: Program, region: Region, numbers: dict[str, int], controls:
     match region.items:
         case CountOf(count):
             told = numbers[count]
-        case OnesOf(mask, at_least):
+        case OnesOf(mask, at_least) | Exactly(mask, at_least):
             told = numbers[mask]
         case Rest(limit):
             told = controls[limit]
@@ -290,6 +344,7 @@ def _program(program: Program, memory: Memory, prefix: str, engine: str) -> str:
         ("stages", f"{prefix}_stages"),
         ("regions", f"{prefix}_regions"),
         ("controls", f"{prefix}_controls" if program.controls else "NULL"),
+        ("head", f"&{prefix}_head" if head_names(program) else "NULL"),
         ("engine", f'"{engine}"'),
     )
     return struct("sf_program_t", prefix, fields, shared=True)

@@ -5,6 +5,7 @@ The structs are those of device/include/semflash/stages.h.
 
 from __future__ import annotations
 
+from semflash.program.patch_stages import Patches, Select
 from semflash.program.program import Program
 from semflash.program.stages import (
     GdnTail,
@@ -20,13 +21,14 @@ from semflash.program.stages import (
 from semflash.program.tensors import Codes
 from semflash_codegen.c_text import array, struct, structs
 from semflash_codegen.errors import RequestError
+from semflash_codegen.patch_text import patch_table_sizes
 
 #: The table of 1/sqrt in device/stages/normalise.c, which all normalisations share.
 ROOTS_BYTES = 2 * 192
 
 Fields = list[tuple[str, str]]
 #: Stages that are integers alone.
-Integers = Tail | Order | Modulate | Project | Normalise
+Integers = Tail | Order | Modulate | Project | Normalise | Select | Patches
 
 
 def table_bytes(program: Program) -> int:
@@ -52,6 +54,8 @@ def _table_sizes(stage: Stage) -> list[int]:
             return [
                 len(t.weights) + 4 * len(t.bias) + 4 * len(t.multiplier) + len(t.shift) for t in stage.tables
             ]
+        case Select() | Patches():
+            return patch_table_sizes(stage)
     return []
 
 

@@ -157,10 +157,12 @@ static sf_status_t finish(sf_encoder_t *encoder) {
     for (uint32_t i = 0; i < program->n_stages && status == SF_OK; i++) {
         status = run_stage(encoder, i);
     }
+    if (program->head != NULL && status == SF_OK) {
+        status = program->head->ops->write(encoder, program->head);
+    }
     for (uint32_t i = sf_program_streams(program) ? 1u : 0u; i < program->n_regions && status == SF_OK; i++) {
         const sf_region_t *region = &program->regions[i];
-        const int counted = region->items == SF_ITEMS_COUNT || region->items == SF_ITEMS_ONES;
-        const uint8_t *told = counted ? sf_encoder_kept(encoder, region->told_by) : NULL;
+        const uint8_t *told = sf_items_are_told(region->items) ? sf_encoder_kept(encoder, region->told_by) : NULL;
         const uint16_t limit =
             region->items == SF_ITEMS_REST ? sf_encoder_controls(encoder)[region->told_by] : 0u;
         status =
@@ -179,6 +181,9 @@ sf_status_t sf_encoder_push_row(sf_encoder_t *encoder, const int8_t *row, size_t
     }
     if (row_bytes != program->row_bytes) {
         return SF_ERR_ROW;
+    }
+    if (program->tensors[0].offset != SF_NOT_KEPT) {
+        memcpy(sf_encoder_kept(encoder, 0) + (size_t)encoder->next_row * row_bytes, row, row_bytes);
     }
     sf_status_t status = SF_OK;
     for (uint32_t i = 0; i < program->n_stages && status == SF_OK; i++) {

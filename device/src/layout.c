@@ -144,6 +144,7 @@ static sf_status_t check_region(const sf_region_t *region, const uint8_t *const 
         return SF_OK;
     case SF_ITEMS_COUNT:
     case SF_ITEMS_ONES:
+    case SF_ITEMS_EXACTLY:
         return region->told_by < n_tensors && tensors[region->told_by] != NULL ? SF_OK : SF_ERR_ARGUMENT;
     case SF_ITEMS_REST:
         return region->told_by < n_controls && region->protection == SF_PLAIN && region->bits > 0u
@@ -154,6 +155,11 @@ static sf_status_t check_region(const sf_region_t *region, const uint8_t *const 
     }
 }
 
+/* Whether a mask or a map says that a row is sent. */
+static int is_sent(const sf_region_t *region, uint8_t told) {
+    return region->items == SF_ITEMS_EXACTLY ? told == region->at_least : told >= region->at_least;
+}
+
 /* Items of a region, at most rows x each; told: the count or the mask. */
 static uint32_t items_of(const sf_region_t *region, const uint8_t *told, uint32_t limit_bytes,
                          uint32_t written) {
@@ -161,10 +167,10 @@ static uint32_t items_of(const sf_region_t *region, const uint8_t *told, uint32_
     uint32_t rows = region->rows;
     if (region->items == SF_ITEMS_COUNT) {
         rows = told[0] < rows ? told[0] : rows;
-    } else if (region->items == SF_ITEMS_ONES) {
+    } else if (region->items == SF_ITEMS_ONES || region->items == SF_ITEMS_EXACTLY) {
         rows = 0;
         for (uint32_t row = 0; row < region->rows; row++) {
-            rows += told[row] >= region->at_least;
+            rows += (uint32_t)is_sent(region, told[row]);
         }
     } else if (region->items == SF_ITEMS_REST) {
         const uint32_t room = 8u * limit_bytes > written ? 8u * limit_bytes - written : 0u;
@@ -177,11 +183,11 @@ sf_status_t sf_region_write(sf_bit_writer_t *writer, const sf_region_t *region, 
                             const uint8_t *told, uint16_t limit_bytes) {
     const uint32_t items = items_of(region, told, limit_bytes, position(writer));
     sf_status_t status = sf_bits_region(writer, items, region->bits, (sf_protection_t)region->protection);
-    if (region->items != SF_ITEMS_ONES) {
+    if (region->items != SF_ITEMS_ONES && region->items != SF_ITEMS_EXACTLY) {
         return status == SF_OK ? sf_bits_put(writer, source, items) : status;
     }
     for (uint32_t row = 0; row < region->rows && status == SF_OK; row++) {
-        if (told[row] >= region->at_least) {
+        if (is_sent(region, told[row])) {
             status = sf_bits_put(writer, source + (size_t)row * region->each, region->each);
         }
     }
@@ -200,8 +206,7 @@ sf_status_t sf_layout_write(const sf_region_t *regions, size_t n_regions, const 
         const sf_region_t *region = &regions[i];
         status = check_region(region, tensors, n_tensors, n_controls);
         if (status == SF_OK) {
-            const int counted = region->items == SF_ITEMS_COUNT || region->items == SF_ITEMS_ONES;
-            const uint8_t *told = counted ? tensors[region->told_by] : NULL;
+            const uint8_t *told = sf_items_are_told(region->items) ? tensors[region->told_by] : NULL;
             const uint16_t limit = region->items == SF_ITEMS_REST ? controls[region->told_by] : 0u;
             status = sf_region_write(&writer, region, tensors[region->source], told, limit);
         }

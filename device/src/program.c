@@ -109,7 +109,7 @@ static int region_fits(const sf_program_t *program, uint32_t number) {
     if (items == 0u || region->bits < 1u || region->bits > 8u || region->protection > SF_HAMMING_7_4) {
         return 0;
     }
-    if (number == 0u && region->items == SF_ITEMS_EVERY && holds(program, region->source, items)) {
+    if (number == 0u && region->items == SF_ITEMS_EVERY && program->head == NULL && holds(program, region->source, items)) {
         return 1;
     }
     if (!sf_program_keeps(program, region->source, items)) {
@@ -121,12 +121,19 @@ static int region_fits(const sf_program_t *program, uint32_t number) {
     case SF_ITEMS_COUNT:
         return sf_program_keeps(program, region->told_by, 1);
     case SF_ITEMS_ONES:
+    case SF_ITEMS_EXACTLY:
         return sf_program_keeps(program, region->told_by, region->rows);
     case SF_ITEMS_REST:
         return region->told_by < program->n_controls && region->protection == SF_PLAIN;
     default:
         return 0;
     }
+}
+
+/* The image, where it is kept. */
+static int image_fits(const sf_program_t *program) {
+    return program->n_tensors > 0u && (program->tensors[0].offset == SF_NOT_KEPT ||
+                                       holds(program, 0, (uint32_t)program->rows * program->row_bytes));
 }
 
 static int controls_fit(const sf_program_t *program) {
@@ -140,6 +147,10 @@ sf_status_t sf_program_check(const sf_program_t *program) {
         program->stages == NULL || program->regions == NULL || program->rows == 0u ||
         program->row_bytes == 0u || program->n_regions == 0u ||
         (program->n_controls > 0u && !controls_fit(program))) {
+        return SF_ERR_ARGUMENT;
+    }
+    if (!image_fits(program) ||
+        (program->head != NULL && (program->head->ops == NULL || !program->head->ops->fits(program)))) {
         return SF_ERR_ARGUMENT;
     }
     for (uint32_t i = 0; i < program->n_stages; i++) {
@@ -156,5 +167,6 @@ sf_status_t sf_program_check(const sf_program_t *program) {
         bits += sf_region_bits((uint32_t)region->rows * region->each, region->bits,
                                (sf_protection_t)region->protection);
     }
-    return (bits + 7u) / 8u == program->payload_bytes ? SF_OK : SF_ERR_ARGUMENT;
+    /* Behind a head, not all rows of all regions are sent together; the bit writer holds to the payload's bytes. */
+    return program->head != NULL || (bits + 7u) / 8u == program->payload_bytes ? SF_OK : SF_ERR_ARGUMENT;
 }

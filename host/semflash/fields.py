@@ -24,6 +24,7 @@ Text = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")
 Side = Annotated[int, Meta(ge=1, le=IMAGE_SIDE_MAX)]
 Channels = Annotated[int, Meta(ge=1, le=CHANNELS_MAX)]
 Int8 = Annotated[int, Meta(ge=-128, le=127)]
+Int32 = Annotated[int, Meta(ge=-(1 << 31), le=(1 << 31) - 1)]
 Scale = Annotated[float, Meta(gt=0.0, le=1e6)]
 Ber = Annotated[float, Meta(ge=0.0, le=0.5)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]

@@ -69,6 +69,7 @@ def models() -> dict[str, bytes]:
         "head": conv(Builder(*image), 10, (8, 6), 1, same=False, zero=4),
         "counter": conv(Builder(*image), 1, (8, 6), 1, same=False, zero=0),
         "chooser": conv(Builder(*image), 1, (2, 6), 2, same=False, zero=0),
+        "scorer": conv(Builder(*image), 1, (3, 3), 2, same=True, zero=7),
         "attention": conv(Builder((4, 3, 5), 0.05, -3), 1, (3, 3), 1, same=True, zero=7),
     }
 
@@ -83,7 +84,7 @@ def golden(program: Program, files: dict[str, bytes], images: Int8) -> list[byte
     results = []
     for image in images.reshape(len(images), *program.tensor(program.image).shape):
         setting = int(image.reshape(-1).view(np.uint8)[0]) % 32
-        controls = {control.name: setting for control in program.controls}
+        controls = {control.name: setting for control in program.controls if control.id == 1}
         sent = reference.run(program, image[None], run_graph, controls).sent
         results.append(int(sent.bits[0]).to_bytes(2, "little") + sent.payloads[0].tobytes())
     return results
@@ -122,7 +123,14 @@ def modulated_pair() -> Pair:
     return (programs.modulated(), models()), (programs.symbols(), models())
 
 
+def detailed_pair() -> Pair:
+    """Levels of detail as a rate allows, the payload's head as it is and as Golay words."""
+    plain, protected = programs.detailed(), programs.detailed(contrast=False, protect=True)
+    return (plain, models()), (protected, models())
+
+
 PAIRS = {
+    "detailed": detailed_pair,
     "zoo": zoo_pair,
     "staged": staged_pair,
     "ruled": ruled_pair,
@@ -146,7 +154,8 @@ def generate_pair(folder: Path, pair: Pair, kernels: str) -> list[Path]:
 def compile_pair(folder: Path, pair: Pair, kernels: str, compiler: list[str], *more: Path) -> list[str]:
     """Objects of the two programs and of the runtime they need."""
     runtime = [
-        DEVICE / "src" / f"{name}.c" for name in ("controls", "encoder", "layout", "program", "values")
+        DEVICE / "src" / f"{name}.c"
+        for name in ("controls", "crc", "encoder", "head", "layout", "patch_stages", "program", "values")
     ]
     runtime += sorted((DEVICE / "stages").glob("*.c"))
     objects = []

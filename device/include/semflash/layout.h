@@ -6,6 +6,7 @@
  *     count     the first rows, as many as another tensor (of one code) says
  *     ones      the rows whose code in a mask is at least `at_least`
  *     rest      the first items, as many as fit while the payload holds no more bytes than a limit
+ *     exactly   the rows whose code in a map is `at_least`
  *
  *     plain     the bits as they are
  *     repeat 3  the region's bits three times, one copy behind the other
@@ -34,7 +35,8 @@ typedef enum sf_items {
     SF_ITEMS_EVERY = 0,
     SF_ITEMS_COUNT = 1,
     SF_ITEMS_ONES = 2,
-    SF_ITEMS_REST = 3
+    SF_ITEMS_REST = 3,
+    SF_ITEMS_EXACTLY = 4
 } sf_items_t;
 
 /* One region of the payload. Immutable, lives in flash. */
@@ -44,8 +46,8 @@ typedef struct sf_region {
     uint8_t source;     /* number of the tensor */
     uint8_t bits;       /* of an item, 1..8 */
     uint8_t items;      /* sf_items_t */
-    uint8_t told_by;    /* number of the tensor with the count or the mask; of the control with the limit */
-    uint8_t at_least;   /* SF_ITEMS_ONES: the least code of the mask that counts */
+    uint8_t told_by;  /* number of the tensor with the count, the mask or the map; of the control with the limit */
+    uint8_t at_least; /* SF_ITEMS_ONES: the least code of the mask that counts; SF_ITEMS_EXACTLY: the code */
     uint8_t protection; /* sf_protection_t; of SF_ITEMS_REST always SF_PLAIN */
 } sf_region_t;
 
@@ -63,6 +65,11 @@ typedef struct sf_bit_writer {
     uint8_t word;      /* Hamming: data bits that are no whole word yet, right-aligned */
     uint8_t word_bits; /* how many, below 4 */
 } sf_bit_writer_t;
+
+/* Whether another tensor says which rows are sent. */
+static inline int sf_items_are_told(uint8_t items) {
+    return items == SF_ITEMS_COUNT || items == SF_ITEMS_ONES || items == SF_ITEMS_EXACTLY;
+}
 
 /* Bits that a region of `items` items of `bits` bits takes in the payload. */
 uint64_t sf_region_bits(uint32_t items, uint8_t bits, sf_protection_t protection);

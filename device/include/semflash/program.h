@@ -4,8 +4,8 @@
  *                           (projections, normalisation)
  *
  * The description it comes from, and the reference that runs it: host/semflash/program/. Tensor 0 is the image,
- * which is not kept: graphs that read it take its rows as they come. Other tensors are kept in the state, except
- * the codes of the first region where they can go into the payload one by one.
+ * which is kept only where a stage needs it whole: graphs that read it take its rows as they come. Other tensors
+ * are kept in the state, except the codes of the first region where they can go into the payload one by one.
  */
 #ifndef SEMFLASH_PROGRAM_H
 #define SEMFLASH_PROGRAM_H
@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "semflash/layout.h"
+#include "semflash/patches.h"
 #include "semflash/stages.h"
 #include "semflash/status.h"
 
@@ -53,7 +54,9 @@ typedef enum sf_stage_kind {
     SF_STAGE_ORDER = 4,
     SF_STAGE_PROJECT = 5,
     SF_STAGE_NORMALISE = 6,
-    SF_STAGE_MODULATE = 7
+    SF_STAGE_MODULATE = 7,
+    SF_STAGE_SELECT = 8,
+    SF_STAGE_PATCHES = 9
 } sf_stage_kind_t;
 
 struct sf_encoder;
@@ -80,6 +83,10 @@ extern const sf_stage_ops_t sf_project_of_values;
 extern const sf_stage_ops_t sf_normalise_of_values;
 extern const sf_stage_ops_t sf_tail_of_values;
 
+/* Levels of patches, and their codes (device/src/patch_stages.c). */
+extern const sf_stage_ops_t sf_select_of_image;
+extern const sf_stage_ops_t sf_patches_of_image;
+
 /* One step. A tail without operations of its own follows the graph whose output it reads. */
 typedef struct sf_stage {
     uint8_t kind;   /* sf_stage_kind_t */
@@ -87,9 +94,10 @@ typedef struct sf_stage {
     uint8_t output; /* number of the tensor it writes */
     uint8_t
         by; /* tails, projections, modulations: number of the control that chooses one of several, or SF_NONE;
+                     * SF_STAGE_SELECT: number of the control with the rate;
                      * SF_STAGE_ORDER: number of the saliency's tensor; SF_STAGE_GRAPH: its own number */
     uint16_t layer; /* SF_STAGE_GRAPH: number of its first layer in the whole program, for the layer clock */
-    uint32_t state; /* SF_STAGE_GRAPH, SF_STAGE_ORDER: offset of the memory it works in */
+    uint32_t state; /* SF_STAGE_GRAPH, SF_STAGE_ORDER, SF_STAGE_PATCHES: offset of the memory it works in */
     union {
         const sf_graph_t *graph;
         const sf_gdn_t *gdn;     /* one, or one for each value of the control */
@@ -98,6 +106,8 @@ typedef struct sf_stage {
         const sf_project_t *project; /* one, or one for each value of the control */
         const sf_normalise_t *normalise;
         const sf_modulate_t *modulate; /* one, or one for each value of the control */
+        const sf_select_t *select;
+        const sf_patches_t *patches;
     } as;
     const sf_stage_ops_t *ops; /* NULL for graphs, orders and tails behind graphs */
 } sf_stage_t;
@@ -130,6 +140,7 @@ typedef struct sf_program {
     const sf_stage_t *stages;
     const sf_region_t *regions;
     const sf_control_t *controls; /* NULL where there are none */
+    const sf_head_t *head;        /* what comes before the regions; NULL where nothing does */
     char engine[16];              /* for instance "aot/cmsis-nn", zero-padded */
 } sf_program_t;
 

@@ -97,7 +97,8 @@ def _of(
     program: Program, regions: Sequence[Region], length: int, starts: Sequence[int], items: Sequence[int]
 ) -> tuple[Stretch, ...]:
     """Stretches of one payload, from its first bit to its last; neighbours of bits are one."""
-    found: list[Stretch] = []
+    head = min(starts[0], length)
+    found = [Stretch(0, head, None)] if head > 0 else []
     for region, start, count in zip(regions, starts, items, strict=True):
         holds = _values(program, region)
         stop = min(start + protected_bits(count * region.bits, region.protection), length)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semflash.cli import control_options, data_options, quality_options
+from semflash.cli import build_options, control_options, data_options, quality_options
 from semflash.errors import UsageError
 from semflash.settings import Settings, first
 
@@ -72,11 +72,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from semflash.edge.evaluate import evaluate, record_measurement
     from semflash.edge.plot import check_plot, plot
 
-    names = args.bundle or [name for name in (settings.build.bundle,) if name is not None]
+    names = args.bundle
     if not names:
-        raise UsageError(
-            "which bundle?", remedy="semflash evaluate BUNDLE, or bundle in [build] of semflash.toml"
-        )
+        own = settings.build.bundle
+        if own is None:
+            remedy = "semflash evaluate BUNDLE, or bundle in [build] of semflash.toml"
+            raise UsageError("which bundle?", remedy=remedy)
+        names = [build_options.own_bundle(own, settings)]
     if args.compare is not None or args.report is not None or args.plots is not None or len(names) > 1:
         from semflash.cli.evaluate_compare import compare
 

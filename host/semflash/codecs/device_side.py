@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from semflash.codecs.patch_side import PatchCoder as PatchCoder
+from semflash.codecs.patch_side import PatchesStage, SelectStage
 from semflash.program.controls import Control
 from semflash.program.layout import Layout, Region
 from semflash.program.quality import Quality
@@ -169,12 +171,29 @@ class Neutral:
     value: float | None = None
 
 
-DeviceStage = GraphSpec | TailStage | Order | ModulationStage | ProjectionStage | NormaliseStage
+DeviceStage = (
+    GraphSpec
+    | TailStage
+    | Order
+    | ModulationStage
+    | ProjectionStage
+    | NormaliseStage
+    | SelectStage
+    | PatchesStage
+)
 
 
 def sources_of(stage: DeviceStage) -> tuple[str, ...]:
     """The tensors that a stage reads."""
-    return (stage.saliency, stage.source) if isinstance(stage, Order) else (stage.source,)
+    match stage:
+        case Order():
+            return stage.saliency, stage.source
+        case SelectStage():
+            return stage.scores, stage.image
+        case PatchesStage():
+            return stage.image, stage.levels
+        case _:
+            return (stage.source,)
 
 
 @dataclass(frozen=True)

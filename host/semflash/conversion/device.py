@@ -22,7 +22,8 @@ from semflash.codecs.device_side import (
     TableTailSpec,
     TailStage,
 )
-from semflash.conversion import tail, values
+from semflash.codecs.patch_side import PatchesStage, SelectStage
+from semflash.conversion import patches, tail, values
 from semflash.conversion.cutting import cut
 from semflash.conversion.folding import Form, folded
 from semflash.conversion.graphs import (
@@ -166,6 +167,16 @@ class _Making:
                 source = self.codes[stage.source]
                 self.codes[stage.output] = Tensor(stage.output, (source.items,), source.holds)
                 self.stages.append(stage)
+            case SelectStage():
+                shape = self._image_shape()
+                sizes = patches.sizes_of(self.spec, shape)
+                for tensor in patches.select_tensors(stage, shape, self.spec.neutral):
+                    self.codes[tensor.name] = tensor
+                self.stages.append(patches.quantise_select(stage, self.ends[stage.scores], sizes))
+            case PatchesStage():
+                for tensor in patches.patch_tensors(stage, self._image_shape(), self.spec.neutral):
+                    self.codes[tensor.name] = tensor
+                self.stages.append(patches.quantise_patches(stage, self._image_shape()))
             case ModulationStage():
                 self._modulate(stage)
             case ProjectionStage():
@@ -173,6 +184,10 @@ class _Making:
             case NormaliseStage():
                 self._values(stage.output, values.normalised(stage, self.ends[stage.source]))
                 self.stages.append(values.quantise_normalise(stage, self.ends[stage.output]))
+
+    def _image_shape(self) -> tuple[int, int, int]:
+        height, width, channels = self.spec.network.input_shape[1:]
+        return height, width, channels
 
     def _modulate(self, stage: ModulationStage) -> None:
         source = self.ends[stage.source]
@@ -225,9 +240,9 @@ def _program(
 
 
 def real_values(spec: DeviceSpec, images: NDArray[np.float32]) -> dict[str, NDArray[np.floating]]:
-    """What the float network gives for images in [0, 1], float32 (N, ...) by tensor."""
+    """Images in [0, 1], and what the float network gives for them, float32 (N, ...) by tensor."""
     found = spec.network.predict(images, verbose=0)
-    return dict(zip(spec.values, [found] if len(spec.values) == 1 else found, strict=True))
+    return {IMAGE: images} | dict(zip(spec.values, [found] if len(spec.values) == 1 else found, strict=True))
 
 
 def codes_by_formula(
@@ -238,7 +253,7 @@ def codes_by_formula(
     """What the program would send without quantisation before its last step, by tensor, (N, ...).
 
     Args:
-        real: Values of the tensors that graphs write, float32 (N, ...).
+        real: Values of the tensors that graphs write, float32 (N, ...), and where patches are sent the image.
         controls: What the host set, by name.
 
     Returns:
@@ -263,6 +278,9 @@ def codes_by_formula(
                 known[stage.output] = values.project(stage, known[stage.source], state)
                 if stage.reach is not None:
                     found[stage.output] = values.to_int8(known[stage.output], stage.reach)
+            case SelectStage() | PatchesStage():
+                codes = {name: array.view(np.uint8) for name, array in found.items()}
+                found |= patches.codes_by_formula(spec, stage, known, codes, used)
             case NormaliseStage():
                 known[stage.output] = values.normalise(stage, known[stage.source])
                 found[stage.output] = values.to_int8(known[stage.output], stage.reach)
@@ -270,14 +288,14 @@ def codes_by_formula(
 
 
 def sent_codes(program: Program, tensors: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
-    """Codes in the order of sending, uint8 (N, codes): the regions of the payload one behind the other.
+    """Codes in the order of sending, uint8 (N, codes): what the payload is made of, one behind the other.
 
     Int8 values stand in two's complement, as they are sent.
 
     Raises:
         ExportError: A tensor of the payload is not there.
     """
-    names = [region.source for region in program.payload.regions]
+    names = program.payload.sources
     missing = [name for name in names if name not in tensors]
     if missing:
         raise ExportError(

@@ -26,7 +26,7 @@ from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import Contract, EdgeGraph, ExportProof, Model, Record
 from semflash.bundle.writer import check_name, check_place, write_bundle
 from semflash.codecs.base import Codec
-from semflash.codecs.device_side import DeviceSpec
+from semflash.codecs.device_side import IMAGE, DeviceSpec
 from semflash.codecs.edge_side import EdgeGraphSpec
 from semflash.conversion.content import content_sha256
 from semflash.conversion.device import (
@@ -251,9 +251,10 @@ def _prove(trained: Trained, dataset: Dataset, made: _Made, arenas: Mapping[str,
 
 def _float_codes(spec: DeviceSpec, images: NDArray[np.uint8]) -> dict[str, Sent]:
     """Codes (and values that are sent) by tensor of the float network, straight from the formulas."""
-    parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in spec.values}
+    parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in (IMAGE, *spec.values)}
     for start in range(0, len(images), PROOF_IMAGES):
         batch = images[start : start + PROOF_IMAGES].astype(np.float32) / np.float32(255)
+        parts[IMAGE].append(batch)
         if len(spec.values) == 1:
             parts[spec.values[0]].append(run_model(spec.network, batch))
             continue

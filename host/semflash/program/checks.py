@@ -14,7 +14,9 @@ from msgspec import UnsetType
 
 from semflash.fields import CHANNELS_MAX, PAYLOAD_MAX_BYTES
 from semflash.program.controls import LINK_CONTROL, Control
-from semflash.program.layout import CountOf, OnesOf, Region, Rest
+from semflash.program.layout import CountOf, Exactly, OnesOf, Region, Rest
+from semflash.program.patch_checks import check_exactly, check_head, check_patches, check_select
+from semflash.program.patch_stages import Patches, Select
 from semflash.program.program import Program
 from semflash.program.stages import (
     GdnTail,
@@ -68,6 +70,10 @@ def check_program(program: Program) -> None:
                 check_project(program, stage)
             case Normalise():
                 check_normalise(program, stage)
+            case Select():
+                check_select(program, stage)
+            case Patches():
+                check_patches(program, stage)
     _check_payload(program)
     _check_use(program)
 
@@ -252,7 +258,8 @@ def _check_order(program: Program, stage: Order) -> None:
 
 
 def _check_payload(program: Program) -> None:
-    _check_unique("regions", (region.source for region in program.payload.regions))
+    _check_unique("regions", program.payload.sources)
+    check_head(program)
     sent: set[str] = set()
     rest: Rest | None = None
     for region in program.payload.regions:
@@ -279,6 +286,8 @@ def _check_region(program: Program, region: Region, sent: set[str]) -> None:
             mask, codes = _codes_of(program, name, f"the mask of {region.source}")
             if mask.items != tensor.rows or region.items.at_least >= codes.levels:
                 raise refuse(f"the mask of {region.source} must have a code for each row", mask.shape)
+        case Exactly():
+            check_exactly(program, region)
         case Rest(limit):
             if program.control(limit).unit != "bytes":
                 raise refuse("a payload is cut by a control in bytes", limit)
@@ -307,7 +316,7 @@ def _check_use(program: Program) -> None:
     """Every tensor is written by a stage, and read by one or sent."""
     written = {program.image, *(name for stage in program.stages for name in outputs_of(stage))}
     read = {name for stage in program.stages for name in inputs_of(stage)}
-    read |= {region.source for region in program.payload.regions}
+    read |= set(program.payload.sources)
     read |= {tensor.live for tensor in program.tensors if tensor.live is not None}
     for tensor in program.tensors:
         if tensor.name not in written:

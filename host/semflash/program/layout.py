@@ -3,15 +3,19 @@
 Bits are written most significant first. A region's bits are protected as a whole, and the last byte of the
 payload is filled with zero bits. Everything that the receiver needs stands in the payload: counts and maps
 are regions, too, and must come before the regions whose size they tell.
+
+A payload whose map of levels must never be misread begins with a head: the map as nested subsets, small
+tensors and a check over both.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from semflash.fields import Name
+from semflash.program.patch_stages import PATCH_LEVELS_MAX
 from semflash.program.tensors import LEVELS_MAX
 
 Protection = Literal["none", "repeat-3", "hamming-7-4"]
@@ -48,7 +52,14 @@ class Rest(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", ta
     limit: Name
 
 
-Items = Every | CountOf | OnesOf | Rest
+class Exactly(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="exactly"):
+    """The rows of the source are sent whose entry in ``map`` is ``level``; the map is that of the head."""
+
+    map: Name
+    level: Annotated[int, Meta(ge=1, lt=PATCH_LEVELS_MAX)]
+
+
+Items = Every | CountOf | OnesOf | Rest | Exactly
 
 
 class Region(Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,10 +79,42 @@ class Region(Struct, frozen=True, forbid_unknown_fields=True):
     protection: Protection = "none"
 
 
+class Head(Struct, frozen=True, forbid_unknown_fields=True):
+    """What comes before all regions and is trusted as a whole or not at all.
+
+    Its bits: how many entries of the map are at least 1, at least 2, ...; for each of these subsets of the
+    one before its rank in the combinatorial number system, in as many bits as the number of subsets of that
+    size needs; all items of the small tensors; a CRC-16 over all this. Where the check, a count, a rank or
+    the payload's length is wrong, the receiver takes the image for lost.
+
+    Attributes:
+        map: The tensor of codes with a level for each of at most 64 places.
+        also: Tensors of codes, all of whose items are sent.
+        protect: A control of 0 and 1. The head then begins with its value, five times, and with 1 the rest of
+            it is sent as words of Golay(24, 12), the last filled with zeros. None: it is sent as it is.
+    """
+
+    map: Name
+    also: Annotated[tuple[Name, ...], Meta(max_length=4)] = ()
+    protect: Name | None = None
+
+
 class Layout(Struct, frozen=True, forbid_unknown_fields=True):
-    """The regions of the payload, in the order of sending."""
+    """The payload in the order of sending.
+
+    Attributes:
+        regions: One behind the other.
+        head: What comes before them, if anything does.
+    """
 
     regions: Annotated[tuple[Region, ...], Meta(min_length=1, max_length=32)]
+    head: Head | UnsetType = UNSET
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The tensors that are sent, in the order of sending."""
+        head = () if isinstance(self.head, UnsetType) else (self.head.map, *self.head.also)
+        return (*head, *(region.source for region in self.regions))
 
 
 def protected_bits(bits: int, protection: Protection) -> int:

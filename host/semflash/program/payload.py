@@ -7,6 +7,7 @@ What is received may be damaged, cut or in part lost; the rules:
 - A count or map that disagrees with the length of the payload is believed as far as the payload goes: what it
   asks for beyond the end is missing, and the image is marked inconsistent.
 - A payload that is longer than the program's longest is refused.
+- Where a head cannot be trusted, or says another length than the payload has, nothing of the image is used.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec import UnsetType
 from numpy.typing import NDArray
 
 from semflash.errors import ProgramError
-from semflash.program.layout import CountOf, OnesOf, Region, Rest, protected_bits
+from semflash.program.head import decode_head, encode_head, head_room
+from semflash.program.layout import CountOf, Exactly, OnesOf, Region, Rest, protected_bits
 from semflash.program.program import Program
 from semflash.program.protection import protect, unprotect
 from semflash.program.tensors import Codes, Tensor
@@ -65,7 +68,8 @@ class Received:
         codes: uint8 (int8 for values), (N, *shape); neutral where nothing was sent or nothing arrived.
         present: bool of the same shapes; True where an item was sent and arrived.
         corrected: int64 (N,), bits that the protection changed.
-        consistent: bool (N,), whether the counts and maps agree with the length of the payload.
+        consistent: bool (N,), whether the counts and maps agree with the length of the payload; False, too,
+            where the head cannot be trusted.
         spans: Where each region lies, in their order.
     """
 
@@ -88,11 +92,15 @@ def encode(
     Raises:
         ProgramError: A tensor has another type or shape, or a code that it cannot hold.
     """
-    first = program.tensor(program.payload.regions[0].source)
-    count = len(_flat(first, tensors))
+    flats = {name: _flat(program.tensor(name), tensors) for name in _names(program)}
+    count = len(flats[program.payload.regions[0].source])
     stream = np.zeros((count, 8 * program.payload_bytes_max), np.uint8)
     end = np.zeros(count, np.int64)
-    flats = {name: _flat(program.tensor(name), tensors) for name in _names(program)}
+    head = program.payload.head
+    if not isinstance(head, UnsetType):
+        sent, end = encode_head(program, flats, head.protect is not None and controls[head.protect] > 0)
+        sent = sent[:, : stream.shape[1]]
+        stream[:, : sent.shape[1]] = np.where(np.arange(sent.shape[1]) < end[:, None], sent, 0)
     for region in program.payload.regions:
         room = 8 * controls[region.items.limit] - end if isinstance(region.items, Rest) else end
         chosen = _chosen(program, region, flats, room)
@@ -100,6 +108,7 @@ def encode(
         for images, n, start in _alike(chosen.sum(axis=1), end):
             bits = items[images][chosen[images]].reshape(len(images), n * region.bits)
             sent = protect(bits, region.protection)
+            _check_room(program, start + sent.shape[1])
             stream[images, start : start + sent.shape[1]] = sent
             end[images] += sent.shape[1]
     return Payloads(np.packbits(stream, axis=1), end)
@@ -123,7 +132,7 @@ def decode(
     """
     bits = _checked_lengths(program, payloads, bits)
     # Damaged counts may point beyond what was sent: there, nothing is known.
-    stream = np.zeros((len(payloads), max(8 * payloads.shape[1], program.payload_bits_max)), np.uint8)
+    stream = np.zeros((len(payloads), _beyond(program, payloads)), np.uint8)
     stream[:, : 8 * payloads.shape[1]] = np.unpackbits(payloads, axis=1)
     known = np.arange(stream.shape[1]) < bits[:, None]
     if lost is not None:
@@ -131,10 +140,17 @@ def decode(
     end, corrected = np.zeros(len(payloads), np.int64), np.zeros(len(payloads), np.int64)
     flats: dict[str, NDArray[np.uint8] | NDArray[np.int8]] = {}
     present: dict[str, NDArray[np.bool_]] = {}
-    spans = []
+    spans, lost_heads = [], np.zeros(len(payloads), np.bool_)
+    if not isinstance(program.payload.head, UnsetType):
+        head = decode_head(program, stream, known, bits)
+        end, corrected, lost_heads = head.end, head.corrected, head.lost
+        for name, codes in head.codes.items():
+            neutral, _ = _nothing(program.tensor(name), len(payloads))
+            flats[name] = np.where(lost_heads[:, None], neutral, codes)
+            present[name] = np.repeat(~lost_heads[:, None], codes.shape[1], axis=1)
     for region in program.payload.regions:
         tensor = program.tensor(region.source)
-        chosen = _chosen(program, region, flats, bits - end)
+        chosen = _chosen(program, region, flats, bits - end) & ~lost_heads[:, None]
         spans.append(Span(region, end.copy(), chosen.sum(axis=1)))
         values, there = _nothing(tensor, len(payloads))
         for images, n, start in _alike(chosen.sum(axis=1), end):
@@ -154,14 +170,30 @@ def decode(
         {name: flat.reshape(shapes[name]) for name, flat in flats.items()},
         {name: flat.reshape(shapes[name]) for name, flat in present.items()},
         corrected,
-        (end == bits) | ((bits % 8 == 0) & (end <= bits) & (bits < end + 8)),
+        ((end == bits) | ((bits % 8 == 0) & (end <= bits) & (bits < end + 8))) & ~lost_heads,
         tuple(spans),
     )
 
 
+def _check_room(program: Program, bits: int) -> None:
+    """A map that no selection made may ask for more than the program's longest payload."""
+    if bits > program.payload_bits_max:
+        raise ProgramError(
+            f"a payload of this program has at most {program.payload_bits_max} bits",
+            value=bits,
+            remedy="select levels by the rate",
+        )
+
+
+def _beyond(program: Program, payloads: NDArray[np.uint8]) -> int:
+    """Bits that may be looked at: those of the payloads, and what damaged counts point to."""
+    most = max(8 * payloads.shape[1], program.payload_bits_max)
+    return most if isinstance(program.payload.head, UnsetType) else max(most, head_room(program))
+
+
 def _names(program: Program) -> set[str]:
     """The tensors that the payload is made of."""
-    names = {region.source for region in program.payload.regions}
+    names = set(program.payload.sources)
     for region in program.payload.regions:
         match region.items:
             case CountOf(count):
@@ -218,6 +250,8 @@ def _chosen(
             rows = np.arange(tensor.rows) < flats[count]
         case OnesOf(mask, at_least):
             rows = flats[mask] >= at_least
+        case Exactly(levels, level):
+            rows = flats[levels] == level
         case Rest():
             return np.arange(tensor.items) < (np.maximum(room, 0) // region.bits)[:, None]
         case _:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, UnsetType
 
 from semflash.errors import ProgramError
 from semflash.fields import Name
 from semflash.program.controls import Control
 from semflash.program.layout import Layout, Region, protected_bits
+from semflash.program.map_sizes import MapSizes, map_sizes
+from semflash.program.patch_stages import Select
 from semflash.program.quality import Quality
 from semflash.program.stages import Graph, Stage, Tail, TailTable
 from semflash.program.tensors import Codes, Tensor
@@ -91,7 +93,26 @@ class Program(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def payload_bits_max(self) -> int:
         """The most bits that the payload of an image can have."""
-        return sum(self.region_bits_max(region) for region in self.payload.regions)
+        if isinstance(self.payload.head, UnsetType):
+            return sum(self.region_bits_max(region) for region in self.payload.regions)
+        most, stage = self.map_sizes.most, self.select
+        return most if stage is None else min(most, 8 * self.control(stage.rate).high)
+
+    @property
+    def map_sizes(self) -> MapSizes:
+        """What a payload takes by the counts of the map in its head.
+
+        Raises:
+            ProgramError: The payload has no head, or not everything behind it is told by it.
+        """
+        return map_sizes(self.payload, {tensor.name: tensor for tensor in self.tensors})
+
+    @property
+    def select(self) -> Select | None:
+        """The stage that writes the map in the payload's head; None: another one does, or there is none."""
+        head = self.payload.head
+        stages = (stage for stage in self.stages if isinstance(stage, Select))
+        return next((s for s in stages if not isinstance(head, UnsetType) and s.output == head.map), None)
 
     @property
     def payload_bytes_max(self) -> int:

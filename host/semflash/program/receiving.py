@@ -8,8 +8,8 @@ from semflash.program.tensors import Codes, Values
 
 
 def sent_tensors(program: Program) -> set[str]:
-    """Names of the tensors that regions of the payload are made of."""
-    return {region.source for region in program.payload.regions}
+    """Names of the tensors that head and regions of the payload are made of."""
+    return set(program.payload.sources)
 
 
 def can_receive(program: Program, name: str) -> bool:

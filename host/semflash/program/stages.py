@@ -9,13 +9,12 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from semflash.fields import CHANNELS_MAX, GDN_LEVELS_MAX, Channels, Int8, Name
+from semflash.fields import CHANNELS_MAX, GDN_LEVELS_MAX, Channels, Int8, Int32, Name
+from semflash.program.patch_stages import Patches, Select
 from semflash.program.tensors import LEVELS_MAX, Code
 
 #: Largest gain of a power normalisation, Q8.
 GAIN_MAX = (1 << 24) - 1
-
-Int32 = Annotated[int, Meta(ge=-(1 << 31), le=(1 << 31) - 1)]
 
 
 class Graph(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="graph"):
@@ -199,7 +198,7 @@ class Normalise(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind
     gain: Annotated[int, Meta(ge=1, le=GAIN_MAX)]
 
 
-Stage = Graph | Tail | Order | Modulate | Project | Normalise
+Stage = Graph | Tail | Order | Modulate | Project | Normalise | Select | Patches
 
 
 def inputs_of(stage: Stage) -> tuple[str, ...]:
@@ -211,8 +210,18 @@ def inputs_of(stage: Stage) -> tuple[str, ...]:
             return (stage.source,)
         case Order():
             return (stage.saliency, stage.source)
+        case Select():
+            return (stage.scores, stage.image)
+        case Patches():
+            return (stage.image, stage.levels)
 
 
 def outputs_of(stage: Stage) -> tuple[str, ...]:
     """The names of the tensors that a stage writes."""
-    return stage.outputs if isinstance(stage, Graph) else (stage.output,)
+    match stage:
+        case Graph() | Patches():
+            return stage.outputs
+        case Select():
+            return (stage.output, stage.background)
+        case _:
+            return (stage.output,)

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from semflash.errors import ProgramError
 from semflash.program.controls import settle
+from semflash.program.map_sizes import codes_held, head_of
+from semflash.program.patch_stages import Patches, Select
 from semflash.program.payload import Payloads, encode
 from semflash.program.program import Program
-from semflash.program.reference import order, tails
+from semflash.program.reference import order, patches, select, tails
 from semflash.program.reference.modulation import modulate
 from semflash.program.reference.power import normalise
 from semflash.program.reference.projection import project
@@ -92,6 +94,25 @@ def _results(
         case Normalise():
             values = tensors[stage.source].view(np.int8)
             return {stage.output: normalise(values, zero_point(program, stage.source), stage.gain)}
+        case Select():
+            return _selected(program, stage, tensors, used)
+        case Patches():
+            neutral = {name: codes_held(program.tensor(name)).neutral for name in stage.outputs}
+            pixels, levels = tensors[stage.image].view(np.int8), tensors[stage.levels].view(np.uint8)
+            return dict(patches.codes(stage, pixels, levels, neutral))
+
+
+def _selected(
+    program: Program, stage: Select, tensors: Mapping[str, Array], used: Mapping[str, int]
+) -> dict[str, Array]:
+    """Levels of the patches and the background."""
+    pixels = tensors[stage.image].view(np.int8)
+    weights = select.weights(stage, tensors[stage.scores].view(np.int8), pixels)
+    protect = head_of(program.payload).protect
+    protected = protect is not None and used[protect] > 0
+    levels = select.select(weights, stage.gains, program.map_sizes, used[stage.rate], protected)
+    shape = (len(pixels), *program.tensor(stage.output).shape)
+    return {stage.output: levels.reshape(shape), stage.background: select.background(pixels)}
 
 
 def zero_point(program: Program, name: str) -> int:

@@ -20,6 +20,7 @@ from semflash.data.summary import summary
 from semflash.errors import UsageError
 from semflash.outputs.chance import REMEDY, Chance
 from semflash.teachers.store import find_store
+from semflash.training.alone.detector import detector_in, is_task_run
 from semflash.training.alone.device import OwnDevice
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
@@ -94,7 +95,7 @@ def train_own(
     described: dict[str, Any] = dataclasses.asdict(recipe) | _teacher(answers)
     keras.utils.set_random_seed(recipe.seed)
     codec = create(recipe.family, sizes_for(recipe, data))
-    described["built_sizes"] = dataclasses.asdict(codec.sizes)
+    described["built_sizes"] = codec.sizes.plain()
     trained = TrainedCodec(codec, None, RunInfo.start("codec", described, data, recipe.seed))
     run = OwnRun(recipe, trained, data, answers, out, shown)
     plans = run.plans()
@@ -104,9 +105,12 @@ def train_own(
 
 
 def _answers(recipe: CodecRecipe, data: Dataset) -> Answers | None:
-    """Those of the store that the recipe names. TeacherError: there is none, or it is of other data."""
+    """Those of the store or detector that the recipe names. TeacherError: there is none, or it is of other
+    data."""
     if not recipe.teacher:
         return None
+    if is_task_run(Path(recipe.teacher)):
+        return detector_in(Path(recipe.teacher), data, recipe.augmentation, recipe.seed)
     return find_store(recipe.teacher, data)
 
 
@@ -142,12 +146,27 @@ def check_own(recipe: CodecRecipe, distribution: Distribution = ALONE) -> None:
                 value=f"{field}={getattr(recipe, field)}",
                 remedy=f"{field}=0",
             )
+    _check_unused(recipe)
     if recipe.int8_epochs and keras.backend.backend() != "tensorflow":
         raise UsageError(
             "the stage on the device's numbers quantises with TensorFlow",
             value=f"KERAS_BACKEND={keras.backend.backend()}",
             remedy="KERAS_BACKEND=tensorflow, or int8_epochs=0",
         )
+
+
+def _check_unused(recipe: CodecRecipe) -> None:
+    """UsageError: a field is set that the family's training does not read; its default and 0 say nothing."""
+    training = family_of(recipe.family).training
+    defaults = {field.name: field.default for field in dataclasses.fields(CodecRecipe)}
+    for name in () if training is None else training.unused:
+        value = getattr(recipe, name)
+        if value and value != defaults[name]:
+            raise UsageError(
+                f"the training of the family {recipe.family} does not read this field of the recipe",
+                value=f"{name}={value}",
+                remedy=f"leave {name} out",
+            )
 
 
 class OwnRun:
