@@ -20,7 +20,7 @@ from semflash.data.summary import summary
 from semflash.errors import UsageError
 from semflash.outputs.chance import REMEDY, Chance
 from semflash.teachers.store import find_store
-from semflash.training.alone.detector import detector_in, is_task_run
+from semflash.training.alone.detector import detector_in, task_run_in
 from semflash.training.alone.device import OwnDevice
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
@@ -109,8 +109,9 @@ def _answers(recipe: CodecRecipe, data: Dataset) -> Answers | None:
     data."""
     if not recipe.teacher:
         return None
-    if is_task_run(Path(recipe.teacher)):
-        return detector_in(Path(recipe.teacher), data, recipe.augmentation, recipe.seed)
+    network = task_run_in(Path(recipe.teacher))
+    if network is not None:
+        return detector_in(network, data, recipe.augmentation, recipe.seed)
     return find_store(recipe.teacher, data)
 
 
