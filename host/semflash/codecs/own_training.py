@@ -57,6 +57,15 @@ class Answers(Protocol):
         """
 
 
+class TaskParts(Protocol):
+    """A trained task network as two Keras models, of which the second takes what the first gives."""
+
+    @property
+    def head(self) -> Any: ...
+    @property
+    def tail(self) -> Any: ...
+
+
 @dataclass(frozen=True)
 class Bench:
     """What a family's own training works with.
@@ -71,6 +80,8 @@ class Bench:
             is quantised when it is first asked for.
         out: The folder of the run.
         say: Shows a line.
+        task: The task network that the recipe names, for families that learn from more than its answers;
+            None: it names none.
     """
 
     codec: Any
@@ -81,6 +92,7 @@ class Bench:
     device: RunDevice
     out: Path
     say: Callable[[str], None]
+    task: TaskParts | None = None
 
 
 @dataclass(frozen=True)

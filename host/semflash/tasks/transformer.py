@@ -24,6 +24,7 @@ Convolutions are followed by BatchNorm and ReLU. Sources of the blocks: Dosovits
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -42,6 +43,8 @@ EXPANSION = 2
 #: Share of the patches that are hidden from the CLS token in training.
 HIDDEN_SHARE = 0.25
 EPSILON = 1e-5
+#: Share of a block's attention beside the identity, where attention is followed back.
+ROLLED = 0.5
 CLASS_BLOCK, PLACES = "class_block", "places"
 
 
@@ -108,15 +111,19 @@ def build_transformer_tail(feature_shape: tuple[int, int, int], classes: int) ->
     return keras.Model(features, logits, name="tail")
 
 
-def attention_of(tail: keras.Model) -> keras.Model:
+def attention_of(tail: keras.Model, *, rollout: bool = False) -> keras.Model:
     """Row CLS of the last block's attention without CLS's own column, mean over the heads: features
     (B, h, w, c) to float (B, h, w), shares that sum to at most 1.
+
+    Args:
+        rollout: Follow the attention back through the blocks before it, each beside an identity of the same
+            weight (Abnar and Zuidema 2020, arXiv 2005.00928): where what CLS looks at came from.
 
     Raises:
         TrainingError: The tail is no transformer of this module.
     """
     try:
-        block = tail.get_layer(CLASS_BLOCK)
+        last = tail.get_layer(CLASS_BLOCK)
     except ValueError:
         raise TrainingError(
             "the task network has no CLS token whose attention could be taken",
@@ -124,7 +131,9 @@ def attention_of(tail: keras.Model) -> keras.Model:
             remedy="train it with network=vit",
         ) from None
     height, width = tail.input_shape[1:3]
-    weights = Attended(block, (height, width), name="attended")(block.input)
+    blocks = [layer for layer in tail.layers if isinstance(layer, Block)]
+    tokens = blocks[0].input if rollout and blocks else last.input
+    weights = Attended(last, blocks if rollout else [], (height, width), name="attended")(tokens)
     return keras.Model(tail.input, weights, name="attention")
 
 
@@ -224,6 +233,11 @@ class Block(_Block):
         normed = self.before(x)
         return self.perceptron(x + self.attention(normed, normed))
 
+    def shares(self, x: Any) -> Any:
+        """What each token takes from each, mean over the heads: (B, n, n)."""
+        normed = self.before(x)
+        return ops.mean(self.attention.weights_of(normed, normed)[0], axis=1)
+
 
 class ClassBlock(_Block):
     """A CLS token that attends to itself and to the patches: (B, n, c) to the token, (B, c).
@@ -275,12 +289,21 @@ class ClassBlock(_Block):
 
 
 class Attended(layers.Layer):
-    """Row CLS of a class block as a map (B, h, w)."""
+    """Row CLS of a class block as a map (B, h, w), followed back through the blocks before it."""
 
-    def __init__(self, block: ClassBlock, grid: tuple[int, int], **kwargs: Any) -> None:
+    def __init__(
+        self, last: ClassBlock, before: Sequence[Block], grid: tuple[int, int], **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.block, self.grid = block, grid
+        self.last, self.before, self.grid = last, list(before), grid
 
     def call(self, x: Any) -> Any:
-        """Shares of the patches."""
-        return ops.reshape(self.block.row(x), (-1, *self.grid))
+        """Shares of the patches, of the tokens that the first of the blocks gets."""
+        mixed = []
+        for block in self.before:
+            mixed.append(ROLLED * block.shares(x) + (1 - ROLLED) * ops.eye(x.shape[1]))
+            x = block(x)
+        row = self.last.row(x)[:, None]
+        for each in reversed(mixed):
+            row = ops.matmul(row, each)
+        return ops.reshape(row, (-1, *self.grid))
