@@ -82,7 +82,7 @@ def printed_commands(text: str) -> list[list[str]]:
 
 def follow(work: Path, places: dict[str, Path], quick: bool) -> dict[str, Any]:
     """From `semflash new` to labels, then the accuracies."""
-    cpu, began = os.times(), time.monotonic()
+    cpu, began, loads = os.times(), time.monotonic(), [os.getloadavg()[0]]
     text = semflash("new", "mine", "--data", str(places["photos"]), "--yes", *(["--quick"] * quick), cwd=work)
     here, seconds, last = work, {"new": round(time.monotonic() - began, 1)}, ""
     for name, *rest in printed_commands(text):
@@ -92,6 +92,7 @@ def follow(work: Path, places: dict[str, Path], quick: bool) -> dict[str, Any]:
         start = time.monotonic()
         last = semflash(*rest, cwd=here)
         seconds[rest[0]] = round(time.monotonic() - start, 1)
+        loads.append(os.getloadavg()[0])
     minutes, after = (time.monotonic() - began) / 60, os.times()
     semflash("boards", "--stop", cwd=here)
     spent = after.children_user + after.children_system - cpu.children_user - cpu.children_system
@@ -100,6 +101,8 @@ def follow(work: Path, places: dict[str, Path], quick: bool) -> dict[str, Any]:
     return {
         "minutes": round(minutes, 1),
         "processor_minutes": round(spent / 60, 1),
+        "load": [round(min(loads), 1), round(max(loads), 1)],
+        "cores": len(os.sched_getaffinity(0)),
         "seconds": seconds,
         **accuracies(here, places),
     }
@@ -157,11 +160,13 @@ def table(kept: dict[str, Any]) -> str:
     lines = []
     if way := kept.get("way"):
         steps = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in way["seconds"].items())
+        low, high = way["load"]
         lines += [
             f"By `benchmarks/first_hour.py`: {len(CLASSES)} classes of {EACH} composed pictures of 64x64,",
             f"the printed commands alone, the emulated board. {way['minutes']:.1f} minutes on the clock of a",
-            f"machine of two cores that others used as well, {way['processor_minutes']:.1f} minutes of",
-            f"processor time ({steps}).",
+            f"machine of {way['cores']} cores, whose load was {low} to {high} meanwhile (above",
+            f"{way['cores']} others were at work, too); {way['processor_minutes']:.1f} minutes of processor",
+            f"time ({steps}).",
             f"On {way['unseen_images']} pictures of cut-outs that the training never saw:",
             "",
             "| | accuracy |",

@@ -236,8 +236,9 @@ static sf_status_t on_frame(sf_device_t *device, const sf_frame_t *frame) {
     if (frame->type == SF_FRAME_CONTROL) {
         return on_control(device, frame);
     }
-    if (frame->type != SF_FRAME_HELLO_REQUEST && frame->type != SF_FRAME_STATS_REQUEST) {
-        device->stats.unknown_version_or_type++; /* a frame only devices send */
+    const int captures = frame->type == SF_FRAME_CAPTURE && device->shown != NULL;
+    if (frame->type != SF_FRAME_HELLO_REQUEST && frame->type != SF_FRAME_STATS_REQUEST && !captures) {
+        device->stats.unknown_version_or_type++; /* a frame only devices send, or what this one does not do */
         return SF_OK;
     }
     if (frame->damaged != 0u) {
@@ -248,9 +249,16 @@ static sf_status_t on_frame(sf_device_t *device, const sf_frame_t *frame) {
         device->stats.bad_length++;
         return SF_OK;
     }
+    if (captures && frame->bundle != device->encoder->program->bundle_hash) {
+        device->stats.foreign_bundle++;
+        return send_refused(device, frame->request, SF_REFUSED_BUNDLE);
+    }
     device->stats.ok++;
     if (frame->type == SF_FRAME_STATS_REQUEST) {
         return send_link_stats(device);
+    }
+    if (captures) {
+        return device->shown->show(device, frame->request);
     }
     device->image = SF_IMAGE_NONE;
     device->credit = 0;

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from experiments.resolve import digest
-from experiments.tosc.plan import Study
+from experiments.studies.study import Study
 from experiments.tosc.results import Row
 from experiments.work import finished
 from semflash.data.dataset import Dataset

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.tosc import costs, others
+from experiments.tosc import boxes, costs, others
 from experiments.tosc.bench import Bench, Outcome
 from experiments.tosc.likeness import likeness
 from experiments.tosc.measuring import Condition, Measured, most_telling
@@ -102,6 +102,8 @@ KINDS: dict[str, Callable[[Bench], Outcome]] = {
     "costs": costs.costs,
     "live": costs.stored_or_live,
     "changing": costs.changing,
+    "detector": boxes.detector,
+    "boxes": boxes.boxes,
 }
 
 

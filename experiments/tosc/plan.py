@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from experiments.plan import slug
-from experiments.resolve import digest, plain, same_settings
+from experiments.resolve import plain
+from experiments.studies.study import Study, name_of
 from experiments.tosc.names import BERS, IMAGES, KEPT, LIVE_IMAGES, PASSES, REPEATS, SEEDS, SNRS, TEACHERS
 from semflash.codecs.tosc.sizes import ToscSizes
 from semflash.training.recipes.catalogue import codec_recipe
@@ -22,45 +21,6 @@ IN_SYMBOLS = {"sizes.levels": 4, "ber.low": 1e-4, "ber.high": 0.32, "ber.clean_s
 IN_SYMBOLS |= {"augmentation.shift_px": 4, "augmentation.erase": 0.3, "augmentation.gain": 0.15}
 SHAPES = {"stamps": ((32, 32, 3), 10), "fashion-mnist": ((28, 28, 1), 10)}
 TASKS = {"stamps": "stamps", "fashion-mnist": "fashion-mnist-small"}
-
-
-@dataclass(frozen=True)
-class Study:
-    """One job.
-
-    Attributes:
-        name: of the job and of its result.
-        group, variant, seed: what it is, for tables.
-        kind: of :data:`experiments.tosc.kinds.KINDS`.
-        settings: everything that decides its result, plain JSON.
-        of: job whose trained codec is measured; empty: its own.
-        needs: jobs that must be done before.
-        priority: smaller ones first.
-        seconds: what it is thought to take on one core.
-    """
-
-    name: str
-    group: str
-    variant: str
-    seed: int
-    kind: str
-    settings: dict[str, Any]
-    of: str = ""
-    needs: tuple[str, ...] = ()
-    priority: int = 0
-    seconds: float = 400.0
-
-    @property
-    def digest(self) -> str:
-        """Of the settings, 16 hexadecimal digits."""
-        return digest(self.settings)
-
-    def is_done(self, stored: dict[str, Any]) -> bool:
-        """Whether a result of these settings is what the job would give now.
-
-        Recipe fields that are new since then and stand at their defaults do not count.
-        """
-        return same_settings(stored, self.settings)
 
 
 #: Variant -> fields of the recipe that differ from the distilled codec's.
@@ -88,7 +48,9 @@ def studies(epochs: int | None = None) -> list[Study]:
     Args:
         epochs: passes of every training instead of its own, to try the jobs out.
     """
-    found = [*_stamps(epochs), *_of_stamps(epochs), *_compared(epochs)]
+    from experiments.tosc.box_plan import box_studies  # which is made of what stands here
+
+    found = [*_stamps(epochs), *_of_stamps(epochs), *_compared(epochs), *box_studies(epochs)]
     return sorted(found, key=lambda one: (one.priority, one.seed))
 
 
@@ -119,7 +81,7 @@ def codec_study(group: str, variant: str, recipe: CodecRecipe, priority: int) ->
     bits = sizes.channel == "bits"
     settings = {
         "recipe": dataclasses.asdict(recipe),
-        "sizes": dataclasses.asdict(sizes),
+        "sizes": sizes.plain(),
         "measure": {"levels": BERS if bits else SNRS, "repeats": REPEATS},
     }
     steps = recipe.task_epochs * (recipe.train_images or 20_000) / recipe.batch
@@ -250,8 +212,3 @@ def _baselines(group: str, dataset: str, size: int, passes: int, epochs: int | N
                 priority=8 if bits else 9,
                 seconds=passes * 20.0,
             )
-
-
-def name_of(group: str, variant: str, seed: int) -> str:
-    """Of a job: letters, digits and hyphens."""
-    return f"{group}-{slug(variant)}-s{seed}"

@@ -7,15 +7,13 @@ import zlib
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
-from semflash import atomic
+from experiments.studies import files
 from semflash.errors import UsageError
 
 FORMAT, VERSION = "semflash-tosc", 1
-RESULT_MAX_BYTES = 4 << 20
 IMAGES_MAX = 1_000_000
 
 
@@ -112,51 +110,9 @@ def unpack(text: str, images: int, repeats: int) -> np.ndarray:
     return counts
 
 
-def write(folder: Path, result: Result) -> None:
-    """Write a result in one step."""
-    folder.mkdir(parents=True, exist_ok=True)
-    atomic.write(folder / f"{result.job}.json", text_of(result))
-
-
-def text_of(result: Result) -> str:
-    """As JSON, a row or a figure a line, so that a difference of two files can be read."""
-    plain: dict[str, Any] = msgspec.to_builtins(result, order="deterministic")
-    return "{\n" + ",\n".join(f" {_line(key)}: {_block(value)}" for key, value in plain.items()) + "\n}\n"
-
-
-def _block(value: Any) -> str:
-    """Members of the outermost list or object on lines of their own."""
-    if isinstance(value, dict) and value:
-        members = [f"  {_line(key)}: {_line(each)}" for key, each in value.items()]
-        return "{\n" + ",\n".join(members) + "\n }"
-    if isinstance(value, list) and value:
-        return "[\n" + ",\n".join(f"  {_line(each)}" for each in value) + "\n ]"
-    return _line(value)
-
-
-def _line(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
-
-
 def read(path: Path) -> Result:
-    """Read one result.
-
-    Raises:
-        UsageError: unreadable, too large, or not a result of these experiments.
-    """
-    try:
-        if path.stat().st_size > RESULT_MAX_BYTES:
-            raise UsageError("larger than any result", value=path)
-        result = msgspec.json.decode(path.read_bytes(), type=Result)
-    except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
-        raise UsageError(
-            f"cannot read a result: {error}", value=path, remedy="remove the file and do its job again"
-        ) from error
-    if (result.format, result.version) != (FORMAT, VERSION) or result.job != path.stem:
-        raise UsageError(
-            f"not the result of job {path.stem}", value=f"{result.format} {result.version} {result.job}"
-        )
-    return result
+    """Read one result. UsageError: unreadable, too large, or not a result of these experiments."""
+    return files.read(path, Result, FORMAT, VERSION)
 
 
 def read_all(folder: Path) -> dict[str, Result]:

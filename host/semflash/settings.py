@@ -21,10 +21,14 @@ MAX_BYTES = 1 << 20
 #: Of a bundle's folder: a name that ends so is never one of the zoo.
 BUNDLE_SUFFIX = ".semcodec"
 
+#: How traces of rates begin that are no files (:mod:`semflash.channels.rate_trace`).
+MADE_TRACES = ("steady:", "fading:", "alternating:")
+
 Text = Annotated[str, Meta(min_length=1, max_length=4096)]
 Ber = Annotated[float, Meta(ge=0.0, le=0.5)]
 Decibels = Annotated[float, Meta(ge=-100.0, le=100.0)]
 Count = Annotated[int, Meta(ge=1, le=10_000_000)]
+Rate = Annotated[int, Meta(ge=1, le=65_535)]
 Seed = Annotated[int, Meta(ge=0, le=(1 << 53))]
 
 _T = TypeVar("_T")
@@ -56,7 +60,8 @@ class MonitorSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """[monitor]: which images run through the board and what damage is injected on the way.
 
     ber, assume_ber: for bundles that are told a bit error rate; snr (None: no noise), assume_snr: an SNR.
-    ber_window: None: as many pilot bits as the kind of quality takes.
+    ber_window: None: as many pilot bits as the kind of quality takes. rate (bytes), rate_trace: for bundles
+    that have a control in bytes, one of the two.
 
     dataset: None: the one the bundle was trained on. count: None: 200, or all where there are fewer.
     sample_seed: which images a smaller count is."""
@@ -71,6 +76,8 @@ class MonitorSettings(Struct, frozen=True, forbid_unknown_fields=True):
     assume_snr: Decibels | None = None
     ber_known: bool = False
     ber_window: Annotated[int, Meta(ge=32, le=1 << 30)] | None = None
+    rate: Rate | None = None
+    rate_trace: Text | None = None
     fault: Text | None = None
     seed: Seed = 0
     record: Text | None = None
@@ -103,6 +110,7 @@ class EvaluateSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """[evaluate]: levels and number of test images (None: all); dataset as in [monitor].
 
     bers: for bundles that are told a bit error rate; snrs: for those that are told an SNR in dB.
+    rate: bytes, for bundles that have a control in bytes.
     """
 
     dataset: Text | None = None
@@ -116,6 +124,7 @@ class EvaluateSettings(Struct, frozen=True, forbid_unknown_fields=True):
         5e-2,
     )
     snrs: Annotated[tuple[Decibels, ...], Meta(min_length=1, max_length=64)] = (20.0, 15.0, 10.0, 5.0, 0.0)
+    rate: Rate | None = None
     count: Count | None = None
     sample_seed: Seed = 0
     seed: Seed = 0
@@ -258,6 +267,9 @@ def _absolute(table: _T, name: str, base: Path) -> _T:
         value = getattr(table, key)
         if value is not None:
             changes[key] = str(base / value)
+    rates = getattr(table, "rate_trace", None)
+    if rates is not None and not rates.startswith(MADE_TRACES):
+        changes["rate_trace"] = str(base / rates)
     folder = getattr(table, _FOLDERS_OR_NAMES.get(name, ""), None)
     if folder is not None and "/" in folder:
         changes["dataset"] = str(base / folder)

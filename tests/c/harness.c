@@ -333,32 +333,58 @@ static sf_status_t capture_twice(sf_device_t *device, sink_t *sink, size_t room)
     return sf_device_capture(device, &source, 77, row, sizeof row);
 }
 
-int harness_capture(uint16_t fail_at, size_t broken_at, uint8_t *out, size_t room, size_t *n) {
-    static uint8_t state[SF_MODEL_STATE_BYTES] SF_ALIGN8;
-    static uint8_t buffer[SF_FRAME_BYTES(4 + SF_MODEL_ROW_BYTES)] SF_ALIGN8;
+/* A device with the handwritten model whose frames go to sink. */
+typedef struct whole_device {
+    uint8_t state[SF_MODEL_STATE_BYTES] SF_ALIGN8;
+    uint8_t buffer[SF_FRAME_BYTES(4 + SF_MODEL_ROW_BYTES)] SF_ALIGN8;
     uint8_t payload[SF_MODEL_PAYLOAD_BYTES];
-    int8_t row[SF_MODEL_ROW_BYTES];
-    sink_t sink = {out, room, 0};
     sf_encoder_t encoder;
     sf_device_t device;
-    sf_status_t status = sf_encoder_init(&encoder, &sf_model, state, sizeof state, payload, sizeof payload);
+} whole_device_t;
+
+static sf_status_t begin_device(whole_device_t *whole, sink_t *sink) {
+    sf_status_t status = sf_encoder_init(&whole->encoder, &sf_model, whole->state, sizeof whole->state,
+                                         whole->payload, sizeof whole->payload);
     sf_device_config_t config = {0};
-    config.port = (sf_port_t){&sink, write_sink, no_count, no_count, no_count, NULL, NULL};
-    config.encoder = &encoder;
-    config.receive_buffer = buffer;
-    config.receive_bytes = sizeof buffer;
+    config.port = (sf_port_t){sink, write_sink, no_count, no_count, no_count, NULL, NULL};
+    config.encoder = &whole->encoder;
+    config.receive_buffer = whole->buffer;
+    config.receive_bytes = sizeof whole->buffer;
     config.rows_payload = 4 + SF_MODEL_ROW_BYTES;
     config.window = 1;
-    if (status == SF_OK) {
-        status = sf_device_init(&device, &config);
-    }
+    return status == SF_OK ? sf_device_init(&whole->device, &config) : status;
+}
+
+int harness_capture(uint16_t fail_at, size_t broken_at, uint8_t *out, size_t room, size_t *n) {
+    static whole_device_t whole;
+    int8_t row[SF_MODEL_ROW_BYTES];
+    sink_t sink = {out, room, 0};
+    sf_status_t status = begin_device(&whole, &sink);
     if (status == SF_OK && broken_at < room) {
-        status = capture_twice(&device, &sink, broken_at);
+        status = capture_twice(&whole.device, &sink, broken_at);
     } else if (status == SF_OK) {
         fake_sensor_t sensor = {fail_at};
         const sf_source_t source = {&sensor, next_row};
-        status = sf_device_capture(&device, &source, 77, row, sizeof row);
+        status = sf_device_capture(&whole.device, &source, 77, row, sizeof row);
     }
     *n = sink.n;
+    return (int)status;
+}
+
+int harness_show(uint16_t fail_at, const uint8_t *bytes, size_t n, uint8_t *out, size_t room, size_t *sent) {
+    static whole_device_t whole;
+    int8_t row[SF_MODEL_ROW_BYTES];
+    sink_t sink = {out, room, 0};
+    fake_sensor_t sensor = {fail_at};
+    const sf_source_t source = {&sensor, next_row};
+    sf_shown_t shown;
+    sf_status_t status = begin_device(&whole, &sink);
+    if (status == SF_OK) {
+        status = sf_device_show(&whole.device, &shown, &source, row, sizeof row);
+    }
+    if (status == SF_OK) {
+        status = sf_device_receive(&whole.device, bytes, n);
+    }
+    *sent = sink.n;
     return (int)status;
 }

@@ -120,4 +120,9 @@ HARNESS_EXPORT int harness_encoder_misuse(void);
  * one. */
 HARNESS_EXPORT int harness_capture(uint16_t fail_at, size_t broken_at, uint8_t *out, size_t room, size_t *n);
 
+/* A device that shows a source which fails at row fail_at (none when >= rows); bytes are received, frames sent go to out,
+ * *sent bytes. Returns the status. */
+HARNESS_EXPORT int harness_show(uint16_t fail_at, const uint8_t *bytes, size_t n, uint8_t *out, size_t room,
+                                size_t *sent);
+
 #endif

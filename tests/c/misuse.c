@@ -132,6 +132,14 @@ static void check_calls(void) {
     EXPECT(sf_device_capture(&device, &silent, 1, row, sizeof row), SF_ERR_ARGUMENT);
     EXPECT(sf_device_capture(&device, &source, 1, NULL, sizeof row), SF_ERR_ARGUMENT);
     EXPECT(sf_device_capture(&device, &source, 1, row, sizeof row - 1), SF_ERR_MEMORY);
+    sf_shown_t shown;
+    EXPECT(sf_device_show(NULL, &shown, &source, row, sizeof row), SF_ERR_ARGUMENT);
+    EXPECT(sf_device_show(&empty, &shown, &source, row, sizeof row), SF_ERR_ARGUMENT);
+    EXPECT(sf_device_show(&device, NULL, &source, row, sizeof row), SF_ERR_ARGUMENT);
+    EXPECT(sf_device_show(&device, &shown, NULL, row, sizeof row), SF_ERR_ARGUMENT);
+    EXPECT(sf_device_show(&device, &shown, &silent, row, sizeof row), SF_ERR_ARGUMENT);
+    EXPECT(sf_device_show(&device, &shown, &source, NULL, sizeof row), SF_ERR_ARGUMENT);
+    EXPECT(sf_device_show(&device, &shown, &source, row, sizeof row - 1), SF_ERR_MEMORY);
 }
 
 static void check_encoder(void) {

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable
 
 from cobs import cobs
 
-HELLO_REQUEST, ROWS, STATS_REQUEST, CONTROL = 0x01, 0x02, 0x03, 0x04
+HELLO_REQUEST, ROWS, STATS_REQUEST, CONTROL, CAPTURE = 0x01, 0x02, 0x03, 0x04, 0x05
 HELLO, CODES, IMAGE_STATS, CREDIT, REFUSED, LINK_STATS, FAULT = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87
-CODES_PART = 0x88
+CODES_PART, SOURCE_ROWS = 0x88, 0x89
 LAST, STREAMED = 1, 2
 
 Fault = Callable[[int, bytes], list[bytes]]
@@ -131,6 +131,7 @@ class FakeDevice:
         encode: image bytes -> codes. fault: (type, raw frame) -> wire pieces to send instead.
         controls: (id, low, high, default) of each. steer: encode with their values.
         fragment_bytes: most codes in one frame.
+        source: the bytes of its own source's next picture; shorter ones end in REFUSED.
     """
 
     def __init__(
@@ -151,7 +152,9 @@ class FakeDevice:
         steer: Callable[[bytes, tuple[int, ...]], bytes] | None = None,
         fragment_bytes: int = 4000,
         device_id: bytes = b"",
+        source: Callable[[], bytes] | None = None,
     ) -> None:
+        self.source = source
         self.bundle, self.rows, self.row_bytes, self.payload_bytes = bundle, rows, row_bytes, payload_bytes
         self.window, self.rows_per_frame, self.protocol, self.ticks = window, rows_per_frame, protocol, ticks
         self.pilot_bytes = pilot_bytes
@@ -258,6 +261,16 @@ class FakeDevice:
             self.send(HELLO, self.hello(), request if self.protocol > 1 else 0)
         elif not damaged and kind == STATS_REQUEST:
             self.send(LINK_STATS, struct.pack("<12I", *range(1, 13)))
+        elif not damaged and kind == CAPTURE and self.source is not None:
+            self._show(request, self.source())
+
+    def _show(self, request: int, image: bytes) -> None:
+        given = len(image) // self.row_bytes
+        for row in range(given):
+            pixels = image[row * self.row_bytes : (row + 1) * self.row_bytes]
+            self.send(SOURCE_ROWS, struct.pack("<HH", row, 1) + pixels, request)
+        if given < self.rows:
+            self.send(REFUSED, b"\x08", request)
 
     @property
     def prefixed(self) -> bool:
@@ -283,7 +296,7 @@ class FakeDevice:
             (10, b"\1"),
             (11, b"fake-board"),
             (12, b"aot/fake"),
-            (13, u32(10 | (self.pilot_bytes > 0))),
+            (13, u32(10 | (self.pilot_bytes > 0) | 16 * (self.source is not None))),
             (14, b"\0\1\0"),
             (15, struct.pack("<Q", self.uptime_us())),
             (16, u32(self._sequence)),

@@ -16,7 +16,7 @@ class MadeAnswers:
     """
 
     def __init__(self, labels: np.ndarray, classes: int = 10, views: int = 3) -> None:
-        self.views, self.classes = views, classes
+        self.views, self.answer_shape = views, (classes,)
         rng = np.random.default_rng(0)
         self.table = rng.normal(0, 1, (views, len(labels), classes)).astype(np.float32)
         self.table[:, np.arange(len(labels)), labels % classes] += 4.0

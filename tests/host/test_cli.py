@@ -89,7 +89,7 @@ def test_an_unknown_verb_is_answered_with_the_nearest(capsys: pytest.CaptureFixt
     assert main(["biuld", "x"]) == 2
     assert "did you mean 'semflash build'" in capsys.readouterr().err
     assert main(["zzz"]) == 2
-    assert "verbs are new, train" in capsys.readouterr().err
+    assert "verbs are new, collect, train" in capsys.readouterr().err
 
 
 def test_help_imports_no_heavy_package() -> None:

@@ -41,6 +41,8 @@ def test_a_tally_starts_at_nothing():
         "accuracy_95": None,
         "payload_bytes": 18,
         "payload_bytes_mean": None,
+        "payload_bytes_most": None,
+        "inconsistent": 0,
         "damaged": 0,
         "bits_flipped": 0,
         "flipped_share": None,
@@ -77,7 +79,7 @@ def test_flips_are_a_share_of_the_bits_that_came_not_of_those_that_could_have():
     plain = tally.as_dict()
     assert plain["flipped_share"] == pytest.approx(18 / (36 * 8))
     assert (plain["payload_bytes"], plain["payload_bytes_mean"]) == (48, 18.0)
-    assert tally.payload_text == "18 (at most 48)" and Tally(2, 48).payload_text == "48"
+    assert tally.payload_text == "18, the longest 24 (at most 48)" and Tally(2, 48).payload_text == "48"
 
 
 def test_figures_of_a_detector_stand_beside_the_sums():

@@ -51,6 +51,6 @@ def test_from_pictures_to_labels_by_the_printed_commands_alone(
     accuracy = re.search(r"accuracy\s+([0-9.]+)%", shown["run"].out)
     assert accuracy is not None and float(accuracy[1]) > 50
     bundle = read_bundle(tmp_path / "mine" / "mine.semcodec")
-    assert bundle.contract.class_names == ["class 0", "class 1", "class 2", "class 3"]
+    assert list(bundle.contract.class_names) == ["class 0", "class 1", "class 2", "class 3"]
     assert (tmp_path / "mine" / "build" / "mine-native").is_dir()
     assert not (tmp_path / "mine" / "data" / "train" / "build").exists()

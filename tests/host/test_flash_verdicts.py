@@ -123,7 +123,7 @@ def test_a_copy_to_the_probes_drive_is_no_success_and_fail_txt_is_read(
 def test_every_verdict_has_its_text_remedy_and_exit_code() -> None:
     assert set(TEXTS) == set(Verdict)
     codes = {verdict: VerdictError(verdict).exit_code for verdict in Verdict}
-    assert codes.pop(Verdict.OUTPUT_MISMATCH) == 1
+    assert codes.pop(Verdict.OUTPUT_MISMATCH) == 1 and codes.pop(Verdict.RATE_EXCEEDED) == 1
     assert set(codes.values()) == {3}
     assert len({text for text, _ in TEXTS.values()}) == len(Verdict)
 

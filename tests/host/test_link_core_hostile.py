@@ -18,7 +18,16 @@ from fakes.core_driver import core_with, exchange
 from fakes.link_device import ROWS, FakeDevice, build, digest_codes, on_wire, split
 from fakes.toy_session import EXPECTED
 from semflash.errors import LinkError
-from semflash.link.core import Failed, Finished, Lost, NoStatistics, Received, State
+from semflash.link.core import (
+    Failed,
+    Finished,
+    Lost,
+    NoPicture,
+    NoStatistics,
+    Pictured,
+    Received,
+    State,
+)
 
 #: Types of frames, those of the device first, and the sizes of their whole payloads.
 SIZES = {
@@ -32,7 +41,9 @@ SIZES = {
     0x01: 0,
     0x02: 28,
     0x03: 0,
+    0x05: 0,
     0x88: 5,
+    0x89: 10,
     0xFF: 0,
 }
 SESSION, FIRST = 0x5E55_1001, 4_000_000_001
@@ -50,11 +61,12 @@ class HostileLine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.device = FakeDevice(window=2, rows_per_frame=2)
+        self.device = FakeDevice(window=2, rows_per_frame=2, source=lambda: picture(77))
         self.core = core_with(session=SESSION, first_request=FIRST, max_attempts=2)
         self.now = 0.0
         self.offered = 0
         self.forged = False
+        self.pictures = 0
         self.last_request = FIRST
         self.outcomes: list[Received | Lost] = []
 
@@ -64,7 +76,9 @@ class HostileLine(RuleBasedStateMachine):
             if isinstance(event, Received | Lost):
                 self.outcomes.append(event)
                 continue
-            if isinstance(event, Failed | NoStatistics):
+            if isinstance(event, Pictured) and not self.forged:
+                assert event.pixels == picture(77)
+            if isinstance(event, Failed | NoStatistics | NoPicture):
                 assert isinstance(event.error, LinkError) and str(event.error)
             yield type(event)
 
@@ -178,6 +192,11 @@ class HostileLine(RuleBasedStateMachine):
     def statistics_are_asked(self) -> None:
         self.core.ask_link_stats(self.now)
 
+    @rule()
+    def a_picture_is_asked(self) -> None:
+        self.pictures += 1
+        self.core.ask_picture(self.pictures, self.now)
+
     @rule(what=st.sampled_from(["stop", "disconnected", "finish"]))
     def the_shell_ends_something(self, what: str) -> None:
         {"stop": self.core.stop, "disconnected": self.core.disconnected, "finish": self.core.finish}[what]()
@@ -234,6 +253,7 @@ def random_step(line: HostileLine, rng: random.Random) -> None:
         (2, lambda: line.bytes_of_the_host_are_lost(rng.randint(1, 60))),
         (1, line.the_device_is_reset),
         (1, line.statistics_are_asked),
+        (2, line.a_picture_is_asked),
         (1, lambda: line.the_shell_ends_something(rng.choice(["stop", "disconnected", "finish"]))),
         (1, lambda: line.the_shell_takes_its_time(rng.random())),
     ]

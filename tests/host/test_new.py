@@ -366,3 +366,34 @@ def test_without_a_terminal_and_without_pictures_it_says_which_flag(
 ) -> None:
     assert main(["new", str(tmp_path / "mine"), "--yes"]) == 2
     assert "--data FOLDER" in capsys.readouterr().err
+
+
+def test_run_takes_as_many_images_as_the_test_part_has(photos: Path, tmp_path: Path) -> None:
+    assert main(["new", str(tmp_path / "mine"), "--data", str(photos), "--yes"]) == 0
+    assert load_settings(tmp_path / "mine" / "semflash.toml").monitor.count is None
+
+
+def test_a_quick_try_is_exported_though_it_may_have_learnt_nothing(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["new", str(tmp_path / "a"), "--data", str(photos), "--yes", "--quick"]) == 0
+    assert "semflash export --force\n" in capsys.readouterr().out
+    assert main(["new", str(tmp_path / "b"), "--data", str(photos), "--yes"]) == 0
+    assert "semflash export\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "build", "run", "monitor"])
+def test_a_project_without_its_bundle_says_which_verb_makes_it(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "semflash.toml").write_text('[train]\nout_dir = "runs/m"\n[build]\nbundle = "m.semcodec"\n')
+    monkeypatch.chdir(tmp_path)
+    assert main([verb]) == 1
+    assert "try: semflash train, then semflash export\n" in capsys.readouterr().err
+    (tmp_path / "runs/m/codec").mkdir(parents=True)
+    (tmp_path / "runs/m/codec/weights.npz").write_bytes(b"")
+    assert main([verb]) == 1
+    assert "try: semflash export\n" in capsys.readouterr().err
+    (tmp_path / "m.semcodec").write_bytes(b"a file in its place")
+    assert main([verb]) == 1
+    assert "no such bundle" in capsys.readouterr().err

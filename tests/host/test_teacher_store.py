@@ -428,6 +428,24 @@ def test_fewer_views_than_there_are_leave_a_store_as_it_is(folder: Path, tmp_pat
     assert _contents(copy) == _contents(folder)
 
 
+def test_an_unfinished_store_of_more_views_is_finished_with_as_many_as_are_asked_for(
+    folder: Path, tmp_path: Path
+) -> None:
+    place, teacher = tmp_path / "s", Formula()
+    with locked(place):
+        answer(StoreWriter(place, manifest_of(DATA, views=9), DATA), DATA, teacher, 6)
+    with locked(place):
+        writer = StoreWriter(place, manifest_of(DATA), DATA)
+        answer(writer, DATA, teacher)
+        writer.finish(RECORD)
+    assert teacher.asked == 150, "no image was asked twice, and none for a view that is not wanted"
+    assert _contents(place) == _contents(folder)
+    fresh = tmp_path / "t"
+    with locked(fresh):
+        answer(StoreWriter(fresh, manifest_of(DATA, views=9), DATA), DATA, Formula(), 6)
+        assert StoreWriter(fresh, manifest_of(DATA, views=1), DATA).manifest.views == 2, "answers are kept"
+
+
 def test_files_without_a_manifest_are_no_store(folder: Path, tmp_path: Path) -> None:
     """Marks of who knows what would make its answers count as these."""
     copy = _copy(folder, tmp_path / "copy")

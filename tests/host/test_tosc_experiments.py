@@ -15,16 +15,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from experiments.studies import files, runner  # noqa: E402
+from experiments.studies.study import Study  # noqa: E402
 from experiments.tosc import results, tables  # noqa: E402
-from experiments.tosc import run as runner  # noqa: E402
 from experiments.tosc.cost_blocks import apart, epochs  # noqa: E402
 from experiments.tosc.goals import goals, is_above_at  # noqa: E402
 from experiments.tosc.kinds import KINDS  # noqa: E402
 from experiments.tosc.names import BERS, MEAN_OF, SEEDS, SNRS  # noqa: E402
 from experiments.tosc.paired import paired, probability_text, sign_test  # noqa: E402
-from experiments.tosc.plan import Study, studies  # noqa: E402
+from experiments.tosc.plan import studies  # noqa: E402
 from experiments.tosc.reading import Material, less, over  # noqa: E402
 from experiments.tosc.results import Result, Row, pack, unpack  # noqa: E402
+from experiments.tosc.run import SERIES  # noqa: E402
 
 from semflash.errors import UsageError  # noqa: E402
 
@@ -97,7 +99,7 @@ def test_damaged_counts_are_refused() -> None:
 
 def test_results_are_read_as_written_and_others_refused(tmp_path: Path) -> None:
     one = result("stamps", "distilled", 0, [row(18.0, 0.7)], digest={"a": [1, 2]})
-    results.write(tmp_path, one)
+    files.write(tmp_path, one)
     assert results.read_all(tmp_path) == {one.job: one}
     path = tmp_path / f"{one.job}.json"
     path.rename(tmp_path / "another.json")
@@ -107,7 +109,7 @@ def test_results_are_read_as_written_and_others_refused(tmp_path: Path) -> None:
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         with pytest.raises(UsageError, match="cannot read a result"):
             results.read(path)
-    path.write_bytes(b" " * (results.RESULT_MAX_BYTES + 1))
+    path.write_bytes(b" " * (files.RESULT_MAX_BYTES + 1))
     with pytest.raises(UsageError, match="larger than any result"):
         results.read(path)
 
@@ -261,7 +263,7 @@ def test_tables_are_rebuilt_from_results_alone_and_what_is_missing_is_said(tmp_p
     of_stamps = (*curve("stamps", "distilled", 0.7), *curve("stamps", "undistilled", 0.68)[:2])
     of_symbols = (*curve("symbols", "distilled", 0.7)[:1], *curve("symbols", "undistilled", 0.68)[:1])
     for one in (*of_stamps, *of_symbols):
-        results.write(tmp_path / "results", one)
+        files.write(tmp_path / "results", one)
     document = tmp_path / "tosc.md"
     document.write_text(
         (ROOT / "docs" / "experiments" / "tosc.md").read_text().replace("# Exp", "# My exp", 1)
@@ -357,24 +359,28 @@ def test_results_of_other_settings_are_stale_and_needs_are_waited_for(
 ) -> None:
     by_name = {study.name: study for study in plan}
     needing = by_name["bits-semanticnn-s0"]
-    assert runner.state(needing, tmp_path) == "open"
-    assert not runner.ready([needing], tmp_path, ("open",))
+    assert runner.state(SERIES, needing, tmp_path) == "open"
+    assert not runner.ready(SERIES, [needing], tmp_path, ("open",))
     (need,) = needing.needs
     put(tmp_path, by_name[need], by_name[need].settings)
-    assert [job.name for job in runner.ready([needing, by_name[need]], tmp_path, ("open",))] == [needing.name]
+    assert [job.name for job in runner.ready(SERIES, [needing, by_name[need]], tmp_path, ("open",))] == [
+        needing.name
+    ]
     put(tmp_path, needing, needing.settings | {"passes": 1})
-    assert runner.state(needing, tmp_path) == "stale"
-    assert not runner.ready([needing], tmp_path, ("open",))
-    assert runner.ready([needing], tmp_path, ("open", "stale"))
+    assert runner.state(SERIES, needing, tmp_path) == "stale"
+    assert not runner.ready(SERIES, [needing], tmp_path, ("open",))
+    assert runner.ready(SERIES, [needing], tmp_path, ("open", "stale"))
     put(tmp_path, needing, needing.settings)
-    assert runner.state(needing, tmp_path) == "done"
+    assert runner.state(SERIES, needing, tmp_path) == "done"
     measuring = [by_name[name] for name in ("stamps-distilled-s0", "states-distilled-s0")]
-    assert {job.lock for job in runner.ready(measuring, tmp_path, ("open",))} == {"stamps-distilled-s0"}
+    assert {job.lock for job in runner.ready(SERIES, measuring, tmp_path, ("open",))} == {
+        "stamps-distilled-s0"
+    }
 
 
 def put(folder: Path, study: Study, settings: Mapping[str, Any]) -> None:
     """Leave a result with these settings."""
-    results.write(
+    files.write(
         folder, Result(job=study.name, group="", variant="", seed=0, settings=dict(settings), digest="")
     )
 
@@ -382,15 +388,18 @@ def put(folder: Path, study: Study, settings: Mapping[str, Any]) -> None:
 def test_the_runner_lists_refuses_unknown_jobs_and_counts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert runner.main(["--list", "--results", str(tmp_path), "--only", "kept-*"]) == 0
+    assert runner.main(SERIES, ["--list", "--results", str(tmp_path), "--only", "kept-*"]) == 0
     assert capsys.readouterr().out.split() == [
         word
         for seed in SEEDS
         for v in ("distilled", "no-bottleneck")
         for word in ("open", f"kept-{v}-s{seed}")
     ]
-    assert runner.main(["--only", "nothing"]) != 0 and "no job has such a name" in capsys.readouterr().err
-    assert runner.main(["--one", "nothing"]) != 0 and "no such job" in capsys.readouterr().err
+    assert (
+        runner.main(SERIES, ["--only", "nothing"]) != 0
+        and "no job has such a name" in capsys.readouterr().err
+    )
+    assert runner.main(SERIES, ["--one", "nothing"]) != 0 and "no such job" in capsys.readouterr().err
     for count in ("0", "-1", "two"):
         with pytest.raises(SystemExit):
-            runner.main(["--jobs", count])
+            runner.main(SERIES, ["--jobs", count])

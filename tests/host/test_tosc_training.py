@@ -273,6 +273,8 @@ def test_the_last_stage_on_a_part_of_the_data_sees_no_other_image(data: Dataset)
         ({"xai_weight": 0.1}, "xai_weight"),
         ({"pipeline": "tf.data"}, "tf.data"),
         ({"start": "objects-64"}, "begins at random"),
+        ({"polish_epochs": 3}, "does not read this field"),
+        ({"feature_weight": 0.5}, "does not read this field"),
         ({"batch": 5_000}, "batch"),
     ],
 )
@@ -287,7 +289,7 @@ def test_recipes_that_ask_for_what_there_is_not_are_refused(
 def test_a_teacher_of_other_classes_or_without_a_store_is_refused(
     data: Dataset, data_dir: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="the teacher 12"):
+    with pytest.raises(UsageError, match=r"gives \(10,\), the teacher \(12,\)"):
         train_own(RECIPE, tmp_path, data_dir=data_dir, progress=QUIET, answers=answers(data, classes=12))
     named = dataclasses.replace(RECIPE, teacher=str(tmp_path))
     with pytest.raises(TeacherError, match="no teacher store"):

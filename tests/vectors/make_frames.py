@@ -26,6 +26,7 @@ TYPES = {
     "ROWS": 0x02,
     "STATS_REQUEST": 0x03,
     "CONTROL": 0x04,
+    "CAPTURE": 0x05,
     "HELLO": 0x81,
     "CODES": 0x82,
     "IMAGE_STATS": 0x83,
@@ -34,6 +35,7 @@ TYPES = {
     "LINK_STATS": 0x86,
     "FAULT": 0x87,
     "CODES_PART": 0x88,
+    "SOURCE_ROWS": 0x89,
 }
 
 
@@ -95,6 +97,7 @@ def whole_cases() -> list[tuple[str, bytes, list[dict[str, Any]]]]:
         "ROWS": struct.pack("<HH", 3, 2) + bytes(range(200, 256)),
         "STATS_REQUEST": b"",
         "CONTROL": struct.pack("<BBHBBI", 1, 2, 24, 0, 4, 16),
+        "CAPTURE": b"",
         "HELLO": b"\x01\x01\x03\x15\x03abc\xfe\x00",
         "CODES": bytes((i * 37 + 11) & 255 for i in range(48)),
         "IMAGE_STATS": struct.pack("<III", 123456, 512, 2**32 - 1),
@@ -103,6 +106,15 @@ def whole_cases() -> list[tuple[str, bytes, list[dict[str, Any]]]]:
         "LINK_STATS": struct.pack("<12I", *range(1, 13)),
         "FAULT": struct.pack("<8I", *range(1, 9)),
         "CODES_PART": bytes(48),
+        "SOURCE_ROWS": struct.pack("<HH", 27, 1) + bytes(range(100, 128)),
+    }
+    about_an_image = set(payloads) - {
+        "HELLO_REQUEST",
+        "STATS_REQUEST",
+        "HELLO",
+        "CREDIT",
+        "LINK_STATS",
+        "FAULT",
     }
     for name, kind in TYPES.items():
         raw = raw_frame(
@@ -110,7 +122,7 @@ def whole_cases() -> list[tuple[str, bytes, list[dict[str, Any]]]]:
             payloads[name],
             sequence=kind,
             bundle=0 if name == "HELLO_REQUEST" else 0xA1B2C3D4,
-            request=7 if name in ("ROWS", "CONTROL", "CODES", "CODES_PART", "IMAGE_STATS", "REFUSED") else 0,
+            request=7 if name in about_an_image else 0,
         )
         cases.append((f"{name} is delivered", wire(raw), [event(raw)]))
     extremes = raw_frame(TYPES["CODES"], b"\0\0\0", sequence=0xFFFF, bundle=0xFFFFFFFF, request=0xFFFFFFFF)

@@ -84,6 +84,16 @@ typedef enum sf_image_state {
     SF_IMAGE_LOST = 2  /* refused: further rows of this request are dropped until row 0 */
 } sf_image_state_t;
 
+struct sf_device;
+
+/* A source that the host may ask for pictures (CAPTURE), filled by sf_device_show. What shows is reached through a
+ * pointer, so that firmware without a source does not hold it. */
+typedef struct sf_shown {
+    sf_status_t (*show)(struct sf_device *device, uint32_t request);
+    const sf_source_t *source;
+    int8_t *row;
+} sf_shown_t;
+
 typedef struct sf_device {
     sf_port_t port;
     sf_board_info_t board;
@@ -91,10 +101,11 @@ typedef struct sf_device {
     sf_frame_decoder_t decoder;
     sf_cobs_encoder_t cobs;
     sf_link_stats_t stats;
-    uint32_t request; /* image being received */
-    uint32_t ticks;   /* spent on it */
-    uint32_t credit;  /* ROWS and CONTROL frames consumed since HELLO */
-    uint32_t sent;    /* frames since reset; its low half numbers the next one */
+    const sf_shown_t *shown; /* answers CAPTURE; NULL: nothing does */
+    uint32_t request;        /* image being received */
+    uint32_t ticks;          /* spent on it */
+    uint32_t credit;         /* ROWS and CONTROL frames consumed since HELLO */
+    uint32_t sent;           /* frames since reset; its low half numbers the next one */
     sf_sequence_t heard;
     uint16_t next_row;
     uint16_t window;
@@ -129,6 +140,12 @@ SF_MUST_CHECK sf_status_t sf_device_receive(sf_device_t *device, const uint8_t *
  * sent as REFUSED with the encoder's reason. */
 SF_MUST_CHECK sf_status_t sf_device_capture(sf_device_t *device, const sf_source_t *source, uint32_t request,
                                             int8_t *row, size_t row_bytes);
+
+/* From now on answer the host's CAPTURE with a picture of `source`: its rows as they are, SOURCE_ROWS, one frame for
+ * each, and no codes; an image that comes in meanwhile goes on. shown, source and row (a buffer for one row) stay where
+ * they are. Call it after sf_device_init; HELLO then announces it. An error of the source is REFUSED. */
+SF_MUST_CHECK sf_status_t sf_device_show(sf_device_t *device, sf_shown_t *shown, const sf_source_t *source,
+                                         int8_t *row, size_t row_bytes);
 
 #ifdef __cplusplus
 }

@@ -24,6 +24,7 @@ typedef enum sf_frame_type {
     SF_FRAME_ROWS = 0x02,
     SF_FRAME_STATS_REQUEST = 0x03,
     SF_FRAME_CONTROL = 0x04,
+    SF_FRAME_CAPTURE = 0x05,
     SF_FRAME_HELLO = 0x81,
     SF_FRAME_CODES = 0x82,
     SF_FRAME_IMAGE_STATS = 0x83,
@@ -32,13 +33,14 @@ typedef enum sf_frame_type {
     SF_FRAME_LINK_STATS = 0x86,
     SF_FRAME_FAULT = 0x87,
     SF_FRAME_CODES_PART = 0x88,
+    SF_FRAME_SOURCE_ROWS = 0x89,
 } sf_frame_type_t;
 
 /* Types have no gaps: SF_FRAME_FIRST to _LAST from the host, SF_FRAME_DEVICE_* from the device. */
 #define SF_FRAME_FIRST SF_FRAME_HELLO_REQUEST
-#define SF_FRAME_LAST SF_FRAME_CONTROL
+#define SF_FRAME_LAST SF_FRAME_CAPTURE
 #define SF_FRAME_DEVICE_FIRST SF_FRAME_HELLO
-#define SF_FRAME_DEVICE_LAST SF_FRAME_CODES_PART
+#define SF_FRAME_DEVICE_LAST SF_FRAME_SOURCE_ROWS
 
 /* Reasons of REFUSED. */
 typedef enum sf_refusal {
@@ -49,6 +51,7 @@ typedef enum sf_refusal {
     SF_REFUSED_ENCODER = 5, /* encoder error */
     SF_REFUSED_CONTROL_RANGE = 6, /* control out of its range */
     SF_REFUSED_CONTROL_UNKNOWN = 7, /* no such control, or a CONTROL frame that makes no sense */
+    SF_REFUSED_SOURCE = 8, /* the board's own source gave no picture */
 } sf_refusal_t;
 
 typedef enum sf_counter_kind {
@@ -71,6 +74,7 @@ typedef enum sf_reset_cause {
 #define SF_CAN_TIME 0x00000002u /* HELLO and IMAGE_STATS carry the time since reset */
 #define SF_CAN_FAULTS 0x00000004u /* a crash before the last reset is told in a FAULT frame */
 #define SF_CAN_STREAM 0x00000008u /* the control 0 of the link lets codes leave while rows come in */
+#define SF_CAN_CAPTURE 0x00000010u /* the board has a source of its own and answers CAPTURE */
 
 /* Entries of HELLO: u8 tag, u8 length, value. _BYTES: the most bytes of a value. */
 enum {

@@ -1,5 +1,6 @@
 /* Pictures of its own, without an operating system or ST's HAL: after each frame from the host, the board encodes one
- * more picture and sends its codes. Here the picture is computed; put your sensor into next_row. */
+ * more picture and sends its codes; to `semflash collect` it shows the pictures themselves. Here the picture is
+ * computed; put your sensor into next_row. */
 #include "semflash/board.h"
 #include "semflash/device.h"
 #include "semflash/encoder.h"
@@ -13,6 +14,7 @@ static uint8_t payload[SF_MODEL_PAYLOAD_BYTES];
 static uint8_t receive_buffer[SF_FRAME_BYTES(4 + SF_MODEL_ROW_BYTES)] SF_ALIGN8;
 static uint8_t queue[QUEUE_BYTES];
 static int8_t row[SF_MODEL_ROW_BYTES];
+static sf_shown_t shown;
 static sf_encoder_t encoder;
 static sf_device_t device;
 
@@ -33,13 +35,14 @@ int main(void) {
     config.receive_bytes = sizeof receive_buffer;
     config.rows_payload = 4 + SF_MODEL_ROW_BYTES;
     config.window = 4;
-    if (sf_encoder_init(&encoder, &sf_model, state, sizeof state, payload, sizeof payload) != SF_OK ||
-        sf_device_init(&device, &config) != SF_OK) {
-        return 1; /* the start-up code parks */
-    }
     uint32_t picture = 0;
     uint32_t heard = 0; /* good frames from the host so far */
     const sf_source_t source = {&picture, next_row};
+    if (sf_encoder_init(&encoder, &sf_model, state, sizeof state, payload, sizeof payload) != SF_OK ||
+        sf_device_init(&device, &config) != SF_OK ||
+        sf_device_show(&device, &shown, &source, row, sizeof row) != SF_OK) {
+        return 1; /* the start-up code parks */
+    }
     for (;;) {
         uint8_t chunk[64];
         const size_t n = sf_board_read(chunk, sizeof chunk);

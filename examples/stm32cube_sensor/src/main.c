@@ -15,6 +15,7 @@ static uint8_t receive_buffer[SF_FRAME_BYTES(4 + SF_MODEL_ROW_BYTES)] SF_ALIGN8;
 static uint8_t ring[256];
 static uint8_t sending[256]; /* frames come in pieces of at most 255 bytes */
 static int8_t row[SF_MODEL_ROW_BYTES];
+static sf_shown_t shown; /* semflash collect sees the pictures themselves */
 static sf_encoder_t encoder;
 static sf_device_t device;
 
@@ -72,6 +73,7 @@ int main(void) {
     };
     if (sf_encoder_init(&encoder, &sf_model, state, sizeof state, payload, sizeof payload) != SF_OK ||
         sf_device_init(&device, &config) != SF_OK ||
+        sf_device_show(&device, &shown, &source, row, sizeof row) != SF_OK ||
         HAL_UART_Receive_DMA(&uart, ring, sizeof ring) != HAL_OK) {
         Error_Handler();
     }

@@ -9,6 +9,8 @@ import math
 from collections import Counter
 from typing import Any
 
+from msgspec import UnsetType
+
 from semflash.bundle.schema import (
     CODEC_FILE,
     ENCODER_MAX_BYTES,
@@ -33,8 +35,8 @@ from semflash.outputs.kinds import (
 )
 from semflash.program.checks import check_program
 from semflash.program.quality import KINDS
-from semflash.program.receiving import can_receive
-from semflash.program.tensors import Values
+from semflash.program.receiving import can_receive, sent_tensors
+from semflash.program.tensors import Codes, Values
 
 RECIPE_MAX_DEPTH = 8
 #: q = pixel - 128.
@@ -61,6 +63,8 @@ def check_contract(contract: Contract) -> None:
     _check_models(contract)
     _check_edge(contract)
     _check_task(contract)
+    _check_picture_beside(contract)
+    _check_level_map(contract)
     repeated = [name for name, times in Counter(contract.class_names).most_common(3) if times > 1]
     if repeated:
         raise _refuse("class names repeat", repeated)
@@ -116,13 +120,44 @@ def _check_task(contract: Contract) -> None:
         raise _refuse("the task needs two classes or more", classes)
 
 
+def _check_picture_beside(contract: Contract) -> None:
+    """A picture beside the task's output comes from a graph of its own."""
+    if isinstance(contract.picture, UnsetType):
+        return
+    if isinstance(contract.task, ImageTask):
+        raise _refuse("the task's output is the picture already", contract.picture)
+    if contract.picture not in {graph.name for graph in contract.edge[:-1]}:
+        raise _refuse("the picture comes from no edge graph before the last", contract.picture)
+    _check_window(contract.program.tensor(contract.program.image).shape)
+
+
+def _check_level_map(contract: Contract) -> None:
+    """The map of levels arrives, and its patches tile the image."""
+    name = contract.level_map
+    if isinstance(name, UnsetType):
+        return
+    program = contract.program
+    if name not in sent_tensors(program):
+        raise _refuse("the payload does not tell the map of levels", name)
+    tensor, image = program.tensor(name), program.tensor(program.image).shape
+    if not isinstance(tensor.holds, Codes):
+        raise _refuse("the map of levels holds no codes", name)
+    if len(tensor.shape) not in (2, 3) or tensor.shape[2:] not in ((), (1,)):
+        raise _refuse("the map of levels is not (rows, columns)", tensor.shape)
+    if any(pixels % patches for pixels, patches in zip(image[:2], tensor.shape[:2], strict=True)):
+        raise _refuse("the patches of the map of levels do not tile the image", (tensor.shape, image))
+
+
 def _check_picture(task: ImageTask, shape: tuple[int, ...]) -> None:
     if (task.height, task.width, task.channels) != shape:
         raise _refuse("the pictures are of another size than the image", (task, shape))
-    if min(task.height, task.width) < SSIM_WINDOW:
+    _check_window(shape)
+
+
+def _check_window(shape: tuple[int, ...]) -> None:
+    if min(shape[:2]) < SSIM_WINDOW:
         raise _refuse(
-            f"the window of SSIM, {SSIM_WINDOW} pixels, does not fit into the picture",
-            (task.height, task.width),
+            f"the window of SSIM, {SSIM_WINDOW} pixels, does not fit into the picture", tuple(shape[:2])
         )
 
 

@@ -116,6 +116,18 @@ class Bundle:
         return self.contract.output
 
     @property
+    def picture(self) -> str | None:
+        """The edge graph that gives a picture beside the output; None: there is none."""
+        name = self.contract.picture
+        return None if isinstance(name, msgspec.UnsetType) else name
+
+    @property
+    def level_map(self) -> str | None:
+        """The tensor of codes that is the level of each patch; None: there is none."""
+        name = self.contract.level_map
+        return None if isinstance(name, msgspec.UnsetType) else name
+
+    @property
     def quality(self) -> Quality:
         """The kind of channel quality that the decoder is told, with the range it was trained for."""
         return self.program.quality

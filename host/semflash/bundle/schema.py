@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from semflash.fields import (
     CLASSES_MAX,
@@ -129,6 +129,10 @@ class Contract(Struct, frozen=True, forbid_unknown_fields=True):
         edge: The graphs of the edge side in the order of running; the last one gives what ``task`` reads.
         class_names: In label order; two or more, unless the task tells no classes apart.
         task: How the output of the last edge graph is read.
+        picture: The edge graph before the last that gives a picture beside the task's output, float32
+            (B, H, W, C) in [0, 1] of the image's size. Unset: there is none.
+        level_map: The tensor of codes in the payload that is the level of each patch, (rows, columns) or
+            (rows, columns, 1); it is shown over the image. Unset: there is none.
     """
 
     name: Name
@@ -139,6 +143,8 @@ class Contract(Struct, frozen=True, forbid_unknown_fields=True):
     edge: Annotated[tuple[EdgeGraph, ...], Meta(min_length=1, max_length=8)]
     class_names: Annotated[tuple[Text, ...], Meta(max_length=CLASSES_MAX)]
     task: Task
+    picture: Name | UnsetType = UNSET
+    level_map: Name | UnsetType = UNSET
 
     @property
     def output(self) -> Output:
@@ -204,6 +210,8 @@ class Measurement(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
         sample_seed: The images are a sample of the split, as many of each class; None: all, or (older
             bundles) the first ones.
         fading: Of the channel, as ``--fading`` names it; the levels are then mean ratios. Empty: none.
+        bytes_mean: Of a payload; None: all have as many as a payload of the bundle can.
+        bytes_most: Of the longest payload.
     """
 
     dataset: Text
@@ -215,6 +223,8 @@ class Measurement(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     points: Annotated[list[Point], Meta(max_length=256)]
     sample_seed: Count | None = None
     fading: Annotated[str, Meta(max_length=24, pattern=r"^(rayleigh(:[0-9]{1,9})?)?\Z")] = ""
+    bytes_mean: Annotated[float, Meta(ge=0.0, le=1e9)] | None = None
+    bytes_most: Count | None = None
 
     @property
     def metric(self) -> Metric:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semflash.errors import UsageError
+from semflash.settings import BUNDLE_SUFFIX
 
 if TYPE_CHECKING:
     from semflash.bundle.reader import Bundle
@@ -60,11 +62,39 @@ def bundle_name(args: argparse.Namespace, settings: Settings) -> str:
 
     Raises:
         UsageError: neither the command line nor semflash.toml names one.
+        BundleError: as :func:`own_bundle`.
     """
-    name = args.bundle or settings.build.bundle
-    if name is None:
+    if args.bundle:
+        return str(args.bundle)
+    if settings.build.bundle is None:
         raise UsageError("no bundle is named", remedy="give BUNDLE, or [build] bundle in semflash.toml")
-    return str(name)
+    return own_bundle(settings.build.bundle, settings)
+
+
+def own_bundle(name: str, settings: Settings) -> str:
+    """The bundle that semflash.toml names.
+
+    Raises:
+        BundleError: export is to make it and has not yet.
+    """
+    from semflash.bundle.reader import resolve_bundle
+    from semflash.errors import BundleError
+
+    if not name.endswith(BUNDLE_SUFFIX):
+        return name
+    try:
+        resolve_bundle(name)
+    except BundleError as error:
+        if os.path.lexists(name):
+            raise
+        run = settings.train.out_dir
+        trained = run is not None and (Path(run) / "codec" / "weights.npz").is_file()
+        raise BundleError(
+            "the bundle of this project is not made yet",
+            value=name,
+            remedy="semflash export" if trained else "semflash train, then semflash export",
+        ) from error
+    return name
 
 
 def bundle(args: argparse.Namespace, settings: Settings) -> Bundle:

@@ -1,4 +1,4 @@
-"""Flags of the device's controls, and of the channel that they follow."""
+"""Flags of the device's controls, the rate among them, and of the channel that they follow."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from semflash.errors import UsageError
 if TYPE_CHECKING:
     from semflash.bundle import Bundle
     from semflash.channels.fading import Fading
+    from semflash.channels.rate_trace import RateTrace
     from semflash.channels.trace import Trace
 
 AUTO = "auto"
@@ -19,7 +20,7 @@ STATE = "state"
 
 
 def add_control_flags(parser: argparse.ArgumentParser) -> None:
-    """--control, --state and --state-error."""
+    """--control, --rate, --rate-trace, --state and --state-error."""
     parser.add_argument(
         "--control",
         action="append",
@@ -27,6 +28,18 @@ def add_control_flags(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=N|auto",
         help="encode with this value of one of the bundle's controls; auto (the default of those that can): "
         "it follows the channel; stream=N: codes leave early",
+    )
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument(
+        "--rate",
+        type=_bytes,
+        metavar="BYTES",
+        help="a payload may have so many bytes: sets the control of the bundle that is in bytes",
+    )
+    rate.add_argument(
+        "--rate-trace",
+        metavar="TRACE",
+        help="a rate for each image: FILE of numbers or CSV, steady:N, fading:LOW-HIGH, alternating:A,B",
     )
     parser.add_argument("--state", type=_value, metavar="N|auto", help="the same as --control state=N")
     parser.add_argument(
@@ -59,6 +72,13 @@ def add_trace_flags(parser: argparse.ArgumentParser) -> None:
         )
 
 
+def _bytes(text: str) -> int:
+    """Whole bytes; the bundle says how many it can have."""
+    if not text.isdecimal() or len(text) > 5:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes")
+    return int(text)
+
+
 def _value(text: str) -> int | str:
     """N or auto."""
     if text == AUTO:
@@ -76,18 +96,31 @@ def _setting(text: str) -> tuple[str, int | str]:
     return name, value if value == AUTO else int(value)
 
 
-def fixed(bundle: Bundle, args: argparse.Namespace) -> dict[str, int]:
+def fixed(bundle: Bundle, args: argparse.Namespace, rate: int | None = None) -> dict[str, int]:
     """Values that were given, by the controls' names; those that follow the channel are not among them.
 
+    Args:
+        rate: Of the settings, for bundles that have one; flags go before it.
+
     Raises:
-        UsageError: The bundle has no such control, a value is out of its range, or a control that is to
-            follow the channel cannot.
+        UsageError: The bundle has no such control, a value is out of its range, a control that is to follow
+            the channel cannot, or the rate is said twice.
     """
     from semflash.edge.following import followed
-    from semflash.link.controls import check_settings
+    from semflash.link.controls import check_settings, the_rate
+    from semflash.program.controls import rate_control
 
     given = list(args.control or ()) + ([] if args.state is None else [(STATE, args.state)])
     controls, found = bundle.program.controls, dict[str, int]()
+    if args.rate is not None or args.rate_trace is not None:
+        flag, name = "--rate" if args.rate is not None else "--rate-trace", the_rate(controls).name
+        if name in dict(given):
+            raise UsageError(
+                f"the rate is said twice, by {flag} and --control {name}", remedy="leave one out"
+            )
+        given += [] if args.rate is None else [(name, args.rate)]
+    elif rate is not None and (control := rate_control(controls)) and control.name not in dict(given):
+        given.append((control.name, rate))
     able = [control.name for control in followed(controls)]
     for name, value in given:
         if value == AUTO:
@@ -99,6 +132,32 @@ def fixed(bundle: Bundle, args: argparse.Namespace) -> dict[str, int]:
             check_settings(controls, {name: value})
             found[name] = value
     return found
+
+
+def rate_trace(bundle: Bundle, args: argparse.Namespace, setting: str | None = None) -> RateTrace | None:
+    """The rates of --rate-trace; None: there are none.
+
+    Args:
+        setting: Of the settings, for bundles whose rate can be set and where no flag says another.
+
+    Raises:
+        UsageError: The bundle has no rate, or the trace is none of its.
+    """
+    from semflash.channels.rate_trace import parse_rate_trace
+    from semflash.link.controls import the_rate
+    from semflash.program.controls import rate_control
+
+    if args.rate_trace is not None:
+        return parse_rate_trace(args.rate_trace, the_rate(bundle.program.controls))
+    control = rate_control(bundle.program.controls)
+    if (
+        setting is None
+        or control is None
+        or args.rate is not None
+        or control.name in dict(args.control or ())
+    ):
+        return None
+    return parse_rate_trace(setting, control)
 
 
 def fading(args: argparse.Namespace) -> Fading:

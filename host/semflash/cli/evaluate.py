@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semflash.cli import control_options, data_options, quality_options
+from semflash.cli import build_options, control_options, data_options, quality_options
 from semflash.errors import UsageError
 from semflash.settings import Settings, first
 
@@ -20,6 +20,8 @@ EPILOG = """examples:
   semflash evaluate runs/mine.semcodec --ber 0,0.01,0.05 --limit 1000 --json
   semflash evaluate runs/noise.semcodec --snr 0,5,10     # a bundle that is told an SNR
   semflash evaluate tosc.semcodec --snr=-6,0,6,12,18 --fading rayleigh --state-error=-1
+  semflash evaluate fashion-mnist-limitnet --rate 24     # payloads of at most 24 bytes
+  semflash evaluate fashion-mnist-limitnet --rate-trace alternating:12,48
   semflash evaluate fashion-mnist-48 --plot accuracy.png --record
   semflash evaluate fashion-mnist-24 fashion-mnist-48 --compare experiments/results --report report.html
 
@@ -70,11 +72,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from semflash.edge.evaluate import evaluate, record_measurement
     from semflash.edge.plot import check_plot, plot
 
-    names = args.bundle or [name for name in (settings.build.bundle,) if name is not None]
+    names = args.bundle
     if not names:
-        raise UsageError(
-            "which bundle?", remedy="semflash evaluate BUNDLE, or bundle in [build] of semflash.toml"
-        )
+        own = settings.build.bundle
+        if own is None:
+            remedy = "semflash evaluate BUNDLE, or bundle in [build] of semflash.toml"
+            raise UsageError("which bundle?", remedy=remedy)
+        names = [build_options.own_bundle(own, settings)]
     if args.compare is not None or args.report is not None or args.plots is not None or len(names) > 1:
         from semflash.cli.evaluate_compare import compare
 
@@ -84,14 +88,18 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         raise UsageError("--limit must be at least 1", value=args.limit)
     if args.record and (args.assume_ber, args.assume_snr) != (None, None):
         raise UsageError("--record takes no wrong estimate", remedy="leave out --assume-...")
-    if args.record and (args.control or args.state is not None or args.state_error):
-        remedy = "leave out --control, --state and --state-error"
+    rated = args.rate is not None or args.rate_trace is not None
+    if args.record and (args.control or args.state is not None or args.state_error or rated):
+        remedy = "leave out --control, --rate, --rate-trace, --state and --state-error"
         raise UsageError("--record takes no controls but those that belong to the levels", remedy=remedy)
     if args.plot is not None:
         check_plot(args.plot)
     table = settings.evaluate
     bundle = read_bundle(name)
     levels = quality_options.levels(bundle, args, table)
+    rates = control_options.rate_trace(bundle, args)
+    usual = None if args.record or rates is not None else table.rate
+    controls = control_options.fixed(bundle, args, usual)
     dataset = data_options.load(bundle, args, table)
     result = evaluate(
         bundle,
@@ -103,8 +111,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         split=args.split,
         told=quality_options.told(bundle, args, None),
         fading=control_options.fading(args),
-        controls=control_options.fixed(bundle, args),
+        controls=controls,
         state_error=args.state_error,
+        rate_trace=rates,
     )
     if args.record:
         record_measurement(bundle, result)
@@ -127,9 +136,11 @@ def _print_table(result: Evaluation) -> None:
     console = make_console(highlight=False)
     console.print(
         f"{result.bundle}: {measured.images:,} images of {measured.dataset} ({measured.split}{sample}), "
-        f"{result.payload_bytes} bytes each, {quality.damage} injected (seed {measured.seed})"
+        f"{'at most ' * result.varies}{result.payload_bytes} bytes each, "
+        f"{quality.damage} injected (seed {measured.seed})"
         + (f", {result.fading.words}" if result.fading else "")
-        + (f", states wrong by {result.state_error:+d}" if result.state_error else ""),
+        + (f", states wrong by {result.state_error:+d}" if result.state_error else "")
+        + (f", rates {result.rate_trace.name}" if result.rate_trace is not None else ""),
         soft_wrap=True,
     )
     table = Table()
@@ -137,15 +148,25 @@ def _print_table(result: Evaluation) -> None:
     names = result.control_names
     for name in names:
         table.add_column(name, justify="right")
-    for metric in measured.metrics:
+    if result.varies:
+        table.add_column("bytes, mean", justify="right")
+        table.add_column("most", justify="right")
+    beside = len(measured.metrics) > 2  # so many pictures' figures that their intervals are left to --json
+    for number, metric in enumerate(measured.metrics):
         table.add_column(metric.title, justify="right")
-        table.add_column("95 % interval", justify="right")
+        if not (beside and number):
+            table.add_column("95 % interval", justify="right")
     if result.task_value is not None:
-        rest = [""] * (2 * len(measured.metrics) - 1)
-        table.add_row("uncompressed", *[""] * len(names), measured.metric.text(result.task_value), *rest)
+        before = [""] * (len(names) + 2 * result.varies)
+        table.add_row("uncompressed", *before, measured.metric.text(result.task_value))
     for point in measured.points:
         cells = [str(result.controls[point.level][name]) for name in names]
-        for metric, score in zip(measured.metrics, point.scores, strict=True):
-            cells += [metric.text(score.value), f"{metric.text(score.low)} .. {metric.text(score.high)}"]
+        if result.varies:
+            mean, most = result.sizes[point.level]
+            cells += [plain(mean), str(most)]
+        for number, (metric, score) in enumerate(zip(measured.metrics, point.scores, strict=True)):
+            cells.append(metric.text(score.value))
+            if not (beside and number):
+                cells.append(f"{metric.text(score.low)} .. {metric.text(score.high)}")
         table.add_row(plain(point.level), *cells)
     console.print(table)

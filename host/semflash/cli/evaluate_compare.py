@@ -68,6 +68,7 @@ def _check_flags(args: argparse.Namespace) -> None:
         ("--plot", args.plot),
         ("--assume-ber", args.assume_ber),
         ("--assume-snr", args.assume_snr),
+        ("--rate-trace", args.rate_trace),
     ):
         if given not in (None, False):
             raise UsageError(f"{flag} is for one bundle without --compare", remedy=f"leave out {flag}")
@@ -107,7 +108,7 @@ def _views(
         measured = {"seed": seed, "limit": limit, "split": args.split, "pictures": pictures}
         measured["sample_seed"] = first(args.sample_seed, table.sample_seed) or 0
         measured |= {"fading": control_options.fading(args), "state_error": args.state_error}
-        measured["controls"] = control_options.fixed(bundle, args)
+        measured["controls"] = control_options.fixed(bundle, args, table.rate)
         views.append(view(bundle, loaded[key], levels, costs, **measured))
     return views
 

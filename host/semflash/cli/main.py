@@ -29,6 +29,7 @@ from semflash.settings import load_settings
 #: so that `semflash --help` imports none of them.
 VERBS: dict[str, str] = {
     "new": "begin with pictures of your own: look at them, divide them, write semflash.toml",
+    "collect": "store pictures of a board's own sensor as labelled images to learn from",
     "train": "train a task network and a codec",
     "teach": "ask a large model about every training image once, and store its answers",
     "import": "make a task network of an ONNX or Keras network, cut at a named tensor",

@@ -30,16 +30,19 @@ EPILOG = """examples:
   semflash monitor fashion-mnist-48 --board native --count 10000 --check-golden
   semflash monitor fashion-mnist-48 --board nucleo_f446re --port /dev/ttyACM0
   semflash monitor fashion-mnist-48 --entry desk                   # of the hardware map
-  semflash monitor limitnet.semcodec --control bytes=24            # payloads of at most 24 bytes
+  semflash monitor fashion-mnist-limitnet --rate 24                # payloads of at most 24 bytes
+  semflash monitor fashion-mnist-limitnet --rate-trace fading:8-48 # another rate for each image
   semflash monitor tosc.semcodec --snr 3 --fading rayleigh         # its state follows the channel
   semflash monitor tosc.semcodec --snr-trace steps.txt --state 7   # or stays, whatever the channel does
   semflash monitor fashion-mnist-48 --loop                         # until q; + and - change the bit errors
   semflash monitor fashion-mnist-48 --jsonl | jq .kind             # every record as it is written
 
-At a terminal the view is live: + - bit errors, p pause, s one image, q quit, ? help.
+At a terminal the view is live: + - bytes of the next images where the bundle has a rate, else bit errors
+(> < in any case), p pause, s one image, q quit, ? help.
 Bit errors are injected into received payloads (seeded per image); a serial line is practically error-free.
 --fault puts errors on the whole line, frames and all.
-Exit code: 0 ok, 1 a payload differs from the golden reference, 3 the link failed or images were lost.
+Exit code: 0 ok, 1 a payload differs from the golden reference or is longer than its image was told, 3 the
+link failed or images were lost.
 """
 
 RECONNECT_S = 60.0
@@ -205,6 +208,11 @@ def run_on_board(
 
         checked = result.progress.tally.golden_checked
         raise VerdictError(Verdict.OUTPUT_MISMATCH, value=f"{wrong:,} of {checked:,} payloads")
+    if result.rate_exceeded:
+        from semflash.firmware.probes.verdicts import Verdict, VerdictError
+
+        came = result.progress.tally.received
+        raise VerdictError(Verdict.RATE_EXCEEDED, value=f"{result.rate_exceeded:,} of {came:,} payloads")
     for failure in (*result.progress.unrecorded, log.failure):
         if failure is not None:
             raise failure
@@ -264,6 +272,7 @@ def _options(bundle: Bundle, args: argparse.Namespace, settings: Settings, there
     table, trace = settings.monitor, control_options.trace(bundle, args)
     if trace is not None and vars(args)[bundle.quality.name] is not None:
         raise UsageError("one level, or a trace of them", remedy=f"leave --{bundle.quality.name} out")
+    rates = control_options.rate_trace(bundle, args, table.rate_trace)
     record, raw = first(args.record, table.record), first(args.record_raw, table.record_raw)
     return MonitorOptions(
         count=_how_many(first(args.count, table.count), there),
@@ -280,10 +289,11 @@ def _options(bundle: Bundle, args: argparse.Namespace, settings: Settings, there
         timeout_s=first(args.timeout, settings.link.timeout_s) or 0.0,
         loop=args.loop,
         reconnect_s=_reconnect_s(args),
-        controls=control_options.fixed(bundle, args),
+        controls=control_options.fixed(bundle, args, None if rates is not None else table.rate),
         state_error=args.state_error,
         fading=control_options.fading(args),
         trace=trace,
+        rate_trace=rates,
     )
 
 

@@ -35,21 +35,21 @@ def of_pictures(project: Project, plan: OwnPlan, dataset: str, split: str, grown
         split: a line about how the pictures were divided.
         grown: the network that the task network begins with; empty: none.
     """
-    start = f'weights = {_value(grown)}   # begins with what this network learnt; "" begins at random'
+    start = f'weights = {_value(grown)}  # begins with what this network learnt; "" begins at random'
     return f"""\
 # {project.name}: written by `semflash new`, yours to change. Every key: docs/settings.md.
 # From here or any folder below: semflash train, semflash export, semflash evaluate, semflash run.
 
 [train]
-recipe = "photos"              # what the fields below do not say
-dataset = {_value(dataset)}    # {split}
+recipe = "photos"  # what the fields below do not say
+dataset = {_value(dataset)}  # {split}
 out_dir = "runs/{project.name}"
-task_steps = {plan.task_steps}   # steps of the network that knows the classes
+task_steps = {plan.task_steps}  # steps of the network that knows the classes
 codec_steps = {plan.codec_steps}  # steps of the codec on top of it
 seed = 0
 
 [train.task]
-image_size = {plan.side}       # every picture is resized to this many pixels square
+image_size = {plan.side}  # every picture is resized to this many pixels square
 batch = {plan.batch}
 {start}
 
@@ -72,11 +72,11 @@ def build_table(project: Project, bundle: str) -> str:
     """[build] and [monitor], which all kinds have."""
     return f"""\
 [build]
-bundle = {bundle}   # what export makes, and evaluate and run take
-board = {_value(project.board)}   # semflash boards lists them
+bundle = {bundle}  # what export makes, and evaluate and run take
+board = {_value(project.board)}  # semflash boards lists them
 
 [monitor]
-count = 200                    # images of the test part that run through the board, at most
+# count = 500  # test images that run through the board (200, or all where there are fewer)
 """
 
 
@@ -97,7 +97,7 @@ def of_network(project: Project, dataset: str, task_run: str) -> str:
 
 [train]
 recipe = "photos"
-dataset = {_value(dataset)}    # train/CLASS/*.jpg and test/CLASS/*.jpg, the classes of the network
+dataset = {_value(dataset)}  # train/CLASS/*.jpg and test/CLASS/*.jpg, the classes of the network
 task_run = {_value(task_run)}  # where semflash import puts the network
 out_dir = "runs/{project.name}"
 codec_steps = 1500

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semflash.cli import control_options, quality_options
+from semflash.cli import control_options, data_options, quality_options
+from semflash.errors import UsageError
 from semflash.settings import Settings, first
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ EPILOG = """examples:
   semflash replay run.sfraw --ber 0.05            # the same codes with more injected errors
   semflash replay run.sfraw --assume-ber 0        # a decoder that is told the line is clean
   semflash replay run.sfraw --fading none         # the same noise without the run's fading
+  semflash replay run.sfraw --pictures            # PSNR and SSIM of pictures beside the labels, too
 
 The decoder must be of the bundle that was recorded; another one is refused by its hash.
 """
@@ -34,6 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     quality_options.add_level_flags(parser)
     quality_options.add_told_flags(parser)
     control_options.add_fading_flag(parser)
+    data_options.add_data_flags(parser)
+    parser.add_argument(
+        "--pictures", action="store_true", help="compare pictures with the images of the run's data set"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
 
@@ -50,6 +56,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     for given in (level, assumed):
         if given is not None:
             channel_of(bundle.quality).check(given)
+    if args.pictures and bundle.picture is None:
+        raise UsageError(
+            f"bundle {bundle.name} gives no pictures beside its labels", remedy="leave --pictures out"
+        )
+    split = data_options.load(bundle, args, settings.monitor).test if args.pictures else None
     result = replay(
         bundle,
         args.file,
@@ -58,6 +69,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         known=bool(args.ber_known),
         window=first(args.ber_window, settings.monitor.ber_window),
         fading=None if args.fading is None else control_options.fading(args),
+        split=split,
     )
     if args.json:
         import json
@@ -69,12 +81,22 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _show(result: Replay, quality: Quality) -> None:
+    from semflash.outputs.pictured import PICTURE_METRICS
+    from semflash.printable import plain
+
     accuracy = "-" if result.accuracy is None else f"{result.accuracy:.2%}"
     cut = ", cut off" if result.truncated else ""
     dropped = sum(result.dropped.values())
     print(f"recording   {result.bundle} on {result.board}, {result.seconds:.1f} s{cut}")
     print(f"accuracy    {accuracy} of {result.images:,} images")
     print(f"labels      {result.changed:,} differ from those of the run")
+    for metric in PICTURE_METRICS:
+        if metric.name in result.figures:
+            print(f"picture     {metric.title} {metric.text(result.figures[metric.name])}")
+    if result.payload_bytes_mean is not None:
+        over = f", {result.over_rate:,} above what was told" if result.over_rate else ""
+        longest = f"the longest {result.payload_bytes_most}{over}"
+        print(f"payload     {plain(result.payload_bytes_mean)} bytes, {longest}")
     if result.estimate is not None:
         from semflash.monitor.live.picture import estimate_text
 

@@ -282,7 +282,7 @@ def _train(
         source = find_run(args.codec_from)[0]
         transfer = Transfer(source, args.finetune_epochs or 0, args.train_encoder)
     task_dir = args.task
-    if not trains_alone(recipe) and task_dir is None:
+    if (recipe.task or not trains_alone(recipe)) and task_dir is None:
         task_dir = out / TASK_DIR
         task = _task_recipe(args, settings, name)
         train_task_network(task, task_dir, data_dir=data_dir, progress=progress, distribution=here)

@@ -84,7 +84,8 @@ def in_steps(recipe: Any, args: argparse.Namespace, settings: Settings) -> Any:
 
 
 def trains_alone(args: argparse.Namespace, recipe: CodecRecipe) -> bool:
-    """Whether the recipe's family needs no task network.
+    """Whether the recipe needs no task network: its family trains without one, or learns from the one that
+    the recipe names.
 
     Raises:
         UsageError: it needs none, and the arguments or settings say something about one; or there is no
@@ -93,6 +94,12 @@ def trains_alone(args: argparse.Namespace, recipe: CodecRecipe) -> bool:
     from semflash.codecs import registry
 
     if not registry.trains_alone(recipe.family):
+        return False
+    if recipe.task:
+        if args.codec_from is not None:
+            raise UsageError(
+                f"the family {recipe.family} is trained whole", value="--codec-from", remedy="leave that out"
+            )
         return False
     given = {
         "--task": args.task,

@@ -101,6 +101,17 @@ class EdgeSide(abc.ABC):
             EdgeGraphSpec(TASK_TAIL, tail, (features,)),
         )
 
+    @property
+    def picture(self) -> str | None:
+        """Which of :meth:`edge_graphs` gives a picture beside the task's output, float32 (B, H, W, C) in
+        [0, 1] of the image's size; None: none does."""
+        return None
+
+    @property
+    def level_map(self) -> str | None:
+        """Which tensor of codes in the payload is the level of each patch, (rows, columns); None: none."""
+        return None
+
     def task(self, tail: Any) -> Task:
         """How the output of the last of :meth:`edge_graphs` is read; by default what the task tail is for.
 

@@ -12,7 +12,7 @@ import abc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -26,21 +26,22 @@ Batches = Callable[[np.random.Generator], Iterable[tuple[Any, Any]]]
 
 
 class Answers(Protocol):
-    """Stored answers of a teacher (:mod:`semflash.teachers`)."""
+    """Answers of a teacher to views of the training images: stored logits (:mod:`semflash.teachers`), or a
+    detector's maps (:mod:`semflash.training.alone.detector`)."""
 
     @property
     def views(self) -> int:
         """How many views of each image there are; view 0 is the image itself."""
 
     @property
-    def classes(self) -> int:
-        """Classes of an answer."""
+    def answer_shape(self) -> tuple[int, ...]:
+        """Of one answer: (classes,), or the maps (h, w, classes + 4) of a detector."""
 
     def record(self) -> dict[str, Any]:
         """What is recorded of the teacher and its store, plain values."""
 
     def logits(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
-        """Float32 (n, classes) of views (n,) of training images (n,)."""
+        """Float32 (n, *answer_shape) of views (n,) of training images (n,)."""
 
     def mixture(self, indices: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of each view the number of the training image that is mixed into it, int64 (n,), and the share of
@@ -54,6 +55,15 @@ class Answers(Protocol):
         Args:
             others: the images that are mixed into them; None: views that are no mixtures.
         """
+
+
+class TaskParts(Protocol):
+    """A trained task network as two Keras models, of which the second takes what the first gives."""
+
+    @property
+    def head(self) -> Any: ...
+    @property
+    def tail(self) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,8 @@ class Bench:
             is quantised when it is first asked for.
         out: The folder of the run.
         say: Shows a line.
+        task: The task network that the recipe names, for families that learn from more than its answers;
+            None: it names none.
     """
 
     codec: Any
@@ -80,6 +92,7 @@ class Bench:
     device: RunDevice
     out: Path
     say: Callable[[str], None]
+    task: TaskParts | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +128,12 @@ class OwnTraining(abc.ABC):
 
     Args:
         bench: What it works with.
+
+    Attributes:
+        unused: Fields of the recipe that this training does not read; a recipe that sets one is refused.
     """
+
+    unused: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench

@@ -19,7 +19,7 @@ from semflash.errors import UsageError
 
 if TYPE_CHECKING:
     from semflash.codecs.base import Codec
-    from semflash.codecs.own_training import Bench, OwnTraining
+    from semflash.codecs.own_training import OwnTraining
     from semflash.codecs.sizes import CodecSizes
 
 
@@ -35,7 +35,7 @@ class Family:
 
     codec: Callable[[Any], Codec]
     sizes: type[CodecSizes]
-    training: Callable[[Bench], OwnTraining] | None = None
+    training: type[OwnTraining] | None = None
 
 
 _LOADERS: dict[str, Callable[[], Family]] = {}

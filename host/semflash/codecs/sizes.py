@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 from typing import Any, Self
 
 from semflash.codecs.layers.channel import BerRange
@@ -44,6 +45,11 @@ class CodecSizes(abc.ABC):
         if isinstance(given.get("ber"), dict):
             given["ber"] = BerRange(**given["ber"])
         return cls(**given)
+
+    def plain(self) -> dict[str, Any]:
+        """What :meth:`from_dict` rebuilds, as runs and experiments record it."""
+        fields: dict[str, Any] = dataclasses.asdict(self)  # type: ignore[call-overload]
+        return fields
 
     @property
     @abc.abstractmethod

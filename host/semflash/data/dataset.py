@@ -13,10 +13,16 @@ from semflash.data.source import DataSource
 @dataclass(frozen=True)
 class Split:
     """Images uint8 (N, H, W, C), an array or :class:`semflash.data.lazy.LazyImages`, and labels:
-    classes int32 (N,), or boxes float32 (N, M, 6) for detection (:mod:`semflash.outputs.boxes`)."""
+    classes int32 (N,), or boxes float32 (N, M, 6) for detection (:mod:`semflash.outputs.boxes`).
+
+    Attributes:
+        cover: share of each patch that the labelled object covers, uint8 (N, rows, columns), 255: all of it.
+            For evaluation alone: nothing is trained on it. None: not known.
+    """
 
     images: Any
     labels: np.ndarray
+    cover: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -69,8 +69,8 @@ def load_dataset(
 
     Args:
         name_or_path: ``fashion-mnist``, ``mnist``, ``cifar10``, ``cifar100``, ``stamps``, ``stamps-grey``,
-            ``stamps-scenes`` (boxes), or a directory: ``train/`` and ``test/`` with a folder per
-            class, or COCO, or VOC (boxes).
+            ``fashion-scenes``, ``fashion-items``, ``stamps-scenes`` (boxes), or a directory: ``train/`` and
+            ``test/`` with a folder per class, or COCO, or VOC (boxes).
         data_dir: where the files of a named data set lie; default: the environment variable
             ``SEMFLASH_DATA_DIR``, then the usual places.
         image_size: height and width that the images of a folder are resized to, pixels.
@@ -220,6 +220,12 @@ def _scenes(name: str, folder: Path | None) -> Dataset:
     return load_scenes(name, folder)
 
 
+def _fashion_scenes(name: str, folder: Path | None) -> Dataset:
+    from semflash.data.stamps.fashion_scenes import load_fashion_scenes
+
+    return load_fashion_scenes(name, _fashion_mnist("fashion-mnist", folder), folder)
+
+
 def _from_keras(name: str, keras_name: str, how: str) -> tuple[Arrays, Arrays]:
     try:
         import keras
@@ -287,6 +293,8 @@ def _carve_validation(train: Split, *, by_class: bool = False) -> tuple[Split, S
 
 _LOADERS: dict[str, Callable[[str, Path | None], Dataset]] = {
     "fashion-mnist": _fashion_mnist,
+    "fashion-scenes": _fashion_scenes,
+    "fashion-items": _fashion_scenes,
     "mnist": _mnist,
     "cifar10": _cifar,
     "cifar100": _cifar,

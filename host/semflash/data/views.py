@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
+from semflash.data.augment import Moves
 from semflash.errors import UsageError
 
 #: Goes up when the same settings, seed, image and view give other pixels.
@@ -142,18 +143,28 @@ def view(
     """
     indices, views = _numbers(images, indices, "image", 1 << 63), _numbers(images, views, "view", VIEWS_MAX)
     words = philox(seed, indices, views)
-    size = 2 * how.shift_px + 1
-    down = _of(words[:, 0] & _WORD, size)
-    right = _of(words[:, 0] >> _HALF, size)
-    mirrored = ((words[:, 1] & np.uint64(1)) == 1) & how.mirror
-    changed = views > 0
+    moved, changed = _moves(words, views, how), views > 0
     result = np.array(images)
-    result[changed & mirrored] = result[changed & mirrored, :, ::-1]
-    result[changed] = _shifted(result[changed], how.shift_px, down[changed], right[changed])
+    result[moved.mirrored] = result[moved.mirrored, :, ::-1]
+    down, right = (how.shift_px - by[changed] for by in (moved.down, moved.right))
+    result[changed] = _shifted(result[changed], how.shift_px, down, right)
     gains = _gains(words, images.shape[-1], how.gain)[changed]
     products = result[changed].astype(np.uint32) * gains[:, None, None, :]
     result[changed] = np.minimum((products + _ONE // 2) // _ONE, 255).astype(np.uint8)
     return result
+
+
+def moves(indices: np.ndarray, views: np.ndarray, seed: int, how: ViewSettings = DEFAULT_VIEWS) -> Moves:
+    """How :func:`view` moves each image, for boxes that must follow it; arguments as there, checked there."""
+    return _moves(philox(seed, indices, views), np.asarray(views), how)
+
+
+def _moves(words: np.ndarray, views: np.ndarray, how: ViewSettings) -> Moves:
+    """Of the words of each view, uint64 (n, 4)."""
+    size, changed = 2 * how.shift_px + 1, views > 0
+    down, right = (how.shift_px - _of(half, size) for half in (words[:, 0] & _WORD, words[:, 0] >> _HALF))
+    mirrored = ((words[:, 1] & np.uint64(1)) == 1) & how.mirror
+    return Moves(mirrored & changed, np.where(changed, down, 0), np.where(changed, right, 0))
 
 
 def philox(seed: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:

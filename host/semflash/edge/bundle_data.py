@@ -134,11 +134,11 @@ def _with_labels_of(bundle: Bundle, data: Dataset, own: bool) -> Dataset:
 def _relabelled(split: Split, places: NDArray[np.intp]) -> Split:
     """A split whose label i has become places[i]."""
     if split.labels.ndim == 1:
-        return Split(split.images, places[split.labels].astype(split.labels.dtype))
+        return replace(split, labels=places[split.labels].astype(split.labels.dtype))
     labels = split.labels.copy()
     there = labels[..., CLASS] >= 0
     labels[there, CLASS] = places[labels[there, CLASS].astype(np.intp)]
-    return Split(split.images, labels)
+    return replace(split, labels=labels)
 
 
 def _named(names: list[str]) -> str:

@@ -17,7 +17,8 @@ from semflash.bundle.schema import ControlInput, EdgeGraph, GraphInput, QualityI
 from semflash.channels.of_quality import channel_of
 from semflash.edge.first_run import admit
 from semflash.errors import BundleError
-from semflash.program.payload import decode
+from semflash.outputs.image import clipped
+from semflash.program.payload import Received, decode
 from semflash.program.reference.receive import values
 from semflash.program.used_controls import used_controls
 from semflash.runtime.litert import load_interpreter, single
@@ -30,6 +31,23 @@ BATCH_INNER_VALUES = 64 << 20
 _REMEDY = "export the bundle again"
 
 Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Everything that the edge makes of N payloads.
+
+    Attributes:
+        outputs: Of the last edge graph, float32 (N, *shape).
+        pictures: Float32 (N, H, W, C) in [0, 1]; None: the bundle gives none beside its output.
+        levels: Of each patch as it arrived, uint8 (N, rows, columns); None: the bundle has no such map.
+        consistent: Bool (N,), whether what a payload says of itself agrees with its length.
+    """
+
+    outputs: Array
+    pictures: Array | None
+    levels: NDArray[np.uint8] | None
+    consistent: NDArray[np.bool_]
 
 
 class EdgeDecoder:
@@ -82,7 +100,7 @@ class EdgeDecoder:
         Returns:
             float32 (N, ...).
         """
-        return self._decoded(payloads, level, bits, controls, self._graphs[:1])
+        return self._run_all(payloads, level, bits, controls, self._graphs[:1]).outputs
 
     def logits(
         self,
@@ -109,7 +127,18 @@ class EdgeDecoder:
             BundleError: payloads of the wrong size. UsageError: a level out of range. ProgramError: there is
                 no such control, or its values are no whole numbers.
         """
-        return self._decoded(payloads, level, bits, controls, self._graphs)
+        return self.decode(payloads, level, bits=bits, controls=controls).outputs
+
+    def decode(
+        self,
+        payloads: NDArray[np.uint8],
+        level: ArrayLike,
+        *,
+        bits: NDArray[np.int64] | None = None,
+        controls: Mapping[str, ArrayLike] | None = None,
+    ) -> Decoded:
+        """Output, picture and map of levels of received payloads. Args and errors: as :meth:`logits`."""
+        return self._run_all(payloads, level, bits, controls, self._graphs)
 
     def classify(self, features: Array) -> Array:
         """As :meth:`logits`, from outputs of the first edge graph, float32 (N, ...).
@@ -123,31 +152,41 @@ class EdgeDecoder:
         for start in range(0, len(features), self._most):
             part = np.ascontiguousarray(features[start : start + self._most], np.float32)
             parts.append(self._run(self._graphs[1:], {}, {self._graphs[0].spec.name: part}))
-        return np.concatenate(parts) if parts else np.empty((0, *self._outputs), np.float32)
+        return _joined(parts, self._outputs)
 
-    def _decoded(
+    def _run_all(
         self,
         payloads: NDArray[np.uint8],
         level: ArrayLike,
         bits: NDArray[np.int64] | None,
         controls: Mapping[str, ArrayLike] | None,
         graphs: list[_Graph],
-    ) -> Array:
-        inputs = self._inputs(payloads, bits)
+    ) -> Decoded:
+        received = self._received(payloads, bits)
+        inputs = self._inputs(received)
         levels = channel_of(self._program.quality).check(level, len(payloads))
         told = _Told(
             levels.astype(np.float32)[:, None],
             used_controls(self._program.controls, controls, len(payloads)),
         )
-        parts = []
+        parts: list[Array] = []
+        pictures: list[Array] = []
         for start in range(0, len(payloads), self._most):
             part = slice(start, start + self._most)
             given = {name: array[part] for name, array in inputs.items()}
-            parts.append(self._run(graphs, given, {}, told.part(part)))
-        return np.concatenate(parts) if parts else np.empty((0, *self._outputs), np.float32)
+            outputs: dict[str, Array] = {}
+            parts.append(self._run(graphs, given, outputs, told.part(part)))
+            if self._bundle.picture in outputs:
+                pictures.append(clipped(outputs[self._bundle.picture]))
+        return Decoded(
+            _joined(parts, self._outputs),
+            None if self._bundle.picture is None else _joined(pictures, self._bundle.image_shape),
+            self._levels(received),
+            received.consistent,
+        )
 
-    def _inputs(self, payloads: NDArray[np.uint8], bits: NDArray[np.int64] | None) -> dict[str, Array]:
-        """Real values of every tensor that the graphs read, by name."""
+    def _received(self, payloads: NDArray[np.uint8], bits: NDArray[np.int64] | None) -> Received:
+        """What payloads tell."""
         size = self._bundle.payload_bytes
         if payloads.ndim != 2 or (self._fixed and payloads.shape[1] != size):
             raise BundleError(
@@ -155,10 +194,21 @@ class EdgeDecoder:
                 value=tuple(payloads.shape),
                 remedy="look whether device and edge run the same bundle",
             )
+        return decode(self._program, payloads, bits)
+
+    def _inputs(self, received: Received) -> dict[str, Array]:
+        """Real values of every tensor that the graphs read, by name."""
         given = (i for graph in self._graphs for i in graph.spec.inputs)
         names = {i.tensor for i in given if isinstance(i, ReceivedInput)}
-        received = decode(self._program, payloads, bits)
         return {name: values(self._program, received, name) for name in names}
+
+    def _levels(self, received: Received) -> NDArray[np.uint8] | None:
+        """The map of levels, (N, rows, columns)."""
+        name = self._bundle.level_map
+        if name is None:
+            return None
+        codes = received.codes[name].view(np.uint8)
+        return codes.reshape(len(codes), *self._program.tensor(name).shape[:2])
 
     @staticmethod
     def _run(
@@ -184,6 +234,11 @@ class EdgeDecoder:
                         fed.append(told.controls[given.control])
             outputs[graph.spec.name] = graph.run(fed)
         return outputs[graphs[-1].spec.name]
+
+
+def _joined(parts: list[Array], shape: tuple[int, ...]) -> Array:
+    """One array; of no payloads an empty one."""
+    return np.concatenate(parts) if parts else np.empty((0, *shape), np.float32)
 
 
 @dataclass(frozen=True)

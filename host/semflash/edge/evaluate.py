@@ -20,13 +20,16 @@ from semflash.bundle.schema import Measurement, Point
 from semflash.bundle.writer import update_record
 from semflash.channels.fading import NO_FADING, Fading
 from semflash.channels.of_quality import channel_for
+from semflash.channels.rate_trace import RateTrace
 from semflash.data.lazy import some
 from semflash.data.sample import SAMPLE_SEED, balanced
 from semflash.edge.following import check_error, settings_at
+from semflash.edge.pictured import Measuring
 from semflash.edge.route import Route
-from semflash.edge.split import Split
+from semflash.edge.split import Split, cover_of
 from semflash.errors import DatasetError, UsageError
-from semflash.link.controls import STREAM, check_settings
+from semflash.link.controls import STREAM, check_settings, the_rate
+from semflash.outputs import pictured
 from semflash.outputs.output import Output
 from semflash.program.quality import KINDS, Ber, Snr
 
@@ -38,7 +41,7 @@ class Evaluation:
     Attributes:
         bundle: Its name.
         hash_hex: Its hash.
-        payload_bytes: Per image.
+        payload_bytes: Per image, the most.
         measurement: Data set, number of images, seed, metrics and their scores at each level.
         task_value: The first metric of the uncompressed task network, from the record; None: not recorded.
         predictions: Level -> answers of the bundle's output (:meth:`Output.answers`), one an image: classes
@@ -48,6 +51,10 @@ class Evaluation:
             set.
         fixed: Values that were set at all levels.
         state_error: What was added to the values that follow the channel.
+        sizes: Level -> bytes of a payload, in the mean and of the longest.
+        pictures: Level -> figures of the pictures beside the answers, float64 (N, metrics), NaN of an object
+            that is not there (:mod:`semflash.outputs.pictured`); empty: the bundle gives none.
+        rate_trace: What images were told one by one; None: the controls say it for all.
     """
 
     bundle: str
@@ -60,6 +67,14 @@ class Evaluation:
     controls: dict[float, dict[str, int]] = field(default_factory=dict)
     fixed: Mapping[str, int] = field(default_factory=dict)
     state_error: int = 0
+    sizes: dict[float, tuple[float, int]] = field(default_factory=dict)
+    pictures: dict[float, pictured.Figures] = field(default_factory=dict)
+    rate_trace: RateTrace | None = None
+
+    @property
+    def varies(self) -> bool:
+        """Whether payloads are not all as long as they can be."""
+        return any(size != (self.payload_bytes, self.payload_bytes) for size in self.sizes.values())
 
     @property
     def fading(self) -> Fading:
@@ -98,14 +113,23 @@ class Evaluation:
             "uncompressed": self.task_value,
             **({"fading": measured.fading} if measured.fading else {}),
             **({"state_error": self.state_error} if self.state_error else {}),
-            "points": [_plain(point, measured, self.controls.get(point.level)) for point in measured.points],
+            **({} if self.rate_trace is None else {"rate_trace": self.rate_trace.name}),
+            "points": [self._plain(point) for point in measured.points],
         }
 
+    def _plain(self, point: Point) -> dict[str, Any]:
+        measured = self.measurement
+        found: dict[str, Any] = {measured.quality: point.level}
+        if controls := self.controls.get(point.level):
+            found["controls"] = dict(controls)
+        if self.varies:
+            mean, most = self.sizes[point.level]
+            found |= {"payload_bytes_mean": mean, "payload_bytes_most": most}
+        return found | _scores(point, measured)
 
-def _plain(point: Point, measured: Measurement, controls: Mapping[str, int] | None) -> dict[str, Any]:
-    found: dict[str, Any] = {measured.quality: point.level}
-    if controls:
-        found["controls"] = dict(controls)
+
+def _scores(point: Point, measured: Measurement) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for metric, score in zip(measured.metrics, point.scores, strict=True):
         found[metric.name] = score.value
         found[f"{metric.name}_95"] = [score.low, score.high]
@@ -125,8 +149,9 @@ def evaluate(
     fading: Fading = NO_FADING,
     controls: Mapping[str, int] | None = None,
     state_error: int = 0,
+    rate_trace: RateTrace | None = None,
 ) -> Evaluation:
-    """Measure the metrics of a bundle's output at levels of its channel quality.
+    """Measure the metrics of a bundle's output, and of the picture beside it, at levels of channel quality.
 
     Args:
         bundle: what to measure.
@@ -142,6 +167,7 @@ def evaluate(
         controls: what the device is set to at all levels; controls that follow the channel and are not among
             them have the values that belong to the levels, others are at their defaults.
         state_error: added to the values that follow (a wrong state).
+        rate_trace: bytes that the payload of each image may have, in the order of the sample.
 
     Raises:
         DatasetError: no images, wrong size, labels that the bundle has no class for.
@@ -165,19 +191,29 @@ def evaluate(
         raise UsageError(f"{STREAM} is of the link, and no board takes part", value=fixed[STREAM])
     check_settings(program.controls, fixed)
     check_error(program.controls, fixed, state_error)
-    truth = output.truth(images, labels)
-    route = Route(bundle, images, channel, seed)
-    points, predictions, used = [], {}, {}
+    own = _own_rates(bundle, fixed, rate_trace, len(labels))
+    cover = cover_of(part, indices)
+    way = Measuring(
+        bundle, images, output.truth(images, labels), cover, Route(bundle, images, channel, seed, own=own)
+    )
+    points, used, sizes = [], {}, {}
+    predictions: dict[float, Any] = {}
+    pictures: dict[float, pictured.Figures] = {}
     for level in rates:
-        used[level] = settings_at(program.controls, level, fixed, state_error)
-        answers = route.answers(level, used[level], truth, told)
-        predictions[level] = answers
-        points.append(Point(level, output.measure(answers, truth, seed=seed)))
+        used[level] = {
+            name: value
+            for name, value in settings_at(program.controls, level, fixed, state_error).items()
+            if name not in own
+        }
+        scores = way.measure(level, used[level], told, seed, predictions, pictures)
+        sizes[level] = way.size(used[level])
+        points.append(Point(level, scores))
     name = str(getattr(dataset, "name", "unnamed"))
     sampled = sample_seed if len(indices) < len(part.labels) else None
     measurement = Measurement(
-        *(name, split, len(labels), seed, quality.name, output.metrics, points, sampled),
+        *(name, split, len(labels), seed, quality.name, way.metrics, points, sampled),
         fading=str(fading) if fading else "",
+        **_bytes(bundle, sizes),
     )
     return Evaluation(
         bundle.name,
@@ -190,7 +226,31 @@ def evaluate(
         used,
         fixed,
         state_error,
+        sizes,
+        pictures,
+        rate_trace,
     )
+
+
+def _own_rates(
+    bundle: Bundle, fixed: Mapping[str, int], trace: RateTrace | None, count: int
+) -> dict[str, NDArray[np.int64]]:
+    """What each image is told for itself."""
+    if trace is None:
+        return {}
+    control = the_rate(bundle.program.controls)
+    if control.name in fixed:
+        raise UsageError("a rate beside a trace of rates", value=fixed[control.name], remedy="one of the two")
+    for rate in set(trace.rates):
+        check_settings([control], {control.name: rate})
+    return {control.name: trace.first(count)}
+
+
+def _bytes(bundle: Bundle, sizes: Mapping[float, tuple[float, int]]) -> dict[str, Any]:
+    """Bytes of payloads for the record; nothing where all are as long as they can be."""
+    mean, most = np.mean([mean for mean, _ in sizes.values()]), max(most for _, most in sizes.values())
+    same = mean == most == bundle.payload_bytes
+    return {} if same else {"bytes_mean": float(mean), "bytes_most": most}
 
 
 def _images(

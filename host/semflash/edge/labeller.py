@@ -18,6 +18,7 @@ from semflash.channels.of_quality import QualityChannel, channel_for
 from semflash.channels.pilot_estimates import Estimate
 from semflash.edge.decoder import EdgeDecoder
 from semflash.edge.golden import GoldenEncoder
+from semflash.edge.pictured import readings
 from semflash.link.outcome import Received
 from semflash.outputs.output import Reading
 from semflash.program.quality import Quality
@@ -40,6 +41,7 @@ class Labelled:
         told: The level that the decoder was told.
         pilot_bits: Known bits of its frame.
         pilot_bit_errors: How many of them came wrong, after injection.
+        consistent: Whether what the payload says of itself agrees with its length.
     """
 
     received: Received
@@ -51,6 +53,7 @@ class Labelled:
     told: float = 0.0
     pilot_bits: int = 0
     pilot_bit_errors: int = 0
+    consistent: bool = True
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ class Labeller:
         self._level = bundle.quality.clean if level is None else level
         self._seed, self._assumed, self._known = seed, assumed, known
         self._estimator = self._channel.estimator(window_of(bundle.quality, window))
-        self._decoder, self._output = EdgeDecoder(bundle), bundle.output
+        self._decoder, self._bundle = EdgeDecoder(bundle), bundle
         self._size, self._controls = bundle.payload_bytes, bundle.program.controls
         self._images = images
         self._golden = GoldenEncoder(bundle) if images is not None else None
@@ -195,17 +198,18 @@ class Labeller:
         )
         bits = np.array([received.bits for received in images], np.int64)
         told = [each.told for each in batch]
-        outputs = self._decoder.logits(noisy, told, bits=bits, controls=self._used(images))
-        readings, equal = self._output.read(outputs), self._compare(images)
+        decoded = self._decoder.decode(noisy, told, bits=bits, controls=self._used(images))
+        said, equal = readings(self._bundle, decoded), self._compare(images)
         return [
             Labelled(
                 each.received,
                 *(payload, each.level, flips),
-                reading=readings[i],
+                reading=said[i],
                 golden_equal=equal[i],
                 told=each.told,
                 pilot_bits=8 * len(each.received.pilot_errors),
                 pilot_bit_errors=each.pilot_bit_errors,
+                consistent=bool(decoded.consistent[i]),
             )
             for i, (each, (payload, flips)) in enumerate(zip(batch, injected, strict=True))
         ]

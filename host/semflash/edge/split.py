@@ -15,3 +15,16 @@ class Split(Protocol):
     def images(self) -> NDArray[np.uint8]: ...
     @property
     def labels(self) -> NDArray[np.int32]: ...
+
+
+def cover_of(split: Split, indices: NDArray[np.intp] | None = None) -> NDArray[np.uint8] | None:
+    """Share of each patch that the labelled object covers, uint8 (N, rows, columns), 255: all of it.
+
+    Args:
+        indices: Of the images that are meant; None: all.
+
+    Returns:
+        None where the data set has no masks.
+    """
+    cover: NDArray[np.uint8] | None = getattr(split, "cover", None)
+    return cover if cover is None or indices is None else cover[indices]

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import keras
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from semflash import __version__
@@ -146,6 +147,8 @@ def export_codec(
         edge=tuple(EdgeGraph(g.name, file_ref(f"{g.name}.tflite", edge[g.name]), g.inputs) for g in graphs),
         class_names=tuple(dataset.class_names),
         task=trained.codec.task(trained.tail),
+        picture=trained.codec.picture or UNSET,
+        level_map=trained.codec.level_map or UNSET,
     )
     for stage in device.program.graphs:
         check_device_graph(device.models[stage.name], f"{stage.name}.tflite")

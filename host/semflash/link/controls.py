@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from semflash.errors import UsageError
 from semflash.link.wire import CONTROL_STREAM
-from semflash.program.controls import CONTROL_MAX, LINK_CONTROL, Control
+from semflash.program.controls import CONTROL_MAX, LINK_CONTROL, Control, rate_control
 
 STREAM = LINK_CONTROL
 _SETTING = struct.Struct("<BBH")
@@ -63,6 +63,28 @@ def check_settings(controls: Sequence[Control], given: Mapping[str, int]) -> Non
                 value=value,
                 remedy=described(known[name]) if name in known else f"0 switches {STREAM} off",
             )
+
+
+def the_rate(controls: Sequence[Control]) -> Control:
+    """The control that says how many bytes a payload may have.
+
+    Raises:
+        UsageError: the program has none, or several.
+    """
+    control = rate_control(controls)
+    if control is None:
+        there = [described(one) for one in controls if one.unit == "bytes"]
+        what = (
+            "several controls of this bundle are in bytes"
+            if there
+            else "no control of this bundle is in bytes"
+        )
+        names = ", ".join(there or map(described, controls)) or "none"
+        remedy = (
+            f"--control NAME=N; those: {names}" if there else f"its payloads cannot be cut; controls: {names}"
+        )
+        raise UsageError(what, remedy=remedy)
+    return control
 
 
 class Steering:

@@ -17,7 +17,16 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
 from semflash.errors import LinkError
-from semflash.link.core import Connected, Failed, Finished, LinkCore, NoStatistics, Statistics
+from semflash.link.core import (
+    Connected,
+    Failed,
+    Finished,
+    LinkCore,
+    NoPicture,
+    NoStatistics,
+    Pictured,
+    Statistics,
+)
 from semflash.link.core.link_core import HELLO_ATTEMPTS
 from semflash.link.counters import LinkCounters
 from semflash.link.fresh_numbers import fresh_number
@@ -68,6 +77,7 @@ class Session:
             hello_attempts=hello_attempts,
         )
         self._outcomes: deque[Outcome] = deque()
+        self._pictures = fresh_number()
         self._streams = 0  # begun so far: one that was left behind does not stop a later one
 
     @property
@@ -168,6 +178,28 @@ class Session:
             if isinstance(event, NoStatistics):
                 raise event.error
 
+    def picture(self) -> bytes:
+        """One picture of the board's own source: int8 pixels, row by row (docs/device.md).
+
+        Raises:
+            LinkError: the board has no source, it failed, rows were lost on the line, or none came in time.
+        """
+        hello = self.hello or self.connect()
+        if "capture" not in hello.capabilities:
+            raise LinkError(
+                "this firmware has no source of its own that it shows",
+                value=f"board {hello.board!r}",
+                remedy="sf_device_show() in it gives it one (docs/device.md)",
+            )
+        self._pictures = self._pictures % 0xFFFF_FFFF + 1
+        self.core.ask_picture(self._pictures, self._clock())
+        while True:
+            event = self._next_event()
+            if isinstance(event, Pictured):
+                return event.pixels
+            if isinstance(event, NoPicture):
+                raise event.error
+
     def _turn(self, source: Iterator[tuple[int, bytes, Mapping[str, int]]]) -> Finished | Failed | None:
         """Send what there is room for, take what has been decided, or else read; how it ended."""
         try:
@@ -203,7 +235,9 @@ class Session:
                 end = event
         return end
 
-    def _next_event(self) -> Connected | Failed | Finished | Statistics | NoStatistics:
+    def _next_event(
+        self,
+    ) -> Connected | Failed | Finished | Statistics | NoStatistics | Pictured | NoPicture:
         """The next event that is no outcome; outcomes wait for the next stream."""
         while True:
             while (event := self.core.next_event()) is not None:

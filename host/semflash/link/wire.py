@@ -26,6 +26,7 @@ class FrameType(enum.IntEnum):
     ROWS = 0x02
     STATS_REQUEST = 0x03
     CONTROL = 0x04
+    CAPTURE = 0x05
     HELLO = 0x81
     CODES = 0x82
     IMAGE_STATS = 0x83
@@ -34,6 +35,7 @@ class FrameType(enum.IntEnum):
     LINK_STATS = 0x86
     FAULT = 0x87
     CODES_PART = 0x88
+    SOURCE_ROWS = 0x89
 
 
 class Refusal(enum.IntEnum):
@@ -46,6 +48,7 @@ class Refusal(enum.IntEnum):
     ENCODER = 5
     CONTROL_RANGE = 6
     CONTROL_UNKNOWN = 7
+    SOURCE = 8
 
 
 REFUSALS = {
@@ -56,6 +59,7 @@ REFUSALS = {
     5: "encoder error",
     6: "control out of its range",
     7: "no such control, or a CONTROL frame that makes no sense",
+    8: "the board's own source gave no picture",
 }
 #: Refusals that a bad line explains; the others say that the device cannot take such images.
 REFUSED_FOR_THE_LINE = frozenset({1, 2})
@@ -78,6 +82,7 @@ CAPABILITIES = {
     1: "time",
     2: "faults",
     3: "stream",
+    4: "capture",
 }
 
 

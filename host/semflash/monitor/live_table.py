@@ -12,12 +12,14 @@ from semflash.edge.following import followed
 from semflash.monitor.live.keyboard import is_usable
 from semflash.monitor.live.picture import estimate_text
 from semflash.monitor.progress import Event, View
+from semflash.outputs.pictured import PICTURE_METRICS
 from semflash.printable import plain
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from semflash.monitor.progress import MonitorResult, Progress
+    from semflash.monitor.rate import Rate
 
 _PLAIN_EVERY_S = 2.0
 
@@ -50,7 +52,9 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
     lines = [
         (
             "images",
-            f"{tally.received:,} of {tally.wanted:,}" + (f", {tally.lost:,} lost" if tally.lost else ""),
+            f"{tally.received:,} of {tally.wanted:,}"
+            + (f", {tally.lost:,} lost" if tally.lost else "")
+            + (f", {tally.inconsistent:,} contradict their length" if tally.inconsistent else ""),
         ),
         _running(progress),
         ("payload", _payload(progress)),
@@ -76,6 +80,8 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
         lines.insert(_after(lines, injected_name), ("decoder is told", told))
     place = _after(lines, "payload")
     lines[place:place] = _controls(progress)
+    if progress.rate is not None and progress.rate.next is not None:
+        lines.insert(place, ("bytes told", _rate(progress.rate)))
     if progress.reconnects:
         times = "once" if progress.reconnects == 1 else f"{progress.reconnects:,} times"
         lines.append(("cable", f"came back {times}; images under way were sent again"))
@@ -121,6 +127,12 @@ def _controls(progress: Progress) -> list[tuple[str, str]]:
         images = ", ".join(f"{value}: {count:,}" for value, count in used)
         found.append((name, f"{how}; images by value {images or '-'}"))
     return found
+
+
+def _rate(rate: Rate) -> str:
+    """What images were told, and whether they kept to it."""
+    trace = f", {rate.trace.name}" if rate.trace is not None else ""
+    return f"{rate.use.words}{trace}"
 
 
 def _after(lines: list[tuple[str, str]], name: str) -> int:
@@ -182,9 +194,12 @@ class PlainLines(View):
 
 
 def _used(progress: Progress) -> str:
-    """What the last image was encoded with, of controls that follow the channel."""
-    following, used = progress.adaptation.following, progress.tally.used
-    return "".join(f", {name} {used[name]}" for name in following if name in used)
+    """What the last image was encoded with, of controls that follow the channel, and its bytes."""
+    following, used, rate = progress.adaptation.following, progress.tally.used, progress.rate
+    said = "".join(f", {name} {used[name]}" for name in following if name in used)
+    if rate is None or rate.next is None or rate.last is None:
+        return said
+    return f"{said}, {rate.last[1]} of {rate.last[0]} bytes"
 
 
 def _table(progress: Progress) -> Table:
@@ -219,7 +234,8 @@ def _running(progress: Progress) -> tuple[str, str]:
 
 def _figures(progress: Progress) -> list[tuple[str, str]]:
     """The further metrics at the end, and behind the first of them whatever else was counted."""
-    metrics, figures = progress.bundle.output.metrics, progress.tally.figures
+    metrics, figures = (*progress.bundle.output.metrics, *PICTURE_METRICS), progress.tally.figures
+    metrics = tuple(dict.fromkeys(metrics))
     found = [(one.title, one.text(figures[one.name])) for one in metrics if one.name in figures]
     names = {one.name for one in metrics}
     counts = [f"{value:,} {name.replace('_', ' ')}" for name, value in figures.items() if name not in names]

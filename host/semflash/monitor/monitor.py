@@ -21,17 +21,20 @@ from semflash.edge.adaptation import Adaptation
 from semflash.edge.connection import Connection
 from semflash.edge.following import check_error
 from semflash.edge.labeller import Labeller, window_of
+from semflash.edge.pictured import judge_of
 from semflash.edge.preprocess import to_int8
 from semflash.edge.records import RecordWriter, check_writable
 from semflash.edge.split import Split
 from semflash.errors import ToolMissingError, UsageError
-from semflash.link.controls import check_settings
+from semflash.link.controls import check_settings, the_rate
 from semflash.link.port import Port
 from semflash.link.raw_record import RawRecorder, RecordingPort
 from semflash.link.session import Expected
 from semflash.monitor.progress import MonitorOptions, MonitorResult, Progress, View
+from semflash.monitor.rate import Rate
 from semflash.monitor.run import MonitorRun
 from semflash.monitor.tally import Tally
+from semflash.program.program import Program
 
 __all__ = ["MonitorOptions", "MonitorResult", "Progress", "View", "check_run", "monitor"]
 
@@ -101,6 +104,7 @@ def _monitor(
 ) -> MonitorResult:
     """:func:`monitor` with checked options."""
     adaptation = Adaptation(bundle.program, options.controls, options.state_error)
+    rate = Rate.of(bundle.program, adaptation, options.rate_trace)
     connection = Connection(
         port,
         Expected.of(bundle),
@@ -113,11 +117,12 @@ def _monitor(
     images = _Chosen(split.images, chosen)
     golden = split.images if options.check_golden else None
     hello = connection.connect()
-    judge = bundle.output.judge(split.images, split.labels)
+    judge = judge_of(bundle, split)
     wanted = 0 if options.loop else options.count
     tally = Tally(wanted, bundle.payload_bytes, judge.metric)
     progress = Progress(
         *(bundle, hello, options, tally, connection.counters, adaptation),
+        rate=rate,
         sampled_of=_sampled_of(split, chosen),
         sampled_evenly=by_class(split.labels),
     )
@@ -136,7 +141,8 @@ def _monitor(
             ) as labeller,
         ):
             run = MonitorRun(progress, connection, labeller, judge, records, view, raw=raw)
-            error = run.go(_looped(images, bundle, tally) if options.loop else _quantised(images, bundle))
+            pairs = _looped(images, bundle, tally) if options.loop else _quantised(images, bundle)
+            error = run.go(_steered(pairs, rate))
             device_link = None if error or run.stopped else connection.link_stats()
             tally.figures = judge.figures()
             result = MonitorResult(progress, error, device_link, run.stopped)
@@ -163,6 +169,7 @@ def check_run(bundle: Bundle, split: Split, options: MonitorOptions) -> None:
     channel_for(program, options.fading).estimator(window_of(quality, options.window))
     check_settings(program.controls, options.controls)
     check_error(program.controls, options.controls, options.state_error)
+    _check_rate(program, options)
     if options.trace is not None and options.level is not None:
         raise UsageError("a level beside a trace of levels", value=options.level, remedy="one of the two")
     if options.seed < 0:
@@ -196,6 +203,17 @@ def check_run(bundle: Bundle, split: Split, options: MonitorOptions) -> None:
         check_writable(options.raw_path, "--record-raw")
 
 
+def _check_rate(program: Program, options: MonitorOptions) -> None:
+    """A trace of rates needs a control of its own, with all rates in its range."""
+    if options.rate_trace is None:
+        return
+    control = the_rate(program.controls)
+    if control.name in options.controls:
+        raise UsageError("a rate beside a trace of rates", value=control.name, remedy="one of the two")
+    for rate in set(options.rate_trace.rates):
+        check_settings(program.controls, {control.name: rate})
+
+
 @dataclass(frozen=True)
 class _Chosen:
     """Some images of a split; each keeps its index in the split.
@@ -217,6 +235,14 @@ def _quantised(chosen: _Chosen, bundle: Bundle) -> Iterator[tuple[int, NDArray[n
     for start in range(0, len(chosen.indices), _QUANTISE_BATCH):
         part = chosen.indices[start : start + _QUANTISE_BATCH]
         yield from zip(part.tolist(), to_int8(chosen.images[part], bundle.image_shape), strict=True)
+
+
+def _steered(
+    images: Iterator[tuple[int, NDArray[np.int8]]], rate: Rate | None
+) -> Iterator[tuple[int, NDArray[np.int8], dict[str, int]]]:
+    """The same with controls of their own: the rate of the moment at which each is handed to the link."""
+    for index, image in images:
+        yield index, image, {} if rate is None else rate.hand_out(index)
 
 
 def _looped(chosen: _Chosen, bundle: Bundle, tally: Tally) -> Iterator[tuple[int, NDArray[np.int8]]]:

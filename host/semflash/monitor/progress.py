@@ -14,6 +14,7 @@ from semflash.bundle.reader import Bundle
 from semflash.channels.ber_estimate import BerEstimate
 from semflash.channels.fading import NO_FADING, Fading
 from semflash.channels.pilot_estimates import Estimate
+from semflash.channels.rate_trace import RateTrace
 from semflash.channels.trace import Trace
 from semflash.data.sample import SAMPLE_SEED
 from semflash.edge.adaptation import Adaptation
@@ -22,6 +23,7 @@ from semflash.link.counters import LinkCounters
 from semflash.link.messages import Hello, LinkStats
 from semflash.monitor.live.controls import Controls
 from semflash.monitor.live.history import History
+from semflash.monitor.rate import Rate
 from semflash.monitor.tally import Tally
 from semflash.outputs.output import Verdict
 from semflash.processes.orderly_end import Terminated
@@ -53,6 +55,7 @@ class MonitorOptions:
             are not among them are set to what belongs to the estimate. state_error: added to these.
         fading: of the injected channel; `level` is then the mean ratio.
         trace: levels by image instead of `level`; None: it stays.
+        rate_trace: bytes by image, of the control that is in bytes; None: `controls` say them.
     """
 
     count: int = 200
@@ -72,6 +75,7 @@ class MonitorOptions:
     state_error: int = 0
     fading: Fading = NO_FADING
     trace: Trace | None = None
+    rate_trace: RateTrace | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,8 @@ class Progress:
         sampled_of: how many images the sample is taken from; None: it is all of them. sampled_evenly: it
             has as many of each class.
         link: counters of all connections so far. where: port; reconnects: times it came back.
-        adaptation: the controls of the run.
+        adaptation: the controls of the run. rate: how many bytes images may have; None: no control says it.
+        beside: further metrics of the output so far, by name.
         level: injected now. estimate: of the channel's quality; None: the link gives none.
         bytes_up, bytes_down: per second, to and from the device, over about the last second.
         silent_s: since the last byte came.
@@ -125,6 +130,8 @@ class Progress:
     tally: Tally
     link: LinkCounters
     adaptation: Adaptation
+    rate: Rate | None = None
+    beside: dict[str, float] = field(default_factory=dict)
     sampled_of: int | None = None
     sampled_evenly: bool = False
     level: float = 0.0
@@ -169,6 +176,8 @@ class Progress:
         found: dict[str, Any] = {"fading": str(options.fading)} if options.fading else {}
         if options.trace is not None:
             found["trace"] = [list(step) for step in options.trace.steps[:_KEPT_STEPS]]
+        if options.rate_trace is not None:
+            found["rate_trace"] = options.rate_trace.name
         return found | ({"state_error": options.state_error} if options.state_error else {})
 
     @property
@@ -221,7 +230,8 @@ class MonitorResult:
 
     @property
     def exit_code(self) -> int:
-        """0 ok; 1 a payload differs from the reference, or a recording ended early; 3 images were lost.
+        """0 ok; 1 a payload differs from the reference or is longer than its image was told, or a recording
+        ended early; 3 images were lost.
 
         Of a run that an error broke off: the error's own.
         """
@@ -231,9 +241,14 @@ class MonitorResult:
             return self.error.exit_code
         if self.error is not None:
             return 130
-        if self.progress.tally.golden_wrong or self.progress.unrecorded:
+        if self.progress.tally.golden_wrong or self.progress.unrecorded or self.rate_exceeded:
             return 1
         return 3 if self.progress.tally.lost else 0
+
+    @property
+    def rate_exceeded(self) -> int:
+        """Payloads longer than their images were told."""
+        return 0 if self.progress.rate is None else self.progress.rate.use.exceeded
 
     @property
     def ended_by(self) -> str | None:
@@ -263,6 +278,7 @@ class MonitorResult:
             "sample": progress.sample,
             **progress.tally.as_dict(),
             "controls": progress.adaptation.as_dict(progress.tally.controls),
+            **({} if progress.rate is None else {"rate": progress.rate.as_dict()}),
             "link": progress.link.as_dict(),
             "reconnects": progress.reconnects,
             "device_link": None if self.device_link is None else dataclasses.asdict(self.device_link),

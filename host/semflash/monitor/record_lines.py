@@ -30,6 +30,7 @@ def heading(progress: Progress) -> dict[str, Any]:
         "seed": progress.options.seed,
         **progress.channel,
         **({"controls": progress.adaptation.said()} if bundle.program.controls else {}),
+        **({} if progress.rate is None else {"bytes_told": progress.rate.next}),
         "sample": progress.sample,
         "classes": list(bundle.contract.class_names),
     }
@@ -89,6 +90,8 @@ def summary_line(progress: Progress) -> dict[str, Any]:
         "lost": tally.lost,
         "labelled": tally.labelled,
         name: tally.value,
+        **progress.beside,
+        **({} if progress.rate is None else {"bytes_told": progress.rate.next}),
         "images_per_s": tally.images_per_s,
         f"{quality}_injected": progress.level,
         f"{quality}_estimated": None if estimate is None else [estimate.value, estimate.low, estimate.high],

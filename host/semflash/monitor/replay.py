@@ -13,6 +13,8 @@ from semflash.channels.ber_estimate import BerEstimate
 from semflash.channels.fading import NO_FADING, Fading
 from semflash.channels.pilot_estimates import Estimate
 from semflash.edge.labeller import Labelled, Labeller
+from semflash.edge.pictured import judge_of
+from semflash.edge.split import Split
 from semflash.errors import BundleError, LinkError, UsageError
 from semflash.link import messages
 from semflash.link.codes.custody import BadPrefix, Believed, Custody, Misplaced
@@ -21,6 +23,7 @@ from semflash.link.frame import Drop, Dropped, Event, Frame, FrameDecoder, Frame
 from semflash.link.handshake import Expected, check_hello
 from semflash.link.outcome import Received
 from semflash.link.raw_record import FROM_DEVICE, NOTE, RawReader, RawRecord, parse_note
+from semflash.outputs.output import Judge
 from semflash.program.quality import Quality
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,99}")
@@ -45,12 +48,14 @@ class Noted:
         label: The right one; -1: none.
         level: What was injected.
         predicted: The label that was read; None where the run was killed before it had one.
+        told: How many bytes its payload might have; None: nobody said.
     """
 
     index: int
     label: int
     level: float
     predicted: int | None
+    told: int | None = None
 
 
 @dataclass
@@ -64,6 +69,9 @@ class Replay:
             reason.
         fading: of the injected channel, as ``--fading`` names it. controls: how many images came encoded with
             each value of each control, by its name.
+        payload_bytes: sum over the images' payloads; payload_bytes_most: of the longest. over_rate: payloads
+            longer than their images were told.
+        figures: of the pictures beside the labels, by name; empty: no images to compare them with.
         seconds: from the first to the last byte.
     """
 
@@ -85,6 +93,15 @@ class Replay:
     estimate: Estimate | BerEstimate | None = None
     fading: str = "none"
     controls: dict[str, dict[int, int]] = field(default_factory=dict)
+    payload_bytes: int = 0
+    payload_bytes_most: int = 0
+    over_rate: int = 0
+    figures: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def payload_bytes_mean(self) -> float | None:
+        """Of a payload."""
+        return self.payload_bytes / self.images if self.images else None
 
     @property
     def accuracy(self) -> float | None:
@@ -132,16 +149,20 @@ def replay(
     known: bool = False,
     window: int | None = None,
     fading: Fading | None = None,
+    split: Split | None = None,
 ) -> Replay:
     """Decode the file again.
 
     Args:
         level: injected instead of the recorded run's; window, fading: None: those of the recorded run. The
             others: as in MonitorOptions.
+        split: the images of the recorded run, to compare pictures with; None: pictures are not judged.
 
     Raises:
-        UsageError: no recording, or one of a channel that is none. WrongBundleError: of another bundle.
+        UsageError: no recording, or one of a channel that is none, or of other images than those of `split`.
+        WrongBundleError: of another bundle.
     """
+    judge = None if split is None or bundle.picture is None else judge_of(bundle, split)
     with RawReader(path) as reader:
         check_recording(reader, bundle)
         header = reader.header
@@ -168,9 +189,10 @@ def replay(
             labeller.inject_at(note.level if level is None else level)
             labeller.put(received)
             for labelled in labeller.ready():
-                _count(result, labelled, noted)
+                _count(result, labelled, noted, judge)
         for labelled in labeller.finish():
-            _count(result, labelled, noted)
+            _count(result, labelled, noted, judge)
+        result.figures = {} if judge is None else judge.beside()
         result.estimate = labeller.estimate()
         result.truncated = reader.truncated
     return result
@@ -191,7 +213,9 @@ def _notes(records: Iterator[RawRecord], quality: Quality) -> dict[int, Noted]:
         whole = all(isinstance(value, int) and -1 <= value < 1 << 32 for value in numbers)
         if whole and isinstance(level, int | float) and low <= level <= high:
             request, index, label = (int(value) for value in numbers[:3] if value is not None)
-            found[request] = Noted(max(index, 0), label, float(level), predicted)
+            told = note.get("bytes_told")
+            said = told if isinstance(told, int) and 0 <= told < 1 << 32 else None
+            found[request] = Noted(max(index, 0), label, float(level), predicted, said)
     return found
 
 
@@ -286,9 +310,21 @@ def _received(request: int, payload: Payload, bundle: Bundle, note: Noted) -> Re
     )
 
 
-def _count(result: Replay, labelled: Labelled, noted: dict[int, Noted]) -> None:
-    note = noted[labelled.received.request]
+def _count(result: Replay, labelled: Labelled, noted: dict[int, Noted], judge: Judge | None) -> None:
+    note, size = noted[labelled.received.request], len(labelled.received.payload)
+    if judge is not None:
+        index = note.index % len(judge)
+        if judge.number(index) != note.label:
+            raise UsageError(
+                "the recording is of other images",
+                value=f"image {index}: label {note.label} there, {judge.number(index)} here",
+                remedy="name the data set of the run with --dataset",
+            )
+        judge.judge(labelled.reading, index)
     result.images += 1
+    result.payload_bytes += size
+    result.payload_bytes_most = max(result.payload_bytes_most, size)
+    result.over_rate += note.told is not None and size > note.told
     for name, value in labelled.received.controls.items():
         counts = result.controls.setdefault(name, {})
         counts[value] = counts.get(value, 0) + 1
@@ -301,4 +337,5 @@ def as_dict(result: Replay) -> dict[str, Any]:
     """Plain values for --json."""
     import dataclasses
 
-    return dataclasses.asdict(result) | {"accuracy": result.accuracy}
+    mean = {"payload_bytes_mean": result.payload_bytes_mean}
+    return dataclasses.asdict(result) | mean | {"accuracy": result.accuracy} | result.figures

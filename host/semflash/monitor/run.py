@@ -6,18 +6,17 @@ import dataclasses
 import time
 from collections.abc import Iterable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from semflash.edge.connection import Connection
 from semflash.edge.labeller import Labelled, Labeller
 from semflash.edge.records import RecordWriter
 from semflash.errors import SemflashError, StorageError
 from semflash.link.faults.kinds import parse_fault
 from semflash.link.outcome import Lost, Outcome, Received
+from semflash.link.pixels import Image
 from semflash.link.raw_record import RawRecorder
 from semflash.monitor.live.controls import Controls
 from semflash.monitor.progress import Event, Progress, Recent, State, View
+from semflash.monitor.rate import RateKeys
 from semflash.monitor.record_lines import heading, image_record, summary_line
 from semflash.outputs.output import Judge
 
@@ -57,10 +56,13 @@ class MonitorRun:
         self._progress, self._connection, self._labeller = progress, connection, labeller
         self._judge, self._records, self._view = judge, records, view or View()
         self._raw = raw
-        self._controls = controls or Controls.of(progress.bundle.quality, progress.level)
+        rate = progress.rate
+        rates = ((), None) if rate is None else (rate.steps, rate.next)
+        self._controls = controls or Controls.of(progress.bundle.quality, progress.level, *rates)
         self._began_s = self._shown_s = self._ticked_s = self._told_s = time.monotonic()
         self._left_s = self._halted_s = 0.0  # when the cable went; time paused or without a cable
         self._bytes = (0, 0)
+        self._rate_keys = RateKeys(rate, self._controls)
         self.stopped = False
         self._crashes: list[bytes] = []  # reports that were told
         progress.where = connection.where
@@ -68,7 +70,7 @@ class MonitorRun:
         records.write("session", heading(progress))
         records.flush()
 
-    def go(self, images: Iterable[tuple[int, NDArray[np.int8]]]) -> BaseException | None:
+    def go(self, images: Iterable[Image]) -> BaseException | None:
         """Until the last image, the end a person asks for, or the error that ends the run before."""
         error: BaseException | None = None
         self._began_s = time.monotonic()
@@ -148,7 +150,7 @@ class MonitorRun:
             values: dict[str, object] = {"what": failure.what, "path": str(failure.value or "")}
             self._report("unrecorded", failure.in_one_line, values)
 
-    def _stream(self, images: Iterable[tuple[int, NDArray[np.int8]]]) -> None:
+    def _stream(self, images: Iterable[Image]) -> None:
         for outcome in self._connection.stream(images):
             self._outcome(outcome)
             for labelled in self._labeller.ready():
@@ -161,6 +163,8 @@ class MonitorRun:
         tally.seconds = time.monotonic() - self._began_s - self._halted_s
         if isinstance(outcome, Lost):
             tally.lost += 1
+            if self._progress.rate is not None:
+                self._progress.rate.forget(outcome.index)
             self._records.write(
                 "lost", {"index": outcome.index % len(self._judge), "attempts": outcome.attempts}
             )
@@ -174,6 +178,8 @@ class MonitorRun:
             tally.add_count(hello.count(outcome.ticks))
             tally.stack_bytes = max(tally.stack_bytes, outcome.stack_bytes or 0)
         tally.add_controls(outcome.controls)
+        if self._progress.rate is not None:
+            self._progress.rate.came(outcome)
         self._labeller.put(outcome)
         self._adapt()
 
@@ -203,11 +209,14 @@ class MonitorRun:
 
     def _known(self, outcome: Received) -> dict[str, object]:
         """What a raw recording notes of an answer when it comes: with that, a replay can decode it."""
+        rate = self._progress.rate
+        told = None if rate is None else rate.told(outcome.index)
         return {
             "request": outcome.request,
             "index": outcome.index,
             "label": self._judge.number(outcome.index % len(self._judge)),
             self._progress.bundle.quality.name: self._progress.level,
+            **({} if told is None else {"bytes_told": told}),
         }
 
     def _pause(self) -> None:
@@ -233,6 +242,8 @@ class MonitorRun:
             quality, level = progress.bundle.quality, controls.level
             text = f"injected {quality.short} is {level:g} now"
             self._report(quality.name, text, {f"{quality.name}_injected": level})
+        if (asked := self._rate_keys.asked()) is not None:
+            self._report("rate", asked, {"bytes_told": controls.rate})
 
     def _refresh(self, now: float) -> None:
         progress, port = self._progress, self._connection.port
@@ -249,6 +260,7 @@ class MonitorRun:
         progress.state = self._state()
         progress.estimate = self._labeller.estimate()
         estimated = progress.estimate.value if progress.estimate is not None else None
+        progress.beside = self._judge.beside()
         progress.history.tick(now, progress.level, estimated)
         if self._records.streams and now - self._told_s >= _PROGRESS_EVERY_S:
             self._told_s = now
@@ -274,6 +286,7 @@ class MonitorRun:
         index = received.index % len(judge)
         verdict = judge.judge(labelled.reading, index)
         size = len(received.payload)
+        tally.inconsistent += not labelled.consistent
         tally.add(verdict.value, right=verdict.right, flips=labelled.flips, payload_bytes=size)
         progress.history.add(verdict.value)
         progress.recent.append(Recent(index, verdict, labelled.flips, received.damaged))
@@ -283,9 +296,13 @@ class MonitorRun:
         count = hello.count(ticks) if ticks is not None else None
         quality = progress.bundle.quality.name
         record = image_record(labelled, index, verdict.record, ticks, count, quality)
+        if progress.rate is not None:
+            record["bytes_told"] = progress.rate.told(received.index)
         if progress.options.loop:
             record["round"] = received.index // len(judge)
         self._records.write("image", record)
         if self._raw is not None:
             known = {quality: labelled.level, "predicted": labelled.reading.number}
             self._raw.note(self._known(received) | known)
+        if progress.rate is not None:
+            progress.rate.forget(received.index)

@@ -21,7 +21,9 @@ class Tally:
         metric: what the mean of the images' values is, shown while they come.
         correct: images that are right: their label, or all of their objects and they alone.
         total, squares: sums of the images' values in `metric`, and of their squares.
-        payload_bytes: the most an image can have; damaged: payloads whose CRC was wrong on the real link.
+        payload_bytes: the most an image can have; payload_most: the most that one had.
+        damaged: payloads whose CRC was wrong on the real link. inconsistent: payloads that say of themselves
+            what does not agree with their length.
         flips: bits flipped by injection, of `bits` payload bits of the labelled images as they came.
         golden_checked, golden_wrong: payloads compared with the reference, and those that differ.
         golden_wrong_images: the first of these, by index.
@@ -39,6 +41,8 @@ class Tally:
     received: int = 0
     lost: int = 0
     labelled: int = 0
+    payload_most: int = 0
+    inconsistent: int = 0
     correct: int = 0
     total: float = 0.0
     squares: float = 0.0
@@ -98,7 +102,8 @@ class Tally:
         mean = self.payload_bytes_mean
         if mean is None or mean == self.payload_bytes:
             return f"{self.payload_bytes}"
-        return f"{plain(mean)} (at most {self.payload_bytes})"
+        longest = f", the longest {self.payload_most}" if self.payload_most != mean else ""
+        return f"{plain(mean)}{longest} (at most {self.payload_bytes})"
 
     def add(self, value: float, *, right: bool | None, flips: int, payload_bytes: int) -> None:
         """One image decoded and judged.
@@ -115,6 +120,7 @@ class Tally:
         self.squares += value * value
         self.flips += flips
         self.bits += 8 * payload_bytes
+        self.payload_most = max(self.payload_most, payload_bytes)
 
     def add_controls(self, used: Mapping[str, int]) -> None:
         """What a received image was encoded with."""
@@ -167,6 +173,8 @@ class Tally:
             **self.figures,
             "payload_bytes": self.payload_bytes,
             "payload_bytes_mean": self.payload_bytes_mean,
+            "payload_bytes_most": self.payload_most or None,
+            "inconsistent": self.inconsistent,
             "damaged": self.damaged,
             "bits_flipped": self.flips,
             "flipped_share": self.flipped_share,

@@ -76,5 +76,6 @@ class Chance:
 #: What helps, for messages.
 REMEDY = (
     "more images or epochs, or smaller batches (--task-set epochs=60, --task-set batch=16, "
-    "--set task_epochs=30, --set batch=16), and look whether the labels are right"
+    "--set task_epochs=30, --set batch=16; in a semflash.toml task_steps, codec_steps and batch), "
+    "and look whether the labels are right"
 )

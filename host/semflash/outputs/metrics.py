@@ -18,10 +18,14 @@ _TITLES = {
     "psnr": "PSNR",
     "ssim": "SSIM",
     "images_right": "images wholly right",
+    "object_psnr": "PSNR of the object",
+    "object_ssim": "SSIM of the object",
 }
 #: Names of at most eleven letters for a live view, and what a mean is over.
 _SHORT = {"images_right": "images ok"}
-_COUNTED = {"accuracy": "labels", "images_right": "images", "psnr": "pictures", "ssim": "pictures"}
+_COUNTED = {"accuracy": "labels", "images_right": "images"} | dict.fromkeys(
+    ("psnr", "ssim", "object_psnr", "object_ssim"), "pictures"
+)
 #: The range of a curve, and the same for people.
 _PLOTTED = {"share": (0.0, 1.0), "dB": (0.0, 50.0), "1": (0.0, 1.0)}
 _PLOTTED_WORDS = {"share": "0 to 100 %", "dB": "0 to 50 dB", "1": "0 to 1"}
@@ -33,7 +37,7 @@ class Metric(Struct, frozen=True, forbid_unknown_fields=True):
     """A figure of merit.
 
     Attributes:
-        name: Lower case; ``accuracy``, ``map50``, ``psnr``, ``ssim`` and ``images_right`` have a title.
+        name: Lower case; those of this file have a title.
         unit: ``share`` (0 to 1, written in percent), ``dB``, or ``1`` for a pure number.
         better: Whether a good value is high or low.
     """
@@ -114,6 +118,9 @@ ACCURACY = Metric("accuracy", "share")
 MAP50 = Metric("map50", "share")
 PSNR = Metric("psnr", "dB")
 SSIM = Metric("ssim", "1")
+#: Over the patches of a picture in which the labelled object lies.
+OBJECT_PSNR = Metric("object_psnr", "dB")
+OBJECT_SSIM = Metric("object_ssim", "1")
 #: Of a detector while it runs: images in which all objects and they alone were found.
 IMAGES_RIGHT = Metric("images_right", "share")
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.outputs.chance import Chance
+from semflash.outputs.level_map import LevelMap
 from semflash.outputs.metrics import Metric, Score
 
 Array = NDArray[np.float32]
@@ -57,6 +58,8 @@ class Verdict:
         confidence: As the reading's.
         record: Plain values for the ``image`` line of the records (docs/monitor.md).
         pictures: What a live view can show of it.
+        levels: Of its patches; None: there are none.
+        note: What people may want to know beside the words; short.
     """
 
     value: float
@@ -66,6 +69,8 @@ class Verdict:
     confidence: float | None
     record: Mapping[str, Any] = field(default_factory=dict)
     pictures: tuple[Picture, ...] = ()
+    levels: LevelMap | None = None
+    note: str = ""
 
 
 class Judge(abc.ABC):
@@ -89,6 +94,10 @@ class Judge(abc.ABC):
         """What a raw recording notes as right for image ``index``; -1: a number cannot hold it."""
         del index
         return -1
+
+    def beside(self) -> dict[str, float]:
+        """Further metrics over the images judged so far that cost nothing to say, by name."""
+        return {}
 
     def figures(self) -> dict[str, float]:
         """Further metrics over the images judged so far, by name; empty: there are none.

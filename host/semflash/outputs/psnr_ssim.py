@@ -21,35 +21,51 @@ _BATCH_VALUES = 4 << 20
 
 Pictures = NDArray[np.floating]
 PerPicture = NDArray[np.float64]
+Where = NDArray[np.bool_]
 
 
-def psnr(pictures: Pictures, originals: Pictures) -> PerPicture:
+def psnr(pictures: Pictures, originals: Pictures, where: Where | None = None) -> PerPicture:
     """Peak signal-to-noise ratio in dB of each picture, at most 100 dB.
 
     Args:
         pictures: Float (N, H, W, C) in [0, 1].
         originals: The same shape.
+        where: Bool (N, H, W), the pixels that count; a picture without one gives NaN. None: all.
 
     >>> psnr(np.full((1, 7, 7, 1), 0.1), np.zeros((1, 7, 7, 1))).round(6).tolist()
     [20.0]
     """
-    error = np.square(pictures.astype(np.float64) - originals).mean(axis=(1, 2, 3))
+    error = _mean(np.square(pictures.astype(np.float64) - originals), where)
     return np.minimum(EQUAL_DB, -10.0 * np.log10(np.maximum(error, 1e-30)))
 
 
-def ssim(pictures: Pictures, originals: Pictures) -> PerPicture:
+def ssim(pictures: Pictures, originals: Pictures, where: Where | None = None) -> PerPicture:
     """Mean structural similarity of each picture, at most 1.
 
     Args:
         pictures: Float (N, H, W, C) in [0, 1], H and W at least 7.
         originals: The same shape.
+        where: Bool (N, H, W), the pixels in the middle of the windows that count; a picture without one gives
+            NaN. None: all.
     """
     most = max(1, _BATCH_VALUES // max(1, pictures[0].size)) if len(pictures) else 1
-    parts = [
-        _ssim(pictures[start : start + most].astype(np.float64), originals[start : start + most])
-        for start in range(0, len(pictures), most)
-    ]
+    edge = slice(WINDOW // 2, -(WINDOW // 2))
+    parts = []
+    for start in range(0, len(pictures), most):
+        part = slice(start, start + most)
+        found = _ssim(pictures[part].astype(np.float64), originals[part])
+        parts.append(_mean(found, None if where is None else where[part, edge, edge]))
     return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _mean(values: PerPicture, where: Where | None) -> PerPicture:
+    """Mean of values (N, H, W, C) of each picture, over the pixels that count."""
+    if where is None:
+        found: PerPicture = values.mean(axis=(1, 2, 3))
+        return found
+    counted = where.sum(axis=(1, 2)) * values.shape[-1]
+    total = (values * where[..., None]).sum(axis=(1, 2, 3))
+    return np.where(counted > 0, total / np.maximum(counted, 1), np.nan)
 
 
 def _ssim(x: PerPicture, given: Pictures) -> PerPicture:
@@ -63,7 +79,7 @@ def _ssim(x: PerPicture, given: Pictures) -> PerPicture:
     c1, c2 = _K1**2, _K2**2
     above = (2 * mean_x * mean_y + c1) * (2 * both + c2)
     below = (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
-    found: PerPicture = (above / below).mean(axis=(1, 2, 3))
+    found: PerPicture = above / below
     return found
 
 

@@ -60,3 +60,14 @@ def settle(controls: Sequence[Control], given: Mapping[str, int]) -> dict[str, i
             "the device program has no such control", value=", ".join(unknown), remedy=f"controls: {names}"
         )
     return {control.name: control.clamp(given.get(control.name, control.default)) for control in controls}
+
+
+def rate_control(controls: Sequence[Control]) -> Control | None:
+    """The control that says how many bytes a payload may have, whatever its name; None: there is not one.
+
+    >>> limit = Control("limit", 1, 6, 48, 48, "bytes")
+    >>> rate_control([limit, Control("state", 2, 0, 7, 0, "entry")]).name, rate_control([limit, limit])
+    ('limit', None)
+    """
+    found = [control for control in controls if control.unit == "bytes"]
+    return found[0] if len(found) == 1 else None

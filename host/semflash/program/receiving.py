@@ -7,12 +7,17 @@ from semflash.program.stages import Order
 from semflash.program.tensors import Codes, Values
 
 
+def sent_tensors(program: Program) -> set[str]:
+    """Names of the tensors that head and regions of the payload are made of."""
+    return set(program.payload.sources)
+
+
 def can_receive(program: Program, name: str) -> bool:
     """Whether the payload tells the real values of a tensor.
 
     Int8 values that are sent, and codes with centres that are sent as they are or in an order that is told.
     """
-    sent = set(program.payload.sources)
+    sent = sent_tensors(program)
     known = {tensor.name: tensor.holds for tensor in program.tensors}
     holds = known.get(name)
     if isinstance(holds, Values):

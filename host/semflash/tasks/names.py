@@ -5,6 +5,6 @@ It imports nothing, so that recipes stay light.
 
 from __future__ import annotations
 
-RESIDUAL, DETECTOR, KERAS, ONNX = "residual", "detector", "keras", "onnx"
+RESIDUAL, DETECTOR, VIT, KERAS, ONNX = "residual", "detector", "vit", "keras", "onnx"
 #: Output layers of detectors: maps of a grid, and boxes of anchors.
 MAPS, BOXES = "maps", "boxes"

@@ -4,11 +4,12 @@
 | --- | --- | --- |
 | residual | :mod:`semflash.tasks.residual` | after the first convolution stage |
 | detector | :mod:`semflash.tasks.detector`, the same head | the same |
+| vit | :mod:`semflash.tasks.transformer` | behind its convolutions |
 | mobilenetv2, resnet50 | :mod:`semflash.tasks.backbones` | as in the paper |
 | keras | any Keras model file | the output of a named layer |
 | onnx | what ``semflash import`` made | a named tensor |
 
-The structure of the first two follows from the recipe. That of the others stands in the run directory's
+The structure of the first three follows from the recipe. That of the others stands in the run directory's
 ``network.json``; the weights stand in ``weights.npz`` for all of them.
 """
 
@@ -26,13 +27,15 @@ from semflash.errors import TrainingError, UsageError
 from semflash.tasks.backbones import BACKBONES, build_backbone
 from semflash.tasks.keras.config import describe, rebuild
 from semflash.tasks.keras.cuts import cut, cut_behind_scaling
-from semflash.tasks.names import DETECTOR, KERAS, ONNX, RESIDUAL
+from semflash.tasks.names import DETECTOR, KERAS, ONNX, RESIDUAL, VIT
 from semflash.tasks.preprocessing import with_beginning, with_preprocessing
 from semflash.tasks.residual import build_head, build_tail
 from semflash.tasks.start import begin_with
 
 NETWORK_FILE = "network.json"
-NETWORKS = (RESIDUAL, DETECTOR, *BACKBONES, KERAS, ONNX)
+NETWORKS = (RESIDUAL, DETECTOR, VIT, *BACKBONES, KERAS, ONNX)
+#: Networks whose structure follows from the recipe.
+OWN = (RESIDUAL, DETECTOR, VIT)
 _NETWORK_BYTES = 64 << 20
 
 Parts = tuple[keras.Model, keras.Model]
@@ -61,6 +64,13 @@ def build(
         if name == RESIDUAL and recipe.get("weights"):
             begin_with(head, tail, str(recipe["weights"]))
         return head, tail
+    if name == VIT:
+        from semflash.tasks.transformer import begin_transformer, build_transformer
+
+        head, tail = build_transformer(image_shape, classes, tuple(recipe["widths"]))
+        if recipe.get("weights"):
+            begin_transformer(head, tail, str(recipe["weights"]))
+        return head, tail
     if name == ONNX:
         raise TrainingError(
             "an ONNX network is imported, not trained from a recipe",
@@ -85,8 +95,12 @@ def build(
 
 
 def residual_tail(recipe: Mapping[str, Any], feature_shape: tuple[int, ...], classes: int) -> keras.Model:
-    """An untrained tail of the residual network, or of the detector."""
+    """An untrained tail of the residual network, of the detector, or of the transformer."""
     shape, widths = (feature_shape[0], feature_shape[1], feature_shape[2]), tuple(recipe["widths"])
+    if network_of(recipe) == VIT:
+        from semflash.tasks.transformer import build_transformer_tail
+
+        return build_transformer_tail(shape, classes)
     if network_of(recipe) == DETECTOR:
         from semflash.tasks.detector import build_detector_tail
 
@@ -96,7 +110,7 @@ def residual_tail(recipe: Mapping[str, Any], feature_shape: tuple[int, ...], cla
 
 def keep(out_dir: Path, recipe: Mapping[str, Any], **parts: keras.Model) -> None:
     """Write ``network.json`` of a run whose network no recipe describes; nothing for the others."""
-    if network_of(recipe) not in (RESIDUAL, DETECTOR):
+    if network_of(recipe) not in OWN:
         write_json(out_dir / NETWORK_FILE, {name: describe(model) for name, model in parts.items()})
 
 
@@ -108,7 +122,7 @@ def restore(
     Raises:
         TrainingError: ``network.json`` is missing or damaged.
     """
-    if network_of(recipe) in (RESIDUAL, DETECTOR):
+    if network_of(recipe) in OWN:
         return build({**recipe, "weights": ""}, image_shape, classes)  # what it began with is learnt over
     return _kept(run_dir, "head"), _kept(run_dir, "tail")
 
@@ -117,7 +131,7 @@ def restore_tail(
     run_dir: Path, recipe: Mapping[str, Any], feature_shape: tuple[int, ...], classes: int
 ) -> keras.Model:
     """The tail alone, of a task run or of a codec run; weights not yet in place."""
-    if network_of(recipe) in (RESIDUAL, DETECTOR):
+    if network_of(recipe) in OWN:
         return residual_tail(recipe, feature_shape, classes)
     return _kept(run_dir, "tail")
 

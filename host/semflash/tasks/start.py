@@ -8,8 +8,10 @@ for a grey image in three equal channels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,13 +21,20 @@ from semflash.errors import TrainingError
 from semflash.tasks.presets import STARTS
 
 
-def begin_with(head: keras.Model, tail: keras.Model, start: str) -> None:
+def begin_with(
+    head: keras.Model,
+    tail: keras.Model,
+    start: str,
+    fit: Callable[[np.ndarray, Any], np.ndarray] | None = None,
+) -> None:
     """Put a start's weights into both parts; the last layer stays random.
 
     Args:
         head: float images (B, H, W, C) to features.
         tail: features to logits; its last two weights are kernel and bias of the last layer.
         start: a name of :data:`semflash.tasks.presets.STARTS`, or the ``weights.npz`` of a run.
+        fit: makes an array fit its variable, where a network of another image size is to serve; None: as it
+            is.
 
     Raises:
         TrainingError: the file is missing or damaged, or its network is another one.
@@ -37,6 +46,8 @@ def begin_with(head: keras.Model, tail: keras.Model, start: str) -> None:
         values = values[: len(wanted)]
         if part == "head" and values and values[0].ndim == 4 and head.input_shape[-1] == 1:
             values[0] = values[0].sum(axis=2, keepdims=True)
+        if fit is not None:
+            values = [fit(value, one) for value, one in zip(values, wanted, strict=False)]
         found, needed = [value.shape for value in values], [tuple(one.shape) for one in wanted]
         if found != needed:
             raise TrainingError(

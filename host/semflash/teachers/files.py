@@ -86,10 +86,10 @@ def done_file(manifest: Manifest) -> ArrayFile:
 
 
 def make_room(folder: Path, one: ArrayFile) -> None:
-    """Make a file of its size, or let an older one grow; what is new in it is 0."""
+    """Make a file of its size, or bring an older one to it; what is new in it is 0."""
     handle = os.open(folder / one.name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     try:
-        if os.fstat(handle).st_size < one.size_bytes:
+        if os.fstat(handle).st_size != one.size_bytes:
             os.ftruncate(handle, one.size_bytes)
     finally:
         os.close(handle)

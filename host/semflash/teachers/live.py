@@ -48,6 +48,7 @@ class LiveTeacher:
         self._store, self._data, self._teacher = store, data, teacher
         self._head = Head.load(store.folder, known.head_sha256) if known.output == FEATURES else None
         self.classes, self.views, self.digest = store.classes, store.views, store.digest
+        self.answer_shape = store.answer_shape
 
     def __enter__(self) -> Self:
         self._teacher.__enter__()

@@ -66,6 +66,11 @@ class TeacherStore:
         return store
 
     @property
+    def answer_shape(self) -> tuple[int, ...]:
+        """(classes,)."""
+        return (self.classes,)
+
+    @property
     def classes(self) -> int:
         """Classes of an answer."""
         return self.manifest.classes

@@ -71,7 +71,7 @@ class StoreWriter:
             there = load_manifest(folder)
             check_data(there, data)
             check_teacher(there, manifest.identity, manifest.teacher.name)
-            views = max(there.views, manifest.views)
+            views = max(manifest.views, self._begun(there))
             grown = views > there.views
             self.manifest = msgspec.structs.replace(
                 there,
@@ -87,6 +87,17 @@ class StoreWriter:
             make_room(folder, one)
         self.manifest.save(folder)
         self.done = np.array(done_file(self.manifest).open(folder)) == 1
+
+    def _begun(self, there: Manifest) -> int:
+        """Views of a store that is there which have answers: a stopped run may have been to make more."""
+        if there.complete:
+            return there.views
+        one = done_file(there)
+        try:
+            answered = np.array(one.open(self.folder)).any(axis=1)
+        except TeacherError:  # stopped before the file was made
+            return 0
+        return int(np.flatnonzero(answered)[-1]) + 1 if answered.any() else 0
 
     def left(self) -> list[tuple[int, int]]:
         """Views and blocks that are not there yet, first views first."""

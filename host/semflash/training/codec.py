@@ -46,7 +46,7 @@ def train_codec(
     Writes ``run.json``, ``history.json``, ``weights.npz`` (averaged weights) and ``checkpoint.npz``.
 
     Args:
-        task_dir: run of the task network; None for families that need none.
+        task_dir: run of the task network; None for families that need none and recipes that name none.
         transfer: take the codec of another run instead of a new one; family and sizes are that run's.
         distribution: several GPUs or workers.
 
@@ -57,9 +57,11 @@ def train_codec(
     """
     shown = progress or Progress()
     if trains_alone(recipe) and transfer is None:
-        if task_dir is not None:
+        if task_dir is not None and not recipe.task:
             raise UsageError(f"the family {recipe.family} is trained without a task network", value=task_dir)
-        return train_own(recipe, out_dir, data_dir=data_dir, progress=shown, distribution=distribution)
+        return train_own(
+            recipe, out_dir, data_dir=data_dir, progress=shown, distribution=distribution, task_dir=task_dir
+        )
     if task_dir is None:
         raise UsageError(
             f"the family {recipe.family} is trained on top of a task network", remedy="name its directory"

@@ -28,10 +28,13 @@ from semflash.training.chance_watch import ChanceWatch
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
 from semflash.training.progress import Progress
+from semflash.training.recipes.catalogue import task_recipe
 from semflash.training.recipes.recipe import TF_DATA, CodecRecipe, TaskRecipe
-from semflash.training.run_dir import RunInfo, load_weights, save_weights
+from semflash.training.run_dir import WEIGHTS_FILE, RunInfo, load_weights, save_weights
 
 EVALUATION_BATCH = 1_000
+#: Folder, within that of a run, of the run that it begins with.
+FIRST_DIR = "first"
 #: Batch that is proposed for few images.
 SMALL_BATCH = 16
 #: Numbers in the images of one evaluated batch; large images come in smaller batches.
@@ -92,8 +95,9 @@ def _train(
         progress.say(line)
     check_batch(data.train, recipe.train_images, recipe.batch)
     train = limited(data.train, recipe.train_images)
+    started = _first(recipe, out, data_dir, progress, distribution)
     keras.utils.set_random_seed(recipe.seed)
-    described = dataclasses.asdict(recipe)
+    described = dataclasses.asdict(recipe) | started
     with computing_in(recipe.precision):
         head, tail = build(described, data.image_shape, len(data.class_names), say=progress.say)
     kept = dict(described)
@@ -140,6 +144,20 @@ def _train(
             progress.warn(f"the task network has learnt nothing: {chance.words(reached)}; {REMEDY}")
     distribution.barrier()
     return dataclasses.replace(trained, info=info)
+
+
+def _first(
+    recipe: TaskRecipe, out: Path, data_dir: str | Path | None, progress: Progress, distribution: Distribution
+) -> dict[str, str]:
+    """Train what a recipe is to begin with, and name its weights; nothing where it begins with none, or with
+    a file."""
+    if not recipe.first or recipe.weights:
+        return {}
+    before = dataclasses.replace(task_recipe(recipe.first), seed=recipe.seed)
+    train_task_network(
+        before, out / FIRST_DIR, data_dir=data_dir, progress=progress, distribution=distribution
+    )
+    return {"weights": str(out / FIRST_DIR / WEIGHTS_FILE)}
 
 
 def load_task(out_dir: str | Path) -> TrainedTask:

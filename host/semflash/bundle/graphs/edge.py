@@ -38,13 +38,20 @@ def check_edge(contract: Contract, models: Mapping[str, bytes]) -> int:
             found, most = graph.follow(shapes)
             outputs[each.name] = found[1:]
             largest = max(largest, -(-most // batch))
-        if found != (batch, *contract.output.shape):
-            raise BundleError(
-                f"{graph.file} and the contract disagree about the output",
-                value=f"{found}, expected {(batch, *contract.output.shape)}",
-                remedy="export the bundle again",
-            )
+            if each.name == contract.picture:
+                image = contract.program.tensor(contract.program.image).shape
+                _expect(graph.file, "picture", found, (batch, *image))
+        _expect(graph.file, "output", found, (batch, *contract.output.shape))
     return largest
+
+
+def _expect(file: str, what: str, found: Shape, expected: Shape) -> None:
+    if found != expected:
+        raise BundleError(
+            f"{file} and the contract disagree about the {what}",
+            value=f"{found}, expected {expected}",
+            remedy="export the bundle again",
+        )
 
 
 def _shape(contract: Contract, given: EdgeInput, outputs: Mapping[str, Shape]) -> Shape:

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from semflash.codecs.tosc.sizes import STATES
+
 HIDDEN = 16
 
 
@@ -45,6 +47,11 @@ class ChannelAdaptive(keras.layers.Layer):
     def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
         """Shape of the first input."""
         return input_shape[0]
+
+
+def seen_state(state: Any) -> Any:
+    """The state 0 to 7 as networks see it, -1 to 1."""
+    return 2.0 * state / (STATES - 1) - 1.0
 
 
 def folded(

@@ -20,15 +20,16 @@ from semflash.codecs.device_side import (
     ProjectionStage,
 )
 from semflash.codecs.edge_side import DECODER, EdgeGraphSpec
-from semflash.codecs.tosc.adaptation import ChannelAdaptive, folded
+from semflash.codecs.tosc.adaptation import ChannelAdaptive, folded, seen_state
 from semflash.codecs.tosc.bottleneck import Bottleneck
 from semflash.codecs.tosc.links import PROJECTED, SENT, BitLink, Link, SymbolLink
-from semflash.codecs.tosc.networks import build_decoder, build_encoder, seen_state
+from semflash.codecs.tosc.networks import build_decoder, build_encoder
 from semflash.codecs.tosc.sizes import STATES, ToscSizes
+from semflash.codecs.tosc.tasks import purpose_of
 from semflash.codecs.training_side import StageContext, StageSpec
 from semflash.data.dataset import Dataset
 from semflash.errors import DatasetError
-from semflash.outputs.kinds import CLASSIFICATION, Task
+from semflash.outputs.kinds import Task
 from semflash.program.controls import Control
 from semflash.program.layout import Layout, Region
 
@@ -59,8 +60,9 @@ class Tosc(keras.Model, Codec):
 
     The state is the class of the channel's quality, one of 8: the host tells the device, and the device sends
     along which one it used. With ``places="local"`` there are no conv_4 and summary, and each of the 4x4
-    places sends one symbol. Deviation: the paper's encoder is an 11 M vision transformer on the sender; here
-    it is what a microcontroller runs.
+    places sends one symbol. With ``task="boxes"`` the decoder gives maps where logits are spoken of
+    (:mod:`semflash.codecs.tosc.box_decoder`). Deviation: the paper's encoder is an 11 M vision transformer on
+    the sender; here it is what a microcontroller runs.
     """
 
     family = "tosc"
@@ -69,6 +71,7 @@ class Tosc(keras.Model, Codec):
     def __init__(self, sizes: ToscSizes) -> None:
         super().__init__(name="tosc")
         self.sizes = sizes
+        self.purpose = purpose_of(sizes)
         self.encoder = build_encoder(sizes)
         map_shape = self.encoder.output_shape
         self.adaptation = ChannelAdaptive(name="adaptation") if sizes.adaptive else None
@@ -243,17 +246,17 @@ class Tosc(keras.Model, Codec):
         return (EdgeGraphSpec(DECODER, self.edge, inputs),)
 
     def task(self, tail: Any) -> Task:
-        """Classification."""
+        """Classification, or detection."""
         del tail
-        return CLASSIFICATION
+        return self.purpose.task
 
     def check_data(self, tail: Any, data: Dataset) -> None:
-        """One class per image, and as many classes as the decoder has."""
+        """Labels of the decoder's kind, and as many classes as it has."""
         del tail
-        if data.has_boxes or len(data.class_names) != self.sizes.classes:
-            found = "boxes" if data.has_boxes else f"{len(data.class_names)} classes"
+        misfit = self.purpose.misfit(data)
+        if misfit is not None:
             raise DatasetError(
-                f"this codec tells {self.sizes.classes} classes apart, and the data set has {found}",
+                f"this codec {self.purpose.told()}, and the data set has {misfit}",
                 value=data.name,
                 remedy="use the data set of the training",
             )

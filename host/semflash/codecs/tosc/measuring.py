@@ -1,8 +1,8 @@
-"""Accuracy on a split by level of the channel's quality, and what each sent value tells."""
+"""Accuracy, or mAP of boxes, on a split by level of the channel's quality, and what each sent value tells."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -47,9 +47,9 @@ class Measure:
     def by_level_on_device(
         self, numbers: Callable[[int], np.ndarray], levels: Sequence[float] | None = None
     ) -> dict[str, float]:
-        """Share of right labels at each level, by its text; None: the reported ones."""
+        """Figure of merit at each level, by its text; None: the reported ones."""
         levels = REPORTED[self.kind] if levels is None else levels
-        return {f"{level:g}": float(self.right_of_device(numbers, level).mean()) for level in levels}
+        return {f"{level:g}": self._score(self.outputs_of_device(numbers, level)) for level in levels}
 
     def results(self) -> dict[str, Any]:
         """``val_accuracy`` by level, and ``nats`` by level: the mean divergence of each value, a list."""
@@ -75,12 +75,19 @@ class Measure:
             maps: Of :meth:`maps`; None: computed here.
         """
         maps = self.maps() if maps is None else maps
-        return {f"{level:g}": float(self.right(maps, level, state_error).mean()) for level in levels}
+        return {f"{level:g}": self._score(self.outputs(maps, level, state_error)) for level in levels}
 
     def right(
         self, maps: np.ndarray, level: float, state_error: int = 0, kept: np.ndarray | None = None
     ) -> np.ndarray:
-        """Which labels are right over the channel at a level, bool (repeats, N).
+        """Which labels are right over the channel at a level, bool (repeats, N); arguments as below."""
+        outputs = self.outputs(maps, level, state_error, kept)
+        return np.stack([each.argmax(-1) == self.split.labels for each in outputs])
+
+    def outputs(
+        self, maps: np.ndarray, level: float, state_error: int = 0, kept: np.ndarray | None = None
+    ) -> Iterator[np.ndarray]:
+        """What the decoder gives over the channel at a level, float (N, ...), once for each channel.
 
         Args:
             kept: Which values are sent, bool (h, w, C); the decoder gets 0 for the others. None: all.
@@ -88,23 +95,25 @@ class Measure:
         quality, state = self._told(len(maps), level, state_error)
         values, link = self.codec.project(maps, state), self.codec.link
         sent = 1.0 if kept is None else kept.astype(np.float32)
-        return self._right(lambda noise: link.carry(values, quality, noise).received * sent, quality, state)
+        return self._outputs(lambda noise: link.carry(values, quality, noise).received * sent, quality, state)
 
-    def right_of_device(self, numbers: Callable[[int], np.ndarray], level: float) -> np.ndarray:
+    def outputs_of_device(self, numbers: Callable[[int], np.ndarray], level: float) -> Iterator[np.ndarray]:
         """The same for numbers that the int8 device sends, int32 (N, h, w, C) for a state."""
         quality, state = self._told(len(self.split), level, 0)
         sent, link = numbers(int(state[0, 0])), self.codec.link
-        return self._right(lambda noise: link.resent(sent, quality, noise), quality, state)
+        return self._outputs(lambda noise: link.resent(sent, quality, noise), quality, state)
 
-    def _right(
+    def _outputs(
         self, receive: Callable[[np.ndarray], Any], quality: np.ndarray, state: np.ndarray
-    ) -> np.ndarray:
-        rng, found = np.random.default_rng(CHANNEL_SEED), []
+    ) -> Iterator[np.ndarray]:
+        rng = np.random.default_rng(CHANNEL_SEED)
         for _ in range(self.repeats):
             noise = rng.random((len(quality), *self.codec.noise_shape()), dtype=np.float32)
-            logits = self.codec.answer(receive(noise), quality, state)
-            found.append(keras.ops.convert_to_numpy(logits).argmax(-1) == self.split.labels)
-        return np.stack(found)
+            yield keras.ops.convert_to_numpy(self.codec.answer(receive(noise), quality, state))
+
+    def _score(self, outputs: Iterable[np.ndarray]) -> float:
+        """Mean over the channels."""
+        return float(np.mean([self.codec.purpose.score(self.split.labels, each) for each in outputs]))
 
     def nats(self, level: float, maps: np.ndarray) -> np.ndarray:
         """Mean divergence of each sent value from its prior, float (h, w, C), in nats.
@@ -125,7 +134,7 @@ class Measure:
     def by_kept(
         self, counts: Sequence[int], level: float, maps: np.ndarray | None = None
     ) -> dict[str, float]:
-        """Share of right labels at a level with so many values sent, by the count's text; those that tell
+        """Figure of merit at a level with so many values sent, by the count's text; those that tell
         least are dropped first, and the decoder gets 0 for them.
 
         Args:
@@ -134,7 +143,7 @@ class Measure:
         maps = self.maps() if maps is None else maps
         nats = self.nats(level, maps)
         rank = np.argsort(np.argsort(-nats, axis=None, kind="stable")).reshape(nats.shape)
-        return {f"{count}": float(self.right(maps, level, kept=rank < count).mean()) for count in counts}
+        return {f"{n}": self._score(self.outputs(maps, level, kept=rank < n)) for n in counts}
 
     def _told(self, count: int, level: float, state_error: int) -> tuple[np.ndarray, np.ndarray]:
         quality = np.full((count, 1), level, np.float32)

@@ -1,4 +1,4 @@
-"""The two networks of TOSC: convolutions on the device, dense layers on the edge."""
+"""The two networks of TOSC: convolutions on the device, dense layers on the edge (for boxes see there)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import keras
 from keras import layers, ops
 
 from semflash.codecs.layers.blocks import BN_MOMENTUM
-from semflash.codecs.tosc.adaptation import ChannelAdaptive
-from semflash.codecs.tosc.sizes import STATES, ToscSizes
+from semflash.codecs.tosc.adaptation import ChannelAdaptive, seen_state
+from semflash.codecs.tosc.box_decoder import build_box_decoder
+from semflash.codecs.tosc.sizes import ToscSizes
 
 
 def build_encoder(sizes: ToscSizes) -> keras.Model:
@@ -29,11 +30,13 @@ def build_encoder(sizes: ToscSizes) -> keras.Model:
 
 def build_decoder(sizes: ToscSizes, known: Callable[[Any], Any]) -> keras.Model:
     """[received (B, h, w, C), quality (B, 1), state (B, 1)] to logits (B, classes); without adaptation there
-    is no state, and the quality changes nothing.
+    is no state, and the quality changes nothing. For boxes see :func:`build_box_decoder`.
 
     Args:
         known: The quality as networks see it.
     """
+    if sizes.task == "boxes":
+        return build_box_decoder(sizes, known)
     received = keras.Input(sizes.latent_shape, name="received")
     quality, state = keras.Input((1,), name="quality"), keras.Input((1,), name="state")
     x = layers.Dense(sizes.decoder_width, activation="relu", name="hidden_1")(layers.Flatten()(received))
@@ -45,8 +48,3 @@ def build_decoder(sizes: ToscSizes, known: Callable[[Any], Any]) -> keras.Model:
     logits = layers.Dense(sizes.classes, name="logits")(x)
     inputs = [received, quality, state] if sizes.adaptive else [received, quality]
     return keras.Model(inputs, logits, name="decoder")
-
-
-def seen_state(state: Any) -> Any:
-    """The state 0 to 7 as networks see it, -1 to 1."""
-    return 2.0 * state / (STATES - 1) - 1.0

@@ -10,6 +10,7 @@ from semflash.codecs.layers.channel import BerRange
 from semflash.codecs.layers.quantiser import bits_for
 from semflash.codecs.sizes import CodecSizes
 from semflash.errors import UsageError
+from semflash.outputs.detections import GEOMETRY
 
 Convolutions = tuple[tuple[int, int], ...]
 #: A side from which on the first convolution has a stride of 4.
@@ -19,6 +20,8 @@ LARGE_SIDE = 64
 FIRST: dict[bool, Convolutions] = {False: ((24, 2),), True: ((24, 4),)}
 LOCAL: Convolutions = ((32, 2), (48, 2))
 GLOBAL: Convolutions = (*LOCAL, (64, 2))
+#: Of a decoder that finds objects: places an eighth of a large image's side apart.
+LOCAL_BOXES: Convolutions = ((32, 2), (48, 1))
 #: How many classes of the channel's state there are.
 STATES = 8
 #: The lowest SNR of each class in dB; a class reaches 3 dB up.
@@ -56,6 +59,8 @@ class ToscSizes(CodecSizes):
         levels: K, 2..16, for bits; 256 for symbols, the values of a byte; 0: 8 and 256.
         decoder_width: of both hidden layers of the decoder.
         dropout: of the decoder in training, 0..1.
+        task: ``labels``: the decoder names the image; ``boxes``: it gives a detector's maps of twice the
+            encoder's places in each direction, and ``decoder_width`` are the channels of its convolutions.
 
     Raises:
         UsageError: a combination that cannot be built.
@@ -78,6 +83,7 @@ class ToscSizes(CodecSizes):
     levels: int = 0
     decoder_width: int = 128
     dropout: float = 0.2
+    task: Literal["labels", "boxes"] = "labels"
 
     def __post_init__(self) -> None:
         if self.levels == 0:
@@ -85,13 +91,18 @@ class ToscSizes(CodecSizes):
         if self.latent == 0:
             object.__setattr__(self, "latent", GLOBAL_VALUES if self.places == "global" else PAIR)
         self._check_channel()
+        self._check_task()
         if self.bottleneck < 0 or not 0 <= self.dropout < 1:
             raise UsageError(
                 "bottleneck is 0 or more, dropout a share below 1", value=(self.bottleneck, self.dropout)
             )
-        widths = (self.summary, self.classes - 1, self.latent, self.decoder_width)
+        apart = self.classes - 1 if self.task == "labels" else self.classes
+        widths = (self.summary, apart, self.latent, self.decoder_width)
         if min((*widths, *(number for each in self.middle for number in each))) < 1:
-            raise UsageError("channels and widths start at 1, classes at 2", value=self.middle)
+            raise UsageError(
+                "channels and widths start at 1, classes at 2, of boxes at 1",
+                value=(self.middle, self.classes),
+            )
         if self.payload_bytes > PAYLOAD_MAX_BYTES:
             raise UsageError(
                 "the payload is larger than 65,535 bytes",
@@ -119,11 +130,34 @@ class ToscSizes(CodecSizes):
                 remedy="an even latent, levels=256",
             )
 
+    def _check_task(self) -> None:
+        if self.task not in ("labels", "boxes"):
+            raise UsageError("unknown task", value=self.task, remedy="labels or boxes")
+        if self.task == "labels":
+            return
+        if self.places != "local":
+            raise UsageError(
+                "boxes need values that say where they are from", value=self.places, remedy="places=local"
+            )
+        (height, width), (rows, columns) = self.image_shape[:2], self.output_shape[:2]
+        if height % rows or width % columns or height // rows != width // columns:
+            raise UsageError(
+                "cells of the maps are squares of whole pixels",
+                value=f"{rows}x{columns} cells of {height}x{width} pixels",
+                remedy="other strides in sizes.middle, or sides that are multiples of them",
+            )
+
+    def plain(self) -> dict[str, Any]:
+        """Without the task where it is labels, so that runs and results from before there was a choice stay
+        what they were."""
+        return {key: value for key, value in super().plain().items() if (key, value) != ("task", "labels")}
+
     @property
     def convolutions(self) -> Convolutions:
         """(channels, stride) of the encoder's convolutions."""
         large = min(self.image_shape[:2]) >= LARGE_SIDE
-        return self.middle or (*FIRST[large], *(GLOBAL if self.places == "global" else LOCAL))
+        local = LOCAL if self.task == "labels" else LOCAL_BOXES
+        return self.middle or (*FIRST[large], *(GLOBAL if self.places == "global" else local))
 
     @property
     def map_sides(self) -> tuple[int, int]:
@@ -138,6 +172,14 @@ class ToscSizes(CodecSizes):
         """(h, w, latent), of ``global`` (1, 1, latent)."""
         height, width = (1, 1) if self.places == "global" else self.map_sides
         return height, width, self.latent
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Of what the decoder gives: (classes,), or maps (h, w, classes + 4)."""
+        if self.task == "labels":
+            return (self.classes,)
+        rows, columns = self.map_sides
+        return 2 * rows, 2 * columns, self.classes + GEOMETRY
 
     @property
     def symbols(self) -> int:

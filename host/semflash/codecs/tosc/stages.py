@@ -5,34 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
 from semflash.codecs.training_side import StageContext
-from semflash.tasks.losses import distillation
-
-
-def mixed_loss(targets: Any, logits: Any, answer: Any, share: float, temperature: float) -> Any:
-    """``(1 - share) CE + share T^2 KL(teacher_T || out_T)``; a scalar.
-
-    Args:
-        targets: float (B, classes), the share of each class in the image, all together 1.
-        logits: float (B, classes).
-        answer: The teacher's logits, float (B, classes); not read at a share of 0.
-    """
-    loss = 0.0
-    if share < 1.0:
-        entropy = -ops.mean(ops.sum(targets * ops.log_softmax(logits, axis=-1), axis=-1))
-        loss = (1.0 - share) * entropy
-    return loss + share * distillation(logits, answer, temperature) if share else loss
 
 
 class DistilStage(keras.Model):
-    """Image to logits; inputs {image, quality, told, state, noise, answer (only with a teacher)}, ``y``:
-    targets.
+    """Image to logits or maps; inputs {image, quality, told, state, noise, answer (only with a teacher)},
+    ``y``: targets.
 
     Args:
         codec: :class:`semflash.codecs.tosc.codec.Tosc`.
-        share: alpha, of the teacher in the loss, 0..1.
+        share: alpha, weight of the teacher's term, 0..1.
         temperature: T of the distillation.
     """
 
@@ -65,7 +48,7 @@ class DistilStage(keras.Model):
         training: bool = True,
     ) -> Any:
         """All of L."""
-        loss = mixed_loss(y, y_pred["logits"], x.get("answer"), self.share, self.temperature)
+        loss = self.codec.purpose.loss(y, y_pred["logits"], x.get("answer"), self.share, self.temperature)
         context = StageContext(
             images=x["image"],
             labels=y,
@@ -82,8 +65,8 @@ class DistilStage(keras.Model):
 
 
 class PolishStage(keras.Model):
-    """Numbers of the int8 device to logits; inputs {codes, quality, told, state, noise, answer}, ``y``:
-    targets.
+    """Numbers of the int8 device to logits or maps; inputs {codes, quality, told, state, noise, answer},
+    ``y``: targets.
 
     Encoder and projection are fixed; the decoder learns what the device really sends.
     """
@@ -110,4 +93,4 @@ class PolishStage(keras.Model):
         training: bool = True,
     ) -> Any:
         """Labels and teacher."""
-        return mixed_loss(y, y_pred, x.get("answer"), self.share, self.temperature)
+        return self.codec.purpose.loss(y, y_pred, x.get("answer"), self.share, self.temperature)

@@ -17,23 +17,31 @@ from semflash.codecs.tosc.drawing import ChannelDraw
 from semflash.codecs.tosc.measuring import Measure
 from semflash.codecs.tosc.polishing import DeviceNumbers
 from semflash.codecs.tosc.stages import DistilStage, PolishStage
-from semflash.codecs.tosc.views import ViewsOf, on_top
+from semflash.codecs.tosc.views import on_top
 from semflash.data.augment import augment
 from semflash.errors import UsageError
 
+#: Which teachers there are for a task.
+TEACHERS = {
+    "labels": "a teacher's store of this data set (semflash teach)",
+    "boxes": "the run of a detector of this data set (semflash train scenes-teacher --only-task)",
+}
+
 
 class ToscTraining(OwnTraining):
-    """Stages ``distil`` and ``polish``."""
+    """Stages ``distil`` and ``polish``, of labels or boxes (:mod:`semflash.codecs.tosc.tasks`)."""
+
+    unused = ("autoencoder_epochs", "polish_epochs", "peak", "polish_peak", "feature_weight")
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
         self.draw = ChannelDraw(bench.codec.sizes, bench.recipe.estimate_noise)
-        self.views = ViewsOf(bench)
+        self.views = bench.codec.purpose.views(bench)
         self.numbers = DeviceNumbers(bench, self.draw, self.views)
-        self.measure = Measure(bench.codec, bench.data.val)
+        self.measure = Measure(bench.codec, bench.data.val, bench.codec.purpose.channels)
 
     def check(self) -> None:
-        """The weights of the loss are shares, and the labels are classes of the decoder."""
+        """The weights of the loss are shares, and labels and answers are of the decoder's kind."""
         recipe, data = self.bench.recipe, self.bench.data
         if not 0.0 <= recipe.distillation_weight <= 1.0 or recipe.temperature <= 0:
             raise UsageError(
@@ -41,18 +49,20 @@ class ToscTraining(OwnTraining):
                 value=(recipe.distillation_weight, recipe.temperature),
                 remedy="distillation_weight=0.7, temperature=3",
             )
-        classes, answers = self.bench.codec.sizes.classes, self.bench.answers
-        if answers is not None and answers.classes != classes:
+        codec, answers = self.bench.codec, self.bench.answers
+        misfit = codec.purpose.misfit(data)
+        if misfit is not None:
             raise UsageError(
-                f"the decoder tells {classes} classes apart, the teacher {answers.classes}",
-                value=recipe.teacher,
-                remedy="a teacher of this data set",
+                f"the decoder {codec.purpose.told()}, and {data.name} has others",
+                value=misfit,
+                remedy="leave sizes.classes out: it is that of the data set; sizes.task=boxes for boxes",
             )
-        if data.has_boxes or len(data.class_names) != classes:
+        codec.purpose.check_views(recipe.augmentation)
+        if answers is not None and answers.answer_shape != codec.sizes.output_shape:
             raise UsageError(
-                f"the decoder tells {classes} classes apart, and {data.name} has others",
-                value="boxes" if data.has_boxes else len(data.class_names),
-                remedy="leave sizes.classes out: it is that of the data set",
+                f"the decoder gives {codec.sizes.output_shape}, the teacher {answers.answer_shape}",
+                value=recipe.teacher,
+                remedy=TEACHERS[codec.sizes.task],
             )
 
     @property
@@ -89,7 +99,7 @@ class ToscTraining(OwnTraining):
 
     def batches(self, rng: np.random.Generator) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
         """({image, quality, told, state, noise, answer}, targets); ``answer`` only with a teacher, targets
-        float32 (B, classes)."""
+        as the purpose's views give them."""
         train, recipe, answers = self.bench.train, self.bench.recipe, self.bench.answers
         noise_shape = self.bench.codec.noise_shape()
         order = rng.permutation(len(train))
@@ -105,8 +115,8 @@ class ToscTraining(OwnTraining):
             yield inputs, targets
 
     def results(self) -> dict[str, Any]:
-        """Accuracy by level, and the mean divergence of each sent value; after a polish the accuracy with the
-        numbers of the int8 device, too."""
+        """Accuracy (mAP of boxes) by level, and the mean divergence of each sent value; after a polish the
+        accuracy with the numbers of the int8 device, too."""
         found = self.measure.results()
         if self.bench.recipe.int8_epochs:
             found["int8_val_accuracy"] = self.measure.by_level_on_device(self.numbers.validation)

@@ -7,6 +7,7 @@ that a run with a teacher and one without see images of the same kind.
 
 from __future__ import annotations
 
+import abc
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,8 @@ import numpy as np
 
 from semflash.codecs.own_training import Bench
 from semflash.data.augment import Augmentation
-from semflash.data.views import VIEWS_MAX, ViewSettings, mixed_view, mixture, view
+from semflash.data.drawn_views import DrawnViews
+from semflash.tasks.detector import Detection
 
 #: Views of an image among which one is looked for that is mixed with an image of the part that is learnt
 #: from.
@@ -26,37 +28,7 @@ def on_top(how: Augmentation) -> Augmentation:
     return replace(how, flip=0.0, shift_px=0, gain=0.0, mix=0.0)
 
 
-class DrawnViews:
-    """Views without a teacher, as a store of answers gives them; all numbers of views are there.
-
-    Args:
-        how: Shift, mirror, gain and mix of the recipe.
-        seed: Of the run.
-        images: How many there are.
-    """
-
-    views = VIEWS_MAX
-
-    def __init__(self, how: Augmentation, seed: int, images: int) -> None:
-        self.how = ViewSettings(shift_px=how.shift_px, mirror=how.flip > 0, gain=how.gain, mix=how.mix)
-        self.seed, self.images = seed, images
-
-    def mixture(self, indices: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which image is mixed in, and the share of the image itself."""
-        found = mixture(indices, views, self.seed, self.images, self.how)
-        return found.partners, found.shares
-
-    def view_images(
-        self, images: np.ndarray, indices: np.ndarray, views: np.ndarray, others: np.ndarray | None = None
-    ) -> np.ndarray:
-        """The views."""
-        if others is None:
-            return view(images, indices, views, self.seed, self.how)
-        mixed = mixture(indices, views, self.seed, self.images, self.how)
-        return mixed_view(images, others, indices, views, self.seed, mixed, self.how)
-
-
-class ViewsOf:
+class ViewsOf(abc.ABC):
     """Views of the training images of a run.
 
     Attributes:
@@ -68,7 +40,7 @@ class ViewsOf:
         drawn = DrawnViews(bench.recipe.augmentation, bench.recipe.seed, len(bench.train))
         self.source: Any = drawn if bench.answers is None else bench.answers
         self.count = int(self.source.views)
-        self.classes = bench.codec.sizes.classes
+        self.bench = bench
 
     def choose(self, indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A view of each image, int64 (n,): the first of a few drawn ones whose other image is among those
@@ -86,8 +58,20 @@ class ViewsOf:
         partners, _ = self.source.mixture(indices, views)
         return np.where(partners < len(self.train), views, 0)
 
+    @abc.abstractmethod
     def of(self, indices: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Images uint8 (n, H, W, C) and targets float32 (n, classes)."""
+        """Images uint8 (n, H, W, C) and targets."""
+
+    @abc.abstractmethod
+    def targets(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
+        """What the loss takes of the views' labels, float32 (n, ...)."""
+
+
+class LabelViews(ViewsOf):
+    """Of images with one label each."""
+
+    def of(self, indices: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mixtures among them; targets float32 (n, classes)."""
         images, (partners, _) = self.all.images, self.source.mixture(indices, views)
         made = self.source.view_images(images[indices], indices, views, images[partners])
         return made, self.targets(indices, views)
@@ -95,6 +79,21 @@ class ViewsOf:
     def targets(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
         """The share of each class in a view, float32 (n, classes)."""
         partners, shares = self.source.mixture(indices, views)
-        one = np.eye(self.classes, dtype=np.float32)
+        one = np.eye(self.bench.codec.sizes.classes, dtype=np.float32)
         own, other = one[self.all.labels[indices]], one[self.all.labels[partners]]
         return np.asarray(shares[:, None] * own + (1 - shares[:, None]) * other, np.float32)
+
+
+class BoxViews(ViewsOf):
+    """Of images with boxes, which move with their image; none is mixed."""
+
+    def of(self, indices: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Targets float32 (n, h, w, classes + 5), :func:`semflash.tasks.detector.target_maps`."""
+        made = self.source.view_images(self.all.images[indices], indices, views)
+        return made, self.targets(indices, views)
+
+    def targets(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
+        """Maps of the moved boxes."""
+        sizes, moved = self.bench.codec.sizes, self.source.moves(indices, views)
+        kind = Detection.of_maps(sizes.output_shape, sizes.image_shape)
+        return kind.targets(self.all.labels[indices], moved, sizes.image_shape[:2])

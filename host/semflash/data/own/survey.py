@@ -30,6 +30,8 @@ from semflash.printable import printable
 
 TRAIN, TEST = "train", "test"
 _VALIDATION = ("val", "valid", "validation")
+#: Folders of these names are no classes.
+PARTS = (TRAIN, TEST, *_VALIDATION)
 #: More files than that are no first hour; image folders take two million (semflash.data.image_folder).
 FILES_MAX = 200_000
 #: Modes of Pillow that the training reads as they are, grey ones and the others.

@@ -20,6 +20,7 @@ class Verdict(enum.StrEnum):
     WRONG_FIRMWARE = "wrong-firmware"
     LINK_TIMEOUT = "link-timeout"
     OUTPUT_MISMATCH = "output-mismatch"
+    RATE_EXCEEDED = "rate-exceeded"
 
 
 UDEV_FILE = "/etc/udev/rules.d/60-st-link.rules"
@@ -70,6 +71,10 @@ TEXTS: dict[Verdict, tuple[str, str]] = {
         "the board's codes differ from the reference",
         "build with --kernels reference and compare; semflash monitor --check-golden --record",
     ),
+    Verdict.RATE_EXCEEDED: (
+        "the board's payloads are longer than it was told",
+        "build and flash again; semflash monitor --record keeps bytes told and payload of each image",
+    ),
 }
 
 
@@ -95,7 +100,7 @@ class VerdictError(DeviceError):
         super().__init__(what or text, value=value, remedy=mend if remedy is None else remedy)
         self.verdict = verdict
         self.kind = str(verdict)
-        self.exit_code = 1 if verdict is Verdict.OUTPUT_MISMATCH else 3
+        self.exit_code = 1 if verdict in (Verdict.OUTPUT_MISMATCH, Verdict.RATE_EXCEEDED) else 3
 
 
 def of_link(error: LinkError) -> VerdictError:

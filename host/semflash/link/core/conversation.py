@@ -17,6 +17,7 @@ from semflash.link.core.events import CoreEvent, Statistics
 from semflash.link.core.flight import Flight, Sending
 from semflash.link.core.frame_stream import FrameStream
 from semflash.link.core.patience import Patience, Search, Yield
+from semflash.link.core.source_picture import SourcePicture
 from semflash.link.core.window import Window
 from semflash.link.counters import LinkCounters
 from semflash.link.frame import Dropped, Event, Frame, FrameType
@@ -66,6 +67,7 @@ class Conversation:
         self._start_over = False  # what came shows that the device is not where this session is
         self._device_us = 0
         self._question: Search | None = None  # LINK_STATS has been asked
+        self._picture = SourcePicture(expected.rows, expected.row_bytes, timeout_s)
         self._handlers: dict[FrameType, Callable[[Frame], None]] = {
             FrameType.HELLO: self._on_late_hello,
             FrameType.CODES: self._on_codes,
@@ -75,6 +77,7 @@ class Conversation:
             FrameType.REFUSED: self._on_refused,
             FrameType.LINK_STATS: self._on_link_stats,
             FrameType.FAULT: self._on_fault,
+            FrameType.SOURCE_ROWS: self._on_source_rows,
         }
 
     @property
@@ -214,6 +217,9 @@ class Conversation:
         if len(frame.payload) != 1:
             self._on_unexpected(frame)
             return
+        if self._picture.expects(frame):
+            self._on_source_rows(frame)
+            return
         sending, given_up = self._flight.refuse(frame.request)
         if sending is None:
             self.counters.stale_answers += 1
@@ -235,6 +241,12 @@ class Conversation:
         elif self._question is not None:
             self._question = None
             self._events.append(Statistics(stats))
+
+    def _on_source_rows(self, frame: Frame) -> None:
+        if not self._picture.expects(frame):
+            self.counters.stale_answers += 1
+        elif (end := self._picture.take(frame, self._now_s)) is not None:
+            self._events.append(end)
 
     def _on_fault(self, frame: Frame) -> None:
         self.counters.faults += 1

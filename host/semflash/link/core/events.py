@@ -42,7 +42,21 @@ class NoStatistics:
     error: LinkError
 
 
-CoreEvent = Connected | Received | Lost | Finished | Failed | Statistics | NoStatistics
+@dataclass(frozen=True)
+class Pictured:
+    """A picture of the board's own source, to :meth:`LinkCore.ask_picture`: int8 pixels, row by row."""
+
+    pixels: bytes
+
+
+@dataclass(frozen=True)
+class NoPicture:
+    """The board's own source gave none, or it did not come whole."""
+
+    error: LinkError
+
+
+CoreEvent = Connected | Received | Lost | Finished | Failed | Statistics | NoStatistics | Pictured | NoPicture
 
 __all__ = [
     "Connected",
@@ -50,8 +64,10 @@ __all__ = [
     "Failed",
     "Finished",
     "Lost",
+    "NoPicture",
     "NoStatistics",
     "Outcome",
+    "Pictured",
     "Received",
     "Statistics",
 ]

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from semflash.link.core.events import CoreEvent, NoStatistics, Statistics
+from semflash.link.core.events import CoreEvent, NoPicture, NoStatistics, Pictured, Statistics
 from semflash.link.core.flight import Flight
 from semflash.link.core.machine import Machine, State
 from semflash.link.core.patience import Search
-from semflash.link.frame import Frame
+from semflash.link.frame import Frame, FrameType
 from semflash.link.handshake import Expected
 
 #: Time-outs without a frame of the device before it counts as dead.
@@ -139,6 +139,17 @@ class LinkCore(Machine):
         self._question = Search(self._now_s, self._patience.answer_s, self._timeout_s)
         self._look_at_question()
 
+    def ask_picture(self, request: int, now_s: float) -> None:
+        """Ask the board's own source for one picture. Pictured or NoPicture follows.
+
+        Args:
+            request: u32, not 0; another one than of the picture before, whose rows may still come.
+        """
+        self._tell(now_s)
+        self._forget_events(Pictured, NoPicture)
+        self._picture.ask(request, self._now_s)
+        self._frames.send(FrameType.CAPTURE, request=request, bundle=self._expected.hash32)
+
     def stop(self) -> None:
         """Do no more for now. Images under way stay: their answers are still taken, and the next start sends
         again what has none."""
@@ -149,6 +160,7 @@ class LinkCore(Machine):
         """The line broke: as :meth:`stop`, and what waited to go out is forgotten."""
         self._frames.forget_unsent()
         self._question = None
+        self._picture.forget()
         self._start_over |= self.hello is not None
         self._release()
         self._rest()
@@ -167,6 +179,7 @@ class LinkCore(Machine):
             self._asking.paused(seconds)
         if self._question is not None:
             self._question.paused(seconds)
+        self._picture.paused(seconds)
 
     # Bytes and time.
 
@@ -191,6 +204,8 @@ class LinkCore(Machine):
     def timeout_at(self) -> float | None:
         """When `handle_timeout` is to be called if nothing comes before; None: nothing is waited for."""
         times = [self._question.due_s] if self._question is not None else []
+        if self._picture.due_s is not None:
+            times.append(self._picture.due_s)
         if self._asking is not None:
             times.append(self._asking.due_s(self._now_s))
         elif self.state is State.STREAMING and (due_s := self._stream_due_s()) is not None:

@@ -93,6 +93,8 @@ class Machine(SendingSide):
                 self._send_rows()
                 self._settle()
         self._look_at_question()
+        if (end := self._picture.late(self._now_s)) is not None:
+            self._events.append(end)
 
     def _look_at_asking(self, asking: Asking) -> None:
         if asking.is_over(self._now_s):

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from semflash.program.quality import Ber, Quality
 
-KEYS = (
-    ("+ -", "more, less injected damage"),
+_DAMAGE = ("+ -", "more, less injected damage")
+#: Where the rate can be set.
+_RATE = (("+ -", "more, fewer bytes for the next images"), ("> <", "more, less injected damage"))
+_KEYS = (
     ("0", "no injected damage"),
     ("p space", "pause, go on"),
     ("s", "one image, then pause"),
@@ -16,27 +18,38 @@ KEYS = (
 )
 
 
+def keys(*, rate: bool) -> tuple[tuple[str, str], ...]:
+    """The keys and what they do; rate: whether the rate can be set."""
+    return (*(_RATE if rate else (_DAMAGE,)), *_KEYS)
+
+
 @dataclass
 class Controls:
     """The wishes so far.
 
     Attributes:
-        levels: what + and - step through, from no damage to the worst (:attr:`Quality.steps`).
+        levels: what > and < step through, and + and - where there are no rates, from no damage to the worst
+            (:attr:`Quality.steps`).
+        rates: what + and - step through, in bytes, rising; rate: of the next images; None: nobody sets it.
         level: damage to inject. paused: no new outcomes; steps: outcomes to take nevertheless.
         quit: end the run. help: show the keys.
     """
 
     levels: tuple[float, ...] = Ber.steps
     level: float = Ber.clean
+    rates: tuple[int, ...] = ()
+    rate: int | None = None
     paused: bool = False
     steps: int = 0
     quit: bool = False
     help: bool = False
 
     @classmethod
-    def of(cls, quality: Quality, level: float) -> Controls:
-        """Those of a run that injects a level."""
-        return cls(quality.steps, level)
+    def of(
+        cls, quality: Quality, level: float, rates: tuple[int, ...] = (), rate: int | None = None
+    ) -> Controls:
+        """Those of a run that injects a level, and tells images a rate."""
+        return cls(quality.steps, level, rates if rate is not None else (), rate)
 
     def press(self, key: str) -> None:
         """One key; unknown ones do nothing.
@@ -46,9 +59,13 @@ class Controls:
         >>> controls.level
         0.005
         """
-        if key in "+=":
+        if self.rate is not None and key in "+=":
+            self.rate = next((one for one in self.rates if one > (self.rate or 0)), self.rate)
+        elif self.rate is not None and key in "-_":
+            self.rate = next((one for one in self.rates[::-1] if one < (self.rate or 0)), self.rate)
+        elif key in "+=>.":
             self.level = self._next(self.levels)
-        elif key in "-_":
+        elif key in "-_<,":
             self.level = self._next(self.levels[::-1])
         elif key == "0":
             self.level = self.levels[0]

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 from semflash.edge.following import class_text, levels_of
 from semflash.monitor.live.plot import curve, spark
-from semflash.monitor.live.thumbnail import beside, shades
+from semflash.monitor.live.thumbnail import beside as beside_each
+from semflash.monitor.live.thumbnail import shades
+from semflash.outputs.output import Picture
+from semflash.outputs.pictured import LEVELS, PICTURE_METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +35,51 @@ def line(name: str, value: str | Text) -> Text:
 def controls(progress: Progress) -> list[Text]:
     """Each control that was set or follows the channel: what the last image used, and what it follows."""
     adaptation, quality = progress.adaptation, progress.bundle.quality
-    return [line(name, text) for name, text in control_texts(adaptation, progress.tally.used, quality)]
+    rate = None if progress.rate is None or progress.rate.next is None else progress.rate.control.name
+    texts = control_texts(adaptation, progress.tally.used, quality)
+    return [line(name, text) for name, text in texts if name != rate]
+
+
+def rate(progress: Progress) -> list[Text]:
+    """How many bytes the last image might have and had, and what the next one is told."""
+    from rich.text import Text
+
+    rate = progress.rate
+    if rate is None or rate.next is None:
+        return []
+    value = Text("-" if rate.last is None else f"{rate.last[1]} sent of {rate.last[0]} told")
+    value.append(f"  next {rate.next}", "bold")
+    value.append(f"  {rate.trace.name}" if rate.trace is not None else "", "dim")
+    if rate.use.exceeded:
+        value.append(f"  {rate.use.exceeded:,} above what was told", "red")
+    return [line("bytes", value)]
+
+
+def beside(progress: Progress) -> list[Text]:
+    """Further metrics of the output so far, in one line."""
+    names = {metric.name: metric for metric in PICTURE_METRICS}
+    found = [(names[name], value) for name, value in progress.beside.items() if name in names]
+    if not found:
+        return []
+    return [line("picture", ", ".join(f"{metric.title} {metric.text(value)}" for metric, value in found))]
+
+
+def levels(progress: Progress, ascii_only: bool) -> list[Text]:
+    """The newest image's levels: a cell for each patch, and how many patches have which."""
+    from rich.text import Text
+
+    found = progress.recent[-1].verdict.levels if progress.recent else None
+    if found is None:
+        return []
+    if ascii_only or len(found.levels) % 2:
+        rows = [Text(row) for row in found.text]
+    else:
+        rows = beside_each([Picture("", found.pixels)], found.levels.shape[1])[1:]
+    words = [found.words, *[""] * len(rows)]
+    return [
+        Text.assemble(line("levels" if not number else "", row), "  ", (text, "dim"))
+        for number, (row, text) in enumerate(zip(rows, words, strict=False))
+    ]
 
 
 def control_texts(adaptation: Adaptation, used: Mapping[str, int], quality: Quality) -> list[tuple[str, str]]:
@@ -122,6 +169,8 @@ def _label(item: Recent, ascii_only: bool) -> Text:
     if verdict.right is not None:
         mark = good if verdict.right else f"{bad} is {verdict.truth}"
         value.append(mark, "green" if verdict.right else "red")
+    if verdict.note:
+        value.append(f"  {verdict.note}", "dim")
     if item.flips:
         value.append(f"  {item.flips} bits flipped", "dim")
     if item.damaged:
@@ -134,12 +183,14 @@ def thumbnails(progress: Progress, width: int, ascii_only: bool) -> list[Text]:
     from rich.text import Text
 
     pictures = progress.recent[-1].verdict.pictures if progress.recent else ()
+    if ascii_only:  # a map over its image says nothing in grey; its digits do (see levels)
+        pictures = tuple(one for one in pictures if one.name != LEVELS)
     if not pictures:
         return []
     room = max(8, min(_THUMBNAIL_COLUMNS, (width - 2 * len(pictures)) // len(pictures)))
     if ascii_only:
         return [Text(text) for text in shades(pictures, room)]
-    return beside(pictures, room)
+    return beside_each(pictures, room)
 
 
 def events(progress: Progress, count: int) -> list[Text]:

@@ -7,8 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from semflash.channels.on_air import has_symbols
-from semflash.monitor.live.controls import KEYS
-from semflash.monitor.live.panels import NAMES, controls, events, labels, line, plots, thumbnails
+from semflash.monitor.live.controls import keys as keys_of
+from semflash.monitor.live.panels import (
+    NAMES,
+    beside,
+    controls,
+    events,
+    labels,
+    levels,
+    line,
+    plots,
+    rate,
+    thumbnails,
+)
 from semflash.printable import plain
 
 if TYPE_CHECKING:
@@ -49,15 +60,18 @@ def lines(
         Section(0, [_title(progress), _connection(progress, ascii_only)]),
         Section(1, [line("", "")]),
         Section(0, [_images(progress, width, ascii_only), _value(progress), _damage(progress)]),
+        Section(1, beside(progress)),
+        Section(1, rate(progress)),
         Section(1, controls(progress)),
         Section(1, [_rate(progress), _frames(progress)]),
         Section(2, _more_facts(progress)),
     ]
     if progress.help and keys:
-        sections.append(Section(1, [line(key, text) for key, text in KEYS]))
+        sections.append(Section(1, [line(key, text) for key, text in keys_of(rate=_sets_rate(progress))]))
     sections += [
         Section(4, plots(progress, width, ascii_only)),
         Section(2, thumbnails(progress, width, ascii_only)),
+        Section(2, levels(progress, ascii_only)),
         Section(3, labels(progress, 3, ascii_only)),
         Section(5, labels(progress, 8, ascii_only)[4:]),
         Section(3, events(progress, 1)),
@@ -120,6 +134,8 @@ def _images(progress: Progress, width: int, ascii_only: bool) -> Text:
     value = Text(f"{tally.received:,} of {tally.wanted:,}")
     if tally.lost:
         value.append(f", {tally.lost:,} lost", "red")
+    if tally.inconsistent:
+        value.append(f", {tally.inconsistent:,} contradict their length", "yellow")
     room = min(30, width - NAMES - len(value) - 4)
     if room >= 10 and not progress.options.loop:
         done = round(room * (tally.received + tally.lost) / tally.wanted)
@@ -241,11 +257,18 @@ def _more_facts(progress: Progress) -> list[Text]:
 def _keys(progress: Progress, width: int, ascii_only: bool) -> Text:
     from rich.text import Text
 
-    if width < _MIN_KEYS_WIDTH:
-        return Text("+ - p s q ?", "dim")
+    steps = [f"+/- {progress.bundle.quality.damage}"]
+    if _sets_rate(progress):
+        steps = ["+/- bytes", f">/< {progress.bundle.quality.damage}"]
+    if width < _MIN_KEYS_WIDTH + 12 * (len(steps) - 1):
+        return Text("+ - > < p s q ?" if _sets_rate(progress) else "+ - p s q ?", "dim")
     gap = "  " if ascii_only else " · "
-    damage = f"+/- {progress.bundle.quality.damage}"
-    return Text(gap.join((damage, "p pause", "s step", "q quit", "? help")), "dim")
+    return Text(gap.join((*steps, "p pause", "s step", "q quit", "? help")), "dim")
+
+
+def _sets_rate(progress: Progress) -> bool:
+    """Whether + and - change the rate."""
+    return progress.rate is not None and progress.rate.next is not None
 
 
 def _size(count: float) -> str:

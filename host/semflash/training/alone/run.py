@@ -20,6 +20,7 @@ from semflash.data.summary import summary
 from semflash.errors import UsageError
 from semflash.outputs.chance import REMEDY, Chance
 from semflash.teachers.store import find_store
+from semflash.training.alone.detector import detector_in, task_run_in
 from semflash.training.alone.device import OwnDevice
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
@@ -28,7 +29,7 @@ from semflash.training.progress import Progress
 from semflash.training.rates import RateRow, rates_of
 from semflash.training.recipes.recipe import TF_DATA, CodecRecipe
 from semflash.training.run_dir import RunInfo, reached, save_weights
-from semflash.training.task import check_batch, limited, tell_steps
+from semflash.training.task import TrainedTask, check_batch, limited, load_task, tell_steps
 
 #: Side of the images of a folder, where the recipe's sizes name none.
 SIDE = 32
@@ -69,6 +70,7 @@ def train_own(
     progress: Progress | None = None,
     distribution: Distribution = ALONE,
     answers: Answers | None = None,
+    task_dir: str | Path | None = None,
 ) -> TrainedCodec:
     """Train a codec without a task network, or go on with a stopped run in the same directory.
 
@@ -76,6 +78,7 @@ def train_own(
 
     Args:
         answers: of a teacher; None: those of the store that the recipe names, if it names one.
+        task_dir: run of the task network that the recipe names; None: it names none.
 
     Raises:
         DatasetError: the data set is missing or malformed.
@@ -91,12 +94,13 @@ def train_own(
         shown.say(line)
     check_batch(data.train, recipe.train_images, recipe.batch)
     answers = answers or _answers(recipe, data)
-    described: dict[str, Any] = dataclasses.asdict(recipe) | _teacher(answers)
+    task = None if task_dir is None else load_task(task_dir)
+    described: dict[str, Any] = dataclasses.asdict(recipe) | _teacher(answers) | _task(task)
     keras.utils.set_random_seed(recipe.seed)
     codec = create(recipe.family, sizes_for(recipe, data))
-    described["built_sizes"] = dataclasses.asdict(codec.sizes)
+    described["built_sizes"] = codec.sizes.plain()
     trained = TrainedCodec(codec, None, RunInfo.start("codec", described, data, recipe.seed))
-    run = OwnRun(recipe, trained, data, answers, out, shown)
+    run = OwnRun(recipe, trained, data, answers, out, shown, task)
     plans = run.plans()
     tell_steps(sum(plan.epochs * plan.steps for plan in plans), recipe, "--set", shown)
     run_stages(plans, out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=shown)
@@ -104,9 +108,13 @@ def train_own(
 
 
 def _answers(recipe: CodecRecipe, data: Dataset) -> Answers | None:
-    """Those of the store that the recipe names. TeacherError: there is none, or it is of other data."""
+    """Those of the store or detector that the recipe names. TeacherError: there is none, or it is of other
+    data."""
     if not recipe.teacher:
         return None
+    network = task_run_in(Path(recipe.teacher))
+    if network is not None:
+        return detector_in(network, data, recipe.augmentation, recipe.seed)
     return find_store(recipe.teacher, data)
 
 
@@ -117,6 +125,11 @@ def _teacher(answers: Answers | None) -> dict[str, Any]:
         return {"teacher": ""}
     record = answers.record()
     return {"teacher": str(record["name"]), "teacher_record": record}
+
+
+def _task(task: TrainedTask | None) -> dict[str, Any]:
+    """What the run says of the task network that it learns from."""
+    return {} if task is None else {"task_recipe": task.info.recipe, "task_results": task.info.results}
 
 
 def check_own(recipe: CodecRecipe, distribution: Distribution = ALONE) -> None:
@@ -142,12 +155,27 @@ def check_own(recipe: CodecRecipe, distribution: Distribution = ALONE) -> None:
                 value=f"{field}={getattr(recipe, field)}",
                 remedy=f"{field}=0",
             )
+    _check_unused(recipe)
     if recipe.int8_epochs and keras.backend.backend() != "tensorflow":
         raise UsageError(
             "the stage on the device's numbers quantises with TensorFlow",
             value=f"KERAS_BACKEND={keras.backend.backend()}",
             remedy="KERAS_BACKEND=tensorflow, or int8_epochs=0",
         )
+
+
+def _check_unused(recipe: CodecRecipe) -> None:
+    """UsageError: a field is set that the family's training does not read; its default and 0 say nothing."""
+    training = family_of(recipe.family).training
+    defaults = {field.name: field.default for field in dataclasses.fields(CodecRecipe)}
+    for name in () if training is None else training.unused:
+        value = getattr(recipe, name)
+        if value and value != defaults[name]:
+            raise UsageError(
+                f"the training of the family {recipe.family} does not read this field of the recipe",
+                value=f"{name}={value}",
+                remedy=f"leave {name} out",
+            )
 
 
 class OwnRun:
@@ -161,8 +189,10 @@ class OwnRun:
         answers: Answers | None,
         out: Path,
         progress: Progress,
+        task: TrainedTask | None = None,
     ) -> None:
         self.recipe, self.trained, self.data, self.out, self.progress = recipe, trained, data, out, progress
+        self.task = task
         self.train: Split = limited(data.train, recipe.train_images)
         self.device = OwnDevice(trained.codec, data)
         self.on_device = False
@@ -182,6 +212,7 @@ class OwnRun:
             device=self.device,
             out=self.out,
             say=self.progress.say,
+            task=self.task,
         )
         return make(bench)
 

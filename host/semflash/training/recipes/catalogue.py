@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from semflash.data.augment import Augmentation
 from semflash.errors import UsageError
-from semflash.tasks.names import DETECTOR
+from semflash.tasks.names import DETECTOR, VIT
 from semflash.training.recipes.large import LARGE_CODECS, LARGE_TASKS
 from semflash.training.recipes.recipe import CodecRecipe, TaskRecipe
 
@@ -36,6 +36,13 @@ _TOSC: dict[str, Any] = {
     "int8_epochs": 0,
 }
 
+_VIT: dict[str, Any] = {
+    "network": VIT,
+    "widths": (24, 32, 64),
+    "batch": 64,
+    "augmentation": Augmentation(flip=0.5, shift_px=4, gain=0.1),
+}
+
 _TASKS = (
     TaskRecipe("fashion-mnist"),
     TaskRecipe("mnist", dataset="mnist", widths=(16, 32, 64), epochs=8, augmentation=_DIGITS),
@@ -45,6 +52,28 @@ _TASKS = (
         dataset="stamps-scenes",
         network=DETECTOR,
         widths=(24, 48, 64),
+        epochs=10,
+        batch=64,
+        image_size=64,
+        augmentation=Augmentation(flip=0.5, shift_px=4),
+    ),
+    # A transformer learns hardly anything from cluttered scenes at first, so it begins with single items.
+    TaskRecipe("fashion-items", dataset="fashion-items", epochs=3, peak=2e-3, image_size=32, **_VIT),
+    TaskRecipe(
+        "fashion-scenes-vit",
+        dataset="fashion-scenes",
+        epochs=7,
+        peak=2e-3,
+        image_size=64,
+        first="fashion-items",
+        **_VIT,
+    ),
+    # A wider detector than any device is asked for: the teacher of scenes-tosc.
+    TaskRecipe(
+        "scenes-teacher",
+        dataset="stamps-scenes",
+        network=DETECTOR,
+        widths=(32, 64, 128),
         epochs=10,
         batch=64,
         image_size=64,
@@ -136,12 +165,35 @@ _CODECS = (
         augmentation=_TOSC_STAMPS,
         **_TOSC,
     ),
+    # Boxes: 64 places of an 8x8 map send two symbols each. A mixture of scenes has no boxes of its own.
+    CodecRecipe(
+        "scenes-tosc",
+        dataset="stamps-scenes",
+        family="tosc",
+        sizes={"task": "boxes", "places": "local", "latent": 4, "decoder_width": 48, "dropout": 0.0},
+        augmentation=Augmentation(flip=0.5, shift_px=4),
+        **(_TOSC | {"task_epochs": 8, "distillation_weight": 1.0, "temperature": 2.0}),
+    ),
     CodecRecipe(
         "fashion-mnist-tosc-12",
         family="tosc",
         sizes={"channel": "bits"},
         augmentation=Augmentation(flip=0.5, shift_px=2, mix=0.5),
         **(_TOSC | {"task_epochs": 12}),
+    ),
+    CodecRecipe(
+        "scenes-multires",
+        dataset="fashion-scenes",
+        family="multires",
+        task="fashion-scenes-vit",
+        batch=64,
+        autoencoder_epochs=2,
+        task_epochs=10,
+        task_peak=4e-3,
+        polish_epochs=3,
+        polish_peak=1e-3,
+        weight_decay=0.01,
+        augmentation=Augmentation(flip=0.5, shift_px=4, gain=0.1),
     ),
     CodecRecipe(
         "tiny",

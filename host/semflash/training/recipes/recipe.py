@@ -31,7 +31,7 @@ class TaskRecipe:
         pipeline: ``numpy``, or ``tf.data`` (:mod:`semflash.training.tf_batches`): parallel and ahead.
         precision: what the network computes in; weights stay float32.
         ema_every: steps between two looks of the average at the weights; more costs less for large networks.
-        network: ``residual``, ``detector``, ``mobilenetv2``, ``resnet50``, ``keras`` or ``onnx``
+        network: ``residual``, ``detector``, ``vit``, ``mobilenetv2``, ``resnet50``, ``keras`` or ``onnx``
             (:mod:`semflash.tasks.networks`).
         head_channels: Channels of the head of `residual` and `detector`.
         widths: Channels of their stages.
@@ -46,6 +46,8 @@ class TaskRecipe:
         bgr: Whether it takes blue first.
         train_images: use only the first so many training images; None: all.
         skip_bad: leave out images of a folder that cannot be read.
+        first: recipe that is trained before, in a folder of its own, and whose weights this one begins with:
+            an easier data set of the same kind; empty: none. Not for networks of the user.
     """
 
     name: str
@@ -74,6 +76,7 @@ class TaskRecipe:
     precision: Precision = "float32"
     ema_every: int = 4
     skip_bad: bool = False
+    first: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,8 @@ class CodecRecipe:
         distillation_weight: Weight of the distillation in that loss.
         temperature: Of the distillation.
         teacher: Store of a teacher's answers to learn from, by name or directory (``semflash teach``), for
-            families that need no task network; empty: none.
+            families that need no task network; of a codec that gives boxes the run directory of a detector;
+            empty: none.
         ber: bit error rates in training.
         family: The codec's family.
         sizes: Sizes of the codec, which override the family's defaults.

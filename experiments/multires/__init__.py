@@ -1,0 +1,1 @@
+"""Experiments with patches of several resolutions (docs/experiments/multires.md)."""

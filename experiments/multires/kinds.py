@@ -1,0 +1,216 @@
+"""What each kind of job does: train, measure, give rows and figures back."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import msgspec
+import numpy as np
+
+from experiments.multires import channel, names
+from experiments.multires.another import another_classifier
+from experiments.multires.measuring import Measured
+from experiments.multires.pointing import figures, mass, on_object
+from experiments.multires.results import Result, Row
+from experiments.studies.study import Study
+from semflash import __version__
+from semflash.codecs.multires.attention import attention_maps, best_in_common, smoothed, spearman
+from semflash.codecs.multires.networks import build_classifier
+from semflash.codecs.multires.selecting import contrast
+from semflash.data.dataset import Dataset
+from semflash.training.alone.run import data_of, train_own
+from semflash.training.models import TrainedCodec
+from semflash.training.progress import Progress
+from semflash.training.recipes.recipe import CodecRecipe, TaskRecipe
+from semflash.training.task import TrainedTask, train_task_network
+
+
+@dataclass
+class Outcome:
+    """What a job found; see :class:`experiments.multires.results.Result`."""
+
+    rows: list[Row] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+    training_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a job works with.
+
+    Attributes:
+        study: The job.
+        work: Trained networks; ignored by git: ``task`` is the teacher's run, ``codec-sN`` a codec's.
+        progress: Of trainings.
+    """
+
+    study: Study
+    work: Path
+    progress: Progress = field(default_factory=Progress)
+
+    @property
+    def recipe(self) -> CodecRecipe:
+        """Of the codec."""
+        return msgspec.convert(self.study.settings["recipe"], CodecRecipe)
+
+    @property
+    def folder(self) -> Path:
+        """Of the codec's run."""
+        return self.work / f"codec-s{self.recipe.seed}"
+
+    def data(self) -> Dataset:
+        """All splits."""
+        return data_of(self.recipe)
+
+    def teacher(self) -> TrainedTask:
+        """Trained now, or as it is where it is finished."""
+        recipe = msgspec.convert(self.study.settings["task"], TaskRecipe)
+        return train_task_network(recipe, self.work / "task", progress=self.progress)
+
+    def codec(self) -> TrainedCodec:
+        """Trained now, further trained, or as it is where it is finished."""
+        self.teacher()
+        return train_own(self.recipe, self.folder, progress=self.progress, task_dir=self.work / "task")
+
+    def trained_s(self, folder: Path) -> float:
+        """What the epochs took, seconds, however often the training was stopped."""
+        path = folder / "history.json"
+        records = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        return float(sum(record["seconds"] for record in records))
+
+    def measured(self, name: str, trained: TrainedCodec) -> Measured:
+        """The codec on a split."""
+        split, teacher, sizes = getattr(self.data(), name), self.teacher(), trained.codec.sizes
+        maps = attention_maps(teacher.head, teacher.tail, split.images, rollout=sizes.rollout)
+        flat = smoothed(maps, sizes.smoothing).reshape(len(maps), -1)
+        return Measured(trained.codec, split, name, flat)
+
+
+def teacher(bench: Bench) -> Outcome:
+    """The transformer: accuracy, and how well its attention and the local contrast find the object."""
+    task, data, found = bench.teacher(), bench.data(), {}
+    for name in ("val", "test"):
+        split = getattr(data, name)
+        touched = on_object(split.cover)
+        one: dict[str, Any] = {"accuracy": task.accuracy(split), "chance": float(touched.mean())}
+        for rollout in (False, True):
+            maps = attention_maps(task.head, task.tail, split.images, rollout=rollout)
+            for share in (0.0, 0.5, 0.8):
+                flat = smoothed(maps, share).reshape(len(maps), -1)
+                key = f"{'rollout' if rollout else 'last block'}, smoothed {share:g}"
+                one[key] = figures(flat, touched) | {"mass": mass(flat, touched)}
+        side = int(bench.study.settings["recipe"]["sizes"].get("patch", 8))
+        one["local contrast"] = figures(contrast(split.images, side).astype(float), touched)
+        found[name] = one
+    seconds = bench.trained_s(bench.work / "task") + bench.trained_s(bench.work / "task" / "first")
+    return Outcome(figures=found, training_s=seconds)
+
+
+def codec(bench: Bench) -> Outcome:
+    """Train a codec; then every way to spend the bits, and how alike student and teacher are."""
+    trained = bench.codec()
+    measured = bench.measured("test", trained)
+    rows = list(measured.rows(trained.codec.classifier))
+    if bench.recipe.seed == 0:
+        rows += list(measured.format_rows(trained.codec.classifier))
+        rows += list(bench.measured("val", trained).rows(trained.codec.classifier, names.RANKED))
+    target = measured.weights[names.TEACHER].astype(float)
+    scores = measured.student
+    found = {
+        "student": figures(scores, measured.touched)
+        | {
+            "spearman": float(spearman(scores, target).mean()),
+            "best_in_common": float(best_in_common(scores, target).mean()),
+        },
+        "training": trained.info.results,
+        "distortion": [float(each) * 255**2 for each in trained.codec.distortion],
+        "parameters": {
+            name: sum(int(np.prod(weight.shape)) for weight in part.weights)
+            for name, part in trained.codec.parts().items()
+        },
+    }
+    return Outcome(rows, found, bench.trained_s(bench.folder))
+
+
+def untuned(bench: Bench) -> Outcome:
+    """The same with the task network as it is, which never saw a reconstruction."""
+    trained, task = bench.codec(), bench.teacher()
+    classifier = build_classifier(trained.codec.sizes)
+    classifier.set_weights([*task.head.get_weights(), *task.tail.get_weights()])
+    return Outcome(list(bench.measured("test", trained).rows(classifier)))
+
+
+def another(bench: Bench) -> Outcome:
+    """Another classifier, without attention, on the same codec."""
+    trained = bench.codec()
+    data = bench.data()
+    classifier = another_classifier(trained.codec, data, bench.study.settings["steps"], bench.recipe.seed)
+    wanted = (names.SINGLE, names.STUDENT, names.STUDENT_VARIANCE, names.VARIANCE, names.CHANCE)
+    rows = list(bench.measured("test", trained).rows(classifier, wanted))
+    return Outcome(rows, {"parameters": classifier.count_params()})
+
+
+def int8(bench: Bench) -> Outcome:
+    """The device in integers: its scores against the float student's, and accuracy by rate."""
+    trained, data = bench.codec(), bench.data()
+    return Outcome(*channel.integers(trained.codec, data, bench.teacher(), bench.study.settings["rates"]))
+
+
+def errors(bench: Bench) -> Outcome:
+    """Bit errors, with the map as it is and protected."""
+    settings = bench.study.settings
+    rows = channel.with_errors(bench.codec().codec, bench.data(), settings["rate"], settings["bers"])
+    return Outcome(rows)
+
+
+KINDS: dict[str, Callable[[Bench], Outcome]] = {
+    "teacher": teacher,
+    "codec": codec,
+    "untuned": untuned,
+    "another": another,
+    "int8": int8,
+    "errors": errors,
+}
+
+
+def execute(bench: Bench) -> Result:
+    """Do a job.
+
+    Raises:
+        SemflashError: Training or measuring is refused.
+    """
+    began, study = time.monotonic(), bench.study
+    found = KINDS[study.kind](bench)
+    whole = time.monotonic() - began  # of this call, which may have gone on with a training
+    return Result(
+        job=study.name,
+        group=study.group,
+        variant=study.variant,
+        seed=study.seed,
+        settings=study.settings,
+        digest=study.digest,
+        rows=found.rows,
+        figures=found.figures,
+        seconds={"training": round(found.training_s, 1), "job": round(whole, 1)},
+        versions=versions(),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Of the packages."""
+    import tensorflow as tf
+
+    return {
+        "semflash": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+    }
