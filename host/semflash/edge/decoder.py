@@ -18,7 +18,6 @@ from semflash.channels.of_quality import channel_of
 from semflash.edge.first_run import admit
 from semflash.errors import BundleError
 from semflash.outputs.image import clipped
-from semflash.program.layout import Every
 from semflash.program.payload import Received, decode
 from semflash.program.reference.receive import values
 from semflash.program.used_controls import used_controls
@@ -78,7 +77,7 @@ class EdgeDecoder:
         self._outputs = bundle.contract.output.shape
         largest_end = max(math.prod(self._outputs), math.prod(bundle.image_shape))
         self._most = max(1, min(BATCH, BATCH_VALUES // largest_end, BATCH_INNER_VALUES // largest))
-        self._fixed = all(isinstance(region.items, Every) for region in self._program.payload.regions)
+        self._fixed = self._program.payload.is_fixed
 
     @property
     def chains(self) -> bool:
