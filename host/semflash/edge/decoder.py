@@ -41,7 +41,8 @@ class Decoded:
         outputs: Of the last edge graph, float32 (N, *shape).
         pictures: Float32 (N, H, W, C) in [0, 1]; None: the bundle gives none beside its output.
         levels: Of each patch as it arrived, uint8 (N, rows, columns); None: the bundle has no such map.
-        consistent: Bool (N,), whether what a payload says of itself agrees with its length.
+        consistent: Bool (N,), whether counts and maps agree with the payload's length, and its head can be
+            trusted.
     """
 
     outputs: Array

@@ -50,8 +50,8 @@ def measured(material: Material) -> RateCurve | None:
     points = []
     for rate in rates_of(control):
         controls = material.evaluation.settings(bundle, level) | {control.name: rate}
-        scores = way.measure(level, controls, None, material.seed, {}, {})
-        points.append(RatePoint(rate, *way.size(controls), scores))
+        found = way.measure(level, controls, None, material.seed)
+        points.append(RatePoint(rate, *found.size, found.scores))
     return RateCurve(control.name, level, len(images), way.metrics, points)
 
 
