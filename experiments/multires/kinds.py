@@ -22,8 +22,10 @@ from experiments.multires.results import Result, Row
 from experiments.studies.study import Study
 from semflash import __version__
 from semflash.codecs.multires.attention import attention_maps, best_in_common, smoothed, spearman
+from semflash.codecs.multires.measuring import Measure
 from semflash.codecs.multires.networks import build_classifier
 from semflash.codecs.multires.selecting import contrast
+from semflash.codecs.multires.training import transform_of
 from semflash.data.dataset import Dataset
 from semflash.training.alone.run import data_of, train_own
 from semflash.training.models import TrainedCodec
@@ -130,6 +132,7 @@ def codec(bench: Bench) -> Outcome:
             "best_in_common": float(best_in_common(scores, target).mean()),
         },
         "training": trained.info.results,
+        "closed_form": closed_form(trained.codec, bench.data()),
         "distortion": [float(each) * 255**2 for each in trained.codec.distortion],
         "parameters": {
             name: sum(int(np.prod(weight.shape)) for weight in part.weights)
@@ -137,6 +140,18 @@ def codec(bench: Bench) -> Outcome:
         },
     }
     return Outcome(rows, found, bench.trained_s(bench.folder))
+
+
+def closed_form(codec: Any, data: Dataset) -> dict[str, float]:
+    """Mean squared error of each coder as it begins, on the images that the trained one is measured on."""
+    start = type(codec)(codec.sizes)
+    transform = transform_of(data.train, codec.sizes.patch)
+    measure = Measure(start, data.val)
+    found = {}
+    for bits, coder in start.coders.items():
+        coder.begin(transform.start(bits))
+        found[str(bits)] = measure.error_of(coder)
+    return found
 
 
 def untuned(bench: Bench) -> Outcome:

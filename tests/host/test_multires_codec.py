@@ -11,10 +11,10 @@ from semflash.codecs.multires.codec import Multires
 from semflash.codecs.multires.coder import LevelCoder
 from semflash.codecs.multires.klt import Transform, allocate, lloyd_max
 from semflash.codecs.multires.picture import in_patches, whole
-from semflash.codecs.multires.selecting import gains_of, levels_of
+from semflash.codecs.multires.selecting import levels_of
 from semflash.codecs.multires.sizes import MultiresSizes
 from semflash.codecs.registry import sizes_of, trains_alone
-from semflash.errors import TrainingError, UsageError
+from semflash.errors import UsageError
 from semflash.program.reference.patches import cut
 
 SMALL = MultiresSizes(image_shape=(16, 24, 3), level_bits=(0, 8, 24), single_bits=(16,), residual=8)
@@ -160,14 +160,6 @@ def test_no_payload_is_larger_than_its_rate_and_better_patches_have_no_lower_lev
     assert (sizes.map_sizes.total(counts, False) <= 8 * rates).all()
     order = np.argsort(-weights, axis=1, kind="stable")
     assert (np.diff(np.take_along_axis(levels, order, axis=1).astype(int), axis=1) <= 0).all()
-
-
-def test_levels_that_are_not_worth_their_bits_are_refused():
-    assert gains_of(np.array([4.0, 2.0, 1.0]), (0, 8, 16)) == [65535, 32768]
-    with pytest.raises(TrainingError, match="by less for each bit"):
-        gains_of(np.array([4.0, 3.0, 1.0]), (0, 8, 16))
-    with pytest.raises(TrainingError, match="lower the error"):
-        gains_of(np.array([4.0, 3.0, 3.0]), (0, 8, 16))
 
 
 def test_ranks_agree_with_scipy_and_best_patches_are_counted():

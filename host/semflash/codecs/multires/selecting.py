@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from semflash.codecs.multires.sizes import MultiresSizes
-from semflash.errors import TrainingError
+from semflash.codecs.patch_codes import WEIGHT_ONE, gains
 from semflash.program.reference import select as reference
-
-#: One of the table of weights, and the largest gain.
-ONE, GAIN_MAX = 1 << 12, 65_535
-
-
-def gains_of(distortion: NDArray[np.floating], level_bits: tuple[int, ...]) -> list[int]:
-    """What raising a patch of weight 1 to each level from 1 on is worth for each bit, whole numbers.
-
-    Args:
-        distortion: Mean squared error of each level, level 0 first.
-        level_bits: Of each level.
-
-    Raises:
-        TrainingError: A level is worth more for each bit than the one below it, or worth nothing.
-    """
-    falls = -np.diff(np.asarray(distortion, np.float64)) / np.diff(level_bits)
-    if (falls <= 0).any() or any(low < high for low, high in pairwise(falls.tolist())):
-        raise TrainingError(
-            "each level must lower the error, and by less for each bit than the level below it",
-            value=[round(float(each), 6) for each in distortion],
-            remedy="other sizes.level_bits, or more epochs of the levels",
-        )
-    return [max(1, round(float(fall / falls[0]) * GAIN_MAX)) for fall in falls]
 
 
 def attention_weights(scores: NDArray[np.floating], sharpness: float = 1.0) -> NDArray[np.int64]:
     """Weights int64 (N, patches), 1 to 4,096, of logits (N, patches): a power of the attention."""
     flat = scores.reshape(len(scores), -1).astype(np.float64)
     shares = np.exp(sharpness * (flat - flat.max(axis=1, keepdims=True)))
-    return np.maximum(1, np.rint(shares * ONE)).astype(np.int64)
+    return np.maximum(1, np.rint(shares * WEIGHT_ONE)).astype(np.int64)
 
 
 def contrast(images: NDArray[np.uint8], side: int) -> NDArray[np.int64]:
@@ -69,8 +44,8 @@ def levels_of(
         rates: Bytes, one for all or (N,).
         protect: Whether the map is protected, one for all or (N,).
     """
-    gains = gains_of(distortion, sizes.level_bits)
-    return reference.select(weights, gains, sizes.map_sizes, rates, protect)
+    worth = gains([float(each) for each in distortion], sizes.level_bits)
+    return reference.select(weights, worth, sizes.map_sizes, rates, protect)
 
 
 def background(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -22,6 +22,7 @@ from semflash.codecs.multires.pictures import Pictures
 from semflash.codecs.multires.stages import LevelStage, StudentStage, TailStage
 from semflash.codecs.own_training import Bench, OwnStage, OwnTraining
 from semflash.data.augment import Augmentation, augment_and_tell, move_maps
+from semflash.data.dataset import Split
 from semflash.errors import UsageError
 from semflash.program.reference.patches import cut
 
@@ -108,8 +109,7 @@ class MultiresTraining(OwnTraining):
         """Coders begin in closed form, the tail with the task network."""
         codec, train = self.bench.codec, self.bench.train
         assert self.bench.task is not None  # check() has looked
-        values = cut(np.asarray(train.images[:KLT_IMAGES]), codec.sizes.patch)
-        transform = Transform(_shuffled(values.reshape(-1, values.shape[-1])).astype(np.float32) / 255)
+        transform = transform_of(train, codec.sizes.patch)
         for bits, coder in codec.coders.items():
             coder.begin(transform.start(bits))
         task = self.bench.task
@@ -182,5 +182,9 @@ class MultiresTraining(OwnTraining):
         return self.measure.results() | {"mse": errors, **self.likeness()}
 
 
-def _shuffled(values: np.ndarray) -> np.ndarray:
-    return values[np.random.default_rng(0).permutation(len(values))]
+def transform_of(train: Split, side: int) -> Transform:
+    """The transform that all coders begin with, of the patches of the first 2,000 images."""
+    values = cut(np.asarray(train.images[:KLT_IMAGES]), side)
+    flat = values.reshape(-1, values.shape[-1])
+    order = np.random.default_rng(0).permutation(len(flat))
+    return Transform(flat[order].astype(np.float32) / 255)
