@@ -1,4 +1,4 @@
-# make help | setup | demo | test | lint | mutants | zoo | tables | experiments | hil | soak | golden | lock | bench | stop | clean
+# make help | setup | demo | test | test-light | docs | lint | mutants | zoo | tables | experiments | hil | soak | golden | lock | bench | stop | clean
 #
 # Everything is installed into .venv from lock files with exact versions and hashes; Debian packages are installed only
 # when one is missing. Stamps inside .venv make a second run quick. PYTHON=python3.12 picks another interpreter.
@@ -18,7 +18,7 @@ DOCTESTS := host/semflash/settings.py host/semflash/bundle host/semflash/link ho
     host/semflash/monitor host/semflash/report host/semflash/training/teaching/names.py codegen/semflash_codegen
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test packages packages-test demo test lint zoo tables experiments golden lock bench hil soak mutants stop clean
+.PHONY: help setup setup-test packages packages-test demo test test-light docs lint zoo tables experiments golden lock bench hil soak mutants stop clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -46,9 +46,10 @@ $(STAMPS)/base: $(STAMPS)/venv requirements/base.lock pyproject.toml
 	@$(PY) -m semflash.bench.cycles.plugin
 	@touch $@
 
-$(STAMPS)/test: $(STAMPS)/base requirements/test.lock requirements/torch.lock
+$(STAMPS)/test: $(STAMPS)/base requirements/test.lock requirements/torch.lock requirements/docs.lock
 	@echo "== Python packages of requirements/test.lock (TensorFlow among them)"
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.lock
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/torch.lock 2>/dev/null || \
 	    echo "== torch's CPU build cannot be had here: what torch exports is tested on files made before"
 	@touch $@
@@ -71,6 +72,18 @@ test: setup-test lint  ## lint, type checks and all tests that need no hardware
 	@$(PY) -m pytest -m "not slow" -n 2 --dist loadfile
 	@echo "== a minute of fuzzing"
 	@$(PY) -m pytest -m slow tests/fuzz
+
+# Another interpreter has a virtual environment of its own, without TensorFlow and without boards.
+LIGHT := .cache/light-$(notdir $(PYTHON))
+test-light:  ## the tests that need no TensorFlow and no emulator, with PYTHON=python3.12 or another
+	@$(PYTHON) -m venv $(LIGHT)
+	@$(LIGHT)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/base.lock
+	@$(LIGHT)/bin/pip install --quiet --disable-pip-version-check -r requirements/light.txt
+	@PYTHONPATH=host:codegen:tests:. $(LIGHT)/bin/python -m pytest -q -p no:cacheprovider $$(cat requirements/light_tests.txt)
+
+docs: setup-test  ## the docs site, build/site/index.html, which opens offline
+	@$(PY) -m mkdocs build --quiet
+	@echo "== build/site/index.html"
 
 lint: setup-test  ## ruff and mypy
 	@echo "== ruff, mypy"

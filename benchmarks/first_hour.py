@@ -160,11 +160,12 @@ def table(kept: dict[str, Any]) -> str:
     lines = []
     if way := kept.get("way"):
         steps = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in way["seconds"].items())
+        low, high = way["load"]
         lines += [
             f"By `benchmarks/first_hour.py`: {len(CLASSES)} classes of {EACH} composed pictures of 64x64,",
             f"the printed commands alone, the emulated board. {way['minutes']:.1f} minutes on the clock of a",
-            f"machine of {way['cores']} cores whose load was {way['load'][0]} to {way['load'][1]} meanwhile (a load",
-            f"above {way['cores']} means that others used it, too), {way['processor_minutes']:.1f} minutes of processor",
+            f"machine of {way['cores']} cores, whose load was {low} to {high} meanwhile (above",
+            f"{way['cores']} others were at work, too); {way['processor_minutes']:.1f} minutes of processor",
             f"time ({steps}).",
             f"On {way['unseen_images']} pictures of cut-outs that the training never saw:",
             "",

@@ -47,3 +47,13 @@ def own_emulators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     monkeypatch.setenv("SEMFLASH_STATE_DIR", str(folder))
     yield folder
     emulator.stop_all()
+
+
+@pytest.fixture(scope="session")
+def pictured_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``pictured.semcodec`` (fakes/pictured_codec.py), exported once."""
+    from fakes.pictured_codec import export_pictured
+
+    folder = tmp_path_factory.mktemp("pictured")
+    export_pictured(folder)
+    return folder

@@ -224,7 +224,7 @@ sf_status_t sf_head_write(const sf_head_t *head, const uint8_t *map, const uint8
     if (status == SF_OK) {
         status = sf_bits_put(writer, bytes, bits / 8u);
     }
-    return status == SF_OK ? put_number(writer, bytes[bits / 8u] >> (8u - bits % 8u), bits % 8u) : status;
+    return status == SF_OK ? put_number(writer, (uint32_t)bytes[bits / 8u] >> (8u - bits % 8u), bits % 8u) : status;
 }
 
 static int also_fits(const sf_program_t *program, const sf_head_t *head) {

@@ -32,7 +32,11 @@ static void put_text(uint8_t **end, uint8_t tag, const char *text, size_t most) 
     memcpy(entry(end, tag, length), text, length);
 }
 
+/* Of the longest payload; behind a head, not all rows of all regions are sent together. */
 static uint32_t payload_bits(const sf_program_t *program) {
+    if (program->head != NULL) {
+        return 8u * (uint32_t)program->payload_bytes;
+    }
     uint32_t bits = 0;
     for (uint32_t i = 0; i < program->n_regions; i++) {
         const sf_region_t *region = &program->regions[i];

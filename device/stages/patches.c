@@ -1,4 +1,4 @@
-#include "semflash/fused_math.h"
+#include "../kernels/include/semflash/fused_math.h"
 #include "semflash/patches.h"
 
 /* Values of a patch as halfwords: of each word of four those at even places, then those at odd ones. */

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[0] = str(ROOT)
 
 from experiments.markdown import with_blocks, write
-from experiments.tosc import blocks, cost_blocks
+from experiments.tosc import blocks, box_blocks, cost_blocks
 from experiments.tosc.goals import RIVALS, goals
 from experiments.tosc.reading import Curve, Material, mean
 from experiments.tosc.results import read_all
@@ -73,6 +73,7 @@ def all_blocks(material: Material) -> dict[str, str]:
         "symbols": blocks.symbols,
         "bits": blocks.bits,
         "fits": cost_blocks.fits,
+        "boxes": box_blocks.boxes,
     }
     return {name: with_plot(make(material), name, material) for name, make in made.items()}
 
@@ -98,6 +99,11 @@ PLOTS: dict[str, tuple[str, tuple[str, ...], Axes]] = {
         "bits",
         ("distilled", "undistilled", *RIVALS["bits"]),
         Axes("Fashion-MNIST, 12 bytes, every method", "bit error rate, %", "accuracy, %", "ber"),
+    ),
+    "boxes": (
+        "boxes",
+        box_blocks.VARIANTS,
+        Axes("stamps-scenes, 128 symbols", "SNR, dB", "mAP at IoU 0.5, %"),
     ),
 }
 

@@ -14,7 +14,7 @@ from semflash.firmware.emulator.native_compiler import STRICT_WARNINGS, compile_
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 INCLUDES = [ROOT / "device/include", ROOT / "device/port/native", HERE, HERE / "tiny_model"]
-HARNESS = [HERE / "harness.c", HERE / "harness_layout.c"]
+HARNESS = [HERE / "harness.c", HERE / "harness_layout.c", HERE / "harness_patches.c"]
 POSIX = {"_POSIX_C_SOURCE": "200809L"}
 
 

@@ -18,6 +18,24 @@ typedef struct harness_event {
     uint8_t payload[4096];
 } harness_event_t;
 
+/* The payload's head: a map, also_items codes of 4 bits, and whether a control can protect it. */
+typedef struct harness_head {
+    const uint16_t *level_bits; /* [levels] */
+    uint16_t fixed_bits;
+    uint8_t places;
+    uint8_t levels;
+    uint8_t also_items;
+    uint8_t protectable;
+} harness_head_t;
+
+/* An image of rows x columns patches of side x side pixels. */
+typedef struct harness_grid {
+    uint16_t rows;
+    uint16_t columns;
+    uint8_t side;
+    uint8_t channels;
+} harness_grid_t;
+
 HARNESS_EXPORT uint16_t harness_crc16(const uint8_t *bytes, size_t n);
 HARNESS_EXPORT uint32_t harness_crc32(const uint8_t *bytes, size_t n);
 
@@ -70,6 +88,26 @@ HARNESS_EXPORT long harness_pack(uint16_t positions, uint16_t channels, uint8_t 
  * test_layout.py. Returns the payload's length in bytes or a negative status. */
 HARNESS_EXPORT long harness_layout(const uint8_t *message, size_t n, uint8_t *out, size_t room,
                                    uint32_t *bits);
+
+/* Levels of n images by weights [n][places]. */
+HARNESS_EXPORT int harness_select(const harness_head_t *given, const uint16_t *gains, const uint32_t *weights,
+                                  const uint32_t *room_bits, const uint8_t *protect, size_t n,
+                                  uint8_t *levels);
+
+/* Weights of the patches of n images by scores [n][places] and pixels, and their backgrounds. */
+HARNESS_EXPORT int harness_weights(const harness_grid_t *grid, uint8_t contrast, const uint16_t *table,
+                                   const int8_t *scores, const int8_t *images, size_t n, uint32_t *weights,
+                                   uint8_t *background);
+
+/* The head of one payload; returns its length in bytes or a negative status. */
+HARNESS_EXPORT long harness_head(const harness_head_t *given, int protect, const uint8_t *map,
+                                 const uint8_t *items, uint8_t *out, size_t room, uint32_t *bits);
+
+/* Codes of all patches of one image by one coder, whose weights are in the device's order. pairs: memory of a
+ * halfword for each value of a patch, filled to four. */
+HARNESS_EXPORT int harness_patch_codes(const harness_grid_t *grid, uint16_t coefficients, uint8_t bytes,
+                                       const uint8_t *bits, const int8_t *weights, const int32_t *thresholds,
+                                       const int8_t *image, uint32_t *pairs, uint8_t *codes);
 
 /* Number of violations of the bit writer's contract that are not answered by the documented status. */
 HARNESS_EXPORT int harness_bits_misuse(void);

@@ -416,7 +416,7 @@ static void check_normalisation_in_program(void) {
     REFUSED(p.stages[2].source = 1);
     REFUSED(p.stages[2].output = 0);
     REFUSED(p.stages[2].kind = SF_STAGE_MODULATE);
-    REFUSED(p.stages[2].kind = 8);
+    REFUSED(p.stages[2].kind = 10);
     REFUSED(p.stages[2].ops = NULL);
     REFUSED(p.stages[2].ops = &sf_project_of_values);
 }

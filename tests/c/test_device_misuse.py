@@ -5,13 +5,16 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from c.conftest import HERE, INCLUDES, POSIX, runtime_sources
 from semflash.firmware.emulator.native_compiler import compile_native
 
 
-def test_every_wrong_argument_is_answered_by_the_documented_status(tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", ["misuse.c", "misuse_patches.c"])
+def test_every_wrong_argument_is_answered_by_the_documented_status(source: str, tmp_path: Path) -> None:
     program = compile_native(
-        [*runtime_sources(), HERE / "misuse.c"],
+        [*runtime_sources(), HERE / source],
         INCLUDES,
         tmp_path / "misuse",
         defines=POSIX,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from vectors.spelled import hexadecimal, random_cases, spell
 
 CASES = json.loads((Path(__file__).parents[1] / "vectors/layout.json").read_text(encoding="utf-8"))["cases"]
-RULES = {"every": 0, "count": 1, "ones": 2, "rest": 3}
+RULES = {"every": 0, "count": 1, "ones": 2, "rest": 3, "exactly": 4}
 PROTECTIONS = {"none": 0, "repeat-3": 1, "hamming-7-4": 2}
 ERR_ARGUMENT, ERR_MEMORY = -1, -4
 

@@ -173,6 +173,24 @@ def test_ctrl_c_says_how_to_go_on(
     assert "To go on: semflash train tiny --out 'my runs'" in capsys.readouterr().err
 
 
+def test_a_codec_that_has_learnt_nothing_is_not_sent_into_a_refusal_unwarned() -> None:
+    from semflash.cli.train_checks import last_words
+    from semflash.settings import Settings
+    from semflash.training.progress import Progress
+
+    shown = io.StringIO()
+    progress = Progress(shown, quiet=True)
+    assert progress.codec_learnt
+    progress.warn_of_codec("25.0% on 40 validation images")
+    assert not progress.codec_learnt and "learnt nothing: 25.0% on 40" in shown.getvalue()
+    out = Path("runs/mine")
+    assert (
+        last_words(Settings(), "mine", out, learnt=True)
+        == "trained; next: semflash export runs/mine mine.semcodec"
+    )
+    assert "--force" in last_words(Settings(), "mine", out, learnt=False)
+
+
 def test_export_without_a_run_says_what_to_give(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export"]) == 2
     assert "semflash export RUN NAME.semcodec" in capsys.readouterr().err

@@ -111,3 +111,33 @@ def test_the_monitor_receives_its_golden_codes(
     assert main(["monitor", NAME, *flags]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["golden"] == {"checked": 300, "different": 0, "first_different": []}
+
+
+def test_rates_by_image_are_kept_and_give_what_evaluate_gives(
+    built: BuildResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rates = tmp_path / "rates.csv"
+    rates.write_text("image,bytes\n" + "".join(f"{n},{6 + n % 43}\n" for n in range(50)))
+    common = ["--count", "200", "--rate-trace", str(rates), "--json"]
+    assert main(["monitor", NAME, "--board", "native", "--out", str(built.directory), *common]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["rate"]["exceeded"] == 0 and found["rate_trace"] == str(rates)
+    assert (found["rate"]["told_least"], found["rate"]["told_most"]) == (6, 48)
+    assert found["payload_bytes_most"] == 48 and 6 < found["payload_bytes_mean"] < 48
+    flags = ["--limit", "200", "--rate-trace", str(rates), "--ber", "0", "--json"]
+    assert main(["evaluate", NAME, *flags]) == 0
+    (point,) = json.loads(capsys.readouterr().out)["points"]
+    assert point["accuracy"] == found["accuracy"]
+    assert point["payload_bytes_mean"] == pytest.approx(found["payload_bytes_mean"])
+
+
+def test_a_rate_that_was_exceeded_ends_in_an_error(
+    built: BuildResult, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No device of ours does that, so the host is made to believe that it told less."""
+    monkeypatch.setattr("semflash.monitor.rate.Rate.told", lambda self, index: 20)
+    flags = ["--board", "native", "--out", str(built.directory), "--count", "10", "--rate", "24", "--json"]
+    assert main(["monitor", NAME, *flags]) == 1
+    summary, error = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert summary["rate"]["exceeded"] == 10
+    assert (error["error"]["kind"], error["error"]["value"]) == ("rate-exceeded", "10 of 10 payloads")

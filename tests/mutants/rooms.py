@@ -101,12 +101,14 @@ ROOMS = (
         "edge",
         (
             *_each("host/semflash/edge/{}.py", "labeller golden split"),
-            *_each("host/semflash/outputs/{}.py", "image labels metrics objects psnr_ssim"),
+            *_each(
+                "host/semflash/outputs/{}.py", "image labels level_map metrics objects pictured psnr_ssim"
+            ),
             "host/semflash/monitor/tally.py",
         ),
         _each(
             "tests/host/test_{}.py",
-            "judge psnr_ssim edge edge_tally edge_evaluate monitor monitor_reconnect",
+            "judge psnr_ssim pictured_bundle edge edge_tally edge_evaluate monitor monitor_reconnect",
         ),
     ),
 )

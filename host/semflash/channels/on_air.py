@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.channels.modulation import demodulate_bits, modulate_bits
-from semflash.program.layout import Every, Region, protected_bits
+from semflash.program.layout import Region, protected_bits
 from semflash.program.payload import decode
 from semflash.program.program import Program
 from semflash.program.tensors import Values
@@ -68,7 +68,7 @@ def stretches(
     """
     whole = program.payload_bits_max
     lengths = np.full(len(payloads), _BITS * payloads.shape[1]) if bits is None else bits
-    if _is_fixed(program) and bool((lengths >= whole).all()):
+    if program.payload.is_fixed and bool((lengths >= whole).all()):
         yield np.arange(len(payloads)), _all_of(program)
         return
     spans = decode(program, payloads, bits).spans
@@ -77,11 +77,6 @@ def stretches(
     regions = [span.region for span in spans]
     for number, key in enumerate(alike.tolist()):
         yield np.nonzero(which.ravel() == number)[0], _of(program, regions, key[0], key[1::2], key[2::2])
-
-
-def _is_fixed(program: Program) -> bool:
-    """Whether every payload is made alike."""
-    return all(isinstance(region.items, Every) for region in program.payload.regions)
 
 
 def _all_of(program: Program) -> tuple[Stretch, ...]:

@@ -95,9 +95,8 @@ def _show(result: Replay, quality: Quality) -> None:
             print(f"picture     {metric.title} {metric.text(result.figures[metric.name])}")
     if result.payload_bytes_mean is not None:
         over = f", {result.over_rate:,} above what was told" if result.over_rate else ""
-        print(
-            f"payload     {plain(result.payload_bytes_mean)} bytes, the longest {result.payload_bytes_most}{over}"
-        )
+        longest = f"the longest {result.payload_bytes_most}{over}"
+        print(f"payload     {plain(result.payload_bytes_mean)} bytes, {longest}")
     if result.estimate is not None:
         from semflash.monitor.live.picture import estimate_text
 

@@ -15,6 +15,7 @@ from semflash.settings import Settings, first
 
 if TYPE_CHECKING:
     from semflash.training.distribution import Distribution
+    from semflash.training.progress import Progress
     from semflash.training.rates import RateRow
     from semflash.training.recipes.recipe import CodecRecipe, TaskRecipe
 
@@ -129,19 +130,21 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         print("loading TensorFlow ...", file=sys.stderr, flush=True)
     with hidden_native_messages():  # TensorFlow reports on oneDNN and CUDA while it is imported
         from semflash.training.distribution import distribution
+        from semflash.training.progress import Progress
     if args.rate_table:
         _print_rates(args, settings, name)
         return 0
     here = distribution(args.distribute)  # before anything else of TensorFlow runs
+    progress = Progress(quiet=args.quiet)
     try:
-        results = _train(args, settings, name, out, here)
+        results = _train(args, settings, name, out, here, progress)
     except KeyboardInterrupt:
         print(f"\n{train_checks.how_to_go_on()}", file=sys.stderr)
         raise
     if args.json:
         print(json.dumps(results))
     elif not args.only_task:
-        print(f"trained; next: {train_checks.next_command(settings, name, out)}")
+        print(train_checks.last_words(settings, name, out, learnt=progress.codec_learnt))
     return 0
 
 
@@ -257,17 +260,20 @@ def _print_rates(args: argparse.Namespace, settings: Settings, name: str) -> Non
 
 
 def _train(
-    args: argparse.Namespace, settings: Settings, name: str, out: Path, here: Distribution
+    args: argparse.Namespace,
+    settings: Settings,
+    name: str,
+    out: Path,
+    here: Distribution,
+    progress: Progress,
 ) -> dict[str, Any]:
     from semflash.export.run import CODEC_DIR, TASK_DIR, find_run
     from semflash.training.alone.run import trains_alone
     from semflash.training.codec import train_codec
-    from semflash.training.progress import Progress
     from semflash.training.rates import rates_text
     from semflash.training.task import train_task_network
     from semflash.training.transfer import Transfer
 
-    progress = Progress(quiet=args.quiet)
     data_dir = first(args.data_dir, settings.train.data_dir)
     if args.only_task:
         task = _task_recipe(args, settings, name)

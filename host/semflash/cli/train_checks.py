@@ -124,6 +124,14 @@ def how_to_go_on() -> str:
     return f"stopped; whole epochs are kept. To go on: semflash {given}"
 
 
+def last_words(settings: Settings, name: str, out: Path, *, learnt: bool) -> str:
+    """What a finished training prints last."""
+    command = next_command(settings, name, out)
+    if learnt:
+        return f"trained; next: {command}"
+    return f"trained, but no better than guessing: {command} refuses it, and exports it with --force"
+
+
 def next_command(settings: Settings, name: str, out: Path) -> str:
     """What to do with a finished training."""
     if settings.build.bundle is not None and settings.train.out_dir is not None and settings.path is not None:

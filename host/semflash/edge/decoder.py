@@ -18,7 +18,6 @@ from semflash.channels.of_quality import channel_of
 from semflash.edge.first_run import admit
 from semflash.errors import BundleError
 from semflash.outputs.image import clipped
-from semflash.program.layout import Every
 from semflash.program.payload import Received, decode
 from semflash.program.reference.receive import values
 from semflash.program.used_controls import used_controls
@@ -42,7 +41,8 @@ class Decoded:
         outputs: Of the last edge graph, float32 (N, *shape).
         pictures: Float32 (N, H, W, C) in [0, 1]; None: the bundle gives none beside its output.
         levels: Of each patch as it arrived, uint8 (N, rows, columns); None: the bundle has no such map.
-        consistent: Bool (N,), whether what a payload says of itself agrees with its length.
+        consistent: Bool (N,), whether counts and maps agree with the payload's length, and its head can be
+            trusted.
     """
 
     outputs: Array
@@ -78,7 +78,7 @@ class EdgeDecoder:
         self._outputs = bundle.contract.output.shape
         largest_end = max(math.prod(self._outputs), math.prod(bundle.image_shape))
         self._most = max(1, min(BATCH, BATCH_VALUES // largest_end, BATCH_INNER_VALUES // largest))
-        self._fixed = all(isinstance(region.items, Every) for region in self._program.payload.regions)
+        self._fixed = self._program.payload.is_fixed
 
     @property
     def chains(self) -> bool:

@@ -54,6 +54,7 @@ class Evaluation:
         sizes: Level -> bytes of a payload, in the mean and of the longest.
         pictures: Level -> figures of the pictures beside the answers, float64 (N, metrics), NaN of an object
             that is not there (:mod:`semflash.outputs.pictured`); empty: the bundle gives none.
+        inconsistent: Level -> payloads that could not be believed in what they say of themselves.
         rate_trace: What images were told one by one; None: the controls say it for all.
     """
 
@@ -69,6 +70,7 @@ class Evaluation:
     state_error: int = 0
     sizes: dict[float, tuple[float, int]] = field(default_factory=dict)
     pictures: dict[float, pictured.Figures] = field(default_factory=dict)
+    inconsistent: dict[float, int] = field(default_factory=dict)
     rate_trace: RateTrace | None = None
 
     @property
@@ -122,6 +124,8 @@ class Evaluation:
         found: dict[str, Any] = {measured.quality: point.level}
         if controls := self.controls.get(point.level):
             found["controls"] = dict(controls)
+        if self.inconsistent.get(point.level):
+            found["inconsistent"] = self.inconsistent[point.level]
         if self.varies:
             mean, most = self.sizes[point.level]
             found |= {"payload_bytes_mean": mean, "payload_bytes_most": most}
@@ -196,18 +200,13 @@ def evaluate(
     way = Measuring(
         bundle, images, output.truth(images, labels), cover, Route(bundle, images, channel, seed, own=own)
     )
-    points, used, sizes = [], {}, {}
-    predictions: dict[float, Any] = {}
-    pictures: dict[float, pictured.Figures] = {}
+    found, used = {}, {}
     for level in rates:
-        used[level] = {
-            name: value
-            for name, value in settings_at(program.controls, level, fixed, state_error).items()
-            if name not in own
-        }
-        scores = way.measure(level, used[level], told, seed, predictions, pictures)
-        sizes[level] = way.size(used[level])
-        points.append(Point(level, scores))
+        settings = settings_at(program.controls, level, fixed, state_error)
+        used[level] = {name: value for name, value in settings.items() if name not in own}
+        found[level] = way.measure(level, used[level], told, seed)
+    points = [Point(level, found[level].scores) for level in rates]
+    sizes = {level: one.size for level, one in found.items()}
     name = str(getattr(dataset, "name", "unnamed"))
     sampled = sample_seed if len(indices) < len(part.labels) else None
     measurement = Measurement(
@@ -221,13 +220,14 @@ def evaluate(
         bundle.payload_bytes,
         measurement,
         bundle.record.task_value,
-        predictions,
+        {level: one.answers for level, one in found.items()},
         indices,
         used,
         fixed,
         state_error,
         sizes,
-        pictures,
+        {level: one.figures for level, one in found.items() if one.figures is not None},
+        {level: one.inconsistent for level, one in found.items()},
         rate_trace,
     )
 

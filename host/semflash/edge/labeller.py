@@ -41,7 +41,7 @@ class Labelled:
         told: The level that the decoder was told.
         pilot_bits: Known bits of its frame.
         pilot_bit_errors: How many of them came wrong, after injection.
-        consistent: Whether what the payload says of itself agrees with its length.
+        consistent: Whether the payload can be believed in what it says of itself.
     """
 
     received: Received

@@ -47,6 +47,25 @@ def judge_of(bundle: Bundle, split: Split) -> Judge:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What some images are worth at a level.
+
+    Attributes:
+        scores: One for each of :attr:`Measuring.metrics`.
+        answers: Of the task's output, one an image.
+        figures: Of the pictures, float64 (N, metrics); None: there are none.
+        size: Bytes of a payload, in the mean and of the longest.
+        inconsistent: Payloads that could not be believed in what they say of themselves.
+    """
+
+    scores: tuple[Score, ...]
+    answers: Any
+    figures: pictured.Figures | None
+    size: tuple[float, int]
+    inconsistent: int
+
+
+@dataclass(frozen=True)
 class Measuring:
     """Images with what is right for them, and their route: measures all that the edge gives.
 
@@ -70,31 +89,19 @@ class Measuring:
         beside = pictured.metrics(self.cover) if self.bundle.picture is not None else ()
         return (*self.bundle.output.metrics, *beside)
 
-    def size(self, controls: Mapping[str, int]) -> tuple[float, int]:
-        """Bytes of a payload, in the mean and of the longest."""
-        sizes = -(-self.route.sent(controls).bits // 8)
-        return float(sizes.mean()), int(sizes.max())
-
-    def measure(
-        self,
-        level: float,
-        controls: Mapping[str, int],
-        told: float | None,
-        seed: int,
-        predictions: dict[float, Any],
-        pictures: dict[float, pictured.Figures],
-    ) -> tuple[Score, ...]:
-        """Scores at a level; answers and figures of the pictures are put where they are kept."""
-        answers, figures = [], []
+    def measure(self, level: float, controls: Mapping[str, int], told: float | None, seed: int) -> Measured:
+        """Everything at a level. told: as :meth:`Route.outputs`; seed: of resampled intervals."""
+        answers, figures, inconsistent = [], [], 0
         output = self.bundle.output
         for part, found in self.route.decoded(level, controls, told):
             answers.append(output.answers(found.outputs, self.truth[part]))
+            inconsistent += int((~found.consistent).sum())
             if found.pictures is not None:
                 cover = None if self.cover is None else self.cover[part]
                 figures.append(pictured.figures(found.pictures, np.asarray(self.images[part]), cover))
-        predictions[level] = output.joined(answers)
-        scores = output.measure(predictions[level], self.truth, seed=seed)
-        if not figures:
-            return scores
-        pictures[level] = np.concatenate(figures)
-        return (*scores, *pictured.measure(pictures[level]))
+        joined = output.joined(answers)
+        scores = output.measure(joined, self.truth, seed=seed)
+        together = np.concatenate(figures) if figures else None
+        scores += () if together is None else pictured.measure(together)
+        sizes = -(-self.route.sent(controls).bits // 8)
+        return Measured(scores, joined, together, (float(sizes.mean()), int(sizes.max())), inconsistent)

@@ -51,7 +51,8 @@ def plot(evaluations: Sequence[Evaluation], path: Path) -> None:
             [value - low for value, low in zip(values, lows, strict=True)],
             [high - value for value, high in zip(values, highs, strict=True)],
         ]
-        label = f"{evaluation.bundle}, {evaluation.payload_bytes} B per image"
+        most = "at most " if evaluation.varies else ""
+        label = f"{evaluation.bundle}, {most}{evaluation.payload_bytes} B per image"
         label += f", {evaluation.fading.words}" if evaluation.fading else ""
         axes.errorbar(levels, values, yerr=bounds, marker="o", capsize=3, label=label)
         for x, y, point in zip(levels, values, points, strict=True):

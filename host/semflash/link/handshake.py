@@ -11,7 +11,6 @@ from semflash.link.frame import PROTOCOL_VERSION, Dropped, Event, Frame
 from semflash.link.messages import Hello
 from semflash.link.wire import FROM_DEVICE
 from semflash.program.controls import Control
-from semflash.program.layout import Every
 
 if TYPE_CHECKING:
     from semflash.bundle import Bundle
@@ -40,7 +39,7 @@ class Expected:
         """From a bundle."""
         height, width, channels = bundle.image_shape
         program = bundle.program
-        varies = any(not isinstance(region.items, Every) for region in program.payload.regions)
+        varies = not program.payload.is_fixed
         sizes = (height, width * channels, bundle.payload_bytes)
         return Expected(bundle.name, bundle.hash32, *sizes, tuple(program.controls), varies)
 

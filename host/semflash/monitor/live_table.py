@@ -54,7 +54,7 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
             "images",
             f"{tally.received:,} of {tally.wanted:,}"
             + (f", {tally.lost:,} lost" if tally.lost else "")
-            + (f", {tally.inconsistent:,} contradict their length" if tally.inconsistent else ""),
+            + (f", {tally.inconsistent:,} inconsistent" if tally.inconsistent else ""),
         ),
         _running(progress),
         ("payload", _payload(progress)),

@@ -22,8 +22,8 @@ class Tally:
         correct: images that are right: their label, or all of their objects and they alone.
         total, squares: sums of the images' values in `metric`, and of their squares.
         payload_bytes: the most an image can have; payload_most: the most that one had.
-        damaged: payloads whose CRC was wrong on the real link. inconsistent: payloads that say of themselves
-            what does not agree with their length.
+        damaged: payloads whose CRC was wrong on the real link. inconsistent: payloads whose counts or map
+            contradict their length, or whose head cannot be trusted.
         flips: bits flipped by injection, of `bits` payload bits of the labelled images as they came.
         golden_checked, golden_wrong: payloads compared with the reference, and those that differ.
         golden_wrong_images: the first of these, by index.

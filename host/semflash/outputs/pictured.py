@@ -26,6 +26,8 @@ OBJECT_SHARE = 0.05
 #: In the order of :func:`figures`.
 WHOLE: tuple[Metric, ...] = (PSNR, SSIM)
 OBJECT: tuple[Metric, ...] = (OBJECT_PSNR, OBJECT_SSIM)
+#: Name of the map over its image.
+LEVELS = "levels"
 PICTURE_METRICS = (*WHOLE, *OBJECT)
 _PLACES = {"dB": 4, "1": 6}
 
@@ -161,7 +163,7 @@ class PicturedJudge(Judge):
             shown.append(Picture("received", pixels(reading.picture)))
         if reading.levels is not None:
             record["patches_by_level"] = reading.levels.patches
-            shown.append(Picture("levels", reading.levels.over(original)))
+            shown.append(Picture(LEVELS, reading.levels.over(original)))
         return dataclasses.replace(
             verdict, record=record, pictures=tuple(shown), levels=reading.levels, note=note
         )

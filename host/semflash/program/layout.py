@@ -111,6 +111,11 @@ class Layout(Struct, frozen=True, forbid_unknown_fields=True):
     head: Head | UnsetType = UNSET
 
     @property
+    def is_fixed(self) -> bool:
+        """Whether every payload is made alike."""
+        return isinstance(self.head, UnsetType) and all(isinstance(r.items, Every) for r in self.regions)
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """The tensors that are sent, in the order of sending."""
         head = () if isinstance(self.head, UnsetType) else (self.head.map, *self.head.also)

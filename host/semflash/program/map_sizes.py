@@ -115,6 +115,11 @@ def map_sizes(layout: Layout, tensors: Mapping[str, Tensor]) -> MapSizes:
         ProgramError: There is no head, or a region's size is not told by it.
     """
     head = head_of(layout)
+    missing = [name for name in layout.sources if name not in tensors]
+    if missing:
+        raise ProgramError(
+            "the device program has no such tensor", value=missing[0], remedy="export it again"
+        )
     places, levels = tensors[head.map], codes_held(tensors[head.map]).levels
     each = [0] * levels
     fixed = 0

@@ -94,7 +94,7 @@ def _quality_tables(
 def against_bytes(content: Content) -> Section:
     """The figure of merit against the bytes really sent; empty where all send the same."""
     words, others, quality = content.words, content.others, content.quality
-    sizes = {float(view.bundle.payload_bytes) for view in content.views}
+    sizes = {round(view.sent(level), 1) for view in content.views for level in quality.main}
     sizes |= {round(mean.mean, 1) for one in others for key, mean in one.sent.items() if key.channel == "bsc"}
     if len(sizes) < 2:
         return Section("bytes", "Bytes", "")
@@ -136,10 +136,9 @@ def _bytes_table(content: Content) -> Table:
         head += [f"{quality.number(level)}: bytes sent", f"{quality.number(level)}: {words.axis}"]
     rows = []
     for view in sorted(content.views, key=lambda view: view.bundle.payload_bytes):
-        size = str(view.bundle.payload_bytes)
-        rows.append([f"{view.bundle.name} (int8)", size])
+        rows.append([f"{view.bundle.name} (int8)", str(view.bundle.payload_bytes)])
         for level in quality.main:
-            rows[-1] += [size, view.number(level)]
+            rows[-1] += [f"{view.sent(level):.4g}", view.number(level)]
     for one in sorted(content.others, key=lambda one: one.subject.payload_bytes):
         for framing in one.framings():
             rows.append([one.name(framing, budget=True), str(one.subject.payload_bytes)])

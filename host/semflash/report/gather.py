@@ -17,9 +17,11 @@ from semflash.data.lazy import some
 from semflash.data.sample import SAMPLE_SEED, balanced
 from semflash.edge.evaluate import evaluate
 from semflash.edge.golden import GoldenEncoder
+from semflash.edge.split import cover_of
 from semflash.errors import UsageError
 from semflash.program.tensors import Codes
 from semflash.report import symbols
+from semflash.report.answers import pictured, rates
 from semflash.report.answers.material import Material
 from semflash.report.answers.registry import details_of
 from semflash.report.view import BundleView, coded
@@ -69,13 +71,18 @@ def view(
     images, labels = some(part.images, evaluation.indices), part.labels[evaluation.indices]
     sample = some(images, balanced(labels, USE_IMAGES))
     use = code_use(bundle, sample)
-    material = Material(bundle, images, labels, evaluation, seed, pictures)
+    cover = cover_of(part, evaluation.indices)
+    material = Material(bundle, images, labels, evaluation, seed, pictures, cover)
     details, shown, maps = details_of(material)
     cost = next((one for one in costs if one.get("bundle_hash") == bundle.hash_hex), None)
     sent: tuple[symbols.Symbols, ...] = ()
     if has_symbols(bundle.program):
         sent = symbols.measured(bundle, sample, [evaluation.controls[level] for level in reversed(every)])
-    return BundleView(bundle, evaluation, use, details, shown, maps, history(bundle), cost, sent)
+    return BundleView(
+        *(bundle, evaluation, use, details, shown, maps, history(bundle), cost, sent),
+        samples=pictured.measured(material),
+        rates=rates.measured(material),
+    )
 
 
 def code_use(bundle: Bundle, images: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -66,7 +66,7 @@ def against_bytes(
         if point is not None:
             name = f"bundles, {view.evaluation.measurement.dataset} (int8)"
             value, low, high = point.score.value, point.score.low, point.score.high
-            mark = (float(view.bundle.payload_bytes), value, value - low, high - value)
+            mark = (view.sent(level), value, value - low, high - value)
             groups.setdefault(name, []).append(mark)
     for one in others:
         for framing in one.framings():

@@ -10,6 +10,7 @@ from typing import Any
 from semflash import atomic
 from semflash.errors import UsageError
 from semflash.report import plots
+from semflash.report.answers import pictured, rates
 from semflash.report.content import Content
 from semflash.report.page import Page, Table
 from semflash.report.statistics import Series
@@ -123,6 +124,10 @@ def _answers(view: BundleView) -> dict[str, Any]:
     if view.importance is not None:
         how = view.importance
         found["importance"] = {"method": how.method, "steps": how.steps, "reason": how.reason}
+    if view.samples:
+        found["pictures"] = pictured.as_json(view.samples)
+    if view.rates is not None:
+        found["rates"] = rates.as_json(view.rates)
     return found
 
 

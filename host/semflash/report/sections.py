@@ -6,7 +6,7 @@ from functools import partial
 
 from semflash import __version__
 from semflash.report import channel, curves, pictures, provenance, symbols
-from semflash.report.answers import features
+from semflash.report.answers import features, pictured, rates
 from semflash.report.content import Content
 from semflash.report.page import Chart, Page, Section, Table
 
@@ -20,6 +20,8 @@ def page(content: Content) -> Page:
         codes(content),
         symbols.section(content.views),
         features.section(content.views),
+        pictured.section(content.views),
+        rates.section(content.views),
         *content.views[0].details.sections(content.views),
         cost(content),
         training(content),
@@ -51,7 +53,7 @@ def summary(content: Content) -> Section:
         rows.append(
             [
                 view.bundle.name,
-                str(view.bundle.payload_bytes),
+                view.bytes_text,
                 words.number(task),
                 *(view.number(level) for level in quality.main),
                 f"{view.bundle.record.macs:,}",

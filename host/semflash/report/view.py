@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from semflash.bundle.reader import Bundle
 from semflash.bundle.schema import ReceivedInput
 from semflash.edge.evaluate import Evaluation
+from semflash.outputs.level_map import LevelMap
+from semflash.outputs.metrics import Metric, Score
 from semflash.program.quality import Ber, Snr
 from semflash.program.tensors import Codes
 from semflash.report.importance import Importance
@@ -63,6 +65,61 @@ class Symbols:
         return 10 * float(np.log10(squares.max() / squares.mean())) if self.power > 0 else 0.0
 
 
+@dataclass(frozen=True)
+class PicturedSample:
+    """One image, and what arrived of it beside the answer.
+
+    Attributes:
+        name: For a row.
+        original: uint8 (H, W, C).
+        received: Level of quality -> picture uint8 (H, W, C); empty: the bundle gives none.
+        ratios: Level of quality -> its PSNR in dB.
+        levels: Of its patches; None: the bundle has no such map.
+    """
+
+    name: str
+    original: NDArray[np.uint8]
+    received: dict[float, NDArray[np.uint8]]
+    ratios: dict[float, float]
+    levels: LevelMap | None
+
+
+@dataclass(frozen=True)
+class RatePoint:
+    """What was measured at one rate.
+
+    Attributes:
+        rate: Bytes that payloads might have.
+        mean: Bytes that they had.
+        most: Bytes of the longest.
+        scores: One for each metric of the curve.
+    """
+
+    rate: int
+    mean: float
+    most: int
+    scores: tuple[Score, ...]
+
+
+@dataclass(frozen=True)
+class RateCurve:
+    """What a bundle is worth by the bytes that its payloads may have.
+
+    Attributes:
+        control: That says it, by name.
+        level: Of the channel's quality.
+        images: How many it was measured on.
+        metrics: What the points' scores are of.
+        points: By rising rate.
+    """
+
+    control: str
+    level: float
+    images: int
+    metrics: tuple[Metric, ...]
+    points: Sequence[RatePoint]
+
+
 class Details(abc.ABC):
     """What a report says of a bundle's answers beyond their score; every kind of output has its own."""
 
@@ -88,6 +145,8 @@ class BundleView:
         history: records of the training, one an epoch; empty: not in the bundle.
         cost: what `semflash bench` said of this very bundle; None: not measured.
         symbols: what it sends as symbols, for each set of controls; empty: bits alone.
+        samples: images with the pictures and levels that arrived; empty: not asked for, or there are none.
+        rates: by the bytes that payloads may have; None: not asked for, or no control says it.
     """
 
     bundle: Bundle
@@ -99,6 +158,8 @@ class BundleView:
     history: list[dict[str, Any]]
     cost: dict[str, Any] | None
     symbols: Sequence[Symbols] = ()
+    samples: Sequence[PicturedSample] = ()
+    rates: RateCurve | None = None
 
     @property
     def centres(self) -> tuple[float, ...]:
@@ -115,6 +176,19 @@ class BundleView:
     def quality(self) -> type[Ber] | type[Snr]:
         """The kind of its levels."""
         return self.evaluation.quality
+
+    @property
+    def bytes_text(self) -> str:
+        """Bytes of a payload: those of all, or the mean and the most of those that were measured."""
+        sizes = self.evaluation.sizes.values()
+        if not self.evaluation.varies:
+            return str(self.bundle.payload_bytes)
+        mean, most = np.mean([mean for mean, _ in sizes]), max(most for _, most in sizes)
+        return f"{mean:.1f}, at most {most}"
+
+    def sent(self, level: float) -> float:
+        """Bytes of a payload at a level, in the mean."""
+        return self.evaluation.sizes.get(level, (float(self.bundle.payload_bytes), 0))[0]
 
     def value(self, level: float) -> float | None:
         """The figure of merit at a level; None: not measured."""

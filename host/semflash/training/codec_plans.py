@@ -14,7 +14,7 @@ from semflash.codecs.base import Codec
 from semflash.data.dataset import Dataset, Split
 from semflash.data.lazy import LazyImages
 from semflash.errors import UsageError
-from semflash.outputs.chance import REMEDY, Chance
+from semflash.outputs.chance import Chance
 from semflash.tasks.networks import keep
 from semflash.training.batches import CodecBatches
 from semflash.training.chance_watch import ChanceWatch
@@ -107,7 +107,7 @@ class CodecRun:
         results: dict[str, Any] = {"val_accuracy": by_ber, **self.validation.use_of_codes()}
         reached, chance = by_ber["0"], Chance.of(self.data.val.labels)
         if not chance.is_above(reached):
-            self.progress.warn(f"the codec has learnt nothing: {chance.words(reached)}; {REMEDY}")
+            self.progress.warn_of_codec(chance.words(reached))
         if self.device_codes is not None:
             codes = self.device_codes.validation
             results["int8_val_accuracy"] = self.validation.accuracy_by_ber(codes)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from semflash.outputs.chance import REMEDY
+
 #: Figures of an epoch that are compared with chance: accuracy of the task network and, at BER 0, of a codec.
 COMPARED = ("val_accuracy", "val_0")
 
@@ -17,6 +19,7 @@ class Progress:
 
     Attributes:
         chance: What guessing gives on the validation split, a share, 0..1; None: it is not shown.
+        codec_learnt: No codec was found to be no better than guessing.
     """
 
     def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
@@ -24,6 +27,7 @@ class Progress:
         self.quiet = quiet
         self.bar = not quiet and self.stream.isatty()
         self.chance: float | None = None
+        self.codec_learnt = True
         self._live: _StageBar | None = None
 
     @contextmanager
@@ -93,6 +97,11 @@ class Progress:
     def warn(self, text: str) -> None:
         """A line that is shown in any case, on standard error where nothing else is to be shown."""
         self._print(f"warning: {text}")
+
+    def warn_of_codec(self, words: str) -> None:
+        """The codec has learnt nothing, as these words say; export will refuse it."""
+        self.codec_learnt = False
+        self.warn(f"the codec has learnt nothing: {words}; {REMEDY}")
 
     def say(self, text: str) -> None:
         """Any other line."""

@@ -9,7 +9,7 @@ from semflash.monitor.live.plot import curve, spark
 from semflash.monitor.live.thumbnail import beside as beside_each
 from semflash.monitor.live.thumbnail import shades
 from semflash.outputs.output import Picture
-from semflash.outputs.pictured import PICTURE_METRICS
+from semflash.outputs.pictured import LEVELS, PICTURE_METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -183,6 +183,8 @@ def thumbnails(progress: Progress, width: int, ascii_only: bool) -> list[Text]:
     from rich.text import Text
 
     pictures = progress.recent[-1].verdict.pictures if progress.recent else ()
+    if ascii_only:  # a map over its image says nothing in grey; its digits do (see levels)
+        pictures = tuple(one for one in pictures if one.name != LEVELS)
     if not pictures:
         return []
     room = max(8, min(_THUMBNAIL_COLUMNS, (width - 2 * len(pictures)) // len(pictures)))

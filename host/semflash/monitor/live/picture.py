@@ -135,7 +135,7 @@ def _images(progress: Progress, width: int, ascii_only: bool) -> Text:
     if tally.lost:
         value.append(f", {tally.lost:,} lost", "red")
     if tally.inconsistent:
-        value.append(f", {tally.inconsistent:,} contradict their length", "yellow")
+        value.append(f", {tally.inconsistent:,} inconsistent", "yellow")
     room = min(30, width - NAMES - len(value) - 4)
     if room >= 10 and not progress.options.loop:
         done = round(room * (tally.received + tally.lost) / tally.wanted)

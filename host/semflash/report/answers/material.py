@@ -26,6 +26,7 @@ class Material:
         evaluation: The outcome.
         seed: Of the injected damage.
         pictures: Whether examples are asked for, which import Keras where it is installed.
+        cover: Share of each patch that the labelled object covers, one entry an image; None: no masks.
     """
 
     bundle: Bundle
@@ -34,3 +35,4 @@ class Material:
     evaluation: Evaluation
     seed: int
     pictures: bool
+    cover: NDArray[np.uint8] | None = None

@@ -18,9 +18,9 @@ from semflash.data.dataset import Dataset, Split
 from semflash.data.registry import load_dataset
 from semflash.data.summary import summary
 from semflash.errors import UsageError
-from semflash.outputs.chance import REMEDY, Chance
+from semflash.outputs.chance import Chance
 from semflash.teachers.store import find_store
-from semflash.training.alone.detector import detector_in, is_task_run
+from semflash.training.alone.detector import detector_in, task_run_in
 from semflash.training.alone.device import OwnDevice
 from semflash.training.distribution import ALONE, Distribution
 from semflash.training.loop import StagePlan, fingerprint_of, run_stages
@@ -112,8 +112,9 @@ def _answers(recipe: CodecRecipe, data: Dataset) -> Answers | None:
     data."""
     if not recipe.teacher:
         return None
-    if is_task_run(Path(recipe.teacher)):
-        return detector_in(Path(recipe.teacher), data, recipe.augmentation, recipe.seed)
+    network = task_run_in(Path(recipe.teacher))
+    if network is not None:
+        return detector_in(network, data, recipe.augmentation, recipe.seed)
     return find_store(recipe.teacher, data)
 
 
@@ -243,7 +244,7 @@ class OwnRun:
         results = self._results(self.own.results(), self.on_device)
         best, chance = reached(results), Chance.of(self.data.val.labels)
         if best is not None and not chance.is_above(best):
-            self.progress.warn(f"the codec has learnt nothing: {chance.words(best)}; {REMEDY}")
+            self.progress.warn_of_codec(chance.words(best))
         with atomic.several(self.out) as place:
             self.publish(results, place)
         return dataclasses.replace(self.trained, info=self.trained.info.finished(**results))
