@@ -106,7 +106,7 @@ class Multires(keras.Model, Codec):
     @property
     def decoder(self) -> keras.Model:
         """The bytes of all levels, the levels and the background to the picture."""
-        return build_picture(self)
+        return build_picture(self.sizes, [self.coders[bits] for bits in self.sizes.level_bits[1:]])
 
     @property
     def code_shape(self) -> tuple[int, ...]:
