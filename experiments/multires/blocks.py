@@ -21,6 +21,7 @@ Results = Sequence[Result]
 def all_blocks(found: Results) -> dict[str, str]:
     """Every generated part by name."""
     made: dict[str, Callable[[Results], str]] = {
+        "goals": goals,
         "teacher": teacher,
         "student": student,
         "levels": levels,
@@ -48,6 +49,56 @@ def all_plots(found: Results) -> dict[str, str]:
             lines.append(Line(names.TITLES[arm], [float(r) for r, _ in known], [100 * v for _, v in known]))
     axes = Axes("Accuracy by rate, 4,000 test images", "bytes of an image", "right labels, %", "bytes")
     return {"accuracy": svg(line_chart(lines, axes), in_page=False)}
+
+
+def goals(found: Results) -> str:
+    """What was to be reached, and what was."""
+    codecs, teachers = _of(found, "codec"), _of(found, "teacher")
+    if not codecs or not teachers:
+        return NOTHING
+    test = teachers[0].figures["test"]
+    last, learnt = test["last block, smoothed 0"], test["rollout, smoothed 0.8"]
+    student_of = [result.figures["student"] for result in codecs]
+    likeness = [float(np.mean([one[key] for one in student_of])) for key in ("spearman", "best_in_common")]
+    rows: list[tuple[str, str, str, bool]] = [
+        ("transformer: accuracy", "75 % or more", _share(test["accuracy"]), test["accuracy"] >= 0.75),
+        (
+            "pointing game of the last block; of what the student learns",
+            "0.85 or more",
+            f"{last['pointing']:.3f}; {learnt['pointing']:.3f}",
+            min(last["pointing"], learnt["pointing"]) >= 0.85,
+        ),
+        ("AUC of the last block's row CLS", "0.85 or more", f"{last['auc']:.3f}", last["auc"] >= 0.85),
+        ("AUC of what the student learns", "0.85 or more", f"{learnt['auc']:.3f}", learnt["auc"] >= 0.85),
+        ("student: Spearman", "0.75 or more", f"{likeness[0]:.3f}", likeness[0] >= 0.75),
+        ("student: 8 best in common", "0.70 or more", f"{likeness[1]:.3f}", likeness[1] >= 0.70),
+    ]
+    for arm, goal in ((names.STUDENT_VARIANCE, 15.0), (names.STUDENT, 10.0)):
+        more = [100 * _over(codecs, arm, names.SINGLE, rate) for rate in names.RATES[:2]]
+        shown = ", ".join(f"{each:+.1f}" for each in more)
+        title = f"{names.TITLES[arm]} over a single resolution at 64 and 128 bytes"
+        rows.append((title, f"{goal:+.0f} points", shown, min(more) >= goal))
+    lower = min(100 * _over(codecs, names.STUDENT_VARIANCE, names.SINGLE, rate) for rate in names.RATES)
+    rows.append(
+        ("the same at any rate", "never lower by more than 1", f"{lower:+.1f} at the least", lower >= -1)
+    )
+    beside = [100 * _over(codecs, names.STUDENT_VARIANCE, names.VARIANCE, rate) for rate in names.RATES[:2]]
+    shown = ", ".join(f"{each:+.1f}" for each in beside)
+    rows.append(
+        ("attention x variance over local contrast at 64 and 128 bytes", "above", shown, min(beside) > 0)
+    )
+    missing = 100 * _over(codecs, names.ORACLE, names.STUDENT_VARIANCE, names.RATES[0])
+    rows.append(("to the mask of the object at 64 bytes", "6 points or less", f"{missing:.1f}", missing <= 6))
+    errors = [
+        float(np.mean([row.object_mse for row in _rows(codecs, arm, names.RATES[1])]))
+        for arm in (names.STUDENT_VARIANCE, names.SINGLE)
+    ]
+    ratio = errors[0] / errors[1]
+    rows.append(
+        ("error over the object at 128 bytes, of a single resolution's", "half", f"{ratio:.2f}", ratio <= 0.5)
+    )
+    lines = _head("what", "goal", "found", "met")
+    return "\n".join([*lines, *(_line((*cells, "yes" if met else "**no**")) for *cells, met in rows)])
 
 
 def teacher(found: Results) -> str:
@@ -213,6 +264,12 @@ def _of(found: Results, variant: str) -> list[Result]:
 def _rows(results: Results, arm: str, rate: int) -> Iterable[Row]:
     for result in results:
         yield from (r for r in result.rows if (r.arm, r.rate, r.split) == (arm, rate, "test"))
+
+
+def _over(results: Results, arm: str, other: str, rate: int) -> float:
+    """How much more accurate one way is than another, a share."""
+    values = _mean(results, arm, rate), _mean(results, other, rate)
+    return float("nan") if None in values else float(np.subtract(*values))
 
 
 def _mean(results: Results, arm: str, rate: int) -> float | None:
