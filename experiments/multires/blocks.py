@@ -268,8 +268,8 @@ def _rows(results: Results, arm: str, rate: int) -> Iterable[Row]:
 
 def _over(results: Results, arm: str, other: str, rate: int) -> float:
     """How much more accurate one way is than another, a share."""
-    values = _mean(results, arm, rate), _mean(results, other, rate)
-    return float("nan") if None in values else float(np.subtract(*values))
+    one, than = _mean(results, arm, rate), _mean(results, other, rate)
+    return float("nan") if one is None or than is None else one - than
 
 
 def _mean(results: Results, arm: str, rate: int) -> float | None:
