@@ -27,8 +27,8 @@ _AROUND, _LEAST, _WIDEST = 4, 8, 64
 class Viewfinder:
     """Shows each picture as it comes; a key stores the one that is shown.
 
-    1..9 store it under that label, q ends. Space holds it, or the next one where none is shown, until a key says
-    what it is.
+    1..9 store it under that label, q ends. Space holds it, or the next one where none is shown, until a key
+    says what it is.
 
     Args:
         labels: at most :data:`LABELS_MAX`. keyboard: of the terminal. output: the terminal.
