@@ -7,6 +7,16 @@ static void spread(const sf_patches_t *patches, const int8_t *image, uint32_t pa
     const uint32_t stride = across * patches->columns;
     const int8_t *row =
         image + patch / patches->columns * stride * patches->side + patch % patches->columns * across;
+    if (across % 4u == 0u) {
+        for (uint32_t y = 0; y < patches->side; y++, row += stride) {
+            for (uint32_t x = 0; x < across; x += 4u, pairs += 2) {
+                const uint32_t four = sf_word((const uint8_t *)row + x);
+                pairs[0] = sf_signed_even(four);
+                pairs[1] = sf_signed_even(four >> 8);
+            }
+        }
+        return;
+    }
     uint32_t held = 0; /* values in the word that is being filled */
     uint32_t word = 0;
     for (uint32_t y = 0; y < patches->side; y++, row += stride) {

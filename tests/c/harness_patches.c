@@ -34,8 +34,8 @@ int harness_weights(const harness_grid_t *grid, uint8_t contrast, const uint16_t
     const size_t places = (size_t)grid->rows * grid->columns;
     const size_t size = places * grid->side * grid->side * grid->channels;
     for (size_t i = 0; i < n; i++) {
-        sf_select_weights(&select, scores + i * places, images + i * size, weights + i * places);
-        sf_select_background(&select, images + i * size, background + i * grid->channels);
+        sf_select_weights(&select, scores + i * places, images + i * size, weights + i * places,
+                          background + i * grid->channels);
     }
     return SF_OK;
 }

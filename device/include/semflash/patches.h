@@ -75,15 +75,14 @@ typedef struct sf_select {
     const uint16_t *gains; /* [levels - 1], not rising: what raising a patch of weight 1 is worth for each bit */
 } sf_select_t;
 
-/* What each of the rows x columns patches counts. image: whole, int8. */
-void sf_select_weights(const sf_select_t *select, const int8_t *scores, const int8_t *image, uint32_t *weights);
+/* What each of the rows x columns patches counts, and sixteenths of the mean of each channel, at most 16. image:
+ * whole, int8. */
+void sf_select_weights(const sf_select_t *select, const int8_t *scores, const int8_t *image, uint32_t *weights,
+                       uint8_t *background);
 
 /* The level of each patch, so that the payload has at most room_bits; the smallest payload must fit. */
 void sf_select_levels(const sf_select_t *select, const sf_head_t *head, const uint32_t *weights,
                       uint32_t room_bits, int protect, uint8_t *levels);
-
-/* Sixteenths of the mean of each channel. */
-void sf_select_background(const sf_select_t *select, const int8_t *image, uint8_t *background);
 
 /* The encoder of one level. Weights of four coefficients lie together, four values of each in turn; those of the
  * coefficients that are left lie one behind the other. Values are filled with zeros to a multiple of four. */

@@ -46,6 +46,10 @@ static inline int32_t sf_multiply_add(uint32_t a, uint32_t w, int32_t sum) {
     return __smlad((int16x2_t)a, (int16x2_t)w, sum);
 }
 
+static inline uint32_t sf_add_pairs(uint32_t a, uint32_t b) { /* both halfwords, without carry */
+    return (uint32_t)__sadd16((int16x2_t)a, (int16x2_t)b);
+}
+
 static inline uint32_t sf_max4(uint32_t a, uint32_t b) {
     (void)__usub8(a, b);
     return __sel(a, b);
@@ -64,6 +68,10 @@ static inline int32_t sf_multiply_add(uint32_t a, uint32_t w, int32_t sum) {
     const int32_t low = (int32_t)(int16_t)(uint16_t)a * (int32_t)(int16_t)(uint16_t)w;
     const int32_t high = (int32_t)(int16_t)(uint16_t)(a >> 16) * (int32_t)(int16_t)(uint16_t)(w >> 16);
     return (int32_t)((uint32_t)sum + (uint32_t)low + (uint32_t)high); /* wraps, as the instruction does */
+}
+
+static inline uint32_t sf_add_pairs(uint32_t a, uint32_t b) { /* both halfwords, without carry */
+    return ((a + b) & 0xFFFFu) | (((a & 0xFFFF0000u) + (b & 0xFFFF0000u)) & 0xFFFF0000u);
 }
 
 static inline uint32_t sf_max4(uint32_t a, uint32_t b) {
