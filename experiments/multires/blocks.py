@@ -114,7 +114,8 @@ def accuracy(found: Results, variant: str) -> str:
     results = _of(found, variant)
     if not results:
         return NOTHING
-    return _by_rate(results, lambda row: row.accuracy, _share, 100)
+    more = _of(found, "formats") if variant == "codec" else []
+    return _by_rate([*results, *more], lambda row: row.accuracy, _share, 100)
 
 
 def object_errors(found: Results) -> str:

@@ -27,7 +27,9 @@ from semflash.codecs.multires.networks import build_classifier
 from semflash.codecs.multires.selecting import contrast
 from semflash.codecs.multires.training import transform_of
 from semflash.data.dataset import Dataset
-from semflash.training.alone.run import data_of, train_own
+from semflash.data.registry import load_dataset
+from semflash.tasks.transformer import STRIDE
+from semflash.training.alone.run import train_own
 from semflash.training.models import TrainedCodec
 from semflash.training.progress import Progress
 from semflash.training.recipes.recipe import CodecRecipe, TaskRecipe
@@ -69,7 +71,7 @@ class Bench:
 
     def data(self) -> Dataset:
         """All splits."""
-        return data_of(self.recipe)
+        return load_dataset(str(self.study.settings["task"]["dataset"]))
 
     def teacher(self) -> TrainedTask:
         """Trained now, or as it is where it is finished."""
@@ -108,8 +110,7 @@ def teacher(bench: Bench) -> Outcome:
                 flat = smoothed(maps, share).reshape(len(maps), -1)
                 key = f"{'rollout' if rollout else 'last block'}, smoothed {share:g}"
                 one[key] = figures(flat, touched) | {"mass": mass(flat, touched)}
-        side = int(bench.study.settings["recipe"]["sizes"].get("patch", 8))
-        one["local contrast"] = figures(contrast(split.images, side).astype(float), touched)
+        one["local contrast"] = figures(contrast(split.images, STRIDE).astype(float), touched)
         found[name] = one
     seconds = bench.trained_s(bench.work / "task") + bench.trained_s(bench.work / "task" / "first")
     return Outcome(figures=found, training_s=seconds)
@@ -121,8 +122,8 @@ def codec(bench: Bench) -> Outcome:
     measured = bench.measured("test", trained)
     rows = list(measured.rows(trained.codec.classifier))
     if bench.recipe.seed == 0:
-        rows += list(measured.format_rows(trained.codec.classifier))
-        rows += list(bench.measured("val", trained).rows(trained.codec.classifier, names.RANKED))
+        wanted = (names.STUDENT, names.STUDENT_VARIANCE)  # one of them is chosen by these
+        rows += list(bench.measured("val", trained).rows(trained.codec.classifier, wanted))
     target = measured.weights[names.TEACHER].astype(float)
     scores = measured.student
     found = {
@@ -152,6 +153,12 @@ def closed_form(codec: Any, data: Dataset) -> dict[str, float]:
         coder.begin(transform.start(bits))
         found[str(bits)] = measure.error_of(coder)
     return found
+
+
+def formats(bench: Bench) -> Outcome:
+    """Image formats at the same bytes, seen by the codec's tail."""
+    trained = bench.codec()
+    return Outcome(list(bench.measured("test", trained).format_rows(trained.codec.classifier)))
 
 
 def untuned(bench: Bench) -> Outcome:
@@ -188,6 +195,7 @@ def errors(bench: Bench) -> Outcome:
 KINDS: dict[str, Callable[[Bench], Outcome]] = {
     "teacher": teacher,
     "codec": codec,
+    "formats": formats,
     "untuned": untuned,
     "another": another,
     "int8": int8,

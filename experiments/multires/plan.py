@@ -27,12 +27,13 @@ def studies(epochs: int | None = None) -> list[Study]:
     if epochs is not None:
         task = dataclasses.replace(task, epochs=epochs)
     found = [_study("scenes", "teacher", 0, "teacher", task, epochs, {}, 0)]
-    measure = {"arms": ARMS, "rates": RATES, "formats": FORMAT_IMAGES}
+    measure = {"arms": ARMS, "rates": RATES}
     for seed in SEEDS:
         found.append(_study("scenes", "codec", seed, "codec", task, epochs, {"measure": measure}, seed + 1))
     found += [
         _study("scenes", "int8", 0, "int8", task, epochs, {"rates": INT8_RATES}, 2),
         _study("scenes", "errors", 0, "errors", task, epochs, {"rate": 128, "bers": BERS}, 2),
+        _study("scenes", "formats", 0, "formats", task, epochs, {"images": FORMAT_IMAGES}, 3),
         _study("scenes", "untuned", 0, "untuned", task, epochs, {"measure": measure}, 3),
         _study("scenes", "another classifier", 0, "another", task, epochs, {"steps": ANOTHER_STEPS}, 3),
     ]
@@ -54,7 +55,9 @@ def _study(
     if epochs is not None:
         fields |= {"autoencoder_epochs": epochs, "task_epochs": epochs, "polish_epochs": epochs}
     recipe = override(recipe, fields, [])
-    settings = {"recipe": dataclasses.asdict(recipe), "task": dataclasses.asdict(task)} | more
+    settings = {"task": dataclasses.asdict(task)} | more
+    if kind != "teacher":
+        settings |= {"recipe": dataclasses.asdict(recipe)}
     needs = () if kind == "teacher" else (name_of(group, "teacher", 0),)
     of = "" if kind == "teacher" else name_of(group, "codec", seed)
     return Study(

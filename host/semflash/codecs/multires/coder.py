@@ -99,7 +99,9 @@ class LevelCoder(layers.Layer):
     def received(self, codes: Any) -> Any:
         """Centres of codes, (..., c)."""
         place = ops.arange(self.width, dtype="int32") * CENTRES
-        return ops.take(ops.reshape(self.centres, (-1,)), codes + place)
+        shape = (-1, *codes.shape[1:])  # taken flat: bundles hold no GATHER of more than one rank
+        taken = ops.take(ops.reshape(self.centres, (-1,)), ops.reshape(codes + place, (-1,)))
+        return ops.reshape(taken, shape)
 
     def decode(self, coefficients: Any) -> Any:
         """A patch of its centres, (..., n); may lie a little outside [0, 1]."""
