@@ -39,11 +39,11 @@ static void add_colours(sums_t *sums, const uint8_t *row, uint32_t side, uint32_
             const uint32_t second = sf_word(at + 4);
             const uint32_t third = sf_word(at + 8);
             const uint32_t r0b0 = sf_signed_even(first);
-            const uint32_t g0r1 = sf_signed_even(first >> 8);
+            const uint32_t g0r1 = sf_signed_odd(first);
             const uint32_t g1r2 = sf_signed_even(second);
-            const uint32_t b1g2 = sf_signed_even(second >> 8);
+            const uint32_t b1g2 = sf_signed_odd(second);
             const uint32_t b2g3 = sf_signed_even(third);
-            const uint32_t r3b3 = sf_signed_even(third >> 8);
+            const uint32_t r3b3 = sf_signed_odd(third);
             red_blue = sf_add_pairs(sf_add_pairs(red_blue, r0b0), r3b3);
             green_red = sf_add_pairs(sf_add_pairs(green_red, g0r1), g1r2);
             blue_green = sf_add_pairs(sf_add_pairs(blue_green, b1g2), b2g3);
