@@ -88,7 +88,8 @@ void sf_select_weights(const sf_select_t *select, const int8_t *scores, const in
     }
     sums_t sums = {0};
     for (uint32_t p = 0; p < places; p++) {
-        const int8_t *patch = image + p / select->columns * stride * select->side + p % select->columns * across;
+        const int8_t *patch =
+            image + p / select->columns * stride * select->side + p % select->columns * across;
         sums.bright = 0;
         sums.squares = 0;
         if (select->channels == 3u && select->side % 4u == 0u) {
@@ -123,8 +124,8 @@ static void sort(const uint32_t *weights, uint32_t places, uint8_t *order, uint3
 }
 
 /* The worthiest upgrade: its level less 1. fits: NULL, or which upgrades may be made; none: levels - 1. */
-static uint32_t worthiest(const sf_select_t *select, uint32_t places, uint32_t upgrades, const uint32_t *ranked,
-                          const uint8_t *counts, const uint8_t *fits) {
+static uint32_t worthiest(const sf_select_t *select, uint32_t places, uint32_t upgrades,
+                          const uint32_t *ranked, const uint8_t *counts, const uint8_t *fits) {
     uint32_t best = upgrades;
     uint64_t worth = 0;
     uint32_t before = places;
