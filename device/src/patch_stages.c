@@ -45,7 +45,8 @@ static int select_fits(const sf_program_t *program, uint32_t number) {
     const uint32_t places = (uint32_t)select->rows * select->columns;
     const int known = select->channels <= SF_ALSO_ITEMS_MAX &&
                       (select->contrast == 0u || select->channels == 1u || select->channels == 3u);
-    if (!known || stage->by >= program->n_controls || !map_fits(program, stage->output, places, select->gains) ||
+    if (!known || stage->by >= program->n_controls ||
+        !map_fits(program, stage->output, places, select->gains) ||
         !sf_program_keeps(program, stage->source, places) ||
         !sf_program_keeps(program, stage->output, places) ||
         !sf_program_keeps(program, select->background, select->channels)) {
@@ -82,14 +83,15 @@ static int coder_fits(const sf_program_t *program, const sf_coder_t *coder, uint
         }
         bits += coder->bits[i];
     }
-    return bits == 8u * (uint32_t)coder->bytes && sf_program_keeps(program, coder->output, places * coder->bytes);
+    return bits == 8u * (uint32_t)coder->bytes &&
+           sf_program_keeps(program, coder->output, places * coder->bytes);
 }
 
 static int patches_fit(const sf_program_t *program, uint32_t number) {
     const sf_stage_t *stage = &program->stages[number];
     const sf_patches_t *patches = stage->as.patches;
-    if (stage->kind != SF_STAGE_PATCHES || patches == NULL || patches->coders == NULL || patches->levels < 2u ||
-        patches->levels > SF_MAP_LEVELS_MAX ||
+    if (stage->kind != SF_STAGE_PATCHES || patches == NULL || patches->coders == NULL ||
+        patches->levels < 2u || patches->levels > SF_MAP_LEVELS_MAX ||
         !tiles(program, patches->rows, patches->columns, patches->side, patches->channels)) {
         return 0;
     }

@@ -39,11 +39,11 @@ static void add_colours(sums_t *sums, const uint8_t *row, uint32_t side, uint32_
             const uint32_t second = sf_word(at + 4);
             const uint32_t third = sf_word(at + 8);
             const uint32_t r0b0 = sf_signed_even(first);
-            const uint32_t g0r1 = sf_signed_even(first >> 8);
+            const uint32_t g0r1 = sf_signed_odd(first);
             const uint32_t g1r2 = sf_signed_even(second);
-            const uint32_t b1g2 = sf_signed_even(second >> 8);
+            const uint32_t b1g2 = sf_signed_odd(second);
             const uint32_t b2g3 = sf_signed_even(third);
-            const uint32_t r3b3 = sf_signed_even(third >> 8);
+            const uint32_t r3b3 = sf_signed_odd(third);
             red_blue = sf_add_pairs(sf_add_pairs(red_blue, r0b0), r3b3);
             green_red = sf_add_pairs(sf_add_pairs(green_red, g0r1), g1r2);
             blue_green = sf_add_pairs(sf_add_pairs(blue_green, b1g2), b2g3);
@@ -88,7 +88,8 @@ void sf_select_weights(const sf_select_t *select, const int8_t *scores, const in
     }
     sums_t sums = {0};
     for (uint32_t p = 0; p < places; p++) {
-        const int8_t *patch = image + p / select->columns * stride * select->side + p % select->columns * across;
+        const int8_t *patch =
+            image + p / select->columns * stride * select->side + p % select->columns * across;
         sums.bright = 0;
         sums.squares = 0;
         if (select->channels == 3u && select->side % 4u == 0u) {
@@ -123,8 +124,8 @@ static void sort(const uint32_t *weights, uint32_t places, uint8_t *order, uint3
 }
 
 /* The worthiest upgrade: its level less 1. fits: NULL, or which upgrades may be made; none: levels - 1. */
-static uint32_t worthiest(const sf_select_t *select, uint32_t places, uint32_t upgrades, const uint32_t *ranked,
-                          const uint8_t *counts, const uint8_t *fits) {
+static uint32_t worthiest(const sf_select_t *select, uint32_t places, uint32_t upgrades,
+                          const uint32_t *ranked, const uint8_t *counts, const uint8_t *fits) {
     uint32_t best = upgrades;
     uint64_t worth = 0;
     uint32_t before = places;
