@@ -12,10 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from msgspec import UnsetType
 from zoo_cuts import cut_table, cutting_control
 
 from semflash.bundle.reader import Bundle, read_bundle
 from semflash.bundle.schema import Measurement
+from semflash.program.layout import Exactly
 from semflash.program.tensors import Codes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +38,12 @@ DATA = {
         "32x32 colour images, each one cut-out of Debian's tuxpaint-stamps-default on a random background "
         "(composed by semflash); training, validation and test show different cut-outs",
         "GPL-2, Bill Kendrick and the contributors of Tux Paint",
+    ),
+    "fashion-scenes": (
+        "64x64 colour scenes, one tinted item of Fashion-MNIST among cut-outs of Debian's "
+        "tuxpaint-stamps-default and fragments of other items (composed by semflash); training, validation "
+        "and test show different items and cut-outs",
+        "MIT, Zalando SE; GPL-2, Bill Kendrick and the contributors of Tux Paint",
     ),
     "stamps-scenes": (
         "64x64 colour scenes of one to four cut-outs of Debian's tuxpaint-stamps-default (composed by "
@@ -93,14 +101,21 @@ def task_of(bundle: Bundle) -> str:
 
 def payload_of(bundle: Bundle) -> str:
     """Bytes and what they hold."""
-    regions = []
+    layout, regions = bundle.program.payload, []
+    if not isinstance(layout.head, UnsetType):
+        map_of = bundle.program.tensor(layout.head.map)
+        regions.append(f"a map of {map_of.holds.levels} levels for {map_of.items} places, checked")
     for region in bundle.program.payload.regions:
         tensor = bundle.program.tensor(region.source)
-        if isinstance(tensor.holds, Codes):
+        if isinstance(region.items, Exactly):
+            bits = region.bits * tensor.items // tensor.rows
+            regions.append(f"{bits} bits of each place of level {region.items.level}")
+        elif isinstance(tensor.holds, Codes):
             regions.append(f"{tensor.items} codes of {region.bits} bits, {tensor.holds.levels} centres")
         else:
             regions.append(f"{tensor.items // 2} symbols, I and Q as int8 each")
-    return f"{bundle.payload_bytes} bytes: {'; '.join(regions)}"
+    most = "" if isinstance(layout.head, UnsetType) else "at most "
+    return f"{most}{bundle.payload_bytes} bytes: {'; '.join(regions)}"
 
 
 def card(bundle: Bundle) -> str:

@@ -136,7 +136,7 @@ def gains(found: Results) -> str:
     )
     for rate in names.RATES:
         base = _mean(results, names.SINGLE, rate)
-        cells = [rate]
+        cells = [str(rate)]
         for arm in (names.STUDENT, names.STUDENT_VARIANCE, names.VARIANCE, names.ORACLE):
             value = _mean(results, arm, rate)
             cells.append("" if value is None or base is None else f"{100 * (value - base):+.1f}")

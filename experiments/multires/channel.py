@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from experiments.multires import names
 from experiments.multires.results import Row
+from semflash.bundle.schema import ReceivedInput
 from semflash.channels.bits import channel_rng, flip_bits
 from semflash.codecs.multires.attention import attention_maps, best_in_common, smoothed, spearman
 from semflash.codecs.multires.codec import PROTECT, RATE, SCORES, Multires
@@ -44,15 +45,14 @@ class Integers:
 
     def run(self, rate: int, protect: int) -> list[Run]:
         """What the device does, a few hundred images at a time."""
-        return [
-            run(
-                self.device.program,
-                to_int8(self.images[start : start + BATCH]),
-                lambda name, inputs, start=start: self._graph(start, name, inputs),
-                {RATE: rate, PROTECT: protect},
-            )
-            for start in range(0, len(self.images), BATCH)
-        ]
+        controls = {RATE: rate, PROTECT: protect}
+        return [self._run(start, controls) for start in range(0, len(self.images), BATCH)]
+
+    def _run(self, start: int, controls: dict[str, int]) -> Run:
+        def on_graph(name: str, inputs: Sequence[NDArray[np.int8]]) -> Sequence[NDArray[np.int8]]:
+            return self._graph(start, name, inputs)
+
+        return run(self.device.program, to_int8(self.images[start : start + BATCH]), on_graph, controls)
 
     def _graph(self, start: int, name: str, inputs: Any) -> Any:
         """The scores of the same images are not computed again for another rate."""
@@ -64,7 +64,7 @@ class Integers:
         """Labels of what arrived."""
         program = self.device.program
         graphs = self.codec.edge_graphs(None)
-        tensors = {i.tensor for i in graphs[0].inputs}
+        tensors = {given.tensor for given in graphs[0].inputs if isinstance(given, ReceivedInput)}
         inputs = {name: values(program, received, name) for name in tensors}
         count = len(received.consistent)
         quality = np.zeros((count, 1), np.float32)
@@ -77,14 +77,15 @@ def integers(
 ) -> tuple[list[Row], dict[str, Any]]:
     """Accuracy by rate, and how alike int8 scores, float scores and the teacher's attention are."""
     device = Integers(codec, data)
-    sizes, rows, scores = codec.sizes, [], None
+    sizes, rows, runs = codec.sizes, [], device.run(rates[0], 0)
+    scores = np.concatenate([one.tensors[SCORES].reshape(-1, sizes.patches) for one in runs]).astype(float)
     for rate in rates:
         right, bits = [], []
         runs = device.run(rate, 0)
         for start, one in zip(range(0, len(device.images), BATCH), runs, strict=True):
             received = decode(device.device.program, one.sent.payloads, one.sent.bits)
-            found = device.answers(received, one.controls)
-            right.append(found == device.labels[start : start + BATCH])
+            labels = device.answers(received, one.controls)
+            right.append(labels == device.labels[start : start + BATCH])
             bits.append(one.sent.bits)
         assert int(np.concatenate(bits).max()) <= 8 * rate
         rows.append(
@@ -97,7 +98,6 @@ def integers(
                 bits=float(np.concatenate(bits).mean()),
             )
         )
-        scores = np.concatenate([one.tensors[SCORES].reshape(-1, sizes.patches) for one in runs])
     whole = np.concatenate([codec.scores(device.images[i : i + BATCH]) for i in range(0, IMAGES, BATCH)])
     maps = attention_maps(teacher.head, teacher.tail, device.images, rollout=sizes.rollout)
     target = smoothed(maps, sizes.smoothing).reshape(len(maps), -1)
@@ -106,9 +106,9 @@ def integers(
             "spearman": float(spearman(each, target).mean()),
             "best_in_common": float(best_in_common(each, target).mean()),
         }
-        for name, each in (("int8", scores.astype(float)), ("float", whole))
+        for name, each in (("int8", scores), ("float", whole))
     }
-    found["int8 and float"] = {"spearman": float(spearman(scores.astype(float), whole).mean())}
+    found["int8 and float"] = {"spearman": float(spearman(scores, whole).mean())}
     return rows, {"scores": found, "macs": device.device.whole.macs}
 
 

@@ -20,8 +20,10 @@ from experiments.multires.measuring import Measured
 from experiments.multires.pointing import figures, mass, on_object
 from experiments.multires.results import Result, Row
 from experiments.studies.study import Study
+from experiments.work import finished
 from semflash import __version__
 from semflash.codecs.multires.attention import attention_maps, best_in_common, smoothed, spearman
+from semflash.codecs.multires.codec import Multires
 from semflash.codecs.multires.measuring import Measure
 from semflash.codecs.multires.networks import build_classifier
 from semflash.codecs.multires.selecting import contrast
@@ -30,10 +32,10 @@ from semflash.data.dataset import Dataset
 from semflash.data.registry import load_dataset
 from semflash.tasks.transformer import STRIDE
 from semflash.training.alone.run import train_own
-from semflash.training.models import TrainedCodec
+from semflash.training.models import TrainedCodec, load_run
 from semflash.training.progress import Progress
 from semflash.training.recipes.recipe import CodecRecipe, TaskRecipe
-from semflash.training.task import TrainedTask, train_task_network
+from semflash.training.task import TrainedTask, load_task, train_task_network
 
 
 @dataclass
@@ -75,13 +77,23 @@ class Bench:
 
     def teacher(self) -> TrainedTask:
         """Trained now, or as it is where it is finished."""
+        if finished(self.work / "task"):
+            return load_task(self.work / "task")
         recipe = msgspec.convert(self.study.settings["task"], TaskRecipe)
         return train_task_network(recipe, self.work / "task", progress=self.progress)
 
-    def codec(self) -> TrainedCodec:
-        """Trained now, further trained, or as it is where it is finished."""
+    def run(self) -> TrainedCodec:
+        """The codec's run: trained now, further trained, or as it is where it is finished."""
+        if finished(self.folder):
+            return load_run(self.folder)
         self.teacher()
         return train_own(self.recipe, self.folder, progress=self.progress, task_dir=self.work / "task")
+
+    def codec(self) -> Multires:
+        """The codec of :meth:`run`."""
+        found = self.run().codec
+        assert isinstance(found, Multires)  # the plan has no other family
+        return found
 
     def trained_s(self, folder: Path) -> float:
         """What the epochs took, seconds, however often the training was stopped."""
@@ -89,12 +101,12 @@ class Bench:
         records = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
         return float(sum(record["seconds"] for record in records))
 
-    def measured(self, name: str, trained: TrainedCodec) -> Measured:
+    def measured(self, name: str, codec: Multires) -> Measured:
         """The codec on a split."""
-        split, teacher, sizes = getattr(self.data(), name), self.teacher(), trained.codec.sizes
+        split, teacher, sizes = getattr(self.data(), name), self.teacher(), codec.sizes
         maps = attention_maps(teacher.head, teacher.tail, split.images, rollout=sizes.rollout)
         flat = smoothed(maps, sizes.smoothing).reshape(len(maps), -1)
-        return Measured(trained.codec, split, name, flat)
+        return Measured(codec, split, name, flat)
 
 
 def teacher(bench: Bench) -> Outcome:
@@ -116,28 +128,29 @@ def teacher(bench: Bench) -> Outcome:
     return Outcome(figures=found, training_s=seconds)
 
 
-def codec(bench: Bench) -> Outcome:
+def measured(bench: Bench) -> Outcome:
     """Train a codec; then every way to spend the bits, and how alike student and teacher are."""
-    trained = bench.codec()
-    measured = bench.measured("test", trained)
-    rows = list(measured.rows(trained.codec.classifier))
+    results = bench.run().info.results
+    codec = bench.codec()
+    test = bench.measured("test", codec)
+    rows = list(test.rows(codec.classifier))
     if bench.recipe.seed == 0:
         wanted = (names.STUDENT, names.STUDENT_VARIANCE)  # one of them is chosen by these
-        rows += list(bench.measured("val", trained).rows(trained.codec.classifier, wanted))
-    target = measured.weights[names.TEACHER].astype(float)
-    scores = measured.student
+        rows += list(bench.measured("val", codec).rows(codec.classifier, wanted))
+    target = test.weights[names.TEACHER].astype(float)
+    scores = test.student
     found = {
-        "student": figures(scores, measured.touched)
+        "student": figures(scores, test.touched)
         | {
             "spearman": float(spearman(scores, target).mean()),
             "best_in_common": float(best_in_common(scores, target).mean()),
         },
-        "training": trained.info.results,
-        "closed_form": closed_form(trained.codec, bench.data()),
-        "distortion": [float(each) * 255**2 for each in trained.codec.distortion],
+        "training": results,
+        "closed_form": closed_form(codec, bench.data()),
+        "distortion": [float(each) * 255**2 for each in codec.distortion],
         "parameters": {
             name: sum(int(np.prod(weight.shape)) for weight in part.weights)
-            for name, part in trained.codec.parts().items()
+            for name, part in codec.parts().items()
         },
     }
     return Outcome(rows, found, bench.trained_s(bench.folder))
@@ -157,44 +170,44 @@ def closed_form(codec: Any, data: Dataset) -> dict[str, float]:
 
 def formats(bench: Bench) -> Outcome:
     """Image formats at the same bytes, seen by the codec's tail."""
-    trained = bench.codec()
-    return Outcome(list(bench.measured("test", trained).format_rows(trained.codec.classifier)))
+    codec = bench.codec()
+    return Outcome(list(bench.measured("test", codec).format_rows(codec.classifier)))
 
 
 def untuned(bench: Bench) -> Outcome:
     """The same with the task network as it is, which never saw a reconstruction."""
-    trained, task = bench.codec(), bench.teacher()
-    classifier = build_classifier(trained.codec.sizes)
+    codec, task = bench.codec(), bench.teacher()
+    classifier = build_classifier(codec.sizes)
     classifier.set_weights([*task.head.get_weights(), *task.tail.get_weights()])
-    return Outcome(list(bench.measured("test", trained).rows(classifier)))
+    return Outcome(list(bench.measured("test", codec).rows(classifier)))
 
 
 def another(bench: Bench) -> Outcome:
     """Another classifier, without attention, on the same codec."""
-    trained = bench.codec()
+    codec = bench.codec()
     data = bench.data()
-    classifier = another_classifier(trained.codec, data, bench.study.settings["steps"], bench.recipe.seed)
+    classifier = another_classifier(codec, data, bench.study.settings["steps"], bench.recipe.seed)
     wanted = (names.SINGLE, names.STUDENT, names.STUDENT_VARIANCE, names.VARIANCE, names.CHANCE)
-    rows = list(bench.measured("test", trained).rows(classifier, wanted))
+    rows = list(bench.measured("test", codec).rows(classifier, wanted))
     return Outcome(rows, {"parameters": classifier.count_params()})
 
 
 def int8(bench: Bench) -> Outcome:
     """The device in integers: its scores against the float student's, and accuracy by rate."""
-    trained, data = bench.codec(), bench.data()
-    return Outcome(*channel.integers(trained.codec, data, bench.teacher(), bench.study.settings["rates"]))
+    codec, data = bench.codec(), bench.data()
+    return Outcome(*channel.integers(codec, data, bench.teacher(), bench.study.settings["rates"]))
 
 
 def errors(bench: Bench) -> Outcome:
     """Bit errors, with the map as it is and protected."""
     settings = bench.study.settings
-    rows = channel.with_errors(bench.codec().codec, bench.data(), settings["rate"], settings["bers"])
+    rows = channel.with_errors(bench.codec(), bench.data(), settings["rate"], settings["bers"])
     return Outcome(rows)
 
 
 KINDS: dict[str, Callable[[Bench], Outcome]] = {
     "teacher": teacher,
-    "codec": codec,
+    "codec": measured,
     "formats": formats,
     "untuned": untuned,
     "another": another,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from experiments.multires import arms, names
 from experiments.multires.pointing import on_object
 from experiments.multires.results import Row
+from semflash.baselines.image_streams import ImageStream
 from semflash.baselines.jpeg import JpegStream
 from semflash.baselines.webp import WebpStream
 from semflash.codecs.multires.codec import Multires
@@ -69,7 +70,7 @@ class Measured:
             for rate in rates:
                 stream = stream_of(self.codec.sizes.image_shape, rate, SIDES)
                 sent = [stream.encode(image) for image in images]
-                decoded = np.stack([stream.decode(payload) for payload in sent])
+                decoded = np.stack([_whole(stream, payload) for payload in sent])
                 bits = 8 * float(np.mean([len(payload) for payload in sent]))
                 yield self._row(kind, rate, cut(decoded, self.codec.sizes.patch), bits, classifier)
 
@@ -129,7 +130,15 @@ class Measured:
         return float(_errors(coded, self.patches).mean())
 
 
-def answers(classifier: Callable[..., Any], images: Pixels) -> NDArray[np.int64]:
+def _whole(stream: ImageStream, payload: bytes) -> Pixels:
+    """What a stream that arrived whole decodes to."""
+    found = stream.decode(payload)
+    if found is None:
+        raise ValueError("a stream that was just made cannot be decoded")
+    return found
+
+
+def answers(classifier: Any, images: Pixels) -> NDArray[np.int64]:
     """Labels of images uint8 (N, H, W, C)."""
     found = [
         ops.convert_to_numpy(classifier.predict_on_batch(part.astype(np.float32) / np.float32(255)))

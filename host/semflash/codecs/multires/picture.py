@@ -39,7 +39,8 @@ class Composed(layers.Layer):
 
     def __init__(self, image_shape: tuple[int, int, int], side: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.image_shape, self.side = tuple(image_shape), side
+        height, width, channels = image_shape
+        self.image_shape, self.side = (height, width, channels), side
 
     @staticmethod
     def shades(background: Any) -> Any:

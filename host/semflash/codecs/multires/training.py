@@ -10,7 +10,7 @@ No stage changes what another one has learnt, and the coders see neither labels 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,7 @@ class MultiresTraining(OwnTraining):
                 peak=recipe.peak,
                 batches=self.patches,
                 steps=steps,
-                validate=lambda coder=coder: {"mse": self.measure.error_of(coder)},
+                validate=partial(self._error, coder),
             )
             for bits, coder in codec.coders.items()
         )
@@ -104,6 +104,9 @@ class MultiresTraining(OwnTraining):
             validate=self.measure.watched,
         )
         return (*levels, student, tail)
+
+    def _error(self, coder: Any) -> dict[str, float]:
+        return {"mse": self.measure.error_of(coder)}
 
     def _begin(self) -> None:
         """Coders begin in closed form, the tail with the task network."""
