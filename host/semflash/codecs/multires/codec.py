@@ -106,7 +106,8 @@ class Multires(keras.Model, Codec):
     @property
     def decoder(self) -> keras.Model:
         """The bytes of all levels, the levels and the background to the picture."""
-        return build_picture(self)
+        coders = [self.coder_of(level) for level in range(1, len(self.sizes.level_bits))]
+        return build_picture(self.sizes, coders)
 
     @property
     def code_shape(self) -> tuple[int, ...]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers, ops
 
-from semflash.codecs.multires.coder import FromBytes
-
-if TYPE_CHECKING:
-    from semflash.codecs.multires.codec import Multires
+from semflash.codecs.multires.coder import FromBytes, LevelCoder
+from semflash.codecs.multires.sizes import MultiresSizes
 
 #: Name of the edge graph.
 PICTURE = "picture"
@@ -63,14 +62,17 @@ class Composed(layers.Layer):
         return {**super().get_config(), "image_shape": self.image_shape, "side": self.side}
 
 
-def build_picture(codec: Multires) -> keras.Model:
+def build_picture(sizes: MultiresSizes, coders: Sequence[LevelCoder]) -> keras.Model:
     """Bytes of each level (B, patches, bits / 8), levels (B, rows, columns) and background (B, C), all as
-    numbers, to the picture (B, H, W, C)."""
-    sizes = codec.sizes
+    numbers, to the picture (B, H, W, C).
+
+    Args:
+        coders: of each level from 1 on.
+    """
     sent, decoded = [], []
     for level, bits in enumerate(sizes.level_bits[1:], 1):
         sent.append(keras.Input((sizes.patches, bits // 8), name=f"codes_{level}"))
-        decoded.append(FromBytes(codec.coder_of(level), name=f"from_bytes_{level}")(sent[-1]))
+        decoded.append(FromBytes(coders[level - 1], name=f"from_bytes_{level}")(sent[-1]))
     levels = keras.Input(sizes.grid, name="levels")
     background = keras.Input((sizes.image_shape[2],), name="background")
     picture = Composed(sizes.image_shape, sizes.patch, name="composed")([*decoded, levels, background])
