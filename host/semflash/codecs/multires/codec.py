@@ -106,8 +106,7 @@ class Multires(keras.Model, Codec):
     @property
     def decoder(self) -> keras.Model:
         """The bytes of all levels, the levels and the background to the picture."""
-        coders = [self.coder_of(level) for level in range(1, len(self.sizes.level_bits))]
-        return build_picture(self.sizes, coders)
+        return build_picture(self.sizes, [self.coders[bits] for bits in self.sizes.level_bits[1:]])
 
     @property
     def code_shape(self) -> tuple[int, ...]:

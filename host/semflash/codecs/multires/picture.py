@@ -67,12 +67,12 @@ def build_picture(sizes: MultiresSizes, coders: Sequence[LevelCoder]) -> keras.M
     numbers, to the picture (B, H, W, C).
 
     Args:
-        coders: of each level from 1 on.
+        coders: Of the levels from 1 on.
     """
     sent, decoded = [], []
-    for level, bits in enumerate(sizes.level_bits[1:], 1):
-        sent.append(keras.Input((sizes.patches, bits // 8), name=f"codes_{level}"))
-        decoded.append(FromBytes(coders[level - 1], name=f"from_bytes_{level}")(sent[-1]))
+    for level, coder in enumerate(coders, 1):
+        sent.append(keras.Input((sizes.patches, coder.bits // 8), name=f"codes_{level}"))
+        decoded.append(FromBytes(coder, name=f"from_bytes_{level}")(sent[-1]))
     levels = keras.Input(sizes.grid, name="levels")
     background = keras.Input((sizes.image_shape[2],), name="background")
     picture = Composed(sizes.image_shape, sizes.patch, name="composed")([*decoded, levels, background])
