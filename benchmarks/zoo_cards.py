@@ -104,6 +104,7 @@ def payload_of(bundle: Bundle) -> str:
     layout, regions = bundle.program.payload, []
     if not isinstance(layout.head, UnsetType):
         map_of = bundle.program.tensor(layout.head.map)
+        assert isinstance(map_of.holds, Codes)  # the bundle's reader has checked it
         regions.append(f"a map of {map_of.holds.levels} levels for {map_of.items} places, checked")
     for region in bundle.program.payload.regions:
         tensor = bundle.program.tensor(region.source)

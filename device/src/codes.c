@@ -9,8 +9,8 @@ uint16_t sf_device_room(const sf_program_t *program, uint16_t pilot_bytes) {
 
 int sf_device_has_prefix(const sf_device_t *device) {
     const sf_program_t *program = device->encoder->program;
-    int varies = program->n_controls > 0u || program->payload_bytes > device->fragment_bytes ||
-                 program->head != NULL;
+    int varies =
+        program->n_controls > 0u || program->payload_bytes > device->fragment_bytes || program->head != NULL;
     for (uint32_t i = 0; i < program->n_regions; i++) {
         varies = varies || program->regions[i].items != SF_ITEMS_EVERY;
     }

@@ -162,7 +162,8 @@ static sf_status_t finish(sf_encoder_t *encoder) {
     }
     for (uint32_t i = sf_program_streams(program) ? 1u : 0u; i < program->n_regions && status == SF_OK; i++) {
         const sf_region_t *region = &program->regions[i];
-        const uint8_t *told = sf_items_are_told(region->items) ? sf_encoder_kept(encoder, region->told_by) : NULL;
+        const uint8_t *told =
+            sf_items_are_told(region->items) ? sf_encoder_kept(encoder, region->told_by) : NULL;
         const uint16_t limit =
             region->items == SF_ITEMS_REST ? sf_encoder_controls(encoder)[region->told_by] : 0u;
         status =

@@ -43,8 +43,10 @@ static int select_fits(const sf_program_t *program, uint32_t number) {
         return 0;
     }
     const uint32_t places = (uint32_t)select->rows * select->columns;
-    const int known = select->contrast == 0u || select->channels == 1u || select->channels == 3u;
-    if (!known || stage->by >= program->n_controls || !map_fits(program, stage->output, places, select->gains) ||
+    const int known = select->channels <= SF_ALSO_ITEMS_MAX &&
+                      (select->contrast == 0u || select->channels == 1u || select->channels == 3u);
+    if (!known || stage->by >= program->n_controls ||
+        !map_fits(program, stage->output, places, select->gains) ||
         !sf_program_keeps(program, stage->source, places) ||
         !sf_program_keeps(program, stage->output, places) ||
         !sf_program_keeps(program, select->background, select->channels)) {
@@ -62,8 +64,8 @@ static sf_status_t select_whole(sf_encoder_t *encoder, const sf_stage_t *stage) 
     const int8_t *image = (const int8_t *)sf_encoder_kept(encoder, 0);
     const int protect = head->protect != SF_NONE && values[head->protect] > 0u;
     uint32_t weights[SF_PLACES_MAX];
-    sf_select_weights(select, (const int8_t *)sf_encoder_kept(encoder, stage->source), image, weights);
-    sf_select_background(select, image, sf_encoder_kept(encoder, select->background));
+    sf_select_weights(select, (const int8_t *)sf_encoder_kept(encoder, stage->source), image, weights,
+                      sf_encoder_kept(encoder, select->background));
     sf_select_levels(select, head, weights, 8u * (uint32_t)values[stage->by], protect,
                      sf_encoder_kept(encoder, stage->output));
     return SF_OK;
@@ -81,14 +83,15 @@ static int coder_fits(const sf_program_t *program, const sf_coder_t *coder, uint
         }
         bits += coder->bits[i];
     }
-    return bits == 8u * (uint32_t)coder->bytes && sf_program_keeps(program, coder->output, places * coder->bytes);
+    return bits == 8u * (uint32_t)coder->bytes &&
+           sf_program_keeps(program, coder->output, places * coder->bytes);
 }
 
 static int patches_fit(const sf_program_t *program, uint32_t number) {
     const sf_stage_t *stage = &program->stages[number];
     const sf_patches_t *patches = stage->as.patches;
-    if (stage->kind != SF_STAGE_PATCHES || patches == NULL || patches->coders == NULL || patches->levels < 2u ||
-        patches->levels > SF_MAP_LEVELS_MAX ||
+    if (stage->kind != SF_STAGE_PATCHES || patches == NULL || patches->coders == NULL ||
+        patches->levels < 2u || patches->levels > SF_MAP_LEVELS_MAX ||
         !tiles(program, patches->rows, patches->columns, patches->side, patches->channels)) {
         return 0;
     }

@@ -109,7 +109,8 @@ static int region_fits(const sf_program_t *program, uint32_t number) {
     if (items == 0u || region->bits < 1u || region->bits > 8u || region->protection > SF_HAMMING_7_4) {
         return 0;
     }
-    if (number == 0u && region->items == SF_ITEMS_EVERY && program->head == NULL && holds(program, region->source, items)) {
+    if (number == 0u && region->items == SF_ITEMS_EVERY && program->head == NULL &&
+        holds(program, region->source, items)) {
         return 1;
     }
     if (!sf_program_keeps(program, region->source, items)) {

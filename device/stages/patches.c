@@ -1,5 +1,5 @@
-#include "../kernels/include/semflash/fused_math.h"
 #include "semflash/patches.h"
+#include "../kernels/include/semflash/fused_math.h"
 
 /* Values of a patch as halfwords: of each word of four those at even places, then those at odd ones. */
 static void spread(const sf_patches_t *patches, const int8_t *image, uint32_t patch, uint32_t *pairs) {
@@ -7,6 +7,16 @@ static void spread(const sf_patches_t *patches, const int8_t *image, uint32_t pa
     const uint32_t stride = across * patches->columns;
     const int8_t *row =
         image + patch / patches->columns * stride * patches->side + patch % patches->columns * across;
+    if (across % 4u == 0u) {
+        for (uint32_t y = 0; y < patches->side; y++, row += stride) {
+            for (uint32_t x = 0; x < across; x += 4u, pairs += 2) {
+                const uint32_t four = sf_word((const uint8_t *)row + x);
+                pairs[0] = sf_signed_even(four);
+                pairs[1] = sf_signed_odd(four);
+            }
+        }
+        return;
+    }
     uint32_t held = 0; /* values in the word that is being filled */
     uint32_t word = 0;
     for (uint32_t y = 0; y < patches->side; y++, row += stride) {
@@ -15,7 +25,7 @@ static void spread(const sf_patches_t *patches, const int8_t *image, uint32_t pa
             held++;
             if (held == 4u) {
                 pairs[0] = sf_signed_even(word);
-                pairs[1] = sf_signed_even(word >> 8);
+                pairs[1] = sf_signed_odd(word);
                 pairs += 2;
                 held = 0;
                 word = 0;
@@ -24,13 +34,13 @@ static void spread(const sf_patches_t *patches, const int8_t *image, uint32_t pa
     }
     if (held > 0u) {
         pairs[0] = sf_signed_even(word);
-        pairs[1] = sf_signed_even(word >> 8);
+        pairs[1] = sf_signed_odd(word);
     }
 }
 
 static inline int32_t add_word(uint32_t even, uint32_t odd, const int8_t *weights, int32_t sum) {
     const uint32_t word = sf_word((const uint8_t *)weights);
-    return sf_multiply_add(odd, sf_signed_even(word >> 8), sf_multiply_add(even, sf_signed_even(word), sum));
+    return sf_multiply_add(odd, sf_signed_odd(word), sf_multiply_add(even, sf_signed_even(word), sum));
 }
 
 /* This loop is most of the stage's work. */
@@ -39,7 +49,7 @@ static const int8_t *four_sums(const uint32_t *pairs, uint32_t words, const int8
     int32_t b = 0;
     int32_t c = 0;
     int32_t d = 0;
-    for (; words > 0u; words--, pairs += 2, weights += 16) {
+    for (const uint32_t *end = pairs + 2u * words; pairs < end; pairs += 2, weights += 16) {
         const uint32_t even = pairs[0];
         const uint32_t odd = pairs[1];
         a = add_word(even, odd, weights, a);

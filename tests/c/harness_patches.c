@@ -30,12 +30,13 @@ int harness_select(const harness_head_t *given, const uint16_t *gains, const uin
 
 int harness_weights(const harness_grid_t *grid, uint8_t contrast, const uint16_t *table, const int8_t *scores,
                     const int8_t *images, size_t n, uint32_t *weights, uint8_t *background) {
-    const sf_select_t select = {grid->rows, grid->columns, grid->side, grid->channels, contrast, 0, table, NULL};
+    const sf_select_t select = {grid->rows, grid->columns, grid->side, grid->channels, contrast,
+                                0,          table,         NULL};
     const size_t places = (size_t)grid->rows * grid->columns;
     const size_t size = places * grid->side * grid->side * grid->channels;
     for (size_t i = 0; i < n; i++) {
-        sf_select_weights(&select, scores + i * places, images + i * size, weights + i * places);
-        sf_select_background(&select, images + i * size, background + i * grid->channels);
+        sf_select_weights(&select, scores + i * places, images + i * size, weights + i * places,
+                          background + i * grid->channels);
     }
     return SF_OK;
 }

@@ -13,7 +13,8 @@ static sf_status_t reset(void *memory) {
 }
 
 /* The first pixels of every second row are the scores. */
-static sf_status_t push(void *memory, uint16_t number, const int8_t *values, sf_latent_fn emit, void *context) {
+static sf_status_t push(void *memory, uint16_t number, const int8_t *values, sf_latent_fn emit,
+                        void *context) {
     (void)memory;
     const sf_status_t status = number % 2u == 0u ? emit(context, values) : SF_OK;
     return status == SF_OK && number % 2u == 0u ? emit(context, values + 1) : status;

@@ -106,7 +106,7 @@ def test_a_count_above_the_rows_counts_as_all_of_them(harness):
 
 @pytest.mark.parametrize(
     ("at", "value"),
-    [(0, 0), (2, 0), (4, 2), (5, 0), (5, 9), (6, 4), (7, 2), (9, 3)],
+    [(0, 0), (2, 0), (4, 2), (5, 0), (5, 9), (6, 5), (7, 2), (9, 3)],
     ids=[
         "no rows",
         "no items",

@@ -219,11 +219,11 @@ def test_the_live_view_shows_pictures_levels_rate_and_their_figures(made: Made, 
     print_summary(result, summary)
     text = " ".join(summary.getvalue().split())
     assert "bytes told 20 to 54" in text and "no payload above, alternating:54,20" in text
-    assert "the longest 54 (at most 54)" not in text and "PSNR of the object" in text
+    assert "payload 37, the longest 54 (at most 54) bytes per image" in text and "PSNR of the object" in text
     lines_view = PlainLines(printed)
     lines_view._next_s = 0.0
     lines_view.update(result.progress)
-    assert " told" not in printed.getvalue() and " bytes" in printed.getvalue()
+    assert printed.getvalue().endswith(", 20 of 20 bytes\n")
 
 
 @pytest.mark.parametrize(("keys", "expected"), [("+", 32), ("-", 16), ("++", 48), ("+++++", 54)])

@@ -166,6 +166,7 @@ def test_the_order_is_by_falling_score_and_then_by_position(seed, places, channe
 
 
 def test_the_order_is_the_one_that_limitnet_learned_with():
+    pytest.importorskip("keras")
     from semflash.codecs.compared.limitnet import LimitNet, LimitNetSizes
 
     sizes = LimitNetSizes()

@@ -56,6 +56,7 @@ def bundle(name: str = "mine", size: int = 48) -> Any:
         ),
         value=lambda level: 0.9,
         number=lambda level: "90.00",
+        sent=lambda level: float(size),
         quality=Ber,
     )
 

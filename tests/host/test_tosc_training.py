@@ -23,7 +23,7 @@ from semflash.codecs.tosc.measuring import Measure  # noqa: E402
 from semflash.codecs.tosc.polishing import DeviceNumbers  # noqa: E402
 from semflash.codecs.tosc.stages import DistilStage, PolishStage  # noqa: E402
 from semflash.codecs.tosc.training import ToscTraining  # noqa: E402
-from semflash.codecs.tosc.views import ViewsOf  # noqa: E402
+from semflash.codecs.tosc.views import LabelViews  # noqa: E402
 from semflash.data.augment import Augmentation  # noqa: E402
 from semflash.data.dataset import Dataset, Split  # noqa: E402
 from semflash.data.registry import load_dataset  # noqa: E402
@@ -233,7 +233,7 @@ def test_a_part_of_the_data_is_mixed_with_itself_alone(data: Dataset) -> None:
     recipe = dataclasses.replace(RECIPE, augmentation=Augmentation(flip=0.0, shift_px=0, mix=1.0))
     part = Split(data.train.images[:50], data.train.labels[:50])
     for made in (answers(data), None):
-        views = ViewsOf(dataclasses.replace(bench(data, recipe, made), train=part))
+        views = LabelViews(dataclasses.replace(bench(data, recipe, made), train=part))
         indices = np.tile(np.arange(50), 4)
         chosen = views.choose(indices, np.random.default_rng(0))
         partners, shares = views.source.mixture(indices, chosen)
@@ -252,7 +252,7 @@ class _Later(MadeAnswers):
 def test_the_last_stage_on_a_part_of_the_data_sees_no_other_image(data: Dataset) -> None:
     made = _Later(data.train.labels)
     part = Split(data.train.images[:50], data.train.labels[:50])
-    views = ViewsOf(dataclasses.replace(bench(data, RECIPE, made), train=part))
+    views = LabelViews(dataclasses.replace(bench(data, RECIPE, made), train=part))
     indices = np.arange(50)
     assert views.within(indices, np.full(50, 2)).tolist() == [2] * 25 + [0] * 25
     assert (views.within(indices, np.full(50, 1)) == 1).all()

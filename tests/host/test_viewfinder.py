@@ -89,6 +89,14 @@ def test_a_held_picture_waits_for_its_label(tmp_path: Path, monkeypatch: pytest.
     assert camera.taken < 5, "no picture is taken while one is held"
 
 
+def test_space_holds_the_next_picture_where_none_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, camera = run(tmp_path, {3: ["1", " "], 60: ["2"], 63: ["q"]}, monkeypatch)
+    assert stored(tmp_path / "cat") == [1] and stored(tmp_path / "dog") == [2]
+    assert camera.taken < 5
+
+
 def test_keys_before_the_first_picture_and_of_no_label_do_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

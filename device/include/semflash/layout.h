@@ -41,12 +41,13 @@ typedef enum sf_items {
 
 /* One region of the payload. Immutable, lives in flash. */
 typedef struct sf_region {
-    uint16_t rows;      /* of the tensor, at least 1 */
-    uint16_t each;      /* items in a row, at least 1 */
-    uint8_t source;     /* number of the tensor */
-    uint8_t bits;       /* of an item, 1..8 */
-    uint8_t items;      /* sf_items_t */
-    uint8_t told_by;  /* number of the tensor with the count, the mask or the map; of the control with the limit */
+    uint16_t rows;  /* of the tensor, at least 1 */
+    uint16_t each;  /* items in a row, at least 1 */
+    uint8_t source; /* number of the tensor */
+    uint8_t bits;   /* of an item, 1..8 */
+    uint8_t items;  /* sf_items_t */
+    uint8_t
+        told_by; /* number of the tensor with the count, the mask or the map; of the control with the limit */
     uint8_t at_least; /* SF_ITEMS_ONES: the least code of the mask that counts; SF_ITEMS_EXACTLY: the code */
     uint8_t protection; /* sf_protection_t; of SF_ITEMS_REST always SF_PLAIN */
 } sf_region_t;

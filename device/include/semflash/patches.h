@@ -45,12 +45,12 @@ typedef struct sf_also {
 /* What comes before all regions: how many places have at least level 1, 2, ...; the rank of each of these subsets
  * of the one before; small tensors; a CRC-16 over all this. Immutable, lives in flash. */
 typedef struct sf_head {
-    uint8_t map;                /* number of its tensor */
-    uint8_t places;             /* of the map, 1..64 */
-    uint8_t levels;             /* 2..8 */
-    uint8_t protect;            /* number of the control that says whether it is sent as Golay words, or SF_NONE */
-    uint8_t n_also;             /* small tensors, at most 4 */
-    uint16_t fixed_bits;        /* of the regions that are sent whole */
+    uint8_t map;         /* number of its tensor */
+    uint8_t places;      /* of the map, 1..64 */
+    uint8_t levels;      /* 2..8 */
+    uint8_t protect;     /* number of the control that says whether it is sent as Golay words, or SF_NONE */
+    uint8_t n_also;      /* small tensors, at most 4 */
+    uint16_t fixed_bits; /* of the regions that are sent whole */
     const uint16_t *level_bits; /* [levels], of a place; 0 for level 0 */
     const sf_also_t *also;      /* [n_also] */
     const sf_head_ops_t *ops;
@@ -72,18 +72,18 @@ typedef struct sf_select {
     uint8_t contrast;      /* whether the variance of a patch's luminance counts */
     uint8_t background;    /* number of the tensor with sixteenths of the mean of each channel */
     const uint16_t *table; /* [256], weights by distance from the largest score, 1..4096 */
-    const uint16_t *gains; /* [levels - 1], not rising: what raising a patch of weight 1 is worth for each bit */
+    const uint16_t
+        *gains; /* [levels - 1], not rising: what raising a patch of weight 1 is worth for each bit */
 } sf_select_t;
 
-/* What each of the rows x columns patches counts. image: whole, int8. */
-void sf_select_weights(const sf_select_t *select, const int8_t *scores, const int8_t *image, uint32_t *weights);
+/* What each of the rows x columns patches counts, and sixteenths of the mean of each channel, at most 16. image:
+ * whole, int8. */
+void sf_select_weights(const sf_select_t *select, const int8_t *scores, const int8_t *image,
+                       uint32_t *weights, uint8_t *background);
 
 /* The level of each patch, so that the payload has at most room_bits; the smallest payload must fit. */
 void sf_select_levels(const sf_select_t *select, const sf_head_t *head, const uint32_t *weights,
                       uint32_t room_bits, int protect, uint8_t *levels);
-
-/* Sixteenths of the mean of each channel. */
-void sf_select_background(const sf_select_t *select, const int8_t *image, uint8_t *background);
 
 /* The encoder of one level. Weights of four coefficients lie together, four values of each in turn; those of the
  * coefficients that are left lie one behind the other. Values are filled with zeros to a multiple of four. */

@@ -151,19 +151,23 @@ def _print_table(result: Evaluation) -> None:
     if result.varies:
         table.add_column("bytes, mean", justify="right")
         table.add_column("most", justify="right")
+    unsure = any(result.inconsistent.values())
+    if unsure:
+        table.add_column("inconsistent", justify="right")
     beside = len(measured.metrics) > 2  # so many pictures' figures that their intervals are left to --json
     for number, metric in enumerate(measured.metrics):
         table.add_column(metric.title, justify="right")
         if not (beside and number):
             table.add_column("95 % interval", justify="right")
     if result.task_value is not None:
-        before = [""] * (len(names) + 2 * result.varies)
+        before = [""] * (len(names) + 2 * result.varies + unsure)
         table.add_row("uncompressed", *before, measured.metric.text(result.task_value))
     for point in measured.points:
         cells = [str(result.controls[point.level][name]) for name in names]
         if result.varies:
             mean, most = result.sizes[point.level]
             cells += [plain(mean), str(most)]
+        cells += [f"{result.inconsistent[point.level]:,}"] * unsure
         for number, (metric, score) in enumerate(zip(measured.metrics, point.scores, strict=True)):
             cells.append(metric.text(score.value))
             if not (beside and number):

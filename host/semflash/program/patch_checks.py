@@ -46,6 +46,8 @@ def check_select(program: Program, stage: Select) -> None:
         raise refuse("the gains of the levels rise", stage.gains)
     if stage.contrast and image.shape[2] not in _CONTRAST_CHANNELS:
         raise refuse("the contrast of a patch needs 1 or 3 channels", image.shape[2])
+    if image.shape[2] > ALSO_ITEMS_MAX:
+        raise refuse(f"the background has at most {ALSO_ITEMS_MAX} channels", image.shape[2])
     background = program.tensor(stage.background)
     wanted = ((image.shape[2],), BACKGROUND_LEVELS)
     found = (background.shape, codes_held(background).levels)

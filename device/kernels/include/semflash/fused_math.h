@@ -42,8 +42,18 @@ static inline uint32_t sf_signed_even(uint32_t word) {
     return (uint32_t)__sxtb16((int8x4_t)word);
 }
 
+static inline uint32_t sf_signed_odd(uint32_t word) { /* bytes 1 and 3; GCC leaves the shift a step of its own */
+    uint32_t pair;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(word));
+    return pair;
+}
+
 static inline int32_t sf_multiply_add(uint32_t a, uint32_t w, int32_t sum) {
     return __smlad((int16x2_t)a, (int16x2_t)w, sum);
+}
+
+static inline uint32_t sf_add_pairs(uint32_t a, uint32_t b) { /* both halfwords, without carry */
+    return (uint32_t)__sadd16((int16x2_t)a, (int16x2_t)b);
 }
 
 static inline uint32_t sf_max4(uint32_t a, uint32_t b) {
@@ -60,10 +70,18 @@ static inline uint32_t sf_signed_even(uint32_t word) {
     return low | ((uint32_t)(int32_t)(int8_t)(uint8_t)(word >> 16) << 16);
 }
 
+static inline uint32_t sf_signed_odd(uint32_t word) {
+    return sf_signed_even(word >> 8);
+}
+
 static inline int32_t sf_multiply_add(uint32_t a, uint32_t w, int32_t sum) {
     const int32_t low = (int32_t)(int16_t)(uint16_t)a * (int32_t)(int16_t)(uint16_t)w;
     const int32_t high = (int32_t)(int16_t)(uint16_t)(a >> 16) * (int32_t)(int16_t)(uint16_t)(w >> 16);
     return (int32_t)((uint32_t)sum + (uint32_t)low + (uint32_t)high); /* wraps, as the instruction does */
+}
+
+static inline uint32_t sf_add_pairs(uint32_t a, uint32_t b) { /* both halfwords, without carry */
+    return ((a + b) & 0xFFFFu) | (((a & 0xFFFF0000u) + (b & 0xFFFF0000u)) & 0xFFFF0000u);
 }
 
 static inline uint32_t sf_max4(uint32_t a, uint32_t b) {

@@ -20,7 +20,9 @@ _ENCODER = (
     "/model/",
     "/device/kernels/",
     "/device/src/encoder.",
+    "/device/src/head.",
     "/device/src/layout.",
+    "/device/src/patch_stages.",
     "/device/src/program.",
     "/device/src/values.",
     "/device/stages/",
@@ -29,7 +31,7 @@ _ENCODER = (
 _OURS = ("/device/",)
 _ENCODER_RAM = (".bss.state", ".bss.encoder")
 _PAYLOAD_RAM = ".bss.payload"
-_TAIL = re.compile(r"\.rodata\.\w*_(tail|modulate|project|normalise)\d+(_\w+)?$")
+_TAIL = re.compile(r"\.rodata\.\w*_((tail|modulate|project|normalise|select|patches)\d+|head)(_\w+)?$")
 _LINK_RAM = (".bss.queue", ".bss.receive_buffer", ".bss.device", ".bss.board")
 
 

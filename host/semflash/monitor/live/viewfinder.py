@@ -27,7 +27,8 @@ _AROUND, _LEAST, _WIDEST = 4, 8, 64
 class Viewfinder:
     """Shows each picture as it comes; a key stores the one that is shown.
 
-    1..9 store it under that label, space holds it until a key says what it is, q ends.
+    1..9 store it under that label, q ends. Space holds it, or the next one where none is shown, until a key
+    says what it is.
 
     Args:
         labels: at most :data:`LABELS_MAX`. keyboard: of the terminal. output: the terminal.
@@ -59,7 +60,7 @@ class Viewfinder:
     def wants(self, found: Collected) -> bool:
         """Act on the keys that were pressed; while a picture is held, wait for the next one."""
         self._act(found)
-        while self._held and not self._ended:
+        while self._held and self._shown is not None and not self._ended:
             time.sleep(_NAP_S)
             self._act(found)
         return not self._ended
@@ -67,7 +68,7 @@ class Viewfinder:
     def see(self, pixels: Pixels, found: Collected) -> None:
         """Keys that were pressed meanwhile are about the picture before; then show this one."""
         self._act(found)
-        if not (self._held or self._ended):
+        if not self._ended and (self._shown is None or not self._held):
             self._shown = pixels
             self._draw(found)
 
@@ -84,7 +85,7 @@ class Viewfinder:
         if key == "q":
             self._ended = True
         elif key == " ":
-            self._held = not self._held and self._shown is not None
+            self._held = not self._held  # the next one, where none is shown
         elif key in "123456789" and int(key) <= len(self._labels) and self._shown is not None:
             found.add(self._album, self._labels[int(key) - 1], self._shown)
             self._said = f"stored {found.last}"
