@@ -24,7 +24,7 @@ TITLES = {
     STUDENT: "attention alone",
     STUDENT_VARIANCE: "attention x variance",
     VARIANCE: "local contrast alone",
-    CHANCE: "chance",
+    CHANCE: "random ranking",
     ONE_BIT: "one bit per patch (2405.01521)",
     QUANTISED: "importance-aware quantisation (2412.06038)",
     "jpeg": "JPEG",
