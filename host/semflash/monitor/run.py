@@ -88,6 +88,7 @@ class MonitorRun:
             self._progress.estimate = self._labeller.estimate()
             self._records.flush()
             self._tell_unrecorded()
+            self._progress.beside = self._judge.beside()
             self._show()
         finally:
             self._view.close()
