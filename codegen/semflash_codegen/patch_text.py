@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import UnsetType
 
-from semflash.program.map_sizes import code_bits
+from semflash.program.held import code_bits
 from semflash.program.patch_stages import Coder, Patches, Select
 from semflash.program.program import Program
 from semflash_codegen.c_text import array, struct, structs

@@ -1,5 +1,5 @@
 #include "semflash/patches.h"
-#include "../kernels/include/semflash/fused_math.h"
+#include "semflash/fused_math.h"
 
 /* Values of a patch as halfwords: of each word of four those at even places, then those at odd ones. */
 static void spread(const sf_patches_t *patches, const int8_t *image, uint32_t patch, uint32_t *pairs) {

@@ -1,4 +1,4 @@
-#include "../kernels/include/semflash/fused_math.h"
+#include "semflash/fused_math.h"
 #include "semflash/patches.h"
 
 #define STEPS_OF_MEAN 16u

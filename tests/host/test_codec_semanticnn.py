@@ -95,7 +95,7 @@ def test_the_device_graph_holds_only_layers_that_quantise_to_int8():
 
 def test_every_family_of_the_registry_is_a_codec_and_its_sizes_survive_json():
     for family in families():
-        codec = create(family, {"decoder_width": 8})
+        codec = create(family, {})
         assert isinstance(codec, Codec) and codec.family == family
         again = create(family, dataclasses.asdict(codec.sizes))
         assert again.sizes == codec.sizes

@@ -41,6 +41,7 @@ class FakeCodec:
     tail: Any
 
     family, family_version, sizes = "fake", 1, SimpleNamespace(image_shape=(12, 10, 1))
+    picture = level_map = None
 
     @property
     def codec(self) -> FakeCodec:

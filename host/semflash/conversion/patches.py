@@ -13,7 +13,8 @@ from semflash.codecs.device_side import DeviceSpec, Neutral
 from semflash.codecs.patch_side import PatchCoder, PatchesStage, SelectStage
 from semflash.conversion.graphs import Int8Output
 from semflash.errors import ExportError
-from semflash.program.map_sizes import MapSizes, head_of, map_sizes
+from semflash.program.held import head_of
+from semflash.program.map_sizes import MapSizes, map_sizes
 from semflash.program.patch_stages import (
     BACKGROUND_LEVELS,
     COEFFICIENT_BITS_MAX,

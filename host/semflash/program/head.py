@@ -15,16 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflash.program import golay
+from semflash.program.held import code_bits, codes_held, head_of
 from semflash.program.layout import Head
-from semflash.program.map_sizes import (
-    CHECK_BITS,
-    FLAG_COPIES,
-    RANK_BITS,
-    MapSizes,
-    code_bits,
-    codes_held,
-    head_of,
-)
+from semflash.program.map_sizes import CHECK_BITS, FLAG_COPIES, RANK_BITS, MapSizes
 from semflash.program.patch_stages import PATCHES_MAX
 from semflash.program.program import Program
 

@@ -12,13 +12,13 @@ from itertools import pairwise
 from math import comb
 
 import numpy as np
-from msgspec import UnsetType
 from numpy.typing import NDArray
 
 from semflash.errors import ProgramError
-from semflash.program.layout import Every, Exactly, Head, Layout, protected_bits
+from semflash.program.held import code_bits, codes_held, head_of
+from semflash.program.layout import Every, Exactly, Layout, protected_bits
 from semflash.program.patch_stages import PATCHES_MAX
-from semflash.program.tensors import Codes, Tensor
+from semflash.program.tensors import Tensor
 
 CHECK_BITS = 16
 #: How often the value of the control that protects the head is sent.
@@ -138,30 +138,3 @@ def map_sizes(layout: Layout, tensors: Mapping[str, Tensor]) -> MapSizes:
                 )
     also = sum(tensors[name].items * code_bits(tensors[name]) for name in head.also)
     return MapSizes(places.items, also, head.protect is not None, fixed, tuple(each))
-
-
-def head_of(layout: Layout) -> Head:
-    """The layout's head.
-
-    Raises:
-        ProgramError: It has none.
-    """
-    if isinstance(layout.head, UnsetType):
-        raise ProgramError("the payload has no head with a map of levels", remedy="export the bundle again")
-    return layout.head
-
-
-def codes_held(tensor: Tensor) -> Codes:
-    """What a tensor of codes holds.
-
-    Raises:
-        ProgramError: It holds values.
-    """
-    if not isinstance(tensor.holds, Codes):
-        raise ProgramError("the head's tensors must hold codes", value=tensor.name)
-    return tensor.holds
-
-
-def code_bits(tensor: Tensor) -> int:
-    """Bits of a code of a tensor of codes."""
-    return (codes_held(tensor).levels - 1).bit_length()

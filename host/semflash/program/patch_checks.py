@@ -10,8 +10,8 @@ from itertools import pairwise
 
 from msgspec import UnsetType
 
+from semflash.program.held import code_bits, codes_held
 from semflash.program.layout import Exactly, Head, Region
-from semflash.program.map_sizes import code_bits, codes_held
 from semflash.program.patch_stages import (
     BACKGROUND_LEVELS,
     PATCH_LEVELS_MAX,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct, UnsetType
 
@@ -10,11 +10,13 @@ from semflash.errors import ProgramError
 from semflash.fields import Name
 from semflash.program.controls import Control
 from semflash.program.layout import Layout, Region, protected_bits
-from semflash.program.map_sizes import MapSizes, map_sizes
 from semflash.program.patch_stages import Select
 from semflash.program.quality import Quality
 from semflash.program.stages import Graph, Stage, Tail, TailTable
 from semflash.program.tensors import Codes, Tensor
+
+if TYPE_CHECKING:
+    from semflash.program.map_sizes import MapSizes
 
 
 class Program(Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,6 +107,8 @@ class Program(Struct, frozen=True, forbid_unknown_fields=True):
         Raises:
             ProgramError: The payload has no head, or not everything behind it is told by it.
         """
+        from semflash.program.map_sizes import map_sizes  # numpy, which reading other bundles does without
+
         return map_sizes(self.payload, {tensor.name: tensor for tensor in self.tensors})
 
     @property

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from semflash.errors import ProgramError
 from semflash.program.controls import settle
-from semflash.program.map_sizes import codes_held, head_of
+from semflash.program.held import codes_held, head_of
 from semflash.program.patch_stages import Patches, Select
 from semflash.program.payload import Payloads, encode
 from semflash.program.program import Program
