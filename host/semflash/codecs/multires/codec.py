@@ -44,8 +44,9 @@ class Multires(keras.Model, Codec):
       tail          the network vit                                     (10,)
 
     The coders of the levels are trained one by one for the least squared error and know of no task; the
-    student learns the attention of a transformer, which stays on the host. Of the paper no section can be
-    cited: abstract, introduction and a summary were all that could be read of it.
+    student learns the attention of a transformer, which stays on the host.
+
+    Of the paper no section can be cited: abstract, introduction and a summary were all that could be read.
     """
 
     family = "multires"
