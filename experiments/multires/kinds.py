@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import platform
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import keras
 import msgspec
 import numpy as np
 
@@ -19,9 +16,9 @@ from experiments.multires.another import another_classifier
 from experiments.multires.measuring import Measured
 from experiments.multires.pointing import figures, mass, on_object
 from experiments.multires.results import Result, Row
+from experiments.studies.doing import result_of
 from experiments.studies.study import Study
 from experiments.work import finished
-from semflash import __version__
 from semflash.codecs.multires.attention import attention_maps, best_in_common, smoothed, spearman
 from semflash.codecs.multires.codec import Multires
 from semflash.codecs.multires.measuring import Measure
@@ -222,31 +219,5 @@ def execute(bench: Bench) -> Result:
     Raises:
         SemflashError: Training or measuring is refused.
     """
-    began, study = time.monotonic(), bench.study
-    found = KINDS[study.kind](bench)
-    whole = time.monotonic() - began  # of this call, which may have gone on with a training
-    return Result(
-        job=study.name,
-        group=study.group,
-        variant=study.variant,
-        seed=study.seed,
-        settings=study.settings,
-        digest=study.digest,
-        rows=found.rows,
-        figures=found.figures,
-        seconds={"training": round(found.training_s, 1), "job": round(whole, 1)},
-        versions=versions(),
-    )
-
-
-def versions() -> dict[str, str]:
-    """Of the packages."""
-    import tensorflow as tf
-
-    return {
-        "semflash": __version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "keras": keras.__version__,
-        "tensorflow": tf.__version__,
-    }
+    study = bench.study
+    return result_of(study, lambda: KINDS[study.kind](bench), Result)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import platform
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from experiments.studies.doing import result_of
 from experiments.tosc import boxes, costs, others
 from experiments.tosc.bench import Bench, Outcome
 from experiments.tosc.likeness import likeness
 from experiments.tosc.measuring import Condition, Measured, most_telling
 from experiments.tosc.results import Result
-from semflash import __version__
 from semflash.codecs.registry import create
 from semflash.training.run_dir import load_weights
 
@@ -113,32 +111,5 @@ def execute(bench: Bench) -> Result:
     Raises:
         SemflashError: training or measuring is refused.
     """
-    began, study = time.monotonic(), bench.study
-    found = KINDS[study.kind](bench)
-    whole = time.monotonic() - began  # of this call, which may have gone on with a training
-    return Result(
-        job=study.name,
-        group=study.group,
-        variant=study.variant,
-        seed=study.seed,
-        settings=study.settings,
-        digest=study.digest,
-        rows=found.rows,
-        figures=found.figures,
-        seconds={"training": round(found.training_s, 1), "job": round(whole, 1)},
-        versions=versions(),
-    )
-
-
-def versions() -> dict[str, str]:
-    """Of the packages."""
-    import keras
-    import tensorflow as tf
-
-    return {
-        "semflash": __version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "keras": keras.__version__,
-        "tensorflow": tf.__version__,
-    }
+    study = bench.study
+    return result_of(study, lambda: KINDS[study.kind](bench), Result)

@@ -12,7 +12,8 @@ from semflash.tasks.losses import cross_entropy
 
 
 class PartStage(keras.Model):
-    """Trains a part; the whole codec is an attribute, so that a checkpoint has all of it.
+    """Trains a part; the whole codec is an attribute, so that a checkpoint has all of it. Each kind of stage
+    has a loss of its own.
 
     Args:
         codec: :class:`semflash.codecs.multires.codec.Multires`.
@@ -41,17 +42,6 @@ class PartStage(keras.Model):
     def call(self, inputs: Any, training: bool = False) -> Any:
         """What the part gives."""
         return self.part(inputs, training=training)
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """Of the kind of stage."""
-        raise NotImplementedError
 
 
 class LevelStage(PartStage):
