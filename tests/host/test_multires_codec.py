@@ -13,7 +13,7 @@ from semflash.codecs.multires.klt import Transform, allocate, lloyd_max
 from semflash.codecs.multires.picture import in_patches, whole
 from semflash.codecs.multires.selecting import levels_of
 from semflash.codecs.multires.sizes import MultiresSizes
-from semflash.codecs.registry import sizes_of, trains_alone
+from semflash.codecs.registry import create, sizes_of, trains_alone
 from semflash.errors import UsageError
 from semflash.program.reference.patches import cut
 
@@ -211,3 +211,21 @@ def test_the_family_trains_by_itself_and_its_sizes_survive_json():
     assert trains_alone("multires")
     again = sizes_of("multires", {"level_bits": [0, 8, 32], "image_shape": [32, 32, 3]})
     assert again.level_bits == (0, 8, 32) and again.grid == (4, 4)
+
+
+def test_the_diagram_shows_what_goes_between_the_networks() -> None:
+    codec = create("multires", {})
+    inputs = [tuple(one.shape[1:]) for one in codec.decoder.inputs]
+    shown = {
+        "student": codec.student.output_shape[1:],
+        "levels": codec.sizes.grid,
+        "background": inputs[-1],
+        "picture": codec.decoder.output_shape[1:],
+        "tail": codec.classifier.output_shape[1:],
+    }
+    lines = (type(codec).__doc__ or "").splitlines()
+    for name, shape in shown.items():
+        (line,) = [line for line in lines if line.split()[:1] == [name]]
+        assert line.endswith(f" {tuple(shape)}"), (line, shape)
+    (codes,) = [line for line in lines if line.split()[:1] == ["codes_1..3"]]
+    assert codes.endswith(", ".join(str(shape) for shape in inputs[:3]))
