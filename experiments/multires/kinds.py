@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +20,13 @@ from experiments.multires.results import Result, Row
 from experiments.studies.doing import result_of
 from experiments.studies.study import Study
 from experiments.work import finished
-from semflash.codecs.multires.attention import attention_maps, best_in_common, smoothed, spearman
+from semflash.codecs.multires.attention import (
+    attention_maps,
+    best_in_common,
+    smoothed,
+    spearman,
+    taught,
+)
 from semflash.codecs.multires.codec import Multires
 from semflash.codecs.multires.measuring import Measure
 from semflash.codecs.multires.networks import build_classifier
@@ -32,7 +39,16 @@ from semflash.training.alone.run import train_own
 from semflash.training.models import TrainedCodec, load_run
 from semflash.training.progress import Progress
 from semflash.training.recipes.recipe import CodecRecipe, TaskRecipe
+from semflash.training.run_dir import WEIGHTS_FILE
 from semflash.training.task import TrainedTask, load_task, train_task_network
+
+#: Attention of the teacher: title, followed back, mean with that to the mirror image.
+ATTENTIONS = (
+    ("last block", False, False),
+    ("rollout", True, False),
+    ("both ways round, last block", False, True),
+    ("both ways round, rollout", True, True),
+)
 
 
 @dataclass
@@ -83,8 +99,19 @@ class Bench:
         """The codec's run: trained now, further trained, or as it is where it is finished."""
         if finished(self.folder):
             return load_run(self.folder)
-        self.teacher()
-        return train_own(self.recipe, self.folder, progress=self.progress, task_dir=self.work / "task")
+        recipe = dataclasses.replace(
+            self.recipe, autoencoder_epochs=0, start=str(self.coders() / WEIGHTS_FILE)
+        )
+        return train_own(recipe, self.folder, progress=self.progress, task_dir=self.work / "task")
+
+    def coders(self) -> Path:
+        """The run whose coders serve all seeds: trained now, or as it is where it is finished."""
+        folder = self.work / "coders"
+        if not finished(folder):
+            self.teacher()
+            recipe = dataclasses.replace(self.recipe, seed=0, task_epochs=0, polish_epochs=0)
+            train_own(recipe, folder, progress=self.progress, task_dir=self.work / "task")
+        return folder
 
     def codec(self) -> Multires:
         """The codec of :meth:`run`."""
@@ -92,18 +119,21 @@ class Bench:
         assert isinstance(found, Multires)  # the plan has no other family
         return found
 
-    def trained_s(self, folder: Path) -> float:
-        """What the epochs took, seconds, however often the training was stopped."""
+    def trained_s(self, folder: Path, stages: str = "") -> float:
+        """What the epochs took, seconds, however often the training was stopped.
+
+        Args:
+            stages: How the names of the stages begin that count.
+        """
         path = folder / "history.json"
         records = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-        return float(sum(record["seconds"] for record in records))
+        return float(sum(each["seconds"] for each in records if each["stage"].startswith(stages)))
 
     def measured(self, name: str, codec: Multires) -> Measured:
         """The codec on a split."""
-        split, teacher, sizes = getattr(self.data(), name), self.teacher(), codec.sizes
-        maps = attention_maps(teacher.head, teacher.tail, split.images, rollout=sizes.rollout)
-        flat = smoothed(maps, sizes.smoothing).reshape(len(maps), -1)
-        return Measured(codec, split, name, flat)
+        split, teacher = getattr(self.data(), name), self.teacher()
+        maps = taught(teacher.head, teacher.tail, split.images, codec.sizes)
+        return Measured(codec, split, name, maps.reshape(len(maps), -1))
 
 
 def teacher(bench: Bench) -> Outcome:
@@ -113,16 +143,25 @@ def teacher(bench: Bench) -> Outcome:
         split = getattr(data, name)
         touched = on_object(split.cover)
         one: dict[str, Any] = {"accuracy": task.accuracy(split), "chance": float(touched.mean())}
-        for rollout in (False, True):
-            maps = attention_maps(task.head, task.tail, split.images, rollout=rollout)
+        for title, rollout, mirrored in ATTENTIONS:
+            maps = attention_maps(task.head, task.tail, split.images, rollout=rollout, mirrored=mirrored)
             for share in (0.0, 0.5, 0.8):
                 flat = smoothed(maps, share).reshape(len(maps), -1)
-                key = f"{'rollout' if rollout else 'last block'}, smoothed {share:g}"
+                key = f"{title}, smoothed {share:g}"
                 one[key] = figures(flat, touched) | {"mass": mass(flat, touched)}
         one["local contrast"] = figures(contrast(split.images, STRIDE).astype(float), touched)
         found[name] = one
     seconds = bench.trained_s(bench.work / "task") + bench.trained_s(bench.work / "task" / "first")
     return Outcome(figures=found, training_s=seconds)
+
+
+def coders(bench: Bench) -> Outcome:
+    """The coders of all resolutions, which serve every seed: their errors as they begin and at the end."""
+    codec, data = load_run(bench.coders()).codec, bench.data()
+    measure = Measure(codec, data.val)
+    errors = {str(bits): measure.error_of(coder) for bits, coder in codec.coders.items()}
+    found = {"mse": errors, "closed_form": closed_form(codec, data)}
+    return Outcome(figures=found, training_s=bench.trained_s(bench.coders(), "level-"))
 
 
 def measured(bench: Bench) -> Outcome:
@@ -143,7 +182,6 @@ def measured(bench: Bench) -> Outcome:
             "best_in_common": float(best_in_common(scores, target).mean()),
         },
         "training": results,
-        "closed_form": closed_form(codec, bench.data()),
         "distortion": [float(each) * 255**2 for each in codec.distortion],
         "parameters": {
             name: sum(int(np.prod(weight.shape)) for weight in part.weights)
@@ -204,6 +242,7 @@ def errors(bench: Bench) -> Outcome:
 
 KINDS: dict[str, Callable[[Bench], Outcome]] = {
     "teacher": teacher,
+    "coders": coders,
     "codec": measured,
     "formats": formats,
     "untuned": untuned,

@@ -27,6 +27,7 @@ def studies(epochs: int | None = None) -> list[Study]:
     if epochs is not None:
         task = dataclasses.replace(task, epochs=epochs)
     found = [_study("scenes", "teacher", 0, "teacher", task, epochs, {}, 0)]
+    found.append(_study("scenes", "coders", 0, "coders", task, epochs, {}, 1))
     measure = {"arms": ARMS, "rates": RATES}
     for seed in SEEDS:
         found.append(_study("scenes", "codec", seed, "codec", task, epochs, {"measure": measure}, seed + 1))
@@ -58,8 +59,10 @@ def _study(
     settings = {"task": dataclasses.asdict(task)} | more
     if kind != "teacher":
         settings |= {"recipe": dataclasses.asdict(recipe)}
-    needs = () if kind == "teacher" else (name_of(group, "teacher", 0),)
-    of = "" if kind == "teacher" else name_of(group, "codec", seed)
+    needs = {"teacher": (), "coders": (name_of(group, "teacher", 0),)}.get(
+        kind, (name_of(group, "teacher", 0), name_of(group, "coders", 0))
+    )
+    own = kind in ("teacher", "coders", "codec")
     return Study(
         name_of(group, variant, seed),
         group,
@@ -67,7 +70,7 @@ def _study(
         seed,
         kind,
         plain(settings),
-        of="" if kind == "codec" else of,
-        needs=needs if kind in ("teacher", "codec") else (*needs, name_of(group, "codec", seed)),
+        of="" if own else name_of(group, "codec", seed),
+        needs=needs if own else (*needs, name_of(group, "codec", seed)),
         priority=priority,
     )

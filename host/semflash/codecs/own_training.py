@@ -131,9 +131,11 @@ class OwnTraining(abc.ABC):
 
     Attributes:
         unused: Fields of the recipe that this training does not read; a recipe that sets one is refused.
+        starts: Whether it reads the recipe's ``start``, weights to begin with.
     """
 
     unused: ClassVar[tuple[str, ...]] = ()
+    starts: ClassVar[bool] = False
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench

@@ -96,6 +96,7 @@ def train_own(
     answers = answers or _answers(recipe, data)
     task = None if task_dir is None else load_task(task_dir)
     described: dict[str, Any] = dataclasses.asdict(recipe) | _teacher(answers) | _task(task)
+    described["start"] = Path(recipe.start).name  # where the user's file lies concerns nobody
     keras.utils.set_random_seed(recipe.seed)
     codec = create(recipe.family, sizes_for(recipe, data))
     described["built_sizes"] = codec.sizes.plain()
@@ -140,7 +141,8 @@ def check_own(recipe: CodecRecipe, distribution: Distribution = ALONE) -> None:
             value=recipe.pipeline,
             remedy='pipeline="numpy"',
         )
-    if recipe.start:
+    training = family_of(recipe.family).training
+    if recipe.start and not (training is not None and training.starts):
         raise UsageError(
             f"the family {recipe.family} begins at random: start takes codecs on top of a task network",
             value=recipe.start,
