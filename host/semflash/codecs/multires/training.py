@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from semflash.codecs.multires.attention import best_in_common, spearman, taught
+from semflash.codecs.multires.attention import best_in_common, smoothed, spearman, taught
 from semflash.codecs.multires.klt import Transform
 from semflash.codecs.multires.measuring import Measure
 from semflash.codecs.multires.pictures import Pictures
@@ -26,6 +26,7 @@ from semflash.data.dataset import Split
 from semflash.errors import TrainingError, UsageError
 from semflash.program.reference.patches import cut
 from semflash.tasks.start import read_start
+from semflash.teachers.attended import resampled
 
 #: Images whose patches the KLT is taken of, and patches of each image in a step of a coder.
 KLT_IMAGES, PATCHES_OF_IMAGE = 2_000, 16
@@ -41,6 +42,7 @@ class MultiresTraining(OwnTraining):
     """
 
     starts = True
+    attends = True
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
@@ -162,13 +164,23 @@ class MultiresTraining(OwnTraining):
     @cached_property
     def targets(self) -> np.ndarray:
         """The attention that the student learns, float32 (N, rows, columns)."""
+        if self.bench.attention is not None:
+            return self._given(self.bench.attention.train[: len(self.bench.train)])
         return self._attention(self.bench.train.images)
 
     @cached_property
     def val_attention(self) -> np.ndarray:
         """The attention to the validation images, (N, patches)."""
-        maps = self._attention(self.bench.data.val.images)
+        if self.bench.attention is not None:
+            maps = self._given(self.bench.attention.val)
+        else:
+            maps = self._attention(self.bench.data.val.images)
         return maps.reshape(len(maps), -1)
+
+    def _given(self, maps: np.ndarray) -> np.ndarray:
+        """Of another teacher, on the grid of the codec's patches."""
+        sizes = self.bench.codec.sizes
+        return smoothed(resampled(maps, sizes.grid), sizes.smoothing)
 
     def _attention(self, images: Any) -> np.ndarray:
         assert self.bench.task is not None  # check() has looked
