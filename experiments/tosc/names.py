@@ -16,4 +16,6 @@ KEPT = (32, 24, 16, 8)
 IMAGES = 20_000
 PASSES = {"bits": 12, "symbols": 6}
 LIVE_IMAGES = 6_400
+#: Bundles of the family.
+ZOO = ("stamps-tosc", "fashion-mnist-tosc-12")
 TEACHERS = {"stamps": "lite0", "fashion-mnist": "ensemble:3"}

@@ -8,7 +8,18 @@ from typing import Any
 
 from experiments.resolve import plain
 from experiments.studies.study import Study, name_of
-from experiments.tosc.names import BERS, IMAGES, KEPT, LIVE_IMAGES, PASSES, REPEATS, SEEDS, SNRS, TEACHERS
+from experiments.tosc.names import (
+    BERS,
+    IMAGES,
+    KEPT,
+    LIVE_IMAGES,
+    PASSES,
+    REPEATS,
+    SEEDS,
+    SNRS,
+    TEACHERS,
+    ZOO,
+)
 from semflash.codecs.tosc.sizes import ToscSizes
 from semflash.training.recipes.catalogue import codec_recipe
 from semflash.training.recipes.overrides import override
@@ -119,6 +130,17 @@ def _of_stamps(epochs: int | None) -> Iterator[Study]:
         ):
             yield measured(variant, kind, more, seed, priority, epochs)
     yield measured("distilled", "costs", {"level": 18.0}, 0, 1, epochs)
+    for bundle in ZOO:
+        yield Study(
+            name_of("board", bundle, 0),
+            "board",
+            bundle,
+            0,
+            "board",
+            {"bundle": bundle},
+            priority=1,
+            seconds=20.0,
+        )
     yield _live()
 
 
