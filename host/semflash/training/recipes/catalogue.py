@@ -57,6 +57,16 @@ _TASKS = (
         image_size=64,
         augmentation=Augmentation(flip=0.5, shift_px=4),
     ),
+    # From random weights: objects-64 has seen stamps that are tested here.
+    TaskRecipe(
+        "stamps-focus",
+        dataset="stamps-focus",
+        widths=(16, 32, 64),
+        epochs=8,
+        batch=64,
+        image_size=64,
+        augmentation=Augmentation(flip=0.5, shift_px=6, erase=0.2, gain=0.1),
+    ),
     # A transformer learns hardly anything from cluttered scenes at first, so it begins with single items.
     TaskRecipe("fashion-items", dataset="fashion-items", epochs=3, peak=2e-3, image_size=32, **_VIT),
     TaskRecipe(
