@@ -31,6 +31,8 @@ from semflash.codecs.own_training import Bench, OwnStage, OwnTraining
 from semflash.codecs.patch_codes import less_background
 from semflash.data.augment import Augmentation, augment_and_tell, move_maps
 from semflash.errors import UsageError
+from semflash.segments.importance import block_importance
+from semflash.segments.store import SegmentStore, find_store
 
 #: Images that the closed form is fitted to, and images of a batch of what is computed once.
 FIT_IMAGES, BATCH = 2_000, 500
@@ -40,9 +42,8 @@ LABEL_SMOOTHING = 0.05
 WITHOUT_ERRORS, BY_STUDENT, FLOORS, LEAST = 0.5, 0.5, (0.003, 0.02, 0.08, 1.0), 0.12
 #: Bytes and bit error rates are drawn evenly on scales of logarithms.
 RATES, LEAST_BER = (60, 400), 8e-4
-#: Mean squared weight of the tail: share of its images that are shown whole.
+#: Share of the tail's images that are shown whole.
 WHOLE = 0.1
-TAIL_RATES = (60, 400)
 
 
 class LamscTraining(OwnTraining):
@@ -73,7 +74,10 @@ class LamscTraining(OwnTraining):
                 value=(sizes.classifier, sizes.classifier_head, sizes.classifier_widths),
                 remedy="sizes.classifier, .classifier_head and .classifier_widths as the task network's",
             )
-        exact_importance(bench.train, sizes.grid)
+        if bench.recipe.segments:
+            self.segments  # noqa: B018  (there is a store, and it is of this data)
+        else:
+            exact_importance(bench.train, sizes.grid)
 
     def stages(self) -> tuple[OwnStage, ...]:
         """In order, the closed form in place."""
@@ -87,7 +91,7 @@ class LamscTraining(OwnTraining):
                 epochs=recipe.task_epochs,
                 peak=recipe.task_peak,
                 batches=self.attended,
-                steps=steps,
+                steps=len(self.importance) // recipe.batch,
                 validate=self.measure.student,
             )
         ]
@@ -119,8 +123,8 @@ class LamscTraining(OwnTraining):
     def _begin(self) -> None:
         codec, train, task = self.bench.codec, self.bench.train, self.bench.task
         assert task is not None  # check() has looked
-        few = np.asarray(train.images[:FIT_IMAGES])
-        weights = self.importance[: len(few)].reshape(len(few), -1)
+        weights = self.importance[:FIT_IMAGES].reshape(min(FIT_IMAGES, len(self.importance)), -1)
+        few = np.asarray(train.images[: len(weights)])
         counted = (weights + codec.sizes.floor) / (1 + codec.sizes.floor)
         if not codec.sizes.asi:
             counted = np.ones_like(counted)
@@ -135,9 +139,25 @@ class LamscTraining(OwnTraining):
         return found
 
     @cached_property
+    def segments(self) -> SegmentStore:
+        """The store that the recipe names."""
+        found: SegmentStore = find_store(self.bench.recipe.segments, self.bench.data)
+        return found
+
+    @cached_property
     def importance(self) -> np.ndarray:
-        """Of the blocks of the training images, float32 (N, rows, columns)."""
-        return exact_importance(self.bench.train, self.bench.codec.sizes.grid)
+        """Of the blocks of training images, float32 (n, rows, columns): of all of them by exact masks, of the
+        first ones by a store of segments."""
+        if not self.bench.recipe.segments:
+            return exact_importance(self.bench.train, self.bench.codec.sizes.grid)
+        return block_importance(self.segments, "train")[: len(self.bench.train)]
+
+    @cached_property
+    def counted(self) -> np.ndarray:
+        """The same of all training images; the student's where nothing else is known."""
+        known, grid = self.importance, self.bench.codec.sizes.grid
+        more = self.students[len(known) :].reshape(-1, *grid).astype(np.float32)
+        return np.concatenate([known, more])
 
     @cached_property
     def students(self) -> np.ndarray:
@@ -158,7 +178,7 @@ class LamscTraining(OwnTraining):
     def attended(self, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(images, importance), float32 (B, H, W, C) and (B, rows, columns); moved alike."""
         how, train = self.bench.recipe.augmentation, self.bench.train
-        for chosen in self._order(rng):
+        for chosen in self._order(rng, len(self.importance)):
             images, moves = augment_and_tell(np.asarray(train.images[chosen]), how, rng)
             yield images, move_maps(self.importance[chosen], moves, images.shape[1:3])
 
@@ -183,7 +203,7 @@ class LamscTraining(OwnTraining):
 
     def _weighted(self, chosen: np.ndarray) -> np.ndarray:
         """Images in [0, 1] and, behind them, what each pixel counts: float32 (n, H, W, C + 1)."""
-        counts = self.importance[chosen] + LEAST
+        counts = self.counted[chosen] + LEAST
         pixels = counts.repeat(BLOCK, axis=1).repeat(BLOCK, axis=2)[..., None]
         images = np.asarray(self.bench.train.images[chosen]).astype(np.float32) / np.float32(255)
         return np.concatenate([images, pixels.astype(np.float32)], axis=-1)
@@ -195,7 +215,7 @@ class LamscTraining(OwnTraining):
         rates."""
         coefficients, backgrounds, worth = (each[chosen] for each in self.analysed)
         count = len(chosen)
-        exact = self.importance[chosen].reshape(count, -1)
+        exact = self.counted[chosen].reshape(count, -1)
         by_student = rng.random((count, 1)) < BY_STUDENT
         shares = np.where(by_student, self.students[chosen], exact)
         floors = rng.choice(FLOORS, (count, 1))
@@ -210,7 +230,7 @@ class LamscTraining(OwnTraining):
         how = Augmentation(flip=self.bench.recipe.augmentation.flip, shift_px=0)
         for chosen in self._order(rng):
             coefficients, backgrounds, worth = (each[chosen] for each in self.analysed)
-            rates = np.exp(rng.uniform(*np.log(TAIL_RATES), len(chosen))).astype(np.int64)
+            rates = np.exp(rng.uniform(*np.log(RATES), len(chosen))).astype(np.int64)
             levels = self.coding.levels(worth, self.coding.weights(self.students[chosen]), rates)
             sent = self.coding.received(self.coding.codes(coefficients, levels), levels)
             found = codec.restored(sent, levels, backgrounds, np.zeros(len(chosen), np.float32))
@@ -220,8 +240,9 @@ class LamscTraining(OwnTraining):
             pictures, _ = augment_and_tell(pixels, how, rng)
             yield pictures, train.labels[chosen]
 
-    def _order(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        batch, count = self.bench.recipe.batch, len(self.bench.train)
+    def _order(self, rng: np.random.Generator, images: int | None = None) -> Iterator[np.ndarray]:
+        """Numbers of training images, those of the first ones alone where it is said how many."""
+        batch, count = self.bench.recipe.batch, images or len(self.bench.train)
         order = rng.permutation(count)
         for start in range(0, count - batch + 1, batch):
             yield order[start : start + batch]
@@ -232,5 +253,9 @@ class LamscTraining(OwnTraining):
             yield np.asarray(images[start : start + BATCH])
 
     def results(self) -> dict[str, Any]:
-        """Accuracy by rate, the student's likeness to the importance, and PSNR by rate."""
-        return self.measure.results()
+        """Accuracy by rate, the student's likeness to the importance, PSNR by rate, and the segments."""
+        found = self.measure.results()
+        if self.bench.recipe.segments:
+            segmenter = self.segments.manifest.segmenter
+            found["segments"] = {"digest": self.segments.digest, "segmenter": segmenter.name}
+        return found
