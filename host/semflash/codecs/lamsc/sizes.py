@@ -63,7 +63,7 @@ class LamscSizes(CodecSizes):
     floor: float = 0.02
     mask: Literal["levels", "learned"] = "levels"
     restoring: bool = True
-    restoring_widths: tuple[int, int, int] = (64, 32, 16)
+    restoring_widths: tuple[int, int, int] = (64, 32, 8)
     rate_low: int = 24
     rate_high: int = 700
     rate_default: int = 159
