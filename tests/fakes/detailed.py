@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from fakes.untrained import CLASSES, blocks
@@ -98,8 +99,8 @@ def quantised(weight: str = "attention-variance") -> QuantisedDevice:
     return quantise_device(spec(weight), blocks())
 
 
-def bundle(folder: Path, weight: str = "attention-variance") -> Bundle:
-    """The device side with a dense layer on everything that arrives."""
+def bundle(folder: Path, weight: str = "attention-variance", *, mapped: bool = False) -> Bundle:
+    """The device side with a dense layer on everything that arrives; mapped: it says where its levels are."""
     device = quantised(weight)
     program = device.program
     received = program.payload.sources
@@ -122,6 +123,7 @@ def bundle(folder: Path, weight: str = "attention-variance") -> Bundle:
         ),
         class_names=CLASSES,
         task=ClassificationTask(),
+        level_map="levels" if mapped else UNSET,
     )
     record = Record(semflash_version="0.1.0", recipe={"script": "fakes/detailed.py"}, seed=5)
     return write_bundle(folder / "detailed.semcodec", contract, record, files)
