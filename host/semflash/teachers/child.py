@@ -19,11 +19,11 @@ from typing import Any, BinaryIO
 import msgspec
 import numpy as np
 
+from semflash.processes.limited import READY, REQUESTS
 from semflash.teachers.preparing import ImageInput, prepared
 
-REQUESTS, JOB = "requests", "job.json"
+JOB = "job.json"
 REQUEST, ANSWER = struct.Struct("<4I"), struct.Struct("<2I")
-READY = b"ready\n"
 
 
 def main() -> int:
