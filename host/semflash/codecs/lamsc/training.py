@@ -220,7 +220,7 @@ class LamscTraining(OwnTraining):
         shares = np.where(by_student, self.students[chosen], exact)
         floors = rng.choice(FLOORS, (count, 1))
         weights = np.maximum(np.rint(4096 * (shares + floors) / (1 + floors)), 1).astype(np.int64)
-        rates = np.exp(rng.uniform(*np.log(RATES), count)).astype(np.int64)
+        rates = _rates(count, rng)
         return coefficients, backgrounds, self.coding.levels(worth, weights, rates)
 
     def pictured(self, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -230,7 +230,7 @@ class LamscTraining(OwnTraining):
         how = Augmentation(flip=self.bench.recipe.augmentation.flip, shift_px=0)
         for chosen in self._order(rng):
             coefficients, backgrounds, worth = (each[chosen] for each in self.analysed)
-            rates = np.exp(rng.uniform(*np.log(RATES), len(chosen))).astype(np.int64)
+            rates = _rates(len(chosen), rng)
             levels = self.coding.levels(worth, self.coding.weights(self.students[chosen]), rates)
             sent = self.coding.received(self.coding.codes(coefficients, levels), levels)
             found = codec.restored(sent, levels, backgrounds, np.zeros(len(chosen), np.float32))
@@ -259,3 +259,9 @@ class LamscTraining(OwnTraining):
             segmenter = self.segments.manifest.segmenter
             found["segments"] = {"digest": self.segments.digest, "segmenter": segmenter.name}
         return found
+
+
+def _rates(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Bytes of so many images."""
+    low, high = (float(np.log(each)) for each in RATES)
+    return np.exp(rng.uniform(low, high, count)).astype(np.int64)
