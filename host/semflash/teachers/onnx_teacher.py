@@ -32,6 +32,8 @@ class Network:
         channels_first: (n, C, H, W), else (n, H, W, C).
         batch: images at a time; 1 where the file fixes it.
         input: how images are given.
+        keys: a second output, where ``output`` are the queries of an attention; empty: there is none.
+        registers: the answer is an attention without so many registers; None: it is no attention.
     """
 
     model: Path | bytes
@@ -40,6 +42,8 @@ class Network:
     channels_first: bool
     batch: int
     input: ImageInput
+    keys: str = ""
+    registers: int | None = None
 
 
 class OnnxTeacher:
@@ -84,7 +88,8 @@ class OnnxTeacher:
         job = {
             "model": str(_placed(network.model, folder)),
             "image": network.image,
-            "output": network.output,
+            "outputs": [network.output, *([network.keys] if network.keys else [])],
+            "registers": network.registers,
             "channels_first": network.channels_first,
             "batch": network.batch,
             "threads": self._threads,
