@@ -65,6 +65,13 @@ class Rows:
         left = self.left()
         return min(left[0] * self.block, self.images) if left else self.images
 
+    def begun(self) -> int:
+        """How many images there are up to the last block that is there; 0: the files are not made yet."""
+        if not (self.folder / self.map.name).exists():
+            return 0
+        there = np.flatnonzero(self.done())
+        return min((int(there[-1]) + 1) * self.block, self.images) if len(there) else 0
+
     def images_of(self, block: int) -> np.ndarray:
         """Numbers of a block's images."""
         return np.arange(block * self.block, min((block + 1) * self.block, self.images))

@@ -57,7 +57,7 @@ def weigh_by_task(
         drops, alone = ask(images, part.labels[indices], maps, log_probabilities(task), rule)
         return weights_of(drops, alone, maps, rule), drops, alone
 
-    _weigh(store, TASK, made_of, weigh, progress or Progress(), ("drop", "alone"))
+    weigh_all(store, TASK, made_of, weigh, progress or Progress(), ("drop", "alone"))
 
 
 def log_probabilities(task: TrainedTask) -> Callable[[np.ndarray], np.ndarray]:
@@ -82,7 +82,7 @@ def weigh_by_file(store: SegmentStore, path: Path, progress: Progress | None = N
     """
     weights = {split: _array(found, store, split) for split, found in _read(path).items()}
     made_of = {"file": file_sha256(path)}
-    _weigh(
+    weigh_all(
         store,
         PERSON,
         made_of,
@@ -92,7 +92,7 @@ def weigh_by_file(store: SegmentStore, path: Path, progress: Progress | None = N
     )
 
 
-def _weigh(
+def weigh_all(
     store: SegmentStore,
     name: str,
     made_of: dict[str, Any],
@@ -101,7 +101,13 @@ def _weigh(
     others: tuple[str, ...] = (),
     images: dict[str, int] | None = None,
 ) -> None:
-    """Weigh all images that are not weighed yet."""
+    """Weigh all images of a store, or so many of each split, that are not weighed yet.
+
+    Args:
+        name: that the weights are kept by.
+        made_of: plain values that decide them.
+        weigh: gives the weights of images of a split, float32 (n, 64), then the rows of `others`.
+    """
     images = images or {split: store.count(split) for split in store.splits}
     wanted = Weighing(FORMAT, name, store.digest, made_of, images, BLOCK, others)
     with weighing(store, wanted) as rows:
