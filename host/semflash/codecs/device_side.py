@@ -15,6 +15,7 @@ import numpy as np
 
 from semflash.codecs.patch_side import PatchCoder as PatchCoder
 from semflash.codecs.patch_side import PatchesStage, SelectStage
+from semflash.codecs.token_side import TokensStage
 from semflash.program.controls import Control
 from semflash.program.layout import Layout, Region
 from semflash.program.quality import Quality
@@ -180,6 +181,7 @@ DeviceStage = (
     | NormaliseStage
     | SelectStage
     | PatchesStage
+    | TokensStage
 )
 
 
