@@ -18,7 +18,7 @@ import numpy as np
 
 from semflash.array_files import write_json, write_npz
 from semflash.codecs.tosc.measuring import REPORTED, Measure
-from semflash.export.run import find_run
+from semflash.export.found import find_run
 from semflash.training.models import load_run
 from semflash.training.task import dataset_of
 

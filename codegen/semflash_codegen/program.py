@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from msgspec import UnsetType
+
 from semflash.program.controls import Control
 from semflash.program.layout import CountOf, Every, Exactly, OnesOf, Region, Rest
 from semflash.program.patch_stages import Patches, Select
@@ -19,6 +21,7 @@ from semflash.program.stages import (
     Normalise,
     Order,
     Project,
+    Stage,
     Tail,
     inputs_of,
     outputs_of,
@@ -28,7 +31,15 @@ from semflash.program.tokens.stages import SendTokens
 from semflash_codegen.c_text import struct, structs
 from semflash_codegen.errors import RequestError
 from semflash_codegen.graph import CompiledGraph
-from semflash_codegen.patch_text import head_names, head_text, pairs_bytes, patches_text, select_text
+from semflash_codegen.patch_text import (
+    coders_name,
+    head_names,
+    head_text,
+    pairs_bytes,
+    patches_text,
+    select_bytes,
+    select_text,
+)
 from semflash_codegen.stage_text import (
     Fields,
     Integers,
@@ -99,8 +110,10 @@ def place(program: Program, graphs: Sequence[CompiledGraph]) -> Memory:
             memory.stages[number] = memory.take(compiled[stage.name].state_bytes)
         elif isinstance(stage, Order):
             memory.stages[number] = memory.take(2 * _scores(program, stage))
+        elif isinstance(stage, Select) and not isinstance(stage.falls, UnsetType):
+            memory.stages[number] = memory.take(select_bytes(program, stage))
         elif isinstance(stage, Patches):
-            memory.stages[number] = memory.take(pairs_bytes(program, stage))
+            memory.stages[number] = _shared(program, stage, memory)
         elif isinstance(stage, SendTokens):
             memory.stages[number] = memory.take(memory_bytes(program, stage))
     for tensor in program.tensors:
@@ -109,6 +122,18 @@ def place(program: Program, graphs: Sequence[CompiledGraph]) -> Memory:
     head = _CONTROLS_HEAD if program.controls else 0
     memory.controls = memory.take(head + _PER_CONTROL * len(program.controls))
     return memory
+
+
+def _has_falls(stage: Stage) -> bool:
+    return isinstance(stage, Select) and not isinstance(stage.falls, UnsetType)
+
+
+def _shared(program: Program, stage: Patches, memory: Memory) -> int:
+    """Where a stage of patches works: where the selection by falls before it has worked, if there is one."""
+    for number, other in enumerate(program.stages):
+        if isinstance(other, Select) and other.output == stage.levels and number in memory.stages:
+            return memory.stages[number]
+    return memory.take(pairs_bytes(program, stage))
 
 
 def _is_kept(program: Program, tensor: Tensor) -> bool:
@@ -172,13 +197,21 @@ def program_text(
     given = frozenset(name for graph in program.graphs for name in graph.outputs)
     places = _Places(numbers, controls, memory, given)
     text, rows = "", list[Fields]()
+    names = {
+        number: f"{prefix}_{_WORDS[type(stage)]}{number}"
+        for number, stage in enumerate(program.stages)
+        if not isinstance(stage, Graph)
+    }
     for number, stage in enumerate(program.stages):
         if isinstance(stage, Graph):
             rows.append(_graph_row(stage, number, compiled, places))
-            continue
-        name = f"{prefix}_{_WORDS[type(stage)]}{number}"
-        text += _integers_text(program, stage, name, places)
-        rows.append(_row(stage, number, name, places))
+        else:
+            rows.append(_row(stage, number, names[number], places))
+    # A selection by falls reads the coders' tables, which stand first.
+    for number in sorted(names, key=lambda each: _has_falls(program.stages[each])):
+        stage = program.stages[number]
+        assert not isinstance(stage, Graph)
+        text += _integers_text(program, stage, number, names, places)
     tensors = [
         [("bytes", f"{tensor.items}u"), ("offset", _offset(memory, tensor))] for tensor in _in_order(program)
     ]
@@ -216,8 +249,11 @@ def _graph_row(
     return [*_stage("GRAPH", *ends), *more, ("as.graph", f"&{graph.symbol}")]
 
 
-def _integers_text(program: Program, stage: Integers, name: str, places: _Places) -> str:
+def _integers_text(
+    program: Program, stage: Integers, number: int, names: dict[int, str], places: _Places
+) -> str:
     """The constant data of a stage that is no graph."""
+    name = names[number]
     match stage:
         case Tail():
             return tail_text(stage, name)
@@ -230,7 +266,12 @@ def _integers_text(program: Program, stage: Integers, name: str, places: _Places
         case Normalise():
             return normalise_text(program, stage, name)
         case Select():
-            return select_text(program, stage, name, places.tensors)
+            coders = [
+                coders_name(names[at])
+                for at, other in enumerate(program.stages)
+                if isinstance(other, Patches) and other.levels == stage.output
+            ]
+            return select_text(program, stage, name, places.tensors, "".join(coders))
         case Patches():
             return patches_text(program, stage, name, places.tensors)
         case SendTokens():
@@ -264,6 +305,8 @@ def _row(stage: Integers, number: int, name: str, places: _Places) -> Fields:
             return [*row, ("ops", "&sf_normalise_of_values")]
         case Select():
             row = [*_stage("SELECT", source, output, places.choice(stage.rate)), ("as.select", f"&{name}")]
+            if number in places.memory.stages:
+                row.append(("state", f"{places.memory.stages[number]}u"))
             return [*row, ("ops", "&sf_select_of_image")]
         case Patches():
             state = ("state", f"{places.memory.stages[number]}u")

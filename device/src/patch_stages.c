@@ -35,42 +35,6 @@ static int map_fits(const sf_program_t *program, uint32_t map, uint32_t places, 
     return 1;
 }
 
-static int select_fits(const sf_program_t *program, uint32_t number) {
-    const sf_stage_t *stage = &program->stages[number];
-    const sf_select_t *select = stage->as.select;
-    if (stage->kind != SF_STAGE_SELECT || select == NULL || select->table == NULL || select->gains == NULL ||
-        !tiles(program, select->rows, select->columns, select->side, select->channels)) {
-        return 0;
-    }
-    const uint32_t places = (uint32_t)select->rows * select->columns;
-    const int known = select->channels <= SF_ALSO_ITEMS_MAX &&
-                      (select->contrast == 0u || select->channels == 1u || select->channels == 3u);
-    if (!known || stage->by >= program->n_controls ||
-        !map_fits(program, stage->output, places, select->gains) ||
-        !sf_program_keeps(program, stage->source, places) ||
-        !sf_program_keeps(program, stage->output, places) ||
-        !sf_program_keeps(program, select->background, select->channels)) {
-        return 0;
-    }
-    static const uint8_t nothing[SF_MAP_LEVELS_MAX - 1u] = {0};
-    const uint32_t least = sf_head_payload_bits(program->head, nothing, can_protect(program));
-    return 8u * (uint32_t)program->controls[stage->by].low >= least;
-}
-
-static sf_status_t select_whole(sf_encoder_t *encoder, const sf_stage_t *stage) {
-    const sf_select_t *select = stage->as.select;
-    const sf_head_t *head = encoder->program->head;
-    const uint16_t *values = sf_encoder_controls(encoder);
-    const int8_t *image = (const int8_t *)sf_encoder_kept(encoder, 0);
-    const int protect = head->protect != SF_NONE && values[head->protect] > 0u;
-    uint32_t weights[SF_PLACES_MAX];
-    sf_select_weights(select, (const int8_t *)sf_encoder_kept(encoder, stage->source), image, weights,
-                      sf_encoder_kept(encoder, select->background));
-    sf_select_levels(select, head, weights, 8u * (uint32_t)values[stage->by], protect,
-                     sf_encoder_kept(encoder, stage->output));
-    return SF_OK;
-}
-
 /* Whether the codes of a coder are whole bytes that its tensor holds. */
 static int coder_fits(const sf_program_t *program, const sf_coder_t *coder, uint32_t places) {
     if (coder->bits == NULL || coder->weights == NULL || coder->thresholds == NULL || coder->bytes == 0u) {
@@ -87,6 +51,105 @@ static int coder_fits(const sf_program_t *program, const sf_coder_t *coder, uint
            sf_program_keeps(program, coder->output, places * coder->bytes);
 }
 
+/* Whether a stage has so much memory of its own, in words. */
+static int has_state(const sf_program_t *program, const sf_stage_t *stage, uint32_t bytes) {
+    return (stage->state & 3u) == 0u && stage->state <= program->state_bytes &&
+           bytes <= program->state_bytes - stage->state;
+}
+
+/* The patches of a selection, as its coders see them. */
+static sf_patches_t patches_of(const sf_select_t *select, uint8_t levels) {
+    const sf_patches_t patches = {select->rows,     select->columns,       select->side,      levels,
+                                  select->channels, select->falls->coders, select->background};
+    return patches;
+}
+
+/* Memory that a selection by falls works in: slopes of each patch, then the values of one. */
+static uint32_t slope_words(uint32_t places, uint32_t levels) {
+    return places * (levels - 1u);
+}
+
+static int falls_fit(const sf_program_t *program, const sf_stage_t *stage, uint32_t places) {
+    const sf_select_t *select = stage->as.select;
+    const sf_falls_t *falls = select->falls;
+    const uint8_t levels = program->head->levels;
+    if (falls->coders == NULL || falls->picks == NULL || falls->centres == NULL || falls->scales == NULL ||
+        levels < 2u || levels > SF_MAP_LEVELS_MAX) {
+        return 0;
+    }
+    const sf_patches_t patches = patches_of(select, levels);
+    const uint32_t words = slope_words(places, levels) + 2u * sf_patch_words(&patches);
+    const uint32_t last = falls->coders[levels - 2u].coefficients;
+    if (last > SF_FALL_COEFFICIENTS_MAX || !has_state(program, stage, 4u * words)) {
+        return 0;
+    }
+    const uint8_t *picks = falls->picks;
+    for (uint32_t level = 1; level < levels; level++) {
+        const sf_coder_t *coder = &falls->coders[level - 1u];
+        if (coder->channels == NULL || !coder_fits(program, coder, places)) {
+            return 0;
+        }
+        for (uint32_t i = 0; i < coder->coefficients; i++) {
+            if (picks[i] >= last) {
+                return 0;
+            }
+        }
+        picks += coder->coefficients;
+    }
+    return 1;
+}
+
+static int select_fits(const sf_program_t *program, uint32_t number) {
+    const sf_stage_t *stage = &program->stages[number];
+    const sf_select_t *select = stage->as.select;
+    if (stage->kind != SF_STAGE_SELECT || select == NULL || select->table == NULL || select->gains == NULL ||
+        !tiles(program, select->rows, select->columns, select->side, select->channels)) {
+        return 0;
+    }
+    const uint32_t places = (uint32_t)select->rows * select->columns;
+    const int known = select->channels <= SF_ALSO_ITEMS_MAX &&
+                      (select->contrast == 0u || select->channels == 1u || select->channels == 3u);
+    if (!known || stage->by >= program->n_controls ||
+        !map_fits(program, stage->output, places, select->gains) ||
+        !sf_program_keeps(program, stage->source, places) ||
+        !sf_program_keeps(program, stage->output, places) ||
+        !sf_program_keeps(program, select->background, select->channels) ||
+        (select->falls != NULL && !falls_fit(program, stage, places))) {
+        return 0;
+    }
+    static const uint8_t nothing[SF_MAP_LEVELS_MAX - 1u] = {0};
+    const uint32_t least = sf_head_payload_bits(program->head, nothing, can_protect(program));
+    return 8u * (uint32_t)program->controls[stage->by].low >= least;
+}
+
+static sf_status_t select_whole(sf_encoder_t *encoder, const sf_stage_t *stage) {
+    const sf_select_t *select = stage->as.select;
+    const sf_head_t *head = encoder->program->head;
+    const uint16_t *values = sf_encoder_controls(encoder);
+    const int8_t *image = (const int8_t *)sf_encoder_kept(encoder, 0);
+    const int protect = head->protect != SF_NONE && values[head->protect] > 0u;
+    uint32_t weights[SF_PLACES_MAX];
+    sf_select_weights(select, (const int8_t *)sf_encoder_kept(encoder, stage->source), image, weights,
+                      sf_encoder_kept(encoder, select->background));
+    const uint32_t room = 8u * (uint32_t)values[stage->by];
+    uint8_t *levels = sf_encoder_kept(encoder, stage->output);
+    if (select->falls == NULL) {
+        sf_select_levels(select, head, weights, room, protect, levels);
+        return SF_OK;
+    }
+    const sf_patches_t patches = patches_of(select, head->levels);
+    const uint32_t upgrades = head->levels - 1u;
+    uint32_t *slopes = (uint32_t *)(void *)(encoder->state + stage->state);
+    uint32_t *pairs = slopes + slope_words(head->places, head->levels);
+    const uint8_t *background = sf_encoder_kept(encoder, select->background);
+    for (uint32_t p = 0; p < head->places; p++) {
+        sf_patch_slopes(select->falls, &patches, head->level_bits, image, p, background, pairs,
+                        slopes + p * upgrades);
+    }
+    sf_select_by_slopes(head, weights, slopes, room, protect, levels);
+    return SF_OK;
+}
+
 static int patches_fit(const sf_program_t *program, uint32_t number) {
     const sf_stage_t *stage = &program->stages[number];
     const sf_patches_t *patches = stage->as.patches;
@@ -96,17 +159,19 @@ static int patches_fit(const sf_program_t *program, uint32_t number) {
         return 0;
     }
     const uint32_t places = (uint32_t)patches->rows * patches->columns;
-    if (!sf_program_keeps(program, stage->source, places) || (stage->state & 3u) != 0u ||
-        stage->state > program->state_bytes ||
-        8u * sf_patch_words(patches) > program->state_bytes - stage->state) {
+    if (!sf_program_keeps(program, stage->source, places) ||
+        !has_state(program, stage, 8u * sf_patch_words(patches))) {
         return 0;
     }
+    const int centred = patches->coders[0].channels != NULL;
     for (uint32_t level = 1; level < patches->levels; level++) {
-        if (!coder_fits(program, &patches->coders[level - 1u], places)) {
+        const sf_coder_t *coder = &patches->coders[level - 1u];
+        if (!coder_fits(program, coder, places) || (coder->channels != NULL) != centred) {
             return 0;
         }
     }
-    return 1;
+    return !centred || (patches->channels <= SF_ALSO_ITEMS_MAX &&
+                        sf_program_keeps(program, patches->background, patches->channels));
 }
 
 static sf_status_t patches_whole(sf_encoder_t *encoder, const sf_stage_t *stage) {
@@ -115,10 +180,12 @@ static sf_status_t patches_whole(sf_encoder_t *encoder, const sf_stage_t *stage)
     const int8_t *image = (const int8_t *)sf_encoder_kept(encoder, 0);
     const uint8_t *levels = sf_encoder_kept(encoder, stage->source);
     uint32_t *pairs = (uint32_t *)(void *)(encoder->state + stage->state);
+    const uint8_t *background =
+        patches->coders[0].channels == NULL ? NULL : sf_encoder_kept(encoder, patches->background);
     for (uint32_t p = 0; p < places; p++) {
         if (levels[p] > 0u && levels[p] < patches->levels) {
             const sf_coder_t *coder = &patches->coders[levels[p] - 1u];
-            sf_patch_codes(patches, coder, image, p, pairs,
+            sf_patch_codes(patches, coder, image, p, background, pairs,
                            sf_encoder_kept(encoder, coder->output) + p * coder->bytes);
         }
     }

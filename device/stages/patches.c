@@ -1,6 +1,10 @@
 #include "semflash/patches.h"
 #include "semflash/fused_math.h"
 
+/* The value of a pixel that a code of the background stands for. */
+#define SHADE_FIRST (-121)
+#define SHADE_STEP  16
+
 /* Values of a patch as halfwords: of each word of four those at even places, then those at odd ones. */
 static void spread(const sf_patches_t *patches, const int8_t *image, uint32_t patch, uint32_t *pairs) {
     const uint32_t across = (uint32_t)patches->side * patches->channels;
@@ -73,8 +77,26 @@ static const int8_t *one_sum(const uint32_t *pairs, uint32_t words, const int8_t
     return weights;
 }
 
-/* Number of n ascending thresholds that are not above the sum. */
-static uint32_t count_up_to(const int32_t *thresholds, uint32_t n, int32_t sum) {
+/* From the values of a patch: the sum of coefficient i, and where i is a multiple of four of as many as lie together. */
+static const int8_t *sums_from(const sf_coder_t *coder, uint32_t i, const uint32_t *pairs, uint32_t words,
+                               const int8_t *weights, int32_t *sums) {
+    if (i % 4u == 0u && i + 4u <= coder->coefficients) {
+        return four_sums(pairs, words, weights, sums);
+    }
+    return i >= (coder->coefficients & ~3u) ? one_sum(pairs, words, weights, &sums[i % 4u]) : weights;
+}
+
+/* What the background adds to coefficient i. */
+static int32_t of_background(const sf_coder_t *coder, uint32_t i, uint32_t channels,
+                             const uint8_t *background) {
+    int32_t sum = 0;
+    for (uint32_t c = 0; background != NULL && c < channels; c++) {
+        sum += coder->channels[i * channels + c] * (SHADE_STEP * background[c] + SHADE_FIRST);
+    }
+    return sum;
+}
+
+uint32_t sf_count_up_to(const int32_t *thresholds, uint32_t n, int32_t sum) {
     uint32_t low = 0;
     uint32_t high = n;
     while (low < high) {
@@ -88,8 +110,20 @@ static uint32_t count_up_to(const int32_t *thresholds, uint32_t n, int32_t sum) 
     return low;
 }
 
+void sf_patch_sums(const sf_patches_t *patches, const sf_coder_t *coder, const int8_t *image, uint32_t patch,
+                   const uint8_t *background, uint32_t *pairs, int32_t *sums) {
+    const uint32_t words = sf_patch_words(patches);
+    const int8_t *weights = coder->weights;
+    int32_t four[4] = {0, 0, 0, 0};
+    spread(patches, image, patch, pairs);
+    for (uint32_t i = 0; i < coder->coefficients; i++) {
+        weights = sums_from(coder, i, pairs, words, weights, four);
+        sums[i] = four[i % 4u] - of_background(coder, i, patches->channels, background);
+    }
+}
+
 void sf_patch_codes(const sf_patches_t *patches, const sf_coder_t *coder, const int8_t *image, uint32_t patch,
-                    uint32_t *pairs, uint8_t *codes) {
+                    const uint8_t *background, uint32_t *pairs, uint8_t *codes) {
     const uint32_t words = sf_patch_words(patches);
     const int8_t *weights = coder->weights;
     const int32_t *thresholds = coder->thresholds;
@@ -99,14 +133,11 @@ void sf_patch_codes(const sf_patches_t *patches, const sf_coder_t *coder, const 
     int32_t sums[4] = {0, 0, 0, 0};
     spread(patches, image, patch, pairs);
     for (uint32_t i = 0; i < coder->coefficients; i++) {
-        if (i % 4u == 0u && i + 4u <= coder->coefficients) {
-            weights = four_sums(pairs, words, weights, sums);
-        } else if (i >= (coder->coefficients & ~3u)) {
-            weights = one_sum(pairs, words, weights, &sums[i % 4u]);
-        }
+        weights = sums_from(coder, i, pairs, words, weights, sums);
+        const int32_t sum = sums[i % 4u] - of_background(coder, i, patches->channels, background);
         const uint32_t bits = coder->bits[i];
         const uint32_t steps = (1u << bits) - 1u;
-        accumulator = accumulator << bits | count_up_to(thresholds, steps, sums[i % 4u]);
+        accumulator = accumulator << bits | sf_count_up_to(thresholds, steps, sum);
         thresholds += steps;
         held += bits;
         if (held >= 8u && codes < end) {

@@ -82,7 +82,7 @@ void sf_select_weights(const sf_select_t *select, const int8_t *scores, const in
     const uint32_t pixels = (uint32_t)select->side * select->side;
     const uint32_t across = (uint32_t)select->side * select->channels;
     const uint32_t stride = across * select->columns;
-    int32_t largest = INT8_MIN;
+    int32_t largest = select->absolute != 0u ? INT8_MAX : INT8_MIN;
     for (uint32_t p = 0; p < places; p++) {
         largest = scores[p] > largest ? scores[p] : largest;
     }

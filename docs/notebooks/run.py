@@ -47,6 +47,7 @@ def run(notebook: dict[str, Any]) -> None:
         Exception: what a cell raises.
     """
     os.environ.setdefault("MPLBACKEND", "agg")
+    close_figures()  # what somebody else left open is no output of a cell
     namespace: dict[str, Any] = {"__name__": "__main__"}
     count = 0
     for cell in notebook["cells"]:
@@ -80,8 +81,16 @@ def figures() -> list[dict[str, Any]]:
         pyplot.figure(number).savefig(data, format="png", dpi=80, bbox_inches="tight")
         picture = base64.b64encode(data.getvalue()).decode("ascii")
         shown.append({"data": {"image/png": picture + "\n"}, "metadata": {}, "output_type": "display_data"})
-    pyplot.close("all")
+    close_figures()
     return shown
+
+
+def close_figures() -> None:
+    """No figure is open."""
+    if "matplotlib.pyplot" in sys.modules:
+        from matplotlib import pyplot
+
+        pyplot.close("all")
 
 
 if __name__ == "__main__":

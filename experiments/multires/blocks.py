@@ -148,14 +148,13 @@ def student(found: Results) -> str:
 
 def levels(found: Results) -> str:
     """Mean squared error of each coder, before and after its training."""
-    results = _of(found, "codec")
+    results = _of(found, "coders")
     if not results:
         return NOTHING
-    errors = [result.figures["training"]["mse"] for result in results]
-    starts = results[0].figures["closed_form"]
+    figures = results[0].figures
     lines = _head("bits of a patch", "closed form", "trained", "less")
-    for bits, before in starts.items():
-        after = float(np.mean([each[bits] for each in errors]))
+    for bits in sorted(figures["closed_form"], key=int):
+        before, after = figures["closed_form"][bits], figures["mse"][bits]
         lines.append(_line((bits, f"{before:.0f}", f"{after:.0f}", f"{1 - after / before:.1%}")))
     return "\n".join(lines)
 

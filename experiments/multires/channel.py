@@ -12,7 +12,7 @@ from experiments.multires import names
 from experiments.multires.results import Row
 from semflash.bundle.schema import ReceivedInput
 from semflash.channels.bits import channel_rng, flip_bits
-from semflash.codecs.multires.attention import attention_maps, best_in_common, smoothed, spearman
+from semflash.codecs.multires.attention import best_in_common, spearman, taught
 from semflash.codecs.multires.codec import PROTECT, RATE, SCORES, Multires
 from semflash.conversion.device import quantise_device
 from semflash.data.dataset import Dataset
@@ -99,8 +99,8 @@ def integers(
             )
         )
     whole = np.concatenate([codec.scores(device.images[i : i + BATCH]) for i in range(0, IMAGES, BATCH)])
-    maps = attention_maps(teacher.head, teacher.tail, device.images, rollout=sizes.rollout)
-    target = smoothed(maps, sizes.smoothing).reshape(len(maps), -1)
+    maps = taught(teacher.head, teacher.tail, device.images, sizes)
+    target = maps.reshape(len(maps), -1)
     found = {
         name: {
             "spearman": float(spearman(each, target).mean()),

@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from experiments.multires import channel, names
+from experiments.multires import channel, compared, names
 from experiments.multires.another import another_classifier
-from experiments.multires.measuring import Measured
+from experiments.multires.bench import Bench
+from experiments.multires.formats import tuned
 from experiments.multires.pointing import figures, mass, on_object
 from experiments.multires.results import Result, Row
 from experiments.studies.doing import result_of
-from experiments.studies.study import Study
 from experiments.work import finished
-from semflash.codecs.multires.attention import attention_maps, best_in_common, smoothed, spearman
-from semflash.codecs.multires.codec import Multires
+from semflash.codecs.multires.attention import (
+    attention_maps,
+    best_in_common,
+    smoothed,
+    spearman,
+)
 from semflash.codecs.multires.measuring import Measure
-from semflash.codecs.multires.networks import build_classifier
 from semflash.codecs.multires.selecting import contrast
 from semflash.codecs.multires.training import transform_of
 from semflash.data.dataset import Dataset
-from semflash.data.registry import load_dataset
 from semflash.tasks.transformer import STRIDE
-from semflash.training.alone.run import train_own
-from semflash.training.models import TrainedCodec, load_run
-from semflash.training.progress import Progress
-from semflash.training.recipes.recipe import CodecRecipe, TaskRecipe
-from semflash.training.task import TrainedTask, load_task, train_task_network
+from semflash.training.codec import train_codec
+from semflash.training.models import load_run
+from semflash.training.recipes.recipe import CodecRecipe
+
+#: Attention of the teacher: title, followed back, mean with that to the mirror image.
+ATTENTIONS = (
+    ("last block", False, False),
+    ("rollout", True, False),
+    ("both ways round, last block", False, True),
+    ("both ways round, rollout", True, True),
+)
 
 
 @dataclass
@@ -44,68 +51,6 @@ class Outcome:
     training_s: float = 0.0
 
 
-@dataclass(frozen=True)
-class Bench:
-    """What a job works with.
-
-    Attributes:
-        study: The job.
-        work: Trained networks; ignored by git: ``task`` is the teacher's run, ``codec-sN`` a codec's.
-        progress: Of trainings.
-    """
-
-    study: Study
-    work: Path
-    progress: Progress = field(default_factory=Progress)
-
-    @property
-    def recipe(self) -> CodecRecipe:
-        """Of the codec."""
-        return msgspec.convert(self.study.settings["recipe"], CodecRecipe)
-
-    @property
-    def folder(self) -> Path:
-        """Of the codec's run."""
-        return self.work / f"codec-s{self.recipe.seed}"
-
-    def data(self) -> Dataset:
-        """All splits."""
-        return load_dataset(str(self.study.settings["task"]["dataset"]))
-
-    def teacher(self) -> TrainedTask:
-        """Trained now, or as it is where it is finished."""
-        if finished(self.work / "task"):
-            return load_task(self.work / "task")
-        recipe = msgspec.convert(self.study.settings["task"], TaskRecipe)
-        return train_task_network(recipe, self.work / "task", progress=self.progress)
-
-    def run(self) -> TrainedCodec:
-        """The codec's run: trained now, further trained, or as it is where it is finished."""
-        if finished(self.folder):
-            return load_run(self.folder)
-        self.teacher()
-        return train_own(self.recipe, self.folder, progress=self.progress, task_dir=self.work / "task")
-
-    def codec(self) -> Multires:
-        """The codec of :meth:`run`."""
-        found = self.run().codec
-        assert isinstance(found, Multires)  # the plan has no other family
-        return found
-
-    def trained_s(self, folder: Path) -> float:
-        """What the epochs took, seconds, however often the training was stopped."""
-        path = folder / "history.json"
-        records = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-        return float(sum(record["seconds"] for record in records))
-
-    def measured(self, name: str, codec: Multires) -> Measured:
-        """The codec on a split."""
-        split, teacher, sizes = getattr(self.data(), name), self.teacher(), codec.sizes
-        maps = attention_maps(teacher.head, teacher.tail, split.images, rollout=sizes.rollout)
-        flat = smoothed(maps, sizes.smoothing).reshape(len(maps), -1)
-        return Measured(codec, split, name, flat)
-
-
 def teacher(bench: Bench) -> Outcome:
     """The transformer: accuracy, and how well its attention and the local contrast find the object."""
     task, data, found = bench.teacher(), bench.data(), {}
@@ -113,16 +58,25 @@ def teacher(bench: Bench) -> Outcome:
         split = getattr(data, name)
         touched = on_object(split.cover)
         one: dict[str, Any] = {"accuracy": task.accuracy(split), "chance": float(touched.mean())}
-        for rollout in (False, True):
-            maps = attention_maps(task.head, task.tail, split.images, rollout=rollout)
+        for title, rollout, mirrored in ATTENTIONS:
+            maps = attention_maps(task.head, task.tail, split.images, rollout=rollout, mirrored=mirrored)
             for share in (0.0, 0.5, 0.8):
                 flat = smoothed(maps, share).reshape(len(maps), -1)
-                key = f"{'rollout' if rollout else 'last block'}, smoothed {share:g}"
+                key = f"{title}, smoothed {share:g}"
                 one[key] = figures(flat, touched) | {"mass": mass(flat, touched)}
         one["local contrast"] = figures(contrast(split.images, STRIDE).astype(float), touched)
         found[name] = one
     seconds = bench.trained_s(bench.work / "task") + bench.trained_s(bench.work / "task" / "first")
     return Outcome(figures=found, training_s=seconds)
+
+
+def coders(bench: Bench) -> Outcome:
+    """The coders of all resolutions, which serve every seed: their errors as they begin and at the end."""
+    codec, data = load_run(bench.coders()).codec, bench.data()
+    measure = Measure(codec, data.val)
+    errors = {str(bits): measure.error_of(coder) for bits, coder in codec.coders.items()}
+    found = {"mse": errors, "closed_form": closed_form(codec, data)}
+    return Outcome(figures=found, training_s=bench.trained_s(bench.coders(), "level-"))
 
 
 def measured(bench: Bench) -> Outcome:
@@ -143,7 +97,6 @@ def measured(bench: Bench) -> Outcome:
             "best_in_common": float(best_in_common(scores, target).mean()),
         },
         "training": results,
-        "closed_form": closed_form(codec, bench.data()),
         "distortion": [float(each) * 255**2 for each in codec.distortion],
         "parameters": {
             name: sum(int(np.prod(weight.shape)) for weight in part.weights)
@@ -166,17 +119,45 @@ def closed_form(codec: Any, data: Dataset) -> dict[str, float]:
 
 
 def formats(bench: Bench) -> Outcome:
-    """Image formats at the same bytes, seen by the codec's tail."""
-    codec = bench.codec()
-    return Outcome(list(bench.measured("test", codec).format_rows(codec.classifier)))
+    """Image formats at the same bytes, seen by a classifier that was tuned on them."""
+    settings, began = bench.study.settings, time.monotonic()
+    classifier = tuned(
+        bench.plain_classifier(), bench.data().train, settings["steps"], settings["images"], bench.recipe.seed
+    )
+    seconds = time.monotonic() - began
+    return Outcome(list(bench.measured("test", bench.codec()).format_rows(classifier)), training_s=seconds)
+
+
+def others(bench: Bench) -> Outcome:
+    """A codec of another paper, at the rates that its payload can be cut to."""
+    settings = bench.study.settings
+    recipe = msgspec.convert(settings["compared"], CodecRecipe)
+    bench.teacher()
+    folder = bench.work / recipe.name
+    trained = (
+        load_run(folder)
+        if finished(folder)
+        else train_codec(recipe, bench.work / "task", folder, progress=bench.progress)
+    )
+    rows = [
+        Row(
+            split=name,
+            arm=recipe.family,
+            rate=rate,
+            accuracy=compared.accuracy(trained, split, rate),
+            images=len(split),
+            bits=8.0 * rate,
+        )
+        for name, split in (("val", bench.data().val), ("test", bench.data().test))
+        for rate in settings["rates"]
+    ]
+    found = {"training": trained.info.results, "parameters": trained.codec.count_params()}
+    return Outcome(rows, found, bench.trained_s(folder))
 
 
 def untuned(bench: Bench) -> Outcome:
     """The same with the task network as it is, which never saw a reconstruction."""
-    codec, task = bench.codec(), bench.teacher()
-    classifier = build_classifier(codec.sizes)
-    classifier.set_weights([*task.head.get_weights(), *task.tail.get_weights()])
-    return Outcome(list(bench.measured("test", codec).rows(classifier)))
+    return Outcome(list(bench.measured("test", bench.codec()).rows(bench.plain_classifier())))
 
 
 def another(bench: Bench) -> Outcome:
@@ -204,8 +185,10 @@ def errors(bench: Bench) -> Outcome:
 
 KINDS: dict[str, Callable[[Bench], Outcome]] = {
     "teacher": teacher,
+    "coders": coders,
     "codec": measured,
     "formats": formats,
+    "compared": others,
     "untuned": untuned,
     "another": another,
     "int8": int8,

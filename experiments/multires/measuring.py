@@ -9,21 +9,15 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from experiments.multires import arms, names
+from experiments.multires import arms, formats, names
 from experiments.multires.pointing import on_object
 from experiments.multires.results import Row
-from semflash.baselines.image_streams import ImageStream
-from semflash.baselines.jpeg import JpegStream
-from semflash.baselines.webp import WebpStream
 from semflash.codecs.multires.codec import Multires
 from semflash.codecs.multires.selecting import background
 from semflash.data.dataset import Split
 from semflash.program.reference.patches import cut
 
 BATCH = 250
-#: Sides that formats scale an image to, until it fits.
-SIDES = (64, 48, 32, 16)
-STREAMS = {"jpeg": JpegStream, "webp": WebpStream}
 
 Pixels = NDArray[np.uint8]
 
@@ -64,15 +58,13 @@ class Measured:
                     yield self._row(arm, rate, self.pictured(chosen[0]), float(chosen[1].mean()), classifier)
 
     def format_rows(self, classifier: Any, rates: tuple[int, ...] = names.RATES) -> Iterator[Row]:
-        """The same of image formats, on fewer images."""
-        images = np.asarray(self.split.images[: names.FORMAT_IMAGES])
-        for kind, stream_of in STREAMS.items():
+        """The same of image formats."""
+        sizes = self.codec.sizes
+        for kind, stream_of in formats.STREAMS.items():
             for rate in rates:
-                stream = stream_of(self.codec.sizes.image_shape, rate, SIDES)
-                sent = [stream.encode(image) for image in images]
-                decoded = np.stack([_whole(stream, payload) for payload in sent])
-                bits = 8 * float(np.mean([len(payload) for payload in sent]))
-                yield self._row(kind, rate, cut(decoded, self.codec.sizes.patch), bits, classifier)
+                stream = stream_of(sizes.image_shape, rate, formats.SIDES)
+                decoded, bits = formats.pictures_of(stream, np.asarray(self.split.images))
+                yield self._row(kind, rate, cut(decoded, sizes.patch), bits, classifier)
 
     def bits_of(self, arm: str, rate: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
         """Bits of each patch (N, patches) and of the payload (N,); None: none are known for the rate."""
@@ -128,14 +120,6 @@ class Measured:
 
     def _error(self, coded: Pixels) -> float:
         return float(_errors(coded, self.patches).mean())
-
-
-def _whole(stream: ImageStream, payload: bytes) -> Pixels:
-    """What a stream that arrived whole decodes to."""
-    found = stream.decode(payload)
-    if found is None:
-        raise ValueError("a stream that was just made cannot be decoded")
-    return found
 
 
 def answers(classifier: Any, images: Pixels) -> NDArray[np.int64]:

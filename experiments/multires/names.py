@@ -27,8 +27,10 @@ TITLES = {
     CHANCE: "random ranking",
     ONE_BIT: "one bit per patch (2405.01521)",
     QUANTISED: "importance-aware quantisation (2412.06038)",
+    "semanticnn": "SemanticNN",
+    "limitnet": "LimitNet",
     "jpeg": "JPEG",
     "webp": "WebP",
 }
-#: Images on which formats are measured: each image is compressed many times.
-FORMAT_IMAGES = 2_000
+#: Codecs of other papers.
+COMPARED = ("semanticnn", "limitnet")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from experiments.multires.names import ARMS, FORMAT_IMAGES, RATES, SEEDS
+from experiments.multires.compared_recipes import LIMITNET, SEMANTICNN, recipe_of
+from experiments.multires.names import ARMS, RATES, SEEDS
 from experiments.resolve import plain
 from experiments.studies.study import Study, name_of
 from semflash.training.recipes.catalogue import codec_recipe, task_recipe
@@ -15,6 +16,8 @@ BERS = (0.0, 0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01)
 INT8_RATES = (16, 64, 128, 256, 512, 1024)
 #: Steps of 64 pictures of the other classifier.
 ANOTHER_STEPS = 1_500
+#: Of the classifier of JPEG and WebP: as many as the codec's tail has, on pictures of so many images.
+FORMATS = {"steps": 1_250, "images": 8_000}
 
 
 def studies(epochs: int | None = None) -> list[Study]:
@@ -27,17 +30,36 @@ def studies(epochs: int | None = None) -> list[Study]:
     if epochs is not None:
         task = dataclasses.replace(task, epochs=epochs)
     found = [_study("scenes", "teacher", 0, "teacher", task, epochs, {}, 0)]
+    found.append(_study("scenes", "coders", 0, "coders", task, epochs, {}, 1))
     measure = {"arms": ARMS, "rates": RATES}
     for seed in SEEDS:
         found.append(_study("scenes", "codec", seed, "codec", task, epochs, {"measure": measure}, seed + 1))
     found += [
         _study("scenes", "int8", 0, "int8", task, epochs, {"rates": INT8_RATES}, 2),
         _study("scenes", "errors", 0, "errors", task, epochs, {"rate": 128, "bers": BERS}, 2),
-        _study("scenes", "formats", 0, "formats", task, epochs, {"images": FORMAT_IMAGES}, 3),
+        _study("scenes", "formats", 0, "formats", task, epochs, FORMATS, 3),
+        *_compared(task, epochs),
         _study("scenes", "untuned", 0, "untuned", task, epochs, {"measure": measure}, 3),
         _study("scenes", "another classifier", 0, "another", task, epochs, {"steps": ANOTHER_STEPS}, 3),
     ]
     return sorted(found, key=lambda one: (one.priority, one.seed))
+
+
+def _compared(task: Any, epochs: int | None) -> list[Study]:
+    """Codecs of other papers: SemanticNN for each of the two lowest rates, LimitNet cut to both."""
+    low, high = RATES[:2]
+    found = []
+    for family, size, rates in (
+        (SEMANTICNN, low, (low,)),
+        (SEMANTICNN, high, (high,)),
+        (LIMITNET, high, (low, high)),
+    ):
+        recipe = recipe_of(family, size, task.name, 0)
+        if epochs is not None:
+            recipe = dataclasses.replace(recipe, autoencoder_epochs=epochs, task_epochs=epochs)
+        more = {"compared": dataclasses.asdict(recipe), "rates": rates}
+        found.append(_study("scenes", f"{family} {size}", 0, "compared", task, epochs, more, 2))
+    return found
 
 
 def _study(
@@ -56,10 +78,13 @@ def _study(
         fields |= {"autoencoder_epochs": epochs, "task_epochs": epochs, "polish_epochs": epochs}
     recipe = override(recipe, fields, [])
     settings = {"task": dataclasses.asdict(task)} | more
-    if kind != "teacher":
+    if kind not in ("teacher", "compared"):
         settings |= {"recipe": dataclasses.asdict(recipe)}
-    needs = () if kind == "teacher" else (name_of(group, "teacher", 0),)
-    of = "" if kind == "teacher" else name_of(group, "codec", seed)
+    first = (name_of(group, "teacher", 0),)
+    needs = {"teacher": (), "coders": first, "compared": first}.get(
+        kind, (*first, name_of(group, "coders", 0))
+    )
+    own = kind in ("teacher", "coders", "codec", "compared")
     return Study(
         name_of(group, variant, seed),
         group,
@@ -67,7 +92,7 @@ def _study(
         seed,
         kind,
         plain(settings),
-        of="" if kind == "codec" else of,
-        needs=needs if kind in ("teacher", "codec") else (*needs, name_of(group, "codec", seed)),
+        of="" if own else name_of(group, "codec", seed),
+        needs=needs if own else (*needs, name_of(group, "codec", seed)),
         priority=priority,
     )

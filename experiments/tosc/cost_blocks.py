@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.markdown import table
+from experiments.studies.board_cost import board_table
+from experiments.tosc.names import ZOO
 from experiments.tosc.reading import Material, few, missing
 from semflash.report.statistics import mean_of
 
@@ -34,6 +36,13 @@ def costs(material: Material) -> str:
         f"{side['height']}x{side['width']}, ONNX Runtime. One image at a time, one thread each, in turns "
         f"on one machine; the time that the quickest tenth of {cost['images']} images stayed below.*"
     )
+
+
+def board(material: Material) -> str:
+    """Instructions, cycles and memory of the bundles of the zoo."""
+    found = {name: material.figures("board", name).get(0) for name in ZOO}
+    costs = {name: cost for name, cost in found.items() if cost is not None}
+    return board_table(costs) if costs else missing("board-*")
 
 
 def _ratio(teacher: float, student: float) -> str:

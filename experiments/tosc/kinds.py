@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.studies.board_cost import board_cost
 from experiments.studies.doing import result_of
 from experiments.tosc import boxes, costs, others
 from experiments.tosc.bench import Bench, Outcome
@@ -86,6 +87,11 @@ def similarity(bench: Bench) -> Outcome:
     return Outcome(figures=likeness(trained.codec, data, bench.study.settings["level"]))
 
 
+def board(bench: Bench) -> Outcome:
+    """What an image of a bundle of the zoo costs on the emulated board."""
+    return Outcome(figures=board_cost(bench.study.settings["bundle"]))
+
+
 #: Kind of job -> what does it.
 KINDS: dict[str, Callable[[Bench], Outcome]] = {
     "codec": train_codec,
@@ -98,6 +104,7 @@ KINDS: dict[str, Callable[[Bench], Outcome]] = {
     "fits": others.fits,
     "jscc": others.deep_jscc,
     "costs": costs.costs,
+    "board": board,
     "live": costs.stored_or_live,
     "changing": costs.changing,
     "detector": boxes.detector,

@@ -13,6 +13,9 @@ BOX_REPEATS = 2
 KEPT = (32, 24, 16, 8)
 #: Passes over the training images of the comparison with other methods, and their number, which is all of the
 #: stamps.
-PASSES, IMAGES = 12, 20_000
+IMAGES = 20_000
+PASSES = {"bits": 12, "symbols": 6}
 LIVE_IMAGES = 6_400
+#: Bundles of the family.
+ZOO = ("stamps-tosc", "fashion-mnist-tosc-12")
 TEACHERS = {"stamps": "lite0", "fashion-mnist": "ensemble:3"}

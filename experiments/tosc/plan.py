@@ -8,7 +8,18 @@ from typing import Any
 
 from experiments.resolve import plain
 from experiments.studies.study import Study, name_of
-from experiments.tosc.names import BERS, IMAGES, KEPT, LIVE_IMAGES, PASSES, REPEATS, SEEDS, SNRS, TEACHERS
+from experiments.tosc.names import (
+    BERS,
+    IMAGES,
+    KEPT,
+    LIVE_IMAGES,
+    PASSES,
+    REPEATS,
+    SEEDS,
+    SNRS,
+    TEACHERS,
+    ZOO,
+)
 from semflash.codecs.tosc.sizes import ToscSizes
 from semflash.training.recipes.catalogue import codec_recipe
 from semflash.training.recipes.overrides import override
@@ -119,6 +130,17 @@ def _of_stamps(epochs: int | None) -> Iterator[Study]:
         ):
             yield measured(variant, kind, more, seed, priority, epochs)
     yield measured("distilled", "costs", {"level": 18.0}, 0, 1, epochs)
+    for bundle in ZOO:
+        yield Study(
+            name_of("board", bundle, 0),
+            "board",
+            bundle,
+            0,
+            "board",
+            {"bundle": bundle},
+            priority=1,
+            seconds=20.0,
+        )
     yield _live()
 
 
@@ -149,12 +171,11 @@ def measured(
 
 def _compared(epochs: int | None) -> Iterator[Study]:
     """TOSC beside other methods at the same payload, all with as many passes over the same images."""
-    passes = epochs or PASSES
     for group, recipe_name, dataset, priority in (
         ("bits", "fashion-mnist-tosc-12", "fashion-mnist", 5),
         ("symbols", "stamps-tosc", "stamps", 6),
     ):
-        base = codec_recipe(recipe_name)
+        base, passes = codec_recipe(recipe_name), epochs or PASSES[group]
         for place, (variant, teacher) in enumerate((("distilled", TEACHERS[dataset]), ("undistilled", ""))):
             for seed in SEEDS:
                 fields: dict[str, Any] = {"teacher": teacher, "int8_epochs": 0, "seed": seed}
@@ -162,9 +183,9 @@ def _compared(epochs: int | None) -> Iterator[Study]:
                 recipe = dataclasses.replace(override(base, fields, []), name=f"tosc {variant}")
                 yield codec_study(group, variant, recipe, priority + place)
     for seed in SEEDS:
-        yield _deep_jscc(seed, passes)
-    yield from _baselines("bits", "fashion-mnist", 12, passes, epochs)
-    yield from _baselines("symbols", "stamps", 6, passes, epochs)
+        yield _deep_jscc(seed, epochs or PASSES["symbols"])
+    yield from _baselines("bits", "fashion-mnist", 12, epochs)
+    yield from _baselines("symbols", "stamps", 6, epochs)
 
 
 def _deep_jscc(seed: int, passes: int) -> Study:
@@ -178,12 +199,12 @@ def _deep_jscc(seed: int, passes: int) -> Study:
     return dataclasses.replace(named, kind="jscc", settings=settings, seconds=passes * 40.0)
 
 
-def _baselines(group: str, dataset: str, size: int, passes: int, epochs: int | None) -> Iterator[Study]:
+def _baselines(group: str, dataset: str, size: int, epochs: int | None) -> Iterator[Study]:
     """Task network, methods and what image codecs need; `size`: bytes with codes of 3 bits."""
     task = {"recipe": TASKS[dataset], "dataset": dataset, "set": {}} | (
         {} if epochs is None else {"set": {"epochs": epochs}}
     )
-    bits = group == "bits"
+    bits, passes = group == "bits", epochs or PASSES[group]
     about = {"task_name": f"tosc-{dataset}", "task": task}
     first = Study(f"task-{dataset}", "task", dataset, 0, "task", plain(about), priority=7)
     yield first

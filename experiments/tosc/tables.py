@@ -69,6 +69,7 @@ def all_blocks(material: Material) -> dict[str, str]:
         "changing": cost_blocks.changing,
         "similarity": cost_blocks.similarity,
         "costs": cost_blocks.costs,
+        "board": cost_blocks.board,
         "stored": cost_blocks.stored,
         "symbols": blocks.symbols,
         "bits": blocks.bits,

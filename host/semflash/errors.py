@@ -88,6 +88,12 @@ class TeacherError(SemflashError):
     kind = "teacher"
 
 
+class SegmentError(SemflashError):
+    """An image cannot be divided into segments, or stored segments do not go with the data."""
+
+    kind = "segments"
+
+
 class ExportError(SemflashError):
     """The export proof failed: two references disagree, or the graph is not pure int8."""
 

@@ -109,6 +109,26 @@ HARNESS_EXPORT int harness_patch_codes(const harness_grid_t *grid, uint16_t coef
                                        const uint8_t *bits, const int8_t *weights, const int32_t *thresholds,
                                        const int8_t *image, uint32_t *pairs, uint8_t *codes);
 
+/* The same less the background, by codes of the mean of each channel; channels: sums of the coefficients' weights. */
+HARNESS_EXPORT int harness_centred_codes(const harness_grid_t *grid, uint16_t coefficients, uint8_t bytes,
+                                         const uint8_t *bits, const int8_t *weights,
+                                         const int32_t *thresholds, const int32_t *channels,
+                                         const int8_t *image, const uint8_t *background, uint32_t *pairs,
+                                         uint8_t *codes);
+
+/* What raising each patch of one image to each level is worth: slopes[places][levels - 1]. Bits, weights, thresholds
+ * and channels of all coders lie one behind the other, coefficients[levels - 1] says how many each has. */
+HARNESS_EXPORT int harness_slopes(const harness_grid_t *grid, uint8_t levels, const uint16_t *level_bits,
+                                  const uint16_t *coefficients, const uint8_t *bits, const int8_t *weights,
+                                  const int32_t *thresholds, const int32_t *channels, const uint8_t *picks,
+                                  const int16_t *centres, const uint16_t *scales, const int8_t *image,
+                                  const uint8_t *background, uint32_t *pairs, uint32_t *slopes);
+
+/* Levels of n images by slopes[n][places][levels - 1]. */
+HARNESS_EXPORT int harness_by_slopes(const harness_head_t *head, const uint32_t *weights,
+                                     const uint32_t *slopes, const uint32_t *room_bits,
+                                     const uint8_t *protect, size_t n, uint8_t *levels);
+
 /* Number of violations of the bit writer's contract that are not answered by the documented status. */
 HARNESS_EXPORT int harness_bits_misuse(void);
 

@@ -57,10 +57,10 @@ static void make(detailed_t *p) {
     }
     p->gains[0] = 9;
     p->gains[1] = 4;
-    p->select = (sf_select_t){2, 2, 2, 1, 1, BACKGROUND, p->table, p->gains};
-    p->coders[0] = (sf_coder_t){2, 1, ONE, bits_of_one, weights, thresholds};
-    p->coders[1] = (sf_coder_t){4, 2, TWO, bits_of_two, weights, thresholds};
-    p->patches = (sf_patches_t){2, 2, 2, 3, 1, p->coders};
+    p->select = (sf_select_t){2, 2, 2, 1, 1, BACKGROUND, p->table, p->gains, 0, NULL};
+    p->coders[0] = (sf_coder_t){2, 1, ONE, bits_of_one, weights, thresholds, NULL};
+    p->coders[1] = (sf_coder_t){4, 2, TWO, bits_of_two, weights, thresholds, NULL};
+    p->patches = (sf_patches_t){2, 2, 2, 3, 1, p->coders, 0};
     p->level_bits[1] = 8;
     p->level_bits[2] = 16;
     p->also = (sf_also_t){BACKGROUND, 1, 4};
@@ -152,7 +152,7 @@ static void check_selection(void) {
 static void many(detailed_t *p) {
     p->program.rows = 6;
     p->program.row_bytes = 11;
-    p->select = (sf_select_t){6, 11, 1, 1, 0, BACKGROUND, p->table, p->gains};
+    p->select = (sf_select_t){6, 11, 1, 1, 0, BACKGROUND, p->table, p->gains, 0, NULL};
 }
 
 static void check_patches(void) {

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from patch_cases import counts_of, head_of, pointer, told_rates
 from programs import coder
 from semflash.program.head import encode_head
 from semflash.program.layout import Exactly, Head, Layout, Region
@@ -21,25 +22,6 @@ from semflash_codegen.patch_text import ordered_weights
 #: Patches of scenes-multires: bits of a level, and what they are worth.
 BITS, GAINS = (0, 8, 32, 96), (65_535, 11_215, 2_073)
 SCENES = MapSizes(places=64, also=12, protectable=True, fixed=0, levels=BITS)
-
-
-def head_of(harness: Any, sizes: MapSizes) -> Any:
-    """A harness_head_t, and the array it points to."""
-    bits = harness.ffi.new("uint16_t[]", sizes.levels)
-    fields = {
-        "level_bits": bits,
-        "fixed_bits": sizes.fixed,
-        "places": sizes.places,
-        "levels": len(sizes.levels),
-        "also_items": sizes.also // 4,
-        "protectable": int(sizes.protectable),
-    }
-    return harness.ffi.new("harness_head_t *", fields), bits
-
-
-def pointer(harness: Any, kind: str, array: np.ndarray) -> Any:
-    assert array.flags.c_contiguous
-    return harness.ffi.cast(f"{kind} *", array.ctypes.data)
 
 
 def device_levels(
@@ -81,10 +63,6 @@ def random_weights(rng: np.random.Generator, images: int, places: int) -> np.nda
     return np.stack(kinds)[kind, np.arange(images)].astype(np.int64)
 
 
-def counts_of(levels: np.ndarray, kinds: int) -> np.ndarray:
-    return np.stack([(levels >= level).sum(axis=1) for level in range(1, kinds)], axis=1)
-
-
 def check_properties(
     sizes: MapSizes, weights: np.ndarray, rates: np.ndarray, protect: np.ndarray, levels: np.ndarray
 ) -> np.ndarray:
@@ -100,12 +78,6 @@ def check_properties(
         more = sizes.total((counts + step)[can], protect[can])
         assert (more > 8 * rates[can]).all()
     return total
-
-
-def told_rates(rng: np.random.Generator, sizes: MapSizes, protect: np.ndarray, images: int) -> np.ndarray:
-    """Rates 0 to 1,100 as a control brings them into its range."""
-    least = np.where(protect, -(-sizes.least(True) // 8), -(-sizes.least(False) // 8))
-    return np.maximum(rng.integers(0, 1101, images), least)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def result(variant: str, seed: int, accuracies: dict[str, float]) -> Result:
     ]
     figures = {
         "student": {"spearman": 0.8, "best_in_common": 0.7, "pointing": 0.9, "auc": 0.95},
-        "training": {"mse": {"8": 900.0}},
+        "mse": {"8": 900.0},
         "closed_form": {"8": 1000.0},
     }
     return Result(
@@ -128,7 +128,7 @@ def test_tables_say_gains_over_a_single_resolution_and_the_distance_to_the_oracl
     line = next(line for line in gains(found).splitlines() if line.startswith("| 64 "))
     assert line == "| 64 | +12.0 | +20.0 |  | +25.0 | 5.0 |"
     assert re.search(r"single resolution \| 30.0% ± 0.0", all_blocks(found)["accuracy"])
-    assert "| 8 | 1000 | 900 | 10.0% |" in all_blocks(found)["levels"]
+    assert "| 8 | 1000 | 900 | 10.0% |" in all_blocks([*found, result("coders", 0, {})])["levels"]
     assert all_plots(found)["accuracy"].count("<svg") == 1 and all_plots([]) == {}
 
 

@@ -74,3 +74,11 @@ def test_a_cell_that_fails_ends_the_run() -> None:
     book = {"cells": [{"cell_type": "code", "source": ["1 / 0"]}, {"cell_type": "markdown", "source": []}]}
     with pytest.raises(ZeroDivisionError):
         RUN(book)
+
+
+def test_a_figure_that_somebody_left_open_is_no_output() -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.figure()
+    cell = {"cell_type": "code", "source": ["import matplotlib.pyplot"]}
+    RUN({"cells": [cell]})
+    assert cell["outputs"] == []

@@ -187,6 +187,14 @@ def test_names_of_classes_are_no_formulas_and_a_class_without_an_object_has_no_b
     assert [np.isnan(bar.get_height()) for bar in draw().axes[0].patches] == [False, True, False]
 
 
+def test_a_chart_that_nobody_saves_is_left_open_nowhere() -> None:
+    from matplotlib import pyplot
+
+    before = pyplot.get_fignums()
+    plots.new_figure((2, 2))
+    assert pyplot.get_fignums() == before
+
+
 def test_of_many_classes_the_chart_has_those_with_most_objects() -> None:
     names = [f"class {index}" for index in range(80)]
     bundle: Any = SimpleNamespace(name="net", contract=SimpleNamespace(class_names=names))

@@ -20,13 +20,14 @@ ORDER = (
     ("training",),
     ("conversion",),
     ("codecs",),
+    ("segments",),
     ("teachers",),
     ("tasks",),
     ("data", "link"),
     ("bundle",),
     ("outputs", "channels", "runtime"),
     ("program",),
-    ("settings", "array_files", "recording", "processes"),
+    ("settings", "array_files", "recording", "processes", "stores"),
     ("atomic",),
     ("fields", "printable", "console", "errors"),
 )
@@ -45,7 +46,17 @@ WITHOUT_TRAINING = (
     "monitor",
     "hil",
 )
-TRAINING = ("training", "codecs", "teachers", "tasks", "conversion", "export", "importing", "baselines")
+TRAINING = (
+    "training",
+    "codecs",
+    "segments",
+    "teachers",
+    "tasks",
+    "conversion",
+    "export",
+    "importing",
+    "baselines",
+)
 
 
 def _module(path: Path) -> str:

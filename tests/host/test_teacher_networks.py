@@ -191,8 +191,8 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (70, SIDE, SIDE, 3), np.uint8
 def test_a_network_that_dies_is_an_error_and_leaves_no_process(tmp_path: Path) -> None:
     with _teacher(tmp_path) as teacher:
         teacher.ask(IMAGES)
-        assert teacher._process is not None
-        pid = teacher._process.pid
+        assert teacher._child.pid is not None
+        pid = teacher._child.pid
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(TeacherError, match=r"onnx:net\.onnx cannot answer: its process ended"):
             teacher.ask(IMAGES)
@@ -202,9 +202,9 @@ def test_a_network_that_dies_is_an_error_and_leaves_no_process(tmp_path: Path) -
 
 def test_a_network_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with _teacher(tmp_path) as teacher:
-        assert teacher._process is not None
+        assert teacher._child.pid is not None
         monkeypatch.setattr("semflash.teachers.onnx_teacher.IMAGE_TIMEOUT_S", 0.05)
-        os.kill(teacher._process.pid, signal.SIGSTOP)
+        os.kill(teacher._child.pid, signal.SIGSTOP)
         begun = time.monotonic()
         with pytest.raises(TeacherError, match="took more than"):
             teacher.ask(IMAGES[:4])

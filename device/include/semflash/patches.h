@@ -15,11 +15,12 @@
 extern "C" {
 #endif
 
-#define SF_PLACES_MAX     64u /* of a map, so that the rank of a subset has 64 bits */
-#define SF_MAP_LEVELS_MAX 8u
-#define SF_ALSO_MAX       4u  /* small tensors in a head */
-#define SF_ALSO_ITEMS_MAX 16u /* all their items */
-#define SF_PATCH_SIDE_MAX 16u
+#define SF_PLACES_MAX            64u /* of a map, so that the rank of a subset has 64 bits */
+#define SF_MAP_LEVELS_MAX        8u
+#define SF_ALSO_MAX              4u  /* small tensors in a head */
+#define SF_ALSO_ITEMS_MAX        16u /* all their items */
+#define SF_PATCH_SIDE_MAX        16u
+#define SF_FALL_COEFFICIENTS_MAX 64u /* of a patch whose levels are chosen by what they leave */
 
 struct sf_encoder;
 struct sf_program;
@@ -63,6 +64,17 @@ uint32_t sf_head_payload_bits(const sf_head_t *head, const uint8_t *counts, int 
 SF_MUST_CHECK sf_status_t sf_head_write(const sf_head_t *head, const uint8_t *map, const uint8_t *const *also,
                                         int protect, sf_bit_writer_t *writer);
 
+struct sf_coder;
+
+/* What each level takes off a patch's squared error, by coding it at all of them. One row follows the other: that of
+ * level 1 first. */
+typedef struct sf_falls {
+    const struct sf_coder *coders; /* [levels - 1], those that encode the patches */
+    const uint8_t *picks;          /* of each coefficient of each level its number in the last level */
+    const int16_t *centres;        /* 2^bits of each coefficient of each level, quarters of a pixel value */
+    const uint16_t *scales;        /* of each coefficient of the last level: sum * scale / 2^22 */
+} sf_falls_t;
+
 /* Gives each patch a level, so that the payload never exceeds a rate. */
 typedef struct sf_select {
     uint16_t rows; /* of patches */
@@ -73,7 +85,9 @@ typedef struct sf_select {
     uint8_t background;    /* number of the tensor with sixteenths of the mean of each channel */
     const uint16_t *table; /* [256], weights by distance from the largest score, 1..4096 */
     const uint16_t
-        *gains; /* [levels - 1], not rising: what raising a patch of weight 1 is worth for each bit */
+        *gains;       /* [levels - 1], not rising: what raising a patch of weight 1 is worth for each bit */
+    uint8_t absolute; /* whether the distance is from the largest score there is */
+    const sf_falls_t *falls; /* instead of gains; NULL: gains */
 } sf_select_t;
 
 /* What each of the rows x columns patches counts, and sixteenths of the mean of each channel, at most 16. image:
@@ -85,6 +99,11 @@ void sf_select_weights(const sf_select_t *select, const int8_t *scores, const in
 void sf_select_levels(const sf_select_t *select, const sf_head_t *head, const uint32_t *weights,
                       uint32_t room_bits, int protect, uint8_t *levels);
 
+/* The same where raising each patch to each level has a worth of its own for each bit: slopes[places][levels - 1], not
+ * rising with the level. */
+void sf_select_by_slopes(const sf_head_t *head, const uint32_t *weights, const uint32_t *slopes,
+                         uint32_t room_bits, int protect, uint8_t *levels);
+
 /* The encoder of one level. Weights of four coefficients lie together, four values of each in turn; those of the
  * coefficients that are left lie one behind the other. Values are filled with zeros to a multiple of four. */
 typedef struct sf_coder {
@@ -94,6 +113,8 @@ typedef struct sf_coder {
     const uint8_t *bits;       /* [coefficients], 1..6 */
     const int8_t *weights;     /* [coefficients * values] */
     const int32_t *thresholds; /* 2^bits - 1 of each coefficient, ascending */
+    const int32_t *channels;   /* sums of each coefficient's weights of each channel, where the background is
+                                * taken off the values; NULL: it is not */
 } sf_coder_t;
 
 /* Encodes each patch as its level says. */
@@ -104,6 +125,7 @@ typedef struct sf_patches {
     uint8_t levels; /* 2..8 */
     uint8_t channels;
     const sf_coder_t *coders; /* [levels - 1] */
+    uint8_t background;       /* number of its tensor, where coders take it off */
 } sf_patches_t;
 
 /* Words of int8 values of a patch, filled with zeros. */
@@ -111,9 +133,23 @@ static inline uint32_t sf_patch_words(const sf_patches_t *patches) {
     return ((uint32_t)patches->side * patches->side * patches->channels + 3u) / 4u;
 }
 
-/* Codes of patch number `patch` of an image. pairs: memory of 2 sf_patch_words(). */
+/* Codes of patch number `patch` of an image. background: codes of the mean of each channel, or NULL where the coder
+ * takes nothing off. pairs: memory of 2 sf_patch_words(). */
 void sf_patch_codes(const sf_patches_t *patches, const sf_coder_t *coder, const int8_t *image, uint32_t patch,
-                    uint32_t *pairs, uint8_t *codes);
+                    const uint8_t *background, uint32_t *pairs, uint8_t *codes);
+
+/* The coefficients of the patch before their thresholds, one after the other. */
+void sf_patch_sums(const sf_patches_t *patches, const sf_coder_t *coder, const int8_t *image, uint32_t patch,
+                   const uint8_t *background, uint32_t *pairs, int32_t *sums);
+
+/* Number of n ascending thresholds that are not above the sum. */
+uint32_t sf_count_up_to(const int32_t *thresholds, uint32_t n, int32_t sum);
+
+/* What raising the patch to each level is worth for a bit, slopes[levels - 1]: the least concave line above what the
+ * levels take off its squared error. The last coder has at most SF_FALL_COEFFICIENTS_MAX coefficients. */
+void sf_patch_slopes(const sf_falls_t *falls, const sf_patches_t *patches, const uint16_t *level_bits,
+                     const int8_t *image, uint32_t patch, const uint8_t *background, uint32_t *pairs,
+                     uint32_t *slopes);
 
 #ifdef __cplusplus
 }

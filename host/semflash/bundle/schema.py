@@ -114,7 +114,7 @@ class EdgeGraph(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Name
     file: FileRef
-    inputs: Annotated[tuple[EdgeInput, ...], Meta(min_length=1, max_length=8)]
+    inputs: Annotated[tuple[EdgeInput, ...], Meta(min_length=1, max_length=16)]
 
 
 class Contract(Struct, frozen=True, forbid_unknown_fields=True):

@@ -63,10 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     from semflash.bundle.writer import check_place
+    from semflash.export.found import find_run
     from semflash.runtime.native_messages import hidden_native_messages
 
     _complete(args, settings)
     check_place(args.out, args.force)
+    find_run(args.run)
     if not args.json:
         print("loading TensorFlow ...", file=sys.stderr, flush=True)
     os.environ["KERAS_BACKEND"] = "tensorflow"  # only TensorFlow's models convert; weights fit every backend

@@ -14,6 +14,7 @@ from semflash.errors import UsageError
 from semflash.settings import Settings, first
 
 if TYPE_CHECKING:
+    from semflash.teachers.attention_store import AttentionStore
     from semflash.training.teaching.request import TeachRequest
 
 HELP = "ask a large model about every training image once, and store its answers"
@@ -22,6 +23,7 @@ EPILOG = """examples:
   semflash teach fashion-mnist --teacher ensemble:5 --views 4
   semflash teach stamps --teacher onnx:vit.onnx --head --size 224x224 --mean 0.5 --std 0.5
   semflash teach ./photos --teacher keras:mine.keras --image-size 64 --out runs/photos-answers
+  semflash teach fashion-scenes --teacher onnx:dino.onnx --attention --output attention --size 224x224
 
 Teachers: lite0 (default for colour images: EfficientNet-Lite0 with its ImageNet weights, and a head fitted
 here), ensemble:M (default for grey images: M task networks, trained here), onnx:FILE and keras:FILE (a
@@ -86,6 +88,14 @@ def _add_teacher_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--head", action="store_true", help="fit a head for the classes on what it gives")
     parser.add_argument("--output", default="", metavar="NAME", help="output of an ONNX file that is asked")
+    parser.add_argument(
+        "--attention",
+        action="store_true",
+        help="store what a vision transformer attends to: row CLS of the output, or of QUERIES,KEYS",
+    )
+    parser.add_argument(
+        "--registers", type=int, default=0, metavar="N", help="tokens between CLS and the patches (default 0)"
+    )
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="of ONNX Runtime (default 1)")
     parser.add_argument("--task-recipe", default="", metavar="NAME", help="of an ensemble's networks")
     parser.add_argument(
@@ -104,7 +114,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
     with hidden_native_messages():  # TensorFlow reports on oneDNN and CUDA while it is imported
         from semflash.training.progress import Progress
+        from semflash.training.teaching.attention import teach_attention
         from semflash.training.teaching.teach import teach
+    if args.attention:
+        return _attention(args, teach_attention(_request(args, settings, name), Progress(quiet=args.quiet)))
     try:
         store = teach(_request(args, settings, name), Progress(quiet=args.quiet))
     except KeyboardInterrupt:
@@ -122,6 +135,18 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def _attention(args: argparse.Namespace, store: AttentionStore) -> int:
+    """Say what was stored."""
+    record = store.plain()
+    if args.json:
+        print(json.dumps({"folder": str(store.folder), **record}))
+    elif not args.quiet:
+        rows, columns = store.record.grid
+        images = len(store.train) + len(store.val)
+        print(f"{record['name']}: attention of {rows}x{columns} patches to {images:,} images\n{store.folder}")
+    return 0
+
+
 def _check(args: argparse.Namespace) -> None:
     """UsageError: an argument is out of range, or names no teacher; nothing large is imported yet."""
     from semflash.training.teaching.names import parsed
@@ -132,6 +157,7 @@ def _check(args: argparse.Namespace) -> None:
         ("--shift", args.shift, 0, 64),
         ("--image-size", args.image_size, 8, _SIDE_MAX),
         ("--threads", args.threads, 1, 1_024),
+        ("--registers", args.registers, 0, 64),
     ):
         if value is not None and not least <= value <= most:
             raise UsageError(f"{flag} is a whole number of {least} to {most}", value=value)
@@ -148,6 +174,13 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(
             f"{given[0]} goes with a teacher in a file", remedy="--teacher onnx:FILE or keras:FILE"
         )
+    if args.attention and (kind not in ("onnx", "keras") or args.head):
+        raise UsageError(
+            "--attention is of a teacher in a file, without a head",
+            remedy="--teacher onnx:FILE or keras:FILE",
+        )
+    if args.registers and not args.attention:
+        raise UsageError("--registers goes with --attention", value=args.registers)
     if args.output and kind != "onnx":
         raise UsageError("--output goes with --teacher onnx:FILE", value=args.output)
 
@@ -157,7 +190,8 @@ def _request(args: argparse.Namespace, settings: Settings, name: str) -> TeachRe
     from semflash.training.teaching.request import TeachRequest
 
     top = 255.0 if args.pixels else 1.0
-    options = Options(args.size, args.mean, args.std, top, args.head, args.output, args.threads)
+    registers = args.registers if args.attention else None
+    options = Options(args.size, args.mean, args.std, top, args.head, args.output, args.threads, registers)
     folder = first(args.data_dir, settings.train.data_dir)
     return TeachRequest(
         dataset=name,

@@ -231,7 +231,7 @@ def _task_recipe(args: argparse.Namespace, settings: Settings, name: str) -> Tas
 
 
 def _rates(args: argparse.Namespace, settings: Settings, name: str) -> list[RateRow]:
-    from semflash.export.run import find_run
+    from semflash.export.found import find_run
     from semflash.training.alone.run import rates_alone, trains_alone
     from semflash.training.rates import rate_of_run, rate_table
     from semflash.training.task import load_task, shapes_of
@@ -267,7 +267,7 @@ def _train(
     here: Distribution,
     progress: Progress,
 ) -> dict[str, Any]:
-    from semflash.export.run import CODEC_DIR, TASK_DIR, find_run
+    from semflash.export.found import CODEC_DIR, TASK_DIR, find_run
     from semflash.training.alone.run import trains_alone
     from semflash.training.codec import train_codec
     from semflash.training.rates import rates_text

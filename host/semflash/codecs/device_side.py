@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from semflash.codecs.patch_side import FallTables as FallTables
 from semflash.codecs.patch_side import PatchCoder as PatchCoder
 from semflash.codecs.patch_side import PatchesStage, SelectStage
 from semflash.codecs.token_side import TokensStage
@@ -193,7 +194,7 @@ def sources_of(stage: DeviceStage) -> tuple[str, ...]:
         case SelectStage():
             return stage.scores, stage.image
         case PatchesStage():
-            return stage.image, stage.levels
+            return stage.image, stage.levels, *(() if stage.background is None else (stage.background,))
         case _:
             return (stage.source,)
 

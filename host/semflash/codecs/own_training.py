@@ -57,6 +57,16 @@ class Answers(Protocol):
         """
 
 
+class Attention(Protocol):
+    """Stored attention of a teacher (:mod:`semflash.teachers.attention_store`): maps float32 (images, rows,
+    columns) of both splits, each summing to 1."""
+
+    @property
+    def train(self) -> np.ndarray: ...
+    @property
+    def val(self) -> np.ndarray: ...
+
+
 class TaskParts(Protocol):
     """A trained task network as two Keras models, of which the second takes what the first gives."""
 
@@ -82,6 +92,7 @@ class Bench:
         say: Shows a line.
         task: The task network that the recipe names, for families that learn from more than its answers;
             None: it names none.
+        attention: Of a teacher to the images; None: the recipe names none.
     """
 
     codec: Any
@@ -93,6 +104,7 @@ class Bench:
     out: Path
     say: Callable[[str], None]
     task: TaskParts | None = None
+    attention: Attention | None = None
 
 
 @dataclass(frozen=True)
@@ -131,9 +143,13 @@ class OwnTraining(abc.ABC):
 
     Attributes:
         unused: Fields of the recipe that this training does not read; a recipe that sets one is refused.
+        starts: Whether it reads the recipe's ``start``, weights to begin with.
+        attends: Whether the recipe's ``teacher`` is one whose attention was stored, not its answers.
     """
 
     unused: ClassVar[tuple[str, ...]] = ()
+    starts: ClassVar[bool] = False
+    attends: ClassVar[bool] = False
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench

@@ -28,6 +28,21 @@ class PatchCoder:
 
 
 @dataclass(frozen=True)
+class FallTables:
+    """What the levels leave of a patch, from its own coefficients. The rows of the last level's coder are
+    orthonormal, and those of the others are some of them.
+
+    Attributes:
+        picks: Of each level from 1 on, int (c,): for each of its coefficients the number of the same one in
+            the last level's coder.
+        centres: Of each level, c arrays of 2**bits: what stands for a code.
+    """
+
+    picks: tuple[np.ndarray, ...]
+    centres: tuple[tuple[np.ndarray, ...], ...]
+
+
+@dataclass(frozen=True)
 class SelectStage:
     """Gives each patch of the image its level of detail, so that the payload never exceeds a rate.
 
@@ -42,9 +57,13 @@ class SelectStage:
         side: Of a patch.
         distortion: Mean squared error that each level leaves, of a value in [0, 1], level 0 first; falling.
         weight: Patches count by ``exp(sharpness * (score - largest score))``; with "attention-variance" by
-            that times the variance of the patch's luminance.
+            that times the variance of the patch's luminance; with "importance" by ``(p + floor) / (1 +
+            floor)``, p the logistic function of ``sharpness * score``; with "even" all alike.
         rate: The control that says how many bytes the payload may have.
         sharpness: See weight.
+        floor: See weight; above 0.
+        falls: With them the patch's own coefficients say what a level leaves, and not ``distortion``; the
+            stage that encodes the patches then takes the background off. None: ``distortion`` does.
     """
 
     scores: str
@@ -53,9 +72,11 @@ class SelectStage:
     background: str
     side: int
     distortion: tuple[float, ...]
-    weight: Literal["attention", "attention-variance"]
+    weight: Literal["attention", "attention-variance", "importance", "even"]
     rate: str
     sharpness: float = 1.0
+    floor: float = 0.02
+    falls: FallTables | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +90,8 @@ class PatchesStage:
         outputs: A tensor of codes for each level from 1 on, (patches, bits / 8): the level's bits as bytes,
             the first coefficient and the most significant bit first.
         coders: One for each output.
+        background: The tensor of codes of the mean colour, whose value ``(16 code + 7) / 255`` is taken off
+            the pixels first; None: nothing is.
     """
 
     image: str
@@ -76,3 +99,4 @@ class PatchesStage:
     side: int
     outputs: tuple[str, ...]
     coders: tuple[PatchCoder, ...]
+    background: str | None = None

@@ -173,7 +173,8 @@ class _Making:
                 sizes = patches.sizes_of(self.spec, shape)
                 for tensor in patches.select_tensors(stage, shape, self.spec.neutral):
                     self.codes[tensor.name] = tensor
-                self.stages.append(patches.quantise_select(stage, self.ends[stage.scores], sizes))
+                coders = patches.coders_of(self.spec, stage)
+                self.stages.append(patches.quantise_select(stage, self.ends[stage.scores], sizes, coders))
             case PatchesStage():
                 for tensor in patches.patch_tensors(stage, self._image_shape(), self.spec.neutral):
                     self.codes[tensor.name] = tensor

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from semflash.codecs import patch_codes
 from semflash.codecs.device_side import DeviceSpec, Neutral
-from semflash.codecs.patch_side import PatchCoder, PatchesStage, SelectStage
+from semflash.codecs.patch_side import FallTables, PatchCoder, PatchesStage, SelectStage
 from semflash.conversion.graphs import Int8Output
 from semflash.errors import ExportError
 from semflash.program.held import head_of
@@ -18,7 +19,10 @@ from semflash.program.map_sizes import MapSizes, map_sizes
 from semflash.program.patch_stages import (
     BACKGROUND_LEVELS,
     COEFFICIENT_BITS_MAX,
+    FALL_MAX,
+    FALL_SHIFT,
     Coder,
+    Falls,
     Patches,
     Select,
 )
@@ -27,7 +31,7 @@ from semflash.program.tensors import Codes, Tensor
 
 #: What stands for a mean that did not arrive: grey.
 _GREY = Neutral(code=BACKGROUND_LEVELS // 2)
-_LARGEST = 127
+_LARGEST, _UINT16 = 127, 65_535
 _INT32 = (-(1 << 31), (1 << 31) - 1)
 _REMEDY = "look at the codec's device side, or for a diverged run"
 
@@ -96,8 +100,13 @@ def sizes_of(spec: DeviceSpec, shape: tuple[int, int, int]) -> MapSizes:
     return map_sizes(spec.payload, tensors)
 
 
-def quantise_select(stage: SelectStage, scores: Int8Output, sizes: MapSizes) -> Select:
+def quantise_select(
+    stage: SelectStage, scores: Int8Output, sizes: MapSizes, coders: Sequence[PatchCoder] = ()
+) -> Select:
     """The integers of a selection.
+
+    Args:
+        coders: Of the levels from 1 on, where the stage has falls.
 
     Raises:
         ExportError: Scores, distortions or sharpness are out of range.
@@ -117,19 +126,60 @@ def quantise_select(stage: SelectStage, scores: Int8Output, sizes: MapSizes) -> 
         )
     if any(a >= b for a, b in pairwise(sizes.levels)):
         raise ExportError("each level must take more bits than the one below it", value=sizes.levels)
-    one = patch_codes.WEIGHT_ONE
-    shares = one * np.exp(-stage.sharpness * scores.scale * np.arange(256))
+    absolute = patch_codes.is_absolute(stage)
+    largest = (_LARGEST - scores.zero_point) * scores.scale if absolute else 0.0
+    table = patch_codes.weigh(stage, largest - scores.scale * np.arange(256))
+    if absolute and not (np.isfinite(stage.floor) and stage.floor > 0):
+        raise ExportError("the least importance must be above 0", value=stage.floor, remedy=_REMEDY)
     return Select(
         stage.scores,
         stage.image,
         stage.output,
         stage.background,
         side=stage.side,
-        table=[max(1, round(float(share))) for share in shares],
-        gains=patch_codes.gains(stage.distortion, sizes.levels),
+        table=[int(share) for share in table],
+        gains=(1,) * len(coders) if stage.falls else patch_codes.gains(stage.distortion, sizes.levels),
         contrast=stage.weight == "attention-variance",
         rate=stage.rate,
+        falls=UNSET if stage.falls is None else _fall_integers(stage.falls, coders),
+        absolute=True if absolute else UNSET,
     )
+
+
+def _fall_integers(tables: FallTables, coders: Sequence[PatchCoder]) -> Falls:
+    """Centres in quarters of a pixel value, and what brings a sum of integer weights there.
+
+    Raises:
+        ExportError: A coefficient or centre is out of range.
+    """
+    steps = np.abs(np.asarray(coders[-1].weights, np.float64)).max(axis=1) / _LARGEST
+    scales = np.rint(4 * steps * (1 << FALL_SHIFT)).astype(np.int64)
+    if np.any(np.asarray(coders[-1].bias) != 0) or scales.min(initial=1) < 1 or scales.max() > _UINT16:
+        raise ExportError(
+            "falls need coefficients of orthonormal rows without a bias",
+            value=scales.tolist(),
+            remedy=_REMEDY,
+        )
+    centres = tuple(
+        [int(v) for each in level for v in np.rint(4 * 255 * np.asarray(each, np.float64))]
+        for level in tables.centres
+    )
+    if max(abs(v) for level in centres for v in level) > FALL_MAX:
+        raise ExportError("a centre is larger than any coefficient", value=FALL_MAX, remedy=_REMEDY)
+    picks = tuple([int(v) for v in level] for level in tables.picks)
+    return Falls(picks, centres, [int(v) for v in scales])
+
+
+def coders_of(spec: DeviceSpec, stage: SelectStage) -> tuple[PatchCoder, ...]:
+    """Those that encode by the levels of a selection.
+
+    Raises:
+        ExportError: There are none.
+    """
+    for other in spec.stages:
+        if isinstance(other, PatchesStage) and other.levels == stage.output:
+            return other.coders
+    raise ExportError("no stage encodes patches by the selected levels", value=stage.output, remedy=_REMEDY)
 
 
 def quantise_patches(stage: PatchesStage, shape: tuple[int, int, int]) -> Patches:
@@ -143,17 +193,25 @@ def quantise_patches(stage: PatchesStage, shape: tuple[int, int, int]) -> Patche
     """
     values = stage.side * stage.side * shape[2]
     coders = tuple(
-        _integers(coder, values, name) for name, coder in zip(stage.outputs, stage.coders, strict=True)
+        _integers(coder, values, name, centred=stage.background is not None)
+        for name, coder in zip(stage.outputs, stage.coders, strict=True)
     )
-    return Patches(stage.image, stage.levels, stage.side, stage.outputs, coders)
+    return Patches(
+        stage.image,
+        stage.levels,
+        stage.side,
+        stage.outputs,
+        coders,
+        UNSET if stage.background is None else stage.background,
+    )
 
 
-def _integers(coder: PatchCoder, values: int, name: str) -> Coder:
+def _integers(coder: PatchCoder, values: int, name: str, *, centred: bool = False) -> Coder:
     """One coder: int8 weights with a step of their own for each coefficient, which its thresholds take up.
 
     With x = (q + 128) / 255, ``w . x + b >= t`` becomes
     ``integers . q >= 255 (t - b - 128 / 255 sum w) / step``: the rounding of the weights has no effect on a
-    patch of medium grey.
+    patch of medium grey. Where the background is taken off (``centred``), x is ``q / 255`` instead.
     """
     weights, bias = np.asarray(coder.weights, np.float64), np.asarray(coder.bias, np.float64)
     bits = np.asarray(coder.bits)
@@ -163,7 +221,8 @@ def _integers(coder: PatchCoder, values: int, name: str) -> Coder:
     thresholds: list[int] = []
     for number, step in enumerate(steps):
         real = np.asarray(coder.thresholds[number], np.float64) - bias[number]
-        moved = (255 * real - 128 * weights[number].sum()) / step
+        grey = 0 if centred else 128
+        moved = (255 * real - grey * weights[number].sum()) / step
         thresholds += [int(v) for v in np.clip(np.ceil(moved), *_INT32)]
     return Coder(
         bits=[int(v) for v in bits],
@@ -214,7 +273,10 @@ def codes_by_formula(
         sizes = sizes_of(spec, images.shape[1:])
         protect = head_of(spec.payload).protect
         protected = protect is not None and used[protect] > 0
-        chosen = patch_codes.levels(stage, sizes, known[stage.scores], images, used[stage.rate], protected)
+        coders = coders_of(spec, stage)
+        chosen = patch_codes.levels(
+            stage, sizes, known[stage.scores], images, used[stage.rate], protected, coders
+        )
         rows = images.shape[1] // stage.side
         return {
             stage.output: chosen.reshape(len(images), rows, -1),

@@ -9,6 +9,9 @@ import numpy as np
 
 from semflash.data.source import DataSource
 
+#: Values of exact masks (:attr:`Split.masks`).
+BACKGROUND, TARGET, OTHERS = 0, 1, 2
+
 
 @dataclass(frozen=True)
 class Split:
@@ -18,11 +21,14 @@ class Split:
     Attributes:
         cover: share of each patch that the labelled object covers, uint8 (N, rows, columns), 255: all of it.
             For evaluation alone: nothing is trained on it. None: not known.
+        masks: what each pixel shows, uint8 (N, H, W): 0 the background, 1 the labelled object, 2 another one.
+            For evaluation, and for the segmenter ``exact``. None: not known.
     """
 
     images: Any
     labels: np.ndarray
     cover: np.ndarray | None = None
+    masks: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

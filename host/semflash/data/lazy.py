@@ -28,6 +28,7 @@ from semflash.data.image_headers import read_headers
 
 #: Image folders that would need more than this as an array are read lazily.
 IN_MEMORY_MAX_BYTES = 2 << 30
+_DIGESTED = 4_096
 THREADS = min(32, os.cpu_count() or 1)
 
 
@@ -129,3 +130,18 @@ class LazyImages:
 def some(images: Any, indices: Any) -> Any:
     """Some images of an array or of LazyImages, without reading the latter."""
     return images.subset(indices) if isinstance(images, LazyImages) else images[indices]
+
+
+def add_to_digest(digest: Any, images: Any, listing_sha256: str) -> None:
+    """Add images to a digest of hashlib.
+
+    Args:
+        images: uint8 (N, H, W, C); LazyImages count by the names of their files, in order, and by
+            `listing_sha256`, the digest of the folder's list of files, and are not read.
+    """
+    if isinstance(images, LazyImages):
+        digest.update(listing_sha256.encode())
+        digest.update("\0".join(path.name for path in images.paths).encode("utf-8", "surrogateescape"))
+        return
+    for start in range(0, len(images), _DIGESTED):
+        digest.update(np.ascontiguousarray(images[start : start + _DIGESTED]).tobytes())

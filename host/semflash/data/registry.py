@@ -69,8 +69,8 @@ def load_dataset(
 
     Args:
         name_or_path: ``fashion-mnist``, ``mnist``, ``cifar10``, ``cifar100``, ``stamps``, ``stamps-grey``,
-            ``fashion-scenes``, ``fashion-items``, ``stamps-scenes`` (boxes), or a directory: ``train/`` and
-            ``test/`` with a folder per class, or COCO, or VOC (boxes).
+            ``fashion-scenes``, ``fashion-items``, ``stamps-focus`` (with exact masks), ``stamps-scenes``
+            (boxes), or X
         data_dir: where the files of a named data set lie; default: the environment variable
             ``SEMFLASH_DATA_DIR``, then the usual places.
         image_size: height and width that the images of a folder are resized to, pixels.
@@ -202,22 +202,16 @@ def _cifar(name: str, folder: Path | None) -> Dataset:
     return _assemble(name, train, test, classes)
 
 
-def _stamps(name: str, folder: Path | None) -> Dataset:
-    from semflash.data.stamps.images import load_stamps
+def _composed(name: str, folder: Path | None) -> Dataset:
+    from semflash.data.stamps import focus_scenes, images, scenes
 
-    return load_stamps(name, folder)
-
-
-def _grey_stamps(name: str, folder: Path | None) -> Dataset:
-    from semflash.data.stamps.images import load_grey_stamps
-
-    return load_grey_stamps(name, folder)
-
-
-def _scenes(name: str, folder: Path | None) -> Dataset:
-    from semflash.data.stamps.scenes import load_scenes
-
-    return load_scenes(name, folder)
+    loaders = {
+        "stamps": images.load_stamps,
+        "stamps-grey": images.load_grey_stamps,
+        "stamps-focus": focus_scenes.load_focus_scenes,
+        "stamps-scenes": scenes.load_scenes,
+    }
+    return loaders[name](name, folder)
 
 
 def _fashion_scenes(name: str, folder: Path | None) -> Dataset:
@@ -298,7 +292,8 @@ _LOADERS: dict[str, Callable[[str, Path | None], Dataset]] = {
     "mnist": _mnist,
     "cifar10": _cifar,
     "cifar100": _cifar,
-    "stamps": _stamps,
-    "stamps-grey": _grey_stamps,
-    "stamps-scenes": _scenes,
+    "stamps": _composed,
+    "stamps-grey": _composed,
+    "stamps-focus": _composed,
+    "stamps-scenes": _composed,
 }

@@ -11,32 +11,13 @@ from semflash.conversion.folding import Form
 from semflash.data.dataset import Dataset
 from semflash.errors import TrainingError
 from semflash.export.export import Origin, Target, export_codec, none_better_than_guessing
+from semflash.export.found import find_run
 from semflash.outputs.registry import output_of
 from semflash.training.models import load_run
-from semflash.training.run_dir import has_run, reached
+from semflash.training.run_dir import reached
 from semflash.training.task import dataset_of, load_task
 
-CODEC_DIR, TASK_DIR = "codec", "task"
 HISTORY_FILE = "history.json"
-
-
-def find_run(run_dir: Path) -> tuple[Path, Path | None]:
-    """(codec run, task run or None).
-
-    Args:
-        run_dir: what ``semflash train`` made (with ``codec/`` and ``task/``), or a codec run itself.
-
-    Raises:
-        TrainingError: there is no finished codec run in it.
-    """
-    if has_run(run_dir / CODEC_DIR):
-        task = run_dir / TASK_DIR
-        return run_dir / CODEC_DIR, task if has_run(task) else None
-    if has_run(run_dir):
-        return run_dir, None
-    raise TrainingError(
-        "no finished codec run here", value=run_dir, remedy="semflash train RECIPE --out DIR, then export DIR"
-    )
 
 
 def export(
@@ -55,7 +36,7 @@ def export(
     """Export a finished codec run.
 
     Args:
-        run_dir: see :func:`find_run`.
+        run_dir: see :func:`semflash.export.found.find_run`.
         out: bundle directory to make.
         name: of the bundle; default: the directory's name.
         task_dir: Run of the task network, whose figure of merit on the test split goes into the record.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,7 +117,8 @@ class Progress:
             has as many of each class.
         link: counters of all connections so far. where: port; reconnects: times it came back.
         adaptation: the controls of the run. rate: how many bytes images may have; None: no control says it.
-        beside: further metrics of the output so far, by name.
+        beside: further metrics of the output so far, by name. confusion: images so far by right class and
+            class that was read.
         level: injected now. estimate: of the channel's quality; None: the link gives none.
         bytes_up, bytes_down: per second, to and from the device, over about the last second.
         silent_s: since the last byte came.
@@ -132,6 +133,7 @@ class Progress:
     adaptation: Adaptation
     rate: Rate | None = None
     beside: dict[str, float] = field(default_factory=dict)
+    confusion: Counter[tuple[int, int]] = field(default_factory=Counter)
     sampled_of: int | None = None
     sampled_evenly: bool = False
     level: float = 0.0

@@ -290,6 +290,8 @@ class MonitorRun:
         tally.inconsistent += not labelled.consistent
         tally.add(verdict.value, right=verdict.right, flips=labelled.flips, payload_bytes=size)
         progress.history.add(verdict.value)
+        if verdict.classes is not None:
+            progress.confusion[verdict.classes] += 1
         progress.recent.append(Recent(index, verdict, labelled.flips, received.damaged))
         if labelled.golden_equal is not None:
             tally.add_golden(index, equal=labelled.golden_equal)

@@ -122,7 +122,8 @@ class LabelJudge(Judge):
         label, sure = int(self._labels[index]), reading.confidence or 0.0
         right = reading.label == label
         record = {"label": label, "predicted": reading.label, "confidence": round(sure, 6)}
-        return Verdict(float(right), right, reading.words, self._names[label], sure, record)
+        classes = label, reading.label
+        return Verdict(float(right), right, reading.words, self._names[label], sure, record, classes=classes)
 
 
 def check_classes(labels: NDArray[Any], classes: int) -> None:

@@ -60,6 +60,7 @@ class Verdict:
         pictures: What a live view can show of it.
         levels: Of its patches; None: there are none.
         note: What people may want to know beside the words; short.
+        classes: The right class and the one that was read, in label order; None: readings are no classes.
     """
 
     value: float
@@ -71,6 +72,7 @@ class Verdict:
     pictures: tuple[Picture, ...] = ()
     levels: LevelMap | None = None
     note: str = ""
+    classes: tuple[int, int] | None = None
 
 
 class Judge(abc.ABC):

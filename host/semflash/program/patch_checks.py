@@ -17,6 +17,7 @@ from semflash.program.patch_stages import (
     PATCH_LEVELS_MAX,
     PATCHES_MAX,
     Coder,
+    Falls,
     Patches,
     Select,
 )
@@ -54,6 +55,42 @@ def check_select(program: Program, stage: Select) -> None:
     if found != wanted or background.live is not None:
         raise refuse(f"the background must be {wanted[0]} codes of {BACKGROUND_LEVELS} levels", found)
     _check_rate(program, stage)
+    if not isinstance(stage.falls, UnsetType):
+        _check_falls(program, stage, stage.falls)
+
+
+def coders_of(program: Program, stage: Select) -> Patches:
+    """The stage that encodes by the levels of a selection.
+
+    Raises:
+        ProgramError: There is not exactly one.
+    """
+    found = [each for each in program.stages if isinstance(each, Patches) and each.levels == stage.output]
+    if len(found) != 1:
+        raise refuse("one stage must encode patches by the selected levels", len(found))
+    return found[0]
+
+
+def _check_falls(program: Program, stage: Select, falls: Falls) -> None:
+    """The coders are those that the falls are of, and see the same values."""
+    patches = coders_of(program, stage)
+    levels = len(stage.gains)
+    if patches.background != stage.background or patches.side != stage.side:
+        raise refuse("the selection by falls and the coders must take the same background off", stage.output)
+    if stage.contrast or any(gain != 1 for gain in stage.gains):
+        raise refuse("a selection by falls has neither contrast nor gains", (stage.contrast, stage.gains))
+    if not len(falls.picks) == len(falls.centres) == len(patches.coders) == levels:
+        raise refuse("the selection needs falls of each level above 0", len(falls.picks))
+    last = patches.coders[-1]
+    if len(falls.scales) != len(last.bits) or falls.picks[-1] != list(range(len(last.bits))):
+        raise refuse("falls need a scale of each coefficient of the last level", len(falls.scales))
+    for level, (coder, picks, centres) in enumerate(
+        zip(patches.coders, falls.picks, falls.centres, strict=True), 1
+    ):
+        if len(picks) != len(coder.bits) or len(centres) != sum(1 << bits for bits in coder.bits):
+            raise refuse(f"falls of level {level} have the wrong lengths", (len(picks), len(centres)))
+        if max(picks) >= len(last.bits):
+            raise refuse(f"level {level} has a coefficient that the last one does not have", max(picks))
 
 
 def _check_rate(program: Program, stage: Select) -> None:
@@ -103,6 +140,11 @@ def check_patches(program: Program, stage: Patches) -> None:
     if found != (codes_held(levels).levels - 1,) * 2:
         raise refuse("each level above 0 needs an output and a coder", found)
     values = stage.side * stage.side * image.shape[2]
+    if not isinstance(stage.background, UnsetType):
+        background = program.tensor(stage.background)
+        same = isinstance(background.holds, Codes) and background.holds.levels == BACKGROUND_LEVELS
+        if not same or background.shape != (image.shape[2],) or image.shape[2] > ALSO_ITEMS_MAX:
+            raise refuse("the background of patches must be a code of each channel", background.shape)
     for level, (name, coder) in enumerate(zip(stage.outputs, stage.coders, strict=True), 1):
         check_coder(coder, values)
         output = program.tensor(name)

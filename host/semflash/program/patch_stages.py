@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from semflash.fields import Int8, Int32, Name
 
@@ -21,7 +21,49 @@ COEFFICIENT_BITS_MAX, COEFFICIENTS_MAX = 6, 256
 #: Levels of the mean of a channel.
 BACKGROUND_LEVELS = 16
 
+#: A coefficient's size, and centres that stand for it, in quarters of a pixel value.
+FALL_MAX = (1 << 14) - 1
+#: Most coefficients of a patch whose levels are chosen by what they leave.
+FALL_COEFFICIENTS_MAX = 64
+#: Bits behind the point of the scales that bring a coefficient into these units.
+FALL_SHIFT = 22
+
 Weight = Annotated[int, Meta(ge=1, le=4096)]
+
+
+class Falls(Struct, frozen=True, forbid_unknown_fields=True):
+    """What each level takes off the squared error of a patch, found by coding it at all levels.
+
+    The rows of the last level's coder are taken as orthonormal, and the coders of the lower levels have some
+    of the same rows. A coefficient z that is sent as a centre c lowers the squared error by ``c (2 z - c)``;
+    one that is not sent, by nothing. ``reference/falls.py`` has it in integers.
+
+    Attributes:
+        picks: Of each level from 1 on, for each of its coefficients the number of the same one in the last
+            level's coder.
+        centres: Of each level, 2**bits of each coefficient, one behind the other, in quarters of a pixel
+            value.
+        scales: Of each coefficient of the last level: its sum of int8 weights times this, by 2**22, is in
+            quarters of a pixel value.
+    """
+
+    picks: Annotated[
+        tuple[Annotated[list[Annotated[int, Meta(ge=0, le=255)]], Meta(max_length=256)], ...],
+        Meta(min_length=1, max_length=7),
+    ]
+    centres: Annotated[
+        tuple[
+            Annotated[
+                list[Annotated[int, Meta(ge=-FALL_MAX, le=FALL_MAX)]],
+                Meta(max_length=COEFFICIENTS_MAX << COEFFICIENT_BITS_MAX),
+            ],
+            ...,
+        ],
+        Meta(min_length=1, max_length=7),
+    ]
+    scales: Annotated[
+        list[Annotated[int, Meta(ge=1, le=65_535)]], Meta(min_length=1, max_length=FALL_COEFFICIENTS_MAX)
+    ]
 
 
 class Select(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="select"):
@@ -34,6 +76,9 @@ class Select(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", 
     worth most and fits is added, until none does. Levels never fall with rising weight.
     ``reference/select.py`` has every step in integers.
 
+    With ``falls`` every patch has gains of its own, from what each level would leave of it; a patch of higher
+    weight and the same falls never has a lower level.
+
     Attributes:
         scores: The tensor of int8 values, one for each patch.
         image: The program's image.
@@ -44,6 +89,9 @@ class Select(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", 
         gains: What raising a patch of weight 1 to level 1, 2, ... is worth for each bit; not rising.
         contrast: Whether the variance of the patch counts.
         rate: The control that says how many bytes the payload may have.
+        falls: Of the patch's own coefficients, which then replace ``gains``, all of them 1. Unset: gains.
+        absolute: Whether the table is by the distance from 127 instead: what a score is worth does not
+            depend on the others. Unset: it does.
     """
 
     scores: Name
@@ -58,6 +106,8 @@ class Select(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", 
     ]
     contrast: bool
     rate: Name
+    falls: Falls | UnsetType = UNSET
+    absolute: bool | UnsetType = UNSET
 
 
 class Coder(Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,6 +141,8 @@ class Patches(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind",
         side: Of a patch.
         outputs: A tensor of bytes for each level from 1 on, (patches, bytes of the level).
         coders: One for each output.
+        background: The tensor of codes with sixteenths of the mean of each channel: ``16 code - 121`` is
+            taken off the values of a patch first. Unset: nothing is.
     """
 
     image: Name
@@ -98,3 +150,4 @@ class Patches(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind",
     side: Annotated[int, Meta(ge=1, le=PATCH_SIDE_MAX)]
     outputs: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=PATCH_LEVELS_MAX - 1)]
     coders: Annotated[tuple[Coder, ...], Meta(min_length=1, max_length=PATCH_LEVELS_MAX - 1)]
+    background: Name | UnsetType = UNSET

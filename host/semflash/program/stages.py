@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, UnsetType
 
 from semflash.fields import CHANNELS_MAX, GDN_LEVELS_MAX, Channels, Int8, Int32, Name
 from semflash.program.patch_stages import Patches, Select
@@ -214,7 +214,8 @@ def inputs_of(stage: Stage) -> tuple[str, ...]:
         case Select():
             return (stage.scores, stage.image)
         case Patches():
-            return (stage.image, stage.levels)
+            more = () if isinstance(stage.background, UnsetType) else (stage.background,)
+            return (stage.image, stage.levels, *more)
 
 
 def outputs_of(stage: Stage) -> tuple[str, ...]:

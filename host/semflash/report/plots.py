@@ -218,10 +218,10 @@ def picture_grid(
 
 
 def new_figure(size: tuple[float, float], grid: tuple[int, int] | None = None) -> tuple[Any, Any]:
+    """A figure and its plots, which pyplot does not know: one that is dropped is in no later picture."""
     import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
     ink = dict.fromkeys(
         ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color"), INK
@@ -236,17 +236,18 @@ def new_figure(size: tuple[float, float], grid: tuple[int, int] | None = None) -
         }
     ):
         rows, columns = grid or (1, 1)
-        return plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=grid is None)
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasAgg(figure)
+        return figure, figure.subplots(rows, columns, squeeze=grid is None)
 
 
 def svg(figure: Any, *, in_page: bool, prefix: str = "") -> str:
-    """The figure as SVG and closed; in_page: foreground as currentColor, no ground, no prolog.
+    """The figure as SVG; in_page: foreground as currentColor, no ground, no prolog.
 
     Args:
         prefix: put before every id, so that several charts fit into one page.
     """
     import matplotlib as mpl
-    from matplotlib import pyplot as plt
 
     buffer = io.StringIO()
     _take_literally(figure)
@@ -257,7 +258,6 @@ def svg(figure: Any, *, in_page: bool, prefix: str = "") -> str:
             transparent=in_page,
             metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
         )
-    plt.close(figure)
     text = "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
     text = text.replace(INK, "currentColor" if in_page else "#222222")
     if in_page:
@@ -270,15 +270,13 @@ def svg(figure: Any, *, in_page: bool, prefix: str = "") -> str:
 
 
 def png(figure: Any) -> bytes:
-    """The figure as PNG with a white ground, and closed."""
+    """The figure as PNG with a white ground."""
     import matplotlib as mpl
-    from matplotlib import pyplot as plt
 
     buffer = io.BytesIO()
     _take_literally(figure)
     with mpl.rc_context({"text.parse_math": False}):
         figure.savefig(buffer, format="png", dpi=150)
-    plt.close(figure)
     return buffer.getvalue()
 
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from semflash import atomic
 from semflash.errors import TeacherError
-from semflash.teachers.files import ArrayFile, make_room, put
+from semflash.stores.arrays import ArrayFile, make_room, put
+from semflash.teachers.files import TEACHER
 
 FOLDER = "asked"
 _WIDTH = "width.json"
@@ -39,11 +40,11 @@ class Asked:
 
     @property
     def _map(self) -> ArrayFile:
-        return ArrayFile("done.u8", np.dtype("u1"), self.done.shape)
+        return ArrayFile("done.u8", np.dtype("u1"), self.done.shape, TEACHER)
 
     @property
     def _file(self) -> ArrayFile:
-        return ArrayFile("rows.f16", np.dtype("<f2"), (self.images, self._width))
+        return ArrayFile("rows.f16", np.dtype("<f2"), (self.images, self._width), TEACHER)
 
     def rows(self) -> np.ndarray:
         """All of them, float16 (images, width), memory-mapped."""

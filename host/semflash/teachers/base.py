@@ -13,6 +13,8 @@ import numpy as np
 from semflash.teachers.manifest import TeacherRecord
 
 LOGITS, PROBABILITIES, FEATURES = "logits", "probabilities", "features"
+#: What :mod:`semflash.teachers.attended` makes of a transformer.
+ATTENTION = "attention"
 
 
 class Teacher(Protocol):

@@ -19,11 +19,12 @@ from typing import Any, BinaryIO
 import msgspec
 import numpy as np
 
+from semflash.processes.limited import READY, REQUESTS
+from semflash.teachers.attended import row_cls
 from semflash.teachers.preparing import ImageInput, prepared
 
-REQUESTS, JOB = "requests", "job.json"
+JOB = "job.json"
 REQUEST, ANSWER = struct.Struct("<4I"), struct.Struct("<2I")
-READY = b"ready\n"
 
 
 def main() -> int:
@@ -61,7 +62,11 @@ def _ask(session: Any, job: dict[str, Any], how: ImageInput, images: np.ndarray)
         if job["channels_first"]:
             values = values.transpose(0, 3, 1, 2)
         fed = {job["image"]: np.ascontiguousarray(values)}
-        answers.append(pooled(session.run([job["output"]], fed)[0], job["channels_first"]))
+        found = session.run(job["outputs"], fed)
+        if job["registers"] is None:
+            answers.append(pooled(found[0], job["channels_first"]))
+        else:
+            answers.append(row_cls(found, job["registers"]))
     return answers
 
 

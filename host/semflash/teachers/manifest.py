@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from semflash import atomic
 from semflash.data.dataset import Dataset
-from semflash.data.lazy import LazyImages
+from semflash.data.lazy import add_to_digest
 from semflash.data.views import VERSION, VIEWS_MAX, ViewSettings
 from semflash.errors import TeacherError
 from semflash.fields import CLASSES_MAX, Count, Sha256, Share, Side, Text
@@ -24,7 +24,6 @@ MANIFEST = "manifest.json"
 MANIFEST_BYTES_MAX = 1 << 20
 #: Longer names of data sets and files are cut off.
 NAME_CHARS = 200
-_CHUNK = 4_096
 
 Positive = Annotated[int, Meta(ge=1, le=1 << 40)]
 Seconds = Annotated[float, Meta(ge=0.0, le=1e9)]
@@ -149,13 +148,7 @@ def data_sha256(data: Dataset) -> str:
     shape = [int(side) for side in data.train.images.shape]
     digest.update(json.dumps({"shape": shape, "classes": list(data.class_names)}).encode())
     digest.update(np.ascontiguousarray(data.train.labels, "<i4").tobytes())
-    images = data.train.images
-    if isinstance(images, LazyImages):
-        digest.update(b"" if data.source is None else data.source.sha256.encode())
-        digest.update("\0".join(path.name for path in images.paths).encode("utf-8", "surrogateescape"))
-        return digest.hexdigest()
-    for start in range(0, len(images), _CHUNK):
-        digest.update(np.ascontiguousarray(images[start : start + _CHUNK]).tobytes())
+    add_to_digest(digest, data.train.images, "" if data.source is None else data.source.sha256)
     return digest.hexdigest()
 
 

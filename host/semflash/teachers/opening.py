@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from semflash.errors import TeacherError
 from semflash.printable import printable
 from semflash.teachers import head
-from semflash.teachers.base import FEATURES, LOGITS
+from semflash.teachers.base import ATTENTION, FEATURES, LOGITS
 from semflash.teachers.manifest import NAME_CHARS, TeacherRecord
 from semflash.teachers.packages import FOR_HEADS, FOR_ONNX, check_packages, file_sha256, lite0_weights
 from semflash.teachers.preparing import SIDE_MAX, ImageInput
@@ -39,8 +39,10 @@ class Options:
         mean, std: its own, for images of 0..``top``.
         top: value of white in its images, 1 or 255.
         head: fit a head on what it gives, whatever that is.
-        output: tensor of an ONNX file that is asked; empty: its only output.
+        output: tensor of an ONNX file that is asked; empty: its only output. Of an attention queries and
+            keys may be named, with a comma.
         threads: of the process that runs it.
+        registers: its answer is an attention, without so many registers; None: it is no attention.
     """
 
     size: tuple[int, int] | None = None
@@ -50,6 +52,14 @@ class Options:
     head: bool = False
     output: str = ""
     threads: int = 1
+    registers: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """What a network in a file gives."""
+        if self.registers is not None:
+            return ATTENTION
+        return FEATURES if self.head else LOGITS
 
 
 def open_lite0(options: Options) -> OnnxTeacher:
@@ -93,12 +103,11 @@ def open_onnx(path: Path, options: Options) -> OnnxTeacher:
     known = {value.name for value in (*model.graph.initializer, *model.graph.sparse_initializer)}
     inputs = [value for value in model.graph.input if value.name not in known]
     first, batch, how = _image_input(inputs, options)
-    output = _output(model, options.output)
-    kind = FEATURES if options.head else LOGITS
-    record = TeacherRecord(
-        _named("onnx", path), file_sha256(files), size_bytes, kind, _settings(how, kind) | {"output": output}
-    )
-    return OnnxTeacher(record, Network(path, inputs[0].name, output, first, batch, how), options.threads)
+    output, keys = _outputs(model, options)
+    settings = _settings(how, options.kind) | {"output": options.output or output} | _registers(options)
+    record = TeacherRecord(_named("onnx", path), file_sha256(files), size_bytes, options.kind, settings)
+    network = Network(path, inputs[0].name, output, first, batch, how, keys, options.registers)
+    return OnnxTeacher(record, network, options.threads)
 
 
 def open_keras(path: Path, options: Options) -> KerasTeacher:
@@ -117,9 +126,9 @@ def open_keras(path: Path, options: Options) -> KerasTeacher:
     check_memory(size_bytes)
     shapes = [tuple(one.shape[1:]) for one in model.inputs]
     how = _how(shapes[0] if shapes else (), shapes, options)
-    kind = FEATURES if options.head else LOGITS
-    record = TeacherRecord(_named("keras", path), file_sha256([path]), size_bytes, kind, _settings(how, kind))
-    return KerasTeacher(record, model, how)
+    settings = _settings(how, options.kind) | _registers(options)
+    record = TeacherRecord(_named("keras", path), file_sha256([path]), size_bytes, options.kind, settings)
+    return KerasTeacher(record, model, how, options.registers)
 
 
 def _named(kind: str, path: Path) -> str:
@@ -141,6 +150,10 @@ def check_memory(size_bytes: int) -> None:
 def _settings(how: ImageInput, kind: str) -> dict[str, Any]:
     """What decides an answer beside the weights."""
     return how.plain() | ({"head": [head.VERSION, *head.DECAYS]} if kind == FEATURES else {})
+
+
+def _registers(options: Options) -> dict[str, Any]:
+    return {} if options.registers is None else {"registers": options.registers}
 
 
 def _image_input(inputs: list[Any], options: Options) -> tuple[bool, int, ImageInput]:
@@ -186,6 +199,20 @@ def _no_image(shapes: list[tuple[Any, ...]]) -> TeacherError:
         value=", ".join(map(str, shapes)) or "no input",
         remedy="export the network with one image input (n, C, H, W) or (n, H, W, C)",
     )
+
+
+def _outputs(model: Any, options: Options) -> tuple[str, str]:
+    """The tensor that is asked, and the keys of an attention beside its queries; empty: none."""
+    names = options.output.split(",")
+    if options.registers is None or len(names) == 1:
+        return _output(model, options.output), ""
+    if len(names) != 2 or names[0] == names[1]:
+        raise TeacherError(
+            "an attention is one output, or two of queries and keys",
+            value=options.output,
+            remedy="--output QUERIES,KEYS",
+        )
+    return _output(model, names[0]), _output(model, names[1])
 
 
 def _output(model: Any, name: str) -> str:

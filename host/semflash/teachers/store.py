@@ -9,7 +9,6 @@ Nothing of the teacher is imported, and nothing is computed but the views.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,8 @@ from semflash.data.dataset import Dataset
 from semflash.data.views import VERSION, Mixture, mixed_view, mixture, view
 from semflash.errors import TeacherError
 from semflash.teachers.answers import Answers, expand
-from semflash.teachers.files import ArrayFile, answer_files, done_file
+from semflash.teachers.files import answer_files, done_file
 from semflash.teachers.manifest import Manifest, data_sha256, load_manifest
-
-_CHUNK_BYTES = 1 << 20
 
 
 class TeacherStore:
@@ -83,7 +80,7 @@ class TeacherStore:
     @property
     def size_bytes(self) -> int:
         """Bytes of the answers of the views that can be asked."""
-        return sum(one.view_bytes for one in answer_files(self.manifest)) * self.views
+        return sum(one.row_bytes for one in answer_files(self.manifest)) * self.views
 
     def logits(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
         """Answers to views of training images, less their log-sum-exp.
@@ -169,7 +166,7 @@ class TeacherStore:
     def check_content(self) -> None:
         """TeacherError: a file is not what was written, or names a class that there is not."""
         for one in answer_files(self.manifest):
-            if _sha256(one, self.folder) != self.manifest.sha256.get(one.name):
+            if one.sha256(self.folder) != self.manifest.sha256.get(one.name):
                 raise TeacherError(
                     f"the teacher store is damaged: {one.name} is not what was written",
                     value=self.folder,
@@ -235,7 +232,7 @@ def whole_views(folder: Path, manifest: Manifest) -> int:
 
 def content_sha256(folder: Path, manifest: Manifest) -> dict[str, str]:
     """SHA-256 of each file of answers."""
-    return {one.name: _sha256(one, folder) for one in answer_files(manifest)}
+    return {one.name: one.sha256(folder) for one in answer_files(manifest)}
 
 
 def cache_dir() -> Path:
@@ -300,11 +297,3 @@ def _within(numbers: np.ndarray, limit: int, what: str) -> np.ndarray:
             remedy="fewer views, or `semflash teach` with more",
         )
     return numbers
-
-
-def _sha256(one: ArrayFile, folder: Path) -> str:
-    digest = hashlib.sha256()
-    content = one.open(folder).reshape(-1).view(np.uint8)
-    for start in range(0, len(content), _CHUNK_BYTES):
-        digest.update(content[start : start + _CHUNK_BYTES].tobytes())
-    return digest.hexdigest()

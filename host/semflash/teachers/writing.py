@@ -6,10 +6,7 @@ written does not count and is made again, byte for byte. One process makes a sto
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
@@ -17,42 +14,18 @@ import numpy as np
 
 from semflash.data.dataset import Dataset
 from semflash.errors import TeacherError
+from semflash.stores import locks
+from semflash.stores.arrays import make_room, put
 from semflash.teachers.answers import compress
 from semflash.teachers.asked import forget
-from semflash.teachers.files import answer_files, blocks_of, done_file, make_room, put
+from semflash.teachers.files import TEACHER, answer_files, blocks_of, done_file
 from semflash.teachers.manifest import MANIFEST, Manifest, TeacherRecord, load_manifest
 from semflash.teachers.store import check_data, check_teacher, content_sha256
 
-LOCK = "lock"
 
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Be the only process that makes the store in `folder`, which is made where it is not there.
-
-    Raises:
-        TeacherError: another process is at it, or the folder cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-    except OSError as error:
-        raise TeacherError(
-            f"cannot make the teacher store: {error.strerror}",
-            value=folder,
-            remedy="--out with a folder that can be written, or make room",
-        ) from error
-    with contextlib.ExitStack() as ends:
-        ends.callback(os.close, handle)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise TeacherError(
-                "another process is making this teacher store",
-                value=folder,
-                remedy="wait for it, or stop it and give the command again",
-            ) from error
-        yield
+def locked(folder: Path) -> AbstractContextManager[None]:
+    """Be the only process that makes the teacher store in `folder` (:func:`semflash.stores.locks.locked`)."""
+    return locks.locked(folder, TEACHER)
 
 
 class StoreWriter:
@@ -129,8 +102,8 @@ class StoreWriter:
         for one, part in zip(
             answer_files(self.manifest), (found.index, found.logit, found.rest), strict=True
         ):
-            row = one.view_bytes // self.manifest.images
-            put(self.folder / one.name, a * one.view_bytes + int(indices[0]) * row, part.tobytes())
+            row = one.row_bytes // self.manifest.images
+            put(self.folder / one.name, a * one.row_bytes + int(indices[0]) * row, part.tobytes())
         put(self.folder / done_file(self.manifest).name, a * blocks_of(self.manifest) + block, b"\1")
         self.done[a, block] = True
 

@@ -12,7 +12,6 @@ import platform
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from semflash import atomic
@@ -54,6 +53,8 @@ class RunInfo:
     @classmethod
     def start(cls, kind: str, recipe: dict[str, Any], data: Dataset, seed: int) -> RunInfo:
         """Describe a run that is about to start."""
+        import keras  # whoever only looks what lies here does not wait for it
+
         versions = {
             "python": platform.python_version(),
             "numpy": np.__version__,
@@ -108,6 +109,8 @@ def has_run(out_dir: Path) -> bool:
 
 def save_weights(out_dir: Path, parts: dict[str, Any]) -> None:
     """Write weights.npz: ``part.0000`` and so on, in the order of each part's ``weights``."""
+    import keras
+
     arrays = {
         f"{part}.{index:04d}": np.asarray(keras.ops.convert_to_numpy(variable))
         for part, model in parts.items()

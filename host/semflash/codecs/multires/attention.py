@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
+from semflash.codecs.multires.sizes import MultiresSizes
 from semflash.tasks.transformer import attention_of
 
 BATCH = 250
@@ -17,13 +17,16 @@ BEST = 8
 TOUCHED = 12
 
 
-def attention_maps(head: Any, tail: Any, images: Any, *, rollout: bool = False) -> NDArray[np.float32]:
+def attention_maps(
+    head: Any, tail: Any, images: Any, *, rollout: bool = False, mirrored: bool = False
+) -> NDArray[np.float32]:
     """Row CLS of the last block's attention over the patches, float32 (N, rows, columns), each summing to 1.
 
     Args:
         head, tail: Of a network ``vit``.
         images: uint8 (N, H, W, C).
         rollout: Followed back through the blocks before it.
+        mirrored: The mean of the attention to each image and to its mirror image, turned back.
 
     Raises:
         TrainingError: The network has no CLS token.
@@ -32,7 +35,11 @@ def attention_maps(head: Any, tail: Any, images: Any, *, rollout: bool = False) 
     found = []
     for start in range(0, len(images), BATCH):
         part = np.asarray(images[start : start + BATCH]).astype(np.float32) / np.float32(255)
-        found.append(ops.convert_to_numpy(attention(head(part, training=False), training=False)))
+        maps = np.asarray(attention.predict_on_batch(head.predict_on_batch(part)))
+        if mirrored:
+            other = attention.predict_on_batch(head.predict_on_batch(part[:, :, ::-1]))
+            maps = maps + np.asarray(other)[:, :, ::-1]
+        found.append(maps)
     maps = np.concatenate(found)
     return np.asarray(maps / maps.sum(axis=(1, 2), keepdims=True), np.float32)
 
@@ -47,6 +54,12 @@ def smoothed(maps: NDArray[np.floating], share: float) -> NDArray[np.float32]:
     around = sum(padded[:, i : i + rows, j : j + columns] for i in range(3) for j in range(3)) / 9
     mixed = (1 - share) * maps + share * around
     return np.asarray(mixed / mixed.sum(axis=(1, 2), keepdims=True), np.float32)
+
+
+def taught(head: Any, tail: Any, images: Any, sizes: MultiresSizes) -> NDArray[np.float32]:
+    """What the student learns of images, as the sizes say: float32 (N, rows, columns), each summing to 1."""
+    maps = attention_maps(head, tail, images, rollout=sizes.rollout, mirrored=sizes.mirrored)
+    return smoothed(maps, sizes.smoothing)
 
 
 def spearman(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ from semflash.bundle.schema import GraphInput, ReceivedInput
 from semflash.codecs.base import Codec
 from semflash.codecs.device_side import IMAGE, DeviceSpec, GraphSpec, PatchesStage, SelectStage
 from semflash.codecs.edge_side import TASK_TAIL, EdgeGraphSpec
+from semflash.codecs.multires.coded import Coded, joined
 from semflash.codecs.multires.coder import LevelCoder
 from semflash.codecs.multires.networks import build_classifier, build_student
 from semflash.codecs.multires.picture import PICTURE, Composed, build_picture, in_patches, whole
@@ -24,6 +26,7 @@ from semflash.outputs.kinds import CLASSIFICATION, Task
 from semflash.program.controls import Control
 from semflash.program.layout import Exactly, Head, Layout, Region
 from semflash.program.quality import Ber
+from semflash.program.reference.patches import cut
 
 SCORES, LEVELS, BACKGROUND = "scores", "levels", "background"
 #: Controls: bytes of the next payload, and whether its map is protected.
@@ -72,6 +75,11 @@ class Multires(keras.Model, Codec):
     def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
         """Logits of the picture in which every patch has the highest level."""
         return self.transmit(inputs["image"], inputs["quality"], inputs["noise"], training=training)
+
+    @cached_property
+    def coded(self) -> dict[int, Coded]:
+        """Every coder for many patches at once, by bits."""
+        return {bits: Coded(coder, self.sizes.patch_values) for bits, coder in self.coders.items()}
 
     def coder_of(self, level: int) -> LevelCoder:
         """Of a level from 1 on."""
@@ -134,8 +142,8 @@ class Multires(keras.Model, Codec):
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         """Of the float student, float32 (N, patches), for uint8 images."""
-        found = self.student(images.astype(np.float32) / np.float32(255), training=False)
-        return np.asarray(ops.convert_to_numpy(found)).reshape(len(images), -1)
+        found = self.student.predict_on_batch(images.astype(np.float32) / np.float32(255))
+        return np.asarray(found).reshape(len(images), -1)
 
     def levels_for(self, images: np.ndarray, rates: Any) -> np.ndarray:
         """Levels uint8 (N, patches) of uint8 images for rates in bytes, by the float student."""
@@ -163,14 +171,14 @@ class Multires(keras.Model, Codec):
     def pictures(self, images: np.ndarray, levels: np.ndarray) -> np.ndarray:
         """What arrives of uint8 images whose patches have these levels: float32 (N, H, W, C) in [0, 1]."""
         size, shape = self.sizes, self.sizes.image_shape
-        patches = in_patches(images.astype(np.float32) / np.float32(255), size.patch)
+        patches = cut(images, size.patch).astype(np.float32) / np.float32(255)
         shade = self.shades(background(images))
         found = np.tile(shade[:, None], (1, size.patches, size.patch**2))
         for level in range(1, len(size.level_bits)):
             here = levels == level
             if here.any():
-                found[here] = ops.convert_to_numpy(self.coder_of(level)(np.asarray(patches)[here]))
-        return np.asarray(whole(np.clip(found, 0, 1), shape, size.patch))
+                found[here] = self.coded[size.level_bits[level]](patches[here])
+        return joined(found, shape, size.patch)
 
     def values(self, codes: Any, erased: Any = None) -> Any:
         """Received bytes as numbers; 0 where one was lost."""

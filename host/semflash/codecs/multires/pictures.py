@@ -6,10 +6,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from keras import ops
 
+from semflash.codecs.multires.coded import joined
 from semflash.codecs.multires.selecting import attention_weights, contrast, levels_of
 from semflash.data.dataset import Split
+from semflash.program.reference.patches import cut
 
 #: Share of the images that are shown whole, that have one resolution, and that have levels by: attention,
 #: attention times
@@ -56,25 +57,29 @@ class Pictures:
         images, kinds = np.asarray(self.train.images[chosen]), list(SHARES)
         drawn = rng.choice(len(kinds), len(chosen), p=list(SHARES.values()))
         found = images.copy()
+        self._single(found, images, np.flatnonzero(drawn == kinds.index("single")), rng)
+        ranked, weights = [], []
         for which, kind in enumerate(kinds):
             here = np.flatnonzero(drawn == which)
-            if kind == "single":
-                self._single(found, images, here, rng)
-            elif kind != "whole" and len(here):
-                weights = self._weights(kind, images[here], chosen[here], rng)
-                found[here] = self._selected(images[here], weights, rng)
+            if kind not in ("whole", "single") and len(here):
+                ranked.append(here)
+                weights.append(self._weights(kind, images[here], chosen[here], rng))
+        if ranked:  # selected at once: that takes hardly longer for many images than for one
+            these = np.concatenate(ranked)
+            found[these] = self._selected(images[these], np.concatenate(weights), rng)
         return found
 
     def _single(
         self, found: np.ndarray, images: np.ndarray, here: np.ndarray, rng: np.random.Generator
     ) -> None:
-        coders = list(self.codec.coders.values())
-        drawn = rng.integers(len(coders), size=len(here))
-        for which, coder in enumerate(coders):
+        sizes = self.codec.sizes
+        drawn = rng.integers(len(sizes.coder_bits), size=len(here))
+        for which, bits in enumerate(sizes.coder_bits):
             these = here[drawn == which]
             if len(these):
-                pictures = self.codec.reconstruct(images[these].astype(np.float32) / np.float32(255), coder)
-                found[these] = _pixels(np.asarray(ops.convert_to_numpy(pictures)))
+                patches = cut(images[these], sizes.patch).astype(np.float32) / np.float32(255)
+                coded = self.codec.coded[bits](patches)
+                found[these] = _pixels(joined(coded, sizes.image_shape, sizes.patch))
 
     def _selected(self, images: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         sizes = self.codec.sizes

@@ -35,6 +35,7 @@ class MultiresSizes(CodecSizes):
         sharpness: Power that the attention is raised to.
         rollout: Whether the attention that the student learns is followed back through all blocks; otherwise
             it is that of the last block.
+        mirrored: Whether it is the mean of the attention to the image and to its mirror image, turned back.
         smoothing: Share of each attention that is the mean over the 3x3 patches around, in what the student
             learns.
         rate_low: The smallest payload that may be asked for, bytes.
@@ -56,8 +57,9 @@ class MultiresSizes(CodecSizes):
     classes: int = 10
     classifier_widths: tuple[int, ...] = (24, 32, 64)
     weight: Literal["attention", "attention-variance"] = "attention-variance"
-    sharpness: float = 1.0
+    sharpness: float = 3.0
     rollout: bool = True
+    mirrored: bool = True
     smoothing: float = 0.8
     rate_low: int = 16
     rate_high: int = 1024

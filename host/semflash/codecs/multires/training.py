@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from semflash.codecs.multires.attention import attention_maps, best_in_common, smoothed, spearman
+from semflash.codecs.multires.attention import best_in_common, smoothed, spearman, taught
 from semflash.codecs.multires.klt import Transform
 from semflash.codecs.multires.measuring import Measure
 from semflash.codecs.multires.pictures import Pictures
@@ -23,8 +23,10 @@ from semflash.codecs.multires.stages import LevelStage, StudentStage, TailStage
 from semflash.codecs.own_training import Bench, OwnStage, OwnTraining
 from semflash.data.augment import Augmentation, augment_and_tell, move_maps
 from semflash.data.dataset import Split
-from semflash.errors import UsageError
+from semflash.errors import TrainingError, UsageError
 from semflash.program.reference.patches import cut
+from semflash.tasks.start import read_start
+from semflash.teachers.attended import resampled
 
 #: Images whose patches the KLT is taken of, and patches of each image in a step of a coder.
 KLT_IMAGES, PATCHES_OF_IMAGE = 2_000, 16
@@ -35,8 +37,12 @@ class MultiresTraining(OwnTraining):
     """Stages ``level-8``, ``level-16``, ..., ``student`` and ``tail``.
 
     Of the recipe, ``autoencoder_epochs`` and ``peak`` are those of each coder, ``task_epochs`` and
-    ``task_peak`` the student's, ``polish_epochs`` and ``polish_peak`` the tail's.
+    ``task_peak`` the student's, ``polish_epochs`` and ``polish_peak`` the tail's. With ``start``, the
+    ``weights.npz`` of a run, the coders begin as those of that run; with ``autoencoder_epochs=0`` they stay.
     """
+
+    starts = True
+    attends = True
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
@@ -109,12 +115,15 @@ class MultiresTraining(OwnTraining):
         return {"mse": self.measure.error_of(coder)}
 
     def _begin(self) -> None:
-        """Coders begin in closed form, the tail with the task network."""
+        """Coders begin in closed form or as another run's, the tail with the task network."""
         codec, train = self.bench.codec, self.bench.train
         assert self.bench.task is not None  # check() has looked
-        transform = transform_of(train, codec.sizes.patch)
-        for bits, coder in codec.coders.items():
-            coder.begin(transform.start(bits))
+        if self.bench.recipe.start:
+            begin_coders(codec, self.bench.recipe.start)
+        else:
+            transform = transform_of(train, codec.sizes.patch)
+            for bits, coder in codec.coders.items():
+                coder.begin(transform.start(bits))
         task = self.bench.task
         codec.classifier.set_weights([*task.head.get_weights(), *task.tail.get_weights()])
 
@@ -155,20 +164,29 @@ class MultiresTraining(OwnTraining):
     @cached_property
     def targets(self) -> np.ndarray:
         """The attention that the student learns, float32 (N, rows, columns)."""
+        if self.bench.attention is not None:
+            return self._given(self.bench.attention.train[: len(self.bench.train)])
         return self._attention(self.bench.train.images)
 
     @cached_property
     def val_attention(self) -> np.ndarray:
         """The attention to the validation images, (N, patches)."""
-        maps = self._attention(self.bench.data.val.images)
+        if self.bench.attention is not None:
+            maps = self._given(self.bench.attention.val)
+        else:
+            maps = self._attention(self.bench.data.val.images)
         return maps.reshape(len(maps), -1)
+
+    def _given(self, maps: np.ndarray) -> np.ndarray:
+        """Of another teacher, on the grid of the codec's patches."""
+        sizes = self.bench.codec.sizes
+        return smoothed(resampled(maps, sizes.grid), sizes.smoothing)
 
     def _attention(self, images: Any) -> np.ndarray:
         assert self.bench.task is not None  # check() has looked
         task = self.bench.task
         sizes = self.bench.codec.sizes
-        maps = attention_maps(task.head, task.tail, images, rollout=sizes.rollout)
-        return smoothed(maps, sizes.smoothing)
+        return taught(task.head, task.tail, images, sizes)
 
     def likeness(self) -> dict[str, float]:
         """How alike student and task network rank the patches of the validation images."""
@@ -183,6 +201,28 @@ class MultiresTraining(OwnTraining):
         self.measure.distort(self.bench.train)
         errors = {str(bits): self.measure.error_of(coder) for bits, coder in self.bench.codec.coders.items()}
         return self.measure.results() | {"mse": errors, **self.likeness()}
+
+
+def begin_coders(codec: Any, start: str) -> None:
+    """Put the coders of a run into a codec.
+
+    Raises:
+        TrainingError: The file is missing or damaged, or its coders are others.
+    """
+    arrays = read_start(start, "codec")
+    for name, part in codec.parts().items():
+        if not name.startswith("coder_"):
+            continue
+        given = [arrays.get(f"{name}.{index:04d}") for index in range(len(part.weights))]
+        if [None if each is None else each.shape for each in given] != [
+            tuple(variable.shape) for variable in part.weights
+        ]:
+            raise TrainingError(
+                "the coders to begin with are those of another codec",
+                value=f"{start}: {name}",
+                remedy="the level_bits, single_bits, patch and residual of that codec, or --set start=",
+            )
+        part.set_weights(given)
 
 
 def transform_of(train: Split, side: int) -> Transform:

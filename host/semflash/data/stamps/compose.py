@@ -13,6 +13,10 @@ COARSE = 4
 COARSE_SIGMA = 14.0
 FINE_SIGMA = 4.0
 ANGLE_MAX_DEG = 20.0
+#: Cells along a side of each octave's grid, and standard deviation of its grey part (0..255).
+OCTAVES = ((4, 22.0), (8, 18.0), (16, 16.0), (32, 12.0), (64, 6.0))
+#: Standard deviation of an octave's colours, as a share of that of its grey part.
+COLOURED = 0.4
 #: Least distance of the background's luminance from the stamp's, 0..255.
 CONTRAST = 70.0
 
@@ -37,6 +41,18 @@ def backgrounds(luminance: np.ndarray, side: int, rng: np.random.Generator) -> n
     result += FINE_SIGMA * rng.standard_normal(result.shape, np.float32)
     clipped: np.ndarray = np.clip(result, 0, 255)
     return clipped
+
+
+def octaves(count: int, side: int, rng: np.random.Generator) -> np.ndarray:
+    """Noise of several octaves, float32 (N, side, side, 3) around 0: each of them is a grid of random values,
+    grey and coloured, enlarged by linear interpolation."""
+    result = np.zeros((count, side, side, 3), np.float32)
+    for cells, sigma in OCTAVES:
+        grid = rng.normal(0, sigma, (count, cells, cells, 1)).astype(np.float32)
+        coloured = rng.normal(0, COLOURED * sigma, (count, cells, cells, 3)).astype(np.float32)
+        enlarge = _linear(cells, side)
+        result += np.einsum("hi,nijc,wj->nhwc", enlarge, grid + coloured, enlarge, optimize=True)
+    return result
 
 
 def contrasting(luminance: np.ndarray, rng: np.random.Generator) -> np.ndarray:

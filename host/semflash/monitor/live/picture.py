@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from semflash.channels.on_air import has_symbols
+from semflash.monitor.live.confusion import GAP, confusion, side_by_side
 from semflash.monitor.live.controls import keys as keys_of
 from semflash.monitor.live.panels import (
     NAMES,
@@ -38,6 +39,8 @@ _STATE_STYLES = {
     "done": "bold",
 }
 _MIN_KEYS_WIDTH = 52
+#: Columns from which on there is room for two things beside each other.
+_WIDE = 100
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def lines(
         sections.append(Section(1, [line(key, text) for key, text in keys_of(rate=_sets_rate(progress))]))
     sections += [
         Section(4, plots(progress, width, ascii_only)),
-        Section(2, thumbnails(progress, width, ascii_only)),
+        _pictures(progress, width, ascii_only),
         Section(2, levels(progress, ascii_only)),
         Section(3, labels(progress, 3, ascii_only)),
         Section(5, labels(progress, 8, ascii_only)[4:]),
@@ -84,6 +87,14 @@ def lines(
         text.no_wrap = True
         text.truncate(width, overflow="crop" if ascii_only else "ellipsis")
     return shown
+
+
+def _pictures(progress: Progress, width: int, ascii_only: bool) -> Section:
+    """What was sent and came; on a wide screen what was taken for what beside it, or alone."""
+    pictures = thumbnails(progress, width, ascii_only)
+    room = width - max((text.cell_len for text in pictures), default=0) - GAP
+    mistaken = confusion(progress, room) if width >= _WIDE else []
+    return Section(2 if pictures else 4, side_by_side(pictures, mistaken, width))
 
 
 def _fitting(sections: Sequence[Section], height: int) -> list[Text]:

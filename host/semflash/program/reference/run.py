@@ -6,15 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec import UnsetType
 from numpy.typing import NDArray
 
 from semflash.errors import ProgramError
 from semflash.program.controls import settle
 from semflash.program.held import codes_held, head_of
+from semflash.program.patch_checks import coders_of
 from semflash.program.patch_stages import Patches, Select
 from semflash.program.payload import Payloads, encode
 from semflash.program.program import Program
-from semflash.program.reference import order, patches, select, tails, tokens
+from semflash.program.reference import falls, order, patches, select, tails, tokens
 from semflash.program.reference.modulation import modulate
 from semflash.program.reference.power import normalise
 from semflash.program.reference.projection import project
@@ -100,7 +102,10 @@ def _results(
         case Patches():
             neutral = {name: codes_held(program.tensor(name)).neutral for name in stage.outputs}
             pixels, levels = tensors[stage.image].view(np.int8), tensors[stage.levels].view(np.uint8)
-            return dict(patches.codes(stage, pixels, levels, neutral))
+            shade = None
+            if not isinstance(stage.background, UnsetType):
+                shade = tensors[stage.background].view(np.uint8)
+            return dict(patches.codes(stage, pixels, levels, neutral, shade))
         case SendTokens():
             return _sent(program, stage, tensors, used)
 
@@ -113,9 +118,18 @@ def _selected(
     weights = select.weights(stage, tensors[stage.scores].view(np.int8), pixels)
     protect = head_of(program.payload).protect
     protected = protect is not None and used[protect] > 0
-    levels = select.select(weights, stage.gains, program.map_sizes, used[stage.rate], protected)
+    sizes, rate = program.map_sizes, used[stage.rate]
+    background = select.background(pixels)
+    if isinstance(stage.falls, UnsetType):
+        levels = select.select(weights, stage.gains, sizes, rate, protected)
+    else:
+        values = patches.less_background(pixels, stage.side, background)
+        coders = coders_of(program, stage).coders
+        found = falls.falls(stage.falls, coders, values.reshape(-1, values.shape[2]))
+        worth = falls.slopes(found, sizes.levels).reshape(*weights.shape, -1) * weights[..., None]
+        levels = select.select_by_worth(worth, sizes, rate, protected)
     shape = (len(pixels), *program.tensor(stage.output).shape)
-    return {stage.output: levels.reshape(shape), stage.background: select.background(pixels)}
+    return {stage.output: levels.reshape(shape), stage.background: background}
 
 
 def _sent(

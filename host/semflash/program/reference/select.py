@@ -19,6 +19,7 @@ from semflash.program.reference.patches import cut
 _LUMINANCE = np.array([77, 150, 29], np.int64)
 _LUMINANCE_BITS = 8
 _STEPS_OF_MEAN = 16
+_SCORE_MAX = 127
 
 
 def weights(stage: Select, scores: NDArray[np.int8], images: NDArray[np.int8]) -> NDArray[np.int64]:
@@ -29,7 +30,8 @@ def weights(stage: Select, scores: NDArray[np.int8], images: NDArray[np.int8]) -
         images: (N, height, width, C), pixel - 128.
     """
     flat = scores.reshape(len(scores), -1).astype(np.int64)
-    attention = np.array(stage.table, np.int64)[flat.max(axis=1, keepdims=True) - flat]
+    largest = _SCORE_MAX if stage.absolute is True else flat.max(axis=1, keepdims=True)
+    attention = np.array(stage.table, np.int64)[largest - flat]
     return attention * (contrast(images, stage.side) + 1) if stage.contrast else attention
 
 
@@ -77,6 +79,82 @@ def select(
         ProgramError: A rate is below the smallest payload.
     """
     images, places = weights.shape
+    room, protected = _room(images, sizes, rates, protect)
+    order = np.argsort(-weights.astype(np.int64), axis=1, kind="stable")
+    ranked = np.take_along_axis(weights.astype(np.int64), order, axis=1)
+    counts = _Counts(ranked, np.asarray(gains, np.int64), sizes, room, protected)
+    chosen = counts.filled(counts.furthest())
+    levels = (np.arange(places)[None, :, None] < chosen[:, None, :]).sum(axis=2).astype(np.uint8)
+    found = np.empty_like(levels)
+    np.put_along_axis(found, order, levels, axis=1)
+    return found
+
+
+def select_by_worth(
+    worth: NDArray[np.int64], sizes: MapSizes, rates: ArrayLike, protect: ArrayLike = False
+) -> NDArray[np.uint8]:
+    """The same where raising each patch to each level has a worth of its own.
+
+    Args:
+        worth: (N, n, levels - 1), not negative, not rising with the level.
+
+    Raises:
+        ProgramError: A rate is below the smallest payload.
+    """
+    images, places, steps = worth.shape
+    room, protected = _room(images, sizes, rates, protect)
+    # By falling worth; of equal ones the lower level, then the first patch. No level is before a lower one.
+    flat = worth.transpose(0, 2, 1).reshape(images, -1)
+    order = np.argsort(-flat, axis=1, kind="stable")
+    reached = np.arange(1, steps + 1)
+    made = (order // places)[..., None] + 1 == reached
+    counts = np.concatenate([np.zeros((images, 1, steps), np.int64), made.cumsum(axis=1)], axis=1)
+    fits = sizes.total(counts, protected[:, None]) <= room[:, None]
+    last = fits.shape[1] - 1 - fits[:, ::-1].argmax(axis=1)
+    rank = np.empty_like(order)
+    np.put_along_axis(rank, order, np.arange(order.shape[1])[None], axis=1)
+    taken = (rank < last[:, None]).reshape(images, steps, places)
+    levels = taken.sum(axis=1)
+    at = np.take_along_axis(counts, last[:, None, None], axis=1)[:, 0]
+    return _filled_by_worth(worth, levels, at, sizes, room, protected).astype(np.uint8)
+
+
+def _filled_by_worth(
+    worth: NDArray[np.int64],
+    levels: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    sizes: MapSizes,
+    room: NDArray[np.int64],
+    protected: NDArray[np.bool_],
+) -> NDArray[np.int64]:
+    """Levels with the worthiest upgrades that fit, until none does."""
+    images, _, steps = worth.shape
+    every, ones = np.arange(images), np.eye(steps, dtype=np.int64)
+    before = np.concatenate([np.full((images, 1), worth.shape[1]), counts[:, :-1]], axis=1)
+    while True:
+        before[:, 1:] = counts[:, :-1]
+        more = counts[:, None] + ones
+        sound = np.minimum(more, np.maximum(before, counts)[:, None])
+        fits = (sizes.total(sound, protected[:, None]) <= room[:, None]) & (counts < before)
+        next_worth = np.take_along_axis(worth, np.minimum(levels, steps - 1)[..., None], axis=2)[..., 0]
+        can = (levels < steps) & np.take_along_axis(fits, np.minimum(levels, steps - 1), axis=1)
+        if not can.any():
+            return levels
+        found = np.where(can, next_worth, -1)
+        best = found.max(axis=1, keepdims=True)
+        # Of equal ones the lower level, then the first patch.
+        choice = np.where(can & (found == best), levels, steps).argmin(axis=1)
+        now = can.any(axis=1)
+        level = levels[every, choice]
+        counts = counts + np.where(now[:, None], ones[np.minimum(level, steps - 1)], 0)
+        levels = levels.copy()
+        levels[every, choice] += now
+
+
+def _room(
+    images: int, sizes: MapSizes, rates: ArrayLike, protect: ArrayLike
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Bits that each payload may have, and whether its head is protected."""
     room = np.broadcast_to(8 * np.asarray(rates, np.int64), (images,))
     protected = np.broadcast_to(np.asarray(protect, np.bool_), (images,))
     least = np.where(protected, sizes.least(True), sizes.least(False))
@@ -86,14 +164,7 @@ def select(
             value=int((room // 8).min(initial=1 << 30)),
             remedy=f"give at least {-(-int(least.max()) // 8)} bytes",
         )
-    order = np.argsort(-weights.astype(np.int64), axis=1, kind="stable")
-    ranked = np.take_along_axis(weights.astype(np.int64), order, axis=1)
-    counts = _Counts(ranked, np.asarray(gains, np.int64), sizes, room, protected)
-    chosen = counts.filled(counts.furthest())
-    levels = (np.arange(places)[None, :, None] < chosen[:, None, :]).sum(axis=2).astype(np.uint8)
-    found = np.empty_like(levels)
-    np.put_along_axis(found, order, levels, axis=1)
-    return found
+    return room, protected
 
 
 class _Counts:

@@ -19,6 +19,7 @@ from semflash.data.registry import load_dataset
 from semflash.data.summary import summary
 from semflash.errors import UsageError
 from semflash.outputs.chance import Chance
+from semflash.teachers.attention_store import AttentionStore, is_attention, load
 from semflash.teachers.store import find_store
 from semflash.training.alone.detector import detector_in, task_run_in
 from semflash.training.alone.device import OwnDevice
@@ -93,14 +94,16 @@ def train_own(
     for line in summary(data):
         shown.say(line)
     check_batch(data.train, recipe.train_images, recipe.batch)
-    answers = answers or _answers(recipe, data)
+    attention = _attention(recipe, data)
+    answers = answers or (None if attention else _answers(recipe, data))
     task = None if task_dir is None else load_task(task_dir)
-    described: dict[str, Any] = dataclasses.asdict(recipe) | _teacher(answers) | _task(task)
+    described: dict[str, Any] = dataclasses.asdict(recipe) | _teacher(attention or answers) | _task(task)
+    described["start"] = Path(recipe.start).name  # where the user's file lies concerns nobody
     keras.utils.set_random_seed(recipe.seed)
     codec = create(recipe.family, sizes_for(recipe, data))
     described["built_sizes"] = codec.sizes.plain()
     trained = TrainedCodec(codec, None, RunInfo.start("codec", described, data, recipe.seed))
-    run = OwnRun(recipe, trained, data, answers, out, shown, task)
+    run = OwnRun(recipe, trained, data, answers, out, shown, task, attention)
     plans = run.plans()
     tell_steps(sum(plan.epochs * plan.steps for plan in plans), recipe, "--set", shown)
     run_stages(plans, out, seed=recipe.seed, fingerprint=fingerprint_of(described), progress=shown)
@@ -118,12 +121,32 @@ def _answers(recipe: CodecRecipe, data: Dataset) -> Answers | None:
     return find_store(recipe.teacher, data)
 
 
-def _teacher(answers: Answers | None) -> dict[str, Any]:
+def _attention(recipe: CodecRecipe, data: Dataset) -> AttentionStore | None:
+    """What the recipe's teacher attends to, for families that learn from that; None: it names no teacher.
+
+    Raises:
+        TeacherError: Nothing is stored there, or the answers of a classifier, or it is of other images.
+        UsageError: It is an attention, and the family learns from answers.
+    """
+    training = family_of(recipe.family).training
+    attends = training is not None and training.attends
+    if recipe.teacher and attends:
+        return load(recipe.teacher, data)
+    if recipe.teacher and is_attention(Path(recipe.teacher)):
+        raise UsageError(
+            f"the family {recipe.family} learns from a teacher's answers, and this is its attention",
+            value=recipe.teacher,
+            remedy="semflash teach without --attention",
+        )
+    return None
+
+
+def _teacher(answers: Answers | AttentionStore | None) -> dict[str, Any]:
     """What the run says of the teacher: its name, for where its store lies concerns nobody, and its
     record."""
     if answers is None:
         return {"teacher": ""}
-    record = answers.record()
+    record = answers.plain() if isinstance(answers, AttentionStore) else answers.record()
     return {"teacher": str(record["name"]), "teacher_record": record}
 
 
@@ -140,7 +163,8 @@ def check_own(recipe: CodecRecipe, distribution: Distribution = ALONE) -> None:
             value=recipe.pipeline,
             remedy='pipeline="numpy"',
         )
-    if recipe.start:
+    training = family_of(recipe.family).training
+    if recipe.start and not (training is not None and training.starts):
         raise UsageError(
             f"the family {recipe.family} begins at random: start takes codecs on top of a task network",
             value=recipe.start,
@@ -190,9 +214,10 @@ class OwnRun:
         out: Path,
         progress: Progress,
         task: TrainedTask | None = None,
+        attention: AttentionStore | None = None,
     ) -> None:
         self.recipe, self.trained, self.data, self.out, self.progress = recipe, trained, data, out, progress
-        self.task = task
+        self.task, self.attention = task, attention
         self.train: Split = limited(data.train, recipe.train_images)
         self.device = OwnDevice(trained.codec, data)
         self.on_device = False
@@ -213,6 +238,7 @@ class OwnRun:
             out=self.out,
             say=self.progress.say,
             task=self.task,
+            attention=self.attention,
         )
         return make(bench)
 

@@ -57,6 +57,16 @@ _TASKS = (
         image_size=64,
         augmentation=Augmentation(flip=0.5, shift_px=4),
     ),
+    # From random weights: objects-64 has seen stamps that are tested here.
+    TaskRecipe(
+        "stamps-focus",
+        dataset="stamps-focus",
+        widths=(16, 32, 64),
+        epochs=8,
+        batch=64,
+        image_size=64,
+        augmentation=Augmentation(flip=0.5, shift_px=6, erase=0.2, gain=0.1),
+    ),
     # A transformer learns hardly anything from cluttered scenes at first, so it begins with single items.
     TaskRecipe("fashion-items", dataset="fashion-items", epochs=3, peak=2e-3, image_size=32, **_VIT),
     TaskRecipe(
@@ -210,6 +220,21 @@ _CODECS = (
         weight_decay=0.02,
         distillation_weight=0.5,
         augmentation=Augmentation(flip=0.5, shift_px=4),
+    ),
+    CodecRecipe(
+        "focus-lamsc",
+        dataset="stamps-focus",
+        family="lamsc",
+        sizes={"classifier_widths": [16, 32, 64]},
+        batch=32,
+        autoencoder_epochs=2,
+        peak=1e-3,
+        task_epochs=6,
+        task_peak=4e-3,
+        polish_epochs=1,
+        polish_peak=1e-3,
+        weight_decay=0.01,
+        augmentation=Augmentation(flip=0.5, shift_px=8),
     ),
     CodecRecipe(
         "tiny",

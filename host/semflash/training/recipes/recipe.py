@@ -105,6 +105,8 @@ class CodecRecipe:
         teacher: Store of a teacher's answers to learn from, by name or directory (``semflash teach``), for
             families that need no task network; of a codec that gives boxes the run directory of a detector;
             empty: none.
+        segments: Store of segments with weights (``semflash segment``), by name or directory, whose
+            importance the codec learns, for families that do; empty: the exact masks of the data set.
         ber: bit error rates in training.
         family: The codec's family.
         sizes: Sizes of the codec, which override the family's defaults.
@@ -162,6 +164,7 @@ class CodecRecipe:
     xai_code_weight: float = 0.0
     teacher: str = ""
     start: str = ""
+    segments: str = ""
 
 
 #: The method's own terms, as the comparison runs have them (docs/experiments.md says what each is worth).

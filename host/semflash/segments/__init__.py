@@ -1,0 +1,1 @@
+"""The segment knowledge base: segmenters, their stored answers, and which segments matter."""
