@@ -27,6 +27,7 @@ from semflash.program.stages import (
     outputs_of,
 )
 from semflash.program.tensors import Tensor
+from semflash.program.tokens.stages import SendTokens
 from semflash_codegen.c_text import struct, structs
 from semflash_codegen.errors import RequestError
 from semflash_codegen.graph import CompiledGraph
@@ -48,6 +49,7 @@ from semflash_codegen.stage_text import (
     project_text,
     tail_text,
 )
+from semflash_codegen.token_text import memory_bytes, tokens_text
 
 RUNTIME_API = 2
 _ALIGNMENT = 8
@@ -64,6 +66,7 @@ _WORDS: dict[type[Integers], str] = {
     Normalise: "normalise",
     Select: "select",
     Patches: "patches",
+    SendTokens: "tokens",
 }
 _RULES = {
     Every: "SF_ITEMS_EVERY",
@@ -110,6 +113,8 @@ def place(program: Program, graphs: Sequence[CompiledGraph]) -> Memory:
             memory.stages[number] = memory.take(2 * _scores(program, stage))
         elif isinstance(stage, Patches):
             memory.stages[number] = memory.take(pairs_bytes(program, stage))
+        elif isinstance(stage, SendTokens):
+            memory.stages[number] = memory.take(memory_bytes(program, stage))
     late = _written_late(program)
     for tensor in program.tensors:
         if tensor.name not in late and _is_kept(program, tensor):
@@ -154,7 +159,10 @@ def _is_kept(program: Program, tensor: Tensor) -> bool:
         return True
     for stage in program.stages:
         match stage:
-            case Select() | Patches() if tensor.name in (*inputs_of(stage), *outputs_of(stage)):
+            case Select() | Patches() | SendTokens() if tensor.name in (
+                *inputs_of(stage),
+                *outputs_of(stage),
+            ):
                 return True
             case Graph() if tensor.name in stage.inputs:
                 return True
@@ -281,6 +289,8 @@ def _integers_text(
             return select_text(program, stage, name, places.tensors, "".join(coders))
         case Patches():
             return patches_text(program, stage, name, places.tensors)
+        case SendTokens():
+            return tokens_text(program, stage, name, places.tensors, places.controls)
 
 
 def _row(stage: Integers, number: int, name: str, places: _Places) -> Fields:
@@ -317,6 +327,10 @@ def _row(stage: Integers, number: int, name: str, places: _Places) -> Fields:
             state = ("state", f"{places.memory.stages[number]}u")
             row = [*_stage("PATCHES", source, output, "SF_NONE"), state, ("as.patches", f"&{name}")]
             return [*row, ("ops", "&sf_patches_of_image")]
+        case SendTokens():
+            state = ("state", f"{places.memory.stages[number]}u")
+            row = [*_stage("TOKENS", source, output, places.choice(stage.share)), state]
+            return [*row, ("as.tokens", f"&{name}"), ("ops", "&sf_tokens_of_values")]
 
 
 def _source(stage: Integers) -> str:

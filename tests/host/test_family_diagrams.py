@@ -16,7 +16,7 @@ from semflash.codecs.registry import create, families  # noqa: E402
 #: The released variant refers to SemanticNN's diagram for what lies between.
 SHORTENED = frozenset({"semanticnn-released"})
 #: Families of several networks: the diagram shows what goes between them, and no layers.
-OF_NETWORKS = frozenset({"lamsc", "multires"})
+OF_NETWORKS = frozenset({"lamsc", "multires", "tokens"})
 
 
 @pytest.fixture(scope="module", params=families())
