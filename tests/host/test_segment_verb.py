@@ -103,6 +103,12 @@ def test_a_task_network_weighs_every_segment_once(store: SegmentStore, task: Pat
     assert not segment_weights(store, "train", "task").any()
 
 
+def test_fewer_images_than_the_store_has_can_be_weighed(store: SegmentStore, task: Path) -> None:
+    weigh_by_task(store, DATA, task, progress=QUIET, limit=7)
+    assert [len(segment_weights(store, split, "task")) for split in ("train", "val", "test")] == [7, 7, 6]
+    assert block_importance(store, "train", "task").shape == (7, 2, 2)
+
+
 def test_what_a_segment_alone_and_the_rest_without_it_give_is_kept(store: SegmentStore, task: Path) -> None:
     from semflash.segments.evidence import only, without
 
