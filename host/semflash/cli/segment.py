@@ -125,11 +125,11 @@ def _weigh(args: argparse.Namespace, store: SegmentStore, data: Dataset, progres
         from semflash.segments.evidence import Rule
         from semflash.training.segmenting.weigh import weigh_by_file, weigh_by_task
     if args.task is not None:
-        weigh_by_task(store, data, args.task, Rule(large=args.large), progress)
+        weigh_by_task(store, data, args.task, Rule(large=args.large), progress, limit=args.limit)
     if args.attention is not None:
         from semflash.training.segmenting.attention import AttentionRecipe, weigh_by_attention
 
-        weigh_by_attention(store, data, AttentionRecipe(parts=args.attention), progress)
+        weigh_by_attention(store, data, AttentionRecipe(parts=args.attention), progress, limit=args.limit)
     if args.importance is not None:
         weigh_by_file(store, args.importance, progress)
 

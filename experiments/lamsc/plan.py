@@ -1,0 +1,55 @@
+"""The jobs, the most important first. Nothing is trained or loaded here."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from experiments.lamsc.names import ATTENTION, BASES, TEST_IMAGES, TRAIN_IMAGES
+from experiments.resolve import plain
+from experiments.studies.study import Study, name_of
+from semflash.segments.classical import EXACT
+from semflash.segments.evidence import Rule
+from semflash.training.recipes.catalogue import task_recipe
+
+TASK = "stamps-focus"
+#: Training of the small student of blocks.
+STUDENT = {"steps": 1_000, "batch": 64, "rate": 3e-3}
+#: Segments of an image that attention sees: exact masks have three.
+SEEN = {EXACT: 4}
+#: The attention's parts are compared on these segments.
+ATTENTION_BASE = EXACT
+
+
+def studies(epochs: int | None = None) -> list[Study]:
+    """Every job.
+
+    Args:
+        epochs: Passes of every training instead of its own, to try the jobs out.
+    """
+    task = task_recipe(TASK)
+    student = dict(STUDENT)
+    if epochs is not None:
+        task, student["steps"] = dataclasses.replace(task, epochs=epochs), 20 * epochs
+    common = {"task": dataclasses.asdict(task), "rule": Rule().plain()}
+    found = []
+    for base in BASES:
+        more = {"student": student, "attention": ["both"], "seen": SEEN.get(base, 16), "epochs": epochs}
+        if base == ATTENTION_BASE:
+            more["attention"] = list(ATTENTION)
+        found.append(_knowledge(base, common | more, BASES.index(base)))
+    return found
+
+
+def _knowledge(base: str, settings: dict[str, Any], priority: int) -> Study:
+    images = {"train": TRAIN_IMAGES, "test": TEST_IMAGES}
+    return Study(
+        name_of("knowledge", base, 0),
+        "knowledge",
+        base,
+        0,
+        "knowledge",
+        plain(settings | {"base": base, "images": images}),
+        of="task",  # the first of them trains the task network
+        priority=priority,
+    )
