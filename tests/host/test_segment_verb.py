@@ -83,6 +83,33 @@ def test_bad_flags_are_told_before_anything_is_loaded(
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_folder_of_images_is_divided(
+    tmp_path: Path, lazy: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("skimage")
+    from PIL import Image
+
+    monkeypatch.setattr("semflash.data.lazy.IN_MEMORY_MAX_BYTES", 0 if lazy else 1 << 30)
+    for number in range(16):
+        path = tmp_path / "photos" / ("train" if number < 12 else "test") / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.full((24, 40), 40, np.uint8)
+        pixels[:, 20 + number % 4 :] = 210
+        Image.fromarray(pixels).save(path)
+    command = ["segment", str(tmp_path / "photos"), "--with", "felzenszwalb", "--image-size", "20"]
+    assert main([*command, "--out", str(tmp_path / "s"), "--json"]) == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert found["classical"] and "felzenszwalb is a classical method" in said.err
+    assert sum(one["images"] for one in found["splits"].values()) == 16
+    assert all(one["mean_segments"] >= 2 for one in found["splits"].values())
+    assert main([*command, "--out", str(tmp_path / "s"), "--quiet"]) == 0
+    (tmp_path / "photos" / "train" / "a" / "0.png").unlink()
+    assert main([*command, "--out", str(tmp_path / "s"), "--quiet"]) == 1
+    assert "made of other images" in capsys.readouterr().err
+
+
 def test_without_a_data_set_it_asks_for_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["segment"]) == 2 and "which data set?" in capsys.readouterr().err
 
