@@ -155,7 +155,7 @@ def test_controls_and_tensors_that_do_not_fit_are_refused() -> None:
 
 
 def test_a_channel_leaves_the_head_and_damages_the_symbols() -> None:
-    """At -10 dB; what arrives says the same tokens, and the values it had at 100 dB where nothing was sent."""
+    """At -10 dB; the same tokens are kept, and nothing is where nothing was sent."""
     stage = token_stages.integers(SMALL)
     program = token_stages.program(SMALL, stage)
     features = token_stages.features(SMALL, 6)
