@@ -1,4 +1,4 @@
-"""The controller of symbols: the table of cases, and that the mean stays within its bound after every slot."""
+"""The controller of symbols: the table of cases, and a mean that stays within its bound at every slot."""
 
 from __future__ import annotations
 

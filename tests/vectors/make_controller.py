@@ -3,8 +3,8 @@
 Settings are chosen here with fractions in place of whole numbers of a scale; no code of a twin is used.
 Run it again after a change of the controller: `PYTHONPATH=tests python -m vectors.make_controller`.
 
-Each case: a table (`rho`, `worth`, `snr_low`, `snr_step`), `threshold`, `v`, `mu`, `at_bound`; `bound`; and for
-each slot its `snr`, the setting `chosen`, what was `spent`, and the `queue` behind it.
+Each case: a table (`rho`, `worth`, `snr_low`, `snr_step`), `threshold`, `v`, `mu`, `at_bound`; its `bound`;
+of each slot its `snr`, the setting `chosen`, what was `spent`, and the `queue` behind it.
 """
 
 from __future__ import annotations
