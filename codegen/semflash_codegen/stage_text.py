@@ -19,16 +19,18 @@ from semflash.program.stages import (
     Tail,
 )
 from semflash.program.tensors import Codes
+from semflash.program.tokens.stages import SendTokens
 from semflash_codegen.c_text import array, struct, structs
 from semflash_codegen.errors import RequestError
 from semflash_codegen.patch_text import patch_table_sizes
+from semflash_codegen.token_text import token_table_sizes
 
 #: The table of 1/sqrt in device/stages/normalise.c, which all normalisations share.
 ROOTS_BYTES = 2 * 192
 
 Fields = list[tuple[str, str]]
 #: Stages that are integers alone.
-Integers = Tail | Order | Modulate | Project | Normalise | Select | Patches
+Integers = Tail | Order | Modulate | Project | Normalise | Select | Patches | SendTokens
 
 
 def table_bytes(program: Program) -> int:
@@ -56,6 +58,8 @@ def _table_sizes(stage: Stage) -> list[int]:
             ]
         case Select() | Patches():
             return patch_table_sizes(stage)
+        case SendTokens():
+            return token_table_sizes(stage)
     return []
 
 

@@ -20,7 +20,6 @@ from experiments.multires.results import Result, Row
 from experiments.studies.doing import result_of
 from experiments.work import finished
 from semflash.codecs.multires.attention import (
-    attention_maps,
     best_in_common,
     smoothed,
     spearman,
@@ -30,6 +29,7 @@ from semflash.codecs.multires.measuring import Measure
 from semflash.codecs.multires.selecting import contrast
 from semflash.codecs.multires.training import transform_of
 from semflash.data.dataset import Dataset
+from semflash.tasks.attention import attention_maps
 from semflash.tasks.transformer import STRIDE
 from semflash.training.alone.run import train_own
 from semflash.training.codec import train_codec

@@ -14,7 +14,7 @@ from keras import ops
 
 from fakes.image_folders import folder_of_images
 from fakes.training_runs import QUIET
-from semflash.codecs.multires.attention import attention_maps, smoothed
+from semflash.codecs.multires.attention import smoothed
 from semflash.codecs.multires.codec import Multires
 from semflash.codecs.multires.pictures import SHARES, Pictures
 from semflash.codecs.multires.sizes import MultiresSizes
@@ -24,6 +24,7 @@ from semflash.data.augment import Augmentation
 from semflash.data.dataset import Dataset, Split
 from semflash.data.registry import load_dataset
 from semflash.errors import TrainingError, UsageError
+from semflash.tasks.attention import attention_maps
 from semflash.tasks.transformer import build_transformer
 from semflash.training.codec import train_codec
 from semflash.training.recipes.recipe import CodecRecipe, TaskRecipe

@@ -17,6 +17,7 @@
 #include "semflash/patches.h"
 #include "semflash/stages.h"
 #include "semflash/status.h"
+#include "semflash/tokens.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -56,7 +57,8 @@ typedef enum sf_stage_kind {
     SF_STAGE_NORMALISE = 6,
     SF_STAGE_MODULATE = 7,
     SF_STAGE_SELECT = 8,
-    SF_STAGE_PATCHES = 9
+    SF_STAGE_PATCHES = 9,
+    SF_STAGE_TOKENS = 10
 } sf_stage_kind_t;
 
 struct sf_encoder;
@@ -87,6 +89,9 @@ extern const sf_stage_ops_t sf_tail_of_values;
 extern const sf_stage_ops_t sf_select_of_image;
 extern const sf_stage_ops_t sf_patches_of_image;
 
+/* Tokens that matter, and their symbols (device/src/token_stages.c). */
+extern const sf_stage_ops_t sf_tokens_of_values;
+
 /* One step. A tail without operations of its own follows the graph whose output it reads. */
 typedef struct sf_stage {
     uint8_t kind;   /* sf_stage_kind_t */
@@ -95,9 +100,11 @@ typedef struct sf_stage {
     uint8_t
         by; /* tails, projections, modulations: number of the control that chooses one of several, or SF_NONE;
                      * SF_STAGE_SELECT: number of the control with the rate;
+                     * SF_STAGE_TOKENS: number of the control that is alpha;
                      * SF_STAGE_ORDER: number of the saliency's tensor; SF_STAGE_GRAPH: its own number */
     uint16_t layer; /* SF_STAGE_GRAPH: number of its first layer in the whole program, for the layer clock */
-    uint32_t state; /* SF_STAGE_GRAPH, SF_STAGE_ORDER, SF_STAGE_PATCHES: offset of the memory it works in */
+    uint32_t
+        state; /* SF_STAGE_GRAPH, SF_STAGE_ORDER, SF_STAGE_PATCHES, SF_STAGE_TOKENS: offset of the memory it works in */
     union {
         const sf_graph_t *graph;
         const sf_gdn_t *gdn;     /* one, or one for each value of the control */
@@ -108,6 +115,7 @@ typedef struct sf_stage {
         const sf_modulate_t *modulate; /* one, or one for each value of the control */
         const sf_select_t *select;
         const sf_patches_t *patches;
+        const sf_tokens_t *tokens;
     } as;
     const sf_stage_ops_t *ops; /* NULL for graphs, orders and tails behind graphs */
 } sf_stage_t;

@@ -3,7 +3,8 @@
 A region of int8 values travels as what it is: two values in a row are the I and Q part of one symbol, at
 their real values, whose nominal power E(I^2 + Q^2) is 1. The receiver's samples are int8, too: rounded, and
 saturated at -128 and 127. All other bits, those of a protected region of values among them, travel in pairs
-as QPSK symbols (:mod:`semflash.channels.modulation`) and are decided one by one.
+as QPSK symbols (:mod:`semflash.channels.modulation`) and are decided one by one. A head, whose check tells
+whether it arrived, is repeated until it did: it stays as it is, and its bits count for the payload's length.
 """
 
 from __future__ import annotations
@@ -91,9 +92,8 @@ def _all_of(program: Program) -> tuple[Stretch, ...]:
 def _of(
     program: Program, regions: Sequence[Region], length: int, starts: Sequence[int], items: Sequence[int]
 ) -> tuple[Stretch, ...]:
-    """Stretches of one payload, from its first bit to its last; neighbours of bits are one."""
-    head = min(starts[0], length)
-    found = [Stretch(0, head, None)] if head > 0 else []
+    """Stretches of one payload, from behind its head to its last bit; neighbours of bits are one."""
+    found: list[Stretch] = []
     for region, start, count in zip(regions, starts, items, strict=True):
         holds = _values(program, region)
         stop = min(start + protected_bits(count * region.bits, region.protection), length)

@@ -16,6 +16,7 @@ import numpy as np
 from semflash.codecs.patch_side import FallTables as FallTables
 from semflash.codecs.patch_side import PatchCoder as PatchCoder
 from semflash.codecs.patch_side import PatchesStage, SelectStage
+from semflash.codecs.token_side import TokensStage
 from semflash.program.controls import Control
 from semflash.program.layout import Layout, Region
 from semflash.program.quality import Quality
@@ -181,6 +182,7 @@ DeviceStage = (
     | NormaliseStage
     | SelectStage
     | PatchesStage
+    | TokensStage
 )
 
 

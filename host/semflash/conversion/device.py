@@ -23,7 +23,8 @@ from semflash.codecs.device_side import (
     TailStage,
 )
 from semflash.codecs.patch_side import PatchesStage, SelectStage
-from semflash.conversion import patches, tail, values
+from semflash.codecs.token_side import TokensStage
+from semflash.conversion import patches, tail, token_formula, tokens, values
 from semflash.conversion.cutting import cut
 from semflash.conversion.folding import Form, folded
 from semflash.conversion.graphs import (
@@ -185,10 +186,19 @@ class _Making:
             case NormaliseStage():
                 self._values(stage.output, values.normalised(stage, self.ends[stage.source]))
                 self.stages.append(values.quantise_normalise(stage, self.ends[stage.output]))
+            case TokensStage():
+                self._tokens(stage)
 
     def _image_shape(self) -> tuple[int, int, int]:
         height, width, channels = self.spec.network.input_shape[1:]
         return height, width, channels
+
+    def _tokens(self, stage: TokensStage) -> None:
+        features = self.ends[stage.source]
+        symbols, levels = tokens.token_tensors(stage, features.shape, self.spec.neutral)
+        self.tensors += symbols
+        self.codes[levels.name] = levels
+        self.stages.append(tokens.quantise_tokens(stage, features, self._calibration(stage.source)))
 
     def _modulate(self, stage: ModulationStage) -> None:
         source = self.ends[stage.source]
@@ -228,7 +238,7 @@ def _program(
     spec: DeviceSpec, whole: Int8Graph, image_shape: tuple[int, int, int], images: NDArray[np.uint8]
 ) -> Program:
     calibrated = any(
-        isinstance(s, ModulationStage) or (isinstance(s, ProjectionStage) and s.reach is None)
+        isinstance(s, ModulationStage | TokensStage) or (isinstance(s, ProjectionStage) and s.reach is None)
         for s in spec.stages
     )
     real = real_values(spec, calibration_set(images)) if calibrated else {}
@@ -285,6 +295,9 @@ def codes_by_formula(
             case NormaliseStage():
                 known[stage.output] = values.normalise(stage, known[stage.source])
                 found[stage.output] = values.to_int8(known[stage.output], stage.reach)
+            case TokensStage():
+                share, choice = used[stage.share], used[stage.choice]
+                found |= token_formula.codes(stage, known[stage.source], share, choice)
     return found
 
 

@@ -32,6 +32,8 @@ from semflash.program.stages import (
     outputs_of,
 )
 from semflash.program.tensors import DIMENSION_MAX, Codes, Tensor, Values
+from semflash.program.tokens.checks import check_tokens
+from semflash.program.tokens.stages import SendTokens
 from semflash.program.value_checks import check_choice, check_modulate, check_normalise, check_project, refuse
 
 INT64_MAX = (1 << 63) - 1
@@ -74,6 +76,8 @@ def check_program(program: Program) -> None:
                 check_select(program, stage)
             case Patches():
                 check_patches(program, stage)
+            case SendTokens():
+                check_tokens(program, stage)
     _check_payload(program)
     _check_use(program)
 

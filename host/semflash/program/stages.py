@@ -12,6 +12,7 @@ from msgspec import Meta, Struct, UnsetType
 from semflash.fields import CHANNELS_MAX, GDN_LEVELS_MAX, Channels, Int8, Int32, Name
 from semflash.program.patch_stages import Patches, Select
 from semflash.program.tensors import LEVELS_MAX, Code
+from semflash.program.tokens.stages import SendTokens
 
 #: Largest gain of a power normalisation, Q8.
 GAIN_MAX = (1 << 24) - 1
@@ -198,7 +199,7 @@ class Normalise(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind
     gain: Annotated[int, Meta(ge=1, le=GAIN_MAX)]
 
 
-Stage = Graph | Tail | Order | Modulate | Project | Normalise | Select | Patches
+Stage = Graph | Tail | Order | Modulate | Project | Normalise | Select | Patches | SendTokens
 
 
 def inputs_of(stage: Stage) -> tuple[str, ...]:
@@ -206,7 +207,7 @@ def inputs_of(stage: Stage) -> tuple[str, ...]:
     match stage:
         case Graph():
             return stage.inputs
-        case Tail() | Modulate() | Project() | Normalise():
+        case Tail() | Modulate() | Project() | Normalise() | SendTokens():
             return (stage.source,)
         case Order():
             return (stage.saliency, stage.source)
@@ -224,5 +225,7 @@ def outputs_of(stage: Stage) -> tuple[str, ...]:
             return stage.outputs
         case Select():
             return (stage.output, stage.background)
+        case SendTokens():
+            return (stage.output, *stage.symbols)
         case _:
             return (stage.output,)

@@ -6,6 +6,7 @@ on every backend. The numpy twins are :mod:`semflash.channels.awgn` and :mod:`se
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +75,13 @@ class RayleighChannel(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """What rebuilds the layer."""
         return {**super().get_config(), "block": self.block}
+
+
+def gaussian(uniform: Any) -> Any:
+    """Pairs of standard normal numbers (..., 2) of pairs that are uniform in [0, 1) (Box and Muller 1958)."""
+    radius = ops.sqrt(-2.0 * ops.log(1.0 - uniform[..., 0]))
+    angle = 2.0 * math.pi * uniform[..., 1]
+    return ops.stack([radius * ops.cos(angle), radius * ops.sin(angle)], axis=-1)
 
 
 def _spread(snr_db: Any) -> Any:

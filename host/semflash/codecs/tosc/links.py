@@ -19,7 +19,7 @@ from semflash.codecs.device_side import NormaliseStage, TableTailSpec, TailStage
 from semflash.codecs.layers.channel import BinarySymmetricChannel
 from semflash.codecs.layers.quality_attention import log_ber
 from semflash.codecs.layers.quantiser import CentreQuantiser
-from semflash.codecs.layers.symbol_channel import AwgnChannel, RayleighChannel
+from semflash.codecs.layers.symbol_channel import AwgnChannel, RayleighChannel, gaussian
 from semflash.codecs.tosc.sizes import ToscSizes
 from semflash.program.quality import Ber, Quality, Snr
 
@@ -253,13 +253,6 @@ class BitLink(Link):
         centres = ops.convert_to_numpy(self.quantiser.centres)
         tail = TableTailSpec.nearest_centre(centres, np.ones(self.sizes.latent, np.float32))
         return TailStage(PROJECTED, SENT, tail)
-
-
-def gaussian(uniform: Any) -> Any:
-    """Pairs of standard normal numbers (..., 2) of pairs that are uniform in [0, 1) (Box and Muller 1958)."""
-    radius = ops.sqrt(-2.0 * ops.log(1.0 - uniform[..., 0]))
-    angle = 2.0 * math.pi * uniform[..., 1]
-    return ops.stack([radius * ops.cos(angle), radius * ops.sin(angle)], axis=-1)
 
 
 def differing_bits(levels: int, bits: int) -> np.ndarray:

@@ -24,6 +24,7 @@ _ENCODER = (
     "/device/src/layout.",
     "/device/src/patch_stages.",
     "/device/src/program.",
+    "/device/src/token_stages.",
     "/device/src/values.",
     "/device/stages/",
     "/cmsis/",
@@ -31,7 +32,7 @@ _ENCODER = (
 _OURS = ("/device/",)
 _ENCODER_RAM = (".bss.state", ".bss.encoder")
 _PAYLOAD_RAM = ".bss.payload"
-_TAIL = re.compile(r"\.rodata\.\w*_((tail|modulate|project|normalise|select|patches)\d+|head)(_\w+)?$")
+_TAIL = re.compile(r"\.rodata\.\w*_((tail|modulate|project|normalise|select|patches|tokens)\d+|head)(_\w+)?$")
 _LINK_RAM = (".bss.queue", ".bss.receive_buffer", ".bss.device", ".bss.board")
 
 

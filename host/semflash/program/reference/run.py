@@ -16,12 +16,13 @@ from semflash.program.patch_checks import coders_of
 from semflash.program.patch_stages import Patches, Select
 from semflash.program.payload import Payloads, encode
 from semflash.program.program import Program
-from semflash.program.reference import falls, order, patches, select, tails
+from semflash.program.reference import falls, order, patches, select, tails, tokens
 from semflash.program.reference.modulation import modulate
 from semflash.program.reference.power import normalise
 from semflash.program.reference.projection import project
 from semflash.program.stages import Graph, Modulate, Normalise, Order, Project, Stage, Tail
 from semflash.program.tensors import Codes, Tensor
+from semflash.program.tokens.stages import SendTokens
 
 Array = NDArray[np.int8] | NDArray[np.uint8]
 #: Runs one model: its name and int8 inputs (M, ...) in the model's order, to its int8 outputs (M, ...).
@@ -105,6 +106,8 @@ def _results(
             if not isinstance(stage.background, UnsetType):
                 shade = tensors[stage.background].view(np.uint8)
             return dict(patches.codes(stage, pixels, levels, neutral, shade))
+        case SendTokens():
+            return _sent(program, stage, tensors, used)
 
 
 def _selected(
@@ -127,6 +130,22 @@ def _selected(
         levels = select.select_by_worth(worth, sizes, rate, protected)
     shape = (len(pixels), *program.tensor(stage.output).shape)
     return {stage.output: levels.reshape(shape), stage.background: background}
+
+
+def _sent(
+    program: Program, stage: SendTokens, tensors: Mapping[str, Array], used: Mapping[str, int]
+) -> dict[str, Array]:
+    """Levels of the tokens, and the symbols of those that are left."""
+    widths = tuple(program.tensor(name).shape[1] for name in stage.symbols)
+    levels, values = tokens.run(
+        stage,
+        tensors[stage.source].view(np.int8),
+        zero_point(program, stage.source),
+        used[stage.share],
+        used[stage.choice],
+        widths,
+    )
+    return {stage.output: levels, **dict(zip(stage.symbols, values, strict=True))}
 
 
 def zero_point(program: Program, name: str) -> int:

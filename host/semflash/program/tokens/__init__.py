@@ -1,0 +1,1 @@
+"""The stage that sends tokens: what it holds, and its rules."""
