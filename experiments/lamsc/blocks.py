@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from experiments.lamsc import names
+from experiments.lamsc.plan import GROUP
 from experiments.lamsc.results import Result, Row
 
 NOTHING = "Not measured yet."
@@ -18,6 +19,9 @@ def all_blocks(found: Results) -> dict[str, str]:
         "bases": bases,
         "evidence": evidence,
         "attention": attention,
+        "pictures": pictures,
+        "errors": errors,
+        "sweep": sweep,
         "trained": trained,
     }
     return {name: make(found) for name, make in made.items()}
@@ -61,6 +65,62 @@ def attention(found: Results) -> str:
     """Attention's parts, where all of them are measured."""
     arms = tuple(f"attention-{parts}" for parts in names.ATTENTION)
     return _by_base(found, (names.RULED, *arms), whole=True)
+
+
+def pictures(found: Results) -> str:
+    """PSNR whole and inside the object, and labels, of every arm by bytes."""
+    rows = _rows(found, ("codec", "formats"))
+    if not rows:
+        return NOTHING
+    lines = _head("PSNR whole / object, dB (labels)", *(f"{rate} B" for rate in names.RATES))
+    for arm in dict.fromkeys(row.arm.partition(", p >")[0] for row in rows):
+        own = {row.rate: row for row in rows if row.arm.partition(", p >")[0] == arm}
+        lines.append(_line((arm, *(_picture(own.get(rate)) for rate in names.RATES))))
+    return "\n".join(lines)
+
+
+def errors(found: Results) -> str:
+    """Over bit errors: PSNR, labels, lost pictures."""
+    results = [one for one in found if one.group == GROUP and one.variant == "errors"]
+    if not results:
+        return NOTHING
+    lines = _head("BER", "map", "PSNR whole / object, dB", "right labels", "lost")
+    for row in results[0].rows:
+        more = results[0].figures[str(row.ber)]
+        cells = (
+            f"{row.ber:.2%}",
+            "protected" if more["protected"] else "as it is",
+            f"{row.psnr:.2f} / {row.object_psnr:.2f}",
+            f"{more['accuracy']:.1%}",
+            f"{more['lost']:.1%}",
+        )
+        lines.append(_line(cells))
+    return "\n".join(lines)
+
+
+def sweep(found: Results) -> str:
+    """The codec over all bytes."""
+    rows = {row.rate: row for row in _rows(found, ("codec",)) if row.arm == names.CODEC}
+    if not rows:
+        return NOTHING
+    lines = _head("bytes told", "sent, mean", "PSNR whole / object, dB", "right labels")
+    for rate, row in sorted(rows.items()):
+        right = "" if row.accuracy is None else f"{row.accuracy:.1%}"
+        lines.append(_line((str(rate), f"{row.sent:.1f}", f"{row.psnr:.2f} / {row.object_psnr:.2f}", right)))
+    return "\n".join(lines)
+
+
+def _rows(found: Results, variants: Sequence[str]) -> list[Row]:
+    """Of the first seed's jobs, in the order of the variants."""
+    results = {one.variant: one for one in found if one.group == GROUP and one.seed == 0}
+    return [row for variant in variants if variant in results for row in results[variant].rows]
+
+
+def _picture(row: Row | None) -> str:
+    if row is None:
+        return ""
+    named = "" if row.accuracy is None else f" ({row.accuracy:.1%})"
+    return f"{row.psnr:.2f} / {row.object_psnr:.2f}{named}"
 
 
 def trained(found: Results) -> str:

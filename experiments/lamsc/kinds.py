@@ -10,14 +10,22 @@ from typing import Any
 
 import msgspec
 
+from experiments.lamsc import names
+from experiments.lamsc.channel import with_errors
+from experiments.lamsc.coded import Coded
 from experiments.lamsc.knowledge import Knowledge
 from experiments.lamsc.results import Result, Row
 from experiments.studies.doing import result_of
 from experiments.studies.study import Study
 from experiments.work import finished
+from semflash.codecs.lamsc.codec import Lamsc
+from semflash.data.dataset import Dataset
+from semflash.data.registry import load_dataset
 from semflash.segments.evidence import Rule
+from semflash.training.alone.run import train_own
+from semflash.training.models import TrainedCodec, load_run
 from semflash.training.progress import Progress
-from semflash.training.recipes.recipe import TaskRecipe
+from semflash.training.recipes.recipe import CodecRecipe, TaskRecipe
 from semflash.training.task import TrainedTask, load_task, train_task_network
 
 
@@ -51,6 +59,37 @@ class Bench:
         recipe = msgspec.convert(self.study.settings["task"], TaskRecipe)
         return train_task_network(recipe, self.work / "task", progress=self.progress)
 
+    @property
+    def recipe(self) -> CodecRecipe:
+        """Of the codec."""
+        return msgspec.convert(self.study.settings["recipe"], CodecRecipe)
+
+    @property
+    def folder(self) -> Path:
+        """Of the codec's run."""
+        return self.work / self.study.of
+
+    def data(self) -> Dataset:
+        """All splits."""
+        return load_dataset(str(self.study.settings["task"]["dataset"]))
+
+    def run(self) -> TrainedCodec:
+        """The codec's run: trained now, further trained, or as it is where it is finished."""
+        if finished(self.folder):
+            return load_run(self.folder)
+        self.task()
+        return train_own(self.recipe, self.folder, progress=self.progress, task_dir=self.work / "task")
+
+    def codec(self) -> Lamsc:
+        """The codec of :meth:`run`."""
+        found = self.run().codec
+        assert isinstance(found, Lamsc)  # the plan has no other family
+        return found
+
+    def coded(self) -> Coded:
+        """The codec on the test images."""
+        return Coded(self.codec(), self.data().test, "test")
+
     def trained_s(self, folder: Path) -> float:
         """What the epochs took, seconds, however often the training was stopped."""
         path = folder / "history.json"
@@ -74,7 +113,40 @@ def knowledge(bench: Bench) -> Outcome:
     return Outcome(rows, figures, bench.trained_s(bench.work / "task"))
 
 
-KINDS: dict[str, Callable[[Bench], Outcome]] = {"knowledge": knowledge}
+def codec(bench: Bench) -> Outcome:
+    """Train a codec; then every way to spend the bytes, with and without the restoring network."""
+    run = bench.run()
+    coded = bench.coded()
+    rows = [*coded.rows(), *coded.sweep()]
+    return Outcome(rows, {"training": run.info.results}, bench.trained_s(bench.folder))
+
+
+def image_formats(bench: Bench) -> Outcome:
+    """JPEG and WebP at the same bytes."""
+    return Outcome(list(bench.coded().format_rows()))
+
+
+def errors(bench: Bench) -> Outcome:
+    """Bit errors on payloads of the int8 device."""
+    found = list(
+        with_errors(
+            bench.codec(),
+            bench.data(),
+            bench.coded(),
+            names.ERRORS_AT,
+            names.BERS,
+            bench.study.settings["images"],
+        )
+    )
+    return Outcome([row for row, _ in found], {str(row.ber): more for row, more in found})
+
+
+KINDS: dict[str, Callable[[Bench], Outcome]] = {
+    "knowledge": knowledge,
+    "codec": codec,
+    "formats": image_formats,
+    "errors": errors,
+}
 
 
 def execute(bench: Bench) -> Result:
