@@ -19,6 +19,7 @@ from semflash.bundle.reader import Bundle, read_bundle
 from semflash.bundle.schema import Measurement
 from semflash.program.layout import Exactly
 from semflash.program.tensors import Codes
+from semflash.program.tokens.stages import SendTokens
 
 ROOT = Path(__file__).resolve().parent.parent
 ZOO = ROOT / "host" / "semflash" / "zoo"
@@ -115,7 +116,8 @@ def payload_of(bundle: Bundle) -> str:
         tensor = bundle.program.tensor(region.source)
         if isinstance(region.items, Exactly):
             bits = region.bits * tensor.items // tensor.rows
-            regions.append(f"{bits} bits of each place of level {region.items.level}")
+            what = f"{bits} bits" if isinstance(tensor.holds, Codes) else f"{bits // 16} symbols"
+            regions.append(f"{what} of each place of level {region.items.level}")
         elif isinstance(tensor.holds, Codes):
             regions.append(f"{tensor.items} codes of {region.bits} bits, {tensor.holds.levels} centres")
         else:
@@ -136,7 +138,7 @@ def card(bundle: Bundle) -> str:
         "data": data_of(bundle)[0],
         "licence of the data": data_of(bundle)[1],
         "recipe": recipe_of(bundle),
-        "device": f"{record.macs:,} multiply-accumulates per image; {' '.join(record.operators)}",
+        "device": device_of(bundle),
         "proof": proof_of(bundle),
     }
     if "teacher" in record.recipe:
@@ -144,6 +146,14 @@ def card(bundle: Bundle) -> str:
     lines = [f"## {bundle.name}", "", "| | |", "| --- | --- |"]
     lines += [f"| {name} | {text} |" for name, text in rows.items()]
     return "\n".join([*lines, "", *accuracy_of(bundle), *cuts_of(bundle), ""])
+
+
+def device_of(bundle: Bundle) -> str:
+    """Multiply-accumulates and operators of the graphs, and blocks of a transformer behind them."""
+    record = bundle.record
+    text = f"{record.macs:,} multiply-accumulates per image; {' '.join(record.operators)}"
+    blocks = sum(len(stage.blocks) for stage in bundle.program.stages if isinstance(stage, SendTokens))
+    return f"{text}; behind it {blocks} blocks of the tokens that are kept" if blocks else text
 
 
 def cuts_of(bundle: Bundle) -> list[str]:

@@ -24,6 +24,7 @@ from semflash.codecs.multires.attention import (
     smoothed,
     spearman,
 )
+from semflash.codecs.multires.codec import Multires
 from semflash.codecs.multires.measuring import Measure
 from semflash.codecs.multires.selecting import contrast
 from semflash.codecs.multires.training import transform_of
@@ -73,6 +74,7 @@ def teacher(bench: Bench) -> Outcome:
 def coders(bench: Bench) -> Outcome:
     """The coders of all resolutions, which serve every seed: their errors as they begin and at the end."""
     codec, data = load_run(bench.coders()).codec, bench.data()
+    assert isinstance(codec, Multires)  # the plan has no other family
     measure = Measure(codec, data.val)
     errors = {str(bits): measure.error_of(coder) for bits, coder in codec.coders.items()}
     found = {"mse": errors, "closed_form": closed_form(codec, data)}
@@ -98,10 +100,7 @@ def measured(bench: Bench) -> Outcome:
         },
         "training": results,
         "distortion": [float(each) * 255**2 for each in codec.distortion],
-        "parameters": {
-            name: sum(int(np.prod(weight.shape)) for weight in part.weights)
-            for name, part in codec.parts().items()
-        },
+        "parameters": parameters(codec),
     }
     return Outcome(rows, found, bench.trained_s(bench.folder))
 
@@ -116,6 +115,14 @@ def closed_form(codec: Any, data: Dataset) -> dict[str, float]:
         coder.begin(transform.start(bits))
         found[str(bits)] = measure.error_of(coder)
     return found
+
+
+def parameters(codec: Any) -> dict[str, int]:
+    """Numbers of each part of a codec."""
+    return {
+        name: sum(int(np.prod(weight.shape)) for weight in part.weights)
+        for name, part in codec.parts().items()
+    }
 
 
 def formats(bench: Bench) -> Outcome:
@@ -151,7 +158,7 @@ def others(bench: Bench) -> Outcome:
         for name, split in (("val", bench.data().val), ("test", bench.data().test))
         for rate in settings["rates"]
     ]
-    found = {"training": trained.info.results, "parameters": trained.codec.count_params()}
+    found = {"training": trained.info.results, "parameters": parameters(trained.codec)}
     return Outcome(rows, found, bench.trained_s(folder))
 
 

@@ -11,7 +11,7 @@ from c.conftest import HERE, INCLUDES, POSIX, runtime_sources
 from semflash.firmware.emulator.native_compiler import compile_native
 
 
-@pytest.mark.parametrize("source", ["misuse.c", "misuse_patches.c"])
+@pytest.mark.parametrize("source", ["misuse.c", "misuse_patches.c", "misuse_tokens.c"])
 def test_every_wrong_argument_is_answered_by_the_documented_status(source: str, tmp_path: Path) -> None:
     program = compile_native(
         [*runtime_sources(), HERE / source],

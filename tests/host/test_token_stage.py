@@ -13,10 +13,12 @@ pytest.importorskip("tensorflow")
 
 from fakes import token_stages
 from fakes.token_stages import LONE, SCENES, SMALL, ZERO_POINT, Sizes, real_features
+from semflash.channels.of_quality import SymbolNoise
 from semflash.conversion import token_formula
 from semflash.conversion.tokens import exponentials
 from semflash.errors import ProgramError
 from semflash.program.checks import check_program
+from semflash.program.payload import decode, encode
 from semflash.program.program import Program
 from semflash.program.reference import tokens
 from semflash.program.tokens.stages import SendTokens, kept_at_most
@@ -150,3 +152,23 @@ def test_controls_and_tensors_that_do_not_fit_are_refused() -> None:
     for words, broken in cases:
         with pytest.raises(ProgramError, match=words):
             check_program(broken)
+
+
+def test_a_channel_leaves_the_head_and_damages_the_symbols() -> None:
+    """At -10 dB; the same tokens are kept, and nothing is where nothing was sent."""
+    stage = token_stages.integers(SMALL)
+    program = token_stages.program(SMALL, stage)
+    features = token_stages.features(SMALL, 6)
+    levels, values = tokens.run(stage, features, ZERO_POINT, 128, 1, (2, 16))
+    tensors = {"levels": levels, **dict(zip(stage.symbols, values, strict=True))}
+    for protect in (0, 1):
+        sent = encode(program, tensors, {"alpha": 128, "symbols": 1, "protect": protect})
+        channel = SymbolNoise(program)
+        noisy = channel.damage(sent.payloads, -10.0, channel.rng(0, -10.0), sent.bits)
+        assert (noisy != sent.payloads).any(axis=1).all()
+        arrived = decode(program, noisy, sent.bits)
+        assert arrived.consistent.all() and np.array_equal(arrived.codes["levels"], levels)
+        kept = levels.reshape(6, -1) > 0
+        noise = arrived.codes["symbols_2"][kept].astype(float) - values[1][kept]
+        assert 60 < noise.std() < 90  # 40 sqrt(10 / 2) = 89.4, less what the receiver's int8 cuts
+        assert (arrived.codes["symbols_2"][~kept] == 0).all()

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 AUTO = "auto"
 #: The control that --state is short for.
 STATE = "state"
+#: Steps of a control that is a share.
+SHARE_STEPS = 255
 
 
 def add_control_flags(parser: argparse.ArgumentParser) -> None:
-    """--control, --rate (or --bytes), --rate-trace, --state and --state-error."""
+    """--control, --rate (or --bytes), --rate-trace, --alpha, --state and --state-error."""
     parser.add_argument(
         "--control",
         action="append",
@@ -42,6 +44,12 @@ def add_control_flags(parser: argparse.ArgumentParser) -> None:
         "--rate-trace",
         metavar="TRACE",
         help="a rate for each image: FILE of numbers or CSV, steady:N, fading:LOW-HIGH, alternating:A,B",
+    )
+    parser.add_argument(
+        "--alpha",
+        type=_share,
+        metavar="SHARE",
+        help="share of an image that is sent, up to 1: sets the control of the bundle that is a share",
     )
     parser.add_argument("--state", type=_value, metavar="N|auto", help="the same as --control state=N")
     parser.add_argument(
@@ -81,6 +89,17 @@ def _bytes(text: str) -> int:
     return int(text)
 
 
+def _share(text: str) -> int:
+    """A share in steps of 1/255, at least one of them."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0.0 < share <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share above 0 and up to 1")
+    return max(1, round(share * SHARE_STEPS))
+
+
 def _value(text: str) -> int | str:
     """N or auto."""
     if text == AUTO:
@@ -109,7 +128,7 @@ def fixed(bundle: Bundle, args: argparse.Namespace, rate: int | None = None) -> 
             the channel cannot, or the rate is said twice.
     """
     from semflash.edge.following import followed
-    from semflash.link.controls import check_settings, the_rate
+    from semflash.link.controls import check_settings, the_rate, the_share
     from semflash.program.controls import rate_control
 
     given = list(args.control or ()) + ([] if args.state is None else [(STATE, args.state)])
@@ -123,6 +142,13 @@ def fixed(bundle: Bundle, args: argparse.Namespace, rate: int | None = None) -> 
         given += [] if args.rate is None else [(name, args.rate)]
     elif rate is not None and (control := rate_control(controls)) and control.name not in dict(given):
         given.append((control.name, rate))
+    if args.alpha is not None:
+        share = the_share(controls).name
+        if share in dict(given):
+            raise UsageError(
+                f"the share is said twice, by --alpha and --control {share}", remedy="leave one out"
+            )
+        given.append((share, args.alpha))
     able = [control.name for control in followed(controls)]
     for name, value in given:
         if value == AUTO:

@@ -96,9 +96,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         raise UsageError("--limit must be at least 1", value=args.limit)
     if args.record and (args.assume_ber, args.assume_snr) != (None, None):
         raise UsageError("--record takes no wrong estimate", remedy="leave out --assume-...")
-    rated = args.rate is not None or args.rate_trace is not None
+    rated = any(given is not None for given in (args.rate, args.rate_trace, args.alpha))
     if args.record and (args.control or args.state is not None or args.state_error or rated):
-        remedy = "leave out --control, --rate, --rate-trace, --state and --state-error"
+        remedy = "leave out --control, --rate, --rate-trace, --alpha, --state and --state-error"
         raise UsageError("--record takes no controls but those that belong to the levels", remedy=remedy)
     if args.plot is not None:
         check_plot(args.plot)

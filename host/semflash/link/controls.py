@@ -87,6 +87,20 @@ def the_rate(controls: Sequence[Control]) -> Control:
     return control
 
 
+def the_share(controls: Sequence[Control]) -> Control:
+    """The control that says which share of an image is sent.
+
+    Raises:
+        UsageError: the program has none, or several.
+    """
+    found = [control for control in controls if control.unit == "share"]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(map(described, found or controls)) or "none"
+    what = "several controls of this bundle are shares" if found else "no control of this bundle is a share"
+    raise UsageError(what, remedy=f"--control NAME=N; controls: {names}")
+
+
 class Steering:
     """What a session's images are to be encoded with, and what must be sent so that they are.
 

@@ -136,18 +136,19 @@ class SegmentWriter:
             check_segmenter(there, manifest)
             before = there.images
             images = larger(_begun(folder, there), manifest.images)
-            grown = images != before
-            manifest = msgspec.structs.replace(
-                there,
-                images=images,
-                complete=there.complete and not grown,
-                sha256={} if grown else there.sha256,
-            )
+            if (
+                there.complete and images != before
+            ):  # a stop between here and below must not leave a store of less
+                there = msgspec.structs.replace(there, complete=False, sha256={})
+                there.save(folder)
+            manifest = msgspec.structs.replace(there, images=images)
         self.manifest = manifest
         self.rows = {split: rows_of(folder, manifest, split) for split in manifest.images}
         for split, rows in self.rows.items():
             rows.begin(before.get(split, 0))
         manifest.save(folder)
+        for rows in self.rows.values():
+            rows.trim()
 
     def left(self) -> list[tuple[str, int]]:
         """Splits and blocks that are not there yet."""

@@ -141,10 +141,16 @@ def weighing(store: SegmentStore, wanted: Weighing) -> Iterator[dict[str, Rows]]
             images = larger(there, wanted.images)
             same = before.complete and images == before.images
             wanted = before if same else msgspec.structs.replace(wanted, images=images)
+            if before.complete and not same:  # a stop before all of them are there must not leave fewer
+                msgspec.structs.replace(before, complete=False, sha256={}).save(folder)
+        else:  # of something else
+            (folder / MANIFEST).unlink(missing_ok=True)
         rows = {split: wanted.rows(folder, split) for split in wanted.images}
         for split, one in rows.items():
             one.begin(0 if before is None else before.images.get(split, 0))
         wanted.save(folder)
+        for one in rows.values():
+            one.trim()
         yield rows
         if left := {split: one.left() for split, one in rows.items() if one.left()}:
             raise SegmentError("weights are missing", value=f"{sum(map(len, left.values()))} blocks")

@@ -64,8 +64,7 @@ def _attended(material: Material, originals: NDArray[np.uint8]) -> dict[str, NDA
         if isinstance(stage, Select):
             scores = GoldenEncoder(material.bundle).run(originals).tensors[stage.scores]
             shape = len(originals), *program.tensor(stage.output).shape
-            rows = scores.reshape(len(originals), -1).astype(np.int8)
-            weights = attention_of(stage, rows).astype(np.float64)
+            weights = attention_of(stage, scores.reshape(len(originals), -1).view(np.int8)).astype(np.float64)
             found[DEVICE] = (weights / weights.sum(axis=1, keepdims=True)).reshape(shape)
     if material.attention is not None:
         found[TASK] = material.attention(originals)
