@@ -102,7 +102,8 @@ class Memory:
 
 
 def place(program: Program, graphs: Sequence[CompiledGraph]) -> Memory:
-    """Lay out the state. Nothing lies over anything else: graphs that read the image run interleaved."""
+    """Lay out the state. Graphs that read the image run interleaved, so nothing of theirs lies over anything
+    else; only a selection by falls works where codes that it chooses are written afterwards."""
     memory = Memory()
     compiled = {graph.name: graph for graph in graphs}
     for number, stage in enumerate(program.stages):
@@ -110,15 +111,15 @@ def place(program: Program, graphs: Sequence[CompiledGraph]) -> Memory:
             memory.stages[number] = memory.take(compiled[stage.name].state_bytes)
         elif isinstance(stage, Order):
             memory.stages[number] = memory.take(2 * _scores(program, stage))
-        elif isinstance(stage, Select) and not isinstance(stage.falls, UnsetType):
-            memory.stages[number] = memory.take(select_bytes(program, stage))
         elif isinstance(stage, Patches):
-            memory.stages[number] = _shared(program, stage, memory)
+            memory.stages[number] = memory.take(pairs_bytes(program, stage))
         elif isinstance(stage, SendTokens):
             memory.stages[number] = memory.take(memory_bytes(program, stage))
+    late = _written_late(program)
     for tensor in program.tensors:
-        if _is_kept(program, tensor):
+        if tensor.name not in late and _is_kept(program, tensor):
             memory.tensors[tensor.name] = memory.take(tensor.items)
+    _place_late(program, memory, late)
     head = _CONTROLS_HEAD if program.controls else 0
     memory.controls = memory.take(head + _PER_CONTROL * len(program.controls))
     return memory
@@ -128,12 +129,26 @@ def _has_falls(stage: Stage) -> bool:
     return isinstance(stage, Select) and not isinstance(stage.falls, UnsetType)
 
 
-def _shared(program: Program, stage: Patches, memory: Memory) -> int:
-    """Where a stage of patches works: where the selection by falls before it has worked, if there is one."""
-    for number, other in enumerate(program.stages):
-        if isinstance(other, Select) and other.output == stage.levels and number in memory.stages:
-            return memory.stages[number]
-    return memory.take(pairs_bytes(program, stage))
+def _written_late(program: Program) -> tuple[str, ...]:
+    """The codes of patches whose levels a selection by falls has chosen: it is done when they are written."""
+    if not any(_has_falls(stage) for stage in program.stages):
+        return ()
+    return tuple(name for stage in program.stages if isinstance(stage, Patches) for name in stage.outputs)
+
+
+def _place_late(program: Program, memory: Memory, late: Sequence[str]) -> None:
+    """Codes that are written late, and the selections that work where these codes will lie."""
+    start = memory.size_bytes
+    ends = [start]
+    for number, stage in enumerate(program.stages):
+        if isinstance(stage, Select) and _has_falls(stage):
+            memory.size_bytes = start
+            memory.stages[number] = memory.take(select_bytes(program, stage))
+            ends.append(memory.size_bytes)
+    memory.size_bytes = start
+    for name in late:
+        memory.tensors[name] = memory.take(program.tensor(name).items)
+    memory.size_bytes = max(*ends, memory.size_bytes)
 
 
 def _is_kept(program: Program, tensor: Tensor) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from semflash.channels.ber_range import BerRange
 from semflash.data.augment import Augmentation
 from semflash.training.recipes.recipe import CodecRecipe
 
@@ -11,11 +12,12 @@ SEMANTICNN, LIMITNET = "semanticnn", "limitnet"
 #: Codes are 2 bits; the latent has 8x8 places, of which each channel takes 16 bytes. LimitNet sends a map of
 #: what matters besides, which counts as one.
 LEVELS, CHANNEL_BYTES = 4, 16
+IMAGES = 20_000
 
 
 def recipe_of(family: str, size_bytes: int, task: str, seed: int) -> CodecRecipe:
-    """One pass over the images for the features and two for the task, which is as long as the tail of
-    ``multires`` learns.
+    """As many steps as the tail of ``multires`` has, 1,250 of 64 images: a quarter of them for the features,
+    the others with the task.
 
     Args:
         size_bytes: Of an image; a payload of LimitNet may be cut to fewer.
@@ -34,7 +36,9 @@ def recipe_of(family: str, size_bytes: int, task: str, seed: int) -> CodecRecipe
         task=task,
         batch=64,
         autoencoder_epochs=1,
-        task_epochs=2,
+        task_epochs=3,
+        train_images=IMAGES,
+        ber=BerRange(clean_share=1.0),  # nothing is damaged where these are compared
         weight_decay=0.01,
         augmentation=Augmentation(flip=0.5, shift_px=4),
         seed=seed,

@@ -25,7 +25,7 @@ from semflash.link.session import Expected, Received, Session
 COUNT = 150
 
 
-@pytest.fixture(scope="module", params=["attention", "attention-variance"])
+@pytest.fixture(scope="module", params=["attention", "attention-variance", "importance"])
 def bundle(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return detailed.bundle(tmp_path_factory.mktemp("bundle"), request.param)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from fakes.untrained import CLASSES, blocks
@@ -17,6 +18,7 @@ from semflash.bundle.writer import write_bundle
 from semflash.codecs.device_side import (
     IMAGE,
     DeviceSpec,
+    FallTables,
     GraphSpec,
     Neutral,
     PatchCoder,
@@ -45,19 +47,44 @@ def cosines(count: int) -> NDArray[np.float64]:
     return np.stack([np.outer(lines[a], lines[b]).ravel() for a, b in pairs[:count]])
 
 
-def patch_coder(bits: tuple[int, ...]) -> PatchCoder:
-    """Cosines with even thresholds; the first is the mean of the patch, around 0."""
+def patch_coder(bits: tuple[int, ...], *, centred: bool = False) -> PatchCoder:
+    """Cosines with even thresholds; the first is the mean of the patch, around 0.
+
+    Args:
+        centred: Whether the patches come less the background.
+    """
     weights = cosines(len(bits))
-    bias = np.where(np.arange(len(bits)) == 0, -weights.sum(axis=1) / 2, 0.0)
+    middle = np.zeros(len(bits)) if centred else -weights.sum(axis=1) / 2
+    bias = np.where(np.arange(len(bits)) == 0, middle, 0.0)
     thresholds = tuple(
         np.linspace(-1, 1, (1 << b) + 1)[1:-1] * (3.5 if i == 0 else 1.5) for i, b in enumerate(bits)
     )
     return PatchCoder(weights.astype(np.float32), bias.astype(np.float32), np.array(bits), thresholds)
 
 
+def fall_tables(coders: tuple[PatchCoder, ...]) -> FallTables:
+    """Of coders that share their rows: centres in the middle between thresholds."""
+    return FallTables(
+        tuple(np.arange(len(coder.bits)) for coder in coders),
+        tuple(
+            tuple(
+                np.concatenate([steps[:1] - 0.1, (steps[1:] + steps[:-1]) / 2, steps[-1:] + 0.1])
+                for steps in coder.thresholds
+            )
+            for coder in coders
+        ),
+    )
+
+
 def spec(weight: str = "attention-variance") -> DeviceSpec:
-    """A student of one 7x7 convolution and one score for each patch."""
+    """A student of one 7x7 convolution and one score for each patch.
+
+    Args:
+        weight: With "importance" the patches' own coefficients say what a level leaves.
+    """
     keras.utils.set_random_seed(5)
+    by_falls = weight == "importance"
+    coders = tuple(patch_coder(bits, centred=by_falls) for bits in BITS)
     image = keras.Input(SHAPE, name="image")
     x = keras.layers.Conv2D(4, SIDE, strides=SIDE, activation="relu", name="stem")(image)
     student = keras.Model(image, keras.layers.Conv2D(1, 1, name="scores")(x), name="student")
@@ -76,8 +103,9 @@ def spec(weight: str = "attention-variance") -> DeviceSpec:
                 weight,  # type: ignore[arg-type]
                 "rate",
                 sharpness=3.0,
+                falls=fall_tables(coders) if by_falls else None,
             ),
-            PatchesStage(IMAGE, "levels", SIDE, CODES, tuple(patch_coder(bits) for bits in BITS)),
+            PatchesStage(IMAGE, "levels", SIDE, CODES, coders, "background" if by_falls else None),
         ),
         Layout(
             tuple(Region(name, 8, Exactly("levels", level)) for level, name in enumerate(CODES, 1)),
@@ -98,8 +126,8 @@ def quantised(weight: str = "attention-variance") -> QuantisedDevice:
     return quantise_device(spec(weight), blocks())
 
 
-def bundle(folder: Path, weight: str = "attention-variance") -> Bundle:
-    """The device side with a dense layer on everything that arrives."""
+def bundle(folder: Path, weight: str = "attention-variance", *, mapped: bool = False) -> Bundle:
+    """The device side with a dense layer on everything that arrives; mapped: it says where its levels are."""
     device = quantised(weight)
     program = device.program
     received = program.payload.sources
@@ -122,6 +150,7 @@ def bundle(folder: Path, weight: str = "attention-variance") -> Bundle:
         ),
         class_names=CLASSES,
         task=ClassificationTask(),
+        level_map="levels" if mapped else UNSET,
     )
     record = Record(semflash_version="0.1.0", recipe={"script": "fakes/detailed.py"}, seed=5)
     return write_bundle(folder / "detailed.semcodec", contract, record, files)

@@ -41,7 +41,14 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def test_every_family_is_registered_by_a_folder_of_its_own() -> None:
-    assert [folder.name for folder in FOLDERS] == ["compared", "multires", "semanticnn", "tokens", "tosc"]
+    assert [folder.name for folder in FOLDERS] == [
+        "compared",
+        "lamsc",
+        "multires",
+        "semanticnn",
+        "tokens",
+        "tosc",
+    ]
     assert {"semanticnn", "semanticnn-released", "agilenn", "limitnet"} <= set(families())
     for name in families():
         codec = family_of(name).codec

@@ -14,13 +14,24 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from experiments.markdown import with_blocks  # noqa: E402
-from experiments.multires import arms, names, pointing, results, tables  # noqa: E402
+from experiments.multires import (  # noqa: E402
+    arms,
+    compared,
+    compared_recipes,
+    names,
+    pointing,
+    results,
+    tables,
+)
 from experiments.multires.blocks import all_blocks, all_plots, gains  # noqa: E402
+from experiments.multires.goals import goals  # noqa: E402
 from experiments.multires.plan import studies  # noqa: E402
 from experiments.multires.results import Result, Row  # noqa: E402
 from experiments.studies import files  # noqa: E402
+from msgspec.structs import replace  # noqa: E402
 
 from semflash.codecs.multires.sizes import MultiresSizes  # noqa: E402
+from semflash.codecs.registry import create  # noqa: E402
 from semflash.errors import UsageError  # noqa: E402
 
 SIZES = MultiresSizes()
@@ -48,6 +59,37 @@ def result(variant: str, seed: int, accuracies: dict[str, float]) -> Result:
         figures=figures,
         seconds={"training": 600.0, "job": 60.0},
     )
+
+
+def test_goals_say_what_is_missed_and_what_is_above_the_spread():
+    accuracies = {names.SINGLE: 0.3, names.STUDENT: 0.42, names.STUDENT_VARIANCE: 0.5, names.ORACLE: 0.57}
+    found = [result("codec", seed, accuracies | {names.VARIANCE: 0.49 + 0.02 * seed}) for seed in (0, 1)]
+    board = result("board", 0, {})
+    figures = {"over_rate": 0, "accuracy": 0.5, "offline_accuracy": 0.515}
+    board = replace(board, figures=figures, settings={"images": 2000, "board": "native"})
+    lines = goals([*found, board]).splitlines()
+    told = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[3:5]] for line in lines[2:]}
+    assert told["to the mask of the object at 64 bytes"] == ["7.0", "**no**"]
+    assert told["attention alone over a single resolution at 64 and 128 bytes"] == ["+12.0, +12.0", "yes"]
+    # 0.50 against 0.49 and 0.51: level with it
+    assert told["above local contrast alone at 64 and 128 bytes"] == [
+        "+0.0 (spread 1.4), +0.0 (spread 1.4)",
+        "**no**",
+    ]
+    assert told["rate changing with every image on `native`: above the rate"] == ["0 of 2,000 images", "yes"]
+    assert told["the same: accuracy on the board and offline"] == ["50.0% and 51.5%", "**no**"]
+
+
+def test_a_payload_of_limitnet_is_cut_and_one_of_semanticnn_is_not():
+    limit = compared_recipes.recipe_of("limitnet", 128, "task", 0)
+    semantic = compared_recipes.recipe_of("semanticnn", 64, "task", 0)
+    shapes = {"image_shape": (64, 64, 3), "feature_shape": (8, 8, 64)}
+    codecs = [create(one.family, one.sizes | shapes) for one in (limit, semantic)]
+    # 2 bits a code: 64 of the map and 7 channels of 64; 4 channels of 64
+    assert [compared.sent_codes(codecs[0], rate) for rate in (64, 128, 200)] == [256, 512, 512]
+    assert compared.sent_codes(codecs[1], 64) == 256
+    with pytest.raises(ValueError, match="do not fit"):
+        compared.sent_codes(codecs[1], 63)
 
 
 def test_every_job_is_named_once_and_needs_jobs_that_there_are():

@@ -15,9 +15,14 @@ pytest.importorskip("tensorflow", reason="the converter of int8 graphs is Tensor
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
 
+from fakes import detailed
 from fakes.pictured_codec import Scenes, scenes
+from fakes.untrained import blocks
 from semflash.bundle import Bundle, read_bundle
 from semflash.edge.evaluate import evaluate
+from semflash.edge.golden import GoldenEncoder
+from semflash.outputs.level_map import heat
+from semflash.program.patch_stages import Select
 from semflash.report import gather, render, sections
 from semflash.report.answers import rates
 from semflash.report.content import Content
@@ -126,3 +131,38 @@ def test_without_pictures_asked_for_nothing_more_is_measured(bundle: Bundle, dat
         for table in section.tables
     ]
     assert "pictured: means over 48 images" in tables
+
+
+def test_the_report_shows_what_the_device_and_the_task_network_attend_to(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    ranked = detailed.bundle(tmp_path_factory.mktemp("ranked"), mapped=True)
+    asked: list[np.ndarray] = []
+
+    def attention(given: np.ndarray) -> np.ndarray:
+        asked.append(given)
+        maps = np.zeros((len(given), 4, 4))
+        maps[:, 1, 2] = 1.0
+        return maps
+
+    view = gather.view(ranked, blocks(), LEVELS, [], attention=attention)
+    (stage,) = (each for each in ranked.program.stages if isinstance(each, Select))
+    scores = GoldenEncoder(ranked).run(asked[0]).tensors[stage.scores].reshape(len(asked[0]), -1)
+    for row, sample in enumerate(view.samples):
+        assert np.array_equal(sample.original, asked[0][row])
+        own, other = sample.attention["device's network"], sample.attention["task network"]
+        # the weight of each patch is looked up by its distance from the best one
+        weights = np.array([stage.table[int(scores[row].max()) - int(s)] for s in scores[row]])
+        assert own.shape == (4, 4) and np.allclose(own.ravel(), weights / weights.sum())
+        assert other[1, 2] == 1.0 and other.sum() == 1.0
+    page = render.html(sections.page(Content([view], [], 0)))
+    assert "what a patch weighs before its contrast counts" in page
+    plain = json.dumps(render.as_json(Content([view], [], 0)))
+    assert "device's network" in plain and "task network" in plain
+
+
+def test_a_map_over_an_image_is_lightest_where_most_is() -> None:
+    shares = np.array([[0.0, 0.1], [0.2, 0.7]])
+    found = heat(shares, np.full((4, 4, 3), 100, np.uint8)).astype(int).sum(axis=2)
+    assert found[3, 3] > found[3, 0] > found[0, 3] > found[0, 0]
+    assert np.array_equal(found[2:, 2:], np.full((2, 2), found[3, 3]))

@@ -97,6 +97,17 @@ def test_a_larger_limit_adds_images_and_asks_only_for_them(run: Run, tmp_path: P
     assert contents(store.folder) == contents(run(out=tmp_path / "whole").folder)
 
 
+def test_a_stopped_run_that_was_to_divide_more_can_be_finished_with_less(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(Quarters(fails_after=17))
+    second = Quarters()
+    store = run(second, limit=6, splits=("test",))
+    assert second.asked == 6 and store.count("train") == 16 and store.splits == ("train", "test")
+    third = Quarters()
+    assert run(third, limit=20, splits=("train",)).count("train") == 20 and third.asked == 4
+    assert contents(run().folder) == contents(run(out=tmp_path / "whole").folder)
+
+
 def test_a_split_can_be_added_later(run: Run) -> None:
     assert run(splits=("test",)).splits == ("test",)
     second = Quarters()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from semflash.errors import TeacherError, UsageError  # noqa: E402
 from semflash.teachers.attended import grid_of, resampled, row_cls  # noqa: E402
 from semflash.teachers.attention_store import MAPS, RECORD, load  # noqa: E402
 from semflash.teachers.opening import Options  # noqa: E402
+from semflash.training.alone.run import train_own  # noqa: E402
+from semflash.training.recipes.recipe import CodecRecipe  # noqa: E402
 from semflash.training.teaching.attention import teach_attention  # noqa: E402
 
 #: 3x3 patches of 4 pixels, two heads of 5.
@@ -238,6 +241,20 @@ def test_a_damaged_store_is_refused(damage: Any, photos: Path, data: Dataset, tm
 def _changed(place: Path, key: str, value: Any) -> None:
     record = json.loads((place / RECORD).read_text()) | {key: value}
     (place / RECORD).write_text(json.dumps(record))
+
+
+def test_a_family_takes_what_it_learns_from_and_nothing_else(
+    photos: Path, data: Dataset, tmp_path: Path
+) -> None:
+    path = transformer(tmp_path / "vit.onnx", 0)
+    options = Options(output="row", registers=0)
+    teach_attention(request_of(photos, f"onnx:{path}", tmp_path / "s", options=options), QUIET)
+    sizes = {"image_shape": [SIDE, SIDE, 3]}
+    recipe = CodecRecipe("r", dataset=str(photos), batch=8, sizes=sizes, teacher=str(tmp_path / "s"))
+    with pytest.raises(UsageError, match="learns from a teacher's answers"):
+        train_own(replace(recipe, family="tosc"), tmp_path / "tosc")
+    with pytest.raises(TeacherError, match="no stored attention"):
+        train_own(replace(recipe, family="multires", teacher=str(tmp_path)), tmp_path / "multires")
 
 
 def test_the_verb_stores_attention_and_says_where(

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from kill import scenarios, teacher_scenarios, training_scenarios
+from kill import scenarios, segment_scenarios, teacher_scenarios, training_scenarios
 from kill.stopping import Count, compile_stopper, run_scenarios
 
 _TIMEOUT_S = 3_600
@@ -31,7 +31,7 @@ def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         library = compile_stopper(Path(folder))
-        for group in (scenarios.ALL, teacher_scenarios.ALL, training_scenarios.ALL):
+        for group in (scenarios.ALL, teacher_scenarios.ALL, segment_scenarios.ALL, training_scenarios.ALL):
             names = [scenario.name for scenario in group]
             try:
                 once = run_scenarios(names, library, torn=True, most=chosen.most, timeout_s=_TIMEOUT_S)

@@ -277,9 +277,9 @@ def main() -> int:
 
 def find(name: str) -> Scenario:
     """The scenario of that name; those of training import TensorFlow."""
-    from kill import scenarios, teacher_scenarios
+    from kill import scenarios, segment_scenarios, teacher_scenarios
 
-    every = (*scenarios.ALL, *scenarios.WRONG, *teacher_scenarios.ALL)
+    every = (*scenarios.ALL, *scenarios.WRONG, *teacher_scenarios.ALL, *segment_scenarios.ALL)
     found = {scenario.name: scenario for scenario in every}
     if name not in found:
         from kill import training_scenarios

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kill import scenarios, teacher_scenarios
+from kill import scenarios, segment_scenarios, teacher_scenarios
 from kill.stopping import compile_stopper, run_scenarios
 
 #: At least so many stops of an operation in CI, or all; stop_everywhere.py makes all of them.
@@ -29,7 +29,7 @@ def stopper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_operation_that_is_stopped_at_any_write_leaves_the_old_state_or_the_new_one(stopper: Path) -> None:
-    every = (*scenarios.ALL, *teacher_scenarios.ALL)
+    every = (*scenarios.ALL, *teacher_scenarios.ALL, *segment_scenarios.ALL)
     names = [scenario.name for scenario in every if scenario.name != _LONG]
     counts = run_scenarios(names, stopper, most=_MOST, timeout_s=280)
     assert [count.name for count in counts] == names

@@ -30,11 +30,7 @@ class JpegStream(ImageStream):
 
     def compress(self, image: Image.Image, side: int, quality: int) -> bytes:
         """Payload of an image that has been scaled already."""
-        data = _jpeg(image, QUALITIES[quality])
-        head = _head(image.size, image.mode, QUALITIES[quality])
-        if not (data.startswith(head) and data.endswith(_EOI)):
-            raise TrainingError("Pillow's JPEG headers differ between images", value=len(head))
-        return bytes([side << 4 | quality]) + data[len(head) : -len(_EOI)]
+        return bytes([side << 4 | quality]) + scan(image, QUALITIES[quality])
 
     def expand(self, payload: bytes) -> NDArray[np.uint8] | None:
         """Pixels (side, side, C) as far as they can be decoded; None: not at all."""
@@ -42,7 +38,20 @@ class JpegStream(ImageStream):
             return None
         side, quality = self.sides[payload[0] >> 4], QUALITIES[payload[0] & 15]
         mode = "L" if self.channels == 1 else "RGB"
-        return pillow_pixels(_head((side, side), mode, quality) + payload[1:] + _EOI, (side, side), mode)
+        return pillow_pixels(whole(payload[1:], (side, side), mode, quality), (side, side), mode)
+
+
+def scan(image: Image.Image, quality: int) -> bytes:
+    """The entropy-coded scan alone of an image at a quality of 1 to 100."""
+    data, head = _jpeg(image, quality), _head(image.size, image.mode, quality)
+    if not (data.startswith(head) and data.endswith(_EOI)):
+        raise TrainingError("Pillow's JPEG headers differ between images", value=len(head))
+    return data[len(head) : -len(_EOI)]
+
+
+def whole(scanned: bytes, size: tuple[int, int], mode: str, quality: int) -> bytes:
+    """A JPEG file of a scan, whose size (width, height), mode and quality both sides know."""
+    return _head(size, mode, quality) + scanned + _EOI
 
 
 @functools.cache

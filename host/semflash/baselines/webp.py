@@ -30,7 +30,7 @@ _SHORT_MAX_BYTES = 64
 class WebpStream(ImageStream):
     """Lossy WebP at one of 16 qualities and one of up to four sides."""
 
-    qualities = QUALITIES
+    qualities: tuple[int, ...] = QUALITIES
 
     @property
     def _head_bytes(self) -> int:
@@ -38,7 +38,7 @@ class WebpStream(ImageStream):
 
     def compress(self, image: Image.Image, side: int, quality: int) -> bytes:
         """Payload of an image that has been scaled already."""
-        data = _webp(image, QUALITIES[quality])
+        data = _webp(image, self.qualities[quality])
         size = int.from_bytes(data[_CHUNK + 4 : _FRAME], "little")
         frame = data[_FRAME : _FRAME + size]
         first = int.from_bytes(frame[:_TAG], "little") >> 5

@@ -22,7 +22,7 @@ SHARE_STEPS = 255
 
 
 def add_control_flags(parser: argparse.ArgumentParser) -> None:
-    """--control, --rate, --rate-trace, --alpha, --state and --state-error."""
+    """--control, --rate (or --bytes), --rate-trace, --alpha, --state and --state-error."""
     parser.add_argument(
         "--control",
         action="append",
@@ -34,6 +34,8 @@ def add_control_flags(parser: argparse.ArgumentParser) -> None:
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument(
         "--rate",
+        "--bytes",
+        dest="rate",
         type=_bytes,
         metavar="BYTES",
         help="a payload may have so many bytes: sets the control of the bundle that is in bytes",

@@ -56,6 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report", type=Path, metavar="DIR|FILE.html", help="write the comparison as a report"
     )
+    parser.add_argument(
+        "--task",
+        type=Path,
+        metavar="DIR",
+        help="of --report: run of the task network, whose attention is shown, too",
+    )
     parser.add_argument("--plots", type=Path, metavar="DIR", help="write its charts as .png and .svg")
     parser.add_argument(
         "--bench",
@@ -83,6 +89,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         from semflash.cli.evaluate_compare import compare
 
         return compare(names, args, settings)
+    if args.task is not None:
+        raise UsageError("--task is of a report, which shows its attention", remedy="--report FILE.html")
     name = names[0]
     if args.limit is not None and args.limit < 1:
         raise UsageError("--limit must be at least 1", value=args.limit)

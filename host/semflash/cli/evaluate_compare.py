@@ -6,9 +6,12 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from semflash.bundle import Bundle, read_bundle
 from semflash.cli import control_options, data_options, quality_options
@@ -99,6 +102,7 @@ def _views(
     if pictures:  # Keras, for the importance maps, where it is installed
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     table, views, loaded = settings.evaluate, [], {}
+    attention = None if args.task is None else _attention(args.task)
     for bundle, wanted in bundles:
         key = (wanted, bundle.image_shape, tuple(bundle.contract.class_names))
         if key not in loaded:
@@ -109,8 +113,26 @@ def _views(
         measured["sample_seed"] = first(args.sample_seed, table.sample_seed) or 0
         measured |= {"fading": control_options.fading(args), "state_error": args.state_error}
         measured["controls"] = control_options.fixed(bundle, args, table.rate)
-        views.append(view(bundle, loaded[key], levels, costs, **measured))
+        views.append(view(bundle, loaded[key], levels, costs, attention=attention, **measured))
     return views
+
+
+def _attention(folder: Path) -> Callable[[NDArray[np.uint8]], NDArray[np.floating]]:
+    """Of a task network, followed back and both ways round.
+
+    Raises:
+        TrainingError: There is none, or it has no CLS token.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from semflash.runtime.native_messages import hidden_native_messages
+
+    with hidden_native_messages():  # TensorFlow reports on oneDNN and CUDA while it is imported
+        from semflash.tasks.attention import attention_maps
+        from semflash.tasks.transformer import attention_of
+        from semflash.training.task import load_task
+    task = load_task(folder)
+    attention_of(task.tail)  # refused before anything is measured
+    return lambda images: attention_maps(task.head, task.tail, images, rollout=True, mirrored=True)
 
 
 def _print(content: Content, written: Sequence[Path]) -> None:

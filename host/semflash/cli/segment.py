@@ -30,7 +30,8 @@ EPILOG = """examples:
 Segmenters: hed (default: edges of the pre-trained network HED, then a watershed), sam (SAM, MobileSAM or
 EfficientSAM in your ONNX files), saliency (an ONNX network that tells the object from the rest), felzenszwalb
 (classical, without a network) and exact (the data set's own masks). With --task a trained task network says
-which segments matter: its log-probability of the label, without each segment and with it alone. A stopped run
+which segments matter: its log-probability of the label, without each segment and with it alone; --attention
+learns these weights and gives them without a label. A stopped run
 goes on when the same command is given again; a larger --limit adds images. Stores lie in the cache
 (~/.cache/semflash/segments) unless --out is given. Needs semflash[skb].
 """
@@ -63,6 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.45,
         metavar="S",
         help="share of the image above which a segment cannot matter (default 0.45)",
+    )
+    parser.add_argument(
+        "--attention",
+        choices=("both", "channel", "spatial", "none"),
+        help="train attention over segments on the task network's weights, and weigh by it",
     )
     parser.add_argument("--importance", type=Path, metavar="FILE", help="your own weights of segments, JSON")
     parser.add_argument("--network", type=Path, metavar="FILE", help="ONNX file of saliency")
@@ -111,7 +117,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 def _weigh(args: argparse.Namespace, store: SegmentStore, data: Dataset, progress: Progress) -> None:
     """Weigh the segments by what the command line names."""
-    if args.task is None and args.importance is None:
+    if args.task is None and args.importance is None and args.attention is None:
         return
     from semflash.runtime.native_messages import hidden_native_messages
 
@@ -119,7 +125,11 @@ def _weigh(args: argparse.Namespace, store: SegmentStore, data: Dataset, progres
         from semflash.segments.evidence import Rule
         from semflash.training.segmenting.weigh import weigh_by_file, weigh_by_task
     if args.task is not None:
-        weigh_by_task(store, data, args.task, Rule(large=args.large), progress)
+        weigh_by_task(store, data, args.task, Rule(large=args.large), progress, limit=args.limit)
+    if args.attention is not None:
+        from semflash.training.segmenting.attention import AttentionRecipe, weigh_by_attention
+
+        weigh_by_attention(store, data, AttentionRecipe(parts=args.attention), progress, limit=args.limit)
     if args.importance is not None:
         weigh_by_file(store, args.importance, progress)
 

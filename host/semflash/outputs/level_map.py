@@ -16,6 +16,8 @@ _COLOURS = np.array(
 )
 #: How much of the image shows through its map.
 _THROUGH = 0.55
+#: Colours of a map that is no level.
+_HEAT_STEPS = 32
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -65,6 +67,14 @@ class LevelMap:
         spread = self.pixels.repeat(tall, axis=0).repeat(wide, axis=1).astype(np.float64)
         grey = image.astype(np.float64).mean(axis=-1, keepdims=True)
         return np.rint(_THROUGH * grey + (1 - _THROUGH) * spread).astype(np.uint8)
+
+
+def heat(shares: NDArray[np.floating], image: Pixels) -> Pixels:
+    """Shares of the patches, float (rows, columns), over their image uint8 (H, W, C): the lighter the more,
+    the largest at the end of the scale; uint8 (H, W, 3)."""
+    top = max(float(shares.max()), 1e-12)
+    steps = np.rint((_HEAT_STEPS - 1) * np.clip(shares / top, 0, 1)).astype(np.uint8)
+    return LevelMap(steps, _HEAT_STEPS).over(image)
 
 
 def colours(count: int) -> Pixels:

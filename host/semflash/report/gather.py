@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ def view(
     fading: Fading = NO_FADING,
     controls: Mapping[str, int] | None = None,
     state_error: int = 0,
+    attention: Callable[[NDArray[np.uint8]], NDArray[np.floating]] | None = None,
 ) -> BundleView:
     """Measure one bundle.
 
@@ -52,6 +53,7 @@ def view(
         seed, limit, sample_seed, split, fading, controls, state_error: as
             :func:`semflash.edge.evaluate.evaluate`.
         pictures: with examples and their importance, which import Keras where it is installed.
+        attention: see :class:`semflash.report.answers.material.Material`.
 
     Raises: as `evaluate`.
     """
@@ -72,7 +74,7 @@ def view(
     sample = some(images, balanced(labels, USE_IMAGES))
     use = code_use(bundle, sample)
     cover = cover_of(part, evaluation.indices)
-    material = Material(bundle, images, labels, evaluation, seed, pictures, cover)
+    material = Material(bundle, images, labels, evaluation, seed, pictures, cover, attention)
     details, shown, maps = details_of(material)
     cost = next((one for one in costs if one.get("bundle_hash") == bundle.hash_hex), None)
     sent: tuple[symbols.Symbols, ...] = ()

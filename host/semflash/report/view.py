@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,7 @@ class PicturedSample:
         received: Level of quality -> picture uint8 (H, W, C); empty: the bundle gives none.
         ratios: Level of quality -> its PSNR in dB.
         levels: Of its patches; None: the bundle has no such map.
+        attention: Shares of the patches, float (rows, columns), by who attends; empty: nobody does.
     """
 
     name: str
@@ -82,6 +83,7 @@ class PicturedSample:
     received: dict[float, NDArray[np.uint8]]
     ratios: dict[float, float]
     levels: LevelMap | None
+    attention: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

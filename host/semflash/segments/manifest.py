@@ -22,6 +22,8 @@ from semflash.stores.kind import StoreKind
 FORMAT = 1
 MANIFEST = "manifest.json"
 MANIFEST_BYTES_MAX = 1 << 20
+#: Longer names of data sets and files are cut off.
+NAME_CHARS = 200
 SPLITS = ("train", "val", "test")
 SEGMENTS = StoreKind(
     "segment store", SegmentError, "make the store again: remove its folder, then `semflash segment`"

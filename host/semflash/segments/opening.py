@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from semflash.errors import UsageError
+from semflash.printable import printable
 from semflash.segments.base import Plan
 from semflash.segments.classical import EXACT, FELZENSZWALB, Exact, Felzenszwalb
-from semflash.segments.manifest import SegmenterRecord
+from semflash.segments.manifest import NAME_CHARS, SegmenterRecord
 
 HED, SAM, SALIENCY = "hed", "sam", "saliency"
 NAMES = (HED, SAM, SALIENCY, FELZENSZWALB, EXACT)
@@ -64,7 +66,7 @@ def plan_of(name: str, options: SegmenterOptions | None = None) -> Plan:
 
         check_packages(("skimage",))
         return Plan(Felzenszwalb.record, lambda: contextlib.nullcontext(Felzenszwalb()))
-    return _hed(options)
+    return _hed(options) if name == HED else _of_files(name, options)
 
 
 def _hed(options: SegmenterOptions) -> Plan:
@@ -88,5 +90,31 @@ def _hed(options: SegmenterOptions) -> Plan:
 
         network = hed_graph(read_weights(path)).SerializeToString()
         return hed.Hed(record, network, side, options.threads)
+
+    return Plan(record, start)
+
+
+def _of_files(name: str, options: SegmenterOptions) -> Plan:
+    """``saliency`` or ``sam``: networks in files of the user's."""
+    from semflash.segments import saliency, sam
+    from semflash.segments.packages import check_packages, file_sha256
+
+    check_packages(("onnxruntime", "PIL"))
+    digests = [file_sha256(path) for path in options.files]
+    module = sam if name == SAM else saliency
+    record = SegmenterRecord(
+        f"{name}:{printable(options.files[0].name)}"[:NAME_CHARS],
+        module.VERSION,
+        classical=False,
+        sha256=digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest(),
+        weights_bytes=sum(path.stat().st_size for path in options.files),
+        settings=module.settings(options.side),
+    )
+
+    def start() -> sam.Sam | saliency.Saliency:
+        if name == SAM:
+            encoder, decoder = options.files
+            return sam.Sam(record, encoder, decoder, options.side, options.threads)
+        return saliency.Saliency(record, options.files[0], options.side, options.threads)
 
     return Plan(record, start)

@@ -135,23 +135,20 @@ class SegmentWriter:
             check_data(there, data)
             check_segmenter(there, manifest)
             before = there.images
-            images = {
-                split: max(before.get(split, 0), manifest.images.get(split, 0))
-                for split in SPLITS
-                if split in before or split in manifest.images
-            }
-            grown = images != before
-            manifest = msgspec.structs.replace(
-                there,
-                images=images,
-                complete=there.complete and not grown,
-                sha256={} if grown else there.sha256,
-            )
+            images = larger(_begun(folder, there), manifest.images)
+            if (
+                there.complete and images != before
+            ):  # a stop between here and below must not leave a store of less
+                there = msgspec.structs.replace(there, complete=False, sha256={})
+                there.save(folder)
+            manifest = msgspec.structs.replace(there, images=images)
         self.manifest = manifest
         self.rows = {split: rows_of(folder, manifest, split) for split in manifest.images}
         for split, rows in self.rows.items():
             rows.begin(before.get(split, 0))
         manifest.save(folder)
+        for rows in self.rows.values():
+            rows.trim()
 
     def left(self) -> list[tuple[str, int]]:
         """Splits and blocks that are not there yet."""
@@ -169,6 +166,19 @@ class SegmentWriter:
             self.manifest, segmenter=segmenter, complete=True, sha256=sha256
         )
         self.manifest.save(self.folder)
+
+
+def _begun(folder: Path, there: SegmentManifest) -> dict[str, int]:
+    """Images of a store that is there which are divided: a stopped run may have been to divide more."""
+    if there.complete:
+        return there.images
+    return {split: rows_of(folder, there, split).begun() for split in there.images}
+
+
+def larger(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
+    """The larger numbers of images of both; splits without any are left out."""
+    found = {split: max(first.get(split, 0), second.get(split, 0)) for split in SPLITS}
+    return {split: count for split, count in found.items() if count}
 
 
 def rows_of(folder: Path, manifest: SegmentManifest, split: str) -> Rows:

@@ -25,7 +25,7 @@ from semflash.fields import Count, Name, Sha256
 from semflash.printable import printable
 from semflash.segments.manifest import MANIFEST, MANIFEST_BYTES_MAX, SEGMENTS, SPLITS
 from semflash.segments.maps import SEGMENTS_MAX
-from semflash.segments.store import SegmentStore
+from semflash.segments.store import SegmentStore, larger
 from semflash.stores.locks import locked
 from semflash.stores.rows import Columns, Rows
 
@@ -136,15 +136,21 @@ def weighing(store: SegmentStore, wanted: Weighing) -> Iterator[dict[str, Rows]]
     folder = place(store, wanted.name)
     with locked(folder, SEGMENTS):
         before = _before(folder, wanted)
-        if before is not None and not before.complete:
-            wanted = msgspec.structs.replace(wanted, images=_larger(before.images, wanted.images))
-        if before is not None and before.complete:
-            images = _larger(before.images, wanted.images)
-            wanted = before if images == before.images else msgspec.structs.replace(wanted, images=images)
+        if before is not None:
+            there = before.images if before.complete else _begun(folder, before)
+            images = larger(there, wanted.images)
+            same = before.complete and images == before.images
+            wanted = before if same else msgspec.structs.replace(wanted, images=images)
+            if before.complete and not same:  # a stop before all of them are there must not leave fewer
+                msgspec.structs.replace(before, complete=False, sha256={}).save(folder)
+        else:  # of something else
+            (folder / MANIFEST).unlink(missing_ok=True)
         rows = {split: wanted.rows(folder, split) for split in wanted.images}
         for split, one in rows.items():
             one.begin(0 if before is None else before.images.get(split, 0))
         wanted.save(folder)
+        for one in rows.values():
+            one.trim()
         yield rows
         if left := {split: one.left() for split, one in rows.items() if one.left()}:
             raise SegmentError("weights are missing", value=f"{sum(map(len, left.values()))} blocks")
@@ -161,12 +167,9 @@ def _before(folder: Path, wanted: Weighing) -> Weighing | None:
     return there if there.identity == wanted.identity and there.block == wanted.block else None
 
 
-def _larger(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
-    return {
-        split: max(first.get(split, 0), second.get(split, 0))
-        for split in SPLITS
-        if split in first or split in second
-    }
+def _begun(folder: Path, there: Weighing) -> dict[str, int]:
+    """Images that are weighed: a stopped run may have been to weigh more."""
+    return {split: there.rows(folder, split).begun() for split in there.images}
 
 
 def stored_weights(store: SegmentStore, split: str, name: str) -> np.ndarray:

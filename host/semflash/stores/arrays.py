@@ -67,11 +67,13 @@ class ArrayFile:
         return digest.hexdigest()
 
 
-def make_room(folder: Path, one: ArrayFile) -> None:
-    """Make a file of its size, or bring an older one to it; what is new in it is 0."""
+def make_room(folder: Path, one: ArrayFile, *, shrink: bool = True) -> None:
+    """Make a file of its size, or bring an older one to it; what is new in it is 0. A larger one stays as it
+    is unless it is to `shrink`."""
     handle = os.open(folder / one.name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     try:
-        if os.fstat(handle).st_size != one.size_bytes:
+        size = os.fstat(handle).st_size
+        if size < one.size_bytes or (shrink and size > one.size_bytes):
             os.ftruncate(handle, one.size_bytes)
     finally:
         os.close(handle)

@@ -42,15 +42,24 @@ class Rows:
         self.map = ArrayFile(f"{name}-done.u8", np.dtype("u1"), (-(-images // block),), kind)
 
     def begin(self, before: int = 0) -> None:
-        """Make room for all rows. `before`: images that were on the list when it was written last; where that
-        was no whole number of blocks, the last of them grows and is made again."""
+        """Make room for all rows, before a manifest says that there are so many.
+
+        Args:
+            before: images that were on the list when it was written last; where that was no whole number of
+                blocks, the last of them grows and is made again. The manifest must not call them complete.
+        """
         if not before:
             for one in (self.map, *self.files):
                 (self.folder / one.name).unlink(missing_ok=True)
         for one in (*self.files, self.map):
-            make_room(self.folder, one)
+            make_room(self.folder, one, shrink=False)
         if before and before < self.images and before % self.block:
             put(self.folder / self.map.name, before // self.block, b"\0")
+
+    def trim(self) -> None:
+        """Bring the files of a list that has become shorter to their size, once the manifest says so."""
+        for one in (*self.files, self.map):
+            make_room(self.folder, one)
 
     def done(self) -> np.ndarray:
         """Which blocks are there, bool (blocks,)."""
@@ -64,6 +73,13 @@ class Rows:
         """How many images from the first on are there."""
         left = self.left()
         return min(left[0] * self.block, self.images) if left else self.images
+
+    def begun(self) -> int:
+        """How many images there are up to the last block that is there; 0: the files are not made yet."""
+        if not (self.folder / self.map.name).exists():
+            return 0
+        there = np.flatnonzero(self.done())
+        return min((int(there[-1]) + 1) * self.block, self.images) if len(there) else 0
 
     def images_of(self, block: int) -> np.ndarray:
         """Numbers of a block's images."""

@@ -52,7 +52,7 @@ class Lamsc(keras.Model, Codec):
     The student carries what segments, task and attention found on the host to the device. Transform and
     levels are found in closed form; networks restore the picture and name it.
 
-    Of the paper: section III, A (knowledge base), B (integration by attention) and C (adaptive compression).
+    Of the paper: section III, A (knowledge base), B (integration by attention), C (adaptive compression).
     """
 
     family = "lamsc"

@@ -99,7 +99,7 @@ def fit(values: Floats, weights: Floats, coefficients: int, sizes: MapSizes, *, 
     flat = values.reshape(-1, n)
     vectors, deviation = transform(flat, weights.reshape(-1), coefficients)
     found = (flat @ vectors).reshape(images, blocks, coefficients)
-    rates = np.exp(rng.uniform(*np.log(RATES), images)).astype(np.int64)
+    rates = np.exp(rng.uniform(float(np.log(RATES[0])), float(np.log(RATES[1])), images)).astype(np.int64)
     whole = np.maximum(np.rint(weights * 4096), 1).astype(np.int64)
     kinds = len(sizes.levels)
     energy = np.log(whole * (found**2).sum(axis=-1) + 1e-12)

@@ -22,6 +22,7 @@ from keras import ops
 from semflash.codecs.lamsc.coding import Coding, importance_of
 from semflash.codecs.lamsc.fitting import fit
 from semflash.codecs.lamsc.importance import exact_importance
+from semflash.codecs.lamsc.mask import MaskStage, upgrades_of
 from semflash.codecs.lamsc.measuring import Measure
 from semflash.codecs.lamsc.picture import Inverse
 from semflash.codecs.lamsc.sizes import BLOCK
@@ -37,6 +38,8 @@ from semflash.segments.store import SegmentStore, find_store
 #: Images that the closed form is fitted to, and images of a batch of what is computed once.
 FIT_IMAGES, BATCH = 2_000, 500
 LABEL_SMOOTHING = 0.05
+#: Learning rate of the stage ``mask``.
+MASK_PEAK = 1e-4
 #: In the restoring stage: share of images without bit errors, of those whose weights are the student's; the
 #: least weights of the others; what a pixel of no importance counts in the loss.
 WITHOUT_ERRORS, BY_STUDENT, FLOORS, LEAST = 0.5, 0.5, (0.003, 0.02, 0.08, 1.0), 0.12
@@ -95,6 +98,18 @@ class LamscTraining(OwnTraining):
                 validate=self.measure.student,
             )
         ]
+        if codec.sizes.mask == "learned":
+            found.append(
+                OwnStage(
+                    name="mask",
+                    model=MaskStage(codec, name="mask"),
+                    epochs=recipe.task_epochs,
+                    peak=MASK_PEAK,
+                    batches=self.masked,
+                    steps=len(self.importance) // recipe.batch,
+                    validate=self.measure.student,
+                )
+            )
         if codec.restorer is not None:
             found.append(
                 OwnStage(
@@ -182,6 +197,17 @@ class LamscTraining(OwnTraining):
             images, moves = augment_and_tell(np.asarray(train.images[chosen]), how, rng)
             yield images, move_maps(self.importance[chosen], moves, images.shape[1:3])
 
+    def masked(self, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(images, upgrades), float32 (B, H, W, C) and (B, blocks, levels - 1, 3), at random rates."""
+        sizes, train = self.bench.codec.sizes, self.bench.train
+        for chosen in self._order(rng, len(self.importance)):
+            worth, rates = self.analysed[2][chosen], _rates(len(chosen), rng)
+            shares = self.importance[chosen].reshape(len(chosen), -1)
+            levels = self.coding.levels(worth, self.coding.weights(shares), rates)
+            counted = (shares + sizes.floor) / (1 + sizes.floor)
+            images = np.asarray(train.images[chosen]).astype(np.float32) / np.float32(255)
+            yield images, upgrades_of(worth, counted, sizes.level_bits, rates, levels)
+
     def damaged(self, rng: np.random.Generator) -> Iterator[tuple[tuple[np.ndarray, ...], np.ndarray]]:
         """(what arrived, images and weights of their pixels): weights and rates of all kinds, half of the
         images with flipped bits."""
@@ -220,7 +246,7 @@ class LamscTraining(OwnTraining):
         shares = np.where(by_student, self.students[chosen], exact)
         floors = rng.choice(FLOORS, (count, 1))
         weights = np.maximum(np.rint(4096 * (shares + floors) / (1 + floors)), 1).astype(np.int64)
-        rates = np.exp(rng.uniform(*np.log(RATES), count)).astype(np.int64)
+        rates = _rates(count, rng)
         return coefficients, backgrounds, self.coding.levels(worth, weights, rates)
 
     def pictured(self, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -230,7 +256,7 @@ class LamscTraining(OwnTraining):
         how = Augmentation(flip=self.bench.recipe.augmentation.flip, shift_px=0)
         for chosen in self._order(rng):
             coefficients, backgrounds, worth = (each[chosen] for each in self.analysed)
-            rates = np.exp(rng.uniform(*np.log(RATES), len(chosen))).astype(np.int64)
+            rates = _rates(len(chosen), rng)
             levels = self.coding.levels(worth, self.coding.weights(self.students[chosen]), rates)
             sent = self.coding.received(self.coding.codes(coefficients, levels), levels)
             found = codec.restored(sent, levels, backgrounds, np.zeros(len(chosen), np.float32))
@@ -259,3 +285,9 @@ class LamscTraining(OwnTraining):
             segmenter = self.segments.manifest.segmenter
             found["segments"] = {"digest": self.segments.digest, "segmenter": segmenter.name}
         return found
+
+
+def _rates(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Bytes of so many images."""
+    low, high = (float(np.log(each)) for each in RATES)
+    return np.exp(rng.uniform(low, high, count)).astype(np.int64)

@@ -29,10 +29,15 @@ def weights(stage: Select, scores: NDArray[np.int8], images: NDArray[np.int8]) -
         scores: (N, ...), n of each image.
         images: (N, height, width, C), pixel - 128.
     """
-    flat = scores.reshape(len(scores), -1).astype(np.int64)
-    largest = _SCORE_MAX if stage.absolute is True else flat.max(axis=1, keepdims=True)
-    attention = np.array(stage.table, np.int64)[largest - flat]
+    attention = attention_of(stage, scores.reshape(len(scores), -1))
     return attention * (contrast(images, stage.side) + 1) if stage.contrast else attention
+
+
+def attention_of(stage: Select, scores: NDArray[np.int8]) -> NDArray[np.int64]:
+    """What each patch counts by its score alone, int64 (N, n), of scores (N, n)."""
+    flat = scores.astype(np.int64)
+    largest = _SCORE_MAX if stage.absolute is True else flat.max(axis=1, keepdims=True)
+    return np.asarray(np.array(stage.table, np.int64)[largest - flat])
 
 
 def contrast(images: NDArray[np.int8], side: int) -> NDArray[np.int64]:

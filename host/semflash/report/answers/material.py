@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,8 @@ class Material:
         seed: Of the injected damage.
         pictures: Whether examples are asked for, which import Keras where it is installed.
         cover: Share of each patch that the labelled object covers, one entry an image; None: no masks.
+        attention: Of the task network, from images uint8 (n, H, W, C) to shares of the patches float
+            (n, rows, columns); None: it is not at hand.
     """
 
     bundle: Bundle
@@ -36,3 +39,4 @@ class Material:
     seed: int
     pictures: bool
     cover: NDArray[np.uint8] | None = None
+    attention: Callable[[NDArray[np.uint8]], NDArray[np.floating]] | None = None

@@ -7,18 +7,25 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semflash.channels.of_quality import channel_for
+from semflash.edge.golden import GoldenEncoder
 from semflash.edge.pictured import level_count
 from semflash.edge.route import Route
 from semflash.outputs.image import pixels, unit
-from semflash.outputs.level_map import LevelMap
+from semflash.outputs.level_map import LevelMap, heat
 from semflash.outputs.metrics import PSNR
 from semflash.outputs.psnr_ssim import psnr
+from semflash.program.patch_stages import Select
+from semflash.program.reference.select import attention_of
 from semflash.report import pictures
 from semflash.report.answers.material import EXAMPLES, Material
 from semflash.report.page import Chart, Section, Table
 from semflash.report.view import BundleView, PicturedSample
+
+#: Who attends.
+DEVICE, TASK = "device's network", "task network"
 
 
 def measured(material: Material) -> tuple[PicturedSample, ...]:
@@ -31,7 +38,7 @@ def measured(material: Material) -> tuple[PicturedSample, ...]:
     route = Route(bundle, originals, channel_for(bundle.program, evaluation.fading), material.seed)
     levels = [level for level in bundle.quality.main if level in evaluation.predictions]
     found = {level: next(route.decoded(level, evaluation.settings(bundle, level)))[1] for level in levels}
-    samples = []
+    samples, attended = [], _attended(material, originals)
     for row, original in enumerate(originals):
         received = {
             level: pixels(one.pictures[row]) for level, one in found.items() if one.pictures is not None
@@ -43,8 +50,25 @@ def measured(material: Material) -> tuple[PicturedSample, ...]:
         }
         first = found[levels[0]].levels
         map_of = None if first is None else LevelMap(first[row], level_count(bundle))
-        samples.append(PicturedSample(f"image {evaluation.indices[row]}", original, received, ratios, map_of))
+        shares = {title: maps[row] for title, maps in attended.items()}
+        name = f"image {evaluation.indices[row]}"
+        samples.append(PicturedSample(name, original, received, ratios, map_of, shares))
     return tuple(samples)
+
+
+def _attended(material: Material, originals: NDArray[np.uint8]) -> dict[str, NDArray[np.floating]]:
+    """Shares of the patches of each image by who attends, float (n, rows, columns): the device's network,
+    whose scores rank the patches, and the task network that it learned from, where that is at hand."""
+    program, found = material.bundle.program, {}
+    for stage in program.stages:
+        if isinstance(stage, Select):
+            scores = GoldenEncoder(material.bundle).run(originals).tensors[stage.scores]
+            shape = len(originals), *program.tensor(stage.output).shape
+            weights = attention_of(stage, scores.reshape(len(originals), -1).view(np.int8)).astype(np.float64)
+            found[DEVICE] = (weights / weights.sum(axis=1, keepdims=True)).reshape(shape)
+    if material.attention is not None:
+        found[TASK] = material.attention(originals)
+    return found
 
 
 def section(views: Sequence[BundleView]) -> Section:
@@ -60,6 +84,16 @@ def as_json(samples: Sequence[PicturedSample]) -> list[dict[str, Any]]:
     found = []
     for one in samples:
         plain: dict[str, Any] = {"name": one.name}
+        plain |= (
+            {
+                "attention": {
+                    title: [[round(float(share), 4) for share in row] for row in shares]
+                    for title, shares in one.attention.items()
+                }
+            }
+            if one.attention
+            else {}
+        )
         plain["psnr"] = {f"{level:g}": ratio for level, ratio in one.ratios.items()}
         if one.levels is not None:
             plain["patches_by_level"] = one.levels.patches
@@ -79,6 +113,12 @@ def _chart(view: BundleView) -> Chart:
             assert one.levels is not None  # all of a bundle's samples have levels, or none
             row.append(one.levels.over(one.original))
         caption += "; the level of each patch over the image, the lighter the higher"
+    for title in samples[0].attention:
+        columns.append(f"attention,\n{title}")
+        for row, one in zip(grid, samples, strict=True):
+            row.append(heat(one.attention[title], one.original))
+    if samples[0].attention:
+        caption += "; what a patch weighs before its contrast counts, the lighter the more"
     return Chart(
         f"pictured-{name}",
         f"{caption}.",

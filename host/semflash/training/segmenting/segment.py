@@ -14,7 +14,15 @@ from semflash.data.summary import summary
 from semflash.errors import SegmentError
 from semflash.printable import printable
 from semflash.segments.base import Plan, Segmenter
-from semflash.segments.manifest import FORMAT, SEGMENTS, SPLITS, SegmentManifest, data_sha256, identity_of
+from semflash.segments.manifest import (
+    FORMAT,
+    NAME_CHARS,
+    SEGMENTS,
+    SPLITS,
+    SegmentManifest,
+    data_sha256,
+    identity_of,
+)
 from semflash.segments.opening import DEFAULT, SegmenterOptions, plan_of
 from semflash.segments.store import SegmentStore, SegmentWriter, folder_of
 from semflash.stores.locks import locked
@@ -22,7 +30,6 @@ from semflash.training.progress import Progress
 
 #: Images that are divided and written at a time.
 BLOCK = 16
-NAME_CHARS = 200
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,14 @@ def weigh_by_task(
     run: Path,
     rule: Rule | None = None,
     progress: Progress | None = None,
+    *,
+    limit: int | None = None,
 ) -> None:
     """Ask a trained task network which segments matter (:mod:`semflash.segments.evidence`); kept as ``task``.
+
+    Args:
+        run: of the task network.
+        limit: so many images of each split, from the first on; None: all of the store.
 
     Raises:
         TrainingError: it is not the finished run of a task network.
@@ -48,6 +54,7 @@ def weigh_by_task(
             value=f"{run}: {task.info.image_shape}, {len(task.info.class_names)} classes",
             remedy=f"the run of a task network for {data.name}: semflash train --only-task",
         )
+    counts = {split: min(store.count(split), limit or store.count(split)) for split in store.splits}
     made_of = {"task": file_sha256(run / "weights.npz"), "rule": rule.plain()}
 
     def weigh(split: str, indices: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -57,7 +64,7 @@ def weigh_by_task(
         drops, alone = ask(images, part.labels[indices], maps, log_probabilities(task), rule)
         return weights_of(drops, alone, maps, rule), drops, alone
 
-    _weigh(store, TASK, made_of, weigh, progress or Progress(), ("drop", "alone"))
+    weigh_all(store, TASK, made_of, weigh, progress or Progress(), ("drop", "alone"), counts)
 
 
 def log_probabilities(task: TrainedTask) -> Callable[[np.ndarray], np.ndarray]:
@@ -82,7 +89,7 @@ def weigh_by_file(store: SegmentStore, path: Path, progress: Progress | None = N
     """
     weights = {split: _array(found, store, split) for split, found in _read(path).items()}
     made_of = {"file": file_sha256(path)}
-    _weigh(
+    weigh_all(
         store,
         PERSON,
         made_of,
@@ -92,7 +99,7 @@ def weigh_by_file(store: SegmentStore, path: Path, progress: Progress | None = N
     )
 
 
-def _weigh(
+def weigh_all(
     store: SegmentStore,
     name: str,
     made_of: dict[str, Any],
@@ -101,7 +108,13 @@ def _weigh(
     others: tuple[str, ...] = (),
     images: dict[str, int] | None = None,
 ) -> None:
-    """Weigh all images that are not weighed yet."""
+    """Weigh all images of a store, or so many of each split, that are not weighed yet.
+
+    Args:
+        name: that the weights are kept by.
+        made_of: plain values that decide them.
+        weigh: gives the weights of images of a split, float32 (n, 64), then the rows of `others`.
+    """
     images = images or {split: store.count(split) for split in store.splits}
     wanted = Weighing(FORMAT, name, store.digest, made_of, images, BLOCK, others)
     with weighing(store, wanted) as rows:
