@@ -43,7 +43,6 @@ def bases(found: Results) -> str:
     )
     for one in results:
         rows = {row.arm: row for row in one.rows}
-        student = rows[names.STUDENT]
         cells = (
             one.variant,
             f"{one.figures['train_images']:,}, {one.figures['test_images']:,}",
@@ -51,7 +50,7 @@ def bases(found: Results) -> str:
             f"{one.figures['reach']:.2f}",
             f"{rows[names.BEST].auc:.3f}",
             f"{rows[names.RULED].auc:.3f}",
-            f"{student.auc:.3f}, {student.pointing:.0%}",
+            _figures(rows.get(names.STUDENT)),
         )
         lines.append(_line(cells))
     return "\n".join(lines)

@@ -7,8 +7,9 @@ from semflash.segments.opening import HED
 
 #: Segment knowledge bases.
 BASES = (EXACT, HED, FELZENSZWALB)
-#: First images of the splits, the same for all: HED takes a quarter of a second for each.
-TRAIN_IMAGES, TEST_IMAGES = 600, 300
+#: First images of the splits. Attention and students learn where there are training images: HED takes a
+#: quarter of a second for each.
+TRAIN_IMAGES, TEST_IMAGES = {EXACT: 600}, 300
 #: What says which segment matters.
 REMOVED, ALONE, BOTH, RULED = "removed", "alone", "both", "size rule"
 BEST = "best choice"

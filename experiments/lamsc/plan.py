@@ -39,9 +39,10 @@ def studies(epochs: int | None = None) -> list[Study]:
     common = {"task": dataclasses.asdict(task), "rule": Rule().plain()}
     found = []
     for base in BASES:
-        more = {"student": student, "attention": ["both"], "seen": SEEN.get(base, 16), "epochs": epochs}
+        learning = {"student": student, "attention": ["both"], "seen": SEEN.get(base, 16)}
         if base == ATTENTION_BASE:
-            more["attention"] = list(ATTENTION)
+            learning["attention"] = list(ATTENTION)
+        more = {"epochs": epochs} | (learning if base in TRAIN_IMAGES else {})
         found.append(_knowledge(base, common | more, BASES.index(base)))
     found += _codecs(task, epochs)
     return sorted(found, key=lambda one: (one.priority, one.seed))
@@ -84,7 +85,9 @@ def _codecs(task: Any, epochs: int | None) -> list[Study]:
 
 
 def _knowledge(base: str, settings: dict[str, Any], priority: int) -> Study:
-    images = {"train": TRAIN_IMAGES, "test": TEST_IMAGES}
+    images = {"test": TEST_IMAGES}
+    if base in TRAIN_IMAGES:
+        images["train"] = TRAIN_IMAGES[base]
     return Study(
         name_of("knowledge", base, 0),
         "knowledge",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import numpy as np
 
 from experiments.multires import names
@@ -31,6 +32,7 @@ def all_blocks(found: Results) -> dict[str, str]:
         "int8": int8,
         "errors": errors,
         "board": board,
+        "task coders": task_coders,
         "trained": trained,
     }
     return {name: make(found) for name, make in made.items()}
@@ -196,6 +198,31 @@ def board(found: Results) -> str:
             f"{one['images_per_s']:.1f}",
         )
         lines.append(line(cells))
+    return "\n".join(lines)
+
+
+def task_coders(found: Results) -> str:
+    """Coders that learn the task network's features beside the squared error, and those that do not."""
+    results = of(found, "task coders")
+    if not results:
+        return NOTHING
+    lines = head("coders", "classifier", "way", *(f"{rate} bytes" for rate in names.RATES[:2]))
+    plain = {
+        name: [msgspec.convert(row, Row) for row in rows]
+        for name, rows in results[0].figures["plain"].items()
+    }
+    own = [row for codec in of(found, "codec")[:1] for row in codec.rows]
+    parts = [(name, "task network as it is", rows) for name, rows in plain.items()]
+    parts += [("squared error", "tail", own), ("features", "tail, never saw them", results[0].rows)]
+    for coders, classifier, rows in parts:
+        for arm in (names.SINGLE, names.ORACLE, names.STUDENT_VARIANCE):
+            cells = [
+                f"{share(row.accuracy)} (error of the object {row.object_mse:.0f})"
+                for rate in names.RATES[:2]
+                for row in rows
+                if (row.arm, row.rate, row.split) == (arm, rate, "test")
+            ]
+            lines.append(line((coders, classifier, names.TITLES[arm], *cells)))
     return "\n".join(lines)
 
 

@@ -17,7 +17,7 @@ from semflash.tasks.losses import cross_entropy
 
 #: Sides that an image is scaled to, until it fits.
 SIDES = (64, 48, 32, 16)
-STREAMS = {"jpeg": JpegStream, "webp": WebpStream}
+STREAMS: dict[str, type[JpegStream] | type[WebpStream]] = {"jpeg": JpegStream, "webp": WebpStream}
 BATCH, PEAK, SMOOTHING = 64, 1e-3, 0.05
 #: Share of the pictures that are shown whole.
 WHOLE = 0.1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +20,6 @@ from experiments.multires.results import Result, Row
 from experiments.studies.doing import result_of
 from experiments.work import finished
 from semflash.codecs.multires.attention import (
-    attention_maps,
     best_in_common,
     smoothed,
     spearman,
@@ -29,10 +29,13 @@ from semflash.codecs.multires.measuring import Measure
 from semflash.codecs.multires.selecting import contrast
 from semflash.codecs.multires.training import transform_of
 from semflash.data.dataset import Dataset
+from semflash.tasks.attention import attention_maps
 from semflash.tasks.transformer import STRIDE
+from semflash.training.alone.run import train_own
 from semflash.training.codec import train_codec
 from semflash.training.models import load_run
 from semflash.training.recipes.recipe import CodecRecipe
+from semflash.training.run_dir import WEIGHTS_FILE
 
 #: Attention of the teacher: title, followed back, mean with that to the mirror image.
 ATTENTIONS = (
@@ -79,6 +82,40 @@ def coders(bench: Bench) -> Outcome:
     errors = {str(bits): measure.error_of(coder) for bits, coder in codec.coders.items()}
     found = {"mse": errors, "closed_form": closed_form(codec, data)}
     return Outcome(figures=found, training_s=bench.trained_s(bench.coders(), "level-"))
+
+
+def task_coders(bench: Bench) -> Outcome:
+    """Coders that learn the task network's features beside the squared error, in the place of the others.
+
+    Student and tail are those of the codec. The rows have the tail, which never saw these coders; the task
+    network as it is, which never saw any, is in the figures with both kinds of coders.
+    """
+    settings, codec, data = bench.study.settings, bench.codec(), bench.data()
+    plain, wanted = bench.plain_classifier(), tuple(settings["arms"])
+    rates = tuple(settings["rates"])
+    before = list(bench.measured("test", codec).rows(plain, wanted, rates))
+    recipe = msgspec.convert(settings["coders"], CodecRecipe)
+    folder = bench.work / recipe.name
+    if not finished(folder):
+        started = dataclasses.replace(recipe, start=str(bench.coders() / WEIGHTS_FILE))
+        train_own(started, folder, progress=bench.progress, task_dir=bench.work / "task")
+    learnt = load_run(folder).codec
+    assert isinstance(learnt, Multires)  # the plan has no other family
+    for bits, coder in codec.coders.items():
+        coder.set_weights(learnt.coders[bits].get_weights())
+    Measure(codec, data.val).distort(data.train)
+    test = bench.measured("test", codec)
+    found = {
+        "mse": {str(bits): Measure(codec, data.val).error_of(coder) for bits, coder in codec.coders.items()},
+        "plain": {
+            name: [msgspec.to_builtins(row) for row in rows]
+            for name, rows in (
+                ("squared error", before),
+                ("features", list(test.rows(plain, wanted, rates))),
+            )
+        },
+    }
+    return Outcome(list(test.rows(codec.classifier, wanted, rates)), found, bench.trained_s(folder))
 
 
 def measured(bench: Bench) -> Outcome:
@@ -194,6 +231,7 @@ KINDS: dict[str, Callable[[Bench], Outcome]] = {
     "teacher": teacher,
     "coders": coders,
     "codec": measured,
+    "task coders": task_coders,
     "formats": formats,
     "compared": others,
     "untuned": untuned,

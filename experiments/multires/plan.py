@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from experiments.multires.compared_recipes import LIMITNET, SEMANTICNN, recipe_of
-from experiments.multires.names import ARMS, RATES, SEEDS
+from experiments.multires.names import ARMS, ORACLE, RATES, SEEDS, SINGLE, STUDENT_VARIANCE
 from experiments.resolve import plain
 from experiments.studies.study import Study, name_of
 from semflash.training.recipes.catalogue import codec_recipe, task_recipe
@@ -16,6 +16,8 @@ BERS = (0.0, 0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01)
 INT8_RATES = (16, 64, 128, 256, 512, 1024)
 #: Steps of 64 pictures of the other classifier.
 ANOTHER_STEPS = 1_500
+#: Of coders that learn features, too.
+TASK_CODER_IMAGES, TASK_CODER_WEIGHT = 20_000, 500.0
 #: Of the classifier of JPEG and WebP: as many as the codec's tail has, on pictures of so many images.
 FORMATS = {"steps": 1_250, "images": 8_000}
 
@@ -39,10 +41,21 @@ def studies(epochs: int | None = None) -> list[Study]:
         _study("scenes", "errors", 0, "errors", task, epochs, {"rate": 128, "bers": BERS}, 2),
         _study("scenes", "formats", 0, "formats", task, epochs, FORMATS, 3),
         *_compared(task, epochs),
+        _study("scenes", "task coders", 0, "task coders", task, epochs, _task_coders(epochs), 3),
         _study("scenes", "untuned", 0, "untuned", task, epochs, {"measure": measure}, 3),
         _study("scenes", "another classifier", 0, "another", task, epochs, {"steps": ANOTHER_STEPS}, 3),
     ]
     return sorted(found, key=lambda one: (one.priority, one.seed))
+
+
+def _task_coders(epochs: int | None) -> dict[str, Any]:
+    """Coders that go on from those of the squared error with the task network's features beside it."""
+    fields = {"autoencoder_epochs": epochs or 1, "task_epochs": 0, "polish_epochs": 0}
+    more = {"train_images": TASK_CODER_IMAGES, "sizes": {"coder_features": TASK_CODER_WEIGHT}}
+    recipe = override(codec_recipe("scenes-multires"), fields | more, [])
+    recipe = dataclasses.replace(recipe, name="scenes-task-coders")
+    arms = (SINGLE, ORACLE, STUDENT_VARIANCE)
+    return {"coders": dataclasses.asdict(recipe), "arms": arms, "rates": RATES[:2]}
 
 
 def _compared(task: Any, epochs: int | None) -> list[Study]:

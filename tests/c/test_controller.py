@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cffi import FFI
 
-from semflash.edge.controller import Controller, Worth
+from semflash.channels.controller import Controller, Worth
 from semflash.firmware.emulator.native_compiler import STRICT_WARNINGS, compile_native
 
 ROOT, HERE = Path(__file__).resolve().parents[2], Path(__file__).resolve().parent

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from semflash.edge.controller import Controller, Worth
+from semflash.channels.controller import Controller, Worth
 from semflash.errors import UsageError
 from vectors import make_controller
 

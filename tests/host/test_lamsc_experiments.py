@@ -82,7 +82,8 @@ def test_the_best_choice_takes_the_segments_that_lie_mostly_in_the_target() -> N
 def test_every_knowledge_base_is_measured_on_the_same_images() -> None:
     found = [one for one in studies() if one.group == "knowledge"]
     assert [one.variant for one in found] == list(names.BASES)
-    assert len({str(one.settings["images"]) for one in found}) == 1
+    assert len({one.settings["images"]["test"] for one in found}) == 1
+    assert all(("student" in one.settings) == ("train" in one.settings["images"]) for one in found)
     assert len({one.name for one in found}) == len(found) == len({one.digest for one in found})
     short = [one for one in studies(1) if one.group == "knowledge"]
     assert all(one.settings["task"]["epochs"] == 1 for one in short)

@@ -14,7 +14,7 @@ from keras import ops
 
 from fakes.image_folders import folder_of_images
 from fakes.training_runs import QUIET
-from semflash.codecs.multires.attention import attention_maps, smoothed
+from semflash.codecs.multires.attention import smoothed
 from semflash.codecs.multires.codec import Multires
 from semflash.codecs.multires.pictures import SHARES, Pictures
 from semflash.codecs.multires.sizes import MultiresSizes
@@ -24,6 +24,7 @@ from semflash.data.augment import Augmentation
 from semflash.data.dataset import Dataset, Split
 from semflash.data.registry import load_dataset
 from semflash.errors import TrainingError, UsageError
+from semflash.tasks.attention import attention_maps
 from semflash.tasks.transformer import build_transformer
 from semflash.training.codec import train_codec
 from semflash.training.recipes.recipe import CodecRecipe, TaskRecipe
@@ -282,3 +283,25 @@ def test_a_folder_without_a_task_network_says_what_is_missing(photos: Path, tmp_
     with pytest.raises(UsageError, match="learns from the attention of a task network") as raised:
         train_codec(recipe, None, tmp_path / "codec", progress=QUIET)
     assert "--task DIR" in str(raised.value.remedy)
+
+
+def test_coders_may_learn_the_task_network_s_features_which_stay_as_they_are():
+    made = bench(codec=Multires(replace(SIZES, coder_features=300.0)))
+    training = MultiresTraining(made)
+    stage = training.stages()[2].model
+    head, coder = made.task.head, made.codec.coders[24]
+    before, (x, y) = arrays(head), next(iter(training.images(np.random.default_rng(0))))
+    # as many patches as the squared error is learnt from: 16 of each of 8 images
+    assert x is y and x.shape == (8, 32, 32, 3)
+    found = made.codec.reconstruct(x, coder)
+    wanted, given = (ops.convert_to_numpy(head(each, training=False)) for each in (y, found))
+    error = np.square(255 * (y - ops.convert_to_numpy(found))).mean()
+    features = np.square(wanted - given).mean() / np.square(wanted).mean()
+    loss = float(stage.compute_loss(y=y, y_pred=stage(x)))
+    assert loss == pytest.approx(error + 300 * features, rel=1e-3) and features > 0
+    stage.compile(optimizer=keras.optimizers.Adam(3e-3))
+    losses = [float(stage.train_on_batch(x, y)) for _ in range(8)]
+    assert losses[-1] < losses[0]
+    assert all(np.array_equal(a, b) for a, b in zip(arrays(head), before, strict=True))
+    with pytest.raises(UsageError, match="coder_features at least 0"):
+        replace(SIZES, coder_features=-1.0)

@@ -131,8 +131,10 @@ def test_a_task_network_weighs_every_segment_once(store: SegmentStore, task: Pat
 
 
 def test_fewer_images_than_the_store_has_can_be_weighed(store: SegmentStore, task: Path) -> None:
-    weigh_by_task(store, DATA, task, progress=QUIET, limit=7)
-    assert [len(segment_weights(store, split, "task")) for split in ("train", "val", "test")] == [7, 7, 6]
+    weigh_by_task(store, DATA, task, progress=QUIET, images={"train": 7, "test": 6})
+    assert [len(segment_weights(store, split, "task")) for split in ("train", "test")] == [7, 6]
+    with pytest.raises(SegmentError, match="not finished"):
+        segment_weights(store, "val", "task")
     assert block_importance(store, "train", "task").shape == (7, 2, 2)
 
 

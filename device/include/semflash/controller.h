@@ -2,7 +2,7 @@
  *
  * A setting costs rho and is worth Lambda at the SNR of the moment; the one of least Z rho - V Lambda is chosen, and
  * Z <- max(0, Z + mu (rho - threshold)). The twin, with the bound of Z and what follows from it, is
- * semflash/edge/controller.py; both run the cases of tests/vectors/controller.json.
+ * semflash.channels.controller.py; both run the cases of tests/vectors/controller.json.
  */
 #ifndef SEMFLASH_CONTROLLER_H
 #define SEMFLASH_CONTROLLER_H

@@ -127,7 +127,7 @@ def _attention(folder: Path) -> Callable[[NDArray[np.uint8]], NDArray[np.floatin
     from semflash.runtime.native_messages import hidden_native_messages
 
     with hidden_native_messages():  # TensorFlow reports on oneDNN and CUDA while it is imported
-        from semflash.codecs.multires.attention import attention_maps
+        from semflash.tasks.attention import attention_maps
         from semflash.tasks.transformer import attention_of
         from semflash.training.task import load_task
     task = load_task(folder)

@@ -38,6 +38,9 @@ class MultiresSizes(CodecSizes):
         mirrored: Whether it is the mean of the attention to the image and to its mirror image, turned back.
         smoothing: Share of each attention that is the mean over the 3x3 patches around, in what the student
             learns.
+        coder_features: What the coders learn beside the squared error: weight of the error of the task
+            network's features of whole images, relative to them; 1 counts as much as a squared error of
+            1/255 squared. 0: nothing, and no coder knows of a task.
         rate_low: The smallest payload that may be asked for, bytes.
         rate_high: The largest one.
         rate_default: What holds where nothing is asked for.
@@ -61,6 +64,7 @@ class MultiresSizes(CodecSizes):
     rollout: bool = True
     mirrored: bool = True
     smoothing: float = 0.8
+    coder_features: float = 0.0
     rate_low: int = 16
     rate_high: int = 1024
     rate_default: int = 64
@@ -88,10 +92,15 @@ class MultiresSizes(CodecSizes):
         self._check_bits()
         if self.weight not in ("attention", "attention-variance"):
             raise UsageError("unknown weight", value=self.weight, remedy="attention or attention-variance")
-        if not 0 <= self.smoothing <= 1 or self.sharpness <= 0 or self.residual < 1:
+        if (
+            not 0 <= self.smoothing <= 1
+            or self.sharpness <= 0
+            or self.residual < 1
+            or self.coder_features < 0
+        ):
             raise UsageError(
-                "smoothing is a share, sharpness above 0, residual at least 1",
-                value=(self.smoothing, self.sharpness, self.residual),
+                "smoothing is a share, sharpness above 0, residual at least 1, coder_features at least 0",
+                value=(self.smoothing, self.sharpness, self.residual, self.coder_features),
             )
         least = -(-self.map_sizes.least(True) // 8)
         if not least <= self.rate_low <= self.rate_default <= self.rate_high <= CONTROL_MAX:

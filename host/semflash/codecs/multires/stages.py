@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -65,6 +66,40 @@ class LevelStage(PartStage):
     ) -> Any:
         """``y``: the patches."""
         return ops.mean(ops.square(255.0 * (y - y_pred)))
+
+
+class TaskLevelStage(PartStage):
+    """Images (B, H, W, C) to what a coder makes of all their patches: the mean squared error, in units of
+    1/255, and the error of the task network's features, relative to them.
+
+    Args:
+        head: Of the task network, images to features; it stays as it is.
+        weight: Of the features.
+    """
+
+    def __init__(self, codec: Any, coder: LevelCoder, head: Any, weight: float, *, name: str) -> None:
+        super().__init__(codec, coder, name=name)
+        # Not a layer of this model, whose checkpoints and averages have the codec alone.
+        self.features: Callable[[Any], Any] = lambda images: head(images, training=False)
+        self.weight = weight
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Images of decoded patches."""
+        del training
+        return self.codec.reconstruct(inputs, self.part)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """``y``: the images."""
+        wanted, found = self.features(y), self.features(y_pred)
+        apart = ops.mean(ops.square(wanted - found)) / (ops.mean(ops.square(wanted)) + 1e-6)
+        return ops.mean(ops.square(255.0 * (y - y_pred))) + self.weight * apart
 
 
 class StudentStage(PartStage):

@@ -4,7 +4,8 @@
     student    cross-entropy of softmax(scores) against the task network's attention
     tail       the task network goes on learning, on reconstructions at random rates
 
-No stage changes what another one has learnt, and the coders see neither labels nor attention.
+No stage changes what another one has learnt, and the coders see neither labels nor attention; with
+``coder_features`` they see features of the task network beside the squared error.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from semflash.codecs.multires.attention import best_in_common, smoothed, spearma
 from semflash.codecs.multires.klt import Transform
 from semflash.codecs.multires.measuring import Measure
 from semflash.codecs.multires.pictures import Pictures
-from semflash.codecs.multires.stages import LevelStage, StudentStage, TailStage
+from semflash.codecs.multires.stages import LevelStage, StudentStage, TailStage, TaskLevelStage
 from semflash.codecs.own_training import Bench, OwnStage, OwnTraining
 from semflash.data.augment import Augmentation, augment_and_tell, move_maps
 from semflash.data.dataset import Split
@@ -82,10 +83,10 @@ class MultiresTraining(OwnTraining):
         levels = tuple(
             OwnStage(
                 name=f"level-{bits}",
-                model=LevelStage(codec, coder, name=f"level_{bits}"),
+                model=self._level(bits, coder),
                 epochs=recipe.autoencoder_epochs,
                 peak=recipe.peak,
-                batches=self.patches,
+                batches=self.images if codec.sizes.coder_features else self.patches,
                 steps=steps,
                 validate=partial(self._error, coder),
             )
@@ -110,6 +111,13 @@ class MultiresTraining(OwnTraining):
             validate=self.measure.watched,
         )
         return (*levels, student, tail)
+
+    def _level(self, bits: int, coder: Any) -> Any:
+        codec, weight = self.bench.codec, self.bench.codec.sizes.coder_features
+        if not weight:
+            return LevelStage(codec, coder, name=f"level_{bits}")
+        assert self.bench.task is not None  # check() has looked
+        return TaskLevelStage(codec, coder, self.bench.task.head, weight, name=f"level_{bits}")
 
     def _error(self, coder: Any) -> dict[str, float]:
         return {"mse": self.measure.error_of(coder)}
@@ -136,6 +144,14 @@ class MultiresTraining(OwnTraining):
             which = rng.permuted(np.tile(np.arange(values.shape[1]), (len(values), 1)), axis=1)[:, :few]
             found = np.take_along_axis(values, which[..., None], axis=1)
             x = found.reshape(-1, values.shape[-1]).astype(np.float32) / np.float32(255)
+            yield x, x
+
+    def images(self, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(images, the same), float32 (n, H, W, C): as many patches as :meth:`patches` gives."""
+        sizes = self.bench.codec.sizes
+        for chosen in self._order(rng):
+            few = chosen[: max(1, len(chosen) * PATCHES_OF_IMAGE // sizes.patches)]
+            x = np.asarray(self.bench.train.images[few]).astype(np.float32) / np.float32(255)
             yield x, x
 
     def attended(self, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
