@@ -8,10 +8,11 @@ Segment k of an image matters by
 
 Removed, a segment has the mean colour of the ring of three pixels around it; alone, everything else has the
 mean colour of the image, which is also what no segment is: a network that never saw an image of one colour
-says anything of it, and that is no evidence for or against a segment. Only the 16 largest segments are
-asked. A segment of more than 45 % of the image is ruled out (weight 0): removing nearly everything lowers
-any probability. What remains is divided by the image's largest e and clipped to 0..1; where no e is above 0,
-all weights are 0: nothing is known to matter.
+says anything of it, and that is no evidence for or against a segment. Only the 16 largest segments are asked.
+
+A segment of more than 45 % of the image is ruled out (weight 0): removing nearly everything lowers any
+probability. What remains is divided by the image's largest e and clipped to 0..1; where no e is above 0, all
+weights are 0: nothing is known to matter.
 """
 
 from __future__ import annotations
