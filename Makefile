@@ -12,7 +12,7 @@ DEMO_BOARD ?= qemu-stm32f405
 DEMO_COUNT ?= 200
 BENCH_MODELS ?=
 MUTANTS ?=
-ZOO ?= fashion-mnist-96 fashion-mnist-48 fashion-mnist-24 fashion-mnist-limitnet mnist-12 stamps-48 stamps-detect scenes-multires scenes-tokens
+ZOO ?= fashion-mnist-96 fashion-mnist-48 fashion-mnist-24 fashion-mnist-limitnet mnist-12 stamps-48 stamps-detect scenes-multires focus-lamsc scenes-tokens
 DOCTESTS := host/semflash/settings.py host/semflash/bundle host/semflash/link host/semflash/edge \
     host/semflash/firmware host/semflash/hil host/semflash/program host/semflash/channels host/semflash/outputs \
     host/semflash/monitor host/semflash/report host/semflash/training/teaching/names.py codegen/semflash_codegen

@@ -46,6 +46,11 @@ DATA = {
         "and test show different items and cut-outs",
         "MIT, Zalando SE; GPL-2, Bill Kendrick and the contributors of Tux Paint",
     ),
+    "stamps-focus": (
+        "64x64 colour scenes, one cut-out of Debian's tuxpaint-stamps-default that matters, up to two others "
+        "and a busy background (composed by semflash); training, validation and test show different cut-outs",
+        "GPL-2, Bill Kendrick and the contributors of Tux Paint",
+    ),
     "stamps-scenes": (
         "64x64 colour scenes of one to four cut-outs of Debian's tuxpaint-stamps-default (composed by "
         "semflash); training, validation and test show different cut-outs",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
 from semflash.program.controls import Control
 from semflash.program.layout import CountOf, Exactly, Head, Layout, OnesOf, Region, Rest
-from semflash.program.patch_stages import Coder, Patches, Select
+from semflash.program.patch_stages import FALL_MAX, FALL_SHIFT, Coder, Falls, Patches, Select
 from semflash.program.program import Program
 from semflash.program.quality import Ber, Snr
 from semflash.program.stages import (
@@ -338,6 +339,38 @@ def coder(bits: tuple[int, ...], values: int, seed: int) -> Coder:
     )
 
 
+def centres_of(coder: Coder, scales: list[int], rng: np.random.Generator) -> list[int]:
+    """Near the middles between thresholds."""
+    found, at = [], 0
+    for bits, scale in zip(coder.bits, scales, strict=True):
+        steps = np.array(coder.thresholds[at : at + (1 << bits) - 1])
+        ends = np.concatenate([steps[:1], steps]), np.concatenate([steps, steps[-1:]])
+        middles = (ends[0] + ends[1]) / 2 * scale / (1 << FALL_SHIFT) + rng.integers(-30, 31, 1 << bits)
+        found += [int(v) for v in np.clip(np.rint(middles), -FALL_MAX, FALL_MAX)]
+        at += len(steps)
+    return found
+
+
+def made_falls(
+    values: int, bits: tuple[tuple[int, ...], ...], picks: tuple[tuple[int, ...], ...], seed: int
+) -> tuple[Falls, tuple[Coder, ...]]:
+    """Random coders, the lower ones with rows of the last one, and falls of them."""
+    rng = np.random.default_rng(seed)
+    last = coder(bits[-1], values, seed)
+    rows = np.array(last.weights).reshape(len(bits[-1]), values)
+    coders = []
+    for level, (own, which) in enumerate(zip(bits[:-1], picks[:-1], strict=True)):
+        given = coder(own, values, seed + 1 + level)
+        coders.append(Coder(given.bits, [int(v) for v in rows[list(which)].ravel()], given.thresholds))
+    coders.append(last)
+    scales = [int(v) for v in rng.integers(5_000, 65_536, len(bits[-1]))]
+    centres = tuple(
+        centres_of(each, [scales[pick] for pick in which], rng)
+        for each, which in zip(coders, picks, strict=True)
+    )
+    return Falls(tuple(list(each) for each in picks), centres, scales), tuple(coders)
+
+
 #: Bits of the coefficients of each level of :func:`detailed`.
 DETAIL = ((3, 5), (4, 1, 1, 2, 6, 2), (6, 6, 5, 4, 3, 2, 1, 5))
 
@@ -391,3 +424,18 @@ def detailed(*, contrast: bool = True, protect: bool = False) -> Program:
         quality=Ber(0.0, 0.06),
         controls=(rate, *((Control("protect", 1, 0, 1, 0, "entry"),) if protect else ())),
     )
+
+
+#: Coefficients of the last level that each level of :func:`by_falls` has.
+PICKED = ((0, 5), (0, 1, 2, 3, 4, 5), tuple(range(8)))
+
+
+def by_falls() -> Program:
+    """The same, its head protected, with levels by what they leave and codes less the background."""
+    program = detailed(contrast=False, protect=True)
+    falls, coders = made_falls(4, DETAIL, PICKED, 3)
+    graph, select, patches = program.stages
+    assert isinstance(select, Select) and isinstance(patches, Patches)
+    select = msgspec.structs.replace(select, gains=(1, 1, 1), falls=falls, absolute=True)
+    patches = msgspec.structs.replace(patches, coders=coders, background="background")
+    return msgspec.structs.replace(program, stages=(graph, select, patches))

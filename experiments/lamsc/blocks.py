@@ -28,30 +28,27 @@ def all_blocks(found: Results) -> dict[str, str]:
 
 
 def bases(found: Results) -> str:
-    """What each knowledge base could tell, and what its student has learnt."""
-    results = _knowledge(found)
+    """What each knowledge base could tell, and what the task makes of it."""
+    results = _of_bases(found, "knowledge")
     if not results:
         return NOTHING
     lines = _head(
         "segments",
-        "images: train, test",
+        "test images",
         "of an image",
         "IoU of the best choice",
         "AUC of the best choice",
-        "AUC of the size rule",
-        "AUC, pointing of the student",
+        "AUC, pointing of the size rule",
     )
     for one in results:
         rows = {row.arm: row for row in one.rows}
-        student = rows[names.STUDENT]
         cells = (
             one.variant,
-            f"{one.figures['train_images']:,}, {one.figures['test_images']:,}",
+            f"{one.figures['test_images']:,}",
             f"{one.figures['segments']:.1f}",
             f"{one.figures['reach']:.2f}",
             f"{rows[names.BEST].auc:.3f}",
-            f"{rows[names.RULED].auc:.3f}",
-            f"{student.auc:.3f}, {student.pointing:.0%}",
+            _figures(rows[names.RULED]),
         )
         lines.append(_line(cells))
     return "\n".join(lines)
@@ -59,13 +56,13 @@ def bases(found: Results) -> str:
 
 def evidence(found: Results) -> str:
     """AUC and pointing of each evidence, by knowledge base."""
-    return _by_base(found, (names.BEST, *names.EVIDENCE, "attention-both", names.STUDENT))
+    return _by_base(_of_bases(found, "knowledge"), (names.BEST, *names.EVIDENCE))
 
 
 def attention(found: Results) -> str:
-    """Attention's parts, where all of them are measured."""
-    arms = tuple(f"attention-{parts}" for parts in names.ATTENTION)
-    return _by_base(found, (names.RULED, *arms), whole=True)
+    """Attention's parts and the student, beside what they learnt from."""
+    arms = (names.RULED, *(f"attention-{parts}" for parts in names.ATTENTION), names.STUDENT)
+    return _by_base(_of_bases(found, "attention"), arms)
 
 
 def pictures(found: Results) -> str:
@@ -133,11 +130,9 @@ def trained(found: Results) -> str:
     return "\n".join(lines)
 
 
-def _by_base(found: Results, arms: Sequence[str], *, whole: bool = False) -> str:
-    """A line for each arm: AUC and pointing of each knowledge base; `whole`: of those that have all arms."""
-    rows = {one.variant: {row.arm: row for row in one.rows} for one in _knowledge(found)}
-    if whole:
-        rows = {base: there for base, there in rows.items() if set(arms) <= set(there)}
+def _by_base(found: Results, arms: Sequence[str]) -> str:
+    """A line for each arm: AUC and pointing of each knowledge base."""
+    rows = {one.variant: {row.arm: row for row in one.rows} for one in found}
     if not rows:
         return NOTHING
     lines = _head("AUC, pointing", *rows)
@@ -150,9 +145,9 @@ def _figures(row: Row | None) -> str:
     return "" if row is None else f"{row.auc:.3f}, {row.pointing:.0%}"
 
 
-def _knowledge(found: Results) -> list[Result]:
+def _of_bases(found: Results, group: str) -> list[Result]:
     order = {base: index for index, base in enumerate(names.BASES)}
-    return sorted((one for one in found if one.group == "knowledge"), key=lambda one: order[one.variant])
+    return sorted((one for one in found if one.group == group), key=lambda one: order[one.variant])
 
 
 def _head(*cells: str) -> list[str]:

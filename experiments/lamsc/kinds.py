@@ -106,10 +106,9 @@ def knowledge(bench: Bench) -> Outcome:
     rule = Rule(plain["large"], plain["gain"], plain["most"])
     base.weigh(bench.work / "task", rule)
     rows = list(base.evidence_rows(rule))
-    rows += [
-        base.attention_row(parts, settings["seen"], settings["epochs"]) for parts in settings["attention"]
-    ]
-    rows.append(base.student_row(settings["student"]))
+    rows += [base.attention_row(parts, settings) for parts in settings.get("attention", ())]
+    if "student" in settings:
+        rows.append(base.student_row(settings["student"]))
     figures = base.figures() | {"task_accuracy": task.accuracy(base.data.test)}
     return Outcome(rows, figures, bench.trained_s(bench.work / "task"))
 

@@ -34,7 +34,7 @@ class Knowledge:
 
     Args:
         base: name of the segmenter.
-        images: of the training and of the test split.
+        images: of the test split, and of the training split where something is to be learnt.
         dataset: its name.
         progress: of what takes long.
     """
@@ -52,7 +52,7 @@ class Knowledge:
 
     def weigh(self, run: Path, rule: Rule) -> None:
         """Ask the task network."""
-        weigh_by_task(self.store, self.data, run, rule, self.progress, limit=max(self.images.values()))
+        weigh_by_task(self.store, self.data, run, rule, self.progress, images=self.images)
 
     def row(self, arm: str, pixels: np.ndarray) -> Row:
         """What importance of pixels (n, H, W) finds."""
@@ -75,10 +75,10 @@ class Knowledge:
             yield self.row(arm, weighted(self.maps, np.nan_to_num(one + other)))
         yield self.row(names.RULED, weighted(self.maps, weights_of(drops, alone, self.maps, rule)))
 
-    def attention_row(self, parts: Any, seen: int, epochs: int | None) -> Row:
+    def attention_row(self, parts: Any, settings: dict[str, Any]) -> Row:
         """Attention over the segments, learnt from the training split's weights; labels are not seen."""
-        recipe = AttentionRecipe(parts, seen, epochs or AttentionRecipe().epochs)
-        weigh_by_attention(self.store, self.data, recipe, self.progress, limit=max(self.images.values()))
+        recipe = AttentionRecipe(parts, settings["seen"], settings["epochs"] or AttentionRecipe().epochs)
+        weigh_by_attention(self.store, self.data, recipe, self.progress, images=self.images)
         name = f"attention-{parts}"
         weights = segment_weights(self.store, TEST, name)[: len(self.maps)]
         return self.row(name, weighted(self.maps, weights))
@@ -98,7 +98,7 @@ class Knowledge:
             "segments": float(np.mean(counts)),
             "reach": reach(self.maps, self.target),
             "ms_per_image": self.store.manifest.segmenter.ms_per_image,
-            "train_images": self.images["train"],
+            "train_images": self.images.get("train", 0),
             "test_images": len(self.maps),
         }
 

@@ -7,7 +7,8 @@ from semflash.segments.opening import HED
 
 #: Segment knowledge bases.
 BASES = (EXACT, HED, FELZENSZWALB)
-#: First images of the splits, the same for all: HED takes a quarter of a second for each.
+#: First images of the splits: HED takes a quarter of a second for each. Attention and students learn on the
+#: first training images of the exact masks.
 TRAIN_IMAGES, TEST_IMAGES = 600, 300
 #: What says which segment matters.
 REMOVED, ALONE, BOTH, RULED = "removed", "alone", "both", "size rule"
@@ -26,7 +27,7 @@ TITLES = {
     "attention-channel": "attention: channel alone",
     "attention-spatial": "attention: spatial alone",
     "attention-none": "the same module without attention",
-    STUDENT: "student of blocks, learnt from the size rule",
+    STUDENT: "student of blocks",
 }
 #: Bytes that all arms are compared at, and those of the sweep.
 RATES = (100, 159, 293)

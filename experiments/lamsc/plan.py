@@ -21,7 +21,7 @@ SEEDS = (0, 1, 2)
 #: Training of the small student of blocks.
 STUDENT = {"steps": 1_000, "batch": 64, "rate": 3e-3}
 #: Segments of an image that attention sees: exact masks have three.
-SEEN = {EXACT: 4}
+SEEN = 4
 #: The attention's parts are compared on these segments.
 ATTENTION_BASE = EXACT
 
@@ -38,11 +38,13 @@ def studies(epochs: int | None = None) -> list[Study]:
         task, student["steps"] = dataclasses.replace(task, epochs=epochs), 20 * epochs
     common = {"task": dataclasses.asdict(task), "rule": Rule().plain()}
     found = []
+    images = {"test": TEST_IMAGES}
     for base in BASES:
-        more = {"student": student, "attention": ["both"], "seen": SEEN.get(base, 16), "epochs": epochs}
-        if base == ATTENTION_BASE:
-            more["attention"] = list(ATTENTION)
-        found.append(_knowledge(base, common | more, BASES.index(base)))
+        of = {"base": base, "images": images, "epochs": epochs}
+        found.append(_knowledge("knowledge", base, common | of, BASES.index(base)))
+    learning = {"student": student, "attention": list(ATTENTION), "seen": SEEN, "epochs": epochs}
+    of = {"base": ATTENTION_BASE, "images": images | {"train": TRAIN_IMAGES}}
+    found.append(_knowledge("attention", ATTENTION_BASE, common | of | learning, len(BASES)))
     found += _codecs(task, epochs)
     return sorted(found, key=lambda one: (one.priority, one.seed))
 
@@ -83,15 +85,14 @@ def _codecs(task: Any, epochs: int | None) -> list[Study]:
     return found
 
 
-def _knowledge(base: str, settings: dict[str, Any], priority: int) -> Study:
-    images = {"train": TRAIN_IMAGES, "test": TEST_IMAGES}
+def _knowledge(group: str, base: str, settings: dict[str, Any], priority: int) -> Study:
     return Study(
-        name_of("knowledge", base, 0),
-        "knowledge",
+        name_of(group, base, 0),
+        group,
         base,
         0,
         "knowledge",
-        plain(settings | {"base": base, "images": images}),
+        plain(settings),
         of="task",  # the first of them trains the task network
         priority=priority,
     )

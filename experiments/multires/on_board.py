@@ -5,7 +5,8 @@
 
 Each image is told its own rate as `semflash monitor --rate-trace` does it, in the same order. What comes back
 is compared with the reference byte by byte, with the rate, and by its answers with `semflash evaluate` on the
-same images and rates. Written to experiments/results/multires/scenes-board-s0.json.
+same images and rates. Written to experiments/results/multires/scenes-BOARD-s0.json. The emulated board takes
+0.3 s of a core for an image, the native build of the same C a hundredth of that.
 """
 
 # ruff: noqa: E402  (the import path is set first)
@@ -32,6 +33,7 @@ import numpy as np
 from experiments.multires.results import Result, Row
 from experiments.resolve import digest
 from experiments.studies import files
+from experiments.studies.study import name_of
 from semflash.bundle import Bundle, read_bundle
 from semflash.channels.rate_trace import RateTrace, parse_rate_trace
 from semflash.codecs.multires.codec import RATE
@@ -120,7 +122,7 @@ def measured(args: argparse.Namespace) -> Result:
     share, bits = float(right.mean()), float(8 * sizes.mean())
     row = Row("test", "board", int(rates.mean()), share, len(images), bits=bits)
     return Result(
-        job="scenes-board-s0",
+        job=name_of("scenes", args.board, 0),
         group="scenes",
         variant="board",
         seed=0,

@@ -179,6 +179,42 @@ static void check_patches(void) {
     REFUSED(p.coders[1].output = TENSORS);
 }
 
+static const int32_t sums[6] = {0, 0, 0, 0, 0, 0};
+static const uint8_t picks[6] = {0, 3, 0, 1, 2, 3};
+static const uint8_t too_far[6] = {0, 4, 0, 1, 2, 3};
+static const int16_t centres[2 * 16 + 64 + 16 + 8 + 8] = {0};
+static const uint16_t scales[4] = {1, 1, 1, 1};
+static sf_falls_t falls;
+
+/* Levels by what they leave: coders take the background off, and the selection has memory of its own. */
+static void by_falls(detailed_t *p) {
+    falls = (sf_falls_t){p->coders, picks, centres, scales};
+    p->select.falls = &falls;
+    p->coders[0].channels = sums;
+    p->coders[1].channels = sums;
+    p->patches.background = BACKGROUND;
+    p->stages[1].state = p->program.state_bytes;
+    p->program.state_bytes += 4u * 2u * 4u + 8u; /* slopes of 4 patches, and the values of one */
+}
+
+static void check_falls(void) {
+    CHECK(by_falls(&p), SF_OK);
+    REFUSED((by_falls(&p), falls.coders = NULL));
+    REFUSED((by_falls(&p), falls.picks = NULL));
+    REFUSED((by_falls(&p), falls.picks = too_far));
+    REFUSED((by_falls(&p), falls.centres = NULL));
+    REFUSED((by_falls(&p), falls.scales = NULL));
+    REFUSED((by_falls(&p), p.coders[0].channels = NULL));
+    REFUSED((by_falls(&p), p.coders[1].channels = NULL));
+    REFUSED((by_falls(&p), p.coders[1].coefficients = 65));
+    REFUSED((by_falls(&p), p.coders[1].bytes = 3));
+    REFUSED((by_falls(&p), p.patches.background = TENSORS));
+    REFUSED((by_falls(&p), p.stages[1].state += 2u));
+    REFUSED((by_falls(&p), p.stages[1].state += 4u));
+    REFUSED((by_falls(&p), p.program.state_bytes -= 4u));
+    REFUSED((by_falls(&p), p.program.head = NULL));
+}
+
 static void check_head(void) {
     CHECK((p.head.protect = SF_NONE, p.program.n_controls = 1), SF_OK);
     REFUSED(p.head.ops = NULL);
@@ -241,6 +277,7 @@ static void check_room(void) {
 int main(void) {
     check_selection();
     check_patches();
+    check_falls();
     check_head();
     check_room();
     printf("%d not as documented\n", wrong);

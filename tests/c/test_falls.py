@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from patch_cases import counts_of, head_of, pointer, told_rates
-from programs import coder
+from programs import coder, made_falls
 from semflash.program.map_sizes import MapSizes
-from semflash.program.patch_stages import FALL_MAX, FALL_SHIFT, Coder, Falls
 from semflash.program.reference import falls as reference
 from semflash.program.reference import patches, select
 from semflash_codegen.patch_text import channel_sums, ordered_weights
@@ -177,38 +176,6 @@ def test_slopes_are_those_of_the_least_concave_line():
     assert (np.diff(found, axis=1) <= 0).all()
 
 
-def centres_of(coder: Coder, scales: list[int], rng: np.random.Generator) -> list[int]:
-    """Near the middles between thresholds."""
-    found, at = [], 0
-    for bits, scale in zip(coder.bits, scales, strict=True):
-        steps = np.array(coder.thresholds[at : at + (1 << bits) - 1])
-        ends = np.concatenate([steps[:1], steps]), np.concatenate([steps, steps[-1:]])
-        middles = (ends[0] + ends[1]) / 2 * scale / (1 << FALL_SHIFT) + rng.integers(-30, 31, 1 << bits)
-        found += [int(v) for v in np.clip(np.rint(middles), -FALL_MAX, FALL_MAX)]
-        at += len(steps)
-    return found
-
-
-def made(
-    values: int, bits: tuple[tuple[int, ...], ...], picks: tuple[tuple[int, ...], ...], seed: int
-) -> tuple[Falls, tuple[Coder, ...]]:
-    """Random coders, the lower ones with rows of the last one, and falls of them."""
-    rng = np.random.default_rng(seed)
-    last = coder(bits[-1], values, seed)
-    rows = np.array(last.weights).reshape(len(bits[-1]), values)
-    coders = []
-    for level, (own, which) in enumerate(zip(bits[:-1], picks[:-1], strict=True)):
-        given = coder(own, values, seed + 1 + level)
-        coders.append(Coder(given.bits, [int(v) for v in rows[list(which)].ravel()], given.thresholds))
-    coders.append(last)
-    scales = [int(v) for v in rng.integers(5_000, 65_536, len(bits[-1]))]
-    centres = tuple(
-        centres_of(each, [scales[pick] for pick in which], rng)
-        for each, which in zip(coders, picks, strict=True)
-    )
-    return Falls(tuple(list(each) for each in picks), centres, scales), tuple(coders)
-
-
 BITS = ((4, 4), (6, 1, 3, 6), (6, 5, 4, 3, 6, 2, 6))
 PICKS = ((0, 2), (6, 1, 4, 3), (0, 1, 2, 3, 4, 5, 6))
 
@@ -222,7 +189,7 @@ def stacked(values: list[list[int]], kind: type[np.number]) -> np.ndarray:
 def test_slopes_of_patches_are_those_of_the_golden_device(harness, grid, seed):
     rng = np.random.default_rng([*grid, seed])
     rows, columns, side, channels = grid
-    falls, coders = made(side * side * channels, BITS, PICKS, 10 * seed)
+    falls, coders = made_falls(side * side * channels, BITS, PICKS, 10 * seed)
     level_bits = (0, 8, 16, 32)
     images = rng.integers(-128, 128, (1, rows * side, columns * side, channels)).astype(np.int8)
     if seed == 3:

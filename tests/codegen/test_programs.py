@@ -129,8 +129,14 @@ def detailed_pair() -> Pair:
     return (plain, models()), (protected, models())
 
 
+def falls_pair() -> Pair:
+    """Levels by what they leave of each patch, and those of common gains beside them."""
+    return (programs.by_falls(), models()), (programs.detailed(), models())
+
+
 PAIRS = {
     "detailed": detailed_pair,
+    "falls": falls_pair,
     "zoo": zoo_pair,
     "staged": staged_pair,
     "ruled": ruled_pair,

@@ -23,13 +23,14 @@ from experiments.studies import files  # noqa: E402
 from semflash.errors import UsageError  # noqa: E402
 
 
-def result(base: str, auc: float, attention: tuple[str, ...] = ("both",)) -> Result:
-    arms = (names.BEST, *names.EVIDENCE, *(f"attention-{parts}" for parts in attention), names.STUDENT)
+def result(base: str, auc: float, group: str = "knowledge") -> Result:
+    learnt = (*(f"attention-{parts}" for parts in names.ATTENTION), names.STUDENT)
+    arms = (names.BEST, *names.EVIDENCE, *(learnt if group == "attention" else ()))
     rows = [Row("test", arm, 300, auc=auc, pointing=0.75) for arm in arms]
     figures = {"segments": 8.25, "reach": 0.743, "train_images": 600, "test_images": 300}
     return Result(
-        job=f"knowledge-{base}-s0",
-        group="knowledge",
+        job=f"{group}-{base}-s0",
+        group=group,
         variant=base,
         seed=0,
         settings={"base": base},
@@ -82,7 +83,9 @@ def test_the_best_choice_takes_the_segments_that_lie_mostly_in_the_target() -> N
 def test_every_knowledge_base_is_measured_on_the_same_images() -> None:
     found = [one for one in studies() if one.group == "knowledge"]
     assert [one.variant for one in found] == list(names.BASES)
-    assert len({str(one.settings["images"]) for one in found}) == 1
+    assert len({one.settings["images"]["test"] for one in found}) == 1
+    (learning,) = (one for one in studies() if one.group == "attention")
+    assert learning.settings["attention"] == list(names.ATTENTION) and "train" in learning.settings["images"]
     assert len({one.name for one in found}) == len(found) == len({one.digest for one in found})
     short = [one for one in studies(1) if one.group == "knowledge"]
     assert all(one.settings["task"]["epochs"] == 1 for one in short)
@@ -102,14 +105,14 @@ def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_tables_have_a_line_for_each_base_and_arm() -> None:
-    found = [result("hed", 0.8), result("exact", 0.912, names.ATTENTION)]
+    found = [result("hed", 0.8), result("exact", 0.912), result("exact", 0.6, "attention")]
     blocks = all_blocks(found)
     lines = blocks["bases"].splitlines()
-    assert len(lines) == 4 and lines[2].startswith("| exact | 600, 300 | 8.2 | 0.74 | 0.912 |")
+    assert len(lines) == 4 and lines[2] == "| exact | 300 | 8.2 | 0.74 | 0.912 | 0.912, 75% |"
     assert blocks["evidence"].splitlines()[0] == "| AUC, pointing | exact | hed |"
     assert "| both, segments of more than 45 % ruled out | 0.912, 75% | 0.800, 75% |" in blocks["evidence"]
     assert blocks["attention"].splitlines()[0] == "| AUC, pointing | exact |"
-    assert "| the same module without attention | 0.912, 75% |" in blocks["attention"]
+    assert "| the same module without attention | 0.600, 75% |" in blocks["attention"]
     assert bases([]) == NOTHING and all_blocks([])["attention"] == NOTHING
 
 

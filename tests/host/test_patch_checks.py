@@ -161,3 +161,51 @@ def test_a_head_is_checked_without_a_selection_too(head: Head, first: int, words
     layout = Layout(program.payload.regions[first:], head)
     with pytest.raises(ProgramError, match=words):
         check_head(msgspec.structs.replace(program, payload=layout))
+
+
+def with_falls(*path: Any, to: Any) -> Program:
+    """The program with levels by falls, one place of its JSON changed."""
+    tree = msgspec.json.decode(msgspec.json.encode(programs.by_falls()))
+    place = tree["stages"]
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = to
+    return msgspec.convert(tree, Program)
+
+
+def test_a_program_with_falls_is_sound_and_survives_json() -> None:
+    program = programs.by_falls()
+    check_program(program)
+    assert msgspec.json.decode(msgspec.json.encode(program), type=Program) == program
+    # What a program without them does not say stands in no JSON, so that hashes of older bundles stay.
+    plain = msgspec.to_builtins(programs.detailed())
+    assert "falls" not in plain["stages"][SELECT] and "absolute" not in plain["stages"][SELECT]
+    assert "background" not in plain["stages"][PATCHES]
+
+
+@pytest.mark.parametrize(
+    ("path", "to", "words"),
+    [
+        ((SELECT, "contrast"), True, "neither contrast nor gains"),
+        ((SELECT, "gains"), [3, 2, 1], "neither contrast nor gains"),
+        ((SELECT, "falls", "picks"), [[0, 5], list(range(8))], "falls of each level"),
+        ((SELECT, "falls", "centres"), [[0] * 40], "falls of each level"),
+        ((SELECT, "falls", "picks", 0), [0], "wrong lengths"),
+        ((SELECT, "falls", "picks", 0), [0, 8], "coefficient that the last one does not have"),
+        ((SELECT, "falls", "picks", 2), [1, 0, 2, 3, 4, 5, 6, 7], "a scale of each coefficient"),
+        ((SELECT, "falls", "centres", 1), [0], "wrong lengths"),
+        ((SELECT, "falls", "scales"), [1] * 7, "a scale of each coefficient"),
+        ((PATCHES, "background"), "scores", "same background"),
+    ],
+)
+def test_falls_that_break_a_rule_are_refused(path: tuple[Any, ...], to: Any, words: str) -> None:
+    with pytest.raises(ProgramError, match=words) as error:
+        check_program(with_falls(*path, to=to))
+    assert error.value.remedy
+
+
+def test_a_background_that_is_none_is_refused() -> None:
+    tree = msgspec.json.decode(msgspec.json.encode(programs.detailed()))
+    tree["stages"][PATCHES]["background"] = "scores"
+    with pytest.raises(ProgramError, match="a code of each channel"):
+        check_program(msgspec.convert(tree, Program))

@@ -124,12 +124,13 @@ def _weigh(args: argparse.Namespace, store: SegmentStore, data: Dataset, progres
     with hidden_native_messages():  # TensorFlow reports on oneDNN and CUDA while it is imported
         from semflash.segments.evidence import Rule
         from semflash.training.segmenting.weigh import weigh_by_file, weigh_by_task
+    images = {split: min(store.count(split), args.limit or store.count(split)) for split in store.splits}
     if args.task is not None:
-        weigh_by_task(store, data, args.task, Rule(large=args.large), progress, limit=args.limit)
+        weigh_by_task(store, data, args.task, Rule(large=args.large), progress, images=images)
     if args.attention is not None:
         from semflash.training.segmenting.attention import AttentionRecipe, weigh_by_attention
 
-        weigh_by_attention(store, data, AttentionRecipe(parts=args.attention), progress, limit=args.limit)
+        weigh_by_attention(store, data, AttentionRecipe(parts=args.attention), progress, images=images)
     if args.importance is not None:
         weigh_by_file(store, args.importance, progress)
 

@@ -4,12 +4,14 @@ Segment k of an image matters by
 
     e(k) = drop(k) + gain * alone(k)
     drop(k)  = log p(label | image) - log p(label | image without k)
-    alone(k) = log p(label | k alone) - log (1 / classes)
+    alone(k) = log p(label | k alone) - log p(label | no segment)
 
 Removed, a segment has the mean colour of the ring of three pixels around it; alone, everything else has the
-mean colour of the image. Only the 16 largest segments are asked. A segment of more than 45 % of the image is
-ruled out (weight 0): removing nearly everything lowers any probability. What remains is divided by the
-image's largest e and clipped to 0..1; where no e is above 0, all weights are 0: nothing is known to matter.
+mean colour of the image, which is also what no segment is: a network that never saw an image of one colour
+says anything of it, and that is no evidence for or against a segment. Only the 16 largest segments are
+asked. A segment of more than 45 % of the image is ruled out (weight 0): removing nearly everything lowers
+any probability. What remains is divided by the image's largest e and clipped to 0..1; where no e is above 0,
+all weights are 0: nothing is known to matter.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import numpy as np
 from semflash.errors import SegmentError
 from semflash.segments.maps import SEGMENTS_MAX
 
-VERSION = 1
+VERSION = 2
 RING_PX = 3
 #: Log-probabilities below this count as this: a network that is sure gives any number.
 LOG_MIN = -12.0
@@ -74,14 +76,14 @@ def ask(
             changed += [without(image, inside), only(image, inside)]
             places.append((index, k))
     whole = _of_label(task(images), labels)
-    if not places:
-        return drops, alone
+    nothing = _of_label(
+        task(np.stack([only(image, np.zeros(image.shape[:2], bool)) for image in images])), labels
+    )
     owners = np.array([index for index, _ in places])
     answers = _of_label(task(np.stack(changed)), np.repeat(labels[owners], 2)).reshape(-1, 2)
     rows, columns = owners, np.array([k for _, k in places])
-    classes = task(images[:1]).shape[1]
     drops[rows, columns] = whole[owners] - answers[:, 0]
-    alone[rows, columns] = answers[:, 1] + np.log(classes)
+    alone[rows, columns] = answers[:, 1] - nothing[owners]
     return drops, alone
 
 

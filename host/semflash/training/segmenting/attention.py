@@ -111,28 +111,28 @@ def weigh_by_attention(
     recipe: AttentionRecipe | None = None,
     progress: Progress | None = None,
     *,
-    limit: int | None = None,
+    images: dict[str, int] | None = None,
 ) -> keras.Model:
     """Train the module on the task network's weights of the training split, and weigh all images.
 
     Kept as ``attention-both`` and so on. The module is trained even where all images are weighed already.
 
     Args:
-        limit: so many images of each split, from the first on, to learn from and to weigh; None: all.
+        images: so many of each split, from the first on, to learn from and to weigh; None: all.
 
     Raises:
         SegmentError: no task network has weighed the training split.
     """
     recipe, progress = recipe or AttentionRecipe(), progress or Progress()
-    target = stored_weights(store, "train", TASK)[:limit]
-    counts = {split: min(store.count(split), limit or store.count(split)) for split in store.splits}
+    counts = images or {split: store.count(split) for split in store.splits}
+    target = stored_weights(store, "train", TASK)[: counts.get("train", 0)]
     of = load_weighing(place(store, TASK)).identity
     made_of = {"version": VERSION, "of": of, "learnt_from": len(target), **asdict(recipe)}
     model = fit_attention(store, data, target, recipe, progress)
 
     def weigh(split: str, indices: np.ndarray) -> tuple[np.ndarray, ...]:
-        images = np.asarray(getattr(data, split).images[indices])
-        return (module_weights(model, images, np.asarray(store.segments(split)[indices]), recipe.segments),)
+        pixels = np.asarray(getattr(data, split).images[indices])
+        return (module_weights(model, pixels, np.asarray(store.segments(split)[indices]), recipe.segments),)
 
     weigh_all(store, f"attention-{recipe.parts}", made_of, weigh, progress, images=counts)
     return model

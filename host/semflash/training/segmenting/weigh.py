@@ -35,13 +35,13 @@ def weigh_by_task(
     rule: Rule | None = None,
     progress: Progress | None = None,
     *,
-    limit: int | None = None,
+    images: dict[str, int] | None = None,
 ) -> None:
     """Ask a trained task network which segments matter (:mod:`semflash.segments.evidence`); kept as ``task``.
 
     Args:
         run: of the task network.
-        limit: so many images of each split, from the first on; None: all of the store.
+        images: so many of each split, from the first on; None: all of the store.
 
     Raises:
         TrainingError: it is not the finished run of a task network.
@@ -54,7 +54,6 @@ def weigh_by_task(
             value=f"{run}: {task.info.image_shape}, {len(task.info.class_names)} classes",
             remedy=f"the run of a task network for {data.name}: semflash train --only-task",
         )
-    counts = {split: min(store.count(split), limit or store.count(split)) for split in store.splits}
     made_of = {"task": file_sha256(run / "weights.npz"), "rule": rule.plain()}
 
     def weigh(split: str, indices: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -64,7 +63,7 @@ def weigh_by_task(
         drops, alone = ask(images, part.labels[indices], maps, log_probabilities(task), rule)
         return weights_of(drops, alone, maps, rule), drops, alone
 
-    weigh_all(store, TASK, made_of, weigh, progress or Progress(), ("drop", "alone"), counts)
+    weigh_all(store, TASK, made_of, weigh, progress or Progress(), ("drop", "alone"), images)
 
 
 def log_probabilities(task: TrainedTask) -> Callable[[np.ndarray], np.ndarray]:
