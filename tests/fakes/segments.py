@@ -47,4 +47,5 @@ def masked_data(train: int = 40, side: int = 16, seed: int = 0) -> Dataset:
         images = rng.integers(0, 256, (count, side, side, 3), np.uint8)
         masks = rng.integers(0, 3, (count, side, side), np.uint8)
         parts.append(Split(images, rng.integers(0, 3, count).astype(np.int32), None, masks))
-    return Dataset("masked", *parts, ("a", "b", "c"))
+    train_part, val, test = parts
+    return Dataset("masked", train_part, val, test, ("a", "b", "c"))
