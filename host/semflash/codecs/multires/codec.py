@@ -11,6 +11,7 @@ from keras import ops
 
 from semflash.bundle.schema import GraphInput, ReceivedInput
 from semflash.codecs.base import Codec
+from semflash.codecs.classes import check_classes
 from semflash.codecs.device_side import IMAGE, DeviceSpec, GraphSpec, PatchesStage, SelectStage
 from semflash.codecs.edge_side import TASK_TAIL, EdgeGraphSpec
 from semflash.codecs.multires.coded import Coded, joined
@@ -21,7 +22,6 @@ from semflash.codecs.multires.selecting import background, levels_of, weights_of
 from semflash.codecs.multires.sizes import MultiresSizes
 from semflash.codecs.training_side import StageSpec
 from semflash.data.dataset import Dataset
-from semflash.errors import DatasetError
 from semflash.outputs.kinds import CLASSIFICATION, Task
 from semflash.program.controls import Control
 from semflash.program.layout import Exactly, Head, Layout, Region
@@ -249,13 +249,7 @@ class Multires(keras.Model, Codec):
     def check_data(self, tail: Any, data: Dataset) -> None:
         """One class per image, and as many classes as the tail has."""
         del tail
-        if data.has_boxes or len(data.class_names) != self.sizes.classes:
-            found = "boxes" if data.has_boxes else f"{len(data.class_names)} classes"
-            raise DatasetError(
-                f"this codec's tail tells {self.sizes.classes} classes apart, and the data set has {found}",
-                value=data.name,
-                remedy="use the data set of the training",
-            )
+        check_classes(self.sizes.classes, data)
 
     def outputs(
         self, tail: Any, codes: Any, quality: Any, erased: Any = None, *, training: bool = False

@@ -11,6 +11,7 @@ from keras import ops
 
 from semflash.bundle.schema import QualityInput, ReceivedInput
 from semflash.codecs.base import Codec
+from semflash.codecs.classes import check_classes
 from semflash.codecs.device_side import IMAGE, DeviceSpec, GraphSpec
 from semflash.codecs.edge_side import DECODER, EdgeGraphSpec
 from semflash.codecs.layers.symbol_channel import AwgnChannel, RayleighChannel, gaussian
@@ -21,7 +22,6 @@ from semflash.codecs.tokens.sender import Sender
 from semflash.codecs.tokens.sizes import PAIR, TokensSizes
 from semflash.codecs.training_side import StageSpec
 from semflash.data.dataset import Dataset
-from semflash.errors import DatasetError
 from semflash.outputs.kinds import CLASSIFICATION, Task
 from semflash.program.controls import Control
 from semflash.program.layout import Exactly, Head, Layout, Region
@@ -226,13 +226,7 @@ class Tokens(keras.Model, Codec):
     def check_data(self, tail: Any, data: Dataset) -> None:
         """One class per image, and as many classes as the receiver has."""
         del tail
-        if data.has_boxes or len(data.class_names) != self.sizes.classes:
-            found = "boxes" if data.has_boxes else f"{len(data.class_names)} classes"
-            raise DatasetError(
-                f"this codec tells {self.sizes.classes} classes apart, and the data set has {found}",
-                value=data.name,
-                remedy="use the data set of the training",
-            )
+        check_classes(self.sizes.classes, data)
 
     def bits_per_code(self) -> int:
         """A byte."""
