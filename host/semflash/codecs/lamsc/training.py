@@ -78,7 +78,7 @@ class LamscTraining(OwnTraining):
                 remedy="sizes.classifier, .classifier_head and .classifier_widths as the task network's",
             )
         if bench.recipe.segments:
-            self.segments  # noqa: B018  (there is a store, and it is of this data)
+            _ = self.segments  # Refuses where there is no store, or one of other data.
         else:
             exact_importance(bench.train, sizes.grid)
 
